@@ -1,0 +1,83 @@
+"""The terminal: progress bars, notes and errors on stderr; tables or one JSON document on stdout."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vlmbench.foundations.errors import VlmbenchError
+from vlmbench.foundations.progress import Advance
+from vlmbench.foundations.text import terminal
+
+
+class Console:
+    """A `Reporter` that draws on stderr; with `quiet`, only warnings are shown."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._rich = RichConsole(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+
+    @contextmanager
+    def task(self, label: str, total: int | None) -> Iterator[Advance]:
+        """A progress bar; drawn only on a terminal. Tasks may nest."""
+        if self.quiet or not self._rich.is_terminal:
+            yield lambda units=1: None
+            return
+        outermost = self._progress is None
+        if self._progress is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=self._rich, transient=True)
+            self._progress.start()
+        progress = self._progress
+        handle = progress.add_task(terminal(label), total=total)
+        try:
+            yield lambda units=1: progress.advance(handle, units)
+        finally:
+            progress.remove_task(handle)
+            if outermost:
+                progress.stop()
+                self._progress = None
+
+    def note(self, message: str) -> None:
+        """A dim line on stderr."""
+        if not self.quiet:
+            self._rich.print(terminal(message), style="dim", soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        """A yellow line on stderr, `quiet` or not."""
+        self._rich.print(f"[yellow]warning:[/yellow] {terminal(message)}", soft_wrap=True)
+
+
+def show_error(error: VlmbenchError) -> None:
+    """The one clear error: what is wrong, where, how to mend it."""
+    console = RichConsole(stderr=True, highlight=False)
+    console.print(f"[bold red]error:[/bold red] {terminal(error.what)}", soft_wrap=True)
+    if error.where:
+        console.print(f"  where: {terminal(error.where)}", soft_wrap=True)
+    if error.mend:
+        console.print(f"  to mend: {terminal(error.mend)}", soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """The JSON document on stdout; nothing else ever goes there with ``--json``."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str | None = None) -> None:
+    """A rich table on stdout; the first column left, the others right. Cells are made harmless here."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=terminal(title), caption=terminal(caption) if caption else None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(terminal(name), justify="left" if index == 0 else "right", no_wrap=index > 0)
+    for row in rows:
+        table.add_row(*(terminal(cell) for cell in row))
+    RichConsole(highlight=False).print(table)

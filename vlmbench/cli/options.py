@@ -1,0 +1,117 @@
+"""Options that several commands share, each written once.
+
+A command takes `common: Common` and is wrapped by `with_common`, which replaces that one parameter by the options below;
+they read ``VLMBENCH_<OPTION>`` as every option does. Nothing here imports more than typer.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vlmbench.runs.context import Context
+
+COMMON = "Common options"
+
+
+class Device(StrEnum):
+    """Where models run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(StrEnum):
+    """The floating-point type models run in; auto: fp32 on a CPU, fp16 on a GPU."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class BadImage(StrEnum):
+    """What to do with an image that cannot be decoded."""
+
+    error = "error"
+    skip = "skip"
+
+
+def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
+    """`typer.Option` with the environment variable that the contract promises."""
+    env = "VLMBENCH_" + next(n for n in names if n.startswith("--")).split("/")[0].lstrip("-").upper().replace("-", "_")
+    return typer.Option(*names, help=help, envvar=env, show_envvar=False, rich_help_panel=panel, **more)
+
+
+@dataclass(frozen=True)
+class Common:
+    """The common options, as every command that runs something takes them."""
+
+    out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results")
+    cache_dir: Annotated[
+        Path | None, option("--cache-dir", help="Feature store and indexes [default: the platform's cache directory].", panel=COMMON)
+    ] = None
+    device: Annotated[Device, option("--device", help="Where models run.", panel=COMMON)] = Device.auto
+    precision: Annotated[Precision, option("--precision", help="auto: fp32 on a CPU, fp16 on a GPU.", panel=COMMON)] = Precision.auto
+    batch_size: Annotated[int, option("--batch-size", min=1, help="Images a forward pass.", panel=COMMON)] = 64
+    workers: Annotated[int, option("--workers", min=0, help="Processes that decode images; 0: in this one.", panel=COMMON)] = 0
+    seed: Annotated[int, option("--seed", min=0, help="Seed of samples, splits and resampling.", panel=COMMON)] = 0
+    on_bad_image: Annotated[BadImage, option("--on-bad-image", help="A damaged image ends the run, or is skipped and counted.", panel=COMMON)] = (
+        BadImage.error
+    )
+    offline: Annotated[bool, option("--offline", help="Touch no network; as HF_HUB_OFFLINE=1.", panel=COMMON)] = False
+    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False
+    quiet: Annotated[bool, option("-q", "--quiet", help="No progress bars and no notes.", panel=COMMON)] = False
+    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False
+
+    def context(self) -> "Context":
+        """The same, as the runs take it: with a reporter that draws on stderr, and the offline switch thrown."""
+        from vlmbench.cli.console import Console
+        from vlmbench.foundations.paths import default_cache_dir
+        from vlmbench.runs.context import Context, go_offline
+
+        if self.offline:
+            go_offline()
+        return Context(
+            out=self.out,
+            cache_dir=self.cache_dir or default_cache_dir(),
+            device=self.device.value,
+            precision=self.precision.value,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            seed=self.seed,
+            offline=self.offline,
+            on_bad_image=self.on_bad_image.value,
+            reporter=Console(quiet=self.quiet),
+        )
+
+
+def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replaces the parameter `common` of a command by the fields of `Common`, each an option of its own."""
+    signature = inspect.signature(command, eval_str=True)
+    names = [item.name for item in fields(Common)]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> Any:
+        common = Common(**{name: given.pop(name) for name in names})
+        return command(common=common, **given)
+
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in signature.parameters.values()
+        if parameter.name != "common"
+    ]
+    shared = [
+        inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=item.type) for item in fields(Common)
+    ]
+    wrapped.__signature__ = signature.replace(parameters=own + shared)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in own + shared}
+    return wrapped

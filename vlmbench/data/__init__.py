@@ -1,0 +1,1 @@
+"""Readers: image folders, hub datasets, built-in sets, caption files."""

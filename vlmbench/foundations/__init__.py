@@ -1,0 +1,1 @@
+"""Errors, atomic files, text escaping, seeds: what every other layer stands on (standard library only)."""

@@ -1,0 +1,63 @@
+"""The errors a user sees: what is wrong, where, and how to mend it.
+
+Each class carries the exit code of the command-line contract. A user never sees a traceback for them; anything that is
+not a `VlmbenchError` is a fault of vlmbench itself and ends with 70.
+"""
+
+EXIT_OK = 0
+EXIT_REGRESSION = 1
+EXIT_USAGE = 2
+EXIT_INPUT = 3
+EXIT_ABSENT = 4
+EXIT_FAULT = 70
+EXIT_INTERRUPTED = 130
+
+
+class VlmbenchError(Exception):
+    """An error with a message for people.
+
+    Args:
+        what: what is wrong, in one sentence.
+        where: the file, line, id or option it concerns.
+        mend: what to do about it, ideally a command.
+    """
+
+    exit_code = EXIT_FAULT
+
+    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.mend = mend
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.where:
+            parts.append(f"where: {self.where}")
+        if self.mend:
+            parts.append(f"to mend: {self.mend}")
+        return "\n".join(parts)
+
+
+class UsageError(VlmbenchError):
+    """The command line asks for something that cannot be (exit 2)."""
+
+    exit_code = EXIT_USAGE
+
+
+class InputError(VlmbenchError):
+    """A file, dataset or record is not what it has to be (exit 3)."""
+
+    exit_code = EXIT_INPUT
+
+
+class OutputError(VlmbenchError):
+    """A result cannot be written (exit 3): a run that cannot write its result never ends with 0."""
+
+    exit_code = EXIT_INPUT
+
+
+class AbsentError(VlmbenchError):
+    """A model, dataset, program, package or network is not there (exit 4)."""
+
+    exit_code = EXIT_ABSENT

@@ -1,0 +1,59 @@
+"""How lower layers tell what they are doing, without knowing of a terminal.
+
+A run takes a `Reporter`; the command line hands in one that draws bars on stderr, a test or a program none at all.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Called with the number of units just finished."""
+
+    def __call__(self, units: int = 1) -> None: ...
+
+
+class Reporter(Protocol):
+    """What a run says while it works."""
+
+    def task(self, label: str, total: int | None) -> "TaskContext":
+        """A context manager around a piece of work of `total` units; yields an `Advance`."""
+        ...
+
+    def note(self, message: str) -> None:
+        """A line a user wants to know (``features: 0 images encoded, 1,797 from the store``)."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """A line a user has to know (a fit that did not converge, images that were skipped)."""
+        ...
+
+
+class TaskContext(Protocol):
+    """The context manager that `Reporter.task` gives."""
+
+    def __enter__(self) -> Advance: ...
+
+    def __exit__(self, *exc: object) -> bool | None: ...
+
+
+class Silent:
+    """A reporter that keeps what was said and shows nothing."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    @contextmanager
+    def task(self, label: str, total: int | None) -> Iterator[Advance]:
+        """Yields an `Advance` that does nothing."""
+        yield lambda units=1: None
+
+    def note(self, message: str) -> None:
+        """Keeps `message` in `notes`."""
+        self.notes.append(message)
+
+    def warn(self, message: str) -> None:
+        """Keeps `message` in `warnings`."""
+        self.warnings.append(message)

@@ -1,0 +1,1 @@
+"""Pure functions from predictions or tokens to scores, intervals and tests."""

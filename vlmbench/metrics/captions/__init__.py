@@ -1,0 +1,1 @@
+"""Caption metrics: tokenizer, BLEU, ROUGE-L, METEOR, CIDEr."""

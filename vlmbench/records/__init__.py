@@ -1,0 +1,1 @@
+"""Result records, signatures and registries: what a run leaves behind."""

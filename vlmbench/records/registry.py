@@ -1,0 +1,43 @@
+"""Registries of lazy ``"module:attr"`` targets, so that listing or naming a thing never imports it."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from vlmbench.foundations.errors import AbsentError
+
+
+class Registry(Mapping[str, str]):
+    """Names to ``"module:attr"`` targets; `load` imports the one that is asked for."""
+
+    def __init__(self, kind: str, targets: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._targets = dict(targets)
+
+    def __getitem__(self, name: str) -> str:
+        return self._targets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def load(self, name: str) -> Any:
+        """The object a name stands for.
+
+        Raises:
+            AbsentError: no such name; the nearest ones are named.
+        """
+        if name not in self._targets:
+            raise unknown(self.kind, name, self._targets)
+        module, _, attribute = self._targets[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+
+def unknown(kind: str, name: str, names: Mapping[str, Any] | list[str], mend: str | None = None) -> AbsentError:
+    """The error for a name that is not there, with the nearest names."""
+    near = get_close_matches(name, list(names), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"vlmbench list {kind}s"
+    return AbsentError(f"no such {kind}: {name}", mend=mend or hint)

@@ -1,0 +1,86 @@
+"""The result record: everything that decided a number, and the number.
+
+A record is a pure function of the inputs: time, host and speed never enter it (they are in ``run.json``), so that the
+same run gives the same bytes. Fractions are 0 to 1, CIDEr 0 to 10.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION = 1
+
+Task = Literal["zeroshot", "linear-probe", "caption-eval", "retrieval"]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        raise ValueError("a figure must be a finite number")
+    return value
+
+
+Figure = Annotated[float, BeforeValidator(_finite)]
+
+
+class Frozen(BaseModel):
+    """Immutable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Metric(Frozen):
+    """A figure with its 95 % interval (absent where none can be had, with the reason in the record's `detail`)."""
+
+    value: Figure
+    low: Figure | None = None
+    high: Figure | None = None
+
+
+class ModelFacts(Frozen):
+    """What decides a model's features: where it came from and the hash of its weights."""
+
+    id: str
+    revision: str | None = None
+    weights_sha256: str
+    kind: str
+    """``dual-encoder``, ``backbone``, ``captioner``, ``asif`` …"""
+    trust_remote_code: bool = False
+
+
+class DatasetFacts(Frozen):
+    """What decides a dataset's samples."""
+
+    id: str
+    revision: str | None = None
+    fingerprint: str
+    """Digest of ids, labels and image bytes, in order."""
+    split: str
+    skipped: tuple[str, ...] = ()
+    """Ids of damaged images left out with ``--on-bad-image skip``."""
+
+
+class Record(Frozen):
+    """One row of a table: one system on one dataset under one protocol."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    task: Task
+    system: str
+    """The name a table shows: a model's alias, or a caption file's name."""
+    model: ModelFacts | None = None
+    dataset: DatasetFacts
+    n: int = Field(ge=0)
+    """Images scored."""
+    shots: int | None = None
+    """Labelled images a class; none: all of the training split, or zero-shot."""
+    seed: int
+    protocol: dict[str, JsonValue] = Field(default_factory=dict)
+    """What else decides the number: prompts, layer, precision, solver, tokenizer, backend, resamples …"""
+    metrics: dict[str, Metric]
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+    """What explains the number: the strength search, per-class figures, bins, figures left out and why."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Versions of the packages that can move the number."""
+    samples_sha256: str = ""
+    """SHA-256 of ``samples.parquet`` beside the record."""
+    signature: str = ""
+    """Short signature line; filled when the record is written."""

@@ -1,0 +1,81 @@
+"""Signatures: one line that says how a number was made, in the manner of sacrebleu, and that parses back.
+
+``task:zeroshot|model:tiny-clip@1f2e…|data:digits/test@9c0a…|n:797|templates:1|…|version:0.1.0``. Fields are separated by
+``|``; a ``|``, ``%`` or line end inside a value is percent-encoded, so that no value can add a field.
+"""
+
+import json
+
+from pydantic import JsonValue
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest
+from vlmbench.records.result import Record
+
+_ESCAPES = {"%": "%25", "|": "%7C", "\n": "%0A", "\r": "%0D"}
+_LONGEST_VALUE = 40
+
+
+def signature(record: Record, version: str, *, long: bool = False) -> str:
+    """The signature of a record.
+
+    Short: hashes cut to 8 digits, a long or nested value replaced by ``#`` and 8 digits of its digest. Long: all of it.
+    """
+    cut = 64 if long else 8
+    fields: dict[str, str] = {"task": record.task, "system": record.system}
+    if record.model is not None:
+        fields["model"] = f"{record.model.id}@{record.model.weights_sha256[:cut]}"
+    data = record.dataset
+    fields["data"] = f"{data.id}/{data.split}@{data.fingerprint[:cut]}"
+    if data.skipped:
+        fields["skipped"] = str(len(data.skipped))
+    fields["n"] = str(record.n)
+    if record.shots is not None:
+        fields["shots"] = str(record.shots)
+    for key in sorted(record.protocol):
+        fields[key] = _value(record.protocol[key], long)
+    fields["seed"] = str(record.seed)
+    for package in sorted(record.versions) if long else ():
+        fields[f"v.{package}"] = record.versions[package]
+    fields["version"] = version
+    return format_fields(fields)
+
+
+def format_fields(fields: dict[str, str]) -> str:
+    """``key:value`` pairs joined by ``|``; keys hold no colon."""
+    return "|".join(f"{_escape(key)}:{_escape(value)}" for key, value in fields.items())
+
+
+def parse_signature(line: str) -> dict[str, str]:
+    """The fields of a signature line, in order; the inverse of `format_fields`.
+
+    Raises:
+        InputError: a field has no colon, or stands twice.
+    """
+    fields: dict[str, str] = {}
+    for part in line.strip().split("|"):
+        key, colon, value = part.partition(":")
+        if not colon or _unescape(key) in fields:
+            raise InputError(f"not a signature: {part!r} is no single key:value field", mend="copy the whole line from result.json")
+        fields[_unescape(key)] = _unescape(value)
+    return fields
+
+
+def _value(value: JsonValue, long: bool) -> str:
+    if isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if long or len(text) <= _LONGEST_VALUE:
+        return text
+    return "#" + digest(value)[:8]
+
+
+def _escape(text: str) -> str:
+    return "".join(_ESCAPES.get(char, char) for char in text)
+
+
+def _unescape(text: str) -> str:
+    for char, code in reversed(_ESCAPES.items()):
+        text = text.replace(code, char)
+    return text

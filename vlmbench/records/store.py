@@ -1,0 +1,148 @@
+"""Run directories: ``runs/<id>/{result.json, samples.parquet, run.json}``.
+
+``result.json`` is written last: a directory without it is a run that did not finish and is never read as one.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vlmbench import __version__
+from vlmbench.foundations.atomic import atomic_path, write_json
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest, sha256_file
+from vlmbench.foundations.paths import slug
+from vlmbench.foundations.text import visible
+from vlmbench.records.result import SCHEMA_VERSION, Record
+from vlmbench.records.signature import signature
+
+RESULT = "result.json"
+SAMPLES = "samples.parquet"
+RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A record and the directory it was read from or written to."""
+
+    path: Path
+    record: Record
+
+    @property
+    def samples_path(self) -> Path:
+        """The per-sample file."""
+        return self.path / SAMPLES
+
+
+def run_id(record: Record) -> str:
+    """The directory's name: readable, and a pure function of what decides the number (never of the number itself)."""
+    identity = record.model_dump(
+        mode="json", exclude={"metrics", "detail", "samples_sha256", "signature", "schema_version", "versions"}
+    )
+    shots = "" if record.shots is None else f"-{record.shots}shot"
+    name = slug(f"{record.task}-{record.system}-{record.dataset.id}", longest=80)
+    return f"{name}{shots}-{digest(identity)[:10]}"
+
+
+def write_run(out: Path, record: Record, samples: Mapping[str, Any], run: Mapping[str, Any]) -> StoredRun:
+    """Writes a run under `out`/runs and returns it with hash and signature filled in.
+
+    Args:
+        out: the results directory.
+        record: the record, with `samples_sha256` and `signature` still empty.
+        samples: columns of the per-sample file (arrays or lists, all of length N).
+        run: volatile facts (when, where, how fast).
+
+    Raises:
+        OutputError: something cannot be written.
+    """
+    directory = out / "runs" / run_id(record)
+    write_samples(directory / SAMPLES, samples)
+    record = record.model_copy(update={"samples_sha256": sha256_file(directory / SAMPLES)})
+    record = record.model_copy(update={"signature": signature(record, __version__)})
+    write_json(directory / RUN, dict(run))
+    write_json(directory / RESULT, record.model_dump(mode="json"))
+    return StoredRun(directory, record)
+
+
+def write_samples(path: Path, samples: Mapping[str, Any]) -> None:
+    """Writes columns as Parquet (zstd), whole or not at all; the same columns give the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array(column) for name, column in samples.items()})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_statistics=False)
+
+
+def read_samples(run: StoredRun, columns: Sequence[str] | None = None) -> dict[str, Any]:
+    """The per-sample columns of a run as NumPy arrays (object arrays for text and lists).
+
+    Raises:
+        InputError: the file is absent or is no Parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(run.samples_path, columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"cannot read the per-sample file: {error}", where=str(run.samples_path), mend="run the command again"
+        ) from error
+    return {name: table.column(name).to_numpy() for name in table.column_names}
+
+
+def read_record(path: Path) -> Record:
+    """Reads a ``result.json``.
+
+    Raises:
+        InputError: it is absent, not JSON, not a record, or of a newer schema than this vlmbench knows.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"no {RESULT} here", where=str(path), mend="name a run's directory or a results directory") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"not readable as JSON: {error}", where=str(path), mend="run the command again") from error
+    found = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(found, int) and found > SCHEMA_VERSION:
+        raise InputError(
+            f"the record has schema version {found}, this vlmbench reads up to {SCHEMA_VERSION}",
+            where=str(path),
+            mend="pip install --upgrade vlmbench-eval",
+        )
+    try:
+        return Record.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise InputError(f"not a result record: {first['msg']}", where=f"{path}, field {place}", mend="run the command again") from error
+
+
+def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
+    """Every finished run at or below the paths (a ``result.json``, a run's directory, a results directory), sorted.
+
+    Raises:
+        InputError: a path holds no finished run.
+    """
+    found: dict[Path, StoredRun] = {}
+    for path in paths:
+        files = [path] if path.is_file() else sorted(path.rglob(RESULT)) if path.is_dir() else []
+        if not files:
+            raise InputError(
+                f"no finished run in {visible(str(path))}", where=str(path), mend="run vlmbench zeroshot, linear-probe or caption-eval first"
+            )
+        for file in files:
+            found[file.parent.resolve()] = StoredRun(file.parent, read_record(file))
+    return sorted(found.values(), key=lambda run: natural(run.path.name))
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key under which ``2shot`` comes before ``16shot``."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))

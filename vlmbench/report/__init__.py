@@ -1,0 +1,1 @@
+"""Tables, plots, HTML and the regression gate, made from records."""

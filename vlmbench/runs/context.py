@@ -1,0 +1,68 @@
+"""What every run is given: where to write, where the cache is, which device, how to report."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from vlmbench.foundations.paths import default_cache_dir
+from vlmbench.foundations.progress import Reporter, Silent
+
+
+@dataclass(frozen=True)
+class Context:
+    """The common options of the command line, as a program would give them."""
+
+    out: Path = Path("results")
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int = 64
+    workers: int = 0
+    seed: int = 0
+    offline: bool = False
+    on_bad_image: str = "error"
+    reporter: Reporter = field(default_factory=Silent)
+
+
+def package_versions(*names: str) -> dict[str, str]:
+    """The installed versions of the packages that can move a number; a package that is absent is left out."""
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class Stopwatch:
+    """Collects the volatile facts that go into ``run.json``."""
+
+    def __init__(self) -> None:
+        self._started = time.time()
+        self._clock = time.perf_counter()
+
+    def facts(self, *, argv: Sequence[str] | None = None, **more: Any) -> dict[str, Any]:
+        """When, where and how long; anything in `more` is added."""
+        return {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
+            "seconds": round(time.perf_counter() - self._clock, 3),
+            "host": platform.node(),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "command": list(sys.argv if argv is None else argv),
+            **more,
+        }
+
+
+def go_offline() -> None:
+    """Switches the hub clients off, before they are imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_DATASETS_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
