@@ -30,7 +30,13 @@ class Console:
             return
         outermost = self._progress is None
         if self._progress is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
             self._progress = Progress(*columns, console=self._rich, transient=True)
             self._progress.start()
         progress = self._progress
@@ -70,12 +76,20 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str | None = None) -> None:
+def print_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str | None = None
+) -> None:
     """A rich table on stdout; the first column left, the others right. Cells are made harmless here."""
     from rich import box
     from rich.table import Table
 
-    table = Table(title=terminal(title), caption=terminal(caption) if caption else None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table = Table(
+        title=terminal(title),
+        caption=terminal(caption) if caption else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+    )
     for index, name in enumerate(header):
         table.add_column(terminal(name), justify="left" if index == 0 else "right", no_wrap=index > 0)
     for row in rows:

@@ -57,16 +57,24 @@ class Common:
 
     out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results")
     cache_dir: Annotated[
-        Path | None, option("--cache-dir", help="Feature store and indexes [default: the platform's cache directory].", panel=COMMON)
+        Path | None,
+        option(
+            "--cache-dir", help="Feature store and indexes [default: the platform's cache directory].", panel=COMMON
+        ),
     ] = None
     device: Annotated[Device, option("--device", help="Where models run.", panel=COMMON)] = Device.auto
-    precision: Annotated[Precision, option("--precision", help="auto: fp32 on a CPU, fp16 on a GPU.", panel=COMMON)] = Precision.auto
-    batch_size: Annotated[int, option("--batch-size", min=1, help="Images a forward pass.", panel=COMMON)] = 64
-    workers: Annotated[int, option("--workers", min=0, help="Processes that decode images; 0: in this one.", panel=COMMON)] = 0
-    seed: Annotated[int, option("--seed", min=0, help="Seed of samples, splits and resampling.", panel=COMMON)] = 0
-    on_bad_image: Annotated[BadImage, option("--on-bad-image", help="A damaged image ends the run, or is skipped and counted.", panel=COMMON)] = (
-        BadImage.error
+    precision: Annotated[Precision, option("--precision", help="auto: fp32 on a CPU, fp16 on a GPU.", panel=COMMON)] = (
+        Precision.auto
     )
+    batch_size: Annotated[int, option("--batch-size", min=1, help="Images a forward pass.", panel=COMMON)] = 64
+    workers: Annotated[
+        int, option("--workers", min=0, help="Processes that decode images; 0: in this one.", panel=COMMON)
+    ] = 0
+    seed: Annotated[int, option("--seed", min=0, help="Seed of samples, splits and resampling.", panel=COMMON)] = 0
+    on_bad_image: Annotated[
+        BadImage,
+        option("--on-bad-image", help="A damaged image ends the run, or is skipped and counted.", panel=COMMON),
+    ] = BadImage.error
     offline: Annotated[bool, option("--offline", help="Touch no network; as HF_HUB_OFFLINE=1.", panel=COMMON)] = False
     json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False
     quiet: Annotated[bool, option("-q", "--quiet", help="No progress bars and no notes.", panel=COMMON)] = False
@@ -110,7 +118,8 @@ def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
         if parameter.name != "common"
     ]
     shared = [
-        inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=item.type) for item in fields(Common)
+        inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=item.type)
+        for item in fields(Common)
     ]
     wrapped.__signature__ = signature.replace(parameters=own + shared)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in own + shared}

@@ -107,7 +107,9 @@ def require_writable(directory: Path) -> None:
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The error for a path that cannot be written."""
     return OutputError(
-        f"cannot write {path}: {error.strerror or error}", where=str(path), mend="choose another place with --out DIR or --cache-dir DIR"
+        f"cannot write {path}: {error.strerror or error}",
+        where=str(path),
+        mend="choose another place with --out DIR or --cache-dir DIR",
     )
 
 

@@ -1,10 +1,11 @@
 """Signatures: one line that says how a number was made, in the manner of sacrebleu, and that parses back.
 
 ``task:zeroshot|model:tiny-clip@1f2e…|data:digits/test@9c0a…|n:797|templates:1|…|version:0.1.0``. Fields are separated by
-``|``; a ``|``, ``%`` or line end inside a value is percent-encoded, so that no value can add a field.
+``|``; a ``|``, a ``%`` or whatever does not print inside a value is percent-encoded, so that no value can add a field.
 """
 
 import json
+from urllib.parse import quote, unquote
 
 from pydantic import JsonValue
 
@@ -12,7 +13,6 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.records.result import Record
 
-_ESCAPES = {"%": "%25", "|": "%7C", "\n": "%0A", "\r": "%0D"}
 _LONGEST_VALUE = 40
 
 
@@ -53,10 +53,12 @@ def parse_signature(line: str) -> dict[str, str]:
         InputError: a field has no colon, or stands twice.
     """
     fields: dict[str, str] = {}
-    for part in line.strip().split("|"):
+    for part in line.rstrip("\r\n").split("|"):
         key, colon, value = part.partition(":")
         if not colon or _unescape(key) in fields:
-            raise InputError(f"not a signature: {part!r} is no single key:value field", mend="copy the whole line from result.json")
+            raise InputError(
+                f"not a signature: {part!r} is no single key:value field", mend="copy the whole line from result.json"
+            )
         fields[_unescape(key)] = _unescape(value)
     return fields
 
@@ -72,10 +74,12 @@ def _value(value: JsonValue, long: bool) -> str:
 
 
 def _escape(text: str) -> str:
-    return "".join(_ESCAPES.get(char, char) for char in text)
+    kept = (
+        char if char.isprintable() and char not in "%|" else quote(char, safe="", errors="surrogatepass")
+        for char in text
+    )
+    return "".join(kept)
 
 
 def _unescape(text: str) -> str:
-    for char, code in reversed(_ESCAPES.items()):
-        text = text.replace(code, char)
-    return text
+    return unquote(text, errors="surrogatepass")

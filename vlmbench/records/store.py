@@ -107,7 +107,9 @@ def read_record(path: Path) -> Record:
     try:
         data = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"no {RESULT} here", where=str(path), mend="name a run's directory or a results directory") from error
+        raise InputError(
+            f"no {RESULT} here", where=str(path), mend="name a run's directory or a results directory"
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"not readable as JSON: {error}", where=str(path), mend="run the command again") from error
     found = data.get("schema_version") if isinstance(data, dict) else None
@@ -122,7 +124,9 @@ def read_record(path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
-        raise InputError(f"not a result record: {first['msg']}", where=f"{path}, field {place}", mend="run the command again") from error
+        raise InputError(
+            f"not a result record: {first['msg']}", where=f"{path}, field {place}", mend="run the command again"
+        ) from error
 
 
 def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
@@ -136,7 +140,9 @@ def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
         files = [path] if path.is_file() else sorted(path.rglob(RESULT)) if path.is_dir() else []
         if not files:
             raise InputError(
-                f"no finished run in {visible(str(path))}", where=str(path), mend="run vlmbench zeroshot, linear-probe or caption-eval first"
+                f"no finished run in {visible(str(path))}",
+                where=str(path),
+                mend="run vlmbench zeroshot, linear-probe or caption-eval first",
             )
         for file in files:
             found[file.parent.resolve()] = StoredRun(file.parent, read_record(file))

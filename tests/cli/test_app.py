@@ -1,0 +1,87 @@
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vlmbench.cli.app import COMMANDS, guarded
+from vlmbench.foundations import errors
+
+
+def modules_after(code):
+    script = f"import sys\n{code}\nprint(' '.join(sys.modules))"
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_the_help_page_imports_nothing_heavy():
+    loaded = modules_after("import vlmbench.cli.app")
+    assert "typer" in loaded
+    assert not loaded & {
+        "torch",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "transformers",
+        "datasets",
+        "sklearn",
+        "matplotlib",
+        "scipy",
+    }
+
+
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"]])
+def test_a_mistyped_command_or_option_is_usage(arguments):
+    done = subprocess.run([sys.executable, "-m", "vlmbench", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_and_an_example(name):
+    done = subprocess.run(
+        [sys.executable, "-m", "vlmbench", name, "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "vlmbench " + name in done.stdout
+
+
+def end_of(raised):
+    app = typer.Typer()
+
+    def command() -> None:
+        if raised is not None:
+            raise raised
+
+    app.command()(guarded(command))
+    return CliRunner().invoke(app, [])
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (None, 0),
+        (errors.UsageError("x"), 2),
+        (errors.InputError("x"), 3),
+        (errors.OutputError("x"), 3),
+        (errors.AbsentError("x"), 4),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("x"), 70),
+    ],
+)
+def test_every_end_has_its_exit_code(raised, code, monkeypatch, tmp_path):
+    monkeypatch.setenv("VLMBENCH_CACHE_DIR", str(tmp_path))
+    result = end_of(raised)
+    assert result.exit_code == code
+    assert "Traceback" not in result.output
+
+
+def test_a_fault_leaves_a_log_and_says_where(monkeypatch, tmp_path):
+    monkeypatch.setenv("VLMBENCH_CACHE_DIR", str(tmp_path))
+    result = end_of(ZeroDivisionError("the reason"))
+    [log] = (tmp_path / "logs").iterdir()
+    assert str(log) in result.output.replace("\n", "")
+    assert "the reason" in log.read_text()
