@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 # One module a command, in the order of the help page. A module is listed here once its command works.
-COMMANDS = {}
+COMMANDS: dict[str, str] = {}
 
 
 def _version(asked: bool) -> None:

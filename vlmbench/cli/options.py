@@ -1,7 +1,7 @@
 """Options that several commands share, each written once.
 
-A command takes `common: Common` and is wrapped by `with_common`, which replaces that one parameter by the options below;
-they read ``VLMBENCH_<OPTION>`` as every option does. Nothing here imports more than typer.
+A command takes `common: Common` and is wrapped by `with_common`, which replaces that one parameter by the options
+below; they read ``VLMBENCH_<OPTION>`` as every option does. Nothing here imports more than typer.
 """
 
 import functools

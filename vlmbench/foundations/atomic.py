@@ -63,7 +63,7 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
             if path.is_file():
                 _fsync(path)
         try:
-            os.rename(temporary, destination)
+            temporary.rename(destination)
         except OSError:
             if not destination.is_dir():
                 raise

@@ -4,20 +4,21 @@ A run takes a `Reporter`; the command line hands in one that draws bars on stder
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
 class Advance(Protocol):
     """Called with the number of units just finished."""
 
-    def __call__(self, units: int = 1) -> None: ...
+    def __call__(self, units: int = 1) -> None:
+        """`units` more are done."""
 
 
 class Reporter(Protocol):
     """What a run says while it works."""
 
-    def task(self, label: str, total: int | None) -> "TaskContext":
+    def task(self, label: str, total: int | None) -> AbstractContextManager[Advance]:
         """A context manager around a piece of work of `total` units; yields an `Advance`."""
         ...
 
@@ -28,14 +29,6 @@ class Reporter(Protocol):
     def warn(self, message: str) -> None:
         """A line a user has to know (a fit that did not converge, images that were skipped)."""
         ...
-
-
-class TaskContext(Protocol):
-    """The context manager that `Reporter.task` gives."""
-
-    def __enter__(self) -> Advance: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class Silent:

@@ -4,11 +4,11 @@ A record is a pure function of the inputs: time, host and speed never enter it (
 same run gives the same bytes. Fractions are 0 to 1, CIDEr 0 to 10.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Task = Literal["zeroshot", "linear-probe", "caption-eval", "retrieval"]
 

@@ -1,7 +1,8 @@
 """Signatures: one line that says how a number was made, in the manner of sacrebleu, and that parses back.
 
-``task:zeroshot|model:tiny-clip@1f2e…|data:digits/test@9c0a…|n:797|templates:1|…|version:0.1.0``. Fields are separated by
-``|``; a ``|``, a ``%`` or whatever does not print inside a value is percent-encoded, so that no value can add a field.
+``task:zeroshot|model:tiny-clip@1f2e…|data:digits/test@9c0a…|n:797|templates:1|…|version:0.1.0``. Fields are
+separated by ``|``; a ``|``, a ``%`` or whatever does not print inside a value is percent-encoded, so that no value can
+add a field.
 """
 
 import json
