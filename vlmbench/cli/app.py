@@ -1,33 +1,69 @@
-"""The ``vlmbench`` command: registers the commands and turns errors into exit codes."""
+"""The ``vlmbench`` command: finds the commands, and turns every error into an exit code of the contract."""
 
 import functools
 import os
 import sys
-import time
-import traceback
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from vlmbench import __version__
 from vlmbench.foundations import errors
-from vlmbench.foundations.paths import default_cache_dir
-from vlmbench.foundations.text import visible
+
+
+class Entry(NamedTuple):
+    """A command: its module (which has a function `command`) and its line on the help page."""
+
+    module: str
+    line: str
+
+
+# In the order of the help page. A command is listed here once it works.
+COMMANDS: dict[str, Entry] = {}
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command's module when it is called, so that ``--help`` imports none."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the help page."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A stand-in with a name and a line, which is all that a help page shows."""
+        entry = COMMANDS.get(cmd_name)
+        return TyperCommand(cmd_name, help=entry.line) if entry else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command itself, imported now."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load(name) if found and name else found, rest
+
+
+def load(name: str) -> Any:
+    """Imports a command and builds its parser."""
+    single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+    single.command(name, context_settings=SETTINGS)(guarded(import_module(COMMANDS[name].module).command))
+    built = get_command(single)
+    built.name = name
+    return built
+
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="vlmbench",
+    cls=LazyGroup,
     help="Is zero-shot CLIP enough, or how many labels until a linear probe wins? Is this captioner really better?",
     no_args_is_help=True,
-    add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
-
-# One module a command, in the order of the help page. A module is listed here once its command works.
-COMMANDS: dict[str, str] = {}
 
 
 def _version(asked: bool) -> None:
@@ -64,6 +100,8 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             code = errors.EXIT_OK
         except errors.VlmbenchError as error:
             if debug:
+                import traceback
+
                 traceback.print_exc()
             from vlmbench.cli.console import show_error
 
@@ -79,6 +117,12 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _fault(error: Exception, debug: bool) -> int:
     """Writes the traceback to a log and says where it is."""
+    import time
+    import traceback
+
+    from vlmbench.foundations.paths import default_cache_dir
+    from vlmbench.foundations.text import visible
+
     text = traceback.format_exc()
     if debug:
         print(text, file=sys.stderr)
@@ -92,10 +136,6 @@ def _fault(error: Exception, debug: bool) -> int:
     summary = visible(f"{type(error).__name__}: {error}")
     print(f"error: a fault of vlmbench itself: {summary}\n  {place}; please report it", file=sys.stderr)
     return errors.EXIT_FAULT
-
-
-for name, module in COMMANDS.items():
-    app.command(name)(guarded(import_module(module).command))
 
 
 def main() -> None:
