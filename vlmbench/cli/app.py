@@ -23,7 +23,9 @@ class Entry(NamedTuple):
 
 
 # In the order of the help page. A command is listed here once it works.
-COMMANDS: dict[str, Entry] = {}
+COMMANDS: dict[str, Entry] = {
+    "doctor": Entry("vlmbench.cli.doctor", "What this machine has, what is missing, the command that mends it."),
+}
 
 
 class LazyGroup(TyperGroup):

@@ -77,21 +77,19 @@ def print_json(document: Any) -> None:
 
 
 def print_table(
-    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str | None = None
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str | None = None, left: int = 1
 ) -> None:
-    """A rich table on stdout; the first column left, the others right. Cells are made harmless here."""
+    """A rich table on stdout; the first `left` columns are flush left, figures right. Cells are made harmless here."""
     from rich import box
     from rich.table import Table
 
+    note = terminal(caption) if caption else None
     table = Table(
-        title=terminal(title),
-        caption=terminal(caption) if caption else None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
+        title=terminal(title), caption=note, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left"
     )
     for index, name in enumerate(header):
-        table.add_column(terminal(name), justify="left" if index == 0 else "right", no_wrap=index > 0)
+        text = index < left
+        table.add_column(terminal(name), justify="left" if text else "right", no_wrap=not text, overflow="fold")
     for row in rows:
         table.add_row(*(terminal(cell) for cell in row))
     RichConsole(highlight=False).print(table)

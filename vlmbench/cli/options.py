@@ -104,23 +104,32 @@ class Common:
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replaces the parameter `common` of a command by the fields of `Common`, each an option of its own."""
+    return _with(command, [item.name for item in fields(Common)])
+
+
+def with_basics(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that runs no model: `BASICS` only, the rest of `common` at its defaults."""
+    return _with(command, BASICS)
+
+
+BASICS = ["out", "cache_dir", "offline", "json", "quiet", "debug"]
+
+
+def _with(command: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
     signature = inspect.signature(command, eval_str=True)
-    names = [item.name for item in fields(Common)]
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
         common = Common(**{name: given.pop(name) for name in names})
         return command(common=common, **given)
 
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in signature.parameters.values()
-        if parameter.name != "common"
-    ]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [item.replace(kind=keyword) for item in signature.parameters.values() if item.name != "common"]
     shared = [
-        inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=item.type)
+        inspect.Parameter(item.name, keyword, default=item.default, annotation=item.type)
         for item in fields(Common)
+        if item.name in names
     ]
     wrapped.__signature__ = signature.replace(parameters=own + shared)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in own + shared}
+    wrapped.__annotations__ = {item.name: item.annotation for item in own + shared}
     return wrapped

@@ -1,0 +1,115 @@
+"""What this machine has, what is missing, and the command that mends it."""
+
+import importlib
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from vlmbench import __version__
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import VlmbenchError
+
+NEEDED = ("torch", "transformers", "datasets", "scikit-learn", "pyarrow", "pandas", "pillow", "safetensors", "numba")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's table."""
+
+    what: str
+    state: str
+    """``ok``, ``absent`` (something optional is not there) or ``broken`` (the main job does not run)."""
+    detail: str
+    mend: str = ""
+
+
+def examine(cache_dir: Path, out: Path) -> list[Finding]:
+    """Looks at packages, devices, caches, Java and the bundled files; touches no network."""
+    return [
+        Finding("vlmbench", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
+        *(_package(name) for name in NEEDED),
+        _device(),
+        *_places(cache_dir, out),
+        _bundled(),
+        _meteor(),
+        _java(),
+        _hub(),
+    ]
+
+
+def _package(name: str) -> Finding:
+    module = {"scikit-learn": "sklearn", "pillow": "PIL"}.get(name, name)
+    try:
+        found = version(name)
+        if find_spec(module) is None:
+            raise PackageNotFoundError
+    except PackageNotFoundError:
+        return Finding(name, "broken", "not installed", f"pip install {name}")
+    return Finding(name, "ok", found)
+
+
+def _device() -> Finding:
+    try:
+        torch = importlib.import_module("torch")
+    except Exception as error:  # an import of torch can fail in any way: a missing library, a wrong driver
+        return Finding("device", "broken", f"torch does not import: {error}", "pip install --force-reinstall torch")
+    if torch.cuda.is_available():
+        return Finding("device", "ok", f"cuda: {torch.cuda.get_device_name(0)}")
+    if torch.backends.mps.is_available():
+        return Finding("device", "ok", "mps: Apple GPU")
+    return Finding("device", "ok", f"cpu, {torch.get_num_threads()} threads")
+
+
+def _places(cache_dir: Path, out: Path) -> Iterator[Finding]:
+    for name, path, switch in (("cache", cache_dir, "--cache-dir"), ("results", out, "--out")):
+        there = path.exists()
+        try:
+            require_writable(path)
+            free = shutil.disk_usage(path).free / 2**30
+        except VlmbenchError as error:
+            yield Finding(name, "broken", error.what, f"choose another place with {switch} DIR")
+            continue
+        if not there:
+            path.rmdir()
+        state, mend = ("ok", "") if free > 1 else ("absent", f"choose another place with {switch} DIR")
+        yield Finding(name, state, f"{path}, {free:.0f} GiB free", mend)
+
+
+def _bundled() -> Finding:
+    models = resources.files("vlmbench") / "bundled" / "models"
+    missing = [name for name in ("tiny-clip", "tiny-captioner") if not (models / name / "model.safetensors").is_file()]
+    if missing:
+        return Finding(
+            "bundled models", "broken", f"absent: {', '.join(missing)}", "pip install --force-reinstall vlmbench-eval"
+        )
+    return Finding("bundled models", "ok", "tiny-clip, tiny-captioner")
+
+
+def _meteor() -> Finding:
+    try:
+        data = resources.files("pycocoevalcap") / "meteor"
+        whole = all((data / name).is_file() for name in ("meteor-1.5.jar", "data/paraphrase-en.gz"))
+    except ModuleNotFoundError:
+        whole = False
+    if not whole:
+        mend = "pip install --force-reinstall pycocoevalcap"
+        return Finding("METEOR data", "absent", "without them METEOR is left out", mend)
+    return Finding("METEOR data", "ok", "from pycocoevalcap")
+
+
+def _java() -> Finding:
+    if shutil.which("java"):
+        return Finding("Java", "ok", "for --backend java only")
+    return Finding("Java", "absent", "not needed: only --backend java asks for it", "install a Java 8+ runtime")
+
+
+def _hub() -> Finding:
+    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+    text = "offline: HF_HUB_OFFLINE is set" if offline else "online when a model or dataset asks; not tried here"
+    return Finding("hub", "ok", text)
