@@ -59,7 +59,7 @@ class Common:
     cache_dir: Annotated[
         Path | None,
         option(
-            "--cache-dir", help="Feature store and indexes [default: the platform's cache directory].", panel=COMMON
+            "--cache-dir", help="Feature store and indexes (default: the platform's cache directory).", panel=COMMON
         ),
     ] = None
     device: Annotated[Device, option("--device", help="Where models run.", panel=COMMON)] = Device.auto
