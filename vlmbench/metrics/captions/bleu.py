@@ -1,0 +1,60 @@
+"""BLEU-1 … BLEU-4 (Papineni et al. 2002) with the closest reference length, as ``pycocoevalcap`` 1.2 returns it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match
+
+Floats = NDArray[np.float64]
+
+STATISTICS = (*(f"bleu_matches_{n}" for n in range(1, ORDERS + 1)), *(f"bleu_ngrams_{n}" for n in range(1, ORDERS + 1)),
+              "candidate_length", "reference_length")  # fmt: skip
+_TINY, _SMALL = 1e-15, 1e-9  # what pycocoevalcap adds to numerators and denominators
+
+
+def bleu_statistics(corpus: Corpus, system: int, matches: list[Match]) -> Floats:
+    """What BLEU sums over images, `[n, 10]`: matched n-grams (n = 1 … 4), n-grams, candidate length, reference length.
+
+    A match is clipped to the highest count in one reference. The reference length is the one closest to the
+    candidate's; of two equally close the shorter.
+
+    Args:
+        corpus: the corpus.
+        system: index of the system.
+        matches: `corpus.matches(system)`.
+    """
+    tokens, own = corpus.candidate_tokens(system)
+    lengths = tokens.lengths[own]
+    kept = corpus.images[system]
+    table = np.zeros((len(kept), 2 * ORDERS + 2))
+    for n, match in enumerate(matches):
+        table[:, n] = np.bincount(match.image, np.minimum(match.count, match.largest), minlength=len(kept))
+        table[:, ORDERS + n] = np.maximum(0, lengths - n)
+    table[:, -2] = lengths
+    if len(kept):
+        table[:, -1] = _closest(corpus, system)
+    return table
+
+
+def _closest(corpus: Corpus, system: int) -> NDArray[np.int64]:
+    tokens, own = corpus.candidate_tokens(system)
+    candidate = np.zeros(corpus.size, dtype=np.int64)
+    candidate[corpus.images[system]] = tokens.lengths[own]
+    references = tokens.lengths[: corpus.references]
+    scale = int(tokens.lengths.max()) + 1
+    keys = np.abs(references - candidate[corpus.image_of_reference]) * scale + references
+    return np.minimum.reduceat(keys, corpus.first_reference)[corpus.images[system]] % scale
+
+
+def bleu_scores(statistics: Floats) -> Floats:
+    """BLEU-1 … BLEU-4, 0 to 1, from statistics of an image or from their sum over images: `[..., 10]` to `[..., 4]`.
+
+    The geometric mean of the precisions up to each order times the brevity penalty ``exp(1 - r / c)`` for c < r; the tiny
+    constants that keep an empty candidate from dividing by zero are those of ``pycocoevalcap``.
+    """
+    matched, ngrams = statistics[..., :ORDERS], statistics[..., ORDERS : 2 * ORDERS]
+    products = np.cumprod((matched + _TINY) / (ngrams + _SMALL), axis=-1)
+    scores = products ** (1 / np.arange(1, ORDERS + 1))
+    ratio = (statistics[..., -2] + _TINY) / (statistics[..., -1] + _SMALL)
+    penalty = np.exp(np.minimum(0.0, 1 - 1 / ratio))
+    return np.asarray(scores * penalty[..., None])

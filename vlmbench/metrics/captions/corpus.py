@@ -1,0 +1,154 @@
+"""References and candidates of a whole corpus as integer tables, made once and shared by BLEU, ROUGE-L and CIDEr.
+
+Captions come in as tokenized lines: tokens joined by one space, as the Penn Treebank tokenizer leaves them. BLEU and CIDEr
+split a line at white space of every kind and ROUGE-L at single blanks, as ``pycocoevalcap`` does; the two differ for an empty
+line (no token, or one empty token) and for a token that holds a no-break space.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.metrics.captions.ngrams import Counts, Ints, Tokens, count_ngrams, intern, run_starts
+
+ORDERS = 4
+
+
+@dataclass(frozen=True)
+class Match:
+    """The n-grams of one system's candidates, of one order, beside the same n-grams of the references of the same image."""
+
+    image: Ints
+    """Position among the system's images, `[K]`."""
+    gram: Ints
+    """`[K]`."""
+    count: Ints
+    """In the candidate, `[K]`."""
+    first: Ints
+    """First row of `Corpus.reference_counts` with this n-gram and image, `[K]`; no row where `rows` is 0."""
+    rows: Ints
+    """How many references of the image hold the n-gram, `[K]`."""
+    largest: Ints
+    """The highest count in one reference of the image, `[K]`; 0 where none holds it."""
+
+
+class Corpus:
+    """One set of references and any number of systems' candidates.
+
+    Args:
+        references: for each of N images its tokenized references, at least one.
+        systems: for each system a tokenized candidate an image, in the order of its `images`.
+        images: for each system the indexes of its images, ascending `[n]`; none: all N.
+        documents: tokenized captions by document, from which document frequencies are taken; none: `references`.
+
+    Raises:
+        InputError: an image has no reference, or a system's candidates and images differ in number.
+    """
+
+    def __init__(
+        self,
+        references: Sequence[Sequence[str]],
+        systems: Sequence[Sequence[str]],
+        *,
+        images: Sequence[NDArray[np.int64] | None] | None = None,
+        documents: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        self.size = len(references)
+        self.per_image = np.fromiter(map(len, references), dtype=np.int64, count=self.size)
+        if self.size and not self.per_image.min():
+            raise InputError(f"image {int(self.per_image.argmin())} has no reference", mend="give every image a reference")
+        chosen = images if images is not None else [None] * len(systems)
+        self.images = [np.arange(self.size) if item is None else np.asarray(item, dtype=np.int64) for item in chosen]
+        for lines, kept in zip(systems, self.images, strict=True):
+            if len(lines) != len(kept):
+                raise InputError(f"{len(lines)} candidates for {len(kept)} images", mend="give one candidate an image")
+        self.image_of_reference = np.repeat(np.arange(self.size), self.per_image)
+        self.first_reference = np.cumsum(self.per_image) - self.per_image
+        extra: list[str] = [] if documents is None else list(chain.from_iterable(documents))
+        self.references = len(self.image_of_reference)
+        self.documents = self.size if documents is None else len(documents)
+        self._document_of: Ints = (
+            self.image_of_reference
+            if documents is None
+            else np.repeat(np.arange(len(documents)), np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)))
+        )
+        self._own_documents = documents is not None
+        self._lines: list[str] = [*chain.from_iterable(references), *extra, *chain.from_iterable(systems)]
+        offset = self.references + len(extra)
+        self._offsets: list[int] = []
+        for kept in self.images:
+            self._offsets.append(offset)
+            offset += len(kept)
+        self._words = [line.split() for line in self._lines]
+        self.tokens = intern(self._words)
+
+    @cached_property
+    def blank_tokens(self) -> Tokens:
+        """The captions split at single blanks, as ROUGE-L takes them; the same object as `tokens` where that is the same."""
+        blanks = np.fromiter((line.count(" ") for line in self._lines), dtype=np.int64, count=len(self._lines))
+        if np.array_equal(blanks + 1, self.tokens.lengths):
+            return self.tokens
+        return intern([line.split(" ") for line in self._lines])
+
+    @cached_property
+    def counts(self) -> list[Counts]:
+        """N-gram counts of all captions, for n = 1 … 4."""
+        return count_ngrams(self.tokens, ORDERS)
+
+    @cached_property
+    def reference_counts(self) -> list[Counts]:
+        """N-gram counts of the references; rows sorted by n-gram, then image, then reference."""
+        return [_only(table, 0, self.references) for table in self.counts]
+
+    @cached_property
+    def document_frequency(self) -> list[Ints]:
+        """In how many documents (images) each n-gram stands in a reference, for n = 1 … 4: `[grams]`."""
+        found = []
+        for table, own in zip(self.counts, self.reference_counts, strict=True):
+            rows = _only(table, self.references, len(self._document_of)) if self._own_documents else own
+            pairs = rows.gram * max(1, self.documents) + self._document_of[rows.caption]
+            found.append(np.bincount(rows.gram[run_starts(pairs)], minlength=table.grams))
+        return found
+
+    @cached_property
+    def _groups(self) -> list[tuple[Ints, Ints, Ints, Ints]]:
+        """For each order: the distinct (n-gram, image) keys, the first row, the rows, the largest count of each."""
+        found = []
+        for table in self.reference_counts:
+            keys = table.gram * self.size + self.image_of_reference[table.caption]
+            firsts = run_starts(keys)
+            largest = np.maximum.reduceat(table.count, firsts) if len(firsts) else firsts
+            found.append((keys[firsts], firsts, np.diff(firsts, append=len(keys)), largest))
+        return found
+
+    def candidate_tokens(self, system: int, *, blanks: bool = False) -> tuple[Tokens, slice]:
+        """The tokens of everything, and the slice of captions that are the system's candidates."""
+        offset = self._offsets[system]
+        return (self.blank_tokens if blanks else self.tokens), slice(offset, offset + len(self.images[system]))
+
+    def matches(self, system: int) -> list[Match]:
+        """The system's n-grams beside the references', for n = 1 … 4."""
+        offset, kept = self._offsets[system], self.images[system]
+        found = []
+        for table, (keys, firsts, rows, largest) in zip(self.counts, self._groups, strict=True):
+            own = _only(table, offset, len(kept))
+            wanted = own.gram * self.size + kept[own.caption]
+            if not len(keys):
+                zeros = np.zeros(len(wanted), dtype=np.int64)
+                found.append(Match(own.caption, own.gram, own.count, zeros, zeros, zeros))
+                continue
+            place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+            there = keys[place] == wanted
+            found.append(Match(own.caption, own.gram, own.count, firsts[place], rows[place] * there, largest[place] * there))
+        return found
+
+
+def _only(table: Counts, first: int, captions: int) -> Counts:
+    """The rows of some captions, renumbered from 0."""
+    inside = (table.caption >= first) & (table.caption < first + captions)
+    return Counts(table.gram[inside], table.caption[inside] - first, table.count[inside], table.grams)

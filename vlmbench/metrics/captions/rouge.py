@@ -1,0 +1,95 @@
+"""ROUGE-L (Lin 2004, section 3) with β 1.2, as ``pycocoevalcap`` 1.2 computes it: best precision and best recall apart."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.metrics.captions.corpus import Corpus
+from vlmbench.metrics.captions.ngrams import Ints, Tokens
+
+BETA = 1.2
+_WORD = 64
+_CHUNK = 8192
+_LONGEST = 1024
+
+
+def rouge_l(corpus: Corpus, system: int) -> NDArray[np.float64]:
+    """ROUGE-L of each candidate, `[n]`, 0 to 1.
+
+    P is the highest LCS / candidate length over the references, R the highest LCS / reference length, and the score is
+    ``(1 + β²) P R / (R + β² P)``; 0 where P or R is 0.
+    """
+    tokens, own = corpus.candidate_tokens(system, blanks=True)
+    kept = corpus.images[system]
+    if not len(kept):
+        return np.zeros(0)
+    counts = corpus.per_image[kept]
+    firsts = np.cumsum(counts) - counts
+    references = np.arange(int(counts.sum())) + np.repeat(corpus.first_reference[kept] - firsts, counts)
+    candidates = np.repeat(np.arange(own.start, own.stop), counts)
+    common = lcs_lengths(tokens, candidates, references)
+    precision = np.maximum.reduceat(common / tokens.lengths[candidates], firsts)
+    recall = np.maximum.reduceat(common / tokens.lengths[references], firsts)
+    below = recall + BETA**2 * precision
+    return np.asarray(np.divide((1 + BETA**2) * precision * recall, below, out=np.zeros(len(kept)), where=below > 0))
+
+
+def lcs_lengths(tokens: Tokens, first: Ints, second: Ints) -> Ints:
+    """Length of the longest common subsequence of caption `first[p]` and caption `second[p]`, `[P]`.
+
+    Bit-parallel (Hyyrö 2004): a row of the dynamic programme is one 64-bit word a pair, thousands of pairs at a time. Pairs
+    too long for a word go one by one through Python's long integers.
+    """
+    swap = tokens.lengths[second] > tokens.lengths[first]
+    long, short = np.where(swap, second, first), np.where(swap, first, second)
+    common = np.zeros(len(first), dtype=np.int64)
+    wide = (tokens.lengths[short] > _WORD) | (tokens.lengths[long] > _LONGEST)
+    for pair in np.flatnonzero(wide):
+        common[pair] = _one(_caption(tokens, int(long[pair])), _caption(tokens, int(short[pair])))
+    narrow = np.flatnonzero(~wide & (tokens.lengths[short] > 0))
+    order = narrow[np.lexsort((tokens.lengths[long[narrow]], tokens.lengths[short[narrow]]))]
+    for start in range(0, len(order), _CHUNK):
+        block = order[start : start + _CHUNK]
+        common[block] = _batch(_padded(tokens, long[block], -1), _padded(tokens, short[block], -2))
+    return common
+
+
+def _caption(tokens: Tokens, caption: int) -> list[int]:
+    start = int(tokens.starts[caption])
+    return [int(item) for item in tokens.ids[start : start + int(tokens.lengths[caption])]]
+
+
+def _padded(tokens: Tokens, captions: Ints, fill: int) -> NDArray[np.int32]:
+    """The captions as columns, `[L, P]`, filled up with `fill`."""
+    lengths = tokens.lengths[captions]
+    rows = np.arange(int(lengths.max()))[:, None]
+    inside = rows < lengths
+    places = np.where(inside, tokens.starts[captions] + rows, 0)
+    return np.where(inside, tokens.ids[places], fill).astype(np.int32)
+
+
+def _batch(long: NDArray[np.int32], short: NDArray[np.int32]) -> Ints:
+    """LCS lengths of the columns of `long` and `short`, `[P]`; `short` has at most 64 rows."""
+    free = np.full(long.shape[1], ~np.uint64(0))
+    bits = np.uint64(1) << np.arange(len(short), dtype=np.uint64)
+    for row in long:
+        equal = np.zeros(long.shape[1], dtype=np.uint64)
+        for bit, other in zip(bits, short, strict=True):
+            equal |= (other == row) * bit
+        taken = free & equal
+        free = (free + taken) | (free - taken)
+    used = ~free & np.uint64((1 << len(short)) - 1)
+    return np.bitwise_count(used).astype(np.int64)
+
+
+def _one(long: list[int], short: list[int]) -> int:
+    masks: dict[int, int] = {}
+    for position, token in enumerate(short):
+        masks[token] = masks.get(token, 0) | (1 << position)
+    everything = (1 << len(short)) - 1
+    free = everything
+    for token in long:
+        equal = masks.get(token)
+        if equal:
+            taken = free & equal
+            free = ((free + taken) | (free - taken)) & everything
+    return len(short) - free.bit_count()
