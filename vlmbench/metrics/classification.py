@@ -1,0 +1,326 @@
+"""Classification metrics with 95 % intervals, from probabilities or from the per-sample file alone.
+
+`sample_columns` reduces probabilities to what is kept for each image; `metrics_from_samples` computes every figure from
+those columns, and `classification_metrics` is the one after the other. So a stored figure can always be recomputed from
+its per-sample file, to the last digit.
+
+Intervals: accuracy, top-5 and the mean per class by Wilson's score interval (for the mean per class on the effective
+number of images), the rest by a seeded bootstrap over images; where several seeds were run, the mean over seeds with
+Student's t. `INTERVALS` names them for a record's protocol.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.metrics.calibration import equal_mass_bins
+from vlmbench.metrics.ranking import average_precision, roc_auc
+from vlmbench.metrics.resampling import (
+    RESAMPLES,
+    effective_trials,
+    iter_bootstrap_weights,
+    percentile_interval,
+    t_interval,
+    wilson,
+)
+from vlmbench.records.result import Metric
+
+INTERVALS = "wilson; bootstrap for ece, brier, map, roc_auc"
+INTERVALS_OVER_SEEDS = "t over seeds"
+TOP = 5
+
+Columns = Mapping[str, Any]
+
+
+def metric_names(classes: int, *, multilabel: bool = False) -> tuple[str, ...]:
+    """The metrics that make sense for so many classes.
+
+    Args:
+        classes: C.
+        multilabel: whether an image can have several labels.
+    """
+    if multilabel:
+        return ("map11", "map", "roc_auc")
+    names = ["accuracy", "mean_per_class_accuracy", "ece", "brier"]
+    if classes > TOP:
+        names.insert(1, "accuracy_top5")
+    if classes == 2:
+        names.append("roc_auc")
+    return tuple(names)
+
+
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Softmax over the last axis in float64, `[N, C]`; keeps the order of the logits down to e^-700."""
+    shifted = np.asarray(logits, dtype=np.float64)
+    powers = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def classification_metrics(
+    probabilities: NDArray[np.floating[Any]],
+    labels: NDArray[np.integer[Any]],
+    *,
+    metric_names: Sequence[str],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> dict[str, Metric]:
+    """Metrics with their 95 % intervals.
+
+    Args:
+        probabilities: `[N, C]`, rows summing to 1; multi-label: scores of any scale.
+        labels: `[N]` class indices; multi-label: `[N, C]` of 0 and 1.
+        metric_names: which, of `metric_names(C)`.
+        seed: seed of the resampling; each metric draws from a stream of its own.
+        resamples: bootstrap resamples.
+
+    Raises:
+        InputError: shapes or values are not as above.
+        UsageError: a metric is unknown, or cannot be computed for such labels.
+    """
+    columns = sample_columns(probabilities, labels, [""] * len(labels))
+    return metrics_from_samples(columns, metric_names, seed, resamples=resamples)
+
+
+def sample_columns(
+    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], ids: Sequence[str]
+) -> dict[str, Any]:
+    """The per-sample columns.
+
+    Args:
+        probabilities: as in `classification_metrics`.
+        labels: as in `classification_metrics`.
+        ids: names of the N images.
+
+    Returns:
+        id; label, prediction (the first of equals), probability (of the label), confidence (of the prediction), rank
+        (of the label, 0 best), brier (sum of squared errors over classes, 0 to 2); with two classes also score, the
+        probability of class 1. Multi-label: id, labels (list of int8), scores (list of float32).
+
+    Raises:
+        InputError: shapes or values are not as above.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    truth = np.asarray(labels)
+    _require_shapes(values, truth, len(ids))
+    names = np.array(list(ids), dtype=object)
+    if truth.ndim == 2:
+        return {"id": names, "labels": list(truth.astype(np.int8)), "scores": list(values.astype(np.float32))}
+    rows = np.arange(len(truth))
+    own = values[rows, truth]
+    prediction = values.argmax(axis=1)
+    earlier = np.arange(values.shape[1]) < truth[:, None]
+    ahead = (values > own[:, None]) | ((values == own[:, None]) & earlier)
+    columns = {
+        "id": names,
+        "label": truth.astype(np.int32),
+        "prediction": prediction.astype(np.int32),
+        "probability": own,
+        "confidence": values[rows, prediction],
+        "rank": ahead.sum(axis=1, dtype=np.int32),
+        "brier": (values**2).sum(axis=1) - 2 * own + 1,
+    }
+    if values.shape[1] == 2:
+        columns["score"] = values[:, 1].copy()
+    return columns
+
+
+def metrics_from_samples(
+    columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
+) -> dict[str, Metric]:
+    """The same metrics from the per-sample columns alone.
+
+    Where the columns hold a `seed` column with several values (few-shot), each seed's images are scored for themselves;
+    the figure is the mean over seeds and the interval Student's t over seeds.
+
+    Raises:
+        InputError: a column is absent.
+        UsageError: a metric is unknown, or cannot be computed for such labels.
+    """
+    if "seed" in columns:
+        seeds = np.unique(np.asarray(columns["seed"]))
+        if len(seeds) > 1:
+            return _over_seeds(columns, names, seeds)
+    found: dict[str, Metric] = {}
+    for name in names:
+        if name not in _METRICS:
+            raise UsageError(f"no such classification metric: {name}", mend=f"one of {', '.join(_METRICS)}")
+        try:
+            found[name] = _METRICS[name](columns, derive_seed(seed, "bootstrap", name), resamples)
+        except KeyError as error:
+            raise InputError(f"the metric {name} needs the per-sample column {error.args[0]}", where=name) from error
+    return found
+
+
+def confusion_matrix(
+    labels: NDArray[np.integer[Any]], predictions: NDArray[np.integer[Any]], classes: int
+) -> NDArray[np.int64]:
+    """How many images of each class (rows) were taken for each class (columns), `[C, C]` int64."""
+    flat = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predictions, dtype=np.int64)
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+
+
+def per_class(columns: Columns, classnames: Sequence[str]) -> list[dict[str, Any]]:
+    """A row a class: its name, its images n, the share found (recall) and the share of its predictions that are right.
+
+    A share without images is None. With several seeds the counts are summed over them.
+    """
+    matrix = confusion_matrix(columns["label"], columns["prediction"], len(classnames))
+    right, shown, given = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return [
+        {
+            "class": name,
+            "n": int(shown[index]),
+            "recall": float(right[index] / shown[index]) if shown[index] else None,
+            "precision": float(right[index] / given[index]) if given[index] else None,
+        }
+        for index, name in enumerate(classnames)
+    ]
+
+
+def _over_seeds(columns: Columns, names: Sequence[str], seeds: NDArray[Any]) -> dict[str, Metric]:
+    blocks = []
+    for one in seeds:
+        chosen = np.asarray(columns["seed"]) == one
+        block = {name: _pick(column, chosen) for name, column in columns.items() if name != "seed"}
+        blocks.append(metrics_from_samples(block, names, 0, resamples=0))
+    found = {}
+    for name in names:
+        values = np.array([block[name].value for block in blocks])
+        low, high = t_interval(values)
+        highest = 2.0 if name == "brier" else 1.0
+        found[name] = Metric(value=float(values.mean()), low=max(0.0, low), high=min(highest, high))
+    return found
+
+
+def _pick(column: Any, chosen: NDArray[np.bool_]) -> Any:
+    if isinstance(column, np.ndarray):
+        return column[chosen]
+    return [column[index] for index in np.flatnonzero(chosen)]
+
+
+def _accuracy(columns: Columns, seed: int, resamples: int) -> Metric:
+    return _share(np.asarray(columns["prediction"]) == np.asarray(columns["label"]))
+
+
+def _top5(columns: Columns, seed: int, resamples: int) -> Metric:
+    return _share(np.asarray(columns["rank"]) < TOP)
+
+
+def _share(right: NDArray[np.bool_]) -> Metric:
+    value = int(right.sum()) / len(right)
+    low, high = wilson(value, len(right))
+    return Metric(value=value, low=low, high=high)
+
+
+def _mean_per_class(columns: Columns, seed: int, resamples: int) -> Metric:
+    """Mean over the classes that have test images."""
+    labels = np.asarray(columns["label"], dtype=np.int64)
+    counts = np.bincount(labels)
+    right = np.bincount(labels, weights=np.asarray(columns["prediction"]) == labels)
+    shares, counts = right[counts > 0] / counts[counts > 0], counts[counts > 0]
+    value = float(shares.mean())
+    low, high = wilson(value, effective_trials(shares, counts))
+    return Metric(value=value, low=low, high=high)
+
+
+def _ece(columns: Columns, seed: int, resamples: int) -> Metric:
+    """Bins are those of all images. A resample's ECE lies too high on average; the interval is moved back by that."""
+    confidence = np.asarray(columns["confidence"], dtype=np.float64)
+    right = np.asarray(columns["prediction"]) == np.asarray(columns["label"])
+    order, starts = equal_mass_bins(confidence)
+    residual = (confidence - right)[order]
+    value = float(np.abs(np.add.reduceat(residual, starts)).sum() / len(residual))
+    if not resamples:
+        return Metric(value=value)
+    bin_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(residual))))
+    binned = np.zeros((len(residual), len(starts)))
+    binned[np.arange(len(residual)), bin_of] = residual
+    drawn = np.abs(_sums(binned, seed, resamples)).sum(axis=1) / len(residual)
+    low, high = percentile_interval(drawn)
+    shift = float(drawn.mean()) - value
+    return Metric(value=value, low=max(0.0, min(value, low - shift)), high=min(1.0, max(value, high - shift)))
+
+
+def _brier(columns: Columns, seed: int, resamples: int) -> Metric:
+    errors = np.asarray(columns["brier"], dtype=np.float64)
+    value = float(errors.mean())
+    if not resamples:
+        return Metric(value=value)
+    low, high = percentile_interval(_sums(errors[:, None], seed, resamples)[:, 0] / len(errors))
+    return Metric(value=value, low=low, high=high)
+
+
+def _sums(values: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
+    """Sums over resampled images, `[R, K]`, of values `[N, K]`."""
+    return np.concatenate([weights @ values for weights in iter_bootstrap_weights(len(values), resamples, seed)])
+
+
+def _ranked(statistic: Callable[..., NDArray[np.float64]], columns: Columns, seed: int, resamples: int) -> Metric:
+    """The mean over classes of a statistic of one class's ranking; a class is left out where it is not defined."""
+    if "scores" in columns:
+        truth, scores = np.stack(list(columns["labels"])), np.stack(list(columns["scores"]))
+    else:
+        truth, scores = np.asarray(columns["label"])[:, None], np.asarray(columns["score"])[:, None]
+    n = len(truth)
+    whole = _by_class(statistic, truth, scores, np.ones((1, n), dtype=np.int64))[:, 0]
+    defined = np.isfinite(whole)
+    if not defined.any():
+        raise InputError(
+            "no class has both images with it and images without it", mend="use a split that holds every class"
+        )
+    value = float(whole[defined].mean())
+    if not resamples:
+        return Metric(value=value)
+    drawn = []
+    for weights in iter_bootstrap_weights(n, resamples, seed):
+        figures = np.ma.masked_invalid(_by_class(statistic, truth[:, defined], scores[:, defined], weights))
+        drawn.append(figures.mean(axis=0).filled(np.nan))
+    low, high = percentile_interval(np.concatenate(drawn))
+    return Metric(value=value, low=min(value, low), high=max(value, high))
+
+
+def _by_class(
+    statistic: Callable[..., NDArray[np.float64]], truth: NDArray[Any], scores: NDArray[Any], weights: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    return np.stack([statistic(truth[:, index] == 1, scores[:, index], weights) for index in range(truth.shape[1])])
+
+
+def _map11(columns: Columns, seed: int, resamples: int) -> Metric:
+    return _ranked(partial(average_precision, points=11), columns, seed, resamples)
+
+
+def _map(columns: Columns, seed: int, resamples: int) -> Metric:
+    return _ranked(average_precision, columns, seed, resamples)
+
+
+def _roc_auc(columns: Columns, seed: int, resamples: int) -> Metric:
+    return _ranked(roc_auc, columns, seed, resamples)
+
+
+_METRICS: dict[str, Callable[[Columns, int, int], Metric]] = {
+    "accuracy": _accuracy,
+    "accuracy_top5": _top5,
+    "mean_per_class_accuracy": _mean_per_class,
+    "map11": _map11,
+    "map": _map,
+    "roc_auc": _roc_auc,
+    "ece": _ece,
+    "brier": _brier,
+}
+
+
+def _require_shapes(values: NDArray[np.float64], truth: NDArray[Any], ids: int) -> None:
+    if values.ndim != 2 or not len(values) or truth.shape not in {values.shape[:1], values.shape} or ids != len(values):
+        raise InputError(f"probabilities {values.shape}, labels {truth.shape} and {ids} ids do not belong together")
+    if not np.isfinite(values).all():
+        raise InputError(
+            "a probability is not a finite number", where=f"row {int(np.argmin(np.isfinite(values).all(axis=1)))}"
+        )
+    top = 1 if truth.ndim == 2 else values.shape[1] - 1
+    if truth.dtype.kind not in "iub" or truth.min() < 0 or truth.max() > top:
+        raise InputError(f"labels must be whole numbers from 0 to {top}")
