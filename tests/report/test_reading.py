@@ -1,0 +1,53 @@
+import pytest
+
+from vlmbench.report.reading import read_tables
+from vlmbench.report.table import Cell, Column, Table
+
+
+def classification(zero, probe, difference, p, match):
+    columns = tuple(
+        Column(key, key) for key in ("dataset", "model", "zero_shot", "probe", "difference", "labels_to_match")
+    )
+    run = (None,)
+    row = (
+        Cell(text="digits"),
+        Cell(text="tiny-clip"),
+        Cell(value=zero, runs=run),
+        Cell(value=probe, runs=run),
+        Cell(value=difference, p=p),
+        Cell(text=match),
+    )
+    return Table("classification", "", columns, (row,))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((0.9, 0.97, -0.07, 0.001, "4.2"), "the probe wins, once there are about 4.2 labels a class."),
+        ((0.9, 0.97, -0.07, 0.001, "< 1"), "the probe wins, once there are fewer than 1 label a class."),
+        ((0.9, 0.97, -0.07, 0.001, "> 32"), "the probe wins, once there are more than 32 labels a class."),
+        ((0.9, 0.91, -0.01, 0.4, "> 32"), "no significant difference, zero-shot is enough."),
+        ((0.9, 0.8, 0.1, 0.001, "> 32"), "zero-shot is enough, and better."),
+    ],
+)
+def test_the_verdict_follows_the_table(arguments, says):
+    text = read_tables([classification(*arguments)])
+    assert text.startswith(f"On digits zero-shot reaches 90.0 and a probe on all labels {arguments[1] * 100:.1f}")
+    assert text.endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("mark", "says"), [("", "significantly better."), ("tied", "not significantly better than b.")]
+)
+def test_captioners_are_compared_by_cider(mark, says):
+    columns = tuple(Column(key, key) for key in ("dataset", "system", "cider"))
+    rows = (
+        (Cell(text="scenes"), Cell(text="a"), Cell(value=1.2, mark="best")),
+        (Cell(text="scenes"), Cell(text="b"), Cell(value=0.9, mark=mark)),
+    )
+    text = read_tables([Table("captions", "", columns, rows)])
+    assert "those of a have the higher CIDEr: 120.0 against b 90.0, " + says in text
+
+
+def test_nothing_to_compare_says_nothing():
+    assert read_tables([]) == ""

@@ -1,0 +1,76 @@
+"""The tables in words: where zero-shot is enough, where a probe wins, which captioner is better.
+
+Every sentence is made from cells of the tables, so it says what they say and nothing else.
+"""
+
+from collections.abc import Sequence
+
+from vlmbench.report.pairs import LEVEL
+from vlmbench.report.table import Cell, Table
+
+Line = dict[str, Cell]
+
+
+def read_tables(tables: Sequence[Table]) -> str:
+    """One paragraph on the tables; empty where there is nothing to compare."""
+    sentences: list[str] = []
+    for table in tables:
+        lines = [dict(zip((column.key for column in table.columns), row, strict=True)) for row in table.rows]
+        if table.name == "classification":
+            sentences += _classification([line for line in lines if _has(line, "zero_shot") and _has(line, "probe")])
+        elif table.name == "captions":
+            sentences += _captions(lines)
+    return " ".join(sentences)
+
+
+def _has(line: Line, key: str) -> bool:
+    return key in line and line[key].is_figure
+
+
+def _classification(lines: Sequence[Line]) -> list[str]:
+    places = [line for line in lines if line["zero_shot"].runs and len(line["zero_shot"].runs) == 1]
+    return [_dataset(line, several=len({line["model"].text for line in places}) > 1) for line in places]
+
+
+def _dataset(line: Line, *, several: bool) -> str:
+    name = line["dataset"].text + (f" with {line['model'].text}" if several else "")
+    zero, probe = line["zero_shot"].figure(), line["probe"].figure()
+    start = f"On {name} zero-shot reaches {zero} and a probe on all labels {probe}"
+    difference = line.get("difference", Cell())
+    if difference.p is None:
+        return start + "."
+    if difference.p >= LEVEL:
+        return f"{start}: no significant difference, zero-shot is enough."
+    if difference.value is not None and difference.value > 0:
+        return f"{start}: zero-shot is enough, and better."
+    match = line.get("labels_to_match", Cell()).text
+    if not match:
+        return f"{start}: the probe wins."
+    return f"{start}: the probe wins, once there are {_labels(match)} a class."
+
+
+def _labels(match: str) -> str:
+    """``4.2`` as ``about 4 labels``, ``< 1`` as ``fewer than 1 label``, ``> 32`` as ``more than 32 labels``."""
+    said = match.removeprefix("about ").strip()
+    for sign, words in (("<", "fewer than"), (">", "more than")):
+        if said.startswith(sign):
+            count = said.lstrip(sign).strip()
+            return f"{words} {count} label{'' if count == '1' else 's'}"
+    return f"about {said} labels"
+
+
+def _captions(lines: Sequence[Line]) -> list[str]:
+    sentences = []
+    for dataset in dict.fromkeys(line["dataset"].text for line in lines):
+        there = [line for line in lines if line["dataset"].text == dataset and _has(line, "cider")]
+        if len(there) < 2:
+            continue
+        best = max(there, key=lambda line: line["cider"].value or 0.0)
+        told = ", ".join(f"{line['system'].text} {line['cider'].figure()}" for line in there if line is not best)
+        tied = [line["system"].text for line in there if line["cider"].mark == "tied"]
+        verdict = f"not significantly better than {' and '.join(tied)}" if tied else "significantly better"
+        sentences.append(
+            f"Of the captions of {dataset}, those of {best['system'].text} have the higher CIDEr:"
+            f" {best['cider'].figure()} against {told}, {verdict}."
+        )
+    return sentences
