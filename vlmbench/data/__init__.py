@@ -1,1 +1,1 @@
-"""Readers: image folders, hub datasets, built-in sets, caption files."""
+"""Datasets: where images, labels and class names come from, how an image is decoded, and what identifies a split."""

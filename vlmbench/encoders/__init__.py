@@ -1,1 +1,1 @@
-"""Image and text encoders behind one protocol."""
+"""Encoders: images and texts to features, through one protocol whatever the architecture."""

@@ -1,1 +1,1 @@
-"""The feature store: every image is encoded once."""
+"""The feature store: every image of a split encoded once by a model, every prompt set once."""

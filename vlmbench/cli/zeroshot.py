@@ -1,0 +1,43 @@
+"""``vlmbench zeroshot``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from vlmbench.cli.options import Common, option, with_common
+
+
+@with_common
+def command(
+    common: Common,
+    model: Annotated[
+        list[str],
+        option("-m", "--model", help="Alias, hub id (owner/name@revision) or ./directory; repeat for several."),
+    ],
+    dataset: Annotated[
+        list[str], option("-d", "--dataset", help="Name, hf:owner/name[:config] or folder:PATH; repeat for several.")
+    ],
+    split: Annotated[str | None, option("--split", help="[default: test, else the only one]")] = None,
+    limit: Annotated[
+        int | None, option("--limit", min=1, help="So many images of each dataset, drawn with --seed.")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        option(
+            "--prompts", help="Sets, files or a template, comma-separated: a row each. [default: 'a photo of a {}.']"
+        ),
+    ] = None,
+    classnames: Annotated[
+        Path | None,
+        option("--classnames", help="Class names instead of the dataset's: .txt, a line a class, or .json."),
+    ] = None,
+) -> None:
+    """Zero-shot classification by a dual encoder (CLIP, SigLIP …): no labels, only class names.
+
+    Example: [bold]vlmbench zeroshot -m tiny-clip -d digits -d shapes[/bold]
+    """
+    from vlmbench.cli.output import finish
+    from vlmbench.runs.zeroshot import Request, run_zeroshot
+
+    request = Request(models=model, datasets=dataset, split=split, limit=limit, prompts=prompts, classnames=classnames)
+    runs = run_zeroshot(request, common.context())
+    finish(runs, common.out, as_json=common.json, quiet=common.quiet)

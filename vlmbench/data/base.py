@@ -1,0 +1,145 @@
+"""What a dataset is to the rest of vlmbench: named splits of images with ids and labels, class names and templates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from vlmbench.data.images import Raw
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.text import visible
+
+TRAIN, VAL, TEST, ALL = "train", "val", "test", "all"
+ALIASES = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VAL,
+    "validation": VAL,
+    "valid": VAL,
+    "dev": VAL,
+    "test": TEST,
+    "testing": TEST,
+}
+DEFAULT_TEMPLATE = "a photo of a {}."
+
+
+class ImageSource(Protocol):
+    """The images of one split, in order; picklable and safe to read from several threads."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Raw:
+        """The image's encoded bytes, or its pixels; raises `BadImage` where it cannot be read."""
+        ...
+
+    def stamp(self) -> str | None:
+        """A cheap digest that changes when any image may have (paths, sizes, modification times); none if there is no such thing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split.
+
+    Attributes:
+        name: ``train``, ``val``, ``test``, ``all`` (a dataset of one undivided split), or the dataset's own name.
+        ids: [N] unique names of the images.
+        labels: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
+        images: [N] images.
+        captions: [N] captions of each image, for captioned sets.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    images: ImageSource
+    captions: tuple[tuple[str, ...], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a dataset before an image is read."""
+
+    id: str
+    revision: str | None
+    splits: tuple[str, ...]
+    classnames: tuple[str, ...]
+    templates: tuple[str, ...] = (DEFAULT_TEMPLATE,)
+    metric: str = "accuracy"
+    multilabel: bool = False
+    raw_classnames: tuple[str, ...] = ()
+    """The names as the source spells them (``traffic_light``), where `classnames` are readable forms."""
+    notes: tuple[str, ...] = field(default=())
+    """What a user has to know (a class without test images, files that were ignored)."""
+
+
+class Dataset(Protocol):
+    """A dataset that is open: its facts at once, its splits when asked."""
+
+    @property
+    def info(self) -> DatasetInfo: ...
+
+    def split(self, name: str) -> Split:
+        """The split called `name`, one of ``info.splits``."""
+        ...
+
+
+def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = None) -> str:
+    """The split to evaluate on: `asked` (or an alias such as ``validation``), else test, all, val, train, in this order.
+
+    Raises:
+        InputError: no such split; those there are, are named.
+    """
+    if asked is None:
+        for name in (TEST, ALL, VAL, TRAIN):
+            if name in info.splits:
+                return name
+        return info.splits[0]
+    for name in (asked, ALIASES.get(asked.lower(), asked)):
+        if name in info.splits:
+            return name
+    raise InputError(
+        f"{visible(info.id)} has no split {visible(asked)}; it has {', '.join(map(visible, info.splits))}",
+        where=where or info.id,
+        mend=f"--split {visible(choose_split(info, None))}",
+    )
+
+
+def readable(name: str) -> str:
+    """A class name as a prompt needs it: underscores become spaces (``traffic_light``: ``traffic light``)."""
+    return " ".join(name.replace("_", " ").split()) or name
+
+
+def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
+    """The images at `rows` ([M] indices), in that order."""
+    index = np.asarray(rows, dtype=np.int64)
+    return Split(
+        name=split.name,
+        ids=tuple(split.ids[i] for i in index),
+        labels=split.labels[index],
+        images=Rows(split.images, index),
+        captions=tuple(split.captions[i] for i in index) if split.captions else (),
+    )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some of the images of another source."""
+
+    source: ImageSource
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, index: int) -> Raw:
+        """The image at ``rows[index]`` of the source."""
+        return self.source.read(int(self.rows[index]))
+
+    def stamp(self) -> str | None:
+        """The source's stamp (the rows are part of the ids that go into the fingerprint's key)."""
+        return self.source.stamp()

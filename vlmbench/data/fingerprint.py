@@ -1,0 +1,75 @@
+"""Fingerprints: a digest of a split's ids, labels and image bytes, in order.
+
+Reading every image again on each run would cost as much as encoding them on a fast device, so a fingerprint is kept under
+the cache directory beside the cheap stamp (paths, sizes, modification times) it was computed for, the way git keeps its index.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from vlmbench.data.base import Split
+from vlmbench.data.images import Raw
+from vlmbench.foundations.atomic import write_json
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import Reporter
+
+_VERSION = 1
+
+
+def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
+    """SHA-256 over ids, labels and image bytes, as 64 hexadecimal digits.
+
+    It changes whenever an image, a label, an id or the order does.
+    """
+    stamp = split.images.stamp()
+    kept = None
+    if stamp is not None:
+        key = digest([_VERSION, stamp, split.name, list(split.ids), split.labels.tolist()])
+        kept = cache_dir / "fingerprints" / f"{key}.json"
+        known = _read(kept)
+        if known is not None:
+            return known
+    started = time.time()
+    value = _compute(split, reporter)
+    if kept is not None and split.images.stamp() == stamp:
+        write_json(kept, {"fingerprint": value, "images": len(split), "computed": started})
+    return value
+
+
+def _compute(split: Split, reporter: Reporter) -> str:
+    total = hashlib.sha256(f"vlmbench-split-{_VERSION}\n{len(split)}\n".encode())
+    with reporter.task(f"fingerprint of {split.name}", len(split)) as advance:
+        for index, name in enumerate(split.ids):
+            label = np.atleast_1d(split.labels[index]).tolist()
+            total.update(json.dumps([name, label, _digest(split, index)]).encode())
+            advance()
+    return total.hexdigest()
+
+
+def _digest(split: Split, index: int) -> str:
+    try:
+        return image_digest(split.images.read(index))
+    except InputError as error:  # an unreadable file is told of, or skipped, when it is to be decoded
+        return f"unreadable: {type(error).__name__}"
+
+
+def image_digest(raw: Raw) -> str:
+    """SHA-256 of an image's encoded bytes, or of its shape and pixels."""
+    if isinstance(raw, np.ndarray):
+        return hashlib.sha256(
+            str((raw.shape, raw.dtype.str)).encode() + np.ascontiguousarray(raw).tobytes()
+        ).hexdigest()
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _read(path: Path) -> str | None:
+    try:
+        value = json.loads(path.read_text("utf-8"))["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return value if isinstance(value, str) and len(value) == 64 else None

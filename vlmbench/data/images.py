@@ -1,0 +1,100 @@
+"""Decoding: whatever an image file holds becomes 8-bit RGB, upright, or an error that names it.
+
+Nothing is repaired silently: a truncated file is an error (Pillow's ``LOAD_TRUNCATED_IMAGES`` stays off), and an image
+larger than `MAX_PIXELS` is refused before its pixels are read.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.text import visible
+
+MAX_PIXELS = 128 * 1024 * 1024
+"""Above this many pixels an image is taken for a decompression bomb."""
+
+MEND = "mend or remove the image, or leave such images out with --on-bad-image skip"
+
+Raw = bytes | np.ndarray
+"""An image as a reader hands it over: a file's bytes, or pixels [H, W] or [H, W, 3] uint8."""
+
+
+class BadImage(InputError):
+    """An image that cannot be decoded; `--on-bad-image skip` leaves it out."""
+
+
+def decode(raw: Raw, name: str) -> Image.Image:
+    """An image as RGB, 8 bits a channel, with its EXIF orientation applied.
+
+    16-bit and 32-bit greyscale are scaled to 8 bits (floating point: 0 to 1 if it fits there, else 0 to 255); CMYK and
+    YCbCr are converted; palettes are looked up; transparent parts are laid on white; of an animation the first frame is taken.
+
+    Args:
+        raw: the file's bytes, or pixels uint8.
+        name: what an error calls the image.
+
+    Raises:
+        BadImage: it is no image, is damaged or truncated, or has more than `MAX_PIXELS` pixels.
+    """
+    if isinstance(raw, np.ndarray):
+        return Image.fromarray(np.ascontiguousarray(raw)).convert("RGB")
+    if not raw:
+        raise BadImage(f"the image {visible(name)} is empty (0 bytes)", where=name, mend=MEND)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(raw)) as image:
+                _refuse_bomb(image, name)
+                image.seek(0)
+                image.load()
+                return _rgb(ImageOps.exif_transpose(image))
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _bomb(name, str(error)) from error
+    except Exception as error:  # Pillow's plug-ins raise nearly everything on damaged data: each means the same here
+        reason = (
+            "not an image of a known format" if isinstance(error, Image.UnidentifiedImageError) else visible(str(error))
+        )
+        raise BadImage(f"cannot decode the image {visible(name)}: {reason}", where=name, mend=MEND) from error
+
+
+def _refuse_bomb(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _bomb(name, f"{width} x {height} pixels")
+
+
+def _bomb(name: str, why: str) -> BadImage:
+    return BadImage(
+        f"the image {visible(name)} is too large to be decoded: {why}, at most {MAX_PIXELS:,} are read",
+        where=name,
+        mend=MEND,
+    )
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy()
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _from_wide(image)
+    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_wide(image: Image.Image) -> Image.Image:
+    """Greyscale of more than 8 bits; Pillow's own conversion would clip it at 255."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode == "F":
+        finite = values[np.isfinite(values)]
+        scale = 255.0 if finite.size and finite.max() <= 1.0 else 1.0
+        values = np.nan_to_num(values) * scale
+    else:
+        values = values / 257.0  # 65535 becomes 255
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L").convert("RGB")

@@ -1,0 +1,55 @@
+"""From what a user calls a dataset to an open one."""
+
+from pathlib import Path
+
+from vlmbench.data.base import Dataset
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.text import visible
+from vlmbench.records.registry import unknown
+
+KINDS = "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, or coco:ANNOTATIONS.json#DIRECTORY"
+
+
+def open_dataset(spec: str) -> Dataset:
+    """The dataset a user names.
+
+    Raises:
+        AbsentError: there is none of that name, or it cannot be fetched.
+        InputError: it is not what a dataset has to be.
+        UsageError: the prefix is none of vlmbench's.
+    """
+    kind, colon, rest = spec.partition(":")
+    if not colon:
+        from vlmbench.data.bundled import open_bundled
+
+        if spec in names():
+            return open_bundled(spec)
+        if Path(spec).is_dir():
+            raise unknown("dataset", visible(spec), names(), mend=f"folder:{visible(spec)}")
+        raise unknown("dataset", visible(spec), names())
+    if not rest:
+        raise UsageError(f"nothing after {visible(kind)}: in the dataset's name", where=visible(spec), mend=KINDS)
+    if kind == "coco":
+        from vlmbench.data.captioned import open_coco
+
+        return open_coco(spec, rest)
+    if kind == "folder":
+        from vlmbench.data.captioned import is_captioned_folder, open_captioned_folder
+        from vlmbench.data.folder import open_folder
+
+        if is_captioned_folder(rest):
+            return open_captioned_folder(spec, rest)
+
+        return open_folder(spec, rest)
+    if kind == "hf":
+        from vlmbench.data.hub import open_hub
+
+        return open_hub(spec, rest)
+    raise UsageError(f"unknown kind of dataset: {visible(kind)}:", where=visible(spec), mend=KINDS)
+
+
+def names() -> list[str]:
+    """The names that need no prefix."""
+    from vlmbench.data.bundled import bundled_names
+
+    return bundled_names()

@@ -1,0 +1,59 @@
+"""Plain image backbones by transformers: pooled features for a linear probe, as is standard for each."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from vlmbench.encoders.base import PRE_PROJ
+from vlmbench.encoders.files import ModelFiles
+from vlmbench.encoders.pretrained import Processor, load_model
+from vlmbench.foundations.progress import Reporter
+
+
+class _Backbone:
+    def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
+        self.model = load_model(files, "AutoModel", device, precision, **self._options(files))
+        self.preprocess = Processor(files)
+        self.device = torch.device(device)
+        self.dtype = next(self.model.parameters()).dtype
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (PRE_PROJ,)
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Pixels [B, 3, H, W] float32 to ``pre_proj`` [B, D] float32, un-normalised."""
+        batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
+        return {PRE_PROJ: self._pooled(batch).flatten(1).float().cpu().numpy()}
+
+    def _options(self, files: ModelFiles) -> dict[str, bool]:
+        return {}
+
+    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class PooledBackbone(_Backbone):
+    """ResNet, RegNet, ConvNeXt, Swin and lone CLIP or SigLIP image towers: the model's own pooled output.
+
+    For the convolutional ones and Swin that is the global average of the last feature map (ConvNeXt and Swin: with the
+    final layer norm), 2048 numbers for a ResNet-50.
+    """
+
+    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.model(pixel_values=pixels).pooler_output
+
+
+class ClassTokenBackbone(_Backbone):
+    """ViT, DeiT, DINOv2, DINOv3: the class token after the final layer norm.
+
+    Never the pooler, a dense layer that most of these checkpoints do not hold.
+    """
+
+    def _options(self, files: ModelFiles) -> dict[str, bool]:
+        return {"add_pooling_layer": False} if files.family.name in {"vit", "deit"} else {}
+
+    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.model(pixel_values=pixels).last_hidden_state[:, 0]

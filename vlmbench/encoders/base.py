@@ -1,0 +1,55 @@
+"""What an encoder is to the rest of vlmbench."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from PIL.Image import Image
+
+PROJ = "proj"
+PRE_PROJ = "pre_proj"
+LAYERS = (PROJ, PRE_PROJ)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How cosines become logits: ``scale * cosine + bias``, the model's own (Radford et al. 2021; SigLIP: Zhai et al. 2023)."""
+
+    scale: float
+    bias: float = 0.0
+
+
+class Preprocess(Protocol):
+    """The image side's preparation; called from several threads."""
+
+    def __call__(self, image: Image) -> np.ndarray:
+        """An RGB image to pixels [3, H, W] float32, H and W the same for every image."""
+        ...
+
+
+class ImageEncoder(Protocol):
+    """A frozen image encoder, or the image side of a dual encoder."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that `encode_images` gives: ``proj`` and ``pre_proj``, or ``pre_proj`` alone for a plain backbone."""
+        ...
+
+    @property
+    def preprocess(self) -> Preprocess: ...
+
+    def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Pixels [B, 3, H, W] float32 to un-normalised features: layer to [B, D] float32, all from one forward pass."""
+        ...
+
+
+class DualEncoder(ImageEncoder, Protocol):
+    """Images and texts in one space."""
+
+    @property
+    def scale(self) -> Scale: ...
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Texts [T] to un-normalised embeddings [T, D] float32."""
+        ...

@@ -1,0 +1,147 @@
+"""Dual encoders by transformers: one class a family, each from the family's own modules.
+
+Features are taken from the same modules that `transformers` calls for ``logits_per_image``, so that a classifier built on
+them gives its predictions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+
+from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
+from vlmbench.encoders.files import ModelFiles
+from vlmbench.encoders.pretrained import Processor, load_model, load_tokenizer
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
+
+TEXT_BATCH = 256
+
+
+class _Dual:
+    """What the families share: loading, tokenizing, batching, types."""
+
+    model_class = "AutoModel"
+    padding: bool | str = True
+    lower_case = False
+
+    def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
+        self.model = load_model(files, self.model_class, device, precision)
+        self.tokenizer = load_tokenizer(files)
+        self.preprocess = Processor(files)
+        self.reporter = reporter
+        self.id = files.id
+        self.device = torch.device(device)
+        self.dtype = next(self.model.parameters()).dtype
+        self.context = self._context()
+        self._told = False
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (PROJ, PRE_PROJ)
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(float(self.model.logit_scale.detach().float().exp()))
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Pixels [B, 3, H, W] float32 to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
+        batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
+        pooled, projected = self._image(batch)
+        return {PROJ: _array(projected), PRE_PROJ: _array(pooled)}
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Texts [T] to un-normalised embeddings [T, D] float32; a text longer than the context is cut, with a warning."""
+        given = [text.lower() for text in texts] if self.lower_case else list(texts)
+        self._tell_long(given)
+        parts = []
+        for start in range(0, len(given), TEXT_BATCH):
+            batch = self.tokenizer(
+                given[start : start + TEXT_BATCH],
+                padding=self.padding,
+                truncation=True,
+                max_length=self.context,
+                return_tensors="pt",
+            )
+            parts.append(_array(self._text({name: value.to(self.device) for name, value in batch.items()})))
+        return np.concatenate(parts)
+
+    def _context(self) -> int:
+        config = getattr(self.model.config, "text_config", self.model.config)
+        positions = int(getattr(config, "max_position_embeddings", 512))
+        if getattr(config, "model_type", "") in {"altclip_text_model", "xlm-roberta", "roberta"}:
+            positions -= int(config.pad_token_id) + 1  # RoBERTa counts positions from the padding index on
+        return min(int(self.tokenizer.model_max_length), positions)
+
+    def _tell_long(self, texts: list[str]) -> None:
+        if self._told:
+            return
+        longest = [text for text in texts if len(text) >= self.context // 2]
+        if not longest:
+            return
+        lengths = [len(ids) for ids in self.tokenizer(longest, verbose=False)["input_ids"]]
+        cut = [text for text, length in zip(longest, lengths, strict=True) if length > self.context]
+        if cut:
+            self._told = True
+            self.reporter.warn(
+                f"{len(cut)} prompts are longer than the {self.context} tokens {self.id} reads and were cut, the first is {visible(cut[0])!r}"
+            )
+
+    def _image(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        raise NotImplementedError
+
+    def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class ClipEncoder(_Dual):
+    """CLIP, MetaCLIP 2, AltCLIP and Chinese-CLIP: pooled class token, then a linear projection on each side."""
+
+    def _image(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        output = self.model.vision_model(pixel_values=pixels)
+        pooled = output.pooler_output
+        return pooled, self.model.visual_projection(pooled)
+
+    def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return _embedding(self.model.get_text_features(**batch))
+
+
+class SiglipEncoder(_Dual):
+    """SigLIP and SigLIP 2 (fixed resolution): attention pooling, no projection on the image side, a bias on the logits.
+
+    Texts are lower-cased and padded to the whole context, as these models were trained.
+    """
+
+    padding = "max_length"
+    lower_case = True
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(
+            float(self.model.logit_scale.detach().float().exp()), float(self.model.logit_bias.detach().float())
+        )
+
+    def _image(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = self.model.vision_model(pixel_values=pixels).pooler_output
+        return pooled, pooled
+
+    def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return _embedding(self.model.get_text_features(**batch))
+
+
+def _embedding(output: Any) -> torch.Tensor:
+    """transformers 5 gives an output object here, transformers 4 the tensor itself."""
+    return output if isinstance(output, torch.Tensor) else output.pooler_output
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy()
+
+
+def prepare(encoder: Any, images: Sequence[Image]) -> np.ndarray:
+    """Images to pixels [B, 3, H, W] float32 by an encoder's own preparation."""
+    return np.stack([encoder.preprocess(image) for image in images])

@@ -1,0 +1,88 @@
+"""Which architectures vlmbench knows, by the ``model_type`` and ``architectures`` of a ``config.json``.
+
+Nothing heavy is imported here: the adapter of a family is a lazy ``"module:attr"`` target.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.text import visible
+
+DUAL = "dual-encoder"
+BACKBONE = "backbone"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture.
+
+    Attributes:
+        name: its ``model_type``.
+        kind: `DUAL` or `BACKBONE`.
+        adapter: lazy target of the adapter class.
+        layers: what the image side gives.
+    """
+
+    name: str
+    kind: str
+    adapter: str
+    layers: tuple[str, ...]
+
+
+_DUAL = "vlmbench.encoders.dual:"
+_BACKBONE = "vlmbench.encoders.backbone:"
+_BOTH = ("proj", "pre_proj")
+
+
+def _dual(name: str, adapter: str) -> Family:
+    return Family(name, DUAL, _DUAL + adapter, _BOTH)
+
+
+def _backbone(name: str, adapter: str) -> Family:
+    return Family(name, BACKBONE, _BACKBONE + adapter, ("pre_proj",))
+
+
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        _dual("clip", "ClipEncoder"),
+        _dual("metaclip_2", "ClipEncoder"),
+        _dual("altclip", "ClipEncoder"),
+        _dual("chinese_clip", "ClipEncoder"),
+        _dual("siglip", "SiglipEncoder"),
+        _dual("align", "AlignEncoder"),
+        _dual("blip", "BlipEncoder"),
+        _backbone("resnet", "PooledBackbone"),
+        _backbone("convnext", "PooledBackbone"),
+        _backbone("convnextv2", "PooledBackbone"),
+        _backbone("swin", "PooledBackbone"),
+        _backbone("swinv2", "PooledBackbone"),
+        _backbone("regnet", "PooledBackbone"),
+        _backbone("vit", "ClassTokenBackbone"),
+        _backbone("deit", "ClassTokenBackbone"),
+        _backbone("dinov2", "ClassTokenBackbone"),
+        _backbone("dinov2_with_registers", "ClassTokenBackbone"),
+        _backbone("dinov3_vit", "ClassTokenBackbone"),
+        _backbone("clip_vision_model", "PooledBackbone"),
+        _backbone("siglip_vision_model", "PooledBackbone"),
+    )
+}
+
+
+def family_of(config: Mapping[str, Any], where: str) -> Family:
+    """The family of a checkpoint.
+
+    Raises:
+        InputError: an architecture that vlmbench does not know; those it does are named.
+    """
+    name = config.get("model_type")
+    if isinstance(name, str) and name in FAMILIES:
+        return FAMILIES[name]
+    known = ", ".join(sorted(FAMILIES))
+    raise InputError(
+        f"vlmbench has no adapter for the architecture {visible(str(name))!r}; it knows {known}",
+        where=f"{where}, model_type in config.json",
+        mend="choose a model of one of these families, or score features of your own with vlmbench linear-probe --features FILE",
+    )

@@ -1,0 +1,158 @@
+"""A model's files: found (here or on the hub), identified by hashes, without loading them.
+
+A run whose features are all in the store needs nothing more of a model than this, so nothing here imports torch or
+transformers.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmbench.encoders.families import Family, family_of
+from vlmbench.foundations.atomic import write_json
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.hashing import digest, sha256_file
+from vlmbench.foundations.text import visible
+
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"
+_TOKENIZER = re.compile(
+    r"^(tokenizer.*\.(json|model)|vocab\.(json|txt|bpe)|merges\.txt|special_tokens_map\.json|added_tokens\.json|.*\.(spm|model))$"
+)
+_VOLATILE = ("transformers_version", "_name_or_path", "torch_dtype", "dtype")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model on this machine.
+
+    Attributes:
+        id: as the user named it.
+        system: the name a table shows.
+        revision: commit on the hub, if it came from there.
+        directory: where its files are.
+        config: its ``config.json``.
+        family: its architecture.
+        weights_sha256: hash of its weights (of several files: of their names and hashes).
+        preprocessing_sha256: hash of what decides an image's pixels and the architecture around the weights.
+        tokenizer_sha256: hash of the tokenizer's files.
+    """
+
+    id: str
+    system: str
+    revision: str | None
+    directory: Path
+    config: dict[str, Any]
+    family: Family
+    weights_sha256: str
+    preprocessing_sha256: str
+    tokenizer_sha256: str
+
+
+def read_files(directory: Path, *, id: str, system: str, revision: str | None, cache_dir: Path) -> ModelFiles:
+    """Identifies the checkpoint in `directory`.
+
+    Raises:
+        InputError: no ``config.json``, no weights in a safe format, or an architecture vlmbench does not know.
+    """
+    config = read_json(directory / CONFIG, needed_by=id)
+    family = family_of(config, str(directory))
+    weights = weight_files(directory)
+    if not weights:
+        raise InputError(
+            f"no weights in {visible(str(directory))}",
+            where=str(directory),
+            mend="model.safetensors is looked for, then pytorch_model.bin",
+        )
+    processor = read_json(directory / PROCESSOR, needed_by=id) if (directory / PROCESSOR).is_file() else {}
+    images = (
+        read_json(directory / PREPROCESSOR, needed_by=id)
+        if (directory / PREPROCESSOR).is_file()
+        else processor.get("image_processor")
+    )
+    if not isinstance(images, dict):
+        raise InputError(
+            f"{visible(id)} does not say how its images are prepared: no {PREPROCESSOR}",
+            where=str(directory),
+            mend=f"add its {PREPROCESSOR}",
+        )
+    steady = {key: value for key, value in config.items() if key not in _VOLATILE}
+    tokenizer = sorted(path for path in directory.iterdir() if path.is_file() and _TOKENIZER.match(path.name))
+    return ModelFiles(
+        id=id,
+        system=system,
+        revision=revision,
+        directory=directory,
+        config=config,
+        family=family,
+        weights_sha256=hash_files(weights, cache_dir),
+        preprocessing_sha256=digest([steady, images]),
+        tokenizer_sha256=hash_files(tokenizer, cache_dir) if tokenizer else "",
+    )
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files `transformers` would load, safetensors first."""
+    for single, sharded in (("model.safetensors", "model*.safetensors"), ("pytorch_model.bin", "pytorch_model*.bin")):
+        if (directory / single).is_file():
+            return [directory / single]
+        if found := sorted(directory.glob(sharded)):
+            return found
+    return []
+
+
+def hash_files(paths: Iterable[Path], cache_dir: Path) -> str:
+    """SHA-256 of one file; of several, of their names and hashes. Kept by path, size and modification time."""
+    found = [(path.name, _hash_file(path, cache_dir)) for path in paths]
+    return found[0][1] if len(found) == 1 else digest(found)
+
+
+def _hash_file(path: Path, cache_dir: Path) -> str:
+    facts = path.stat()
+    key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])
+    kept = cache_dir / "hashes" / f"{key}.json"
+    try:
+        value = json.loads(kept.read_text("utf-8"))["sha256"]
+        if isinstance(value, str) and len(value) == 64:
+            return value
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not hashed yet, or the note is damaged: hash it again
+    value = sha256_file(path)
+    write_json(kept, {"file": str(path), "sha256": value})
+    return value
+
+
+def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
+    """A JSON object from a model's directory.
+
+    Raises:
+        InputError: absent, or no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{visible(needed_by)} is no model directory: it has no {path.name}",
+            where=str(path.parent),
+            mend="name a directory saved by transformers",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read {path.name}: {visible(str(error))}", where=str(path), mend="get the file again"
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path.name} holds no JSON object", where=str(path), mend="get the file again")
+    return value
+
+
+def absent(id: str, why: str) -> AbsentError:
+    """The error for a model that is not here and cannot be got now."""
+    return AbsentError(
+        f"the model {visible(id)} is not on this machine: {why}",
+        where=id,
+        mend=f"hf download {visible(id.split('@')[0])}",
+    )

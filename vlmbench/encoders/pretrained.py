@@ -1,0 +1,97 @@
+"""Loading through transformers: from a directory, never from the network, never running a checkpoint's own code."""
+
+import os
+import warnings
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+
+from vlmbench.encoders.files import ModelFiles
+from vlmbench.foundations.errors import InputError, VlmbenchError
+from vlmbench.foundations.text import visible
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+
+def transformers() -> Any:
+    """The library, with its own progress bars and advice turned off."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    import transformers as library
+
+    library.utils.logging.set_verbosity_error()
+    library.utils.logging.disable_progress_bar()
+    return library
+
+
+def load_model(files: ModelFiles, class_name: str, device: str, precision: str, **more: Any) -> Any:
+    """A model in evaluation mode, every weight from the checkpoint.
+
+    Raises:
+        InputError: the checkpoint is damaged, or lacks weights that the architecture needs.
+    """
+    library = transformers()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model, loading = getattr(library, class_name).from_pretrained(
+                str(files.directory), dtype=DTYPES[precision], output_loading_info=True, **LOCAL, **more
+            )
+    except VlmbenchError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, ImportError) as error:
+        raise _unloadable(files, "weights", error) from error
+    except Exception as error:  # safetensors raises its own type for a damaged file
+        raise _unloadable(files, "weights", error) from error
+    missing = sorted(loading["missing_keys"]) + sorted(str(key[0]) for key in loading.get("mismatched_keys", ()))
+    if missing:
+        raise InputError(
+            f"the checkpoint of {visible(files.id)} lacks {len(missing)} weights of {type(model).__name__}, the first is {missing[0]}",
+            where=str(files.directory),
+            mend="get the whole checkpoint again; random weights are never put in their place",
+        )
+    return model.eval().requires_grad_(False).to(device)
+
+
+def load_tokenizer(files: ModelFiles) -> Any:
+    """The checkpoint's tokenizer.
+
+    Raises:
+        InputError: it has none, or a damaged one.
+    """
+    try:
+        return transformers().AutoTokenizer.from_pretrained(str(files.directory), **LOCAL)
+    except Exception as error:
+        raise _unloadable(files, "tokenizer", error) from error
+
+
+class Processor:
+    """The checkpoint's image processor (its PIL version: torchvision is not needed), an image at a time."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        library = transformers()
+        backend: dict[str, Any] = (
+            {"backend": "pil"} if int(version("transformers").split(".")[0]) >= 5 else {"use_fast": False}
+        )
+        try:
+            self.processor = library.AutoImageProcessor.from_pretrained(str(files.directory), **backend, **LOCAL)
+        except Exception as error:
+            raise _unloadable(files, "image processor", error) from error
+
+    def __call__(self, image: Image) -> np.ndarray:
+        """An RGB image to pixels [3, H, W] float32."""
+        pixels = self.processor(images=image, return_tensors="np")["pixel_values"][0]
+        return np.asarray(pixels, np.float32)
+
+
+def _unloadable(files: ModelFiles, part: str, error: Exception) -> InputError:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    reason = visible(lines[0]) if lines else type(error).__name__
+    return InputError(
+        f"cannot load the {part} of {visible(files.id)}: {reason}",
+        where=str(files.directory),
+        mend="get its files again, or name another model",
+    )

@@ -1,0 +1,140 @@
+"""Zero-shot classification: every model on every dataset with every prompt set, one record each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.text import visible
+from vlmbench.heads.prompts import PromptSet, prompt_sets, read_classnames
+from vlmbench.heads.zeroshot import logits
+from vlmbench.metrics.classification import (
+    INTERVALS,
+    metric_names,
+    metrics_from_samples,
+    per_class,
+    sample_columns,
+    softmax,
+)
+from vlmbench.metrics.resampling import RESAMPLES
+from vlmbench.records.result import Record
+from vlmbench.records.store import StoredRun, write_run
+from vlmbench.runs.context import Context, Stopwatch, package_versions
+from vlmbench.runs.session import Session, SplitFeatures
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a zero-shot run.
+
+    Attributes:
+        models: as the user names them.
+        datasets: as the user names them.
+        split: the split, or none for the dataset's own choice.
+        limit: so many images a dataset; none: all.
+        prompts: set names, files or templates, comma-separated; none: ``a photo of a {}.``
+        classnames: a file of class names that replaces the dataset's.
+    """
+
+    models: Sequence[str]
+    datasets: Sequence[str]
+    split: str | None = None
+    limit: int | None = None
+    prompts: str | None = None
+    classnames: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A dataset with everything about it checked, before a model is loaded."""
+
+    dataset: str
+    split: str
+    names: tuple[tuple[str, ...], ...]
+    raw: tuple[str, ...]
+    prompts: list[PromptSet]
+
+
+def run_zeroshot(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
+    """Scores each model on each dataset with each prompt set and writes a record for each.
+
+    Everything that can be wrong with names, files and directories is found before the first image is encoded.
+
+    Raises:
+        VlmbenchError: what is wrong with a model, a dataset, a prompt file, an image or ``--out``.
+    """
+    require_writable(context.out)
+    session = session or Session(context)
+    models = list(dict.fromkeys(request.models))
+    for model in models:
+        session.model(model)
+    plans = [_plan(name, request, session) for name in dict.fromkeys(request.datasets)]
+    runs = []
+    for plan in plans:
+        session.prepare(models, plan.dataset, plan.split, limit=request.limit)
+        for model in models:
+            watch = Stopwatch()
+            features = session.features(model, plan.dataset, plan.split, limit=request.limit)
+            for prompts in plan.prompts:
+                runs.append(_score(session, model, features, plan, prompts, watch))
+    return runs
+
+
+def _plan(dataset: str, request: Request, session: Session) -> _Plan:
+    info = session.dataset(dataset).info
+    if not info.classnames:
+        raise InputError(
+            f"{visible(dataset)} has captions and no classes",
+            where=dataset,
+            mend=f"vlmbench retrieval -d {visible(dataset)}",
+        )
+    names = (
+        read_classnames(request.classnames, len(info.classnames))
+        if request.classnames
+        else tuple((name,) for name in info.classnames)
+    )
+    sets = prompt_sets(request.prompts, info.templates)
+    raw = info.raw_classnames or info.classnames
+    for prompts in sets:
+        for index, synonyms in enumerate(names):
+            prompts.prompts(synonyms, raw[index])
+    return _Plan(dataset, session.choose_split(dataset, request.split), names, raw, sets)
+
+
+def _score(
+    session: Session, model: str, features: SplitFeatures, plan: _Plan, prompts: PromptSet, watch: Stopwatch
+) -> StoredRun:
+    context = session.context
+    head = session.text_weights(model, plan.names, prompts, plan.raw)
+    probabilities = softmax(logits(features.x, head))
+    columns = sample_columns(probabilities, features.y, features.ids)
+    figures = metrics_from_samples(columns, metric_names(len(plan.names), multilabel=features.multilabel), context.seed)
+    detail: dict[str, Any] = {} if features.multilabel else {"per_class": per_class(columns, head.classnames)}
+    if features.dataset.skipped:
+        detail["skipped"] = len(features.dataset.skipped)
+    record = Record(
+        task="zeroshot",
+        system=session.model(model).files.system,
+        model=features.model,
+        dataset=features.dataset,
+        n=len(features.ids),
+        seed=context.seed,
+        protocol={
+            **features.protocol,
+            **prompts.protocol(),
+            "classnames": list(head.classnames),
+            "classnames_sha256": digest([list(item) for item in plan.names]),
+            "logit_scale": head.logit_scale,
+            "logit_bias": head.logit_bias,
+            "metric": features.metric,
+            "intervals": INTERVALS,
+            "resamples": RESAMPLES,
+        },
+        metrics=figures,
+        detail=detail,
+        versions={**features.versions, **package_versions("numpy")},
+    )
+    return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))
