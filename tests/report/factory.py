@@ -1,0 +1,136 @@
+"""Records and per-sample files with a known truth, as runs would write them, for tests of tables, report and gate."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
+from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
+from vlmbench.records.store import StoredRun, write_run
+
+RUN = {"started": "2025-01-01T00:00:00Z", "seconds": 1.0}
+
+
+def columns(n: int, classes: int, accuracy: float, seed: int, prefix: str = "") -> dict[str, Any]:
+    """Per-sample columns in which about `accuracy` of the images are right."""
+    truth = np.random.default_rng([99, classes]).integers(0, classes, n)
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(n, classes))
+    right = generator.random(n) < accuracy
+    target = np.where(right, truth, (truth + 1 + generator.integers(0, classes - 1, n)) % classes)
+    logits[np.arange(n), target] += 5
+    return sample_columns(softmax(logits), truth, [f"{prefix}{index:05d}" for index in range(n)])
+
+
+def classification_record(
+    task: str, system: str, dataset: str, n: int, metrics: dict[str, Metric], **more: Any
+) -> Record:
+    protocol = {"metric": "accuracy", **more.pop("protocol", {})}
+    facts = more.pop("dataset_facts", {})
+    return Record(
+        task=task,
+        system=system,
+        model=ModelFacts(id=system, weights_sha256=f"{abs(hash_text(system)):064x}", kind="dual-encoder"),
+        dataset=DatasetFacts(**{"id": dataset, "fingerprint": f"{hash_text(dataset):064x}", "split": "test", **facts}),
+        n=n,
+        seed=0,
+        protocol=protocol,
+        metrics=metrics,
+        versions={"numpy": "2"},
+        **more,
+    )
+
+
+def hash_text(text: str) -> int:
+    from vlmbench.foundations.seeds import derive_seed
+
+    return derive_seed(0, text)
+
+
+def write_classification(
+    out: Path,
+    task: str = "zeroshot",
+    system: str = "tiny-clip",
+    dataset: str = "digits",
+    *,
+    accuracy: float = 0.8,
+    n: int = 400,
+    classes: int = 10,
+    seed: int = 1,
+    shots: int | None = None,
+    classnames: list[str] | None = None,
+    protocol: dict[str, Any] | None = None,
+    **more: Any,
+) -> StoredRun:
+    """One classification run with its samples; a few-shot run has five seeds."""
+    names = classnames or [f"class {index}" for index in range(classes)]
+    protocol = {"classnames": names, **(protocol or {})}
+    wanted = ["accuracy", "mean_per_class_accuracy", "ece", "brier"]
+    wanted = wanted if protocol.get("metric", "accuracy") in wanted else [*wanted, str(protocol["metric"])]
+    if shots is None:
+        samples = columns(n, len(names), accuracy, seed)
+        detail = more.pop("detail", {})
+    else:
+        blocks = [columns(n, len(names), accuracy, seed * 100 + index) for index in range(5)]
+        samples = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        samples["seed"] = np.repeat(np.arange(5), n)
+        detail = {"per_seed": [float((block["label"] == block["prediction"]).mean()) for block in blocks]}
+        detail |= more.pop("detail", {})
+    metrics = metrics_from_samples(samples, wanted, 0)
+    record = classification_record(
+        task, system, dataset, n, metrics, shots=shots, detail=detail, protocol=protocol, **more
+    )
+    return write_run(out, record, samples, RUN)
+
+
+def write_demo(out: Path) -> list[StoredRun]:
+    """Two models on two datasets, zero-shot and probes, as the demo leaves them."""
+    runs = []
+    for dataset, zero, full in (("digits", 0.86, 0.96), ("counting", 0.55, 0.62)):
+        for model, shift in (("tiny-clip", 0.0), ("other-clip", -0.04)):
+            at = 1 + len(runs)
+            runs.append(write_classification(out, "zeroshot", model, dataset, accuracy=zero + shift, seed=at))
+            runs.append(write_classification(out, "linear-probe", model, dataset, accuracy=full + shift, seed=at + 50))
+            for k, drop in ((1, 0.3), (2, 0.2), (4, 0.12), (8, 0.06), (16, 0.02)):
+                accuracy = full + shift - drop
+                runs.append(
+                    write_classification(out, "linear-probe", model, dataset, accuracy=accuracy, seed=at + k, shots=k)
+                )
+    return runs
+
+
+def write_captions(
+    out: Path,
+    system: str = "generated",
+    dataset: str = "scenes",
+    *,
+    candidates: list[str] | None = None,
+    references: list[list[str]] | None = None,
+    scores: dict[str, float] | None = None,
+    **more: Any,
+) -> StoredRun:
+    """One caption run; the scores are those given, with an interval of two points."""
+    candidates = candidates or [f"a {color} circle" for color in ("red", "green", "blue", "white")]
+    references = references or [["a red circle", "one red disc"]] * len(candidates)
+    values = scores or {"bleu_4": 0.31, "rouge_l": 0.55, "meteor": 0.27, "cider": 1.1}
+    generator = np.random.default_rng(len(system))
+    samples = {
+        "id": [str(index) for index in range(len(candidates))],
+        "candidate": candidates,
+        "references": references,
+        **{name: np.clip(value + generator.normal(size=len(candidates)) / 10, 0, 10) for name, value in values.items()},
+    }
+    record = Record(
+        task="caption-eval",
+        system=system,
+        dataset=DatasetFacts(id=dataset, fingerprint="ab" * 32, split="test"),
+        n=len(candidates),
+        seed=0,
+        protocol={"tokenizer": "ptb", "backend": "native"},
+        metrics={
+            name: Metric(value=value, low=max(0.0, value - 0.02), high=value + 0.02) for name, value in values.items()
+        },
+        **more,
+    )
+    return write_run(out, record, samples, RUN)

@@ -1,0 +1,102 @@
+"""The captions table: systems by metrics, the best marked, and those not significantly worse."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vlmbench.records.store import StoredRun
+from vlmbench.report.grouping import Place, place_labels, refusals, unique, variants
+from vlmbench.report.pairs import LEVEL, Pairs
+from vlmbench.report.table import Cell, Column, Table, metric_cell
+
+TITLES = {
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "meteor": "METEOR",
+    "cider": "CIDEr",
+    "cider_d": "CIDEr-D",
+    "spice": "SPICE",
+    "clipscore": "CLIPScore",
+    "refclipscore": "RefCLIPScore",
+}
+HEAD = (Column("dataset", "dataset"), Column("system", "system"), Column("n", "n"))
+
+
+def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Table | None:
+    """The table over the caption runs among `runs`; none where there are none.
+
+    Args:
+        runs: any runs.
+        pairs: reads per-sample files for paired tests; none leaves tests and marks out.
+    """
+    chosen = unique(run for run in runs if run.record.task == "caption-eval")
+    if not chosen:
+        return None
+    have = {name for run in chosen for name in run.record.metrics}
+    names = [name for name in TITLES if name in have] + sorted(have - set(TITLES))
+    places: dict[Place, list[StoredRun]] = {}
+    for run in chosen:
+        places.setdefault(Place.of(run.record), []).append(run)
+    labels = place_labels(sorted(places))
+    rows: list[list[Cell]] = []
+    tests: list[tuple[int, int, float]] = []
+    for place in sorted(places):
+        start = len(rows)
+        there = _named(places[place])
+        rows += [_line(labels[place], label, run, names) for label, run in there]
+        if pairs is not None and len(there) > 1:
+            tests += _tests(rows, start, [run for _, run in there], names, pairs)
+    from vlmbench.metrics.paired import holm
+
+    for (row, column, _), p in zip(tests, holm([p for _, _, p in tests]), strict=True):
+        if p >= LEVEL:
+            rows[row][column] = replace(rows[row][column], mark="tied")
+    notes = ["Figures are times 100, with 95 % intervals in brackets."]
+    if tests:
+        notes.append(
+            "* best of its column on the dataset; = not significantly worse "
+            "(paired bootstrap over images, Holm-corrected over the table)."
+        )
+    columns = HEAD + tuple(Column(name, TITLES.get(name, name), True) for name in names)
+    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes + refusals(chosen)))
+
+
+def _named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:
+    """Each run with its system's name, and what tells it from other runs of that system."""
+    named = []
+    for system in dict.fromkeys(run.record.system for run in runs):
+        group = variants([run for run in runs if run.record.system == system], lambda run: 0)
+        for label, members in group.items():
+            named.append((system + (f" ({label})" if label else ""), members[0]))
+    return named
+
+
+def _line(dataset: str, label: str, run: StoredRun, names: Sequence[str]) -> list[Cell]:
+    head = [Cell(text=dataset), Cell(text=label), Cell(text=str(run.record.n), runs=(run,))]
+    return head + [metric_cell(run, name) for name in names]
+
+
+def _tests(
+    rows: list[list[Cell]], start: int, runs: Sequence[StoredRun], names: Sequence[str], pairs: Pairs
+) -> list[tuple[int, int, float]]:
+    """Marks the best of each column; the row, column and p of every other row's test against it."""
+    best: dict[int, list[str]] = {}
+    for name in names:
+        scored = [index for index, run in enumerate(runs) if name in run.record.metrics]
+        if len(scored) > 1:
+            top = max(scored, key=lambda index: runs[index].record.metrics[name].value)
+            best.setdefault(top, []).append(name)
+    tests = []
+    for top, wanted in best.items():
+        for name in wanted:
+            column = len(HEAD) + names.index(name)
+            rows[start + top][column] = replace(rows[start + top][column], mark="best")
+        for index, run in enumerate(runs):
+            shared = [name for name in wanted if name in run.record.metrics]
+            if index == top or not shared:
+                continue
+            for name, found in pairs.captions(runs[top], run, shared).items():
+                tests.append((start + index, len(HEAD) + names.index(name), found.p))
+    return tests

@@ -1,0 +1,277 @@
+"""The classification table: for each dataset and model zero-shot, probe, their difference, and labels to match."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+from vlmbench.records.result import ModelFacts
+from vlmbench.records.store import StoredRun, natural
+from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, same_prompts, unique, variants
+from vlmbench.report.pairs import LEVEL, Difference, Pairs
+from vlmbench.report.published import published_cell
+from vlmbench.report.table import Cell, Column, Table, metric_cell
+
+HEAD = (
+    Column("dataset", "dataset"),
+    Column("model", "model"),
+    Column("n", "n"),
+    Column("metric", "metric"),
+)
+FIGURES = (
+    Column("zero_shot", "zero-shot", True),
+    Column("probe", "probe, all labels", True),
+    Column("difference", "zero-shot − probe", True),
+    Column("p_holm", "p (Holm)", True),
+    Column("labels_to_match", "labels a class to match", True),
+    Column("published", "published", True),
+)
+
+
+class Row:
+    """One row: the runs of one model, under one variant of zero-shot and of probe, at one place."""
+
+    def __init__(self, place: Place, label: str, zero: StoredRun | None, probes: Sequence[StoredRun]) -> None:
+        self.place = place
+        self.label = label
+        self.zero = zero
+        self.full = next((run for run in probes if run.record.shots is None), None)
+        self.shots = {run.record.shots: run for run in probes if run.record.shots is not None}
+        self.difference: Difference | None = None
+        self.p_holm: float | None = None
+
+    @property
+    def any_run(self) -> StoredRun:
+        """A run of the row."""
+        return next(run for run in (self.zero, self.full, *self.shots.values()) if run is not None)
+
+
+def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Table | None:
+    """The table over the classification runs among `runs`; none where there are none.
+
+    Args:
+        runs: any runs.
+        pairs: reads per-sample files for paired tests; none leaves tests and marks out.
+    """
+    rows = _rows(unique(run for run in runs if run.record.task in CLASSIFICATION))
+    if not rows:
+        return None
+    notes = []
+    if pairs is not None:
+        _differences(rows, pairs)
+    labels = place_labels(sorted({row.place for row in rows}))
+    cells = [_cells(row, labels[row.place]) for row in rows]
+    if pairs is not None:
+        notes += _mark(rows, cells, pairs)
+    cells += _means(rows, cells)
+    notes += _notes(rows) + refusals([row.any_run for row in rows])
+    table = Table(
+        "classification", "Zero-shot against linear probe", HEAD + FIGURES, tuple(map(tuple, cells)), tuple(notes)
+    )
+    few = _few_shot(rows, labels)
+    return replace(table.without_empty_columns(), extra=(few,) if few else ())
+
+
+def _rows(runs: Sequence[StoredRun]) -> list[Row]:
+    groups: dict[tuple[Place, str], list[StoredRun]] = {}
+    for run in runs:
+        groups.setdefault((Place.of(run.record), _model_key(run)), []).append(run)
+    rows = []
+    for (place, _), group in sorted(groups.items(), key=lambda item: (item[0][0], natural(item[0][1]))):
+        zeros = variants([run for run in group if run.record.task == "zeroshot"], lambda run: 0)
+        probes = variants([run for run in group if run.record.task == "linear-probe"], lambda run: run.record.shots)
+        name = min((run.record.system for run in group), key=lambda text: (len(text), text))
+        for (zero_label, zero), (probe_label, probe) in product(
+            zeros.items() or [("", [])], probes.items() or [("", [])]
+        ):
+            told = "; ".join(part for part in (zero_label, probe_label) if part)
+            rows.append(Row(place, name + (f" ({told})" if told else ""), zero[0] if zero else None, probe))
+    return rows
+
+
+def _model_key(run: StoredRun) -> str:
+    model: ModelFacts | None = run.record.model
+    return f"{model.id}\x1f{model.weights_sha256}" if model else run.record.system
+
+
+def _differences(rows: Sequence[Row], pairs: Pairs) -> None:
+    from vlmbench.metrics.paired import holm
+
+    tested = []
+    for row in rows:
+        if row.zero and row.full:
+            row.difference = pairs.classification(row.zero, row.full, row.place.metric)
+            tested.append((row, row.difference.p))
+    for (row, _), p in zip(tested, holm([p for _, p in tested]), strict=True):
+        row.p_holm = p
+
+
+def _cells(row: Row, dataset: str) -> list[Cell]:
+    zero = metric_cell(row.zero, row.place.metric) if row.zero else Cell()
+    full = metric_cell(row.full, row.place.metric) if row.full else Cell()
+    difference, p = Cell(), Cell()
+    if row.difference and row.zero and row.full:
+        found = row.difference
+        difference = Cell(
+            value=found.value, low=found.low, high=found.high, runs=(row.zero, row.full), p=row.p_holm, signed=True
+        )
+        if row.p_holm is not None:
+            p = Cell(text=p_text(row.p_holm), runs=(row.zero, row.full), p=row.p_holm)
+    return [
+        Cell(text=dataset),
+        Cell(text=row.label),
+        Cell(text=str(row.place.n), runs=(row.any_run,)),
+        Cell(text=row.place.metric),
+        zero,
+        full,
+        difference,
+        p,
+        _labels_to_match(row),
+        published_cell(row.zero) if row.zero else Cell(),
+    ]
+
+
+def p_text(p: float) -> str:
+    """A p-value as shown: three digits, or ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _labels_to_match(row: Row) -> Cell:
+    if row.zero is None or not row.shots:
+        return Cell()
+    from importlib.util import find_spec
+
+    if find_spec("vlmbench.metrics.crossing") is None:
+        return Cell()
+    from vlmbench.metrics.crossing import labels_to_match
+
+    shots = sorted(row.shots)
+    seeds = [row.shots[k].record.detail.get("per_seed") for k in shots]
+    if not all(isinstance(values, list) and values for values in seeds):
+        return Cell()
+    found = labels_to_match(shots, seeds, row.zero.record.metrics[row.place.metric].value, seed=row.zero.record.seed)
+    return Cell(
+        text=found["text"],
+        value=found["value"],
+        low=found["low"],
+        high=found["high"],
+        runs=(row.zero, *(row.shots[k] for k in shots)),
+        scale=1.0,
+    )
+
+
+def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> list[str]:
+    """Marks a column's best among comparable rows and those not significantly worse; tells what was not compared."""
+    from vlmbench.metrics.paired import holm
+
+    notes: list[str] = []
+    columns = [column.key for column in HEAD + FIGURES]
+    for key, attribute in (("zero_shot", "zero"), ("probe", "full")):
+        at = columns.index(key)
+        tests: list[tuple[int, float]] = []
+        for place in sorted({row.place for row in rows}):
+            there = [(i, getattr(row, attribute)) for i, row in enumerate(rows) if row.place == place]
+            there = list({str(run.path): (i, run) for i, run in there if run is not None}.values())
+            if len(there) < 2:
+                continue
+            best, run = max(there, key=lambda item: item[1].record.metrics[place.metric].value)
+            if key == "zero_shot":
+                odd = {same_prompts(run.record, other.record) for _, other in there} - {None}
+                if odd:
+                    notes.append(
+                        f"{place.dataset}: zero-shot rows are not tested against each other, "
+                        f"they differ in {', '.join(sorted(map(str, odd)))}"
+                    )
+                    continue
+            cells[best][at] = replace(cells[best][at], mark="best")
+            for i, other in there:
+                if i != best:
+                    tests.append((i, pairs.classification(run, other, place.metric).p))
+        for (i, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
+            if p >= LEVEL:
+                cells[i][at] = replace(cells[i][at], mark="tied")
+    return notes
+
+
+def _means(rows: Sequence[Row], cells: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
+    """One row a model and group of datasets: the mean over its datasets, where every model has all of them."""
+    columns = [column.key for column in HEAD + FIGURES]
+    wanted = [columns.index("zero_shot"), columns.index("probe"), columns.index("difference")]
+    groups: dict[str, dict[str, list[Sequence[Cell]]]] = {}
+    for row, line in zip(rows, cells, strict=True):
+        group = row.any_run.record.detail.get("group")
+        for name in ("all", *([str(group)] if group else [])):
+            groups.setdefault(name, {}).setdefault(row.label, []).append(line)
+    found = []
+    for name, models in groups.items():
+        datasets = {tuple(line[0].text for line in lines) for lines in models.values()}
+        members = {dataset for names in datasets for dataset in names}
+        if name != "all" and len(members) == len({row.place for row in rows}):
+            continue
+        for model, lines in models.items():
+            if len({line[0].text for line in lines}) != len(members) or len(lines) != len(members) or len(members) < 2:
+                continue
+            mean = [
+                Cell(text=f"mean of {len(members)} {'datasets' if name == 'all' else name}"),
+                Cell(text=model),
+                Cell(),
+                Cell(text="mean"),
+            ]
+            mean += [
+                _mean([line[at] for line in lines]) if at in wanted else Cell() for at in range(len(HEAD), len(columns))
+            ]
+            found.append(mean)
+    return found
+
+
+def _mean(cells: Sequence[Cell]) -> Cell:
+    values = [cell.value for cell in cells if cell.value is not None]
+    if len(values) < len(cells):
+        return Cell()
+    runs = tuple(run for cell in cells for run in cell.runs)
+    value = math.fsum(values) / len(values)
+    if any(cell.low is None or cell.high is None for cell in cells):
+        return Cell(value=value, runs=runs, signed=cells[0].signed, mean=True)
+    down = math.sqrt(
+        math.fsum((cell.value - cell.low) ** 2 for cell in cells if cell.value is not None and cell.low is not None)
+    )
+    up = math.sqrt(
+        math.fsum((cell.high - cell.value) ** 2 for cell in cells if cell.value is not None and cell.high is not None)
+    )
+    return Cell(
+        value=value, low=value - down / len(cells), high=value + up / len(cells), runs=runs, signed=cells[0].signed
+    )
+
+
+def _few_shot(rows: Sequence[Row], labels: dict[Place, str]) -> Table | None:
+    shots = sorted({k for row in rows for k in row.shots})
+    if not shots:
+        return None
+    columns = HEAD + tuple(Column(f"shots_{k}", f"{k}", True) for k in shots)
+    lines = []
+    for row in rows:
+        if row.shots:
+            head = [
+                Cell(text=labels[row.place]),
+                Cell(text=row.label),
+                Cell(text=str(row.place.n), runs=(row.any_run,)),
+                Cell(text=row.place.metric),
+            ]
+            figures = [metric_cell(row.shots[k], row.place.metric) if k in row.shots else Cell() for k in shots]
+            lines.append(tuple(head + figures))
+    notes = ("Columns: labelled images a class. Mean over seeds; the interval is over seeds.",)
+    return Table("few_shot", "Linear probe by labels a class", columns, tuple(lines), notes)
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    notes = ["Figures are times 100, with 95 % intervals in brackets."]
+    if any(row.difference for row in rows):
+        notes.append(
+            "Difference: paired bootstrap over the same images. p: McNemar's exact test (accuracy) or the bootstrap, "
+            "Holm-corrected over the table."
+        )
+    if any(row.zero and row.shots for row in rows):
+        notes.append("Labels to match: labelled images a class at which the probe's curve crosses zero-shot (log k).")
+    if len({row.label for row in rows}) > 1:
+        notes.append("* best of its column on the dataset; = not significantly worse (paired test, Holm-corrected).")
+    return notes

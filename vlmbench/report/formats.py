@@ -1,0 +1,202 @@
+"""A table as CSV, Markdown, LaTeX and HTML, written by hand: quick, and every text escaped for its place."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from vlmbench.foundations import text
+from vlmbench.report.table import MARKS, Cell, Table
+
+CSV_DIGITS = 4
+
+
+def to_csv(table: Table) -> str:
+    """One header and one row a row: each figure with its low and high (times 100), its runs and their signatures."""
+    header: list[str] = []
+    lines: list[list[str]] = [[] for _ in table.rows]
+    for index, column in enumerate(table.columns):
+        keys = [column.key]
+        if column.figures and column.key != "p_holm":
+            keys += [f"{column.key}_low", f"{column.key}_high"]
+        header += keys
+        for line, row in zip(lines, table.rows, strict=True):
+            line += _csv_figures(row[index], len(keys))
+    few = table.extra[0] if table.extra else None
+    if few is not None:
+        by_row = {tuple(cell.text for cell in row[:2]): row for row in few.rows}
+        for index, column in enumerate(few.columns):
+            if not column.figures:
+                continue
+            header += [column.key, f"{column.key}_low", f"{column.key}_high"]
+            for line, row in zip(lines, table.rows, strict=True):
+                other = by_row.get(tuple(cell.text for cell in row[:2]))
+                line += _csv_figures(other[index] if other else Cell(), 3)
+    marked = [
+        column
+        for column in table.columns
+        if column.figures and any(_at(table, row, column.key).mark for row in table.rows)
+    ]
+    for column in marked:
+        header.append(f"{column.key}_mark")
+        for line, row in zip(lines, table.rows, strict=True):
+            line.append(_at(table, row, column.key).mark)
+    header += ["runs", "signatures"]
+    for line, row in zip(lines, table.rows, strict=True):
+        runs = {str(run.path): run for cell in row for run in cell.runs}
+        if few is not None:
+            other = by_row.get(tuple(cell.text for cell in row[:2]))
+            runs |= {str(run.path): run for cell in other or () for run in cell.runs}
+        line.append(text.csv_cell(" ".join(run.path.name for run in runs.values())))
+        line.append(text.csv_cell(" ".join(run.record.signature.replace(" ", "%20") for run in runs.values())))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    return out.getvalue()
+
+
+def _at(table: Table, row: Sequence[Cell], key: str) -> Cell:
+    return row[[column.key for column in table.columns].index(key)]
+
+
+def _csv_figures(cell: Cell, count: int) -> list[str]:
+    if not cell.is_figure and count == 1:
+        if cell.p is not None:
+            return [f"{cell.p:.6g}"]
+        return [text.csv_cell(cell.text)]
+    if not cell.is_figure:
+        return [text.csv_cell(cell.text), "", ""]
+    values = (cell.value, cell.low, cell.high)
+    return ["" if value is None else f"{value * cell.scale:.{CSV_DIGITS}f}" for value in values][:count]
+
+
+def to_markdown(table: Table) -> str:
+    """GitHub's tables; each row ends with the numbers of its signatures, which stand below."""
+    numbers = table.signatures()
+    parts = []
+    for one in (table, *table.extra):
+        parts.append(f"**{text.markdown(one.title)}**\n")
+        header = [text.markdown(column.title) for column in one.columns] + ["signatures"]
+        parts.append("| " + " | ".join(header) + " |")
+        parts.append(
+            "|"
+            + "|".join(["---"] + [" ---: " if column.figures else "---" for column in one.columns[1:]] + ["---"])
+            + "|"
+        )
+        for row in one.rows:
+            cells = [_markdown_cell(cell) for cell in row]
+            parts.append("| " + " | ".join([*cells, _numbers(row, numbers)]) + " |")
+        parts += ["", *(text.markdown(note) + "  " for note in one.notes), ""]
+    parts.append("Signatures:\n")
+    parts += [f"{number}. {text.markdown(line)}" for line, number in numbers.items()]
+    return "\n".join(parts) + "\n"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    if not cell.is_figure:
+        return text.markdown(cell.text)
+    figure = cell.text if cell.text else cell.figure()
+    shown = f"**{text.markdown(figure)}**" if cell.mark == "best" else text.markdown(figure + MARKS[cell.mark])
+    interval = cell.interval()
+    return f"{shown} {text.markdown(interval)}" if interval else shown
+
+
+def _numbers(row: Sequence[Cell], numbers: dict[str, int]) -> str:
+    found = dict.fromkeys(numbers[run.record.signature] for cell in row for run in cell.runs)
+    return ", ".join(map(str, found))
+
+
+def to_latex(table: Table) -> str:
+    """Tables with booktabs' rules; signatures below as comments and as a line to print.
+
+    The preamble needs ``\\usepackage{booktabs}`` and ``\\usepackage[T1]{fontenc}``.
+    """
+    numbers = table.signatures()
+    parts = ["% \\usepackage[T1]{fontenc} \\usepackage{booktabs}"]
+    for one in (table, *table.extra):
+        parts += ["\\begin{table}", "\\centering\\footnotesize", f"\\caption{{{_tex(one.title)}}}"]
+        parts.append("\\begin{tabular}{" + "".join("r" if column.figures else "l" for column in one.columns) + "r}")
+        parts.append("\\toprule")
+        parts.append(" & ".join([_tex(column.title) for column in one.columns] + ["sig."]) + " \\\\")
+        parts.append("\\midrule")
+        for row in one.rows:
+            parts.append(" & ".join([*map(_latex_cell, row), _numbers(row, numbers)]) + " \\\\")
+        parts += ["\\bottomrule", "\\end{tabular}", "", "\\smallskip"]
+        parts.append("\\parbox{\\linewidth}{\\scriptsize " + " ".join(map(_tex, one.notes)) + "}")
+        parts += ["\\end{table}", ""]
+    parts += [
+        "{\\scriptsize\\raggedright\\sloppy",
+        *(f"{number}. {_breakable(line)}\\par" for line, number in numbers.items()),
+        "}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _tex(words: str) -> str:
+    """Escaped, and within what pdflatex's T1 fonts hold: any other character comes out as its code."""
+    shown = text.latex(words).replace("−", "$-$").replace("…", "\\ldots{}")
+    return "".join(char if ord(char) < 0x180 else f"U+{ord(char):04X}" for char in shown)
+
+
+def _breakable(line: str) -> str:
+    return _tex(line).replace("\\textbar{}", "\\textbar{}\\allowbreak{}")
+
+
+def _minus(figure: str) -> str:
+    return _tex(figure).replace("-", "$-$")
+
+
+def _latex_cell(cell: Cell) -> str:
+    if not cell.is_figure:
+        return _tex(cell.text)
+    figure = _minus(cell.text if cell.text else cell.figure())
+    if cell.mark == "best":
+        figure = f"\\textbf{{{figure}}}"
+    elif cell.mark == "tied":
+        figure += "$^{=}$"
+    interval = cell.interval()
+    return f"{figure} {{\\scriptsize {_minus(interval)}}}" if interval else figure
+
+
+def to_html(table: Table) -> str:
+    """Plain tables without style or script; a figure's title holds its signatures."""
+    return "\n".join(html_table(one) for one in (table, *table.extra)) + "\n"
+
+
+def html_table(table: Table) -> str:
+    """One table with caption, header scopes, and a sort value and the signatures on every figure."""
+    parts = [
+        f'<table class="vlmbench" id="{text.html(table.name)}">',
+        f"<caption>{text.html(table.title)}</caption>",
+        "<thead><tr>",
+    ]
+    parts += [
+        f'<th scope="col"{" class=figure" if column.figures else ""}>{text.html(column.title)}</th>'
+        for column in table.columns
+    ]
+    parts.append("</tr></thead>\n<tbody>")
+    for row in table.rows:
+        cells = [html_cell(cell, head=index == 0) for index, cell in enumerate(row)]
+        parts.append("<tr>" + "".join(cells) + "</tr>")
+    parts.append("</tbody></table>")
+    parts += [f"<p>{text.html(note)}</p>" for note in table.notes]
+    return "\n".join(parts)
+
+
+def html_cell(cell: Cell, *, head: bool = False) -> str:
+    """One cell; `head` makes it the header of its row."""
+    if not cell.is_figure:
+        value = f' data-value="{cell.p:.6g}"' if cell.p is not None else ""
+        return f'<th scope="row">{text.html(cell.text)}</th>' if head else f"<td{value}>{text.html(cell.text)}</td>"
+    lines = [f"{run.path.name}: {run.record.signature}" for run in cell.runs]
+    lines += [cell.source] if cell.source else []
+    figure = text.html(cell.text if cell.text else cell.figure())
+    if cell.mark == "best":
+        figure = f"<strong>{figure}</strong>"
+    elif cell.mark == "tied":
+        figure += "<sup>=</sup>"
+    interval = cell.interval()
+    small = f" <small>{text.html(interval)}</small>" if interval else ""
+    title = "&#10;".join(text.html(line) for line in lines)
+    value = f"{(cell.value or 0.0) * cell.scale:.{CSV_DIGITS}f}"
+    return f'<td class="figure" data-value="{value}" title="{title}">{figure}{small}</td>'

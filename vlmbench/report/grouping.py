@@ -1,0 +1,145 @@
+"""Which runs may stand side by side, and which may not, and why.
+
+Two runs share a place when dataset, split, content, n and main metric are the same. Within a place, runs of one model
+whose protocols differ become rows of their own, named by the fields that differ.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from vlmbench.records.result import Record
+from vlmbench.records.store import StoredRun, natural
+
+CLASSIFICATION = ("zeroshot", "linear-probe")
+MAIN_METRICS = ("accuracy", "mean_per_class_accuracy", "map11", "roc_auc")
+PROMPT_FIELDS = ("prompt", "template", "classnames")
+
+
+def main_metric(record: Record) -> str:
+    """The dataset's own metric, as the run recorded it; accuracy, or the first there is, where it did not."""
+    named = record.protocol.get("metric")
+    if isinstance(named, str) and named in record.metrics:
+        return named
+    return next((name for name in MAIN_METRICS if name in record.metrics), next(iter(record.metrics), "accuracy"))
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """What has to be the same for two figures to be comparable."""
+
+    dataset: str
+    split: str
+    n: int
+    metric: str
+    skipped: tuple[str, ...]
+    content: str
+
+    @staticmethod
+    def of(record: Record) -> "Place":
+        """The place of a record; captions are compared on all their metrics at once, so theirs is ``captions``."""
+        metric = main_metric(record) if record.task in CLASSIFICATION else "captions"
+        data = record.dataset
+        return Place(data.id, data.split, record.n, metric, data.skipped, data.fingerprint)
+
+    def differs(self, other: "Place") -> list[str]:
+        """The fields in which two places differ, each with both values, in words."""
+        words = []
+        for name in ("split", "n", "metric", "content"):
+            one, two = getattr(self, name), getattr(other, name)
+            if one != two:
+                words.append(f"{name} ({str(one)[:24]} and {str(two)[:24]})")
+        if self.skipped != other.skipped:
+            words.append(f"skipped images ({len(self.skipped)} and {len(other.skipped)})")
+        return words
+
+
+def unique(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    """The runs without copies of the same result in other directories, in natural order."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for run in sorted(runs, key=lambda run: (natural(run.path.name), str(run.path))):
+        key = (run.record.signature, run.record.samples_sha256)
+        if key not in seen or not any(key):
+            seen.add(key)
+            kept.append(run)
+    return kept
+
+
+def refusals(runs: Sequence[StoredRun]) -> list[str]:
+    """One line for every two places of one dataset that are not put side by side, naming the fields that differ."""
+    lines = []
+    for tasks in (CLASSIFICATION, ("caption-eval",)):
+        places = sorted({Place.of(run.record) for run in runs if run.record.task in tasks})
+        for index, place in enumerate(places):
+            for other in places[index + 1 :]:
+                if other.dataset == place.dataset:
+                    lines.append(
+                        f"{place.dataset}: not put side by side, they differ in {', '.join(place.differs(other))}"
+                    )
+    return lines
+
+
+def place_labels(places: Sequence[Place]) -> dict[Place, str]:
+    """A name for each place: the dataset's, and what tells it from another place of the same dataset."""
+    labels = {}
+    for place in places:
+        others = [other for other in places if other.dataset == place.dataset and other != place]
+        told = []
+        for name, words in (("split", "split {}"), ("n", "n {}"), ("metric", "{}"), ("content", "content {:.8}")):
+            if any(getattr(other, name) != getattr(place, name) for other in others):
+                told.append(words.format(getattr(place, name)))
+        labels[place] = place.dataset + (f" ({', '.join(told)})" if told else "")
+    return labels
+
+
+def fields(run: StoredRun) -> dict[str, str]:
+    """What can tell two runs of one model, task and place apart, as short text."""
+    record = run.record
+    flat = {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in record.protocol.items()
+    }
+    return {
+        "system": record.system,
+        **flat,
+        "seed": str(record.seed),
+        "versions": json.dumps(record.versions),
+        "in": str(run.path),
+    }
+
+
+def variants(runs: Sequence[StoredRun], role: Callable[[StoredRun], object]) -> dict[str, list[StoredRun]]:
+    """Runs by variant: a text that names the fields in which runs of the same role differ; empty where none does.
+
+    Runs of different roles (1 shot, 2 shots) that agree in those fields are of one variant.
+    """
+    by_role: dict[object, list[dict[str, str]]] = {}
+    for run in runs:
+        by_role.setdefault(role(run), []).append(fields(run))
+    keys: list[str] = []
+    for group in by_role.values():
+        while len(group) > len({tuple(item.get(key, "") for key in keys) for item in group}):
+            known = [key for item in group for key in item if key not in keys]
+            split = next((key for key in known if len({item.get(key, "") for item in group}) > 1), None)
+            if split is None:
+                break
+            keys.append(split)
+    found: dict[str, list[StoredRun]] = {}
+    for run in runs:
+        item = fields(run)
+        label = ", ".join(f"{key} {_short(item[key])}" for key in keys if key in item)
+        found.setdefault(label, []).append(run)
+    return found
+
+
+def same_prompts(one: Record, two: Record) -> str | None:
+    """The prompt field in which two zero-shot records differ, or none."""
+    for key in sorted({*one.protocol, *two.protocol}):
+        if key.startswith(PROMPT_FIELDS) and one.protocol.get(key) != two.protocol.get(key):
+            return key
+    return None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 32 else text[:29] + "…"

@@ -1,0 +1,167 @@
+"""Paired tests between runs that scored the same images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.records.store import StoredRun, read_samples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SEED = 0
+RESAMPLES = 1000
+LEVEL = 0.05
+
+Columns = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First minus second, with its 95 % interval and two-sided p-value."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class Pairs:
+    """Paired tests, with each per-sample file read once."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, dict[str, Any]] = {}
+
+    def columns(self, run: StoredRun) -> dict[str, Any]:
+        """The per-sample columns of a run, `[N]` each."""
+        key = str(run.path)
+        if key not in self._columns:
+            self._columns[key] = read_samples(run)
+        return self._columns[key]
+
+    def aligned(self, one: StoredRun, two: StoredRun) -> tuple[Columns, Columns]:
+        """The columns of two runs, the second brought into the order of the first's ids.
+
+        Raises:
+            InputError: the runs did not score the same images, once each.
+        """
+        first, second = self.columns(one), self.columns(two)
+        order = same_order(first["id"], second["id"])
+        if order is None:
+            raise InputError(
+                "the runs did not score the same images",
+                where=f"{one.samples_path} and {two.samples_path}",
+                mend="run both on the same split",
+            )
+        return first, {name: column[order] for name, column in second.items()}
+
+    def classification(self, one: StoredRun, two: StoredRun, metric: str) -> Difference:
+        """The difference of a metric: see `classification_difference`."""
+        return classification_difference(*self.aligned(one, two), metric)
+
+    def captions(self, one: StoredRun, two: StoredRun, names: Sequence[str]) -> dict[str, Difference]:
+        """The differences of corpus scores, by paired bootstrap over images."""
+        return caption_differences(*self.aligned(one, two), names)
+
+
+def same_order(first: "NDArray[Any]", second: "NDArray[Any]") -> "NDArray[np.int64] | None":
+    """Indices `[N]` that bring `second` into the order of `first`; none where they are not the same ids once each."""
+    import numpy as np
+
+    if len(first) != len(second):
+        return None
+    if bool((first == second).all()):
+        return np.arange(len(first))
+    place = {name: index for index, name in enumerate(second.tolist())}
+    if len(place) != len(second) or set(place) != set(first.tolist()):
+        return None
+    return np.array([place[name] for name in first.tolist()])
+
+
+def classification_difference(first: Columns, second: Columns, metric: str) -> Difference:
+    """The difference of a metric on the same images in the same order.
+
+    Accuracy, top-5 and mean per class: paired bootstrap of per-image shares, the p of the first two by McNemar's exact
+    test. Ranking metrics: paired bootstrap of the statistic itself.
+
+    Args:
+        first: per-sample columns, `[N]` each.
+        second: the same of the other run.
+        metric: its name.
+    """
+    from vlmbench.metrics.paired import mcnemar_exact, paired_bootstrap
+
+    seed = derive_seed(SEED, "paired", metric)
+    if metric in {"map11", "map", "roc_auc"}:
+        return _ranked(first, second, metric, seed)
+    one, two = per_image(first, metric), per_image(second, metric)
+    value, low, high, p = paired_bootstrap(one, two, seed)
+    if metric in {"accuracy", "accuracy_top5"}:
+        p = mcnemar_exact(one, two)
+    return Difference(value, low, high, p)
+
+
+def per_image(columns: Columns, metric: str) -> "NDArray[np.float64]":
+    """What each image adds: figures `[N]` whose mean is the metric.
+
+    Raises:
+        InputError: the metric is no mean over images.
+    """
+    import numpy as np
+
+    if metric == "brier":
+        return np.asarray(columns["brier"], dtype=np.float64)
+    if metric == "accuracy_top5":
+        return np.asarray(columns["rank"] < 5, dtype=np.float64)
+    right = np.asarray(columns["prediction"] == columns["label"], dtype=np.float64)
+    if metric == "accuracy":
+        return right
+    if metric == "mean_per_class_accuracy":
+        counts = np.bincount(columns["label"])
+        weights = len(right) / ((counts > 0).sum() * counts[columns["label"]])
+        return np.asarray(right * weights, dtype=np.float64)
+    raise InputError(f"no paired test for the metric {metric}")
+
+
+def _ranked(first: Columns, second: Columns, metric: str, seed: int) -> Difference:
+    import numpy as np
+
+    from vlmbench.metrics.ranking import average_precision, roc_auc
+    from vlmbench.metrics.resampling import iter_bootstrap_weights, percentile_interval
+
+    def statistic(columns: Columns, weights: "NDArray[np.int64]") -> "NDArray[np.float64]":
+        if "scores" in columns:
+            truth, scores = np.stack(list(columns["labels"])), np.stack(list(columns["scores"]))
+        else:
+            truth, scores = columns["label"][:, None], columns["score"][:, None]
+        found = []
+        for index in range(truth.shape[1]):
+            has = truth[:, index] == 1
+            if metric == "roc_auc":
+                found.append(roc_auc(has, scores[:, index], weights))
+            else:
+                found.append(
+                    average_precision(has, scores[:, index], weights, points=11 if metric == "map11" else None)
+                )
+        return np.asarray(np.nanmean(np.stack(found), axis=0))
+
+    n = len(first["id"])
+    once = np.ones((1, n), dtype=np.int64)
+    value = float((statistic(first, once) - statistic(second, once))[0])
+    drawn = np.concatenate(
+        [statistic(first, block) - statistic(second, block) for block in iter_bootstrap_weights(n, RESAMPLES, seed)]
+    )
+    low, high = percentile_interval(drawn)
+    beyond = int((np.abs(drawn - value) >= abs(value) - 1e-12).sum())
+    return Difference(value, min(low, value), max(high, value), (1 + beyond) / (1 + RESAMPLES))
+
+
+def caption_differences(first: Columns, second: Columns, names: Sequence[str]) -> dict[str, Difference]:
+    """The differences of corpus scores on the same images in the same order, by paired bootstrap over images."""
+    from vlmbench.metrics.captions.statistics import paired_captions
+
+    found = paired_captions(first, second, names, seed=derive_seed(SEED, "paired", "captions"), resamples=RESAMPLES)
+    return {name: Difference(item.difference, item.low, item.high, item.p_bootstrap) for name, item in found.items()}

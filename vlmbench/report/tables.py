@@ -1,0 +1,36 @@
+"""The table files of a results directory: ``tables/{classification,captions}.{csv,md,tex,html}``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlmbench.foundations.atomic import write_text
+from vlmbench.records.store import StoredRun
+from vlmbench.report.captions import captions_table
+from vlmbench.report.classification import classification_table
+from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
+from vlmbench.report.pairs import Pairs
+from vlmbench.report.table import Table
+
+FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
+
+
+def build_tables(runs: Sequence[StoredRun], *, tests: bool = True) -> list[Table]:
+    """The tables that the runs give, classification first; with `tests`, per-sample files are read for paired tests."""
+    pairs = Pairs() if tests else None
+    found = (classification_table(runs, pairs), captions_table(runs, pairs))
+    return [table for table in found if table is not None]
+
+
+def write_tables(tables: Sequence[Table], out: Path) -> list[Path]:
+    """Writes each table in each format under `out`/tables and returns the files.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    written = []
+    for table in tables:
+        for ending, render in FORMATS.items():
+            path = out / "tables" / f"{table.name}.{ending}"
+            write_text(path, render(table))
+            written.append(path)
+    return written
