@@ -17,7 +17,7 @@ Stroke = list[Point]
 
 FIELD = 40  # pixels a side of a stored distance field
 MARGIN = 0.2  # the field spans [-MARGIN, 1 + MARGIN] of the unit box
-POINTS = 96  # points kept along a pen path
+POINTS = 128  # points kept along a pen path
 
 
 def _loop(cx: float, cy: float, rx: float, ry: float, start: float, sweep: float, n: int = 8) -> Stroke:
@@ -52,14 +52,30 @@ def digit_strokes(digit: int, rng: np.random.Generator) -> list[Stroke]:
             return [flag]
         return [flag, foot] if pick < 0.93 else [stem, foot]
     if digit == 2:
-        head: Stroke = [(u(0.05, 0.2), u(0.12, 0.32)), (0.45, 0.0), (u(0.75, 0.92), u(0.2, 0.32)), (u(0.5, 0.65), u(0.55, 0.68))]
+        head: Stroke = [
+            (u(0.05, 0.2), u(0.12, 0.32)),
+            (0.45, 0.0),
+            (u(0.75, 0.92), u(0.2, 0.32)),
+            (u(0.5, 0.65), u(0.55, 0.68)),
+        ]
         if pick < 0.5:
             return [[*head, (u(0.0, 0.1), u(0.94, 1.0), 1), (u(0.85, 1.0), u(0.94, 1.03))]]
         if pick < 0.68:
-            return [[*head, (u(0.0, 0.15), 0.97, 1), (0.4, u(0.86, 0.95)), (u(0.7, 0.8), 1.0), (u(0.9, 1.0), u(0.88, 0.95))]]
+            return [
+                [*head, (u(0.0, 0.15), 0.97, 1), (0.4, u(0.86, 0.95)), (u(0.7, 0.8), 1.0), (u(0.9, 1.0), u(0.88, 0.95))]
+            ]
         if pick < 0.9:
             low = u(0.88, 1.0)
-            return [[*head, (0.25, low), (u(0.02, 0.12), u(0.82, 0.92)), (0.22, u(0.74, 0.82)), (0.5, 0.92), (u(0.85, 1.0), u(0.92, 1.03))]]
+            return [
+                [
+                    *head,
+                    (0.25, low),
+                    (u(0.02, 0.12), u(0.82, 0.92)),
+                    (0.22, u(0.74, 0.82)),
+                    (0.5, 0.92),
+                    (u(0.85, 1.0), u(0.92, 1.03)),
+                ]
+            ]
         return [[(0.1, 0.06), (u(0.8, 0.9), 0.03, 1), (u(0.05, 0.15), 0.97, 1), (0.95, 0.97)]]
     if digit == 3:
         tail: Stroke = [(u(0.82, 0.95), u(0.68, 0.78)), (0.5, 1.0), (u(0.0, 0.12), u(0.82, 0.95))]
@@ -89,7 +105,12 @@ def digit_strokes(digit: int, rng: np.random.Generator) -> list[Stroke]:
         x = u(0.5, 0.7)
         return [[(u(0.3, 0.5), 0.0), (0.05, y, 1), (0.95, y - 0.03)], [(x, y - u(0.15, 0.3)), (x - u(0, 0.08), 1.0)]]
     if digit == 5:
-        belly: Stroke = [(u(0.5, 0.6), u(0.34, 0.44)), (u(0.82, 0.95), u(0.62, 0.72)), (0.5, 1.0), (u(0.0, 0.12), u(0.82, 0.95))]
+        belly: Stroke = [
+            (u(0.5, 0.6), u(0.34, 0.44)),
+            (u(0.82, 0.95), u(0.62, 0.72)),
+            (0.5, 1.0),
+            (u(0.0, 0.12), u(0.82, 0.95)),
+        ]
         x0, x1 = u(0.12, 0.3), u(0.08, 0.22)
         if pick < 0.42:
             return [[(u(0.8, 1.0), u(-0.03, 0.04)), (x0, 0.02, 1), (x1, u(0.4, 0.5), 1), *belly]]
@@ -97,7 +118,17 @@ def digit_strokes(digit: int, rng: np.random.Generator) -> list[Stroke]:
             gap = u(-0.02, 0.07)
             start = (x0, u(0.02, 0.1))
             return [[start, (x1, u(0.4, 0.5), 1), *belly], [(x0 + gap, u(0.0, 0.06)), (u(0.8, 1.05), u(-0.06, 0.05))]]
-        return [[(u(0.75, 0.9), 0.02), (0.35, 0.04), (u(0.15, 0.25), 0.3), (0.6, 0.48), (u(0.8, 0.92), 0.74), (0.45, 1.0), (0.05, 0.92)]]
+        return [
+            [
+                (u(0.75, 0.9), 0.02),
+                (0.35, 0.04),
+                (u(0.15, 0.25), 0.3),
+                (0.6, 0.48),
+                (u(0.8, 0.92), 0.74),
+                (0.45, 1.0),
+                (0.05, 0.92),
+            ]
+        ]
     if digit == 6:
         ry = u(0.17, 0.3)
         cy = 1.0 - ry
@@ -184,7 +215,7 @@ def _spline(points: np.ndarray, per_segment: int = 12) -> np.ndarray:
 
 def sample_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
     """One written digit as points along its strokes; [POINTS, 2] float32 inside the unit box, aspect as written."""
-    jitter = rng.uniform(0.005, 0.05)
+    jitter = rng.uniform(0.005, 0.055)
     pieces: list[np.ndarray] = []
     for stroke in digit_strokes(digit, rng):
         moved = np.array([p[:2] for p in stroke]) + rng.normal(0, jitter, (len(stroke), 2))
@@ -216,7 +247,11 @@ def distance_fields(paths: torch.Tensor, chunk: int = 512) -> torch.Tensor:
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij")[::-1], -1).reshape(-1, 2)
     out = torch.empty(len(paths), FIELD, FIELD, dtype=torch.uint8)
     for i in range(0, len(paths), chunk):
-        distance = torch.cdist(grid[None], paths[i : i + chunk]).amin(2)
+        path = paths[i : i + chunk]
+        squared = torch.baddbmm(
+            (path**2).sum(2)[:, None], grid.expand(len(path), -1, -1), path.transpose(1, 2), alpha=-2
+        )
+        distance = (squared.amin(2) + (grid**2).sum(1)).clamp(min=0).sqrt()
         out[i : i + chunk] = encode_distance(distance).view(-1, FIELD, FIELD)
     return out
 
