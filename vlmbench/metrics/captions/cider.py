@@ -59,10 +59,14 @@ def _cosines(corpus: Corpus, kept: NDArray[np.int64], n: int, match: Match) -> F
     row = np.repeat(np.arange(len(match.gram)), match.rows)
     inside = np.arange(len(row)) - np.repeat(np.cumsum(match.rows) - match.rows, match.rows)
     other = match.first[row] + inside
-    products = np.bincount(table.caption[other], np.minimum(ours[row], theirs[other]) * theirs[other], minlength=corpus.references)
+    products = np.bincount(
+        table.caption[other], np.minimum(ours[row], theirs[other]) * theirs[other], minlength=corpus.references
+    )
     size = np.zeros(corpus.size)
     size[kept] = np.sqrt(np.bincount(match.image, ours**2, minlength=len(kept)))
-    below = size[corpus.image_of_reference] * np.sqrt(np.bincount(table.caption, theirs**2, minlength=corpus.references))
+    below = size[corpus.image_of_reference] * np.sqrt(
+        np.bincount(table.caption, theirs**2, minlength=corpus.references)
+    )
     return np.asarray(np.divide(products, below, out=np.zeros(corpus.references), where=below > 0))
 
 

@@ -61,7 +61,9 @@ class Corpus:
         self.size = len(references)
         self.per_image = np.fromiter(map(len, references), dtype=np.int64, count=self.size)
         if self.size and not self.per_image.min():
-            raise InputError(f"image {int(self.per_image.argmin())} has no reference", mend="give every image a reference")
+            raise InputError(
+                f"image {int(self.per_image.argmin())} has no reference", mend="give every image a reference"
+            )
         chosen = images if images is not None else [None] * len(systems)
         self.images = [np.arange(self.size) if item is None else np.asarray(item, dtype=np.int64) for item in chosen]
         for lines, kept in zip(systems, self.images, strict=True):
@@ -75,7 +77,9 @@ class Corpus:
         self._document_of: Ints = (
             self.image_of_reference
             if documents is None
-            else np.repeat(np.arange(len(documents)), np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)))
+            else np.repeat(
+                np.arange(len(documents)), np.fromiter(map(len, documents), dtype=np.int64, count=len(documents))
+            )
         )
         self._own_documents = documents is not None
         self._lines: list[str] = [*chain.from_iterable(references), *extra, *chain.from_iterable(systems)]
@@ -144,7 +148,9 @@ class Corpus:
                 continue
             place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
             there = keys[place] == wanted
-            found.append(Match(own.caption, own.gram, own.count, firsts[place], rows[place] * there, largest[place] * there))
+            found.append(
+                Match(own.caption, own.gram, own.count, firsts[place], rows[place] * there, largest[place] * there)
+            )
         return found
 
 

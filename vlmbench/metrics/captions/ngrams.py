@@ -44,7 +44,9 @@ def intern(captions: Sequence[Sequence[str]]) -> Tokens:
     """Turns captions (each a list of tokens) into integers; equal tokens get equal integers."""
     lengths = np.fromiter(map(len, captions), dtype=np.int64, count=len(captions))
     vocabulary: defaultdict[str, int] = defaultdict(count().__next__)
-    ids = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(captions)), dtype=np.int64, count=int(lengths.sum()))
+    ids = np.fromiter(
+        map(vocabulary.__getitem__, chain.from_iterable(captions)), dtype=np.int64, count=int(lengths.sum())
+    )
     return Tokens(ids, lengths, np.cumsum(lengths) - lengths)
 
 

@@ -1,0 +1,124 @@
+"""Work on a second core: a forked process that computes arrays while this one goes on.
+
+A fork shares what is in memory, so tokens are not sent anywhere; the arrays come back through a pipe in NumPy's own format.
+Where a fork is not safe (not Linux, several threads, one core) the work is done in this process when its result is asked for.
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations import errors
+
+Arrays = list[NDArray[np.float64]]
+
+
+class Background:
+    """Runs `work` beside this process; a context manager that leaves no process behind.
+
+    Args:
+        work: takes nothing, returns arrays; must not touch files that this process writes.
+        allowed: whether a second process may be used at all.
+    """
+
+    def __init__(self, work: Callable[[], Arrays], *, allowed: bool = True) -> None:
+        self._work = work
+        self._pid: int | None = None
+        self._pipe: io.BufferedReader | None = None
+        if allowed and can_fork():
+            self._start()
+
+    def __enter__(self) -> "Background":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = None
+
+    def _start(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        read, write = os.pipe()
+        self._pid = os.fork()
+        if self._pid:
+            os.close(write)
+            self._pipe = os.fdopen(read, "rb")
+            return
+        code = 1
+        try:
+            os.close(read)
+            with os.fdopen(write, "wb") as pipe:
+                _send(pipe, self._work)
+            code = 0
+        except BrokenPipeError:
+            code = 0  # the parent gave up
+        finally:
+            os._exit(code)
+
+    def result(self) -> Arrays:
+        """Waits for the arrays.
+
+        Raises:
+            VlmbenchError: what `work` raised, whichever process it ran in.
+            RuntimeError: the second process failed otherwise; its traceback is the message.
+        """
+        if self._pid is None or self._pipe is None:
+            return self._work()
+        data = self._pipe.read()
+        status = os.waitpid(self._pid, 0)[1]
+        self._pid = None
+        head, _, body = data.partition(b"\n")
+        try:
+            message = json.loads(head)
+        except ValueError:
+            raise RuntimeError(f"the second process ended with status {status} and no result") from None
+        if "arrays" in message:
+            stream = io.BytesIO(body)
+            return [np.load(stream, allow_pickle=False) for _ in range(message["arrays"])]
+        kind = getattr(errors, message["kind"], None)
+        if kind is not None:
+            raise kind(message["what"], where=message["where"], mend=message["mend"])
+        raise RuntimeError(message["what"])
+
+
+def can_fork() -> bool:
+    """Whether a fork is safe and of use: Linux, a second core, one thread, and no library that starts threads of its own."""
+    return (
+        sys.platform == "linux"
+        and len(os.sched_getaffinity(0)) > 1
+        and threading.active_count() == 1
+        and "torch" not in sys.modules
+        and os.environ.get("VLMBENCH_NO_FORK") is None
+    )
+
+
+def _send(pipe: io.BufferedWriter, work: Callable[[], Arrays]) -> None:
+    try:
+        arrays = work()
+    except errors.VlmbenchError as error:
+        message = {"kind": type(error).__name__, "what": error.what, "where": error.where, "mend": error.mend}
+        pipe.write(json.dumps(message).encode() + b"\n")
+        return
+    except KeyboardInterrupt:
+        return
+    except BaseException:
+        pipe.write(json.dumps({"kind": "", "what": traceback.format_exc()}).encode() + b"\n")
+        return
+    pipe.write(json.dumps({"arrays": len(arrays)}).encode() + b"\n")
+    for array in arrays:
+        np.save(pipe, array, allow_pickle=False)

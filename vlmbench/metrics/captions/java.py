@@ -1,0 +1,235 @@
+"""The oracle: ``pycocoevalcap`` 1.2 with its two Java programs, driven so that nothing can hang or slip by a line.
+
+Stanford's tokenizer and METEOR 1.5 are started here, not by ``pycocoevalcap``: locale and encoding are pinned (METEOR prints
+``0,5`` under a German locale), temporary files lie in the system's place for them, stderr is drained, silence ends with an
+error, and exit status and number of lines are checked. BLEU, ROUGE-L and CIDEr are ``pycocoevalcap``'s own Python.
+"""
+
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import AbsentError, VlmbenchError
+
+TIMEOUT = 300.0  # seconds without a line
+_PINNED = (
+    "-Duser.language=en", "-Duser.country=US", "-Duser.variant=", "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8",
+    "-Dstderr.encoding=UTF-8", "-Dsun.stdout.encoding=UTF-8",
+)  # fmt: skip
+PUNCTUATION = frozenset(
+    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
+)
+"""What ``pycocoevalcap`` removes from the tokenizer's output; the lower-cased brackets that come out are not in it."""
+METEOR_WIDTH = 23
+
+
+class JavaError(VlmbenchError):
+    """A Java program failed, went silent, or answered with the wrong number of lines (exit 70)."""
+
+
+def java() -> str:
+    """The path of the ``java`` program.
+
+    Raises:
+        AbsentError: there is none.
+    """
+    found = shutil.which("java")
+    if found is None:
+        raise AbsentError(
+            "no java on the path, which --backend java needs",
+            mend="install a Java runtime (apt install default-jre-headless), or leave the option out: the native scores are the same",
+        )
+    return found
+
+
+def jar(*parts: str) -> Path:
+    """A jar of the installed ``pycocoevalcap``.
+
+    Raises:
+        AbsentError: the package or the file is not there.
+    """
+    spec = find_spec("pycocoevalcap")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(place, *parts)
+        if path.is_file():
+            return path
+    raise AbsentError(f"pycocoevalcap's {parts[-1]} is not installed", mend='pip install "pycocoevalcap==1.2"')
+
+
+def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[str]:
+    """Stanford's Penn Treebank tokens of each caption, lower-cased, punctuation removed, joined by blanks.
+
+    Args:
+        captions: captions without line ends (see `sanitize`).
+        timeout: seconds the program may take for 100,000 captions.
+
+    Raises:
+        AbsentError: no Java, or no jar.
+        JavaError: the program failed or gave another number of lines.
+    """
+    if not captions:
+        return []
+    program, archive = java(), jar("tokenizer", "stanford-corenlp-3.4.1.jar")
+    with tempfile.TemporaryDirectory(prefix="vlmbench-") as directory:
+        source, target = Path(directory, "captions.txt"), Path(directory, "tokens.txt")
+        source.write_bytes("".join(f"{caption}\n" for caption in captions).encode())
+        command = [
+            program,
+            *_PINNED,
+            "-cp",
+            str(archive),
+            "edu.stanford.nlp.process.PTBTokenizer",
+            "-preserveLines",
+            "-lowerCase",
+            str(source),
+        ]
+        with target.open("wb") as out:
+            try:
+                done = subprocess.run(
+                    command, stdout=out, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=directory,
+                    timeout=timeout * (1 + len(captions) / 1e5), check=False,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired as error:
+                raise JavaError(
+                    "Stanford's tokenizer did not end in time", mend="run again with --backend native"
+                ) from error
+        lines = target.read_bytes().decode("utf-8", "replace").split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    if done.returncode or len(lines) != len(captions):
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
+        raise JavaError(
+            f"Stanford's tokenizer gave {len(lines)} lines for {len(captions)} captions, exit {done.returncode}: {' / '.join(said)}",
+            mend="run again with --backend native",
+        )
+    return [" ".join(word for word in line.rstrip().split(" ") if word not in PUNCTUATION) for line in lines]
+
+
+class Meteor:
+    """One METEOR 1.5 process (English, ``-norm``); a context manager.
+
+    Raises:
+        AbsentError: no Java, or no jar.
+    """
+
+    def __init__(self, *, timeout: float = TIMEOUT) -> None:
+        archive = jar("meteor", "meteor-1.5.jar")
+        command = [java(), "-Xmx2G", *_PINNED, "-jar", str(archive), "-", "-", "-stdio", "-l", "en", "-norm"]
+        self._timeout = timeout
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=archive.parent
+        )
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        assert self._process.stdout is not None and self._process.stdin is not None  # noqa: S101 - pipes were asked for
+        self._stdin = self._process.stdin
+        threading.Thread(target=_drain, args=(self._process.stdout, self._lines), daemon=True).start()
+
+    def __enter__(self) -> "Meteor":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        for handle in (self._process.stdin, self._process.stdout, self._errors):
+            try:
+                if handle is not None:
+                    handle.close()
+            except OSError:
+                continue  # the pipe of a killed process: nothing is lost
+
+    def statistics(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
+        """METEOR's own line of statistics for each candidate and its references (tokenized lines)."""
+        return self._ask(
+            [f"SCORE ||| {' ||| '.join(refs)} ||| {line}" for line, refs in zip(candidates, references, strict=True)]
+        )
+
+    def scores(self, statistics: Sequence[str]) -> tuple[NDArray[np.float64], float]:
+        """The score of each line of statistics, `[n]`, and of all together, 0 to 1."""
+        if not statistics:
+            return np.zeros(0), 0.0
+        answers = self._ask([" ||| ".join(["EVAL", *statistics])], expected=len(statistics) + 1)
+        try:
+            values = np.array([float(answer) for answer in answers])
+        except ValueError as error:
+            raise JavaError(
+                f"METEOR answered with no number: {error}", mend="run again with --backend native"
+            ) from error
+        return values[:-1], float(values[-1])
+
+    def _ask(self, lines: Sequence[str], expected: int | None = None) -> list[str]:
+        writer = threading.Thread(target=_write, args=(self._stdin, lines), daemon=True)
+        writer.start()
+        answers = []
+        for _ in range(len(lines) if expected is None else expected):
+            try:
+                answer = self._lines.get(timeout=self._timeout)
+            except queue.Empty:
+                raise JavaError(
+                    f"METEOR said nothing for {self._timeout:g} s", mend="run again with --backend native"
+                ) from None
+            if answer is None:
+                self._errors.seek(0)
+                said = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
+                raise JavaError(
+                    f"METEOR ended, exit {self._process.wait()}: {' / '.join(said)}",
+                    mend="run again with --backend native",
+                )
+            answers.append(answer.decode("utf-8", "replace").strip())
+        writer.join(self._timeout)
+        if not self._lines.empty():
+            raise JavaError(
+                "METEOR answered with more lines than it was asked for", mend="run again with --backend native"
+            )
+        return answers
+
+
+def meteor_lines(candidates: Iterable[str]) -> list[str]:
+    """Candidates as ``pycocoevalcap`` hands them to METEOR: without ``|||``, double blanks made single once."""
+    return [line.replace("|||", "").replace("  ", " ") for line in candidates]
+
+
+def bleu_rouge_cider(
+    candidates: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
+    """``pycocoevalcap``'s own BLEU-1 … 4, ROUGE-L and CIDEr of tokenized lines: per image `[n]`, and of the corpus."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    wanted = {index: list(refs) for index, refs in enumerate(references)}
+    given = {index: [line] for index, line in enumerate(candidates)}
+    scores, each = Bleu(4).compute_score(wanted, given, verbose=0)
+    per_image = {f"bleu_{n}": np.asarray(values) for n, values in enumerate(each, 1)}
+    corpus = {f"bleu_{n}": float(value) for n, value in enumerate(scores, 1)}
+    for name, scorer in (("rouge_l", Rouge()), ("cider", Cider())):
+        value, values = scorer.compute_score(wanted, given)
+        per_image[name], corpus[name] = np.asarray(values), float(value)
+    return per_image, corpus
+
+
+def _drain(stream: IO[bytes], lines: "queue.Queue[bytes | None]") -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def _write(stream: IO[bytes], lines: Sequence[str]) -> None:
+    try:
+        for line in lines:
+            stream.write(line.encode("utf-8", "replace") + b"\n")
+        stream.flush()
+    except (OSError, ValueError):
+        return  # the process ended or was closed: the reader says so

@@ -1,0 +1,128 @@
+"""From tokenized captions to per-image scores and sufficient statistics, by the native scorers or through Java."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.metrics.captions.background import Arrays, Background
+from vlmbench.metrics.captions.bleu import STATISTICS, bleu_scores, bleu_statistics
+from vlmbench.metrics.captions.cider import FEWEST, cider
+from vlmbench.metrics.captions.corpus import Corpus
+from vlmbench.metrics.captions.rouge import rouge_l
+from vlmbench.metrics.captions.statistics import BLEU, METEOR_STATISTICS
+
+Columns = dict[str, NDArray[np.float64]]
+
+
+@dataclass
+class Tokenized:
+    """Tokenized lines of references and of every system's candidates."""
+
+    references: list[list[str]]
+    """`[N]` images, at least one line each."""
+    candidates: list[list[str]]
+    """For each system a line for each of its images."""
+    images: list[NDArray[np.int64]]
+    """For each system the indexes of its images, ascending."""
+    documents: list[list[str]] | None = None
+    """Where document frequencies come from; none: `references`."""
+
+
+@dataclass
+class Scored:
+    """One system's scores."""
+
+    columns: Columns = field(default_factory=dict)
+    """Per-image scores and statistics, `[n]` each; METEOR's statistics `[n, K]`."""
+    corpus: dict[str, float] = field(default_factory=dict)
+    """Corpus scores that come from the oracle itself; empty for the native scorers."""
+
+
+def refusals(metrics: Sequence[str], images: int) -> dict[str, str]:
+    """Metrics that cannot be had of so few images, with the reason."""
+    if images >= FEWEST:
+        return {}
+    why = "needs two images or more: with one, every n-gram stands in every document and every score is 0"
+    return {name: why for name in metrics if name in ("cider", "cider_d")}
+
+
+def score_native(text: Tokenized, metrics: Sequence[str], meteor: Any = None) -> list[Scored]:
+    """Scores every system with the native scorers; METEOR runs beside the others on a second core.
+
+    Args:
+        text: the tokenized captions.
+        metrics: names of metrics; METEOR only with `meteor`.
+        meteor: METEOR's opened index.
+
+    Raises:
+        InputError: CIDEr was asked of fewer than two documents.
+    """
+    wanted = "meteor" in metrics and meteor is not None
+    with Background(lambda: _meteor(text, meteor) if wanted else [], allowed=wanted) as beside:
+        corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
+        found = [Scored(_ngram_columns(corpus, system, metrics)) for system in range(len(text.candidates))]
+        arrays = beside.result()
+    if wanted:
+        for system, scored in enumerate(found):
+            scored.columns[METEOR_STATISTICS], scored.columns["meteor"] = arrays[2 * system], arrays[2 * system + 1]
+    return found
+
+
+def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
+    """Scores every system through ``pycocoevalcap`` and METEOR's jar; the statistics, for intervals, are the native ones.
+
+    Raises:
+        AbsentError: no Java, or ``pycocoevalcap`` is not installed.
+        JavaError: a Java program failed or went silent.
+    """
+    from vlmbench.metrics.captions import java
+
+    found = score_native(text, [name for name in metrics if name != "meteor"])
+    for system, scored in enumerate(found):
+        references = [text.references[int(image)] for image in text.images[system]]
+        if text.documents is None and len(references) == len(text.references):
+            each, corpus = java.bleu_rouge_cider(text.candidates[system], references)
+            names = {**{name: name for name in each}, "cider_d": "cider"}
+            for name in metrics:
+                if name in names:
+                    scored.columns[name], scored.corpus[name] = each[names[name]], corpus[names[name]]
+    if "meteor" in metrics:
+        with java.Meteor() as program:
+            for system, scored in enumerate(found):
+                references = [text.references[int(image)] for image in text.images[system]]
+                lines = program.statistics(java.meteor_lines(text.candidates[system]), references)
+                scored.columns["meteor"], scored.corpus["meteor"] = program.scores(lines)
+                scored.columns[METEOR_STATISTICS] = np.array([line.split() for line in lines], dtype=np.float64)
+    return found
+
+
+def _ngram_columns(corpus: Corpus, system: int, metrics: Sequence[str]) -> Columns:
+    columns: Columns = {}
+    matches = corpus.matches(system) if set(metrics) - {"rouge_l", "meteor"} else []
+    if any(name in BLEU for name in metrics):
+        statistics = bleu_statistics(corpus, system, matches)
+        for index, name in enumerate(STATISTICS):
+            columns[name] = statistics[:, index]
+        scores = bleu_scores(statistics)
+        for index, name in enumerate(BLEU):
+            columns[name] = scores[:, index]
+    if "rouge_l" in metrics:
+        columns["rouge_l"] = rouge_l(corpus, system)
+    names = [name for name in ("cider", "cider_d") if name in metrics]
+    if names:
+        values = cider(corpus, system, matches)
+        columns.update(dict.fromkeys(names, values))
+    return columns
+
+
+def _meteor(text: Tokenized, meteor: Any) -> Arrays:
+    """For each system METEOR's statistics `[n, K]` and scores `[n]`."""
+    found: Arrays = []
+    for lines, images in zip(text.candidates, text.images, strict=True):
+        references = [text.references[int(image)] for image in images]
+        statistics, scores = meteor.statistics(lines, references)
+        found += [statistics, scores]
+    return found

@@ -1,0 +1,262 @@
+"""Corpus scores, intervals and paired tests from per-image sufficient statistics.
+
+BLEU and METEOR of a corpus come from statistics summed over images, ROUGE-L and CIDEr are means over images. So a bootstrap
+resample, or a random swap of two systems' captions, is a weighted sum over images, and a thousand of them are one matrix
+product. CIDEr's document frequencies stay those of the full references: they are part of the metric, not of the sample.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.metrics.captions.bleu import STATISTICS as BLEU_STATISTICS
+from vlmbench.metrics.captions.bleu import bleu_scores
+from vlmbench.metrics.resampling import iter_bootstrap_weights
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 1000
+BLEU = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
+METRICS = (*BLEU, "rouge_l", "meteor", "cider", "cider_d")
+"""In the order of tables."""
+HIGHEST = {"cider": 10.0, "cider_d": 10.0}
+"""Upper bounds; 1 for all others."""
+METEOR_STATISTICS = "meteor_statistics"
+_Z = 1.959963984540054
+_CHUNK = 2_000_000
+_FEW, _LEAST = 10, 1e-16
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One system's per-image statistics: `matrix` `[n, K]` and how sums of its columns become scores."""
+
+    matrix: Floats
+    scorers: tuple[tuple[tuple[str, ...], slice, Callable[[Floats, int], Floats]], ...]
+    """Names, the columns they need, and a function of sums `[..., k]` and n to scores `[..., names]`."""
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any], names: Sequence[str]) -> "Statistics":
+        """The statistics of the metrics `names`, from the columns of a per-sample file.
+
+        Raises:
+            InputError: a column is missing.
+        """
+        blocks: list[Floats] = []
+        scorers = []
+        width = 0
+
+        def add(block: Floats, metrics: tuple[str, ...], scorer: Callable[[Floats, int], Floats]) -> None:
+            nonlocal width
+            blocks.append(block)
+            scorers.append((metrics, slice(width, width + block.shape[1]), scorer))
+            width += block.shape[1]
+
+        if any(name in BLEU for name in names):
+            add(
+                np.stack([_column(columns, item) for item in BLEU_STATISTICS], axis=1),
+                BLEU,
+                lambda sums, n: bleu_scores(sums),
+            )
+        if "meteor" in names:
+            from vlmbench.metrics.captions.meteor import meteor_score
+
+            table = np.stack([np.asarray(row, dtype=np.float64) for row in _raw(columns, METEOR_STATISTICS)])
+            add(table, ("meteor",), lambda sums, n: np.asarray(meteor_score(sums))[..., None])
+        for name in names:
+            if name not in BLEU and name != "meteor":
+                add(_column(columns, name)[:, None], (name,), lambda sums, n: sums / n)
+        return cls(np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0)), tuple(scorers))
+
+    def scores(self, sums: Floats) -> dict[str, Floats]:
+        """Scores by metric of sums over n images, `[..., K]` to `[...]` each."""
+        found: dict[str, Floats] = {}
+        for names, columns, scorer in self.scorers:
+            values = scorer(sums[..., columns], len(self.matrix))
+            for index, name in enumerate(names):
+                found[name] = values[..., index]
+        return found
+
+    def corpus(self) -> dict[str, float]:
+        """The corpus scores."""
+        return {name: float(value) for name, value in self.scores(self.matrix.sum(axis=0)).items()}
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Is a better than b on the same images? Two-sided p-values of two tests, not yet corrected for their number."""
+
+    difference: float
+    """a - b."""
+    low: float
+    high: float
+    p_bootstrap: float
+    p_randomization: float
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """What resampling gave for systems on the same images in the same order."""
+
+    systems: tuple[Statistics, ...]
+    scores: tuple[dict[str, Floats], ...]
+    """For each system the corpus scores of the bootstrap's resamples, `[resamples]` by metric."""
+    moved: tuple[Floats, ...]
+    """For each system the sums over the images that a random swap takes, `[resamples, K]`; empty for a single system."""
+
+
+def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAMPLES) -> Resampled:
+    """Bootstrap resamples and random swaps, the same for every system, so that differences between systems are paired.
+
+    Sources: Efron and Tibshirani (1993), chapter 16; Koehn (2004) for corpus metrics; Riezler and Maxwell (2005).
+    """
+    size = len(systems[0].matrix)
+    together = np.concatenate([item.matrix for item in systems], axis=1)
+    stream = iter_bootstrap_weights(size, resamples, derive_seed(seed, "captions", "bootstrap"))
+    sums = np.concatenate([weights.astype(np.float64) @ together for weights in stream])
+    moved = (
+        _swaps(together, derive_seed(seed, "captions", "randomization"), resamples) if len(systems) > 1 else sums[:0]
+    )
+    ends = np.cumsum([item.matrix.shape[1] for item in systems])[:-1]
+    scores = tuple(item.scores(part) for item, part in zip(systems, np.split(sums, ends, axis=1), strict=True))
+    return Resampled(tuple(systems), scores, tuple(np.split(moved, ends, axis=1)))
+
+
+def interval(value: float, resampled: Floats, size: int, *, highest: float = 1.0) -> tuple[float, float]:
+    """A 95 % interval: the expanded percentile interval (Hesterberg 2015, section 4.1).
+
+    Deviations from `value` are stretched by ``sqrt(n / (n - 1))`` times t over normal quantile, without which a bootstrap
+    of a small sample is too sure of itself; the ends are cut at 0 and `highest`.
+    """
+    low, high = np.quantile(value + (resampled - value) * _stretch(size), [0.025, 0.975])
+    return max(0.0, min(value, float(low))), min(highest, max(value, float(high)))
+
+
+def intervals(drawn: Resampled, system: int) -> dict[str, tuple[float, float]]:
+    """95 % intervals of one system's corpus scores, by metric."""
+    item = drawn.systems[system]
+    size = len(item.matrix)
+    scores = drawn.scores[system]
+    return {
+        name: interval(value, scores[name], size, highest=HIGHEST.get(name, 1.0))
+        for name, value in item.corpus().items()
+    }
+
+
+def compare(drawn: Resampled, first: int, second: int) -> dict[str, Paired]:
+    """Paired bootstrap and approximate randomization between two systems, by metric.
+
+    The bootstrap's p is the share of resampled differences that lie as far from the observed one as that lies from 0. The
+    randomization's is the share of random swaps of the two systems' captions that give a difference as large. Both count the
+    observed data as one more draw.
+
+    Args:
+        drawn: from `resample`, over at least the two systems.
+        first: index of system a.
+        second: index of system b.
+    """
+    a, b = drawn.systems[first], drawn.systems[second]
+    size = len(a.matrix)
+    values, others = a.corpus(), b.corpus()
+    change = drawn.moved[second] - drawn.moved[first]
+    ours, theirs = a.scores(a.matrix.sum(axis=0) + change), b.scores(b.matrix.sum(axis=0) - change)
+    found = {}
+    for name in values:
+        gap = values[name] - others[name]
+        deviations = (drawn.scores[first][name] - drawn.scores[second][name] - gap) * _stretch(size)
+        low, high = np.quantile(gap + deviations, [0.025, 0.975])
+        swapped = ours[name] - theirs[name]
+        found[name] = Paired(
+            gap, min(gap, float(low)), max(gap, float(high)), _share(deviations, gap), _share(swapped, gap)
+        )
+    return found
+
+
+def paired_captions(
+    columns_a: Mapping[str, Any],
+    columns_b: Mapping[str, Any],
+    names: Sequence[str],
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> dict[str, Paired]:
+    """`compare` from the columns of two per-sample files: the same ids in the same order.
+
+    Raises:
+        InputError: the ids differ, or a column is missing.
+    """
+    if list(columns_a["id"]) != list(columns_b["id"]):
+        raise InputError(
+            "a paired test needs the same images in the same order", mend="compare runs over the same references"
+        )
+    drawn = resample([Statistics.of(columns_a, names), Statistics.of(columns_b, names)], seed, resamples=resamples)
+    return {name: pair for name, pair in compare(drawn, 0, 1).items() if name in names}
+
+
+def caption_metrics_from_samples(columns: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
+    """The corpus scores `names`, recomputed from the columns of a per-sample file.
+
+    Raises:
+        InputError: a column is missing.
+    """
+    values = Statistics.of(columns, names).corpus()
+    return {name: values[name] for name in names}
+
+
+def _swaps(together: Floats, seed: int, resamples: int) -> Floats:
+    """Sums of the rows that a fair coin picks, `[resamples, K]`."""
+    size, width = together.shape
+    generator = np.random.default_rng(seed)
+    moved = np.empty((resamples, width))
+    rows = max(1, _CHUNK // max(1, size))
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        coins = np.frombuffer(generator.bytes(count * ((size + 7) // 8)), dtype=np.uint8).reshape(count, -1)
+        moved[start : start + count] = np.unpackbits(coins, axis=1, count=size).astype(np.float64) @ together
+    return moved
+
+
+def _share(deviations: Floats, gap: float) -> float:
+    """The two-sided p: how many deviations reach the observed difference, which counts as one of them.
+
+    A thousand draws cannot show a p below 0.001, and Holm's correction over a table needs that. So where fewer than ten draws
+    reach the difference, the tail is the normal one with the draws' own spread, never above the share (after Knijnenburg et
+    al. 2009, who fit a Pareto tail).
+    """
+    beyond = int((np.abs(deviations) >= abs(gap) - 1e-12).sum())
+    share = (1 + beyond) / (1 + len(deviations))
+    if beyond >= _FEW:
+        return float(share)
+    spread = float(np.sqrt((deviations**2).mean()))
+    tail = math.erfc(abs(gap) / spread / math.sqrt(2)) if spread else 0.0
+    return float(max(_LEAST, min(share, tail)))
+
+
+def _stretch(size: int) -> float:
+    """``sqrt(n / (n - 1))`` times the 97.5 % quantile of Student's t over that of the normal (Cornish and Fisher's series)."""
+    if size < 2:
+        return 1.0
+    v, z = size - 1.0, _Z
+    t = (
+        z
+        + (z**3 + z) / (4 * v)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    )
+    return float((size / v) ** 0.5 * t / z)
+
+
+def _raw(columns: Mapping[str, Any], name: str) -> Any:
+    if name not in columns:
+        raise InputError(f"the per-sample file has no column {name}", mend="run vlmbench caption-eval again")
+    return columns[name]
+
+
+def _column(columns: Mapping[str, Any], name: str) -> Floats:
+    return np.asarray(_raw(columns, name), dtype=np.float64)
