@@ -12,7 +12,7 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN_OR_DIR]...", help="Runs and results directories [default: --out].", show_default=False
+            metavar="[RUN_OR_DIR]...", help="Runs and results directories (default: --out).", show_default=False
         ),
     ] = None,
     out: Annotated[Path, option("-o", "--out", help="Where tables and report.html go.", panel=COMMON)] = Path(
@@ -27,7 +27,7 @@ def command(
     """Tables over everything found, with paired tests between systems on the same images.
 
     Classification: zero-shot, probe and their difference for each dataset and model. Captions: systems by metrics. Runs
-    that cannot be compared (another split, n, metric, content) stand in rows of their own, and the fields that differ are
+    that cannot be compared (another split, n, metric) stand in rows of their own, and the fields that differ are
     named.
     """
     from vlmbench.cli.console import Console, print_json

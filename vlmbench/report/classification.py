@@ -239,7 +239,12 @@ def _mean(cells: Sequence[Cell]) -> Cell:
         math.fsum((cell.high - cell.value) ** 2 for cell in cells if cell.value is not None and cell.high is not None)
     )
     return Cell(
-        value=value, low=value - down / len(cells), high=value + up / len(cells), runs=runs, signed=cells[0].signed
+        value=value,
+        low=value - down / len(cells),
+        high=value + up / len(cells),
+        runs=runs,
+        signed=cells[0].signed,
+        mean=True,
     )
 
 

@@ -85,7 +85,7 @@ def classification_difference(first: Columns, second: Columns, metric: str) -> D
     """The difference of a metric on the same images in the same order.
 
     Accuracy, top-5 and mean per class: paired bootstrap of per-image shares, the p of the first two by McNemar's exact
-    test. Ranking metrics: paired bootstrap of the statistic itself.
+    test. Ranking metrics: paired bootstrap of the statistic itself. Several seeds (few-shot) are averaged for each image.
 
     Args:
         first: per-sample columns, `[N]` each.
@@ -98,8 +98,11 @@ def classification_difference(first: Columns, second: Columns, metric: str) -> D
     if metric in {"map11", "map", "roc_auc"}:
         return _ranked(first, second, metric, seed)
     one, two = per_image(first, metric), per_image(second, metric)
+    several = "seed" in first
+    if several:
+        one, two = _mean_by_image(first["id"], one), _mean_by_image(second["id"], two)
     value, low, high, p = paired_bootstrap(one, two, seed)
-    if metric in {"accuracy", "accuracy_top5"}:
+    if metric in {"accuracy", "accuracy_top5"} and not several:
         p = mcnemar_exact(one, two)
     return Difference(value, low, high, p)
 
@@ -124,6 +127,14 @@ def per_image(columns: Columns, metric: str) -> "NDArray[np.float64]":
         weights = len(right) / ((counts > 0).sum() * counts[columns["label"]])
         return np.asarray(right * weights, dtype=np.float64)
     raise InputError(f"no paired test for the metric {metric}")
+
+
+def _mean_by_image(ids: "NDArray[Any]", values: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The mean over the seeds of a few-shot run, for each image."""
+    import numpy as np
+
+    _, place = np.unique(ids.astype(str), return_inverse=True)
+    return np.asarray(np.bincount(place, weights=values) / np.bincount(place))
 
 
 def _ranked(first: Columns, second: Columns, metric: str, seed: int) -> Difference:

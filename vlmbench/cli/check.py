@@ -1,0 +1,118 @@
+"""``vlmbench check``: the regression gate."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vlmbench.cli.options import COMMON, option
+
+if TYPE_CHECKING:
+    from vlmbench.report.gate import Outcome
+
+
+def command(
+    current: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[CURRENT]...", help="The new runs or results directories (default: --out).", show_default=False
+        ),
+    ] = None,
+    baseline: Annotated[Path, option("--baseline", help="A baseline file, or a results directory.")] = Path(
+        "results/baseline.json"
+    ),
+    tolerance: Annotated[
+        list[str] | None,
+        option(
+            "--tolerance", metavar="METRIC=ABS", help="The drop allowed, absolute (0.01: one point); again for more."
+        ),
+    ] = None,
+    level: Annotated[float, option("--level", min=0.0, max=1.0, help="Error rate over all tests of the call.")] = 0.05,
+    allow_missing: Annotated[
+        bool, option("--allow-missing", help="A run of the baseline may be missing among the new ones.")
+    ] = False,
+    update: Annotated[bool, option("--update", help="Write the baseline from CURRENT instead of comparing.")] = False,
+    junit: Annotated[Path | None, option("--junit", help="Also write JUnit XML here.")] = None,
+    gitlab: Annotated[Path | None, option("--gitlab", help="Also write GitLab's code quality JSON here.")] = None,
+    out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results"),
+    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
+    quiet: Annotated[bool, option("-q", "--quiet", help="No notes.", panel=COMMON)] = False,
+) -> int:
+    """Is anything worse than in the baseline? Exit 1 if so.
+
+    A drop counts when it is beyond the tolerance and significant by a paired test on the same images; where only
+    figures are known, when it is beyond the tolerance. Each dataset's own metric is gated, and every caption score; a
+    metric named by --tolerance is gated too.
+    """
+    from vlmbench.cli.console import Console, print_json
+    from vlmbench.cli.output import show_table
+    from vlmbench.foundations.atomic import write_json, write_text
+    from vlmbench.foundations.errors import EXIT_OK, EXIT_REGRESSION
+    from vlmbench.records.store import find_runs
+    from vlmbench.report import ci
+    from vlmbench.report.baseline import entries_from_runs, read_baseline, to_json
+    from vlmbench.report.gate import outcome_table, run_gate
+
+    tolerances = _tolerances(tolerance or [])
+    console = Console(quiet=quiet)
+    entries = entries_from_runs(find_runs(current or [out]))
+    if update:
+        write_json(baseline, to_json(entries))
+        console.note(f"wrote {baseline}: {len(entries)} runs")
+        if json:
+            print_json({"baseline": str(baseline), "runs": [entry.key for entry in entries]})
+        return EXIT_OK
+    outcome = run_gate(read_baseline(baseline), entries, tolerances, level=level, allow_missing=allow_missing)
+    if junit:
+        write_text(junit, ci.junit_xml(outcome))
+    if gitlab:
+        write_text(gitlab, ci.gitlab_quality(outcome, str(baseline)))
+    if json:
+        print_json(ci.json_document(outcome))
+    else:
+        show_table(outcome_table(outcome))
+    _on_github(outcome)
+    return EXIT_REGRESSION if outcome.regressions else EXIT_OK
+
+
+def _on_github(outcome: "Outcome") -> None:
+    """Appends to the step's summary and prints annotations (on stderr, where the runner reads them too)."""
+    from vlmbench.foundations.atomic import cannot_write
+    from vlmbench.report import ci
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        try:
+            with open(summary, "a", encoding="utf-8") as handle:
+                handle.write(ci.github_summary(outcome))
+        except OSError as error:
+            raise cannot_write(Path(summary), error) from error
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in ci.github_annotations(outcome):
+            print(line, file=sys.stderr)
+
+
+def _tolerances(given: list[str]) -> dict[str, float]:
+    """``accuracy=0.01`` or ``0.01`` for every metric.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from vlmbench.foundations.errors import UsageError
+
+    found = {}
+    for item in given:
+        name, _, value = item.rpartition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = -1.0
+        if not 0 <= found[name] <= 10:
+            raise UsageError(
+                f"not a tolerance: {item}",
+                where="--tolerance",
+                mend="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
+            )
+    return found

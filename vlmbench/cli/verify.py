@@ -1,0 +1,46 @@
+"""``vlmbench verify``: recomputes every figure of a record from its per-sample file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmbench.cli.options import COMMON, option
+
+
+def command(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN_OR_DIR]...", help="Runs and results directories (default: --out).", show_default=False
+        ),
+    ] = None,
+    out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results"),
+    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
+    quiet: Annotated[bool, option("-q", "--quiet", help="Only what does not fit.", panel=COMMON)] = False,
+) -> None:
+    """Recomputes every figure from its per-sample file, and checks hash, signature and n.
+
+    Exit 3 where a figure, a byte or a file is not what the record says; each is named.
+    """
+    from vlmbench.cli.console import Console, print_json
+    from vlmbench.foundations.errors import InputError
+    from vlmbench.records.store import find_runs
+    from vlmbench.report.verify import verify_run
+
+    found = find_runs(runs or [out])
+    console = Console(quiet=quiet)
+    wrong: list[tuple[Path, str]] = []
+    with console.task("verifying", len(found)) as advance:
+        for run in found:
+            wrong += [(run.path, line) for line in verify_run(run)]
+            advance()
+    if json:
+        mismatches = [{"path": str(path), "mismatch": line} for path, line in wrong]
+        print_json({"verified": len(found), "mismatches": mismatches})
+    if wrong:
+        for path, line in wrong[1:]:
+            console.warn(f"{path}: {line}")
+        raise InputError(wrong[0][1], where=str(wrong[0][0]), mend="run the command again, or restore the file")
+    figures = sum(len(run.record.metrics) for run in found)
+    console.note(f"{len(found)} runs, {figures} figures: every one comes out again from its per-sample file")

@@ -1,0 +1,216 @@
+"""The regression gate: a drop counts when it is beyond the tolerance and, where images are known, significant.
+
+The test is one-sided (is the new run worse?), on the same images, Holm-corrected over all tests of the call: McNemar's
+exact test for accuracy, the paired bootstrap for the rest. So with no change at most 5 % of calls raise an alarm.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.report.baseline import Entry
+from vlmbench.report.pairs import LEVEL, Difference, caption_differences, classification_difference
+from vlmbench.report.table import Cell, Column, Table
+
+Verdict = Literal["regression", "worse", "same", "better"]
+
+LOWER_IS_BETTER = frozenset({"ece", "brier"})
+UNTESTED = frozenset({"ece"})
+"""Metrics without a paired test; gated, and then by tolerance alone, only where a tolerance names them."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one run, then and now."""
+
+    key: str
+    metric: str
+    before: float
+    now: float
+    tolerance: float
+    low: float | None = None
+    high: float | None = None
+    """95 % interval of `drop`'s opposite: now - before."""
+    p: float | None = None
+    """One-sided, Holm-corrected; none: only figures are known, or no test is made."""
+    signature: str = ""
+    verdict: Verdict = "same"
+
+    @property
+    def drop(self) -> float:
+        """By how much it is worse; negative when better."""
+        return (self.now - self.before) if self.metric in LOWER_IS_BETTER else (self.before - self.now)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the gate found, the worst first, and what it could not compare."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def regressions(self) -> tuple[Change, ...]:
+        """The changes that fail the gate."""
+        return tuple(change for change in self.changes if change.verdict == "regression")
+
+
+def run_gate(
+    baseline: Sequence[Entry],
+    current: Sequence[Entry],
+    tolerances: Mapping[str, float],
+    *,
+    level: float = LEVEL,
+    allow_missing: bool = False,
+) -> Outcome:
+    """Compares run by run and metric by metric.
+
+    Args:
+        baseline: the entries to hold against.
+        current: the new ones.
+        tolerances: absolute, by metric, in the records' own scale; ``""`` for every metric not named (0 where
+            absent). A metric named here is gated even if it is not the run's main metric.
+        level: the family-wise error rate over all tests of the call.
+        allow_missing: a run of the baseline that is not among the new ones is noted, not an error.
+
+    Raises:
+        InputError: a run is missing, or cannot be compared (the field that differs is named); or nothing is left.
+    """
+    from vlmbench.metrics.paired import holm
+
+    new = {entry.key: entry for entry in current}
+    notes = [f"not in the baseline: {entry.key}" for entry in current if entry.key not in {old.key for old in baseline}]
+    changes: list[Change] = []
+    for old in baseline:
+        found = new.get(old.key)
+        if found is None:
+            if not allow_missing:
+                raise InputError(
+                    "a run of the baseline is missing among the new results",
+                    where=old.key,
+                    mend="run it again, allow it with --allow-missing, or write the baseline anew with --update",
+                )
+            notes.append(f"missing among the new results: {old.key}")
+            continue
+        _require_comparable(old, found)
+        changes += _changes(old, found, tolerances)
+    if not changes:
+        raise InputError("nothing to compare", mend="the baseline and the new results have no metric in common")
+    tested = [index for index, change in enumerate(changes) if change.p is not None]
+    for index, p in zip(tested, holm([changes[index].p or 0.0 for index in tested]), strict=True):
+        changes[index] = replace(changes[index], p=p)
+    judged = [replace(change, verdict=_verdict(change, level)) for change in changes]
+    order = {"regression": 0, "worse": 1, "same": 2, "better": 3}
+    judged.sort(key=lambda change: (order[change.verdict], -change.drop, change.key, change.metric))
+    return Outcome(tuple(judged), tuple(notes))
+
+
+def _require_comparable(old: Entry, new: Entry) -> None:
+    for name in ("n", "metric", "content"):
+        before, now = old.comparable.get(name), new.comparable.get(name)
+        if before != now:
+            raise InputError(
+                f"cannot be compared with the baseline: {name} was {before} and is {now}",
+                where=old.key,
+                mend="run on the same images, or write the baseline anew with --update",
+            )
+
+
+def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Change]:
+    captions = old.main == "captions"
+    gated = [
+        name
+        for name in old.metrics
+        if name in new.metrics and (name in tolerances or name == old.main or (captions and name not in UNTESTED))
+    ]
+    paired = bool(old.columns) and bool(new.columns) and old.ids == new.ids and set(old.columns) == set(new.columns)
+    tests = _tests(old, new, gated, captions=captions) if paired else {}
+    found = []
+    for name in gated:
+        change = Change(
+            old.key,
+            name,
+            old.metrics[name],
+            new.metrics[name],
+            tolerances.get(name, tolerances.get("", 0.0)),
+            signature=new.signature,
+        )
+        if name in tests:
+            test = tests[name]
+            half = test.p / 2
+            change = replace(change, low=test.low, high=test.high, p=half if change.drop > 0 else 1 - half)
+        found.append(change)
+    return found
+
+
+def _tests(old: Entry, new: Entry, names: Sequence[str], *, captions: bool) -> dict[str, Difference]:
+    """Now minus before, by metric, where there is a paired test."""
+    if captions:
+        count = len(next(iter(old.columns.values())))
+        ids = list(range(count))
+        return caption_differences({"id": ids, **new.columns}, {"id": ids, **old.columns}, names)
+    before, now = _per_image_columns(old), _per_image_columns(new)
+    return {
+        name: classification_difference(now, before, name)
+        for name in names
+        if name not in UNTESTED and _has_columns(old, name)
+    }
+
+
+def _has_columns(entry: Entry, metric: str) -> bool:
+    needed = {"accuracy_top5": "top5", "roc_auc": "score", "map11": "scores", "map": "scores", "brier": "brier"}
+    return needed.get(metric, "right") in entry.columns
+
+
+def _per_image_columns(entry: Entry) -> dict[str, Any]:
+    """The columns as the paired tests take them: prediction equals label where it was right; rank 0 or 5 for top-5."""
+    import numpy as np
+
+    columns: dict[str, Any] = dict(entry.columns)
+    if "right" in columns:
+        columns["prediction"] = np.where(columns["right"], columns["label"], -1)
+    if "top5" in columns:
+        columns["rank"] = np.where(columns["top5"], 0, 5)
+    rows = len(next(iter(columns.values())))
+    seeds = len(np.unique(columns["seed"])) if "seed" in columns else 1
+    columns["id"] = np.arange(rows) // seeds
+    return columns
+
+
+def _verdict(change: Change, level: float) -> Verdict:
+    significant = change.p is None or change.p < level
+    if change.drop > change.tolerance + 1e-12 and significant:
+        return "regression"
+    if change.drop > 1e-12:
+        return "worse"
+    return "better" if change.drop < -1e-12 else "same"
+
+
+def outcome_table(outcome: Outcome) -> Table:
+    """The outcome as a table, the worst first."""
+    columns = (
+        Column("run", "run"),
+        Column("metric", "metric"),
+        Column("baseline", "baseline", True),
+        Column("now", "now", True),
+        Column("change", "change", True),
+        Column("tolerance", "tolerance", True),
+        Column("p_holm", "p (Holm)", True),
+        Column("verdict", "verdict"),
+    )
+    rows = []
+    for change in outcome.changes:
+        moved = Cell(value=change.now - change.before, low=change.low, high=change.high, signed=True)
+        p = Cell(text="no test" if change.p is None else f"{change.p:.3g}", p=change.p)
+        verdict = {"worse": "worse, within tolerance or chance"}.get(change.verdict, change.verdict)
+        figures = (Cell(value=change.before), Cell(value=change.now), moved, Cell(value=change.tolerance), p)
+        rows.append((Cell(text=change.key), Cell(text=change.metric), *figures, Cell(text=verdict)))
+    failed = len(outcome.regressions)
+    title = f"{failed} regression{'s' if failed != 1 else ''}" if failed else "No regression"
+    notes = (
+        "Figures are times 100. A regression is beyond its tolerance and, where images are known, significant "
+        "(one-sided paired test, Holm-corrected).",
+        *outcome.notes,
+    )
+    return Table("check", title, columns, tuple(rows), notes)
