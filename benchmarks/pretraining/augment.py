@@ -22,6 +22,17 @@ FAR = np.linalg.norm(_RGB[:, None] - _RGB[None], axis=2) > 0.4  # colour pairs t
 _OPEN_PAIR = np.array([[(s, k) not in c.HELD_OUT for k in range(c.N_SHAPE_COLOURS)] for s in range(len(c.SHAPES))])
 
 
+def pillow_bicubic(images: Tensor, size: int) -> Tensor:
+    """Pillow's bicubic resize, which rounds and clips after each of its two passes; [N, C, H, W] in 0..255 -> [N, C, size, size]."""
+    if images.shape[-1] != size:
+        images = (
+            F.interpolate(images, size=(images.shape[-2], size), mode="bicubic", antialias=True).round().clamp(0, 255)
+        )
+    if images.shape[-2] != size:
+        images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True).round().clamp(0, 255)
+    return images
+
+
 class Augmenter:
     """Banks and the means of drawing from them. `held_out` takes glyphs of the held-out fonts and the validation hands instead of the training ones;
     `pairs` is "open" (training) or "held" (only the colour and shape pairs that training never shows)."""
@@ -214,8 +225,5 @@ class Augmenter:
         return (images + self.normal(1.0, n, 1, h, w) * level).clamp(0, 1)
 
     def resize(self, images: Tensor) -> Tensor:
-        """To the model's size as Pillow's bicubic does; [N, 3, H, W] in 0..1 -> [N, 3, size, size] uint8."""
-        if images.shape[-1] != self.size:
-            images = (images * 255).round()
-            images = F.interpolate(images, size=(self.size, self.size), mode="bicubic", antialias=True) / 255
-        return (images * 255).round().clamp(0, 255).to(torch.uint8)
+        """To the model's size; [N, 3, H, W] in 0..1 -> [N, 3, size, size] uint8."""
+        return pillow_bicubic((images * 255).round(), self.size).to(torch.uint8)

@@ -123,23 +123,6 @@ def build_counting(cache: Path, out: Path) -> None:
     write_classification(out / "counting", meta, parts)
 
 
-def scene_canvases(r: Renderer, n: int) -> tuple[torch.Tensor, np.ndarray]:
-    """A mixture of all kinds for captioning: images [n, 3, CANVAS, CANVAS] in 0..1, facts [n, F], in random order."""
-    share = [int(n * s) for s in (0.1, 0.06, 0.26, 0.26, 0.05)]
-    one, many = r.shape_canvases(share[2], False), r.shape_canvases(share[3], True)
-    parts = [
-        r.glyph_canvases(share[0], True),
-        r.glyph_canvases(share[1], False),
-        one,
-        many,
-        r.texture_canvases(share[4]),
-    ]
-    parts.append(r.pair_canvases(n - sum(share)))
-    order = r.rng.permutation(n)
-    facts = np.concatenate([p[1] for p in parts])[order]
-    return torch.cat([p[0] for p in parts])[torch.from_numpy(order)], facts
-
-
 def build_scenes(cache: Path, out: Path) -> None:
     folder = out / "scenes"
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,10 +132,10 @@ def build_scenes(cache: Path, out: Path) -> None:
         seed = SEED + 200 + number
         rng = np.random.default_rng(seed)
         halves = [
-            scene_canvases(CleanRenderer(cache, seed, 24, held_out=split != "train"), n if split == "train" else n // 2)
+            CleanRenderer(cache, seed, 24, held_out=split != "train").scene_canvases(n if split == "train" else n // 2)
         ]
         if split != "train":  # half of the images of val and test may show only the pairs that training left out
-            halves.append(scene_canvases(CleanRenderer(cache, seed + 50, 24, held_out=True, pairs="held"), n - n // 2))
+            halves.append(CleanRenderer(cache, seed + 50, 24, held_out=True, pairs="held").scene_canvases(n - n // 2))
         full, facts = torch.cat([h[0] for h in halves]), np.concatenate([h[1] for h in halves])
         ids = [10_000 * number + i for i in range(n)]
         order = rng.permutation(n)

@@ -250,3 +250,13 @@ class Renderer(Augmenter):
             (self.resize(fabric), fabric_facts),
         ]
         return torch.cat([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def scene_canvases(self, n: int) -> tuple[Tensor, np.ndarray]:
+        """All kinds for captioning, in random order: images [n, 3, CANVAS, CANVAS] in 0..1, facts [n, F]."""
+        digits, letters, one, many, fabric = (int(n * share) for share in (0.1, 0.06, 0.26, 0.26, 0.05))
+        first, several = self.shape_canvases(one, False), self.shape_canvases(many, True)
+        parts = [self.glyph_canvases(digits, True), self.glyph_canvases(letters, False), first, several]
+        parts += [self.texture_canvases(fabric), self.pair_canvases(n - digits - letters - one - many - fabric)]
+        order = self.rng.permutation(n)
+        facts = np.concatenate([p[1] for p in parts])[order]
+        return torch.cat([p[0] for p in parts])[torch.from_numpy(order)], facts

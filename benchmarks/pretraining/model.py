@@ -77,12 +77,12 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return (images.float() / 255 - MEAN) / STD
 
 
-def save_processor(folder: Path, tokenizer: Tokenizer, size: int) -> None:
+def save_processor(folder: Path, tokenizer: Tokenizer, size: int, length: int = CONTEXT) -> None:
     """tokenizer.json, tokenizer_config.json and preprocessor_config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT, "pad_token": PAD, "unk_token": UNK, "bos_token": BOS,
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, "pad_token": PAD, "unk_token": UNK, "bos_token": BOS,
         "eos_token": EOS, "padding_side": "right", "truncation_side": "right", "clean_up_tokenization_spaces": False,
     }  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -99,4 +99,5 @@ def save_clip(folder: Path, model: CLIPModel, tokenizer: Tokenizer) -> None:
     half = CLIPModel(model.config)
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
     save_processor(folder, tokenizer, model.config.vision_config.image_size)
