@@ -1,8 +1,9 @@
 """Captioned image sets: a folder with a ``metadata`` file, or COCO annotations with a directory of images.
 
-``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): a line an image, ``file_name`` and ``captions`` (a list) or ``caption`` (one; several lines of the
-same image add up), maybe ``image_id`` and ``split``; or ``PATH/{train,val,test}/metadata.jsonl``. ``coco:ANNOTATIONS.json#DIRECTORY``: COCO's
-``images`` and ``annotations``, or Karpathy's ``images`` with ``sentences`` and ``split``; the directory defaults to the file's own.
+``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): a line an image, ``file_name`` and ``captions`` (a list) or
+``caption`` (one; several lines of the same image add up), maybe ``image_id`` and ``split``; or
+``PATH/{train,val,test}/metadata.jsonl``. ``coco:ANNOTATIONS.json#DIRECTORY``: COCO's ``images`` and ``annotations``, or
+Karpathy's ``images`` with ``sentences`` and ``split``; the directory defaults to the file's own.
 """
 
 import csv
@@ -70,9 +71,15 @@ def metadata_file(directory: Path) -> Path | None:
 
 
 def is_captioned_folder(path: str) -> bool:
-    """Whether ``folder:path`` is a captioned set: it or one of its splits has a metadata file."""
+    """Whether ``folder:path`` is a captioned set: it or one of its splits has a metadata file with captions."""
     root = Path(path).expanduser()
-    return root.is_dir() and (metadata_file(root) is not None or bool(_split_files(root)))
+    if not root.is_dir():
+        return False
+    file = metadata_file(root) or next((file for _, _, file in _split_files(root)), None)
+    if file is None:
+        return False
+    _, first = next(_entries(file), ("", {}))
+    return any(field in first for field in CAPTION_FIELDS)
 
 
 def open_captioned_folder(spec: str, path: str) -> Captioned:
@@ -124,7 +131,10 @@ def open_coco(spec: str, rest: str) -> Captioned:
 
 
 def captions_of(value: Any) -> tuple[str, ...] | None:
-    """A caption, a list of captions, or Karpathy's list of ``{"raw": caption}``, as captions; none if it is none of these."""
+    """A caption, a list of captions, or Karpathy's list of ``{"raw": caption}``, as captions.
+
+    None if it is none of these.
+    """
     if isinstance(value, str):
         return (value,)
     if isinstance(value, np.ndarray):
@@ -132,7 +142,8 @@ def captions_of(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, list | tuple):
         return None
     found = [item.get("raw") if isinstance(item, Mapping) else item for item in value]
-    return tuple(found) if all(isinstance(item, str) for item in found) else None
+    texts = tuple(item for item in found if isinstance(item, str))
+    return texts if len(texts) == len(found) else None
 
 
 def _split_files(root: Path) -> list[tuple[str, str, Path]]:
@@ -220,6 +231,12 @@ def _checked(dataset: Captioned) -> Captioned:
                 f"the image {visible(row.id)} has no caption",
                 where=str(dataset.where),
                 mend="give it one, or remove it",
+            )
+        if Path(row.file).is_absolute() or ".." in Path(row.file).parts:
+            raise InputError(
+                f"a file name leads out of the folder: {visible(row.file)}",
+                where=str(dataset.where),
+                mend="name files below the folder",
             )
         if (row.split, row.id) in seen:
             raise InputError(

@@ -1,0 +1,102 @@
+"""Captioning in batches that shrink when memory runs out.
+
+Where one image that fails does not take the others with it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from vlmbench.captioners.base import CaptionFailed, Done, Item
+from vlmbench.foundations.errors import VlmbenchError
+from vlmbench.foundations.text import visible
+
+Make = Callable[[Sequence[Item]], list[str]]
+"""Captions a batch; may raise `CaptionFailed`."""
+
+
+class Batcher:
+    """Feeds a function that captions batches; remembers the size that fits.
+
+    Args:
+        make: captions a batch.
+        size: images a batch to begin with.
+        warn: told when the size is halved.
+    """
+
+    def __init__(self, make: Make, size: int, warn: Callable[[str], None]) -> None:
+        self.make = make
+        self.size = size
+        self.warn = warn
+
+    def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
+        """Captions for `items`, a batch at a time, in order; no more than a batch of images is held."""
+        window: list[Item] = []
+        for item in items:
+            window.append(item)
+            if len(window) >= self.size:
+                yield from self.run(window)
+                window = []
+        yield from self.run(window)
+
+    def run(self, items: Sequence[Item]) -> Iterator[list[Done]]:
+        """Captions for `items`, a batch at a time, in order.
+
+        Raises:
+            VlmbenchError: what concerns the model and not one image (no key, no such model).
+        """
+        start = 0
+        while start < len(items):
+            batch = items[start : start + self.size]
+            try:
+                captions = self.make(batch)
+            except CaptionFailed as error:
+                yield [Done(batch[0], None, error.what)] if len(batch) == 1 else self._one_by_one(batch)
+            except VlmbenchError:
+                raise
+            except Exception as error:
+                if out_of_memory(error):
+                    if self._shrink(len(batch)):
+                        continue
+                    yield [Done(batch[0], None, "memory runs out on this one image")]
+                elif len(batch) == 1:
+                    yield [Done(batch[0], None, visible(f"{type(error).__name__}: {error}"))]
+                else:
+                    yield self._one_by_one(batch)
+            else:
+                yield [Done(item, text) for item, text in zip(batch, captions, strict=True)]
+            start += len(batch)
+
+    def _one_by_one(self, batch: Sequence[Item]) -> list[Done]:
+        """Finds the image that fails; the others get their captions."""
+        single = Batcher(self.make, 1, self.warn)
+        return [done for item in batch for dones in single.run([item]) for done in dones]
+
+    def _shrink(self, failed: int) -> bool:
+        if failed == 1:
+            return False
+        self.size = max(1, failed // 2)
+        free_memory()
+        self.warn(f"memory ran out with {failed} images at once; going on with {self.size}")
+        return True
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device or the machine has no memory left."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    )
+
+
+def free_memory() -> None:
+    """Gives the device's cached blocks back."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

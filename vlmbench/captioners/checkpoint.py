@@ -1,0 +1,119 @@
+"""A captioner's files: found here or on the hub, identified by hashes, without loading them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmbench.captioners.registry import CAPTIONERS, FORMS
+from vlmbench.encoders.files import CONFIG, hash_files, read_json, weight_files
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.text import visible
+from vlmbench.records.registry import unknown
+from vlmbench.records.result import ModelFacts
+
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$")
+_BESIDE = re.compile(r".*\.(json|jinja|txt|model|spm|bpe)$")
+_UNRELATED = re.compile(r"^(.*\.index\.json|trainer_state\.json|training_args.*|README.*|requirements.*|\..*)$")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A captioner on this machine.
+
+    Attributes:
+        id: as the user named it.
+        system: the name a table shows.
+        revision: commit on the hub, if it came from there.
+        directory: where its files are.
+        config: its ``config.json``.
+        weights_sha256: hash of its weights.
+        beside_sha256: hash of everything else that decides its captions: configuration, processor, tokenizer, chat
+        template.
+    """
+
+    id: str
+    system: str
+    revision: str | None
+    directory: Path
+    config: dict[str, Any]
+    weights_sha256: str
+    beside_sha256: str
+
+    @property
+    def model_type(self) -> str:
+        """The architecture, as its configuration calls it."""
+        return str(self.config.get("model_type", ""))
+
+    @property
+    def facts(self) -> ModelFacts:
+        """For the record."""
+        return ModelFacts(id=self.id, revision=self.revision, weights_sha256=self.weights_sha256, kind="captioner")
+
+
+def find_checkpoint(model: str, cache_dir: Path) -> Checkpoint:
+    """The files of the captioner a user names, fetched from the hub where they are not here yet.
+
+    Raises:
+        AbsentError: no such captioner, or it is not here and cannot be fetched.
+        InputError: the directory is no checkpoint saved by transformers.
+    """
+    entry = CAPTIONERS.get(model)
+    if entry is not None and not entry.hub_id:
+        directory = Path(__file__).parents[1] / "bundled" / "models" / model
+        if not directory.is_dir():
+            raise AbsentError(
+                f"{model} is missing from this installation",
+                where=str(directory),
+                mend="pip install --force-reinstall vlmbench-eval",
+            )
+        return _read(directory, model, model, None, cache_dir)
+    if entry is not None:
+        return _from_hub(model, entry.hub_id, entry.revision, cache_dir)
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _read(path, model, path.resolve().name, None, cache_dir)
+    if path.is_file():
+        raise InputError(
+            f"{visible(model)} is a file; a captioner is a directory",
+            where=model,
+            mend="name the directory that holds config.json",
+        )
+    if model.startswith((".", "/", "~")):
+        raise AbsentError(f"no such model directory: {visible(model)}", where=model, mend="vlmbench list models")
+    if not _HUB_ID.match(model):
+        raise unknown("model", visible(model), list(CAPTIONERS), mend=f"a captioner is {FORMS}")
+    return _from_hub(model, model, None, cache_dir)
+
+
+def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path) -> Checkpoint:
+    from vlmbench.data.hub_client import fetch_model
+
+    name, _, asked = hub_id.partition("@")
+    directory, commit = fetch_model(name, asked or revision)
+    return _read(directory, id, id, commit, cache_dir)
+
+
+def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir: Path) -> Checkpoint:
+    config = read_json(directory / CONFIG, needed_by=id)
+    weights = weight_files(directory)
+    if not weights:
+        raise InputError(
+            f"no weights in {visible(str(directory))}",
+            where=str(directory),
+            mend="model.safetensors is looked for, then pytorch_model.bin",
+        )
+    beside = sorted(
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and _BESIDE.match(path.name) and not _UNRELATED.match(path.name)
+    )
+    return Checkpoint(
+        id=id,
+        system=system,
+        revision=revision,
+        directory=directory,
+        config=config,
+        weights_sha256=hash_files(weights, cache_dir),
+        beside_sha256=hash_files(beside, cache_dir),
+    )

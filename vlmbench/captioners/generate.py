@@ -1,0 +1,206 @@
+"""Captioners by transformers: one adapter for every architecture of `families`.
+
+Batches are padded on the left with their attention mask, so that in fp32 a greedy caption does not depend on its
+neighbours. Sampling takes images one at a time, each with a seed of its own, for the same reason.
+"""
+
+import copy
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from vlmbench.captioners import families
+from vlmbench.captioners.base import Decoding, Done, Example, Item, one_line
+from vlmbench.captioners.batches import Batcher
+from vlmbench.captioners.checkpoint import Checkpoint
+from vlmbench.captioners.processors import first_line, load_processor
+from vlmbench.captioners.prompts import Prompt
+from vlmbench.encoders.pretrained import DTYPES, LOCAL, transformers
+from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.foundations.text import visible
+from vlmbench.records.result import ModelFacts
+
+_SAMPLING = {
+    "do_sample": False,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 50,
+    "num_beams": 1,
+    "max_length": None,
+    "min_length": 0,
+}
+
+
+class Generator:
+    """A captioner that generates; its model is loaded when the first caption is asked for.
+
+    Args:
+        checkpoint: its files.
+        options: how it decodes.
+        device: ``cpu``, ``cuda``, ``mps``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        batch_size: images a batch, halved when memory runs out.
+        reporter: told of the loading and of batches that were halved.
+        examples: worked examples, `options.shots` of them.
+
+    Raises:
+        UsageError: a prompt or examples for an architecture that takes none.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        options: Decoding,
+        *,
+        device: str,
+        precision: str,
+        batch_size: int,
+        reporter: Reporter,
+        examples: Sequence[Example] = (),
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.family = families.family_of(checkpoint.model_type)
+        if options.shots and not self.family.example:
+            raise UsageError(
+                f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no worked examples", mend="leave --shots out"
+            )
+        if options.prompt is not None and self.family.layout == families.IMAGE_ONLY:
+            raise UsageError(
+                f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no prompt", mend="leave --prompt out"
+            )
+        self.options = options
+        self.examples = tuple(examples)
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+        self.reporter = reporter
+        self.asked = options.prompt if options.prompt is not None else self.family.prompt
+
+    @property
+    def system(self) -> str:
+        """Its alias, or the name of its directory."""
+        return self.checkpoint.system
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Its id, revision and the hash of its weights."""
+        return self.checkpoint.facts
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """All that decides a caption besides the weights."""
+        shown = digest([[example.digest, example.caption] for example in self.examples])[:16] if self.examples else None
+        return {
+            **self.options.record(),
+            "prompt": self.asked,
+            "examples": shown,
+            "precision": self.precision,
+            "processor": self.checkpoint.beside_sha256[:16],
+        }
+
+    def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
+        """Captions in batches; one image at a time when sampling, or where the architecture bears no batches."""
+        most = 1 if self.options.temperature > 0 else self.family.most or self.batch_size
+        return Batcher(self.caption, min(most, self.batch_size), self.reporter.warn).stream(items)
+
+    @cached_property
+    def processor(self) -> Any:
+        """The checkpoint's processor, padding on the left."""
+        processor = load_processor(self.checkpoint)
+        processor.tokenizer.padding_side = "left"
+        if processor.tokenizer.pad_token is None:
+            processor.tokenizer.pad_token = processor.tokenizer.eos_token
+        return processor
+
+    @cached_property
+    def model(self) -> Any:
+        """The model, in evaluation mode on its device."""
+        with self.reporter.task(f"loading {self.checkpoint.id}", None):
+            return self._load()
+
+    @cached_property
+    def prompt(self) -> Prompt:
+        """The text around an image."""
+        return Prompt(self.family, self.processor, self.asked, self.examples)
+
+    @cached_property
+    def settings(self) -> Any:
+        """The checkpoint's generation settings, made greedy, then the user's options on top."""
+        settings = copy.deepcopy(self.model.generation_config)
+        for name, value in _SAMPLING.items():
+            setattr(settings, name, value)
+        settings.num_beams = self.options.num_beams
+        settings.early_stopping = self.options.num_beams > 1
+        settings.max_new_tokens = self.options.max_new_tokens
+        if self.options.temperature > 0:
+            settings.do_sample, settings.temperature = True, self.options.temperature
+        if settings.pad_token_id is None:
+            settings.pad_token_id = self.processor.tokenizer.pad_token_id
+        return settings
+
+    @torch.inference_mode()
+    def caption(self, items: Sequence[Item]) -> list[str]:
+        """One caption an item."""
+        inputs = self.prompt.inputs([item.image for item in items]).to(self.device)
+        inputs = {name: self._cast(value) for name, value in inputs.items()}
+        if self.options.temperature > 0:
+            torch.manual_seed(derive_seed(self.options.seed, "caption", items[0].digest))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            output = self.model.generate(**inputs, generation_config=self.settings)
+        return [self._text(row, inputs.get("input_ids"), index) for index, row in enumerate(output)]
+
+    def _cast(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            return value.to(self.device, self.model.dtype)
+        return value.to(self.device) if isinstance(value, torch.Tensor) else value
+
+    def _text(self, row: torch.Tensor, given: torch.Tensor | None, index: int) -> str:
+        """The caption in one row of output: without the prompt, if it is repeated there, and without special tokens."""
+        if given is not None:
+            prompt = given[index]
+            if len(row) >= len(prompt) and torch.equal(row[: len(prompt)], prompt):
+                row = row[len(prompt) :]
+        if self.family.finish:
+            module, _, name = self.family.finish.partition(":")
+            text = getattr(import_module(module), name)(
+                self.processor, self.processor.tokenizer.decode(row, skip_special_tokens=False)
+            )
+        else:
+            text = self.processor.tokenizer.decode(row, skip_special_tokens=True)
+        return one_line(self.prompt.without(text))
+
+    def _load(self) -> Any:
+        library = transformers()
+        checkpoint = self.checkpoint
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                auto = getattr(library, "AutoModelForImageTextToText", None) or library.AutoModelForVision2Seq
+                model, loading = auto.from_pretrained(
+                    str(checkpoint.directory), dtype=DTYPES[self.precision], output_loading_info=True, **LOCAL
+                )
+        except VlmbenchError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"cannot load {visible(checkpoint.id)} as a captioner: {first_line(error)}",
+                where=str(checkpoint.directory),
+                mend="name a model that transformers' AutoModelForImageTextToText opens",
+            ) from error
+        missing = sorted(loading["missing_keys"])
+        if missing:
+            raise InputError(
+                f"the checkpoint of {visible(checkpoint.id)} lacks {len(missing)} weights of {type(model).__name__}, "
+                f"the first is {missing[0]}",
+                where=str(checkpoint.directory),
+                mend="get the whole checkpoint again; random weights are never put in their place",
+            )
+        return model.eval().requires_grad_(False).to(self.device)

@@ -1,0 +1,122 @@
+"""A captioner's processor by transformers, with PIL image processors: torchvision is never needed, nor used where it is
+there.
+
+transformers' own `AutoProcessor` insists on torchvision for models that also take videos; images need none of it.
+"""
+
+import inspect
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from vlmbench.captioners.checkpoint import Checkpoint
+from vlmbench.encoders.pretrained import LOCAL, transformers
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.text import visible
+
+
+class Separate:
+    """An image processor and a tokenizer of a model that has no processor of its own (vision encoder–decoders)."""
+
+    chat_template = None
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        library = transformers()
+        directory = str(checkpoint.directory)
+        self.image_processor = library.AutoImageProcessor.from_pretrained(directory, **_pil(), **LOCAL)
+        self.tokenizer = library.AutoTokenizer.from_pretrained(directory, **LOCAL)
+
+    def __call__(self, images: Any, **more: Any) -> Any:
+        """Images to pixel values."""
+        return self.image_processor(images=images, return_tensors="pt")
+
+
+def load_processor(checkpoint: Checkpoint) -> Any:
+    """The processor of a checkpoint; of a vision encoder–decoder its image processor and tokenizer.
+
+    Raises:
+        InputError: it cannot be built from the checkpoint's files.
+    """
+    try:
+        if checkpoint.model_type == "vision-encoder-decoder":
+            return Separate(checkpoint)
+        if _major() < 5:
+            return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), use_fast=False, **LOCAL)
+        return _assembled(checkpoint)
+    except Exception as error:  # transformers raises many types here; each means that the files do not fit together
+        raise InputError(
+            f"cannot load the processor of {visible(checkpoint.id)}: {first_line(error)}",
+            where=str(checkpoint.directory),
+            mend="get its files again, or name another model",
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return visible(lines[0]) if lines else type(error).__name__
+
+
+def _assembled(checkpoint: Checkpoint) -> Any:
+    """The processor from its parts: image processor by PIL, tokenizers as they are, no video processor."""
+    library = transformers()
+    directory = str(checkpoint.directory)
+    base = _processor_class(checkpoint)
+    names = base.get_attributes()
+    settings, _ = base.get_processor_dict(directory, **LOCAL)
+
+    class WithoutVideo(base):  # type: ignore[misc, valid-type]
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return [name for name in names if name != "video_processor"]
+
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
+
+    parts: dict[str, Any] = {}
+    for name in names:
+        if name == "image_processor":
+            parts[name] = library.AutoImageProcessor.from_pretrained(directory, **_pil(), **LOCAL)
+        elif name == "video_processor":
+            parts[name] = None
+        else:
+            parts[name] = base._load_tokenizer_from_pretrained(name, directory, **LOCAL)
+    WithoutVideo.__init__ = _dropping_video(base)  # type: ignore[method-assign]
+    return WithoutVideo.from_args_and_dict(list(parts.values()), settings)
+
+
+def _dropping_video(base: Any) -> Any:
+    """`base.__init__`, told that there is no video processor when it hands its parts on."""
+    original = base.__init__
+    signature = inspect.signature(original)
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
+
+
+def _processor_class(checkpoint: Checkpoint) -> Any:
+    """The class the checkpoint names, else the one transformers has for its architecture."""
+    import json
+
+    library = transformers()
+    for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        path = checkpoint.directory / name
+        named = json.loads(path.read_text("utf-8")).get("processor_class") if path.is_file() else None
+        if isinstance(named, str) and hasattr(library, named):
+            return getattr(library, named)
+    mapping = import_module("transformers.models.auto.processing_auto").PROCESSOR_MAPPING_NAMES
+    named = mapping.get(checkpoint.model_type)
+    if not isinstance(named, str):
+        raise ValueError(f"transformers has no processor for the architecture {checkpoint.model_type!r}")
+    return getattr(library, named)
+
+
+def _pil() -> dict[str, Any]:
+    return {"backend": "pil"} if _major() >= 5 else {"use_fast": False}
+
+
+def _major() -> int:
+    return int(version("transformers").split(".")[0])

@@ -1,0 +1,104 @@
+"""From images and a prompt to a processor's inputs, by the layout of the family."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PIL.Image import Image
+
+from vlmbench.captioners import families
+from vlmbench.captioners.base import Example
+from vlmbench.captioners.families import Family
+
+
+class Prompt:
+    """The text around an image, the same for all images of a run.
+
+    Args:
+        family: the architecture's row of the table.
+        processor: its processor.
+        asked: the prompt; none: no text.
+        examples: worked examples.
+    """
+
+    def __init__(self, family: Family, processor: Any, asked: str | None, examples: Sequence[Example]) -> None:
+        self.family = family
+        self.processor = processor
+        self.asked = asked
+        self.examples = tuple(examples)
+        self.image_token = family.image or str(getattr(processor, "image_token", None) or "<image>")
+        self.chat = family.layout == families.CHAT and bool(getattr(processor, "chat_template", None))
+
+    @property
+    def shown(self) -> str | None:
+        """The text given with each image, as the record holds it: placeholders and examples included."""
+        if self.family.layout == families.IMAGE_ONLY or (self.family.layout == families.OPTIONAL and not self.asked):
+            return None
+        return self._text()
+
+    def inputs(self, images: Sequence[Image]) -> Any:
+        """The model's inputs for a batch of images, padded on the left."""
+        text = self.shown
+        if text is None:
+            return self.processor(images=list(images), return_tensors="pt")
+        if self.family.layout == families.INTERLEAVED:
+            return self.processor(
+                text=[self._interleaved(image) for image in images], return_tensors="pt", padding="longest"
+            )
+        before = [example.image for example in self.examples]
+        nested = self.family.nested or bool(before)
+        given: list[Any] = [[*before, image] for image in images] if nested else list(images)
+        texts = [text] * len(images)
+        return self.processor(images=given, text=texts, return_tensors="pt", padding=True)
+
+    def without(self, text: str) -> str:
+        """An output without the prompt that some models repeat as its beginning (BLIP, GIT)."""
+        if self.family.layout != families.OPTIONAL or not self.asked:
+            return text
+        start = " ".join(self.asked.split())
+        flat = " ".join(text.split())
+        return flat[len(start) :] if flat.lower().startswith(start.lower()) else text
+
+    def _text(self) -> str:
+        asked = self.asked or ""
+        if self.chat:
+            messages = []
+            for example in self.examples:
+                messages += [
+                    _user(asked),
+                    {"role": "assistant", "content": [{"type": "text", "text": example.caption}]},
+                ]
+            return str(
+                self.processor.apply_chat_template(
+                    [*messages, _user(asked)], add_generation_prompt=True, tokenize=False
+                )
+            )
+        fill = {"{image}": self.image_token, "{prompt}": asked}
+        shown = "".join(
+            _filled(self.family.example, {**fill, "{caption}": example.caption}) for example in self.examples
+        )
+        return shown + _filled(self.family.text, fill)
+
+    def _interleaved(self, image: Image) -> list[Any]:
+        asked = self.asked or ""
+        parts: list[Any] = []
+        for example in self.examples:
+            parts += [example.image, f"{asked} {example.caption}\n"]
+        return [*parts, image, asked]
+
+
+def _user(asked: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": asked}]}
+
+
+def _filled(template: str, values: dict[str, str]) -> str:
+    """`template` with each placeholder replaced once; what is put in is never searched again."""
+    parts = []
+    rest = template
+    while rest:
+        found = min((name for name in values if name in rest), key=rest.index, default=None)
+        if found is None:
+            parts.append(rest)
+            break
+        head, _, rest = rest.partition(found)
+        parts += [head, values[found]]
+    return "".join(parts)

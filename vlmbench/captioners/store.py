@@ -1,0 +1,98 @@
+"""Captions are made once: a file of lines under the cache directory for each model and way of decoding.
+
+``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text}`` a line, added as soon as a
+batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line that a kill cut
+short is no JSON and is ignored; the next line starts on a line of its own. ``key.json`` beside it says what the key
+stands for.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from vlmbench.foundations.atomic import cannot_write, require_writable, write_json
+from vlmbench.foundations.hashing import digest
+
+_VERSION = 1
+
+
+class CaptionStore:
+    """The captions of one model decoded in one way, by the SHA-256 of the image.
+
+    Args:
+        cache_dir: the cache directory.
+        weights_sha256: of the model (for an endpoint: of its address and name).
+        decoding: everything else that decides a caption, as JSON values.
+
+    Raises:
+        OutputError: the directory cannot be written.
+    """
+
+    def __init__(self, cache_dir: Path, weights_sha256: str, decoding: Mapping[str, Any]) -> None:
+        key = {"version": _VERSION, "weights_sha256": weights_sha256, "decoding": dict(decoding)}
+        self.directory = cache_dir / "captions" / f"{weights_sha256[:16]}-{digest(key)[:16]}"
+        self.path = self.directory / "captions.jsonl"
+        require_writable(self.directory)
+        if not (self.directory / "key.json").exists():
+            write_json(self.directory / "key.json", key)
+        self._captions, whole = _read(self.path)
+        try:
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            if not whole:
+                os.write(self._handle, b"\n")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def get(self, image: str) -> str | None:
+        """The caption of the image with this SHA-256, if it was made."""
+        return self._captions.get(image)
+
+    def add(self, captions: Mapping[str, str]) -> None:
+        """Keeps captions by image; when this returns they are on the disk.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        if not captions:
+            return
+        lines = [json.dumps({"image": image, "caption": text}, ensure_ascii=True) for image, text in captions.items()]
+        data = ("\n".join(lines) + "\n").encode()
+        try:
+            while data:
+                data = data[os.write(self._handle, data) :]
+            os.fsync(self._handle)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        self._captions.update(captions)
+
+    def __len__(self) -> int:
+        return len(self._captions)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._handle)
+
+
+def _read(path: Path) -> tuple[dict[str, str], bool]:
+    """The captions in the file, and whether it ends with a whole line."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}, True
+    found: dict[str, str] = {}
+    for line in data.split(b"\n"):
+        try:
+            entry = json.loads(line)
+            image, caption = entry["image"], entry["caption"]
+        except (ValueError, KeyError, TypeError):
+            continue  # cut short by a kill: that image is captioned again
+        if isinstance(image, str) and isinstance(caption, str):
+            found[image] = caption
+    return found, not data or data.endswith(b"\n")

@@ -1,0 +1,238 @@
+"""Captions of a data set by a captioner: made once, kept, and gone on with after a kill."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlmbench.captioners.base import Captioner, Decoding, Item
+from vlmbench.captioners.store import CaptionStore
+from vlmbench.data.base import Split, choose_split, subset
+from vlmbench.data.fingerprint import fingerprint, image_digest
+from vlmbench.data.images import BadImage
+from vlmbench.data.loading import load
+from vlmbench.foundations.atomic import write_json
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import slug
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.foundations.text import visible
+from vlmbench.records.result import DatasetFacts, ModelFacts
+from vlmbench.runs.captioners import open_captioner
+from vlmbench.runs.context import Context
+from vlmbench.runs.session import Session
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Captions:
+    """One captioner's captions of one split.
+
+    Attributes:
+        system: the name a table shows.
+        model: the captioner's part of a record.
+        dataset: the data set's part of a record; images without a caption are under `skipped`.
+        decoding: everything besides the weights that decides a caption.
+        ids: [N] images that have a caption, in the data set's order.
+        captions: [N] their captions.
+        references: the reference captions of each of them (empty lists where the set has none).
+        failed: images without a caption, and why.
+        made: captions made now; the others were kept from before.
+        seconds: how long making them took.
+    """
+
+    system: str
+    model: ModelFacts
+    dataset: DatasetFacts
+    decoding: dict[str, Any]
+    ids: tuple[str, ...]
+    captions: list[str]
+    references: dict[str, list[str]]
+    failed: dict[str, str] = field(default_factory=dict)
+    made: int = 0
+    seconds: float = 0.0
+
+
+def caption_dataset(
+    session: Session | Context,
+    model: str,
+    dataset: str,
+    split: str | None = None,
+    *,
+    limit: int | None = None,
+    on_failure: str = "skip",
+    anchors: str | None = None,
+    concurrency: int = 8,
+    timeout: float = 60.0,
+    **decoding: Any,
+) -> Captions:
+    """Captions every image of a split.
+
+    Args:
+        session: the session, or the common options for one of its own.
+        model: the captioner, as the user names it (see `vlmbench.captioners.registry.FORMS`).
+        dataset: the captioned set, as the user names it.
+        split: one of its splits; none: test, else what there is.
+        limit: so many images, drawn with the context's seed; none: all.
+        on_failure: ``skip`` leaves out an image that fails and names it; ``error`` ends the run.
+        anchors: the set whose training split retrieval, ASIF and worked examples draw on; none: the same set.
+        concurrency: calls at a time, of an endpoint.
+        timeout: seconds a call may take, of an endpoint.
+        **decoding: fields of `vlmbench.captioners.base.Decoding`.
+
+    Raises:
+        AbsentError: the captioner or the data set is not there.
+        InputError: an image fails and `on_failure` is ``error``, or all of them fail.
+        UsageError: options that the captioner does not take.
+    """
+    session = session if isinstance(session, Session) else Session(session)
+    options = Decoding(**{"seed": session.context.seed, **decoding})
+    opened = session.dataset(dataset)
+    chosen = opened.split(choose_split(opened.info, split, where=dataset))
+    if limit is not None and limit < len(chosen):
+        generator = np.random.default_rng(derive_seed(session.context.seed, "limit", dataset, chosen.name))
+        chosen = subset(chosen, np.sort(generator.permutation(len(chosen))[:limit]))
+    captioner = open_captioner(
+        session, model, options, anchors=anchors or dataset, avoid=chosen.name, concurrency=concurrency, timeout=timeout
+    )
+    found = caption_split(session.context, captioner, chosen, on_failure=on_failure)
+    captions = [list(item) for item in chosen.captions] if chosen.captions else [[] for _ in chosen.ids]
+    facts = DatasetFacts(
+        id=dataset,
+        revision=opened.info.revision,
+        fingerprint=digest([fingerprint(chosen, session.context.cache_dir, session.context.reporter), captions]),
+        split=chosen.name,
+        skipped=tuple(found.failed),
+    )
+    kept = [row for row, id in enumerate(chosen.ids) if id in found.captions]
+    return Captions(
+        system=captioner.system,
+        model=captioner.facts,
+        dataset=facts,
+        decoding=captioner.decoding,
+        ids=tuple(chosen.ids[row] for row in kept),
+        captions=[found.captions[chosen.ids[row]] for row in kept],
+        references={chosen.ids[row]: captions[row] for row in kept},
+        failed=found.failed,
+        made=found.made,
+        seconds=found.seconds,
+    )
+
+
+@dataclass
+class Found:
+    """Captions by image id, failures by image id, and what making them took."""
+
+    captions: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    made: int = 0
+    seconds: float = 0.0
+
+
+def caption_split(context: Context, captioner: Captioner, split: Split, *, on_failure: str = "skip") -> Found:
+    """Captions a split; what the store has is taken from it, and each caption made is on the disk before the next
+    batch.
+
+    Raises:
+        InputError: an image fails and `on_failure` is ``error`` (captions made so far are kept), or all of them fail.
+        OutputError: captions cannot be stored.
+    """
+    found = Found()
+    reporter = context.reporter
+    started = time.perf_counter()
+    with CaptionStore(context.cache_dir, captioner.facts.weights_sha256, captioner.decoding) as store:
+        digests: dict[int, str] = {}
+        for row, id in enumerate(split.ids):
+            try:
+                digests[row] = image_digest(split.images.read(row))
+            except BadImage as error:
+                _fail(found, id, error.what, on_failure)
+                continue
+            known = store.get(digests[row])
+            if known is not None:
+                found.captions[id] = known
+        rows: dict[str, list[int]] = {}
+        for row, image in digests.items():
+            if split.ids[row] not in found.captions:
+                rows.setdefault(image, []).append(row)  # the same image twice is captioned once
+        with reporter.task(f"captions by {captioner.facts.id}", len(digests)) as advance:
+            advance(len(found.captions))
+            items = _items(split, rows, context, found, on_failure)
+            for batch in captioner.stream(items):
+                store.add({done.item.digest: done.caption for done in batch if done.caption is not None})
+                for done in batch:
+                    for row in rows[done.item.digest]:
+                        advance()
+                        if done.caption is None:
+                            _fail(found, split.ids[row], done.reason or "no reason given", on_failure)
+                        else:
+                            found.captions[split.ids[row]] = done.caption
+                            found.made += 1
+    found.seconds = time.perf_counter() - started
+    _tell(context, captioner, split, found)
+    return found
+
+
+def _items(split: Split, rows: dict[str, list[int]], context: Context, found: Found, on_failure: str) -> Iterator[Item]:
+    """The images that have no caption yet, decoded one after the other."""
+    firsts = {members[0]: image for image, members in rows.items()}
+    for loaded in load(split, list(firsts), lambda image: image, workers=context.workers, ahead=2 * context.batch_size):
+        image = firsts[loaded.row]
+        if loaded.error is not None or loaded.value is None:
+            for row in rows[image]:
+                _fail(found, split.ids[row], loaded.error.what if loaded.error else "cannot be decoded", on_failure)
+            continue
+        yield Item(split.ids[loaded.row], image, loaded.value)
+
+
+def _fail(found: Found, id: str, reason: str, on_failure: str) -> None:
+    if on_failure == "error":
+        raise InputError(
+            f"no caption of {visible(id)}: {reason}",
+            where=id,
+            mend="leave it out with --on-failure skip; captions made so far are kept",
+        )
+    found.failed[id] = reason
+
+
+def _tell(context: Context, captioner: Captioner, split: Split, found: Found) -> None:
+    if found.failed and not found.captions:
+        id, reason = next(iter(found.failed.items()))
+        raise InputError(
+            f"none of the {len(split)} images could be captioned; {visible(id)}: {reason}",
+            where=id,
+            mend="mend what it says and run it again",
+        )
+    kept = len(found.captions) - found.made
+    context.reporter.note(
+        f"captions: {found.made:,} made, {kept:,} from the store ({captioner.facts.id}, {split.name})"
+    )
+    if found.failed:
+        named = "; ".join(f"{visible(id)}: {reason}" for id, reason in list(found.failed.items())[:_NAMED])
+        more = f"; and {len(found.failed) - _NAMED} more" if len(found.failed) > _NAMED else ""
+        context.reporter.warn(f"{len(found.failed)} images have no caption and are left out: {named}{more}")
+
+
+def write_coco_results(out: Path, captions: Captions) -> Path:
+    """Writes the captions as COCO results JSON, ``[{"image_id", "caption"}]``, under `out`/captions; ids that are whole
+    numbers stay numbers.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    name = slug(f"{captions.system}-{captions.dataset.id}-{captions.dataset.split}", longest=100)
+    key = digest([captions.model.weights_sha256, captions.decoding, captions.dataset.fingerprint])[:10]
+    path = out / "captions" / f"{name}-{key}.json"
+    numbers = all(id.isascii() and id.isdigit() and str(int(id)) == id for id in captions.ids)
+    write_json(
+        path,
+        [
+            {"image_id": int(id) if numbers else id, "caption": text}
+            for id, text in zip(captions.ids, captions.captions, strict=True)
+        ],
+    )
+    return path
