@@ -47,10 +47,16 @@ class _Choosing:
     """What the two share: images are encoded in batches, a caption is chosen for each."""
 
     def __init__(
-        self, facts: ModelFacts, encoder: Callable[[], ImageEncoder], anchors: Callable[[], Anchors], key: dict[str,
-        Any], *,
-        batch_size: int, reporter: Reporter,
-    ) -> None:  # fmt: skip
+        self,
+        system: str,
+        facts: ModelFacts,
+        encoder: Callable[[], ImageEncoder],
+        anchors: Callable[[], Anchors],
+        key: dict[str, Any],
+        *,
+        batch_size: int,
+        reporter: Reporter,
+    ) -> None:
         self.system = system
         self.facts = facts
         self._encoder = encoder
