@@ -42,7 +42,7 @@ def command(
     ] = False,
     allow_empty: Annotated[bool, option("--allow-empty", help="Score an empty caption as it is, which is 0.")] = False,
 ) -> None:
-    """Scores captions against references: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests; no Java needed.
+    """Scores captions against references: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests, without Java.
 
     Example: [bold]vlmbench caption-eval -r references.json -p mine=results.json -p baseline=other.json[/bold]
     """

@@ -225,7 +225,8 @@ def _rows(reader: Any, path: Path) -> Iterator[Entry]:
             header = [cell.strip().lower() for cell in row]
             if "image_id" not in header or "caption" not in header:
                 raise InputError(
-                    f"neither JSON nor a CSV with the columns image_id and caption: it starts with {visible(','.join(row)[:60])!r}",
+                    "neither JSON nor a CSV with the columns image_id and caption: it starts with "
+                    f"{visible(','.join(row)[:60])!r}",
                     where=f"{path}, {place}",
                     mend=f"give {_FORMS}",
                 )

@@ -1,7 +1,8 @@
 """Reads reference and candidate captions, and checks them before anything is scored.
 
-A file may be COCO JSON (annotations or results), ``{id: caption}`` or ``{id: [caption, …]}`` JSON, JSONL, CSV or TSV, plain or
-gzipped; what it is follows from its content. Ids are compared as text: ``42`` and ``"42"`` are the same image.
+A file may be COCO JSON (annotations or results), ``{id: caption}`` or ``{id: [caption, …]}`` JSON, JSONL, CSV or TSV,
+plain or gzipped; what it is follows from its content. Ids are compared as text: ``42`` and ``"42"`` are the same
+image.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +60,8 @@ def read_references(path: Path) -> References:
     """Reads reference captions.
 
     Raises:
-        InputError: the file is absent or damaged, an entry is not what it has to be (named with its place), an id stands
+        InputError: the file is absent or damaged, an entry is not what it has to be (named with its place), an id
+        stands
             twice, or an image has no reference.
     """
     text, sha256 = read_text(path)

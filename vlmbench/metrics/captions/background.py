@@ -1,7 +1,8 @@
 """Work on a second core: a forked process that computes arrays while this one goes on.
 
-A fork shares what is in memory, so tokens are not sent anywhere; the arrays come back through a pipe in NumPy's own format.
-Where a fork is not safe (not Linux, several threads, one core) the work is done in this process when its result is asked for.
+A fork shares what is in memory, so tokens are not sent anywhere; the arrays come back through a pipe in NumPy's own
+format. Where a fork is not safe (not Linux, several threads, one core) the work is done in this process when its
+result is asked for.
 """
 
 import io
@@ -97,7 +98,7 @@ class Background:
 
 
 def can_fork() -> bool:
-    """Whether a fork is safe and of use: Linux, a second core, one thread, and no library that starts threads of its own."""
+    """Whether a fork is safe and of use: Linux, a second core, one thread, no library with threads of its own."""
     return (
         sys.platform == "linux"
         and len(os.sched_getaffinity(0)) > 1

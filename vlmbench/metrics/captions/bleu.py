@@ -49,8 +49,8 @@ def _closest(corpus: Corpus, system: int) -> NDArray[np.int64]:
 def bleu_scores(statistics: Floats) -> Floats:
     """BLEU-1 … BLEU-4, 0 to 1, from statistics of an image or from their sum over images: `[..., 10]` to `[..., 4]`.
 
-    The geometric mean of the precisions up to each order times the brevity penalty ``exp(1 - r / c)`` for c < r; the tiny
-    constants that keep an empty candidate from dividing by zero are those of ``pycocoevalcap``.
+    The geometric mean of the precisions up to each order times the brevity penalty ``exp(1 - r / c)`` for c < r; the
+    tiny constants that keep an empty candidate from dividing by zero are those of ``pycocoevalcap``.
     """
     matched, ngrams = statistics[..., :ORDERS], statistics[..., ORDERS : 2 * ORDERS]
     products = np.cumprod((matched + _TINY) / (ngrams + _SMALL), axis=-1)

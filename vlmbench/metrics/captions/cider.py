@@ -21,8 +21,8 @@ FEWEST = 2
 def cider(corpus: Corpus, system: int, matches: list[Match]) -> Floats:
     """CIDEr of each candidate, `[n]`, 0 to 10; the corpus score is its mean.
 
-    An n-gram's inverse document frequency is ``log(images) - log(max(1, images whose references hold it))``, over all the
-    references of the corpus (or over its `documents`), never over a resample.
+    An n-gram's inverse document frequency is ``log(images) - log(max(1, images whose references hold it))``, over all
+    the references of the corpus (or over its `documents`), never over a resample.
 
     Args:
         corpus: the corpus.

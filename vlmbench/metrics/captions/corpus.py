@@ -1,8 +1,8 @@
 """References and candidates of a whole corpus as integer tables, made once and shared by BLEU, ROUGE-L and CIDEr.
 
-Captions come in as tokenized lines: tokens joined by one space, as the Penn Treebank tokenizer leaves them. BLEU and CIDEr
-split a line at white space of every kind and ROUGE-L at single blanks, as ``pycocoevalcap`` does; the two differ for an empty
-line (no token, or one empty token) and for a token that holds a no-break space.
+Captions come in as tokenized lines: tokens joined by one space, as the Penn Treebank tokenizer leaves them. BLEU and
+CIDEr split a line at white space of every kind and ROUGE-L at single blanks, as ``pycocoevalcap`` does; the two
+differ for an empty line (no token, or one empty token) and for a token that holds a no-break space.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ORDERS = 4
 
 @dataclass(frozen=True)
 class Match:
-    """The n-grams of one system's candidates, of one order, beside the same n-grams of the references of the same image."""
+    """The n-grams of one order in a system's candidates, beside the same n-grams in the references of the image."""
 
     image: Ints
     """Position among the system's images, `[K]`."""
@@ -93,7 +93,7 @@ class Corpus:
 
     @cached_property
     def blank_tokens(self) -> Tokens:
-        """The captions split at single blanks, as ROUGE-L takes them; the same object as `tokens` where that is the same."""
+        """The captions split at single blanks, as ROUGE-L takes them; `tokens` itself where that is the same."""
         blanks = np.fromiter((line.count(" ") for line in self._lines), dtype=np.int64, count=len(self._lines))
         if np.array_equal(blanks + 1, self.tokens.lengths):
             return self.tokens

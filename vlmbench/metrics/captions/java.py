@@ -1,8 +1,9 @@
 """The oracle: ``pycocoevalcap`` 1.2 with its two Java programs, driven so that nothing can hang or slip by a line.
 
-Stanford's tokenizer and METEOR 1.5 are started here, not by ``pycocoevalcap``: locale and encoding are pinned (METEOR prints
-``0,5`` under a German locale), temporary files lie in the system's place for them, stderr is drained, silence ends with an
-error, and exit status and number of lines are checked. BLEU, ROUGE-L and CIDEr are ``pycocoevalcap``'s own Python.
+Stanford's tokenizer and METEOR 1.5 are started here, not by ``pycocoevalcap``: locale and encoding are pinned (METEOR
+prints ``0,5`` under a German locale), temporary files lie in the system's place for them, stderr is drained, silence
+ends with an error, and exit status and number of lines are checked. BLEU, ROUGE-L and CIDEr are ``pycocoevalcap``'s
+own Python.
 """
 
 import queue
@@ -47,7 +48,7 @@ def java() -> str:
     if found is None:
         raise AbsentError(
             "no java on the path, which --backend java needs",
-            mend="install a Java runtime (apt install default-jre-headless), or leave the option out: the native scores are the same",
+            mend="apt install default-jre-headless, or leave the option out: the native scores are the same",
         )
     return found
 
@@ -109,7 +110,8 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[str]:
     if done.returncode or len(lines) != len(captions):
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
         raise JavaError(
-            f"Stanford's tokenizer gave {len(lines)} lines for {len(captions)} captions, exit {done.returncode}: {' / '.join(said)}",
+            f"Stanford's tokenizer gave {len(lines)} lines for {len(captions)} captions, exit {done.returncode}: "
+            f"{' / '.join(said)}",
             mend="run again with --backend native",
         )
     return [" ".join(word for word in line.rstrip().split(" ") if word not in PUNCTUATION) for line in lines]
@@ -131,8 +133,6 @@ class Meteor:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=archive.parent
         )
         self._lines: queue.Queue[bytes | None] = queue.Queue()
-        assert self._process.stdout is not None and self._process.stdin is not None  # noqa: S101 - pipes were asked for
-        self._stdin = self._process.stdin
         threading.Thread(target=_drain, args=(self._process.stdout, self._lines), daemon=True).start()
 
     def __enter__(self) -> "Meteor":
@@ -170,7 +170,7 @@ class Meteor:
         return values[:-1], float(values[-1])
 
     def _ask(self, lines: Sequence[str], expected: int | None = None) -> list[str]:
-        writer = threading.Thread(target=_write, args=(self._stdin, lines), daemon=True)
+        writer = threading.Thread(target=_write, args=(self._process.stdin, lines), daemon=True)
         writer.start()
         answers = []
         for _ in range(len(lines) if expected is None else expected):
@@ -220,13 +220,15 @@ def bleu_rouge_cider(
     return per_image, corpus
 
 
-def _drain(stream: IO[bytes], lines: "queue.Queue[bytes | None]") -> None:
-    for line in stream:
+def _drain(stream: IO[bytes] | None, lines: "queue.Queue[bytes | None]") -> None:
+    for line in stream or ():
         lines.put(line)
     lines.put(None)
 
 
-def _write(stream: IO[bytes], lines: Sequence[str]) -> None:
+def _write(stream: IO[bytes] | None, lines: Sequence[str]) -> None:
+    if stream is None:
+        return
     try:
         for line in lines:
             stream.write(line.encode("utf-8", "replace") + b"\n")

@@ -1,7 +1,7 @@
 """N-gram counts of a whole corpus at once: integers and sorting, no Python loop over n-grams.
 
-A token is a dense integer; an n-gram's integer is made from the integer of its first n - 1 tokens and its last token, then
-made dense again by sorting. Integers are exact: nothing is hashed, so two n-grams never share one.
+A token is a dense integer; an n-gram's integer is made from the integer of its first n - 1 tokens and its last token,
+then made dense again by sorting. Integers are exact: nothing is hashed, so two n-grams never share one.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""ROUGE-L (Lin 2004, section 3) with β 1.2, as ``pycocoevalcap`` 1.2 computes it: best precision and best recall apart."""
+"""ROUGE-L (Lin 2004, section 3), β 1.2, as ``pycocoevalcap`` 1.2 computes it: best precision and best recall apart."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,8 @@ def rouge_l(corpus: Corpus, system: int) -> NDArray[np.float64]:
 def lcs_lengths(tokens: Tokens, first: Ints, second: Ints) -> Ints:
     """Length of the longest common subsequence of caption `first[p]` and caption `second[p]`, `[P]`.
 
-    Bit-parallel (Hyyrö 2004): a row of the dynamic programme is one 64-bit word a pair, thousands of pairs at a time. Pairs
-    too long for a word go one by one through Python's long integers.
+    Bit-parallel (Hyyrö 2004): a row of the dynamic programme is one 64-bit word a pair, thousands of pairs at a time.
+    Pairs too long for a word go one by one through Python's long integers.
     """
     swap = tokens.lengths[second] > tokens.lengths[first]
     long, short = np.where(swap, second, first), np.where(swap, first, second)
@@ -69,16 +69,16 @@ def _padded(tokens: Tokens, captions: Ints, fill: int) -> NDArray[np.int32]:
 
 def _batch(long: NDArray[np.int32], short: NDArray[np.int32]) -> Ints:
     """LCS lengths of the columns of `long` and `short`, `[P]`; `short` has at most 64 rows."""
-    free = np.full(long.shape[1], ~np.uint64(0))
+    free: NDArray[np.uint64] = np.full(long.shape[1], ~np.uint64(0))
     bits = np.uint64(1) << np.arange(len(short), dtype=np.uint64)
     for row in long:
-        equal = np.zeros(long.shape[1], dtype=np.uint64)
+        equal: NDArray[np.uint64] = np.zeros(long.shape[1], dtype=np.uint64)
         for bit, other in zip(bits, short, strict=True):
-            equal |= (other == row) * bit
+            equal |= np.where(other == row, bit, np.uint64(0))
         taken = free & equal
         free = (free + taken) | (free - taken)
     used = ~free & np.uint64((1 << len(short)) - 1)
-    return np.bitwise_count(used).astype(np.int64)
+    return np.asarray(np.bitwise_count(used), dtype=np.int64)
 
 
 def _one(long: list[int], short: list[int]) -> int:

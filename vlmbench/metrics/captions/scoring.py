@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from vlmbench.metrics.captions.cider import FEWEST, cider
 from vlmbench.metrics.captions.corpus import Corpus
 from vlmbench.metrics.captions.rouge import rouge_l
 from vlmbench.metrics.captions.statistics import BLEU, METEOR_STATISTICS
+
+if TYPE_CHECKING:
+    from vlmbench.metrics.captions.meteor import MeteorIndex
 
 Columns = dict[str, NDArray[np.float64]]
 
@@ -49,7 +52,7 @@ def refusals(metrics: Sequence[str], images: int) -> dict[str, str]:
     return {name: why for name in metrics if name in ("cider", "cider_d")}
 
 
-def score_native(text: Tokenized, metrics: Sequence[str], meteor: Any = None) -> list[Scored]:
+def score_native(text: Tokenized, metrics: Sequence[str], meteor: "MeteorIndex | None" = None) -> list[Scored]:
     """Scores every system with the native scorers; METEOR runs beside the others on a second core.
 
     Args:
@@ -61,7 +64,7 @@ def score_native(text: Tokenized, metrics: Sequence[str], meteor: Any = None) ->
         InputError: CIDEr was asked of fewer than two documents.
     """
     wanted = "meteor" in metrics and meteor is not None
-    with Background(lambda: _meteor(text, meteor) if wanted else [], allowed=wanted) as beside:
+    with Background(lambda: _meteor(text, meteor) if meteor is not None else [], allowed=wanted) as beside:
         corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
         found = [Scored(_ngram_columns(corpus, system, metrics)) for system in range(len(text.candidates))]
         arrays = beside.result()
@@ -72,7 +75,7 @@ def score_native(text: Tokenized, metrics: Sequence[str], meteor: Any = None) ->
 
 
 def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
-    """Scores every system through ``pycocoevalcap`` and METEOR's jar; the statistics, for intervals, are the native ones.
+    """Scores every system through ``pycocoevalcap`` and METEOR's jar; intervals come from the native statistics.
 
     Raises:
         AbsentError: no Java, or ``pycocoevalcap`` is not installed.
@@ -118,11 +121,18 @@ def _ngram_columns(corpus: Corpus, system: int, metrics: Sequence[str]) -> Colum
     return columns
 
 
-def _meteor(text: Tokenized, meteor: Any) -> Arrays:
+def _meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
     """For each system METEOR's statistics `[n, K]` and scores `[n]`."""
+    from vlmbench.metrics.captions.meteor import meteor_statistics
+
     found: Arrays = []
+    references = [[_words(line) for line in lines] for lines in text.references]
     for lines, images in zip(text.candidates, text.images, strict=True):
-        references = [text.references[int(image)] for image in images]
-        statistics, scores = meteor.statistics(lines, references)
-        found += [statistics, scores]
+        found += meteor_statistics(
+            [_words(line) for line in lines], [references[image] for image in images.tolist()], index
+        )
     return found
+
+
+def _words(line: str) -> list[str]:
+    return line.split(" ") if line else []

@@ -1,8 +1,9 @@
 """Corpus scores, intervals and paired tests from per-image sufficient statistics.
 
-BLEU and METEOR of a corpus come from statistics summed over images, ROUGE-L and CIDEr are means over images. So a bootstrap
-resample, or a random swap of two systems' captions, is a weighted sum over images, and a thousand of them are one matrix
-product. CIDEr's document frequencies stay those of the full references: they are part of the metric, not of the sample.
+BLEU and METEOR of a corpus come from statistics summed over images, ROUGE-L and CIDEr are means over images. So a
+bootstrap resample, or a random swap of two systems' captions, is a weighted sum over images, and a thousand of them
+are one matrix product. CIDEr's document frequencies stay those of the full references: they are part of the metric,
+not of the sample.
 """
 
 import math
@@ -108,7 +109,7 @@ class Resampled:
     scores: tuple[dict[str, Floats], ...]
     """For each system the corpus scores of the bootstrap's resamples, `[resamples]` by metric."""
     moved: tuple[Floats, ...]
-    """For each system the sums over the images that a random swap takes, `[resamples, K]`; empty for a single system."""
+    """For each system the sums over the images that a random swap takes, `[resamples, K]`; empty for one system."""
 
 
 def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAMPLES) -> Resampled:
@@ -131,8 +132,8 @@ def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAM
 def interval(value: float, resampled: Floats, size: int, *, highest: float = 1.0) -> tuple[float, float]:
     """A 95 % interval: the expanded percentile interval (Hesterberg 2015, section 4.1).
 
-    Deviations from `value` are stretched by ``sqrt(n / (n - 1))`` times t over normal quantile, without which a bootstrap
-    of a small sample is too sure of itself; the ends are cut at 0 and `highest`.
+    Deviations from `value` are stretched by ``sqrt(n / (n - 1))`` times t over normal quantile, without which a
+    bootstrap of a small sample is too sure of itself; the ends are cut at 0 and `highest`.
     """
     low, high = np.quantile(value + (resampled - value) * _stretch(size), [0.025, 0.975])
     return max(0.0, min(value, float(low))), min(highest, max(value, float(high)))
@@ -152,9 +153,9 @@ def intervals(drawn: Resampled, system: int) -> dict[str, tuple[float, float]]:
 def compare(drawn: Resampled, first: int, second: int) -> dict[str, Paired]:
     """Paired bootstrap and approximate randomization between two systems, by metric.
 
-    The bootstrap's p is the share of resampled differences that lie as far from the observed one as that lies from 0. The
-    randomization's is the share of random swaps of the two systems' captions that give a difference as large. Both count the
-    observed data as one more draw.
+    The bootstrap's p is the share of resampled differences that lie as far from the observed one as that lies from 0.
+    The randomization's is the share of random swaps of the two systems' captions that give a difference as large.
+    Both count the observed data as one more draw.
 
     Args:
         drawn: from `resample`, over at least the two systems.
@@ -225,9 +226,9 @@ def _swaps(together: Floats, seed: int, resamples: int) -> Floats:
 def _share(deviations: Floats, gap: float) -> float:
     """The two-sided p: how many deviations reach the observed difference, which counts as one of them.
 
-    A thousand draws cannot show a p below 0.001, and Holm's correction over a table needs that. So where fewer than ten draws
-    reach the difference, the tail is the normal one with the draws' own spread, never above the share (after Knijnenburg et
-    al. 2009, who fit a Pareto tail).
+    A thousand draws cannot show a p below 0.001, and Holm's correction over a table needs that. So where fewer than
+    ten draws reach the difference, the tail is the normal one with the draws' own spread, never above the share
+    (after Knijnenburg et al. 2009, who fit a Pareto tail).
     """
     beyond = int((np.abs(deviations) >= abs(gap) - 1e-12).sum())
     share = (1 + beyond) / (1 + len(deviations))
@@ -239,7 +240,7 @@ def _share(deviations: Floats, gap: float) -> float:
 
 
 def _stretch(size: int) -> float:
-    """``sqrt(n / (n - 1))`` times the 97.5 % quantile of Student's t over that of the normal (Cornish and Fisher's series)."""
+    """``sqrt(n / (n - 1))`` times the 97.5 % quantile of Student's t (Cornish and Fisher's series) over normal's."""
     if size < 2:
         return 1.0
     v, z = size - 1.0, _Z

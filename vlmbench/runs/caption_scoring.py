@@ -1,0 +1,338 @@
+"""Scores captions that are in memory: tokens, metrics, intervals, paired tests, and a record for each system."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlmbench.data.captions import Aligned, Candidates, References, align
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.text import visible
+from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_native
+from vlmbench.metrics.captions.statistics import (
+    BLEU,
+    METEOR_STATISTICS,
+    METRICS,
+    RESAMPLES,
+    Paired,
+    Statistics,
+    compare,
+    intervals,
+    resample,
+)
+from vlmbench.metrics.paired import holm
+from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
+from vlmbench.records.store import StoredRun, write_run
+from vlmbench.runs.context import Context, Stopwatch, package_versions
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from vlmbench.metrics.captions.meteor import MeteorIndex
+
+DEFAULT = (*BLEU, "rouge_l", "meteor", "cider")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How captions are scored."""
+
+    metrics: tuple[str, ...] = DEFAULT
+    backend: str = "native"
+    resamples: int = RESAMPLES
+    allow_missing: bool = False
+    allow_empty: bool = False
+    documents: References | None = None
+    """References whose document frequencies CIDEr takes; none: those scored against."""
+
+
+def score_captions(
+    references: References | Mapping[str, Sequence[str]],
+    systems: Sequence[Candidates] | Mapping[str, Mapping[str, str]],
+    context: Context,
+    *,
+    protocol: Protocol | None = None,
+    dataset: DatasetFacts | None = None,
+    models: Mapping[str, ModelFacts] | None = None,
+    extra: Mapping[str, Mapping[str, "JsonValue"]] | None = None,
+    watch: Stopwatch | None = None,
+) -> list[StoredRun]:
+    """Scores systems against references and writes a run for each.
+
+    Args:
+        references: references, or ``{image: [caption, …]}``.
+        systems: candidates of each system, or ``{system: {image: caption}}``.
+        context: where to write, seed, reporter.
+        protocol: how to score; none: the defaults.
+        dataset: what the references are; none: from the file's name and the captions' hash.
+        models: for a system that is a model, what it is.
+        extra: for a system more of what decides its captions (decoding settings), for the record's protocol.
+        watch: a stopwatch that already runs.
+
+    Raises:
+        InputError, AbsentError, OutputError: see `run_caption_eval`.
+    """
+    protocol, watch = protocol or Protocol(), watch or Stopwatch()
+    if not isinstance(references, References):
+        references = References(
+            "captions", "", {key: list(found) for key, found in references.items()}, "the references given"
+        )
+    if isinstance(systems, Mapping):
+        systems = [Candidates(name, "", dict(found), f"the captions of {name}") for name, found in systems.items()]
+    distinct([system.name for system in systems])
+    aligned = align(references, systems, allow_missing=protocol.allow_missing, allow_empty=protocol.allow_empty)
+    job = _Job(references, systems, aligned, protocol, context)
+    job.score()
+    facts = dataset or DatasetFacts(id=references.name, fingerprint=_fingerprint(aligned), split=references.split)
+    return job.write(facts, models or {}, extra or {}, watch)
+
+
+def distinct(names: Sequence[str | None]) -> None:
+    """Refuses two systems of one name.
+
+    Raises:
+        UsageError: a name stands twice.
+    """
+    given = [name for name in names if name is not None]
+    twice = sorted({name for name in given if given.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"two systems are called {visible(twice[0])}", where="-p", mend="name them: -p first=FILE -p second=FILE"
+        )
+
+
+@dataclass
+class _Job:
+    """One call: what was read, and what comes of it."""
+
+    references: References
+    systems: Sequence[Candidates]
+    aligned: Aligned
+    protocol: Protocol
+    context: Context
+    metrics: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    sanitised: int = 0
+    wordless: list[int] = field(default_factory=list)
+    scored: list[Scored] = field(default_factory=list)
+    values: list[dict[str, Metric]] = field(default_factory=list)
+    paired: list[dict[str, dict[str, dict[str, float]]]] = field(default_factory=list)
+
+    def score(self) -> None:
+        """Tokenizes, scores, resamples."""
+        tell = self.context.reporter
+        documents = self.protocol.documents
+        self.left_out = refusals(self.protocol.metrics, len(documents.captions if documents else self.aligned.ids))
+        meteor = self._meteor() if "meteor" in self.protocol.metrics else None
+        self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
+        for name, why in self.left_out.items():
+            tell.warn(f"{name} is left out: {why}")
+        if not self.metrics:
+            raise InputError(
+                "nothing is left to score: " + "; ".join(f"{name}: {why}" for name, why in self.left_out.items()),
+                where="--metrics",
+            )
+        text = self._tokens()
+        self.scored = (
+            score_java(text, self.metrics)
+            if self.protocol.backend == "java"
+            else score_native(text, self.metrics, meteor)
+        )
+        self._resample()
+
+    def _meteor(self) -> "MeteorIndex | None":
+        """METEOR's index; where its data are missing, the metric is left out."""
+        if self.protocol.backend == "java":
+            return None
+        from vlmbench.metrics.captions.meteor import load_index
+
+        try:
+            return load_index(self.context.cache_dir, progress=self.context.reporter.task)
+        except AbsentError as error:
+            if self.protocol.metrics == ("meteor",):
+                raise
+            self.left_out["meteor"] = f"{error.what} (to mend: {error.mend})"
+            return None
+
+    def _tokens(self) -> Tokenized:
+        try:
+            from vlmbench.metrics.captions.sanitize import sanitize
+        except ImportError:
+            import re
+
+            def sanitize(captions):
+                out = [re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", c) for c in captions]
+                return out, [i for i, (a, b) in enumerate(zip(out, captions)) if a != b]
+
+        aligned, documents = self.aligned, self.protocol.documents
+        per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
+        lines, touched = sanitize([*chain.from_iterable(per_image), *chain.from_iterable(aligned.candidates)])
+        self.sanitised = len(touched)
+        if self.sanitised:
+            self.context.reporter.note(
+                f"{self.sanitised:,} captions held line ends, control or broken characters, which became spaces"
+            )
+        if self.protocol.backend == "java":
+            from vlmbench.metrics.captions.java import tokenize
+        else:
+            from vlmbench.metrics.captions.tokenizer import tokenize
+        tokens = iter([x if isinstance(x, str) else ' '.join(x) for x in tokenize(lines)])
+        found = [[next(tokens) for _ in captions] for captions in per_image]
+        candidates = [[next(tokens) for _ in captions] for captions in aligned.candidates]
+        self.wordless = [sum(not line for line in captions) for captions in candidates]
+        for system, count in zip(self.systems, self.wordless, strict=True):
+            if count:
+                self.context.reporter.warn(f"{count:,} captions of {system.name} hold no word and score 0")
+        images = [np.asarray(kept, dtype=np.int64) for kept in aligned.images]
+        size = len(aligned.references)
+        return Tokenized(found[:size], candidates, images, found[size:] if documents else None)
+
+    def _resample(self) -> None:
+        statistics = [Statistics.of(item.columns, self.metrics) for item in self.scored]
+        same = all(kept == self.aligned.images[0] for kept in self.aligned.images)
+        together = resample(statistics, self.context.seed, resamples=self.protocol.resamples) if same else None
+        self.paired = [{} for _ in statistics]
+        for system, item in enumerate(statistics):
+            drawn = together or resample([item], self.context.seed, resamples=self.protocol.resamples)
+            ends = intervals(drawn, system if together else 0)
+            values = {**item.corpus(), **self.scored[system].corpus}
+            self.values.append({name: _metric(values[name], ends.get(name)) for name in self.metrics})
+        tests: list[tuple[int, int, dict[str, Paired]]] = []
+        for first, second in combinations(range(len(statistics)), 2):
+            if together is not None:
+                tests.append((first, second, compare(together, first, second)))
+                continue
+            common = sorted(set(self.aligned.images[first]) & set(self.aligned.images[second]))
+            if common:
+                pair = [_rows(statistics[k], self.aligned.images[k], common) for k in (first, second)]
+                tests.append(
+                    (first, second, compare(resample(pair, self.context.seed, resamples=self.protocol.resamples), 0, 1))
+                )
+        self._keep(tests)
+
+    def _keep(self, tests: Sequence[tuple[int, int, dict[str, Paired]]]) -> None:
+        """Holm's correction over all pairs and metrics of the call, and each test in the detail of both systems."""
+        family = [
+            (first, second, name, found[name])
+            for first, second, found in tests
+            for name in self.metrics
+            if name in found
+        ]
+        bootstrap = holm([test.p_bootstrap for *_, test in family])
+        randomization = holm([test.p_randomization for *_, test in family])
+        for (first, second, name, test), p, q in zip(family, bootstrap, randomization, strict=True):
+            for one, two, sign in ((first, second, 1), (second, first, -1)):
+                ends = sorted((sign * test.low, sign * test.high))
+                self.paired[one].setdefault(self.systems[two].name, {})[name] = {
+                    "difference": sign * test.difference,
+                    "low": ends[0],
+                    "high": ends[1],
+                    "p": test.p_bootstrap,
+                    "p_holm": p,
+                    "p_randomization": test.p_randomization,
+                    "p_randomization_holm": q,
+                }
+
+    def write(
+        self,
+        dataset: DatasetFacts,
+        models: Mapping[str, ModelFacts],
+        extra: Mapping[str, Mapping[str, Any]],
+        watch: Stopwatch,
+    ) -> list[StoredRun]:
+        """A record, a per-sample file and a ``run.json`` for each system."""
+        versions = package_versions("numpy", "pycocoevalcap")
+        runs = []
+        for system, candidates in enumerate(self.systems):
+            kept = self.aligned.images[system]
+            record = Record(
+                task="caption-eval",
+                system=candidates.name,
+                model=models.get(candidates.name),
+                dataset=dataset,
+                n=len(kept),
+                seed=self.context.seed,
+                protocol={**self._protocol(system), **extra.get(candidates.name, {})},
+                metrics=self.values[system],
+                detail=self._detail(system),
+                versions=versions,
+            )
+            runs.append(write_run(self.context.out, record, self._samples(system), watch.facts(cores=_cores())))
+        return runs
+
+    def _protocol(self, system: int) -> dict[str, "JsonValue"]:
+        counts = [len(captions) for captions in self.aligned.references]
+        fewest, most = min(counts), max(counts)
+        documents = self.protocol.documents
+        frequency = (
+            f"references[{len(counts)}]"
+            if documents is None
+            else f"{documents.name}[{len(documents.captions)}]@{documents.fingerprint[:8]}"
+        )
+        ids, captions = [self.aligned.ids[k] for k in self.aligned.images[system]], self.aligned.candidates[system]
+        return {
+            "tokenizer": "ptb-3.4.1",
+            "backend": self.protocol.backend,
+            "references": str(most) if fewest == most else f"{fewest}-{most}",
+            "df": frequency,
+            "resamples": self.protocol.resamples,
+            "metrics": ",".join(self.metrics),
+            "captions": digest([ids, captions])[:16],
+        }
+
+    def _detail(self, system: int) -> dict[str, Any]:
+        detail: dict[str, Any] = {}
+        if self.left_out:
+            detail["left_out"] = dict(self.left_out)
+        for name, count in (("missing", self.aligned.missing[system]), ("unknown", self.aligned.unknown[system]),
+                            ("sanitised", self.sanitised), ("without_words", self.wordless[system])):  # fmt: skip
+            if count:
+                detail[name] = count
+        if self.paired[system]:
+            detail["paired"] = self.paired[system]
+        return detail
+
+    def _samples(self, system: int) -> dict[str, Any]:
+        import pyarrow as pa
+
+        kept, columns = self.aligned.images[system], self.scored[system].columns
+        samples: dict[str, Any] = {
+            "id": [self.aligned.ids[index] for index in kept],
+            "candidate": _encodable(self.aligned.candidates[system]),
+            "references": [_encodable(self.aligned.references[index]) for index in kept],
+        }
+        first = [name for name in self.metrics if name in columns]
+        for name in [*first, *(name for name in columns if name not in METRICS)]:
+            values = columns[name]
+            if name == METEOR_STATISTICS:
+                values = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+            samples[name] = values
+        return samples
+
+
+def _metric(value: float, ends: tuple[float, float] | None) -> Metric:
+    if ends is None:
+        return Metric(value=value)
+    return Metric(value=value, low=min(value, ends[0]), high=max(value, ends[1]))
+
+
+def _rows(statistics: Statistics, images: Sequence[int], common: Sequence[int]) -> Statistics:
+    return replace(statistics, matrix=statistics.matrix[np.searchsorted(images, common)])
+
+
+def _encodable(captions: Sequence[str]) -> list[str]:
+    """Captions as they stood in the file, with half characters (lone surrogates) replaced: Parquet holds UTF-8."""
+    return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in captions]
+
+
+def _fingerprint(aligned: Aligned) -> str:
+    return digest([aligned.ids, aligned.references])
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
