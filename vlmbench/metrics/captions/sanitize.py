@@ -1,0 +1,52 @@
+"""Making caption text safe for line-based protocols, without changing what the scorers see.
+
+The reference pipeline (pycocoevalcap 1.2) joins captions with newlines, sends them through Java and splits the output on
+newlines; METEOR's program reads ``SCORE ||| reference ||| candidate`` lines. A caption that holds a line break of any kind
+moves every caption after it to the wrong image, and one that holds ``|||`` breaks the METEOR protocol. What is replaced:
+
+===============================================================  ==========================================================
+in the text                                                      becomes
+===============================================================  ==========================================================
+LF, CR, CR LF, VT, FF, FS, GS, RS, NEL, U+2028, U+2029           one space (any of these ends a line somewhere in the pipeline)
+the other C0 controls but TAB, and DEL                           one space: the tokenizer deletes them, but ends the word there
+lone surrogates                                                  one space, for the same reason; they can't be written as UTF-8
+a run of three or more ``|``                                     the same bars, with spaces between: ``|||`` to ``| | |``
+===============================================================  ==========================================================
+
+The tokenizer makes each bar a token of its own anyway, so ``|||`` and ``| | |`` give the same tokens, and the native and the
+Java backend score the same text. U+0080 to U+009F other than NEL stay: Stanford's tokenizer reads them as Windows-1252
+punctuation (``don\\x92t`` is ``do n't``), and they end no line. Emoji and other characters stay as well: the tokenizer deals
+with them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_UNSAFE = re.compile("\r\n|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]|\\|{3,}")
+
+
+def _mend(match: re.Match[str]) -> str:
+    found = match.group()
+    return " ".join(found) if found[0] == "|" else " "
+
+
+def sanitize(text: str) -> tuple[str, bool]:
+    """`text` fit for a line of any protocol, and whether it had to be changed.
+
+    Idempotent: sanitising the result changes nothing. The result holds no line break (``len(result.splitlines()) <= 1``),
+    no ``|||``, and can be encoded as UTF-8.
+    """
+    if text.isascii() and text.isprintable() and "|||" not in text:
+        return text, False
+    result = _UNSAFE.sub(_mend, text)
+    return result, result != text
+
+
+def sanitize_all(texts: Sequence[str]) -> tuple[list[str], int]:
+    """Sanitises every text; the second value is how many of them had to be changed."""
+    if not _UNSAFE.search("\t".join(texts)):
+        return list(texts), 0
+    results = [sanitize(text) for text in texts]
+    return [text for text, _ in results], sum(touched for _, touched in results)
