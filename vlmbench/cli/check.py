@@ -39,6 +39,7 @@ def command(
     out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results"),
     json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
     quiet: Annotated[bool, option("-q", "--quiet", help="No notes.", panel=COMMON)] = False,
+    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False,
 ) -> int:
     """Is anything worse than in the baseline? Exit 1 if so.
 

@@ -23,6 +23,7 @@ def command(
     ] = False,
     json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
     quiet: Annotated[bool, option("-q", "--quiet", help="No notes.", panel=COMMON)] = False,
+    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False,
 ) -> None:
     """Tables over everything found, with paired tests between systems on the same images.
 

@@ -18,6 +18,7 @@ def command(
     out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results"),
     json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
     quiet: Annotated[bool, option("-q", "--quiet", help="Only what does not fit.", panel=COMMON)] = False,
+    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False,
 ) -> None:
     """Recomputes every figure from its per-sample file, and checks hash, signature and n.
 

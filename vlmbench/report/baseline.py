@@ -1,7 +1,8 @@
 """A baseline: figures a person can review, with just enough of each image's result for paired tests.
 
-``baseline.json`` has sorted keys. Under each run stand its figures and, packed, what its paired tests need, in the order
-of the sorted image ids: for classification one bit an image (right or wrong), for captions the sufficient statistics.
+``baseline.json`` has sorted keys. Under each run stand its figures and, packed, what its paired tests need, in the
+order of the sorted image ids: for classification one bit an image (right or wrong), for captions the sufficient
+statistics.
 """
 
 import base64

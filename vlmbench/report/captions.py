@@ -48,9 +48,12 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         rows += [_line(labels[place], label, run, names) for label, run in there]
         if pairs is not None and len(there) > 1:
             tests += _tests(rows, start, [run for _, run in there], names, pairs)
-    from vlmbench.metrics.paired import holm
+    corrected: list[float] = []
+    if tests:
+        from vlmbench.metrics.paired import holm
 
-    for (row, column, _), p in zip(tests, holm([p for _, _, p in tests]), strict=True):
+        corrected = holm([p for _, _, p in tests])
+    for (row, column, _), p in zip(tests, corrected, strict=True):
         if p >= LEVEL:
             rows[row][column] = replace(rows[row][column], mark="tied")
     notes = ["Figures are times 100, with 95 % intervals in brackets."]

@@ -195,6 +195,9 @@ def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> list[st
 
 def _means(rows: Sequence[Row], cells: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
     """One row a model and group of datasets: the mean over its datasets, where every model has all of them."""
+    places = {row.place for row in rows}
+    if len({place.dataset for place in places}) < len(places):
+        return []
     columns = [column.key for column in HEAD + FIGURES]
     wanted = [columns.index("zero_shot"), columns.index("probe"), columns.index("difference")]
     groups: dict[str, dict[str, list[Sequence[Cell]]]] = {}
@@ -220,7 +223,8 @@ def _means(rows: Sequence[Row], cells: Sequence[Sequence[Cell]]) -> list[list[Ce
             mean += [
                 _mean([line[at] for line in lines]) if at in wanted else Cell() for at in range(len(HEAD), len(columns))
             ]
-            found.append(mean)
+            if any(cell.is_figure for cell in mean):
+                found.append(mean)
     return found
 
 

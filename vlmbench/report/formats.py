@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vlmbench.foundations import text
 from vlmbench.report.table import MARKS, Cell, Table
@@ -75,21 +75,20 @@ def to_markdown(table: Table) -> str:
     numbers = table.signatures()
     parts = []
     for one in (table, *table.extra):
-        parts.append(f"**{text.markdown(one.title)}**\n")
-        header = [text.markdown(column.title) for column in one.columns] + ["signatures"]
-        parts.append("| " + " | ".join(header) + " |")
-        parts.append(
-            "|"
-            + "|".join(["---"] + [" ---: " if column.figures else "---" for column in one.columns[1:]] + ["---"])
-            + "|"
-        )
+        titles = [column.title for column in one.columns] + ["signatures"] * bool(numbers)
+        rules = ["---:" if column.figures else "---" for column in one.columns] + ["---"] * bool(numbers)
+        parts += [f"**{text.markdown(one.title)}**\n", _line(map(text.markdown, titles)), _line(rules)]
         for row in one.rows:
-            cells = [_markdown_cell(cell) for cell in row]
-            parts.append("| " + " | ".join([*cells, _numbers(row, numbers)]) + " |")
+            parts.append(_line([*map(_markdown_cell, row), *([_numbers(row, numbers)] if numbers else [])]))
         parts += ["", *(text.markdown(note) + "  " for note in one.notes), ""]
-    parts.append("Signatures:\n")
-    parts += [f"{number}. {text.markdown(line)}" for line, number in numbers.items()]
+    if numbers:
+        parts.append("Signatures:\n")
+        parts += [f"{number}. {text.markdown(line)}" for line, number in numbers.items()]
     return "\n".join(parts) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _markdown_cell(cell: Cell) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from vlmbench.foundations.errors import InputError
+from vlmbench.records.store import natural
 from vlmbench.report.baseline import Entry
 from vlmbench.report.pairs import LEVEL, Difference, caption_differences, classification_difference
 from vlmbench.report.table import Cell, Column, Table
@@ -102,7 +103,7 @@ def run_gate(
         changes[index] = replace(changes[index], p=p)
     judged = [replace(change, verdict=_verdict(change, level)) for change in changes]
     order = {"regression": 0, "worse": 1, "same": 2, "better": 3}
-    judged.sort(key=lambda change: (order[change.verdict], -change.drop, change.key, change.metric))
+    judged.sort(key=lambda change: (order[change.verdict], -round(change.drop, 9), natural(change.key), change.metric))
     return Outcome(tuple(judged), tuple(notes))
 
 
@@ -201,7 +202,8 @@ def outcome_table(outcome: Outcome) -> Table:
     )
     rows = []
     for change in outcome.changes:
-        moved = Cell(value=change.now - change.before, low=change.low, high=change.high, signed=True)
+        ends = (change.low, change.high) if change.low or change.high else (None, None)
+        moved = Cell(value=change.now - change.before, low=ends[0], high=ends[1], signed=True)
         p = Cell(text="no test" if change.p is None else f"{change.p:.3g}", p=change.p)
         verdict = {"worse": "worse, within tolerance or chance"}.get(change.verdict, change.verdict)
         figures = (Cell(value=change.before), Cell(value=change.now), moved, Cell(value=change.tolerance), p)
@@ -211,6 +213,7 @@ def outcome_table(outcome: Outcome) -> Table:
     notes = (
         "Figures are times 100. A regression is beyond its tolerance and, where images are known, significant "
         "(one-sided paired test, Holm-corrected).",
+        *(f"Signature of {change.key} now: {change.signature}" for change in outcome.regressions),
         *outcome.notes,
     )
     return Table("check", title, columns, tuple(rows), notes)

@@ -85,7 +85,7 @@ def classification_difference(first: Columns, second: Columns, metric: str) -> D
     """The difference of a metric on the same images in the same order.
 
     Accuracy, top-5 and mean per class: paired bootstrap of per-image shares, the p of the first two by McNemar's exact
-    test. Ranking metrics: paired bootstrap of the statistic itself. Several seeds (few-shot) are averaged for each image.
+    test. Ranking metrics: paired bootstrap of the statistic itself. Several seeds (few-shot) are averaged by image.
 
     Args:
         first: per-sample columns, `[N]` each.

@@ -1,0 +1,305 @@
+"""compare, verify and check as commands: exit codes, JSON, what they name."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+
+import factory
+
+from vlmbench.cli.app import app
+from vlmbench.records.store import find_runs
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def results_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results")
+    factory.write_classification(out, "zeroshot", accuracy=0.85, n=1000)
+    factory.write_classification(out, "linear-probe", accuracy=0.95, n=1000, seed=2)
+    factory.write_classification(out, "linear-probe", accuracy=0.75, n=300, shots=4, seed=3)
+    return out
+
+
+@pytest.fixture
+def results(results_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(results_once, tmp_path / "results"))
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert "Traceback" not in done.stderr
+        return done.exit_code, done.stdout, done.stderr
+
+    return call
+
+
+def zeroshot(results: Path) -> Path:
+    return next(results.glob("runs/zeroshot-*"))
+
+
+def replace_zeroshot(results: Path, accuracy: float, **more: object) -> None:
+    shutil.rmtree(zeroshot(results))
+    factory.write_classification(results, "zeroshot", accuracy=accuracy, seed=77, **{"n": 1000, **more})
+
+
+# compare
+
+
+def test_compare_prints_the_contracts_document(cli: Cli, results: Path, tmp_path: Path) -> None:
+    code, out, _ = cli("compare", results, "-o", tmp_path / "out", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert {item["task"] for item in document["results"]} == {"zeroshot", "linear-probe"}
+    for item in document["results"]:
+        assert set(item) >= {"task", "system", "model", "dataset", "n", "shots", "seed", "signature", "path", "metrics"}
+        assert (Path(item["path"]) / "result.json").is_file()
+        assert 0 <= item["metrics"]["accuracy"]["low"] <= item["metrics"]["accuracy"]["value"] <= 1
+    for path in document["tables"]:
+        assert Path(path).is_file()
+    names = {Path(path).name for path in document["tables"]}
+    assert names >= {f"classification.{ending}" for ending in ("csv", "md", "tex", "html")}
+
+
+def test_compare_shows_difference_and_intervals(cli: Cli, results: Path) -> None:
+    code, out, _ = cli("compare", results, "-o", results)
+    assert code == 0
+    assert "zero-shot − probe" in out
+    assert "[-" in out
+
+
+def test_compare_names_the_field_it_refuses_for(cli: Cli, results: Path) -> None:
+    factory.write_classification(results, "zeroshot", "other", n=200)
+    code, _, err = cli("compare", results, "-o", results, "-q")
+    assert code == 0
+    assert "n (200 and 1000)" in " ".join(err.split())
+    assert cli("compare", results, "-o", results, "--strict")[0] == 3
+
+
+@pytest.mark.parametrize("command", ["compare", "verify", "check"])
+def test_a_directory_without_runs_is_bad_input(cli: Cli, tmp_path: Path, command: str) -> None:
+    (tmp_path / "empty").mkdir()
+    code, out, err = cli(command, tmp_path / "empty")
+    assert code == 3
+    assert out == ""
+    assert "empty" in err
+
+
+# verify
+
+
+def test_verify_passes_what_was_written(cli: Cli, results: Path) -> None:
+    code, out, _ = cli("verify", results, "--json")
+    assert code == 0
+    assert json.loads(out) == {"verified": 3, "mismatches": []}
+
+
+def edit(path: Path, change: Callable[[dict], None]) -> None:
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda r: r["metrics"]["accuracy"].update(value=0.99), "accuracy"),
+        (lambda r: r["metrics"]["ece"].update(low=0.0), "ece low"),
+        (lambda r: r["metrics"]["brier"].update(value=r["metrics"]["brier"]["value"] + 1e-6), "brier"),
+        (lambda r: r.update(n=999), "n: the record says 999"),
+        (lambda r: r["protocol"].update(prompts="other"), "signature"),
+        (lambda r: r.update(seed=9), "signature"),
+        (lambda r: r["dataset"].update(revision="abc"), "identity"),
+        (lambda r: r.update(signature=""), "signature"),
+        (lambda r: r.update(samples_sha256="0" * 64), "samples.parquet"),
+    ],
+)
+def test_verify_names_every_kind_of_mismatch(cli: Cli, results: Path, change: Callable, word: str) -> None:
+    edit(zeroshot(results) / "result.json", change)
+    code, _, err = cli("verify", results)
+    assert code == 3
+    assert word in " ".join(err.split())
+    assert zeroshot(results).name in "".join(err.split())
+
+
+def test_verify_names_a_changed_byte_and_a_missing_file(cli: Cli, results: Path) -> None:
+    samples = zeroshot(results) / "samples.parquet"
+    data = bytearray(samples.read_bytes())
+    data[len(data) // 3] ^= 1
+    samples.write_bytes(bytes(data))
+    code, _, err = cli("verify", results)
+    assert code == 3
+    assert "has changed" in err
+    samples.unlink()
+    code, _, err = cli("verify", results)
+    assert code == 3
+    assert "missing" in err
+
+
+# check
+
+
+@pytest.fixture
+def baseline(cli: Cli, results: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "baseline.json"
+    assert cli("check", "--baseline", path, "--update", results)[0] == 0
+    return path
+
+
+def test_the_baseline_is_reviewable_and_stable(cli: Cli, baseline: Path, results: Path, tmp_path: Path) -> None:
+    data = json.loads(baseline.read_text())
+    assert list(data["runs"]) == sorted(data["runs"])
+    assert "zeroshot tiny-clip digits/test" in data["runs"]
+    cli("check", "--baseline", tmp_path / "again.json", "--update", results)
+    assert (tmp_path / "again.json").read_bytes() == baseline.read_bytes()
+    assert len(baseline.read_bytes()) < 20_000
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_no_change_passes_and_a_drop_fails(cli: Cli, baseline: Path, results: Path, tmp_path: Path, kind: str) -> None:
+    against = baseline if kind == "file" else Path(shutil.copytree(results, tmp_path / "before"))
+    assert cli("check", "--baseline", against, results)[0] == 0
+    replace_zeroshot(results, 0.7)
+    code, out, _ = cli("check", "--baseline", against, results, "--json")
+    assert code == 1
+    document = json.loads(out)
+    assert document["regressions"] == 1
+    worst = document["changes"][0]
+    assert (worst["run"], worst["metric"], worst["verdict"]) == (
+        "zeroshot tiny-clip digits/test",
+        "accuracy",
+        "regression",
+    )
+    assert worst["p"] < 0.05
+    assert worst["low"] < worst["change"] < worst["high"] < 0
+
+
+def test_file_and_directory_give_the_same_answer(cli: Cli, baseline: Path, results: Path, tmp_path: Path) -> None:
+    before = Path(shutil.copytree(results, tmp_path / "before"))
+    replace_zeroshot(results, 0.8)
+    answers = [json.loads(cli("check", "--baseline", path, results, "--json")[1]) for path in (baseline, before)]
+    assert answers[0] == answers[1]
+
+
+def test_a_drop_within_tolerance_or_chance_passes(cli: Cli, baseline: Path, results: Path) -> None:
+    replace_zeroshot(results, 0.78)
+    assert cli("check", "--baseline", baseline, results)[0] == 1
+    assert cli("check", "--baseline", baseline, results, "--tolerance", "accuracy=0.2")[0] == 0
+    assert cli("check", "--baseline", baseline, results, "--tolerance", "0.2")[0] == 0
+    replace_zeroshot(results, 0.845)
+    assert cli("check", "--baseline", baseline, results)[0] == 0
+
+
+def test_without_images_the_tolerance_decides_alone(cli: Cli, baseline: Path, results: Path) -> None:
+    data = json.loads(baseline.read_text())
+    for entry in data["runs"].values():
+        entry["samples"] = {"ids": "", "columns": {}}
+    data["runs"]["zeroshot tiny-clip digits/test"]["metrics"]["accuracy"] += 0.002
+    baseline.write_text(json.dumps(data))
+    code, out, _ = cli("check", "--baseline", baseline, results, "--json")
+    assert code == 1
+    assert json.loads(out)["changes"][0]["p"] is None
+    assert cli("check", "--baseline", baseline, results, "--tolerance", "0.01")[0] == 0
+
+
+def test_a_named_metric_is_gated_and_lower_is_better_for_ece(cli: Cli, baseline: Path, results: Path) -> None:
+    data = json.loads(baseline.read_text())
+    data["runs"]["zeroshot tiny-clip digits/test"]["metrics"]["ece"] = 0.0
+    baseline.write_text(json.dumps(data))
+    assert cli("check", "--baseline", baseline, results)[0] == 0
+    assert cli("check", "--baseline", baseline, results, "--tolerance", "ece=0.001")[0] == 1
+
+
+def test_a_missing_run_is_not_passed_over(cli: Cli, baseline: Path, results: Path) -> None:
+    shutil.rmtree(zeroshot(results))
+    code, _, err = cli("check", "--baseline", baseline, results)
+    assert code == 3
+    assert "zeroshot tiny-clip digits/test" in " ".join(err.split())
+    assert cli("check", "--baseline", baseline, results, "--allow-missing")[0] == 0
+
+
+def test_other_images_are_refused_by_name(cli: Cli, baseline: Path, results: Path) -> None:
+    replace_zeroshot(results, 0.85, n=900)
+    code, _, err = cli("check", "--baseline", baseline, results)
+    assert code == 3
+    assert "n was 1000 and is 900" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"vlmbench_baseline": 99, "runs": {}}',
+        '{"vlmbench_baseline": 1}',
+        '{"vlmbench_baseline": 1, "runs": {"a": {}}}',
+        '{"vlmbench_baseline": 1, "runs": {"a": 3}}',
+        '{"vlmbench_baseline": 1, "runs": []}',
+    ],
+)
+def test_a_damaged_baseline_is_bad_input(cli: Cli, results: Path, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    code, out, err = cli("check", "--baseline", path, results)
+    assert (code, out) == (3, "")
+    assert "bad.json" in "".join(err.split())
+
+
+def test_damaged_packed_columns_are_bad_input(cli: Cli, baseline: Path, results: Path) -> None:
+    data = json.loads(baseline.read_text())
+    data["runs"]["zeroshot tiny-clip digits/test"]["samples"]["columns"]["right"]["data"] = "AAAA"
+    baseline.write_text(json.dumps(data))
+    assert cli("check", "--baseline", baseline, results)[0] == 3
+
+
+def test_an_absent_baseline_says_how_to_make_one(cli: Cli, results: Path, tmp_path: Path) -> None:
+    code, _, err = cli("check", "--baseline", tmp_path / "none.json", results)
+    assert code == 3
+    assert "--update" in err
+
+
+@pytest.mark.parametrize("given", ["accuracy=x", "accuracy=-1", "nan", "accuracy="])
+def test_a_mistyped_tolerance_is_usage(cli: Cli, baseline: Path, results: Path, given: str) -> None:
+    assert cli("check", "--baseline", baseline, results, "--tolerance", given)[0] == 2
+
+
+def test_ci_files(cli: Cli, baseline: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import xml.etree.ElementTree as ElementTree
+
+    replace_zeroshot(results, 0.6)
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    files = ("--junit", tmp_path / "j.xml", "--gitlab", tmp_path / "g.json")
+    code, out, err = cli("check", "--baseline", baseline, results, "--json", *files)
+    assert code == 1
+    json.loads(out)
+    assert "::error title=vlmbench regression::zeroshot tiny-clip digits/test" in err
+    assert "1 regression" in summary.read_text()
+    suite = ElementTree.parse(tmp_path / "j.xml").getroot()[0]  # noqa: S314 - our own file
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    assert json.loads((tmp_path / "g.json").read_text())[0]["check_name"] == "vlmbench-regression"
+
+
+def test_few_shot_runs_are_paired_by_image_over_seeds(cli: Cli, baseline: Path, results: Path) -> None:
+    shutil.rmtree(next(results.glob("runs/*4shot*")))
+    factory.write_classification(results, "linear-probe", accuracy=0.6, n=300, shots=4, seed=8)
+    code, out, _ = cli("check", "--baseline", baseline, results, "--json")
+    assert code == 1
+    worst = json.loads(out)["changes"][0]
+    assert "4-shot" in worst["run"]
+    assert worst["high"] - worst["low"] > 0.02
+    assert len(find_runs([results])) == 3

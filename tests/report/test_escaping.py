@@ -1,0 +1,180 @@
+"""Fifty hostile names, in every format: harmless."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import factory
+import pytest
+from test_tables import Rows
+
+from vlmbench.cli.output import show_table
+from vlmbench.records.store import find_runs
+from vlmbench.report import ci
+from vlmbench.report.gate import Change, Outcome
+from vlmbench.report.tables import build_tables, write_tables
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</td></tr></table><h1>gone</h1>",
+    "' onmouseover='alert(1)",
+    "<!-- comment",
+    "-->",
+    "<![CDATA[x]]>",
+    "&lt;b&gt;",
+    "&#60;b&#62;",
+    "javascript:alert(1)",
+    "<svg/onload=alert(1)>",
+    "<style>*{display:none}</style>",
+    "</script><script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "=cmd|' /C calc'!A0",
+    '=HYPERLINK("http://example.org")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1:A9)",
+    "\t=1+1",
+    "\r=1+1",
+    "a,b;c\td",
+    'say "hi"',
+    "line\nbreak",
+    "line\r\nbreak",
+    "| a | b |",
+    "\\| x",
+    "`code`",
+    "**bold** _em_",
+    "[link](http://example.org)",
+    "![img](http://example.org/x.png)",
+    "# heading",
+    "$E=mc^2$",
+    "@everyone #1",
+    "~~gone~~",
+    "\\input{/etc/passwd}",
+    "\\write18{ls}",
+    "100% & _x_ ^ ~ {}",
+    "\x1b[2J\x1b[H",
+    "\x1b]0;title\x07",
+    "[red]rich[/red]",
+    "\x00null",
+    "\x08\x7f",
+    "\u202eright to left",
+    "\u200bzero\u200dwidth\ufeff",
+    "\u2028\u2029",
+    "::error::x%0A",
+    "名前 ❤ é",
+]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("hostile")
+    for index, name in enumerate(HOSTILE):
+        factory.write_classification(out, "zeroshot", name, name, n=20, seed=index)
+        factory.write_captions(out, name, "scenes", scores={"cider": 1.0})
+    write_tables(build_tables(find_runs([out]), tests=False), out)
+    return out / "tables"
+
+
+def test_there_are_fifty() -> None:
+    assert len(set(HOSTILE)) == 50
+
+
+@pytest.mark.parametrize("name", ["classification", "captions"])
+def test_csv(written: Path, name: str) -> None:
+    text = (written / f"{name}.csv").read_text("utf-8")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len(rows) == 51
+    assert len({len(row) for row in rows}) == 1
+    assert len(text.splitlines()) == 51
+    for row in rows:
+        for cell in row:
+            assert not cell.startswith(("=", "+", "@", "\t", "\r")), cell
+            assert not cell.startswith("-") or re.fullmatch(r"-\d+\.\d+", cell), cell
+
+
+@pytest.mark.parametrize("name", ["classification", "captions"])
+def test_html(written: Path, name: str) -> None:
+    parser = Rows()
+    parser.feed((written / f"{name}.html").read_text("utf-8"))
+    assert set(parser.tags) <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "p", "small", "strong", "sup"}
+    assert [len(table) for table in parser.tables] == [51]
+    assert len({len(row) for row in parser.tables[0]}) == 1
+
+
+@pytest.mark.parametrize("name", ["classification", "captions"])
+def test_markdown(written: Path, name: str) -> None:
+    text = (written / f"{name}.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 52
+    assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows}) == 1
+    for line in text.splitlines():
+        plain = re.sub(r"\\.", "", line)
+        assert not re.search(r"[<>`$~\[\]]", plain), line
+        assert not plain.startswith("#")
+
+
+@pytest.mark.parametrize("name", ["classification", "captions"])
+def test_latex(written: Path, name: str) -> None:
+    text = (written / f"{name}.tex").read_text("utf-8")
+    ours = {"usepackage", "begin", "end", "centering", "footnotesize", "caption", "toprule", "midrule", "bottomrule"}
+    ours |= {"smallskip", "parbox", "linewidth", "scriptsize", "raggedright", "sloppy", "par", "allowbreak", "ldots"}
+    escapes = {
+        "textbackslash",
+        "textasciitilde",
+        "textasciicircum",
+        "textless",
+        "textgreater",
+        "textbar",
+        "textquotedbl",
+    }
+    assert set(re.findall(r"\\([A-Za-z]+)", text)) <= ours | escapes | {"textbf"}
+    assert all(
+        line.count(" & ") in {0, text.splitlines()[6].count(" & ")}
+        for line in text.splitlines()
+        if line.endswith("\\\\")
+    )
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+@pytest.mark.parametrize("name", ["classification", "captions"])
+def test_latex_compiles(written: Path, name: str, tmp_path: Path) -> None:
+    preamble = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}"
+    body = (written / f"{name}.tex").read_text("utf-8")
+    (tmp_path / "paper.tex").write_text(f"{preamble}\n\\begin{{document}}\n{body}\n\\end{{document}}\n", "utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_terminal(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for table in build_tables(find_runs([written.parent]), tests=False):
+        show_table(table)
+    said = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]", said)
+    assert "[red]rich[/red]" in said
+
+
+def test_ci_formats() -> None:
+    import json
+    import xml.etree.ElementTree as ElementTree
+
+    changes = tuple(Change(name, "accuracy", 0.9, 0.8, 0.0, p=0.01, verdict="regression") for name in HOSTILE)
+    outcome = Outcome(changes, tuple(HOSTILE))
+    tree = ElementTree.fromstring(ci.junit_xml(outcome))  # noqa: S314 - our own text
+    assert {element.tag for element in tree.iter()} == {"testsuites", "testsuite", "testcase", "failure"}
+    assert len(tree.findall(".//failure")) == 50
+    assert len(json.loads(ci.gitlab_quality(outcome, "baseline.json"))) == 50
+    lines = ci.github_annotations(outcome)
+    assert len(lines) == 50
+    for line in lines:
+        assert line.startswith("::error title=vlmbench regression::")
+        assert line.count("::") == 2
+        assert line.isprintable() or "名前" in line or "❤" in line
+    summary = ci.github_summary(outcome)
+    assert not re.search(r"[<>`$~\[\]]", re.sub(r"\\.", "", summary).replace("❌", ""))

@@ -1,0 +1,262 @@
+"""Every figure in every table file is a record's, and carries its interval, n and signature."""
+
+import csv
+import html.parser
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import factory
+import pytest
+
+from vlmbench.records.store import StoredRun, find_runs
+from vlmbench.report.tables import build_tables, write_tables
+
+
+@pytest.fixture(scope="module")
+def written(demo_once: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, StoredRun], Path]:
+    out = tmp_path_factory.mktemp("tables")
+    runs = find_runs([demo_once])
+    write_tables(build_tables(runs), out)
+    return {run.path.name: run for run in runs}, out / "tables"
+
+
+def record_of(runs: dict[str, StoredRun], task: str, model: str, dataset: str, shots: int | None) -> StoredRun:
+    return next(
+        run
+        for run in runs.values()
+        if (run.record.task, run.record.system, run.record.dataset.id, run.record.shots)
+        == (task, model, dataset, shots)
+    )
+
+
+def figures_of(runs: dict[str, StoredRun], model: str, dataset: str) -> dict[str, tuple[float, float, float]]:
+    found = {}
+    for key, task, shots in (
+        ("zero-shot", "zeroshot", None),
+        ("probe, all labels", "linear-probe", None),
+        *((str(k), "linear-probe", k) for k in (1, 2, 4, 8, 16)),
+    ):
+        metric = record_of(runs, task, model, dataset, shots).record.metrics["accuracy"]
+        found[key] = (metric.value * 100, metric.low * 100, metric.high * 100)
+    return found
+
+
+def test_every_figure_of_the_csv_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
+    runs, tables = written
+    rows = list(csv.DictReader(io.StringIO((tables / "classification.csv").read_text())))
+    assert len(rows) == 6
+    checked = 0
+    for row in rows:
+        behind = [runs[name] for name in row["runs"].split()]
+        assert [run.record.signature for run in behind] == row["signatures"].split()
+        if row["dataset"].startswith("mean"):
+            continue
+        figures = figures_of(runs, row["model"], row["dataset"])
+        keys = {
+            "zero_shot": "zero-shot",
+            "probe": "probe, all labels",
+            **{f"shots_{k}": str(k) for k in (1, 2, 4, 8, 16)},
+        }
+        for key, name in keys.items():
+            assert tuple(float(row[key + end]) for end in ("", "_low", "_high")) == pytest.approx(
+                figures[name], abs=1e-4
+            )
+            checked += 1
+        assert float(row["difference"]) == pytest.approx(
+            figures["zero-shot"][0] - figures["probe, all labels"][0], abs=1e-3
+        )
+        assert float(row["difference_low"]) < float(row["difference"]) < float(row["difference_high"])
+        assert int(row["n"]) == behind[0].record.n
+    assert checked == 4 * 7
+
+
+CELL = re.compile(r"(-?\+?\d+\.\d)[*=]*(?:\s+\[([-+]?\d+\.\d), ([-+]?\d+\.\d)\])?")
+
+
+def assert_rows(runs: dict[str, StoredRun], header: list[str], rows: list[list[str]]) -> int:
+    checked = 0
+    for row in rows:
+        cells = dict(zip(header, row, strict=True))
+        if cells["dataset"].startswith("mean"):
+            continue
+        figures = figures_of(runs, cells["model"], cells["dataset"])
+        for name, cell in cells.items():
+            if name in figures:
+                found = CELL.fullmatch(cell.strip())
+                assert found, cell
+                assert [float(part) for part in found.groups()] == pytest.approx(figures[name], abs=0.0500001)
+                checked += 1
+    return checked
+
+
+def test_every_figure_of_the_markdown_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
+    runs, tables = written
+    text = (tables / "classification.md").read_text()
+    lines = [line.replace("\\", "").replace("**", "") for line in text.splitlines() if line.startswith("| ")]
+    split = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    checked, header, body = 0, [], []
+    for line in [*split, ["dataset"]]:
+        if line[0] == "dataset":
+            checked += assert_rows(runs, header, body)
+            header, body = line, []
+        elif not line[0].startswith("---"):
+            body.append(line)
+    assert checked == 4 * 7
+    signatures = dict(re.findall(r"^(\d+)\. (task.*)$", text.replace("\\", ""), re.MULTILINE))
+    assert set(signatures.values()) == {run.record.signature for run in runs.values()}
+    for line in split:
+        if line[0] in {"digits", "counting"}:
+            for number in line[-1].split(", "):
+                assert f"data:{line[0]}/" in signatures[number]
+                assert f"system:{line[1]}|" in signatures[number]
+
+
+def test_every_figure_of_the_latex_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
+    runs, tables = written
+    text = (tables / "classification.tex").read_text()
+    checked = 0
+    for block in text.split("\\begin{tabular}")[1:]:
+        lines = [line.removesuffix(" \\\\") for line in block.splitlines() if line.endswith("\\\\")]
+        plain = [
+            re.sub(r"\\textbf\{([^}]*)\}", r"\1", line)
+            .replace("$^{=}$", "=")
+            .replace("{\\scriptsize ", "")
+            .replace("}", "")
+            .replace("$-$", "-")
+            for line in lines
+        ]
+        table = [line.split(" & ") for line in plain]
+        checked += assert_rows(runs, table[0], table[1:])
+    assert checked == 4 * 7
+
+
+class Rows(html.parser.HTMLParser):
+    """Tables as lists of rows of (text, attributes)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[list[tuple[str, dict[str, str]]]]] = []
+        self.tags: list[str] = []
+        self._cell: list[str] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in {"td", "th"}:
+            self._cell, self._attributes = [], {name: value or "" for name, value in attrs}
+
+    def handle_data(self, data: str) -> None:
+        if self._cell is not None:
+            self._cell.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in {"td", "th"} and self._cell is not None:
+            self.tables[-1][-1].append(("".join(self._cell), self._attributes))
+            self._cell = None
+
+
+def test_every_figure_of_the_html_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
+    runs, tables = written
+    parser = Rows()
+    parser.feed((tables / "classification.html").read_text())
+    checked = 0
+    for table in parser.tables:
+        header = [text for text, _ in table[0]]
+        checked += assert_rows(runs, header, [[text for text, _ in row] for row in table[1:]])
+        for row in table[1:]:
+            for text, attributes in row:
+                if attributes.get("class") == "figure" and CELL.fullmatch(text.strip()):
+                    for line in attributes["title"].splitlines():
+                        name, _, signature = line.partition(": ")
+                        assert runs[name].record.signature == signature
+    assert checked == 4 * 7
+
+
+def test_a_mean_is_over_all_datasets_or_absent(demo: Path) -> None:
+    factory.write_classification(demo, "zeroshot", "third-clip", "digits", accuracy=0.7)
+    table = build_tables(find_runs([demo]))[0]
+    means = {row[1].text: row for row in table.rows if row[0].text.startswith("mean")}
+    assert set(means) == {"tiny-clip", "other-clip"}
+    zero = [
+        record_of(dict(enumerate(find_runs([demo]))), "zeroshot", "tiny-clip", d, None) for d in ("digits", "counting")
+    ]
+    expected = sum(run.record.metrics["accuracy"].value for run in zero) / 2
+    assert means["tiny-clip"][4].value == pytest.approx(expected)
+
+
+def test_the_best_is_marked_and_those_not_significantly_worse(tmp_path: Path) -> None:
+    for model, accuracy, seed in (("good", 0.9, 1), ("near", 0.89, 2), ("bad", 0.5, 3)):
+        factory.write_classification(tmp_path, "zeroshot", model, accuracy=accuracy, seed=seed, n=600)
+    runs = find_runs([tmp_path])
+    table = build_tables(runs)[0]
+    marks = {row[1].text: row[4].mark for row in table.rows}
+    values = {run.record.system: run.record.metrics["accuracy"].value for run in runs}
+    best = max(values, key=values.__getitem__)
+    assert marks.pop(best) == "best"
+    assert marks.pop("bad") == ""
+    assert list(marks.values()) == ["tied"]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"n": 300}, "n (300 and 400)"),
+        ({"dataset_facts": {"split": "val"}}, "split (test and val)"),
+        ({"protocol": {"metric": "mean_per_class_accuracy"}}, "metric (accuracy and mean_per_class_accuracy)"),
+        ({"dataset_facts": {"fingerprint": "ff" * 32}}, "content ("),
+    ],
+)
+def test_what_is_not_comparable_is_not_put_side_by_side(tmp_path: Path, change: dict, word: str) -> None:
+    factory.write_classification(tmp_path, "zeroshot")
+    factory.write_classification(tmp_path, "linear-probe", **change)
+    table = build_tables(find_runs([tmp_path]))[0]
+    assert len(table.rows) == 2
+    assert "difference" not in [column.key for column in table.columns]
+    assert any(word in note for note in table.notes), table.notes
+    assert table.rows[0][0].text != table.rows[1][0].text
+
+
+def test_zero_shot_under_other_prompts_is_not_tested_against(tmp_path: Path) -> None:
+    factory.write_classification(tmp_path, "zeroshot", "one", protocol={"prompts": "simple"})
+    factory.write_classification(tmp_path, "zeroshot", "two", protocol={"prompts": "many"}, seed=2)
+    table = build_tables(find_runs([tmp_path]))[0]
+    assert {row[4].mark for row in table.rows} == {""}
+    assert any("prompts" in note for note in table.notes)
+
+
+def test_variants_of_one_model_are_rows_named_by_what_differs(tmp_path: Path) -> None:
+    for prompts in ("simple", "many"):
+        factory.write_classification(tmp_path, "zeroshot", protocol={"prompts": prompts})
+    factory.write_classification(tmp_path, "linear-probe", accuracy=0.9)
+    rows = build_tables(find_runs([tmp_path]))[0].rows
+    assert {row[1].text for row in rows} == {"tiny-clip (prompts simple)", "tiny-clip (prompts many)"}
+    assert all(row[5].is_figure for row in rows)
+
+
+def test_a_copy_of_a_run_in_another_directory_is_one_row(demo_once: Path, demo: Path) -> None:
+    once = build_tables(find_runs([demo_once]), tests=False)[0]
+    twice = build_tables(find_runs([demo_once, demo]), tests=False)[0]
+    assert len(once.rows) == len(twice.rows)
+
+
+def test_tables_are_the_same_bytes_again(demo: Path, tmp_path: Path) -> None:
+    first = write_tables(build_tables(find_runs([demo])), tmp_path / "a")
+    second = write_tables(build_tables(find_runs([demo])), tmp_path / "b")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+def test_the_latex_compiles(written: tuple[dict[str, StoredRun], Path], tmp_path: Path) -> None:
+    _, tables = written
+    body = (tables / "classification.tex").read_text()
+    preamble = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}"
+    (tmp_path / "paper.tex").write_text(f"{preamble}\n\\begin{{document}}\n{body}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
