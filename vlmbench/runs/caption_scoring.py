@@ -158,19 +158,11 @@ class _Job:
             return None
 
     def _tokens(self) -> Tokenized:
-        try:
-            from vlmbench.metrics.captions.sanitize import sanitize
-        except ImportError:
-            import re
-
-            def sanitize(captions):
-                out = [re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", c) for c in captions]
-                return out, [i for i, (a, b) in enumerate(zip(out, captions)) if a != b]
+        from vlmbench.metrics.captions.sanitize import sanitize_all
 
         aligned, documents = self.aligned, self.protocol.documents
         per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
-        lines, touched = sanitize([*chain.from_iterable(per_image), *chain.from_iterable(aligned.candidates)])
-        self.sanitised = len(touched)
+        lines, self.sanitised = sanitize_all([*chain.from_iterable(per_image), *chain.from_iterable(aligned.candidates)])
         if self.sanitised:
             self.context.reporter.note(
                 f"{self.sanitised:,} captions held line ends, control or broken characters, which became spaces"
