@@ -1,0 +1,115 @@
+"""METEOR 1.5, English, `-norm`: per-image statistics and scores equal to the jar's, without Java.
+
+Sources: Denkowski and Lavie 2014, "Meteor Universal: Language Specific Translation Evaluation for Any Target
+Language", section 2 (equations 1 to 6); Denkowski and Lavie 2011, "Meteor 1.3". The reference implementation is
+`meteor-1.5.jar` in `pycocoevalcap` 1.2.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.metrics.captions.meteor_align import MODULE_WEIGHTS
+from vlmbench.metrics.captions.meteor_corpus import describe, number_words
+from vlmbench.metrics.captions.meteor_index import MeteorIndex, load_index
+from vlmbench.metrics.captions.meteor_python import pair_statistics as pair_statistics_in_python
+
+__all__ = ["STATISTICS", "MeteorIndex", "load_index", "meteor_score", "meteor_statistics"]
+
+ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
+"""Denkowski and Lavie 2014, table 2: English, tuned for ranking."""
+
+STATISTICS = (
+    "candidate_length",
+    "reference_length",
+    "candidate_function_words",
+    "reference_function_words",
+    *(
+        f"{module}_{side}_{kind}"
+        for module in ("exact", "stem", "synonym", "paraphrase")
+        for kind in ("content", "function")
+        for side in ("candidate", "reference")
+    ),
+    "chunks",
+    "candidate_matches",
+    "reference_matches",
+)
+"""The K = 23 counts of a pair, in the jar's order; those of a corpus are their sums."""
+
+
+def meteor_score(stats: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
+    """METEOR from counts.
+
+    Args:
+        stats: [..., K] counts of one pair, or sums over pairs, in the order of `STATISTICS`.
+
+    Returns:
+        [...] float64, 0 to 1 (Denkowski and Lavie 2014, equations 1 to 6); 0 where nothing matches.
+    """
+    counts = np.asarray(stats, dtype=np.float64)
+    matched = counts[..., 4:20].reshape(*counts.shape[:-1], 4, 4)
+    weights = np.asarray(MODULE_WEIGHTS)
+    content = (matched[..., 0:2] * weights[:, None]).sum(axis=-2)
+    function = (matched[..., 2:4] * weights[:, None]).sum(axis=-2)
+    lengths, functions = counts[..., 0:2], counts[..., 2:4]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        covered = (DELTA * content + (1 - DELTA) * function) / (DELTA * (lengths - functions) + (1 - DELTA) * functions)
+        precision, recall = covered[..., 0], covered[..., 1]
+        mean = 1.0 / ((1.0 - ALPHA) / precision + ALPHA / recall)
+        chunks, matches = counts[..., 20], counts[..., 21:23]
+        penalty = GAMMA * (chunks / (matches.sum(axis=-1) / 2)) ** BETA
+    whole = (chunks == 1) & (matches == lengths).all(axis=-1)
+    score = mean * (1.0 - np.where(whole, 0.0, penalty))
+    return np.where((precision > 0) & (recall > 0), score, 0.0)
+
+
+def meteor_statistics(
+    candidates: Sequence[Sequence[str]],
+    references: Sequence[Sequence[Sequence[str]]],
+    index: MeteorIndex,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The counts of each image's best reference, and each image's score.
+
+    Args:
+        candidates: [N] captions, as tokens of the Penn Treebank tokenizer.
+        references: [N][R_i] captions, as tokens; the first of the best-scoring references counts.
+        index: the data of the matchers, from `load_index`.
+
+    Returns:
+        [N, K] float64 counts in the order of `STATISTICS`, with the corpus score `meteor_score(counts.sum(0))`, and
+        [N] float64 scores, 0 to 1. An image without references has zero matches.
+
+    Raises:
+        ValueError: `candidates` and `references` are not of one length.
+    """
+    if len(candidates) != len(references):
+        raise ValueError(f"{len(candidates)} candidates, but references for {len(references)} images")
+    sizes = np.fromiter(map(len, references), dtype=np.int64, count=len(references))
+    sentences: list[Sequence[str]] = [_without_separator(tokens) for tokens in candidates]
+    for refs in references:
+        sentences += refs or [()]
+    sizes = np.maximum(sizes, 1)
+    numbered, words = number_words(sentences)
+    vocabulary = describe(words, index)
+    image_starts = np.concatenate(([0], np.cumsum(sizes)))
+    stats = pair_statistics_in_python(numbered, vocabulary, image_starts, index)
+    scores = meteor_score(stats)
+    best = _first_best(scores, image_starts)
+    return stats[best].astype(np.float64), scores[best]
+
+
+def _without_separator(tokens: Sequence[str]) -> Sequence[str]:
+    """`tokens` without the ``|||`` of the jar's protocol, which pycocoevalcap cuts out of candidates."""
+    if any("|||" in token for token in tokens):
+        return [token.replace("|||", "") for token in tokens]
+    return tokens
+
+
+def _first_best(scores: NDArray[np.float64], image_starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[N] int64: of each image's pairs, the first with the highest score."""
+    if len(image_starts) == 1:
+        return np.zeros(0, dtype=np.int64)
+    highest = np.maximum.reduceat(scores, image_starts[:-1])
+    hits = np.flatnonzero(scores == np.repeat(highest, np.diff(image_starts)))
+    return hits[np.searchsorted(hits, image_starts[:-1])]

@@ -1,0 +1,243 @@
+"""METEOR's English data as a compact index in the cache directory, memory-mapped: built once, loaded in milliseconds.
+
+Words are numbered in the order of their UTF-8 bytes. Phrases of the paraphrase table form a trie over word numbers
+whose nodes are numbered level by level, so that a node's children lie together, sorted by word.
+"""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.atomic import atomic_directory, write_json
+from vlmbench.foundations.hashing import digest, sha256_file
+from vlmbench.foundations.progress import Advance
+from vlmbench.metrics.captions.meteor_resources import Sources, WordNet, find_sources, function_words
+from vlmbench.metrics.captions.meteor_stem import stem
+
+FORMAT = 1
+"""Raised when the files, or the rules they were compiled by, change."""
+
+Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
+"""As `vlmbench.foundations.progress.Reporter.task`: told a label and a total, gives an `Advance`."""
+
+_PAIRS = 5_274_084  # in the table of METEOR 1.5: for the progress bar alone
+_MANIFEST = "manifest.json"
+_Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class MeteorIndex:
+    """The data behind METEOR's matchers; every array is mapped from a file, read-only.
+
+    Attributes:
+        words: [V] bytes, sorted: every word of the data, and their stems.
+        stems: [V] int32, the number of each word's stem.
+        function: [V] uint8, 1 for a function word.
+        own_starts, own: [V + 1] int32 and the WordNet synsets of each word as it stands, one row after the other.
+        synset_starts, synsets: the same for each word with its base forms.
+        roots: [V] int32, the trie's node for a phrase's first word, or -1.
+        node_words: [N] int32, the last word of each node's phrase.
+        children: [N + 1] int32, node n's children are `children[n]` up to `children[n + 1]`.
+        is_phrase: [N] uint8, 1 where the node stands in the paraphrase table.
+        pair_starts, pairs: [N + 1] int32 and the nodes of each node's paraphrases, in the order of the table.
+    """
+
+    folder: Path
+    words: NDArray[np.bytes_]
+    stems: _Ints
+    function: NDArray[np.uint8]
+    own_starts: _Ints
+    own: _Ints
+    synset_starts: _Ints
+    synsets: _Ints
+    roots: _Ints
+    node_words: _Ints
+    children: _Ints
+    is_phrase: NDArray[np.uint8]
+    pair_starts: _Ints
+    pairs: _Ints
+
+    def find(self, words: Sequence[str]) -> _Ints:
+        """[len(words)] int32: the number of each word, or -1 for one that the data does not hold. Any strings do."""
+        width = self.words.dtype.itemsize
+        encoded = [word.encode("utf-8", "surrogatepass") for word in words]
+        usable = [code if len(code) <= width and b"\x00" not in code else b"\x00" for code in encoded]
+        wanted = np.array(usable, dtype=self.words.dtype)
+        order = np.argsort(wanted)
+        places = np.empty(len(words), dtype=np.int64)
+        places[order] = np.searchsorted(self.words, wanted[order])
+        places = np.minimum(places, len(self.words) - 1)
+        found = (self.words[places] == wanted) & (wanted != b"")
+        return np.where(found, places, -1).astype(np.int32)
+
+
+_ARRAYS = tuple(name for name in MeteorIndex.__dataclass_fields__ if name != "folder")
+
+
+def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIndex:
+    """The index of the installed `pycocoevalcap`, built first where it is absent, outdated or damaged.
+
+    Args:
+        cache_dir: vlmbench's cache directory; the index lies in ``meteor/`` in it (about 90 MB).
+        progress: told of the building (`Reporter.task`); it takes about half a minute, once.
+
+    Raises:
+        AbsentError: `pycocoevalcap` or its METEOR data is not installed, or is damaged.
+        OutputError: the cache directory cannot be written.
+    """
+    sources = find_sources()
+    key = {"format": FORMAT, "sources": sources.checksum()}
+    folder = cache_dir / "meteor" / f"en-{digest(key)[:16]}"
+    index = _open(folder)
+    if index is None:
+        _set_aside(folder)
+        with atomic_directory(folder) as temporary:
+            _build(sources, temporary, progress or (lambda label, total: contextlib.nullcontext(lambda units=1: None)))
+            write_json(temporary / _MANIFEST, _manifest(temporary))
+        index = _open(folder)
+        if index is None:
+            raise RuntimeError(f"METEOR's index was built and cannot be read: {folder}")
+    return index
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Of each array: size and time of change, which are compared at every load, and SHA-256, if the time differs."""
+    files = {}
+    for name in _ARRAYS:
+        path = folder / f"{name}.npy"
+        state = path.stat()
+        files[name] = {"size": state.st_size, "changed": state.st_mtime_ns, "sha256": sha256_file(path)}
+    return {"format": FORMAT, "files": files, "digest": digest(files)}
+
+
+def _open(folder: Path) -> MeteorIndex | None:
+    """The index in `folder`, or None where there is none or it is not what its manifest says."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["digest"] != digest(manifest["files"]):
+            return None
+        arrays = {}
+        for name in _ARRAYS:
+            path, noted = folder / f"{name}.npy", manifest["files"][name]
+            state = path.stat()
+            if state.st_size != noted["size"]:
+                return None
+            if state.st_mtime_ns != noted["changed"] and sha256_file(path) != noted["sha256"]:
+                return None
+            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return MeteorIndex(folder, **arrays)
+
+
+def _set_aside(folder: Path) -> None:
+    """Removes a damaged index, in one step for other processes."""
+    if folder.exists():
+        aside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+        with contextlib.suppress(OSError):
+            folder.rename(aside / folder.name)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _build(sources: Sources, folder: Path, progress: Progress) -> None:
+    """Writes every array of the index into `folder`."""
+    with progress("METEOR: compiling paraphrases (once)", _PAIRS) as advance:
+        phrases, pairs = _read_pairs(sources, advance)
+    wordnet, function = WordNet(sources), function_words(sources)
+    stemmed: dict[str, str] = {}
+    fresh = {word for phrase in phrases for word in phrase.split(" ")} | function
+    fresh.update(word for word in (*wordnet.own, *wordnet.bases) if "_" not in word)
+    while fresh:  # stems are words too, and have stems
+        stemmed.update((word, stem(word)) for word in fresh)
+        fresh = set(stemmed.values()) - stemmed.keys()
+    words = sorted(word.encode("utf-8") for word in stemmed)
+    number = {word.decode("utf-8"): i for i, word in enumerate(words)}
+
+    def save(name: str, values: NDArray[Any]) -> None:
+        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+
+    save("words", np.array(words))
+    save("stems", np.array([number[stemmed[word]] for word in number], dtype=np.int32))
+    save("function", np.array([word in function for word in number], dtype=np.uint8))
+    for name, rows in (
+        ("own", [wordnet.own.get(word, ()) for word in number]),
+        ("synsets", [sorted(wordnet.synsets(word)) for word in number]),
+    ):
+        save(f"{name.removesuffix('s')}_starts", _starts([len(row) for row in rows]))
+        save(name, np.array([synset for row in rows for synset in row], dtype=np.int32))
+    for name, values in _trie(phrases, pairs, number).items():
+        save(name, values)
+
+
+def _read_pairs(sources: Sources, advance: Advance) -> tuple[list[str], _Ints]:
+    """The distinct phrases, and [P, 2] int32 pairs of places in that list, in the order of the table."""
+    number: dict[str, int] = {}
+    flat = array("i")
+    for i, (first, second) in enumerate(sources.paraphrase_pairs(), start=1):
+        flat.append(number.setdefault(first, len(number)))
+        flat.append(number.setdefault(second, len(number)))
+        if i % 65_536 == 0:
+            advance(65_536)
+    return list(number), np.frombuffer(flat, dtype=np.int32).reshape(-1, 2)
+
+
+def _trie(phrases: list[str], pairs: _Ints, number: dict[str, int]) -> dict[str, NDArray[Any]]:
+    """The arrays of the phrase trie and of the pairs."""
+    flat, sizes = array("i"), array("i")
+    for phrase in phrases:
+        row = [number[word] for word in phrase.split(" ")]
+        flat.extend(row)
+        sizes.append(len(row))
+    lengths = np.frombuffer(sizes, dtype=np.int32)
+    depth = int(lengths.max())
+    table = np.full((len(lengths), depth), -1, dtype=np.int32)
+    table[np.arange(depth) < lengths[:, None]] = np.frombuffer(flat, dtype=np.int32)
+    order = np.lexsort(table.T[::-1])
+    table, lengths = table[order], lengths[order]
+    differs = np.zeros(len(table), dtype=bool)  # from the row above, in the columns up to this one
+    differs[0] = True
+    node_of = np.empty(len(table), dtype=np.int32)  # the node of each row's prefix; in the end, of the whole row
+    node_words, counts, base = [], [], 0
+    above = np.zeros(len(table), dtype=np.int64)
+    for level in range(depth):
+        differs[1:] |= table[1:, level] != table[:-1, level]
+        has = lengths > level
+        opens = has & differs
+        here = np.cumsum(opens) - 1
+        node_of[has] = base + here[has]
+        node_words.append(table[opens, level])
+        if level:
+            counts.append(np.bincount(above[opens], minlength=len(node_words[level - 1])))
+        above, base = here, base + len(node_words[level])
+    counts.append(np.zeros(len(node_words[-1]), dtype=np.int64))
+    node = np.empty(len(table), dtype=np.int32)
+    node[order] = node_of
+    first, second = node[pairs[:, 0]], node[pairs[:, 1]]
+    is_phrase = np.zeros(base, dtype=np.uint8)
+    is_phrase[node] = 1
+    roots = np.full(len(number), -1, dtype=np.int32)
+    roots[node_words[0]] = np.arange(len(node_words[0]), dtype=np.int32)
+    return {
+        "roots": roots,
+        "node_words": np.concatenate(node_words).astype(np.int32),
+        "children": len(node_words[0]) + _starts(np.concatenate(counts)),
+        "is_phrase": is_phrase,
+        "pair_starts": _starts(np.bincount(first, minlength=base)),
+        "pairs": second[np.argsort(first, kind="stable")],
+    }
+
+
+def _starts(lengths: Iterable[int] | NDArray[Any]) -> _Ints:
+    """[n + 1] int32: where each of n rows of these lengths begins, and where the last ends."""
+    sizes = np.asarray(list(lengths) if not isinstance(lengths, np.ndarray) else lengths, dtype=np.int64)
+    return np.concatenate(([0], np.cumsum(sizes))).astype(np.int32)
