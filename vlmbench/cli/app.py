@@ -24,11 +24,16 @@ class Entry(NamedTuple):
 
 # In the order of the help page. A command is listed here once it works.
 COMMANDS: dict[str, Entry] = {
-    "zeroshot": Entry("vlmbench.cli.zeroshot", "Zero-shot classification by a dual encoder: no labels, only class names."),
-    "caption-eval": Entry("vlmbench.cli.caption_eval", "Captions scored: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests."),
+    "zeroshot": Entry(
+        "vlmbench.cli.zeroshot", "Zero-shot classification by a dual encoder: no labels, only class names."
+    ),
+    "caption-eval": Entry(
+        "vlmbench.cli.caption_eval", "Captions scored: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests."
+    ),
     "compare": Entry("vlmbench.cli.compare", "Tables over everything found, with paired tests between systems."),
     "check": Entry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
     "verify": Entry("vlmbench.cli.verify", "Recomputes every figure from its per-sample file."),
+    "list": Entry("vlmbench.cli.list", "The names of datasets, models, metrics and prompt sets."),
     "doctor": Entry("vlmbench.cli.doctor", "What this machine has, what is missing, the command that mends it."),
 }
 

@@ -34,7 +34,7 @@ class ImageSource(Protocol):
         ...
 
     def stamp(self) -> str | None:
-        """A cheap digest that changes when any image may have (paths, sizes, modification times); none if there is no such thing."""
+        """A cheap digest (of paths, sizes, times) that changes when an image may have; none if there is none."""
         ...
 
 
@@ -81,7 +81,9 @@ class Dataset(Protocol):
     """A dataset that is open: its facts at once, its splits when asked."""
 
     @property
-    def info(self) -> DatasetInfo: ...
+    def info(self) -> DatasetInfo:
+        """Its facts."""
+        ...
 
     def split(self, name: str) -> Split:
         """The split called `name`, one of ``info.splits``."""
@@ -89,7 +91,7 @@ class Dataset(Protocol):
 
 
 def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = None) -> str:
-    """The split to evaluate on: `asked` (or an alias such as ``validation``), else test, all, val, train, in this order.
+    """The split to evaluate on: `asked` (or an alias such as ``validation``), else the first of test, all, val, train.
 
     Raises:
         InputError: no such split; those there are, are named.

@@ -1,7 +1,7 @@
 """Fingerprints: a digest of a split's ids, labels and image bytes, in order.
 
-Reading every image again on each run would cost as much as encoding them on a fast device, so a fingerprint is kept under
-the cache directory beside the cheap stamp (paths, sizes, modification times) it was computed for, the way git keeps its index.
+Reading every image again on each run would cost as much as encoding them on a fast device, so a fingerprint is kept
+under the cache directory by the cheap stamp (paths, sizes, times) it was computed for, the way git keeps its index.
 """
 
 import hashlib

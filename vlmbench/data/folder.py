@@ -1,7 +1,7 @@
 """``folder:PATH``: ``PATH/{train,val,test}/<class name>/*`` or, undivided, ``PATH/<class name>/*``.
 
-Classes are directories in natural order (``2`` before ``10``); images are taken from any depth below them. Hidden files
-are ignored. A file whose ending is no image's is ignored and said; a file that ends in ``.jpg`` and is none is an error.
+Classes are directories in natural order (``2`` before ``10``); images are taken from any depth below them. Hidden
+files are ignored. A file whose ending is no image's is ignored, and said; a ``.jpg`` that is no image is an error.
 """
 
 import os
@@ -68,7 +68,7 @@ class Files:
         found = []
         for name in self.names:
             try:
-                facts = os.stat(self.root / name)
+                facts = (self.root / name).stat()
             except OSError:
                 return None
             found.append((name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
@@ -129,7 +129,7 @@ class Folder:
             raise InputError(f"no class directories in {visible(str(self.root))}", where=str(self.root), mend=LAYOUT)
         if len(names) == 1:
             raise InputError(
-                f"only one class in {visible(str(self.root))}: {visible(next(iter(names)))}; there is nothing to tell apart",
+                f"only one class in {visible(str(self.root))}, {visible(next(iter(names)))}: nothing to tell apart",
                 where=str(self.root),
                 mend=LAYOUT,
             )
@@ -213,7 +213,7 @@ def _images(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
     others: list[str] = []
     seen: set[tuple[int, int]] = set()
     for place, directories, files in os.walk(directory, followlinks=True):
-        facts = os.stat(place)
+        facts = Path(place).stat()
         if (facts.st_dev, facts.st_ino) in seen:  # a link back up the tree
             directories.clear()
             continue
@@ -223,6 +223,6 @@ def _images(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
             if name.startswith("."):
                 continue
             path = Path(place, name).relative_to(root).as_posix()
-            (images if os.path.splitext(name)[1].lower() in SUFFIXES else others).append(path)
+            (images if path[path.rfind(".") :].lower() in SUFFIXES else others).append(path)
     images.sort(key=natural)
     return tuple(images), others

@@ -8,13 +8,16 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
 MAX_PIXELS = 128 * 1024 * 1024
 """Above this many pixels an image is taken for a decompression bomb."""
+
+MAX_RATIO = 1000
+"""A side this many times the other becomes a bomb when the short one is resized."""
 
 MEND = "mend or remove the image, or leave such images out with --on-bad-image skip"
 
@@ -29,8 +32,8 @@ class BadImage(InputError):
 def decode(raw: Raw, name: str) -> Image.Image:
     """An image as RGB, 8 bits a channel, with its EXIF orientation applied.
 
-    16-bit and 32-bit greyscale are scaled to 8 bits (floating point: 0 to 1 if it fits there, else 0 to 255); CMYK and
-    YCbCr are converted; palettes are looked up; transparent parts are laid on white; of an animation the first frame is taken.
+    16-bit greyscale is scaled to 8 bits (floating point: 0 to 1 if it fits there, else 0 to 255); CMYK and YCbCr are
+    converted; palettes are looked up; transparent parts are laid on white; of an animation the first frame is taken.
 
     Args:
         raw: the file's bytes, or pixels uint8.
@@ -56,9 +59,7 @@ def decode(raw: Raw, name: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise _bomb(name, str(error)) from error
     except Exception as error:  # Pillow's plug-ins raise nearly everything on damaged data: each means the same here
-        reason = (
-            "not an image of a known format" if isinstance(error, Image.UnidentifiedImageError) else visible(str(error))
-        )
+        reason = "not an image of a known format" if isinstance(error, UnidentifiedImageError) else visible(str(error))
         raise BadImage(f"cannot decode the image {visible(name)}: {reason}", where=name, mend=MEND) from error
 
 
@@ -66,6 +67,8 @@ def _refuse_bomb(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _bomb(name, f"{width} x {height} pixels")
+    if max(width, height) > MAX_RATIO * max(1, min(width, height)):
+        raise BadImage(f"the image {visible(name)} is no picture: {width} x {height} pixels", where=name, mend=MEND)
 
 
 def _bomb(name: str, why: str) -> BadImage:

@@ -10,7 +10,7 @@ from vlmbench.records.registry import unknown
 KINDS = "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, or coco:ANNOTATIONS.json#DIRECTORY"
 
 
-def open_dataset(spec: str) -> Dataset:
+def open_dataset(spec: str, cache_dir: Path) -> Dataset:
     """The dataset a user names.
 
     Raises:
@@ -44,7 +44,7 @@ def open_dataset(spec: str) -> Dataset:
     if kind == "hf":
         from vlmbench.data.hub import open_hub
 
-        return open_hub(spec, rest)
+        return open_hub(spec, rest, cache_dir)
     raise UsageError(f"unknown kind of dataset: {visible(kind)}:", where=visible(spec), mend=KINDS)
 
 

@@ -20,6 +20,7 @@ class _Backbone:
 
     @property
     def layers(self) -> tuple[str, ...]:
+        """Pooled features alone: there is no projection."""
         return (PRE_PROJ,)
 
     @torch.inference_mode()
@@ -43,7 +44,8 @@ class PooledBackbone(_Backbone):
     """
 
     def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model(pixel_values=pixels).pooler_output
+        pooled: torch.Tensor = self.model(pixel_values=pixels).pooler_output
+        return pooled
 
 
 class ClassTokenBackbone(_Backbone):
@@ -56,4 +58,5 @@ class ClassTokenBackbone(_Backbone):
         return {"add_pooling_layer": False} if files.family.name in {"vit", "deit"} else {}
 
     def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model(pixel_values=pixels).last_hidden_state[:, 0]
+        token: torch.Tensor = self.model(pixel_values=pixels).last_hidden_state[:, 0]
+        return token

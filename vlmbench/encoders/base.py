@@ -14,7 +14,7 @@ LAYERS = (PROJ, PRE_PROJ)
 
 @dataclass(frozen=True)
 class Scale:
-    """How cosines become logits: ``scale * cosine + bias``, the model's own (Radford et al. 2021; SigLIP: Zhai et al. 2023)."""
+    """How cosines become logits: ``scale * cosine + bias``, the model's own (Radford 2021; SigLIP: Zhai 2023)."""
 
     scale: float
     bias: float = 0.0
@@ -33,11 +33,13 @@ class ImageEncoder(Protocol):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers that `encode_images` gives: ``proj`` and ``pre_proj``, or ``pre_proj`` alone for a plain backbone."""
+        """What `encode_images` gives: ``proj`` and ``pre_proj``, or ``pre_proj`` alone for a plain backbone."""
         ...
 
     @property
-    def preprocess(self) -> Preprocess: ...
+    def preprocess(self) -> Preprocess:
+        """How an image is prepared."""
+        ...
 
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """Pixels [B, 3, H, W] float32 to un-normalised features: layer to [B, D] float32, all from one forward pass."""
@@ -48,7 +50,9 @@ class DualEncoder(ImageEncoder, Protocol):
     """Images and texts in one space."""
 
     @property
-    def scale(self) -> Scale: ...
+    def scale(self) -> Scale:
+        """The model's logit scale and bias."""
+        ...
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts [T] to un-normalised embeddings [T, D] float32."""

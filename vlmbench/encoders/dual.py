@@ -1,7 +1,7 @@
 """Dual encoders by transformers: one class a family, each from the family's own modules.
 
-Features are taken from the same modules that `transformers` calls for ``logits_per_image``, so that a classifier built on
-them gives its predictions.
+Features come from the modules that `transformers` itself calls for ``logits_per_image``, so that a classifier built
+on them gives its predictions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL.Image import Image
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.files import ModelFiles
@@ -40,10 +39,12 @@ class _Dual:
 
     @property
     def layers(self) -> tuple[str, ...]:
+        """Both."""
         return (PROJ, PRE_PROJ)
 
     @property
     def scale(self) -> Scale:
+        """The checkpoint's ``exp(logit_scale)``."""
         return Scale(float(self.model.logit_scale.detach().float().exp()))
 
     @torch.inference_mode()
@@ -55,7 +56,7 @@ class _Dual:
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Texts [T] to un-normalised embeddings [T, D] float32; a text longer than the context is cut, with a warning."""
+        """Texts [T] to un-normalised embeddings [T, D] float32; one longer than the context is cut, with a warning."""
         given = [text.lower() for text in texts] if self.lower_case else list(texts)
         self._tell_long(given)
         parts = []
@@ -88,7 +89,8 @@ class _Dual:
         if cut:
             self._told = True
             self.reporter.warn(
-                f"{len(cut)} prompts are longer than the {self.context} tokens {self.id} reads and were cut, the first is {visible(cut[0])!r}"
+                f"{len(cut)} prompts are longer than the {self.context} tokens {self.id} reads and were cut; "
+                f"the first is {visible(cut[0])!r}"
             )
 
     def _image(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -121,6 +123,7 @@ class SiglipEncoder(_Dual):
 
     @property
     def scale(self) -> Scale:
+        """The checkpoint's ``exp(logit_scale)`` and bias."""
         return Scale(
             float(self.model.logit_scale.detach().float().exp()), float(self.model.logit_bias.detach().float())
         )
@@ -135,13 +138,10 @@ class SiglipEncoder(_Dual):
 
 def _embedding(output: Any) -> torch.Tensor:
     """transformers 5 gives an output object here, transformers 4 the tensor itself."""
-    return output if isinstance(output, torch.Tensor) else output.pooler_output
+    found: torch.Tensor = output if isinstance(output, torch.Tensor) else output.pooler_output
+    return found
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.float().cpu().numpy()
-
-
-def prepare(encoder: Any, images: Sequence[Image]) -> np.ndarray:
-    """Images to pixels [B, 3, H, W] float32 by an encoder's own preparation."""
-    return np.stack([encoder.preprocess(image) for image in images])
+    found: np.ndarray = tensor.float().cpu().numpy()
+    return found

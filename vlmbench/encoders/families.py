@@ -84,5 +84,5 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
     raise InputError(
         f"vlmbench has no adapter for the architecture {visible(str(name))!r}; it knows {known}",
         where=f"{where}, model_type in config.json",
-        mend="choose a model of one of these families, or score features of your own with vlmbench linear-probe --features FILE",
+        mend="name a model of one of these, or score features of your own: vlmbench linear-probe --features FILE",
     )

@@ -49,7 +49,8 @@ def load_model(files: ModelFiles, class_name: str, device: str, precision: str, 
     missing = sorted(loading["missing_keys"]) + sorted(str(key[0]) for key in loading.get("mismatched_keys", ()))
     if missing:
         raise InputError(
-            f"the checkpoint of {visible(files.id)} lacks {len(missing)} weights of {type(model).__name__}, the first is {missing[0]}",
+            f"the checkpoint of {visible(files.id)} lacks {len(missing)} weights of {type(model).__name__}, "
+            f"the first is {missing[0]}",
             where=str(files.directory),
             mend="get the whole checkpoint again; random weights are never put in their place",
         )

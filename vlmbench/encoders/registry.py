@@ -31,6 +31,7 @@ class Entry:
 
     @property
     def bundled(self) -> bool:
+        """Whether it ships with the package."""
         return not self.hub_id
 
 

@@ -1,7 +1,7 @@
 """One pass over a split for every model that lacks it: each image is decoded once, however many models there are."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from vlmbench.data.loading import load
 from vlmbench.encoders.base import ImageEncoder
 from vlmbench.features.store import FeatureEntry, Manifest
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.progress import Advance, Reporter
 
 
 @dataclass
@@ -38,13 +38,13 @@ class Tally:
         encoded: images a model encoded, per model.
         decoded: images that were decoded.
         seconds: wall time of the pass.
-        skipped: damaged images, row to message.
+        skipped: damaged images that were left out.
     """
 
     encoded: dict[str, int] = field(default_factory=dict)
     decoded: int = 0
     seconds: float = 0.0
-    skipped: dict[int, str] = field(default_factory=dict)
+    skipped: int = 0
 
 
 def encode_split(
@@ -119,7 +119,17 @@ def _note(tensors: dict[str, np.ndarray], covered: range, widths: dict[str, int]
     widths.update({name: value.shape[1] for name, value in tensors.items() if name != "row" and value.shape[0]})
 
 
-def _encode_shard(split, covered, jobs, batch_size, workers, on_bad_image, tally, advance):  # type: ignore[no-untyped-def]
+def _encode_shard(
+    split: Split,
+    covered: range,
+    jobs: Sequence[Job],
+    batch_size: int,
+    workers: int,
+    on_bad_image: str,
+    tally: Tally,
+    advance: Advance,
+) -> Iterator[tuple[Job, np.ndarray, dict[str, np.ndarray]]]:
+    """The rows [n] of a shard that could be decoded, and each job's layers of them."""
     encoders = [job.encoder() for job in jobs]
 
     def make(image: Image) -> list[np.ndarray]:
@@ -127,21 +137,21 @@ def _encode_shard(split, covered, jobs, batch_size, workers, on_bad_image, tally
 
     rows: list[int] = []
     pending: list[list[np.ndarray]] = []
-    found: list[list[dict[str, np.ndarray]]] = [[] for _ in jobs]
+    found: list[list[Mapping[str, np.ndarray]]] = [[] for _ in jobs]
 
     def flush() -> None:
         for place, encoder in enumerate(encoders):
-            found[place].append(dict(encoder.encode_images(np.stack([item[place] for item in pending]))))
+            found[place].append(encoder.encode_images(np.stack([item[place] for item in pending])))
             tally.encoded[jobs[place].name] += len(pending)
         pending.clear()
 
     for item in load(split, covered, make, workers=workers, ahead=2 * batch_size):
         tally.decoded += 1
         advance()
-        if item.error is not None:
-            if on_bad_image != "skip":
-                raise item.error
-            tally.skipped[item.row] = item.error.what
+        if item.error is not None and on_bad_image != "skip":
+            raise item.error
+        if item.value is None:
+            tally.skipped += 1
             continue
         rows.append(item.row)
         pending.append(item.value)
@@ -150,9 +160,6 @@ def _encode_shard(split, covered, jobs, batch_size, workers, on_bad_image, tally
     if pending:
         flush()
     for place, job in enumerate(jobs):
-        names = found[place][0] if rows else ()
-        yield (
-            job,
-            np.asarray(rows, np.int64),
-            {name: np.concatenate([part[name] for part in found[place]]) for name in names},
-        )
+        parts = found[place]
+        layers = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        yield job, np.asarray(rows, np.int64), layers

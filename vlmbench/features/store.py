@@ -1,10 +1,11 @@
 """Feature shards on disk: written once, whole or not at all, checked when read, resumed where a run was stopped.
 
-``features/<key>/{key.json, 00000.safetensors, 00001.safetensors, …, manifest.json}``. A shard covers `ROWS` consecutive
-images of the split and holds every layer of the encoder, so that zero-shot and probe share one pass; each carries its own
+``features/<key>/{00000.safetensors, 00001.safetensors, …, manifest.json}``. A shard covers `ROWS` consecutive images
+of the split and holds every layer of the encoder, so that zero-shot and probe share one pass; each carries its own
 digest. The manifest is written last: a directory without it is a run to be continued.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vlmbench.foundations.atomic import atomic_path, cannot_write, write_json
-from vlmbench.foundations.hashing import digest, sha256_bytes
+from vlmbench.foundations.hashing import digest
 
 ROWS = 4096
 """Images a shard."""
@@ -131,7 +132,7 @@ class FeatureEntry:
         Raises:
             OutputError: it cannot be written.
         """
-        tensors = {
+        tensors: dict[str, np.ndarray] = {
             _ROW: np.asarray(rows, np.int64),
             **{name: np.ascontiguousarray(value, np.float32) for name, value in layers.items()},
         }
@@ -190,12 +191,17 @@ def _lock(handle: int) -> None:
 
         fcntl.flock(handle, fcntl.LOCK_EX)
     except (ImportError, OSError):
-        return  # no locks here (Windows, some network disks): the work may be done twice, shards stay whole all the same
+        return  # no locks here (Windows, some network disks): work may be done twice, shards stay whole
+
+
+def array_sha256(values: np.ndarray) -> str:
+    """SHA-256 of an array's bytes in C order."""
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def _digest(tensors: Mapping[str, np.ndarray[Any, Any]]) -> str:
     parts = [
-        [name, list(tensors[name].shape), tensors[name].dtype.str, sha256_bytes(memoryview(tensors[name]).cast("B"))]
+        [name, list(tensors[name].shape), tensors[name].dtype.str, array_sha256(tensors[name])]
         for name in sorted(tensors)
     ]
     return digest(parts)

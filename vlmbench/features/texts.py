@@ -7,8 +7,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vlmbench.encoders.base import Scale
+from vlmbench.features.store import array_sha256
 from vlmbench.foundations.atomic import atomic_path
-from vlmbench.foundations.hashing import sha256_bytes
 
 _NAME = "values"
 
@@ -42,7 +42,7 @@ def write_texts(cache_dir: Path, key: str, values: np.ndarray, scale: Scale) -> 
 
 
 def _digest(values: np.ndarray) -> str:
-    return sha256_bytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+    return array_sha256(values)
 
 
 def _path(cache_dir: Path, key: str) -> Path:

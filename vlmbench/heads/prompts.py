@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from vlmbench.data.base import DEFAULT_TEMPLATE
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
@@ -58,7 +60,7 @@ class PromptSet:
         """Digest of the templates or prompts."""
         return digest([list(self.templates), {name: list(value) for name, value in (self.by_class or {}).items()}])
 
-    def protocol(self) -> dict[str, object]:
+    def protocol(self) -> dict[str, JsonValue]:
         """What a record says of it: the templates where they are few, their number and digest."""
         if self.by_class is not None:
             count = sum(map(len, self.by_class.values()))

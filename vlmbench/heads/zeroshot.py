@@ -45,7 +45,8 @@ def normalise(values: NDArray[np.floating]) -> NDArray[np.floating]:
     if not np.all(np.isfinite(norms)) or np.any(norms == 0):
         row = int(np.argmax(~np.isfinite(norms[..., 0]) | (norms[..., 0] == 0)))
         raise InputError(f"embedding {row} is zero or not finite", mend="--precision fp32, or another model")
-    return values / norms
+    unit: NDArray[np.floating] = values / norms
+    return unit
 
 
 def class_weights(embeddings: NDArray[np.floating], counts: Sequence[int]) -> NDArray[np.float32]:

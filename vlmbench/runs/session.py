@@ -1,7 +1,7 @@
 """A session: every model is loaded once, every image decoded once, whatever the runs that share them.
 
-Zero-shot, probe and few-shot all ask a session for features and get them from the store; what the store lacks is encoded
-in one pass over the images for all the models that lack it.
+Zero-shot, probe and few-shot all ask a session for features and get them from the store; what the store lacks is
+encoded in one pass over the images for all the models that lack it.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from vlmbench.encoders.families import DUAL
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.resolve import resolve
 from vlmbench.features.encode import Job, Tally, encode_split, read_layer
-from vlmbench.features.store import FeatureEntry, FeatureKey
+from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.features.texts import read_texts, write_texts
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -83,6 +83,10 @@ class OpenModel:
         """The adapter, loaded when first asked for."""
         return self.load()
 
+    def get(self) -> Any:
+        """The same, as a function."""
+        return self.encoder
+
     @property
     def loaded(self) -> bool:
         """Whether it has been needed."""
@@ -142,7 +146,7 @@ class Session:
     def dataset(self, name: str) -> Dataset:
         """The dataset called `name`; see `data.registry.open_dataset` for what can be wrong with it."""
         if name not in self._datasets:
-            opened = open_dataset(name)
+            opened = open_dataset(name, self.context.cache_dir)
             for note in opened.info.notes:
                 self.context.reporter.warn(f"{name}: {note}")
             self._datasets[name] = opened
@@ -160,7 +164,7 @@ class Session:
             entry = self._entry(name, opened)
             if entry.key.name not in jobs and entry.manifest() is None:
                 model = self.model(name)
-                jobs[entry.key.name] = Job(name, entry, lambda model=model: model.encoder)
+                jobs[entry.key.name] = Job(name, entry, model.get)
         if not jobs:
             return
         self._encode(opened, list(jobs.values()))
@@ -184,7 +188,7 @@ class Session:
         files = self.model(model).files
         if layer not in files.family.layers:
             raise UsageError(
-                f"{visible(model)} ({files.family.name}) is a plain backbone: it has no layer {layer}, only {', '.join(files.family.layers)}",
+                f"{visible(model)} ({files.family.name}) has no layer {layer}, only {', '.join(files.family.layers)}",
                 where=model,
                 mend=f"--features-layer {PRE_PROJ}" if layer == PROJ else f"--features-layer {files.family.layers[0]}",
             )
@@ -193,8 +197,9 @@ class Session:
         entry = self._entry(model, opened)
         rows, x, skipped, versions = self._read(entry, model, opened, layer)
         encoded = self._encoded.pop((model, entry.key.name), 0)
+        stored = len(rows) - encoded
         self.context.reporter.note(
-            f"features: {encoded:,} images encoded, {len(rows) - encoded:,} from the store ({model}, {dataset}, {split})"
+            f"features: {encoded:,} images encoded, {stored:,} from the store ({model}, {dataset}, {split})"
         )
         return SplitFeatures(
             x=x,
@@ -237,13 +242,7 @@ class Session:
         Raises:
             UsageError: the model has no text side.
         """
-        opened = self.model(model)
-        if opened.files.family.kind != DUAL:
-            raise UsageError(
-                f"{visible(model)} ({opened.files.family.name}) is a plain backbone without a text side: it cannot classify zero-shot",
-                where=model,
-                mend="vlmbench linear-probe, or a dual encoder such as CLIP",
-            )
+        opened = self.require_texts(model)
         texts = [prompts.prompts(names, raw[i] if raw else None) for i, names in enumerate(classnames)]
         files = opened.files
         prompts_sha = digest([list(item) for item in texts])
@@ -290,6 +289,21 @@ class Session:
             "session_images_per_second": round(decoded / seconds, 1) if seconds else None,
         }
 
+    def require_texts(self, model: str) -> OpenModel:
+        """The model called `model`, a dual encoder.
+
+        Raises:
+            UsageError: it has no text side.
+        """
+        opened = self.model(model)
+        if opened.files.family.kind != DUAL:
+            raise UsageError(
+                f"{visible(model)} ({opened.files.family.name}) has no text side: it cannot classify zero-shot",
+                where=model,
+                mend="vlmbench linear-probe, or a dual encoder such as CLIP",
+            )
+        return opened
+
     def _load(self, files: ModelFiles) -> Any:
         from vlmbench.records.registry import Registry
 
@@ -320,7 +334,7 @@ class Session:
         key = FeatureKey(
             files.weights_sha256, files.preprocessing_sha256, self.precision, opened.fingerprint, opened.split.name
         )
-        return FeatureEntry(self.context.cache_dir, key, len(opened.split), package_versions(*ENCODING_PACKAGES))
+        return FeatureEntry(self.context.cache_dir, key, len(opened.split), package_versions(*ENCODING_PACKAGES), ROWS)
 
     def _encode(self, opened: _Opened, jobs: list[Job]) -> None:
         context = self.context
@@ -355,7 +369,7 @@ class Session:
                     f"stored features of {opened.info.id} by {model} are damaged; they are encoded again"
                 )
                 entry.reopen()
-                self._encode(opened, [Job(model, entry, lambda: self.model(model).encoder)])
+                self._encode(opened, [Job(model, entry, self.model(model).get)])
         raise InputError(
             "features were written and cannot be read back",
             where=str(entry.directory),

@@ -70,7 +70,7 @@ def run_zeroshot(request: Request, context: Context, session: Session | None = N
     session = session or Session(context)
     models = list(dict.fromkeys(request.models))
     for model in models:
-        session.model(model)
+        session.require_texts(model)
     plans = [_plan(name, request, session) for name in dict.fromkeys(request.datasets)]
     runs = []
     for plan in plans:

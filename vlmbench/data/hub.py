@@ -1,0 +1,173 @@
+"""``hf:owner/name[@revision][:config]`` and ``hf:./directory[:config]``, through `datasets` and `huggingface_hub`.
+
+Only the files of the split that is asked for are fetched, at one commit; `datasets` then reads them from the disk
+(Parquet, WebDataset shards, image folders, Arrow, JSON, CSV), never running a repository's own code.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vlmbench.data import hub_files
+from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, Split, choose_split, readable
+from vlmbench.data.hub_rows import Columns, Images, class_names, find_columns, label_matrix
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.text import visible
+
+_SPEC = re.compile(r"^(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?$")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a registry knows of a hub dataset beyond its name; everything may be left open.
+
+    Attributes:
+        image: the image column.
+        label: the label column.
+        splits: our name of a split to the repository's.
+        classnames: readable class names in label order.
+        templates: the dataset's own templates.
+        metric: the metric the literature reports.
+        multilabel: whether an image can have several labels.
+    """
+
+    image: str | None = None
+    label: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    classnames: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    metric: str = "accuracy"
+    multilabel: bool = False
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub dataset, or a directory laid out like one."""
+
+    id: str
+    source: hub_files.Source
+    recipe: Recipe = Recipe()
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Our name of each split to the repository's."""
+        if self.recipe.splits:
+            return {ours: theirs for ours, theirs in self.recipe.splits.items() if theirs in self.source.splits}
+        names: dict[str, str] = {}
+        for theirs in self.source.splits:
+            ours = ALIASES.get(theirs.lower(), theirs)
+            names[ours if ours not in names else theirs] = theirs
+        return names
+
+    def _table(self, name: str) -> Any:
+        return self.source.load(self._names[name])
+
+    @cached_property
+    def _first(self) -> str:
+        """The split by which columns and class names are known: the one that is evaluated by default."""
+        return choose_split(DatasetInfo(self.id, None, tuple(self._names), ()), None)
+
+    @cached_property
+    def _columns(self) -> Columns:
+        features = self.source.features or self._table(self._first).features
+        return find_columns(features, self.recipe.image, self.recipe.label, self.id)
+
+    @cached_property
+    def _raw_names(self) -> tuple[str, ...]:
+        given = self.source.small_file("classnames.txt")
+        if given is not None:
+            return tuple(line.strip() for line in given.splitlines() if line.strip())
+        features = self.source.features
+        feature = (features or self._table(self._first).features)[self._columns.label]
+        return class_names(feature, lambda: self._table(self._first), self._columns, self.id)
+
+    @cached_property
+    def info(self) -> DatasetInfo:
+        """Splits, class names, templates, metric.
+
+        Raises:
+            InputError: no image or label column, no classes, or one class.
+        """
+        if not self._names:
+            raise InputError(f"{visible(self.id)} has no splits", where=self.id, mend="name another config")
+        raw = self._raw_names
+        if len(raw) < 2:
+            found = f"one class, {visible(raw[0])}" if raw else "no classes"
+            raise InputError(
+                f"{visible(self.id)} has {found}; there is nothing to tell apart",
+                where=self.id,
+                mend="name another label column",
+            )
+        templates = self.recipe.templates or self._own_templates()
+        kind = self.source.small_file("dataset_type.txt") or ""
+        return DatasetInfo(
+            id=self.id,
+            revision=self.source.commit,
+            splits=tuple(
+                sorted(
+                    self._names,
+                    key=lambda name: ("train", "val", "test").index(name) if name in ALIASES.values() else 3,
+                )
+            ),
+            classnames=self.recipe.classnames or tuple(map(readable, raw)),
+            raw_classnames=raw,
+            templates=templates or (DEFAULT_TEMPLATE,),
+            metric=self.recipe.metric,
+            multilabel=self.recipe.multilabel or kind.strip() == "multilabel",
+            notes=self._notes(raw),
+        )
+
+    def _own_templates(self) -> tuple[str, ...]:
+        """``zeroshot_classification_templates.txt``, as WebDataset repositories of CLIP's suite have it."""
+        text = self.source.small_file("zeroshot_classification_templates.txt") or ""
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+    def _notes(self, raw: Sequence[str]) -> tuple[str, ...]:
+        if self.recipe.classnames or not all(name.isdigit() for name in raw):
+            return ()
+        return ("the classes have numbers and no names; zero-shot needs names: give them with --classnames FILE",)
+
+    def split(self, name: str) -> Split:
+        """The split called `name` in ``info.splits``; its files are fetched where they are not here.
+
+        Raises:
+            AbsentError: they cannot be fetched.
+            InputError: a label is none of the classes.
+        """
+        info = self.info
+        table = self._table(name)
+        labels = label_matrix(table, self._columns, info, self.id)
+        images = Images(table, self._columns.image, str(self.source.commit or ""))
+        return Split(name, images.names(name), labels, images)
+
+
+def open_hub(spec: str, rest: str, cache_dir: Path, recipe: Recipe = Recipe(), revision: str | None = None) -> Hub:
+    """The dataset ``hf:REST``.
+
+    Args:
+        spec: what the user calls it.
+        rest: ``owner/name[@revision][:config]`` or a directory.
+        cache_dir: where indexes of repositories are kept.
+        recipe: what a registry knows of it.
+        revision: the commit a registry pins; one in `rest` goes before it.
+
+    Raises:
+        AbsentError: no such repository or directory.
+        InputError: it is none of the layouts above.
+    """
+    local = rest.startswith((".", "/", "~"))
+    found = _SPEC.match(rest)
+    if found is None:
+        raise AbsentError(
+            f"not a dataset's name: {visible(rest)}", where=spec, mend="hf:owner/name[@revision][:config]"
+        )
+    name, config = found["name"], found["config"]
+    if local or Path(name).expanduser().is_dir():
+        root = Path(name).expanduser()
+        if not root.is_dir():
+            raise AbsentError(f"no such directory: {visible(name)}", where=spec, mend="check the path")
+        return Hub(spec, hub_files.local(spec, root, config), recipe)
+    return Hub(spec, hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir), recipe)

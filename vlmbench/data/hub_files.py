@@ -1,0 +1,221 @@
+"""The files of a hub dataset, split by split: `datasets` says which they are, `huggingface_hub` fetches them."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vlmbench.data.hub_client import dataset_commit, fetch_dataset, told
+from vlmbench.foundations.atomic import write_json
+from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.text import visible
+
+LAYOUTS = "Parquet files, WebDataset shards, Arrow, JSON or CSV files, or image folders, as `datasets` lays them out"
+_SMALL = 4_000_000
+
+
+def datasets() -> Any:
+    """The library, with its own progress bars turned off."""
+    import datasets as library
+
+    library.disable_progress_bars()
+    library.logging.set_verbosity_error()
+    return library
+
+
+@dataclass(frozen=True)
+class Source:
+    """A repository at one commit, or a directory.
+
+    Attributes:
+        id: what the user calls the dataset.
+        repository: ``owner/name``; none for a directory.
+        commit: its commit; none for a directory.
+        root: the directory; none for a repository.
+        module: which reader of `datasets` reads it (``parquet``, ``webdataset``, ``imagefolder`` …).
+        data_files: split to files, relative to the root.
+        other_files: small files beside them.
+        declared: the features its card declares, if any.
+    """
+
+    id: str
+    repository: str | None
+    commit: str | None
+    root: Path | None
+    module: str
+    data_files: Mapping[str, tuple[str, ...]]
+    other_files: tuple[str, ...]
+    declared: Mapping[str, Any] | None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Their names in the repository."""
+        return tuple(self.data_files)
+
+    @cached_property
+    def features(self) -> Any:
+        """The declared features, or none."""
+        return datasets().Features.from_dict(dict(self.declared)) if self.declared else None
+
+    def small_file(self, name: str) -> str | None:
+        """A text file at the top of the repository, if there is one."""
+        if name not in self.other_files:
+            return None
+        path = self._fetch((name,)) / name
+        if path.stat().st_size > _SMALL:
+            raise InputError(f"{name} is too large to be a list", where=str(path), mend="give a list with --classnames")
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name} is not UTF-8", where=str(path), mend="give a list with --classnames") from error
+
+    def load(self, split: str) -> Any:
+        """The split as a `datasets.Dataset` on the disk.
+
+        Raises:
+            AbsentError: a file cannot be fetched.
+            InputError: `datasets` cannot read the files.
+        """
+        if split not in self._loaded:
+            names = self.data_files[split]
+            root = self._fetch(names)
+            files = {split: [str(root / name) for name in names]}
+            with _read(self.id):
+                self._loaded[split] = datasets().load_dataset(
+                    self.module, data_files=files, split=split, features=self.features
+                )
+        return self._loaded[split]
+
+    @cached_property
+    def _loaded(self) -> dict[str, Any]:
+        return {}
+
+    def _fetch(self, names: tuple[str, ...]) -> Path:
+        if self.root is not None:
+            return self.root
+        return fetch_dataset(str(self.repository), str(self.commit), names)
+
+
+def local(id: str, root: Path, config: str | None) -> Source:
+    """The source that is a directory.
+
+    Raises:
+        InputError: `datasets` finds nothing it can read there.
+    """
+    with _read(id):
+        builder = datasets().load_dataset_builder(str(root), name=config)
+    home = root.absolute()
+    return _source(id, builder, None, None, home, lambda file: Path(os.path.relpath(file, home)).as_posix())
+
+
+def remote(id: str, repository: str, revision: str | None, config: str | None, cache_dir: Path) -> Source:
+    """The source that is a repository on the hub, at the commit that `revision` stands for.
+
+    What `datasets` found in it is kept under `cache_dir`, so that a commit is looked at once and works offline.
+
+    Raises:
+        AbsentError: no such repository, or it is not here and cannot be fetched.
+        InputError: `datasets` finds nothing in it that it can read.
+    """
+    commit = dataset_commit(repository, revision)
+    kept = cache_dir / "hub" / f"{digest([repository, commit, config])}.json"
+    known = _known(kept, id, repository, commit)
+    if known is not None:
+        return known
+    with told(repository, "dataset"), _read(id):
+        builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
+        prefix = f"hf://datasets/{repository}@{commit}/"
+        from huggingface_hub import HfApi
+
+        names = HfApi().list_repo_files(repository, repo_type="dataset", revision=commit)
+    others = tuple(name for name in names if "/" not in name and name.endswith(".txt"))
+    source = _source(id, builder, repository, commit, None, lambda file: str(file).removeprefix(prefix), others)
+    write_json(
+        kept,
+        {
+            "repository": repository,
+            "commit": commit,
+            "module": source.module,
+            "data_files": {split: list(files) for split, files in source.data_files.items()},
+            "other_files": list(others),
+            "features": source.declared,
+        },
+    )
+    return source
+
+
+def _source(
+    id: str,
+    builder: Any,
+    repository: str | None,
+    commit: str | None,
+    root: Path | None,
+    relative: Any,
+    others: Any = None,
+) -> Source:
+    found = builder.config.data_files
+    if not found:
+        raise InputError(f"no data files in {visible(id)}", where=id, mend=f"vlmbench reads {LAYOUTS}")
+    if others is None and root is not None:
+        others = tuple(sorted(path.name for path in root.glob("*.txt")))
+    features = builder.info.features
+    return Source(
+        id=id,
+        repository=repository,
+        commit=commit,
+        root=root,
+        module=type(builder).__module__.rsplit(".", 1)[-1],
+        data_files={str(split): tuple(relative(file) for file in files) for split, files in found.items()},
+        other_files=others or (),
+        declared=features.to_dict() if features else None,
+    )
+
+
+def _known(kept: Path, id: str, repository: str, commit: str) -> Source | None:
+    try:
+        data = json.loads(kept.read_text("utf-8"))
+        files = {str(split): tuple(map(str, names)) for split, names in data["data_files"].items()}
+        return Source(
+            id, repository, commit, None, str(data["module"]), files, tuple(data["other_files"]), data["features"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class _read:
+    """Turns what `datasets` raises into an error that a user can act on."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, VlmbenchError) or not isinstance(error, Exception):
+            return
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+        if isinstance(error, HfHubHTTPError | LocalEntryNotFoundError | OfflineModeIsEnabled):
+            return
+        library = datasets()
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        if isinstance(error, library.exceptions.DatasetNotFoundError):
+            raise AbsentError(
+                visible(reason), where=self.id, mend="check the name; if it is private: hf auth login"
+            ) from error
+        if isinstance(error, ConnectionError):
+            raise AbsentError(
+                f"the hub cannot be reached: {visible(reason)}", where=self.id, mend="try again with a network"
+            ) from error
+        if isinstance(error, ValueError) and "onfig name" in str(error):
+            raise InputError(
+                visible(" ".join(str(error).split())), where=self.id, mend="hf:owner/name:CONFIG"
+            ) from error
+        raise InputError(
+            f"cannot read {visible(self.id)}: {visible(reason)}", where=self.id, mend=f"vlmbench reads {LAYOUTS}"
+        ) from error

@@ -1,0 +1,89 @@
+"""What `vlmbench list` shows: names and facts, read from tables, with nothing imported or fetched for them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from vlmbench.data.bundled import bundled_names, open_bundled
+from vlmbench.encoders.registry import MODELS
+from vlmbench.heads.prompts import DATASET, SETS
+
+CAPTIONS = {
+    "datasets": "also: hf:owner/name[@revision][:config], hf:./directory, folder:PATH",
+    "models": "also: any CLIP, SigLIP … or backbone by hub id (owner/name@revision), or ./directory",
+    "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",
+    "prompts": "also: a .txt or .json file, or a template such as 'a photo of a {}.'",
+}
+
+_METRICS = {
+    "accuracy": ("classification", "share of images whose best class is right"),
+    "accuracy_top5": ("classification", "share of images whose class is among the best five"),
+    "mean_per_class_accuracy": ("classification", "accuracy of each class, averaged over classes"),
+    "map11": ("classification, multi-label", "11-point interpolated average precision (VOC 2007), mean over classes"),
+    "map": ("classification, multi-label", "average precision, mean over classes"),
+    "roc_auc": ("classification", "area under the ROC curve"),
+    "ece": ("classification", "expected calibration error, bins of equal mass; lower is better"),
+    "brier": ("classification", "mean squared error of the probabilities, 0 to 2; lower is better"),
+    "bleu_1": ("captions", "BLEU with unigrams"),
+    "bleu_2": ("captions", "BLEU up to bigrams"),
+    "bleu_3": ("captions", "BLEU up to trigrams"),
+    "bleu_4": ("captions", "BLEU up to 4-grams (Papineni et al. 2002)"),
+    "rouge_l": ("captions", "ROUGE-L, beta 1.2 (Lin 2004)"),
+    "meteor": ("captions", "METEOR 1.5, English, normalised (Denkowski and Lavie 2014)"),
+    "cider": ("captions", "CIDEr, sigma 6, document frequency from the references (Vedantam et al. 2015)"),
+}
+
+
+def datasets() -> list[dict[str, Any]]:
+    """A row for each named dataset."""
+    rows = []
+    for name in bundled_names():
+        facts = open_bundled(name).facts
+        rows.append(
+            {
+                "name": name,
+                "group": facts.get("group", ""),
+                "classes": len(facts.get("classnames", ())) or None,
+                "metric": facts.get("metric", ""),
+                "splits": [f"{split} {count:,}" for split, count in facts["splits"].items()],
+                "source": "ships with vlmbench",
+            }
+        )
+    return rows
+
+
+def models() -> list[dict[str, Any]]:
+    """A row for each named model."""
+    return [
+        {
+            "name": entry.alias,
+            "kind": entry.kind,
+            "parameters": entry.parameters,
+            "width": entry.width,
+            "here": _here(entry.hub_id),
+            "about": entry.about,
+            "id": entry.hub_id,
+        }
+        for entry in MODELS.values()
+    ]
+
+
+def metrics() -> list[dict[str, Any]]:
+    """A row for each metric."""
+    return [{"name": name, "of": kind, "what": what} for name, (kind, what) in _METRICS.items()]
+
+
+def prompts() -> list[dict[str, Any]]:
+    """A row for each prompt set."""
+    rows = [{"name": name, "templates": len(items), "first": items[0]} for name, items in SETS.items()]
+    return [*rows, {"name": DATASET, "templates": None, "first": "each dataset's own templates"}]
+
+
+def _here(hub_id: str) -> bool:
+    """Whether a model is in the hub's cache on this machine (or ships with the package)."""
+    if not hub_id:
+        return True
+    home = Path(os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser())
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    snapshots = cache / f"models--{hub_id.replace('/', '--')}" / "snapshots"
+    return snapshots.is_dir() and any(snapshots.glob("*/config.json"))
