@@ -107,15 +107,19 @@ class Asif(_Choosing):
     """
 
     @cached_property
-    def _texts(self) -> csr_matrix:
-        return relative(self.anchors.texts, self.anchors.texts)
+    def _texts(self) -> tuple[csr_matrix, np.ndarray]:
+        """Relative representations of the distinct captions, and the first row of each."""
+        first = np.array(list({caption: row for row, caption in reversed(list(enumerate(self.anchors.captions)))}.values()))
+        first.sort()
+        return relative(self.anchors.texts[first], self.anchors.texts), first
 
     def choose(self, x: np.ndarray) -> np.ndarray:
         """[B, D] unit-norm image features to [B] rows of the anchors."""
         if self.anchors.images is None:
             raise ValueError("ASIF needs the anchors' images")
-        scores = relative(x, self.anchors.images) @ self._texts.T
-        return np.asarray(scores.toarray().argmax(axis=1))
+        texts, first = self._texts
+        scores = relative(x, self.anchors.images) @ texts.T
+        return np.asarray(first[scores.toarray().argmax(axis=1)])
 
 
 def relative(
@@ -127,7 +131,7 @@ def relative(
     Args:
         x: [B, D] unit norm.
         anchors: [M, D] unit norm.
-        k: entries kept in a row; with equal cosines the anchors that come first.
+        k: entries kept in a row.
         p: exponent; cosines below zero are taken for zero.
         block: rows computed at a time.
 
@@ -139,7 +143,7 @@ def relative(
     rows, columns, values = [], [], []
     for start in range(0, len(x), block):
         cosines = np.asarray(x[start : start + block], np.float64) @ np.asarray(anchors, np.float64).T
-        kept = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+        kept = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
         entries = np.maximum(np.take_along_axis(cosines, kept, axis=1), 0.0) ** p
         entries /= np.maximum(np.linalg.norm(entries, axis=1, keepdims=True), np.finfo(np.float64).tiny)
         rows.append(np.repeat(np.arange(start, start + len(cosines)), k))

@@ -32,7 +32,8 @@ class Family:
         example: what stands before it for each worked example; ``{caption}`` is replaced too. Empty: it takes none.
         image: the image's placeholder; empty: the processor's own.
         nested: images go to the processor as a list of lists.
-        finish: lazy target of a function ``(processor, raw text) -> caption``; none: special tokens are left out.
+        grounded: the output marks phrases and boxes, which the processor takes out again.
+        never: tokens it must not say.
         most: the most images a batch for which batched and single captions agree; none: no limit.
     """
 
@@ -42,12 +43,20 @@ class Family:
     example: str = ""
     image: str = ""
     nested: bool = False
-    finish: str | None = None
+    grounded: bool = False
+    never: tuple[str, ...] = ()
     most: int | None = None
 
 
 _SHOTS = "{image}{prompt} {caption}\n"
+_LLAVA = "USER: {image}\n{prompt} ASSISTANT:"
+_QWEN = "<|vision_start|>{image}<|vision_end|>{prompt}"
+_NO_IMAGES = ("<image>", "<fake_token_around_image>")
+
 _CHAT = Family(CHAT, DESCRIBE, text="{image}\n{prompt}\n", example=_SHOTS, nested=True)
+_IDEFICS = Family(CHAT, DESCRIBE, example=_SHOTS, nested=True, never=_NO_IMAGES)
+_LLAVAS = Family(CHAT, DESCRIBE, text=_LLAVA, example=_LLAVA + " {caption}</s>")
+_QWENS = Family(CHAT, DESCRIBE, text=_QWEN, example=_QWEN + " {caption}\n")
 
 FAMILIES: Mapping[str, Family] = {
     "vision-encoder-decoder": Family(IMAGE_ONLY),
@@ -55,44 +64,19 @@ FAMILIES: Mapping[str, Family] = {
     "git": Family(OPTIONAL, text="{prompt}"),
     "blip-2": Family(OPTIONAL, text="{prompt}"),
     "instructblip": Family(TEXT, "Write a short description for the image.", text="{prompt}"),
-    "idefics": Family(INTERLEAVED, "Caption:", example=_SHOTS),
-    "idefics2": Family(CHAT, DESCRIBE, text="{image}{prompt}", example=_SHOTS, nested=True),
-    "idefics3": Family(CHAT, DESCRIBE, text="{image}{prompt}", example=_SHOTS, nested=True),
-    "smolvlm": Family(CHAT, DESCRIBE, text="{image}{prompt}", example=_SHOTS, nested=True),
+    "idefics": Family(INTERLEAVED, "Caption:", example=_SHOTS, never=_NO_IMAGES),
+    "idefics2": _IDEFICS,
+    "idefics3": _IDEFICS,
+    "smolvlm": _IDEFICS,
     "fuyu": Family(TEXT, "Generate a coco-style caption.\n", text="{prompt}"),
-    "kosmos-2": Family(TEXT, "<grounding>An image of", text="{prompt}", finish="vlmbench.captioners.finish:kosmos2"),
+    "kosmos-2": Family(TEXT, "<grounding>An image of", text="{prompt}", grounded=True),
     "paligemma": Family(TEXT, "caption en"),
-    "florence2": Family(TEXT, "<CAPTION>", text="{prompt}", finish="vlmbench.captioners.finish:florence2"),
-    "llava": Family(
-        CHAT,
-        DESCRIBE,
-        text="USER: {image}\n{prompt} ASSISTANT:",
-        example="USER: {image}\n{prompt} ASSISTANT: {caption}</s>",
-    ),
-    "llava_next": Family(
-        CHAT,
-        DESCRIBE,
-        text="USER: {image}\n{prompt} ASSISTANT:",
-        example="USER: {image}\n{prompt} ASSISTANT: {caption}</s>",
-    ),
-    "qwen2_vl": Family(
-        CHAT,
-        DESCRIBE,
-        text="<|vision_start|>{image}<|vision_end|>{prompt}",
-        example="<|vision_start|>{image}<|vision_end|>{prompt} {caption}\n",
-    ),
-    "qwen2_5_vl": Family(
-        CHAT,
-        DESCRIBE,
-        text="<|vision_start|>{image}<|vision_end|>{prompt}",
-        example="<|vision_start|>{image}<|vision_end|>{prompt} {caption}\n",
-    ),
-    "qwen3_vl": Family(
-        CHAT,
-        DESCRIBE,
-        text="<|vision_start|>{image}<|vision_end|>{prompt}",
-        example="<|vision_start|>{image}<|vision_end|>{prompt} {caption}\n",
-    ),
+    "florence2": Family(TEXT, "<CAPTION>", text="{prompt}"),
+    "llava": _LLAVAS,
+    "llava_next": _LLAVAS,
+    "qwen2_vl": _QWENS,
+    "qwen2_5_vl": _QWENS,
+    "qwen3_vl": _QWENS,
 }
 
 

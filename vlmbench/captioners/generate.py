@@ -8,7 +8,6 @@ import copy
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from vlmbench.captioners.base import Decoding, Done, Example, Item, one_line
 from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.checkpoint import Checkpoint
 from vlmbench.captioners.processors import first_line, load_processor
-from vlmbench.captioners.prompts import Prompt
+from vlmbench.captioners.prompts import END_OF_UTTERANCE, Prompt
 from vlmbench.encoders.pretrained import DTYPES, LOCAL, transformers
 from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -143,6 +142,11 @@ class Generator:
             settings.do_sample, settings.temperature = True, self.options.temperature
         if settings.pad_token_id is None:
             settings.pad_token_id = self.processor.tokenizer.pad_token_id
+        known = self.processor.tokenizer.get_vocab()
+        never = [known[token] for token in self.family.never if token in known]
+        settings.suppress_tokens = [*(settings.suppress_tokens or ()), *never] or None
+        if self.prompt.dialogue:
+            settings.eos_token_id = [self.processor.tokenizer.eos_token_id, known[END_OF_UTTERANCE]]
         return settings
 
     @torch.inference_mode()
@@ -168,13 +172,9 @@ class Generator:
             prompt = given[index]
             if len(row) >= len(prompt) and torch.equal(row[: len(prompt)], prompt):
                 row = row[len(prompt) :]
-        if self.family.finish:
-            module, _, name = self.family.finish.partition(":")
-            text = getattr(import_module(module), name)(
-                self.processor, self.processor.tokenizer.decode(row, skip_special_tokens=False)
-            )
-        else:
-            text = self.processor.tokenizer.decode(row, skip_special_tokens=True)
+        text = self.processor.tokenizer.decode(row, skip_special_tokens=True)
+        if self.family.grounded:
+            text = self.processor.post_process_generation(text)[0]
         return one_line(self.prompt.without(text))
 
     def _load(self) -> Any:

@@ -4,7 +4,6 @@ there.
 transformers' own `AutoProcessor` insists on torchvision for models that also take videos; images need none of it.
 """
 
-import inspect
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -42,7 +41,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
             return Separate(checkpoint)
         if _major() < 5:
             return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), use_fast=False, **LOCAL)
-        return _assembled(checkpoint)
+        return _mended(_assembled(checkpoint), checkpoint.model_type)
     except Exception as error:  # transformers raises many types here; each means that the files do not fit together
         raise InputError(
             f"cannot load the processor of {visible(checkpoint.id)}: {first_line(error)}",
@@ -57,12 +56,34 @@ def first_line(error: Exception) -> str:
     return visible(lines[0]) if lines else type(error).__name__
 
 
+def _mended(processor: Any, model_type: str) -> Any:
+    """Puts right what transformers 5 gets wrong for one architecture without torchvision."""
+    if model_type == "fuyu":  # its PIL processor hands itself tensors where it expects arrays
+        import torch
+
+        original = processor.image_processor.patchify_image
+
+        def patchify_image(image: Any, patch_size: Any = None) -> Any:
+            array = image.numpy() if isinstance(image, torch.Tensor) else image
+            return torch.as_tensor(original(array, patch_size))
+
+        processor.image_processor.patchify_image = patchify_image
+    return processor
+
+
+def _no_videos(*given: Any) -> str:
+    raise NotImplementedError("videos are not captioned")
+
+
 def _assembled(checkpoint: Checkpoint) -> Any:
     """The processor from its parts: image processor by PIL, tokenizers as they are, no video processor."""
     library = transformers()
     directory = str(checkpoint.directory)
     base = _processor_class(checkpoint)
     names = base.get_attributes()
+    if base.__name__ == "SmolVLMProcessor":  # it wants num2words, to tell the number of a video's frames
+        module = import_module(base.__module__)
+        module.num2words = getattr(module, "num2words", None) or _no_videos
     settings, _ = base.get_processor_dict(directory, **LOCAL)
 
     class WithoutVideo(base):  # type: ignore[misc, valid-type]
@@ -81,20 +102,7 @@ def _assembled(checkpoint: Checkpoint) -> Any:
             parts[name] = None
         else:
             parts[name] = base._load_tokenizer_from_pretrained(name, directory, **LOCAL)
-    WithoutVideo.__init__ = _dropping_video(base)  # type: ignore[method-assign]
     return WithoutVideo.from_args_and_dict(list(parts.values()), settings)
-
-
-def _dropping_video(base: Any) -> Any:
-    """`base.__init__`, told that there is no video processor when it hands its parts on."""
-    original = base.__init__
-    signature = inspect.signature(original)
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-
-    __init__.__signature__ = signature  # type: ignore[attr-defined]
-    return __init__
 
 
 def _processor_class(checkpoint: Checkpoint) -> Any:

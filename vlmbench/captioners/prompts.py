@@ -10,6 +10,9 @@ from vlmbench.captioners.base import Example
 from vlmbench.captioners.families import Family
 
 
+END_OF_UTTERANCE = "<end_of_utterance>"
+
+
 class Prompt:
     """The text around an image, the same for all images of a run.
 
@@ -26,6 +29,8 @@ class Prompt:
         self.asked = asked
         self.examples = tuple(examples)
         self.image_token = family.image or str(getattr(processor, "image_token", None) or "<image>")
+        instructed = getattr(processor, "tokenizer_was_trained_with_end_of_utterance_token", False)
+        self.dialogue = family.layout == families.INTERLEAVED and bool(instructed)
         self.chat = family.layout == families.CHAT and bool(getattr(processor, "chat_template", None))
 
     @property
@@ -41,9 +46,8 @@ class Prompt:
         if text is None:
             return self.processor(images=list(images), return_tensors="pt")
         if self.family.layout == families.INTERLEAVED:
-            return self.processor(
-                text=[self._interleaved(image) for image in images], return_tensors="pt", padding="longest"
-            )
+            texts = [self._interleaved(image) for image in images]
+            return self.processor(text=texts, return_tensors="pt", padding="longest", add_end_of_utterance_token=False)
         before = [example.image for example in self.examples]
         nested = self.family.nested or bool(before)
         given: list[Any] = [[*before, image] for image in images] if nested else list(images)
@@ -67,9 +71,11 @@ class Prompt:
                     _user(asked),
                     {"role": "assistant", "content": [{"type": "text", "text": example.caption}]},
                 ]
+            conversation = [*messages, _user(asked)]
+            tokenizer, template = self.processor.tokenizer, self.processor.chat_template
             return str(
-                self.processor.apply_chat_template(
-                    [*messages, _user(asked)], add_generation_prompt=True, tokenize=False
+                tokenizer.apply_chat_template(
+                    conversation, chat_template=template, add_generation_prompt=True, tokenize=False
                 )
             )
         fill = {"{image}": self.image_token, "{prompt}": asked}
@@ -81,6 +87,11 @@ class Prompt:
     def _interleaved(self, image: Image) -> list[Any]:
         asked = self.asked or ""
         parts: list[Any] = []
+        if self.dialogue:  # IDEFICS instruct, in the form it was tuned on
+            turn = f"{asked}{END_OF_UTTERANCE}\nAssistant:"
+            for example in self.examples:
+                parts += ["User:", example.image, f"{turn} {example.caption}{END_OF_UTTERANCE}\n"]
+            return [*parts, "User:", image, turn]
         for example in self.examples:
             parts += [example.image, f"{asked} {example.caption}\n"]
         return [*parts, image, asked]
