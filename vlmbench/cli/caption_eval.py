@@ -37,6 +37,9 @@ def command(
     df_from: Annotated[
         str | None, option("--df-from", help="References whose document frequencies CIDEr takes. [default: -r's]")
     ] = None,
+    split: Annotated[
+        str | None, option("--split", help="Of a dataset given as references. [default: test, else the only one]")
+    ] = None,
     allow_missing: Annotated[
         bool, option("--allow-missing", help="Score the images that have both candidate and references.")
     ] = False,
@@ -58,6 +61,7 @@ def command(
         allow_missing=allow_missing,
         allow_empty=allow_empty,
         documents=df_from,
+        split=split,
     )
     runs = run_caption_eval(request, common.context())
     finish(runs, common.out, as_json=common.json, quiet=common.quiet)

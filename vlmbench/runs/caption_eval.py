@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vlmbench.data.captions import References, read_candidates, read_references
 from vlmbench.foundations.atomic import require_writable
-from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.statistics import BLEU, METRICS, RESAMPLES
 from vlmbench.records.store import StoredRun
@@ -28,6 +28,8 @@ class Request:
     allow_missing: bool = False
     allow_empty: bool = False
     documents: str | None = None
+    split: str | None = None
+    """Of a dataset whose captions are the references."""
 
 
 def metric_names(text: str | Iterable[str]) -> tuple[str, ...]:
@@ -72,20 +74,40 @@ def run_caption_eval(request: Request, context: Context) -> list[StoredRun]:
     named = [_named(item) for item in request.candidates]
     distinct([name for name, _ in named])
     require_writable(context.out)
-    references = open_references(request.references, context)
+    references = open_references(request.references, context, request.split)
     if request.documents is not None:
         protocol = replace(protocol, documents=open_references(request.documents, context))
     systems = [read_candidates(path, name) for name, path in named]
     return score_captions(references, systems, context, protocol=protocol, watch=watch)
 
 
-def open_references(spec: str, context: Context) -> References:
-    """References from a file, or from the captions of a dataset (``hf:…``, a bundled name)."""
-    if Path(spec).is_file() or not spec.startswith("hf:"):
-        return read_references(Path(spec))
-    from vlmbench.runs.caption_references import references_of_dataset
+def open_references(spec: str, context: Context, split: str | None = None) -> References:
+    """References from a file, or the captions of a dataset (``hf:…``, ``folder:…``, ``coco:…``, a bundled name).
 
-    return references_of_dataset(spec, context)
+    Raises:
+        InputError: the file is not what it has to be, or the dataset has no captions.
+        AbsentError: there is no such dataset.
+    """
+    path = Path(spec)
+    if path.is_file() or not (spec.partition(":")[0] in ("hf", "folder", "coco") or _bundled(spec)):
+        return read_references(path)
+    from vlmbench.data.base import choose_split
+    from vlmbench.data.registry import open_dataset
+
+    dataset = open_dataset(spec, context.cache_dir)
+    part = dataset.split(choose_split(dataset.info, split, where=spec))
+    if not part.captions:
+        raise InputError(
+            "the dataset has no captions", where=spec, mend="give a captioned one, with a column caption or captions"
+        )
+    captions = {image: list(found) for image, found in zip(part.ids, part.captions, strict=True)}
+    return References(dataset.info.id, "", captions, spec, part.name)
+
+
+def _bundled(spec: str) -> bool:
+    from vlmbench.data.registry import names
+
+    return spec in names()
 
 
 def _named(text: str) -> tuple[str | None, Path]:

@@ -115,7 +115,8 @@ class _Job:
     context: Context
     metrics: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
-    sanitised: int = 0
+    sanitised: list[int] = field(default_factory=list)
+    """Captions that had to be made safe: the references', then each system's."""
     wordless: list[int] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
     values: list[dict[str, Metric]] = field(default_factory=list)
@@ -162,16 +163,22 @@ class _Job:
 
         aligned, documents = self.aligned, self.protocol.documents
         per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
-        lines, self.sanitised = sanitize_all([*chain.from_iterable(per_image), *chain.from_iterable(aligned.candidates)])
-        if self.sanitised:
-            self.context.reporter.note(
-                f"{self.sanitised:,} captions held line ends, control or broken characters, which became spaces"
-            )
         if self.protocol.backend == "java":
             from vlmbench.metrics.captions.java import tokenize
         else:
             from vlmbench.metrics.captions.tokenizer import tokenize
-        tokens = iter([x if isinstance(x, str) else ' '.join(x) for x in tokenize(lines)])
+        groups = [list(chain.from_iterable(per_image)), *aligned.candidates]
+        lines: list[str] = []
+        for group in groups:
+            safe, touched = sanitize_all(group)
+            lines += safe
+            self.sanitised.append(touched)
+        if sum(self.sanitised):
+            self.context.reporter.note(
+                f"{sum(self.sanitised):,} captions held line ends, control characters, halves of characters or '|||', "
+                "which became spaces or bars apart"
+            )
+        tokens = iter([x if isinstance(x, str) else " ".join(x) for x in tokenize(lines)])
         found = [[next(tokens) for _ in captions] for captions in per_image]
         candidates = [[next(tokens) for _ in captions] for captions in aligned.candidates]
         self.wordless = [sum(not line for line in captions) for captions in candidates]
@@ -279,10 +286,14 @@ class _Job:
         detail: dict[str, Any] = {}
         if self.left_out:
             detail["left_out"] = dict(self.left_out)
-        for name, count in (("missing", self.aligned.missing[system]), ("unknown", self.aligned.unknown[system]),
-                            ("sanitised", self.sanitised), ("without_words", self.wordless[system])):  # fmt: skip
-            if count:
-                detail[name] = count
+        counts = {
+            "missing": self.aligned.missing[system],
+            "unknown": self.aligned.unknown[system],
+            "sanitised_references": self.sanitised[0],
+            "sanitised": self.sanitised[1 + system],
+            "without_words": self.wordless[system],
+        }
+        detail.update({name: count for name, count in counts.items() if count})
         if self.paired[system]:
             detail["paired"] = self.paired[system]
         return detail

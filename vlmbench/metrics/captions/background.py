@@ -120,6 +120,8 @@ def _send(pipe: io.BufferedWriter, work: Callable[[], Arrays]) -> None:
     except BaseException:
         pipe.write(json.dumps({"kind": "", "what": traceback.format_exc()}).encode() + b"\n")
         return
-    pipe.write(json.dumps({"arrays": len(arrays)}).encode() + b"\n")
+    buffer = io.BytesIO()  # np.save would seek in a file, which a pipe cannot
     for array in arrays:
-        np.save(pipe, array, allow_pickle=False)
+        np.save(buffer, array, allow_pickle=False)
+    pipe.write(json.dumps({"arrays": len(arrays)}).encode() + b"\n")
+    pipe.write(buffer.getbuffer())

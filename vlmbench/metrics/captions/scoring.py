@@ -86,7 +86,7 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
     found = score_native(text, [name for name in metrics if name != "meteor"])
     for system, scored in enumerate(found):
         references = [text.references[int(image)] for image in text.images[system]]
-        if text.documents is None and len(references) == len(text.references):
+        if text.documents is None and len(references) == len(text.references) and any(map(any, references)):
             each, corpus = java.bleu_rouge_cider(text.candidates[system], references)
             names = {**{name: name for name in each}, "cider_d": "cider"}
             for name in metrics:
