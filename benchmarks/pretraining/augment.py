@@ -39,7 +39,14 @@ class Augmenter:
 
     def __init__(self, cache: Path, seed: int, size: int, held_out: bool = False, pairs: str = "open") -> None:
         self.rng = np.random.default_rng(seed)
+        # how varied the shapes are; the data sets are drawn with wider values than the training images
         self.equal_area = 0.67  # share of layouts whose painted area does not depend on the count
+        self.spread = 0.15  # how much the sizes within a layout differ
+        self.gap = (1.12, 0.06)  # least distance of two things: so many times the sum of their sides, plus this
+        self.mixed = 0.3  # share of counts whose things differ in shape or colour
+        self.sides = (0.2, 0.85)  # of a single shape, as a share of the canvas
+        self.tint_sd = 0.04
+        self.turn_sd = 0.16
         self.gen = torch.Generator().manual_seed(seed)
         self.size = size
         self.hands = np.load(cache / ("hands_val.npy" if held_out else "hands.npy"), mmap_mode="r")
@@ -75,14 +82,14 @@ class Augmenter:
         """
         while True:
             if self.rng.random() < self.equal_area:
-                sides = np.full(n, np.sqrt(self.rng.uniform(0.11, 0.32) / n)) * self.rng.uniform(0.85, 1.15, n)
+                sides = np.full(n, np.sqrt(self.rng.uniform(0.11, 0.32) / n)) * self.rng.uniform(1 - self.spread, 1 + self.spread, n)
             else:
                 sides = self.rng.uniform(0.15, 0.36) * self.rng.uniform(0.8, 1.2, n)
             points: list[np.ndarray] = []
             for side in sides:
                 for _ in range(30):
                     at = self.rng.uniform(-0.97 + side, 0.97 - side, 2)
-                    if all(np.hypot(*(at - p[:2])) > 1.12 * (side + p[2]) + 0.06 for p in points):
+                    if all(np.hypot(*(at - p[:2])) > self.gap[0] * (side + p[2]) + self.gap[1] for p in points):
                         points.append(np.array([*at, side]))
                         break
                 else:
@@ -210,7 +217,7 @@ class Augmenter:
 
     def tint(self, names: np.ndarray | list[int]) -> np.ndarray:
         names = np.asarray(names)
-        return np.clip(_RGB[names] + self.rng.normal(0, 0.04, (len(names), 3)), 0, 1).astype(np.float32)
+        return np.clip(_RGB[names] + self.rng.normal(0, self.tint_sd, (len(names), 3)), 0, 1).astype(np.float32)
 
     def finish(self, images: Tensor) -> Tensor:
         """Light, noise and blur on [N, 3, H, W] in 0..1."""

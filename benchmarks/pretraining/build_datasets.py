@@ -81,6 +81,7 @@ def build_shapes(cache: Path, out: Path) -> None:
     parts = {}
     for number, (split, per_class) in enumerate({"train": 40, "val": 10, "test": 50}.items()):
         r = CleanRenderer(cache, SEED + number, 24, held_out=True, pairs="held")
+        r.sides, r.tint_sd, r.turn_sd = (0.17, 0.6), 0.07, 0.22
         parts[split] = balanced(
             lambda n, r=r: r.shape_canvases(n, False),
             lambda f: index[(int(f[c.LABEL]), int(f[c.COLOUR]))],
@@ -106,7 +107,7 @@ def build_counting(cache: Path, out: Path) -> None:
     parts = {}
     for number, (split, per_class) in enumerate({"train": 200, "val": 50, "test": 200}.items()):
         r = CleanRenderer(cache, SEED + 100 + number, 24, held_out=True)
-        r.equal_area = 1.0
+        r.equal_area, r.spread, r.gap, r.mixed, r.tint_sd, r.turn_sd = 1.0, 0.45, (0.92, 0.02), 0.75, 0.07, 0.25
         r.layouts = {n: [r.layout(n) for _ in range(400)] for n in range(1, 6)}
         parts[split] = balanced(lambda n, r=r: r.shape_canvases(n, True), lambda f: int(f[c.COUNT]) - 1, 5, per_class)
     meta = {
@@ -203,9 +204,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     build_digits(args.out)
-    build_shapes(args.cache, args.out)
-    build_counting(args.cache, args.out)
-    build_scenes(args.cache, args.out)
+    for build in (build_shapes, build_counting, build_scenes):
+        build(args.cache, args.out)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ class Renderer(Augmenter):
         fields = np.where(flip[:, None, None], fields[:, :, ::-1], fields)
         place = torch.from_numpy(at.astype(np.float32))
         side = place[:, 2]
-        turn = self.normal(0.16, total)
+        turn = self.normal(self.turn_sd, total)
         d = self.warp(
             fields, CANVAS, side, self.uniform(0.88, 1.12, total), turn, torch.zeros(total), place[:, :2], 0.025
         )
@@ -148,10 +148,10 @@ class Renderer(Augmenter):
                 layout = self.layouts[k][self.rng.integers(len(self.layouts[k]))]
             else:
                 k = 1
-                side = self.rng.uniform(0.2, 0.85)
+                side = self.rng.uniform(*self.sides)
                 layout = np.array([[*self.rng.uniform(-0.97 + side, 0.97 - side, 2), side]])
                 facts[i, c.SIZE] = 0 if side < 0.34 else (1 if side > 0.6 else c.UNNAMED)
-            many = k > 1 and self.rng.random() < 0.3
+            many = k > 1 and self.rng.random() < self.mixed
             one_shape, one_colour = not many or self.rng.random() < 0.5, not many or self.rng.random() < 0.4
             used = []
             for place in layout:
