@@ -1,11 +1,34 @@
-"""Small random checkpoints of every captioning architecture, saved as the hub's repositories are, made when asked for."""
+# ruff: noqa: E501
+"""Small random checkpoints of every captioning architecture, saved as the hub's repositories are.
+
+Made when asked for.
+"""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 SIZE, PATCH = 16, 8
-WORDS = "a red green blue circle square triangle on the background photo of seven number two three dog cat".split()
+WORDS = [
+    "a",
+    "red",
+    "green",
+    "blue",
+    "circle",
+    "square",
+    "triangle",
+    "on",
+    "the",
+    "background",
+    "photo",
+    "of",
+    "seven",
+    "number",
+    "two",
+    "three",
+    "dog",
+    "cat",
+]
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>", "<image>"]
 CHAT = (
     "{% for m in messages %}{{ m.role }}: {% for c in m.content %}{% if c.type == 'image' %}IMAGE"
@@ -267,7 +290,6 @@ def smolvlm(directory: Path) -> None:
 
 def fuyu(directory: Path) -> None:
     import transformers as t
-
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     words = [*SPECIAL, "_", "|SPEAKER|", "|NEWLINE|", "<0x04>", *dict.fromkeys([*WORDS, "style", "caption"])]
@@ -372,10 +394,12 @@ def _llava(directory: Path, name: str, **more: object) -> None:
     save(getattr(t, f"{name}ForConditionalGeneration")(config), directory)
     text.save_pretrained(directory)
     images(
-        directory, f"{name}ImageProcessor", crop_size={"height": SIZE, "width": SIZE}, size={"shortest_edge": SIZE}, **more
+        directory, f"{name}ImageProcessor", crop_size={"height": SIZE, "width": SIZE}, size={"shortest_edge": SIZE},
+        **more
     )  # fmt: skip
     processor(
-        directory, f"{name}Processor", patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1
+        directory, f"{name}Processor", patch_size=PATCH, vision_feature_select_strategy="default",
+        num_additional_image_tokens=1
     )  # fmt: skip
 
 
@@ -422,7 +446,8 @@ def qwen2_vl(directory: Path) -> None:
 def qwen2_5_vl(directory: Path) -> None:
     _qwen(
         directory, "Qwen2_5_VL",
-        {"hidden_size": 32, "out_hidden_size": 32, "num_heads": 2, "intermediate_size": 32, "window_size": 32, "fullatt_block_indexes": [0]},
+        {"hidden_size": 32, "out_hidden_size": 32, "num_heads": 2, "intermediate_size": 32, "window_size": 32,
+        "fullatt_block_indexes": [0]},
     )  # fmt: skip
 
 

@@ -109,7 +109,9 @@ class Asif(_Choosing):
     @cached_property
     def _texts(self) -> tuple[csr_matrix, np.ndarray]:
         """Relative representations of the distinct captions, and the first row of each."""
-        first = np.array(list({caption: row for row, caption in reversed(list(enumerate(self.anchors.captions)))}.values()))
+        first = np.array(
+            list({caption: row for row, caption in reversed(list(enumerate(self.anchors.captions)))}.values())
+        )
         first.sort()
         return relative(self.anchors.texts[first], self.anchors.texts), first
 

@@ -82,7 +82,7 @@ def _assembled(checkpoint: Checkpoint) -> Any:
     base = _processor_class(checkpoint)
     names = base.get_attributes()
     if base.__name__ == "SmolVLMProcessor":  # it wants num2words, to tell the number of a video's frames
-        module = import_module(base.__module__)
+        module: Any = import_module(base.__module__)
         module.num2words = getattr(module, "num2words", None) or _no_videos
     settings, _ = base.get_processor_dict(directory, **LOCAL)
 

@@ -9,7 +9,6 @@ from vlmbench.captioners import families
 from vlmbench.captioners.base import Example
 from vlmbench.captioners.families import Family
 
-
 END_OF_UTTERANCE = "<end_of_utterance>"
 
 
@@ -46,8 +45,8 @@ class Prompt:
         if text is None:
             return self.processor(images=list(images), return_tensors="pt")
         if self.family.layout == families.INTERLEAVED:
-            texts = [self._interleaved(image) for image in images]
-            return self.processor(text=texts, return_tensors="pt", padding="longest", add_end_of_utterance_token=False)
+            parts = [self._interleaved(image) for image in images]
+            return self.processor(text=parts, return_tensors="pt", padding="longest", add_end_of_utterance_token=False)
         before = [example.image for example in self.examples]
         nested = self.family.nested or bool(before)
         given: list[Any] = [[*before, image] for image in images] if nested else list(images)

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "caption-eval": Entry(
         "vlmbench.cli.caption_eval", "Captions scored: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests."
     ),
+    "caption": Entry("vlmbench.cli.caption", "Images captioned by any captioner, as COCO results JSON."),
     "compare": Entry("vlmbench.cli.compare", "Tables over everything found, with paired tests between systems."),
     "check": Entry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
     "verify": Entry("vlmbench.cli.verify", "Recomputes every figure from its per-sample file."),

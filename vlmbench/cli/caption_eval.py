@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from vlmbench.cli import captioning as c
 from vlmbench.cli.options import Common, option, with_common
 
 
@@ -9,22 +10,30 @@ from vlmbench.cli.options import Common, option, with_common
 def command(
     common: Common,
     references: Annotated[
-        str,
+        str | None,
         option(
             "-r",
             "--references",
             help="COCO annotations JSON, {id: [caption, …]}, JSONL, CSV (or gzip), or hf:owner/name.",
         ),
-    ],
+    ] = None,
     candidates: Annotated[
-        list[str],
+        list[str] | None,
         option(
             "-p",
             "--candidates",
             metavar="[NAME=]FILE",
             help="COCO results JSON, {id: caption}, JSONL, CSV (or gzip); repeat for several systems.",
         ),
-    ],
+    ] = None,
+    captioner: Annotated[
+        list[str] | None,
+        option("--captioner", help="Instead of files: a model that captions -d, as in vlmbench caption; repeat."),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        option("-d", "--dataset", help="The captioned set for --captioner: scenes, folder:PATH, coco:…, hf:…"),
+    ] = None,
     metrics: Annotated[
         str, option("--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d.")
     ] = "bleu,rouge_l,meteor,cider",
@@ -44,14 +53,47 @@ def command(
         bool, option("--allow-missing", help="Score the images that have both candidate and references.")
     ] = False,
     allow_empty: Annotated[bool, option("--allow-empty", help="Score an empty caption as it is, which is 0.")] = False,
+    limit: Annotated[int | None, option("--limit", min=1, help="So many images of -d, drawn with --seed.")] = None,
+    prompt: c.Prompt = None,
+    num_beams: c.Beams = 1,
+    max_new_tokens: c.Tokens = 40,
+    temperature: c.Temperature = 0.0,
+    shots: c.Shots = 0,
+    anchors: c.Anchors = None,
+    concurrency: c.Concurrency = 8,
+    timeout: c.Timeout = 60.0,
+    on_failure: c.Failure = c.OnFailure.skip,
 ) -> None:
     """Scores captions against references: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests, without Java.
 
     Example: [bold]vlmbench caption-eval -r references.json -p mine=results.json -p baseline=other.json[/bold]
+
+    Or: [bold]vlmbench caption-eval --captioner tiny-captioner --captioner retrieval:tiny-clip -d scenes[/bold]
     """
     from vlmbench.cli.output import finish
     from vlmbench.runs.caption_eval import Request, metric_names, run_caption_eval
 
+    if captioner:
+        from vlmbench.runs.caption_scoring import Protocol
+        from vlmbench.runs.caption_systems import score_captioners
+
+        protocol = Protocol(metrics=metric_names(metrics), backend=backend, resamples=resamples)
+        runs = score_captioners(
+            common.context(),
+            captioner,
+            c.dataset_alone(dataset, references, candidates),
+            protocol=protocol,
+            split=split,
+            limit=limit,
+            anchors=anchors,
+            concurrency=concurrency,
+            timeout=timeout,
+            on_failure=on_failure.value,
+            **c.decoding(prompt, num_beams, max_new_tokens, temperature, shots),
+        )
+        finish(runs, common.out, as_json=common.json, quiet=common.quiet)
+        return
+    references, candidates = c.files_alone(dataset, references, candidates)
     request = Request(
         references=references,
         candidates=candidates,

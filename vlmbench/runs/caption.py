@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,8 @@ from vlmbench.data.base import Split, choose_split, subset
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.images import BadImage
 from vlmbench.data.loading import load
-from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import slug
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import DatasetFacts, ModelFacts
@@ -90,33 +87,51 @@ def caption_dataset(
         UsageError: options that the captioner does not take.
     """
     session = session if isinstance(session, Session) else Session(session)
-    options = Decoding(**{"seed": session.context.seed, **decoding})
     opened = session.dataset(dataset)
     chosen = opened.split(choose_split(opened.info, split, where=dataset))
     if limit is not None and limit < len(chosen):
         generator = np.random.default_rng(derive_seed(session.context.seed, "limit", dataset, chosen.name))
         chosen = subset(chosen, np.sort(generator.permutation(len(chosen))[:limit]))
     captioner = open_captioner(
-        session, model, options, anchors=anchors or dataset, avoid=chosen.name, concurrency=concurrency, timeout=timeout
+        session,
+        model,
+        Decoding(**{"seed": session.context.seed, **decoding}),
+        anchors=anchors or dataset,
+        avoid=chosen.name if anchors in (None, dataset) else None,
+        concurrency=concurrency,
+        timeout=timeout,
     )
-    found = caption_split(session.context, captioner, chosen, on_failure=on_failure)
-    captions = [list(item) for item in chosen.captions] if chosen.captions else [[] for _ in chosen.ids]
+    return caption_images(session.context, captioner, chosen, dataset, opened.info.revision, on_failure=on_failure)
+
+
+def caption_images(
+    context: Context,
+    captioner: Captioner,
+    split: Split,
+    dataset: str,
+    revision: str | None = None,
+    *,
+    on_failure: str = "skip",
+) -> Captions:
+    """Captions a split that is already open; see `caption_dataset`."""
+    found = caption_split(context, captioner, split, on_failure=on_failure)
+    references = [list(item) for item in split.captions] if split.captions else [[] for _ in split.ids]
     facts = DatasetFacts(
         id=dataset,
-        revision=opened.info.revision,
-        fingerprint=digest([fingerprint(chosen, session.context.cache_dir, session.context.reporter), captions]),
-        split=chosen.name,
+        revision=revision,
+        fingerprint=digest([fingerprint(split, context.cache_dir, context.reporter), references]),
+        split=split.name,
         skipped=tuple(found.failed),
     )
-    kept = [row for row, id in enumerate(chosen.ids) if id in found.captions]
+    kept = [row for row, id in enumerate(split.ids) if id in found.captions]
     return Captions(
         system=captioner.system,
         model=captioner.facts,
         dataset=facts,
         decoding=captioner.decoding,
-        ids=tuple(chosen.ids[row] for row in kept),
-        captions=[found.captions[chosen.ids[row]] for row in kept],
-        references={chosen.ids[row]: captions[row] for row in kept},
+        ids=tuple(split.ids[row] for row in kept),
+        captions=[found.captions[split.ids[row]] for row in kept],
+        references={split.ids[row]: references[row] for row in kept},
         failed=found.failed,
         made=found.made,
         seconds=found.seconds,
@@ -215,24 +230,3 @@ def _tell(context: Context, captioner: Captioner, split: Split, found: Found) ->
         named = "; ".join(f"{visible(id)}: {reason}" for id, reason in list(found.failed.items())[:_NAMED])
         more = f"; and {len(found.failed) - _NAMED} more" if len(found.failed) > _NAMED else ""
         context.reporter.warn(f"{len(found.failed)} images have no caption and are left out: {named}{more}")
-
-
-def write_coco_results(out: Path, captions: Captions) -> Path:
-    """Writes the captions as COCO results JSON, ``[{"image_id", "caption"}]``, under `out`/captions; ids that are whole
-    numbers stay numbers.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    name = slug(f"{captions.system}-{captions.dataset.id}-{captions.dataset.split}", longest=100)
-    key = digest([captions.model.weights_sha256, captions.decoding, captions.dataset.fingerprint])[:10]
-    path = out / "captions" / f"{name}-{key}.json"
-    numbers = all(id.isascii() and id.isdigit() and str(int(id)) == id for id in captions.ids)
-    write_json(
-        path,
-        [
-            {"image_id": int(id) if numbers else id, "caption": text}
-            for id, text in zip(captions.ids, captions.captions, strict=True)
-        ],
-    )
-    return path

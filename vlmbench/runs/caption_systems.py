@@ -1,0 +1,214 @@
+"""Captioning commands: captions of files or of a data set written down, and captioners scored on a captioned set."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlmbench import __version__
+from vlmbench.captioners.base import Decoding
+from vlmbench.data.base import Split
+from vlmbench.data.folder import SUFFIXES, Files
+from vlmbench.foundations.atomic import require_writable, write_json
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import slug
+from vlmbench.foundations.text import visible
+from vlmbench.records.signature import format_fields
+from vlmbench.records.store import natural
+from vlmbench.runs.caption import Captions, caption_dataset, caption_images
+from vlmbench.runs.captioners import open_captioner
+from vlmbench.runs.context import Context
+from vlmbench.runs.session import Session
+
+if TYPE_CHECKING:
+    from vlmbench.records.store import StoredRun
+    from vlmbench.runs.caption_scoring import Protocol
+
+FILES = "files"
+
+
+def caption_files(
+    session: Session,
+    model: str,
+    paths: Sequence[Path],
+    *,
+    anchors: str | None = None,
+    on_failure: str = "skip",
+    concurrency: int = 8,
+    timeout: float = 60.0,
+    **decoding: Any,
+) -> Captions:
+    """Captions image files, and every image below the directories among them; see `caption_dataset` for the options.
+
+    Raises:
+        AbsentError: a path does not exist.
+        InputError: a directory holds no image.
+    """
+    names = [str(file) for path in paths for file in _images(path)]
+    names = list(dict.fromkeys(names))
+    split = Split(FILES, tuple(names), np.zeros(len(names), np.int64), Files(Path(), tuple(names)))
+    options = Decoding(**{"seed": session.context.seed, **decoding})
+    captioner = open_captioner(session, model, options, anchors=anchors, concurrency=concurrency, timeout=timeout)
+    return caption_images(session.context, captioner, split, FILES, on_failure=on_failure)
+
+
+def run_caption(
+    context: Context, models: Sequence[str], paths: Sequence[Path], dataset: str | None, **options: Any
+) -> list[tuple[Captions, Path]]:
+    """``vlmbench caption``: captions by each model of files or of a data set, written as COCO results JSON.
+
+    Raises:
+        UsageError: files and a data set, or neither.
+        OutputError: the captions cannot be written.
+    """
+    if bool(paths) == (dataset is not None):
+        raise UsageError(
+            "give image files, or a data set with -d", where="IMAGES", mend="vlmbench caption -m MODEL cat.jpg"
+        )
+    require_writable(context.out)
+    session = Session(context)
+    done = []
+    for model in models:
+        if dataset is not None:
+            captions = caption_dataset(session, model, dataset, **options)
+        else:
+            captions = caption_files(
+                session, model, paths, **{k: v for k, v in options.items() if k not in _OF_DATASETS}
+            )
+        done.append((captions, write_coco_results(context.out, captions)))
+    return done
+
+
+_OF_DATASETS = ("split", "limit")
+
+
+def score_captioners(
+    context: Context, models: Sequence[str], dataset: str, *, protocol: "Protocol | None" = None, **options: Any
+) -> "list[StoredRun]":
+    """``vlmbench caption-eval --captioner``: captions by each model of a captioned set, written down and scored.
+
+    An image that one of the models fails on is left out for all, so that all are scored on the same images.
+
+    Args:
+        context: the common options.
+        models: captioners, as the user names them.
+        dataset: a captioned set, as the user names it.
+        protocol: how to score.
+        options: as `caption_dataset` takes them.
+
+    Raises:
+        InputError: the set has no captions, or no image has a caption by all models.
+    """
+    from dataclasses import replace
+
+    from vlmbench.runs.caption_scoring import Protocol, score_captions
+
+    require_writable(context.out)
+    session = Session(context)
+    made = [caption_dataset(session, model, dataset, **options) for model in models]
+    references = made[0].references
+    if not any(references.values()):
+        raise InputError(
+            f"{visible(dataset)} has no reference captions",
+            where=dataset,
+            mend="name a captioned set, or write captions with vlmbench caption",
+        )
+    for captions in made:
+        write_coco_results(context.out, captions)
+    names = _distinct([captions.system for captions in made])
+    common = [id for id in made[0].ids if all(id in captions.references for captions in made)]
+    if not common:
+        raise InputError("no image has a caption by all captioners", where=dataset, mend="score them one by one")
+    skipped = tuple(dict.fromkeys(id for captions in made for id in captions.failed))
+    return score_captions(
+        {id: references[id] for id in common},
+        {name: _chosen(captions, common) for name, captions in zip(names, made, strict=True)},
+        context,
+        protocol=replace(protocol or Protocol(), allow_empty=True),
+        dataset=made[0].dataset.model_copy(update={"skipped": skipped}),
+        models={name: captions.model for name, captions in zip(names, made, strict=True)},
+        extra={name: {"decoding": captions.decoding} for name, captions in zip(names, made, strict=True)},
+    )
+
+
+def write_coco_results(out: Path, captions: Captions) -> Path:
+    """Writes the captions as COCO results JSON, ``[{"image_id", "caption"}]``, under `out`/captions; ids that are whole
+    numbers stay numbers.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    name = slug(f"{captions.system}-{captions.dataset.id}-{captions.dataset.split}", longest=100)
+    key = digest([captions.model.weights_sha256, captions.decoding, captions.dataset.fingerprint])[:10]
+    path = out / "captions" / f"{name}-{key}.json"
+    numbers = all(id.isascii() and id.isdigit() and str(int(id)) == id for id in captions.ids)
+    write_json(
+        path,
+        [
+            {"image_id": int(id) if numbers else id, "caption": text}
+            for id, text in zip(captions.ids, captions.captions, strict=True)
+        ],
+    )
+    return path
+
+
+def caption_document(made: Sequence[tuple[Captions, Path]], seed: int) -> dict[str, Any]:
+    """The JSON document of ``vlmbench caption``: a result a model, `path` the COCO results file."""
+    results = []
+    for captions, path in made:
+        fields = {
+            "task": "caption",
+            "system": captions.system,
+            "model": f"{captions.model.id}@{captions.model.weights_sha256[:8]}",
+            "data": f"{captions.dataset.id}/{captions.dataset.split}@{captions.dataset.fingerprint[:8]}",
+            "n": str(len(captions.ids)),
+            **{key: str(value) for key, value in sorted(captions.decoding.items()) if value is not None},
+            "version": __version__,
+        }
+        results.append(
+            {
+                "task": "caption",
+                "system": captions.system,
+                "model": captions.model.id,
+                "dataset": captions.dataset.id,
+                "n": len(captions.ids),
+                "shots": captions.decoding.get("shots") or None,
+                "seed": seed,
+                "signature": format_fields(fields),
+                "path": str(path),
+                "metrics": {},
+                "failed": captions.failed,
+                "made": captions.made,
+            }
+        )
+    return {"results": results, "tables": []}
+
+
+def _images(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(
+            (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES), key=lambda f: natural(str(f))
+        )
+        if not found:
+            raise InputError(f"no image below {visible(str(path))}", where=str(path), mend="name image files")
+        return found
+    if not path.exists():
+        raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
+    return [path]
+
+
+def _chosen(captions: Captions, ids: Sequence[str]) -> Mapping[str, str]:
+    found = dict(zip(captions.ids, captions.captions, strict=True))
+    return {id: found[id] for id in ids}
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names made distinct: the second ``model`` becomes ``model (2)``."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out
