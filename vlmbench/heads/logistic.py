@@ -1,0 +1,317 @@
+"""The linear probe: L2-regularised logistic regression on frozen features.
+
+Objective, for N images, with w the coefficients and b the intercepts (free of penalty)::
+
+    mean over images of the log-loss(x·wᵀ + b)  +  ‖w - prior‖² / (2 · c · N)
+
+which is scikit-learn's `LogisticRegression(C=c)` divided by c·N; the paper's λ (Radford et al. 2021, A.3) is 1 / c. The
+log-loss is softmax cross-entropy for three classes and more, binary cross-entropy on one logit for two (as in
+scikit-learn), and the sum of one binary cross-entropy a class where images have several labels.
+
+The solver is L-BFGS in the features' principal axes (`axes`, `lbfgs`), in float32 with sums in float64; where rounding
+ends the descent before the tolerance is met it goes on in float64. It runs on CPU and CUDA alike, in chunks of rows, so
+that `[N, C]` never has to fit.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.heads.axes import Axes, principal_axes
+from vlmbench.heads.lbfgs import Point, minimise
+
+TOLERANCE = 1e-6
+"""Largest entry of the gradient, in the objective's scale, as scikit-learn's `tol`."""
+RELATIVE = 1e-5
+"""And what is left to gain, as a share of the objective: it holds the start's influence down where c is large."""
+MAX_ITER = 1000
+_CPU_CELLS, _GPU_CELLS = 2**18, 2**28
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted probe.
+
+    Attributes:
+        coef: `[C, D]` float64; two classes: plus and minus half of scikit-learn's one row.
+        intercept: `[C]` float64; minus infinity for a class that training has no image of.
+        c: the strength, scikit-learn's C = 1 / λ.
+        multilabel: whether each class has a sigmoid of its own.
+        iterations: steps of the solver.
+        converged: whether the tolerance was met.
+        loss: the objective.
+        grad_norm: largest entry of its gradient.
+    """
+
+    coef: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    c: float
+    multilabel: bool
+    iterations: int
+    converged: bool
+    loss: float
+    grad_norm: float
+
+    def logits(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Logits `[N, C]` of features `[N, D]`."""
+        wide = np.asarray(x, dtype=np.float64)
+        return np.asarray(wide @ self.coef.T + self.intercept)
+
+    def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probabilities `[N, C]` of features `[N, D]`; multi-label: each for itself."""
+        logits = self.logits(x)
+        if self.multilabel:
+            return np.asarray(0.5 * (1 + np.tanh(logits / 2)))
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Start:
+    """A solution in the trainer's own axes, to start a neighbouring strength from."""
+
+    x: torch.Tensor
+
+
+class Trainer:
+    """Fits one training set at any number of strengths; the rotation is computed once.
+
+    Args:
+        x: features `[N, D]`.
+        y: labels `[N]`, 0 to classes - 1; or `[N, C]` of 0 and 1 for several labels an image.
+        classes: C; the default is the largest label + 1.
+        prior: `[C, D]` coefficients to start from and to shrink towards; the default is zero.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        InputError: fewer than two classes, labels that are no class, features that are not finite.
+    """
+
+    def __init__(
+        self,
+        x: NDArray[np.floating],
+        y: NDArray[np.integer],
+        *,
+        classes: int | None = None,
+        prior: NDArray[np.floating] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        labels = np.asarray(y)
+        self.multilabel = labels.ndim == 2
+        self.classes = _check_labels(labels, len(x), classes)
+        self.axes: Axes = principal_axes(x, device)
+        self.n = len(labels)
+        if self.multilabel:
+            self.fitted = np.flatnonzero((labels.min(axis=0) == 0) & (labels.max(axis=0) == 1))
+            targets = labels[:, self.fitted]
+        else:
+            self.fitted, targets = np.unique(labels, return_inverse=True)
+        if len(self.fitted) < (1 if self.multilabel else 2):
+            raise InputError(
+                "training has images of one class only; there is nothing to tell apart",
+                mend="add images of a second class, or more shots",
+            )
+        self._shares = (labels.mean(axis=0) * self.n + 0.5) / (self.n + 1) if self.multilabel else None
+        self.binary = not self.multilabel and len(self.fitted) == 2
+        self._targets = torch.as_tensor(np.ascontiguousarray(targets), device=device)
+        if self.binary:
+            self._targets = self._targets[:, None]
+        self.rows = 1 if self.binary else len(self.fitted)
+        self.sigmoid = self.multilabel or self.binary
+        self._outer, self._prior, self._shift = self._place_prior(prior)
+        cells = _GPU_CELLS if torch.device(device).type == "cuda" else _CPU_CELLS
+        self._chunk = max(256, cells // max(self.rows, 1))
+
+    def fit(
+        self, c: float, *, start: Start | None = None, tol: float = TOLERANCE, max_iter: int = MAX_ITER
+    ) -> tuple[Fit, Start]:
+        """Fits at one strength.
+
+        Args:
+            c: scikit-learn's C, 1 / λ; above 0.
+            start: another strength's solution.
+            tol: largest entry of the gradient at the end.
+            max_iter: the most steps.
+
+        Raises:
+            UsageError: `c` is not above 0 and finite.
+        """
+        if not (np.isfinite(c) and c > 0):
+            raise UsageError(f"the strength C must be above 0, not {c}")
+        penalty = 1 / (c * self.n)
+        rounding = 1e-7 * float(self.axes.variance[0].sqrt())
+        outcome = minimise(
+            partial(self._evaluate, penalty=penalty, dtype=torch.float32),
+            start.x if start is not None else self._origin(),
+            stop=partial(self._good, tol=max(tol, rounding)),
+            max_iter=max_iter,
+            noise=1e-8,
+            project=self._project,
+        )
+        iterations = outcome.iterations
+        if not outcome.converged or tol < rounding:
+            outcome = minimise(
+                partial(self._evaluate, penalty=penalty, dtype=torch.float64),
+                outcome.point.x,
+                stop=partial(self._good, tol=tol),
+                max_iter=max_iter - iterations,
+                noise=1e-14,
+                project=self._project,
+            )
+            iterations += outcome.iterations
+        return self._unrotate(outcome.point, c, iterations, outcome.converged), Start(outcome.point.x)
+
+    def _origin(self) -> torch.Tensor:
+        """Zero coefficients, and intercepts that give each class its share; or the prior itself."""
+        here = torch.zeros(self.rows, len(self.axes.variance) + 1, dtype=torch.float64, device=self.axes.z.device)
+        if self._prior is not None:
+            here[:, -1] = self._prior @ self.axes.mean
+            return here
+        if self.sigmoid:
+            share = self._targets.double().mean(dim=0)
+            here[:, -1] = torch.log(share / (1 - share))
+        else:
+            here[:, -1] = torch.log(torch.bincount(self._targets, minlength=self.rows).double() / self.n)
+            here[:, -1] -= here[:, -1].mean()
+        return here
+
+    def _project(self, step: torch.Tensor) -> torch.Tensor:
+        """Softmax does not feel a shift of all classes; nor shall the step hold one."""
+        return step if self.sigmoid else step - step.mean(dim=0)
+
+    def _good(self, point: Point, tol: float) -> bool:
+        if float(point.gradient.abs().max()) > 4 * tol or point.decrement > RELATIVE * abs(point.value):
+            return False
+        return self._largest(point) <= tol
+
+    def _largest(self, point: Point) -> float:
+        """The largest entry of the gradient in the features as they came."""
+        inner = point.gradient[:, :-1] @ self.axes.basis.T + point.gradient[:, -1:] * self.axes.mean
+        return max(float(inner.abs().max()), float(point.gradient[:, -1].abs().max()))
+
+    def _evaluate(self, x: torch.Tensor, penalty: float, dtype: torch.dtype) -> Point:
+        """The objective, its gradient and the diagonal of a bound of its curvature, in the axes.
+
+        For class k the curvature along axis j is the mean of p_k (1 - p_k) z_j², here taken as the product of the means.
+        """
+        weights, intercept = x[:, :-1], x[:, -1]
+        shifted = weights if self._shift is None else weights + self._shift
+        matrix, offset = shifted.T.to(dtype), intercept.to(dtype)
+        value = torch.zeros((), dtype=torch.float64, device=x.device)
+        gradient = torch.zeros_like(x)
+        spread = torch.zeros_like(intercept)
+        for z, targets in zip(self.axes.z.split(self._chunk), self._targets.split(self._chunk), strict=True):
+            z = z.to(dtype)
+            logits = torch.addmm(offset, z, matrix)
+            loss, residual, part = _sigmoid_part(logits, targets) if self.sigmoid else _softmax_part(logits, targets)
+            value += loss
+            spread += part
+            gradient[:, :-1] += residual.T @ z
+            gradient[:, -1] += residual.sum(dim=0, dtype=torch.float64)
+        gradient /= self.n
+        gradient[:, :-1] += penalty * weights
+        value = value / self.n + 0.5 * penalty * (weights * weights).sum()
+        spread = (spread / self.n).clamp_min(_TINY)
+        curvature = torch.empty_like(x)
+        curvature[:, :-1] = spread[:, None] * self.axes.variance + penalty
+        curvature[:, -1] = spread
+        return Point(x, float(value), gradient, curvature)
+
+    def _place_prior(
+        self, prior: NDArray[np.floating] | None
+    ) -> tuple[NDArray[np.float64] | None, torch.Tensor | None, torch.Tensor | None]:
+        """The prior's rows for the classes fitted; the same as the solver has it (one row for two classes); in the axes."""
+        if prior is None:
+            return None, None, None
+        outer = np.asarray(prior, dtype=np.float64)
+        if outer.shape != (self.classes, len(self.axes.mean)):
+            raise InputError(
+                f"the prior is {outer.shape}, not {self.classes} classes by {len(self.axes.mean)} features"
+            )
+        outer = outer[self.fitted]
+        inner = torch.as_tensor(outer[1:] - outer[:1] if self.binary else outer, device=self.axes.z.device)
+        return outer, inner, inner @ self.axes.basis
+
+    def _unrotate(self, point: Point, c: float, iterations: int, converged: bool) -> Fit:
+        weights = (point.x[:, :-1] @ self.axes.basis.T).cpu().numpy()
+        intercept = point.x[:, -1].cpu().numpy()
+        if self.binary:
+            weights, intercept = np.concatenate([-weights, weights]) / 2, np.concatenate([-intercept, intercept]) / 2
+        elif not self.multilabel:
+            weights, intercept = weights - weights.mean(axis=0), intercept - intercept.mean()
+        if self._outer is not None:
+            weights = weights + self._outer
+        coef = np.zeros((self.classes, weights.shape[1]))
+        if self._shares is None:
+            offsets = np.full(self.classes, -np.inf)
+        else:
+            offsets = np.log(self._shares / (1 - self._shares))
+        coef[self.fitted] = weights
+        offsets[self.fitted] = intercept - weights @ self.axes.mean.cpu().numpy()
+        return Fit(coef, offsets, c, self.multilabel, iterations, converged, point.value, self._largest(point))
+
+
+def fit_logistic(
+    x: NDArray[np.floating],
+    y: NDArray[np.integer],
+    *,
+    c: float,
+    classes: int | None = None,
+    prior: NDArray[np.floating] | None = None,
+    tol: float = TOLERANCE,
+    max_iter: int = MAX_ITER,
+    device: str = "cpu",
+) -> Fit:
+    """Fits one probe; the arguments and errors are those of `Trainer` and `Trainer.fit`."""
+    fit, _ = Trainer(x, y, classes=classes, prior=prior, device=device).fit(c, tol=tol, max_iter=max_iter)
+    return fit
+
+
+def _softmax_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Summed loss, residuals p - y `[r, C]` and summed p (1 - p) `[C]` of a chunk; overwrites `logits`.
+
+    The label's own residual is minus the sum of the others, and the loss of a sure answer is log1p of it, so that float32
+    keeps its digits where p nears 1.
+    """
+    index = targets[:, None]
+    logits -= logits.amax(dim=1, keepdim=True)
+    own = logits.gather(1, index)
+    powers = logits.exp_()
+    right = powers.gather(1, index)
+    powers.scatter_(1, index, 0.0)
+    wrong = powers.sum(dim=1, keepdim=True)
+    loss = (torch.log1p(wrong + (right - 1)) - own).sum(dtype=torch.float64)
+    total = wrong + right
+    powers /= total
+    missed = wrong / total
+    sizes = powers.sum(dim=0).index_add_(0, targets, missed[:, 0])
+    residual = powers.scatter_(1, index, -missed)
+    return loss, residual, (sizes - (residual * residual).sum(dim=0)).double()
+
+
+def _sigmoid_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The same for one sigmoid a class; targets `[r, C]` of 0 and 1."""
+    sign = 2 * targets.to(logits.dtype) - 1
+    margin = sign * logits
+    missed = torch.sigmoid(-margin)
+    loss = torch.nn.functional.softplus(-margin).sum(dtype=torch.float64)
+    return loss, -sign * missed, (missed * (1 - missed)).sum(dim=0).double()
+
+
+def _check_labels(labels: NDArray[np.generic], images: int, classes: int | None) -> int:
+    """The number of classes."""
+    if labels.dtype.kind not in "iub" or labels.ndim not in {1, 2} or len(labels) != images or not images:
+        raise InputError(
+            f"labels must be {images} whole numbers or rows of 0 and 1, not {labels.dtype} of shape {labels.shape}",
+            mend="number the classes from 0",
+        )
+    found = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
+    top = 1 if labels.ndim == 2 else (classes or found) - 1
+    if labels.min() < 0 or labels.max() > top or (classes is not None and labels.ndim == 2 and classes != found):
+        raise InputError(f"labels run from {labels.min()} to {labels.max()}; they must lie between 0 and {top}")
+    return classes or found
