@@ -18,6 +18,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
+from vlmbench.records.columns import arrow
 from vlmbench.records.result import SCHEMA_VERSION, Record
 from vlmbench.records.signature import signature
 
@@ -75,7 +76,7 @@ def write_samples(path: Path, samples: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({name: pa.array(column) for name, column in samples.items()})
+    table = pa.table({name: arrow(column) for name, column in samples.items()})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_statistics=False)
 

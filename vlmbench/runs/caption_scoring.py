@@ -14,7 +14,6 @@ from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_native
 from vlmbench.metrics.captions.statistics import (
     BLEU,
-    METEOR_STATISTICS,
     METRICS,
     RESAMPLES,
     Paired,
@@ -299,8 +298,6 @@ class _Job:
         return detail
 
     def _samples(self, system: int) -> dict[str, Any]:
-        import pyarrow as pa
-
         kept, columns = self.aligned.images[system], self.scored[system].columns
         samples: dict[str, Any] = {
             "id": [self.aligned.ids[index] for index in kept],
@@ -309,10 +306,7 @@ class _Job:
         }
         first = [name for name in self.metrics if name in columns]
         for name in [*first, *(name for name in columns if name not in METRICS)]:
-            values = columns[name]
-            if name == METEOR_STATISTICS:
-                values = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-            samples[name] = values
+            samples[name] = columns[name]
         return samples
 
 

@@ -58,7 +58,7 @@ def test_a_token_with_a_no_break_space_is_split_as_pycocoevalcap_splits_it():
 
 
 def test_bleu_of_known_counts():
-    mine, total, columns = native([["the cat sat on the mat", "a cat"], ["x y z"]], ["the the the cat", "x y"])
+    _, total, columns = native([["the cat sat on the mat", "a cat"], ["x y z"]], ["the the the cat", "x y"])
     assert [columns[f"bleu_matches_{n}"].tolist() for n in (1, 2, 3)] == [[3, 2], [1, 1], [0, 0]]
     assert columns["candidate_length"].tolist() == [4, 2]
     assert columns["reference_length"].tolist() == [2, 3]  # 4 is as far from 2 as from 6: the shorter counts

@@ -1,0 +1,44 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from vlmbench.records.columns import arrow
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [1.5, -2.0, 0.0],
+        [3, 4],
+        ["a", "", "é\n日本"],
+        [["a", "b"], [], ["ç"]],
+        [],
+        [True, False],
+        [[1, 2], [3]],
+        ["a", None],
+        [["a"], None],
+        [["a"], [None]],
+    ],
+)
+def test_a_column_is_what_pyarrow_makes_of_it(column):
+    assert arrow(column).equals(pa.array(column))
+    arrow(column).validate(full=True)
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "int64", "int8", "uint8", "bool", "<U3"])
+def test_arrays_of_every_kind(kind):
+    values = np.array([0, 1, 2]).astype(kind)
+    assert arrow(values).to_pylist() == values.tolist()
+    assert arrow(values[::-1]).to_pylist() == values[::-1].tolist()
+
+
+def test_rows_of_numbers_are_lists_of_a_fixed_length():
+    values = np.arange(6.0).reshape(2, 3)
+    for table in (values, np.asfortranarray(values)):
+        assert arrow(table).to_pylist() == values.tolist()
+        arrow(table).validate(full=True)
+
+
+def test_a_lone_surrogate_is_no_text():
+    with pytest.raises(UnicodeEncodeError):
+        arrow(["\ud800"])
