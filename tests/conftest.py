@@ -33,6 +33,9 @@ WORDS = [
 PAD = 1
 START = len(WORDS) + 3
 END = START + 1
+BACKBONE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+SHAPE = {**BACKBONE, "intermediate_size": 64}
+VISION = {"image_size": 32, "patch_size": 8}
 TEXT = {"vocab_size": END + 1, "max_position_embeddings": 16, "bos_token_id": START, "eos_token_id": END}
 
 
@@ -44,6 +47,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     def get(name: str) -> Path:
         directory = root / f"random-{name}"
         if not directory.is_dir():
+            directory.mkdir()
             _MAKERS[name](directory)
         return directory
 
@@ -106,8 +110,8 @@ def _images(directory: Path, kind: str, size: int) -> None:
         "image_mean": [0.48, 0.46, 0.41],
         "image_std": [0.27, 0.26, 0.28],
     }
-    if kind == "CLIPImageProcessor":
-        facts |= {"do_center_crop": True, "crop_size": {"height": size, "width": size}, "do_convert_rgb": True}
+    if kind in {"CLIPImageProcessor", "ChineseCLIPImageProcessor", "EfficientNetImageProcessor"}:
+        facts |= {"do_center_crop": True, "crop_size": {"height": size, "width": size}}
     (directory / "preprocessor_config.json").write_text(json.dumps(facts))
 
 
@@ -116,10 +120,9 @@ def _clip(directory: Path) -> None:
     from transformers import CLIPConfig, CLIPModel
 
     torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = CLIPConfig(
-        text_config={**shape, **TEXT, "pad_token_id": END},
-        vision_config={**shape, "image_size": 32, "patch_size": 8},
+        text_config={**SHAPE, **TEXT, "pad_token_id": END},
+        vision_config={**SHAPE, **VISION},
         projection_dim=24,
     )
     _save(CLIPModel(config), directory)
@@ -132,10 +135,9 @@ def _siglip(directory: Path) -> None:
     from transformers import SiglipConfig, SiglipModel
 
     torch.manual_seed(1)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = SiglipConfig(
-        text_config={**shape, **TEXT, "pad_token_id": PAD},
-        vision_config={**shape, "image_size": 32, "patch_size": 8},
+        text_config={**SHAPE, **TEXT, "pad_token_id": PAD},
+        vision_config={**SHAPE, **VISION},
     )
     model = SiglipModel(config)
     torch.nn.init.constant_(model.logit_scale, 2.0)
@@ -190,4 +192,125 @@ def _save(model, directory: Path) -> None:  # type: ignore[no-untyped-def]
     model.eval().save_pretrained(directory)
 
 
-_MAKERS = {"clip": _clip, "siglip": _siglip, "resnet": _resnet, "vit": _vit}
+def _metaclip2(directory: Path) -> None:
+    import torch
+    from transformers import MetaClip2Config, MetaClip2Model
+
+    torch.manual_seed(4)
+    config = MetaClip2Config(
+        text_config={**SHAPE, **TEXT, "pad_token_id": PAD}, vision_config={**SHAPE, **VISION}, projection_dim=24
+    )
+    _save(MetaClip2Model(config), directory)
+    _tokenizer(directory, pad="<pad>")
+    _images(directory, "CLIPImageProcessor", 32)
+
+
+def _altclip(directory: Path) -> None:
+    import torch
+    from transformers import AltCLIPConfig, AltCLIPModel
+
+    torch.manual_seed(5)
+    text = {**SHAPE, **TEXT, "max_position_embeddings": 16 + PAD + 1, "pad_token_id": PAD, "project_dim": 24}
+    config = AltCLIPConfig(text_config=text, vision_config={**SHAPE, **VISION}, projection_dim=24)
+    _save(AltCLIPModel(config), directory)
+    _tokenizer(directory, pad="<pad>")
+    _images(directory, "CLIPImageProcessor", 32)
+
+
+def _chinese_clip(directory: Path) -> None:
+    import torch
+    from transformers import ChineseCLIPConfig, ChineseCLIPModel
+
+    torch.manual_seed(6)
+    config = ChineseCLIPConfig(
+        text_config={**SHAPE, **TEXT, "pad_token_id": PAD}, vision_config={**SHAPE, **VISION}, projection_dim=24
+    )
+    _save(ChineseCLIPModel(config), directory)
+    _tokenizer(directory, pad="<pad>")
+    _images(directory, "ChineseCLIPImageProcessor", 32)
+
+
+def _align(directory: Path) -> None:
+    import torch
+    from transformers import AlignConfig, AlignModel
+
+    torch.manual_seed(7)
+    vision = {
+        "image_size": 32,
+        "width_coefficient": 1.0,
+        "depth_coefficient": 0.25,
+        "kernel_sizes": [3, 5],
+        "in_channels": [32, 16],
+        "out_channels": [16, 24],
+        "depthwise_padding": [],
+        "strides": [1, 2],
+        "num_block_repeats": [1, 1],
+        "expand_ratios": [1, 2],
+        "hidden_dim": 24,
+    }
+    config = AlignConfig(text_config={**SHAPE, **TEXT, "pad_token_id": PAD}, vision_config=vision, projection_dim=24)
+    model = AlignModel(config)
+    torch.nn.init.constant_(model.temperature, 0.1)
+    _save(model, directory)
+    _tokenizer(directory, pad="<pad>")
+    _images(directory, "EfficientNetImageProcessor", 32)
+
+
+def _blip(directory: Path) -> None:
+    import torch
+    from transformers import BlipConfig, BlipForImageTextRetrieval
+
+    torch.manual_seed(8)
+    config = BlipConfig(
+        text_config={**SHAPE, **TEXT, "pad_token_id": PAD, "encoder_hidden_size": 32},
+        vision_config={**SHAPE, **VISION},
+        image_text_hidden_size=24,
+    )
+    _save(BlipForImageTextRetrieval(config), directory)
+    _tokenizer(directory, pad="<pad>")
+    _images(directory, "BlipImageProcessor", 32)
+
+
+def _dinov2(directory: Path) -> None:
+    import torch
+    from transformers import Dinov2Config, Dinov2Model
+
+    torch.manual_seed(9)
+    _save(Dinov2Model(Dinov2Config(**BACKBONE, patch_size=8, image_size=32)), directory)
+    _images(directory, "BitImageProcessor", 32)
+
+
+def _convnext(directory: Path) -> None:
+    import torch
+    from transformers import ConvNextConfig, ConvNextForImageClassification
+
+    torch.manual_seed(10)
+    config = ConvNextConfig(hidden_sizes=[8, 16, 16, 24], depths=[1, 1, 1, 1], num_labels=3)
+    _save(ConvNextForImageClassification(config), directory)
+    _images(directory, "ViTImageProcessor", 32)
+
+
+def _swin(directory: Path) -> None:
+    import torch
+    from transformers import SwinConfig, SwinModel
+
+    torch.manual_seed(11)
+    config = SwinConfig(image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[2, 2], window_size=4)
+    _save(SwinModel(config), directory)
+    _images(directory, "ViTImageProcessor", 32)
+
+
+_MAKERS = {
+    "clip": _clip,
+    "siglip": _siglip,
+    "metaclip2": _metaclip2,
+    "altclip": _altclip,
+    "chinese-clip": _chinese_clip,
+    "align": _align,
+    "blip": _blip,
+    "resnet": _resnet,
+    "vit": _vit,
+    "dinov2": _dinov2,
+    "convnext": _convnext,
+    "swin": _swin,
+}

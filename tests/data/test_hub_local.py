@@ -138,9 +138,7 @@ def test_numbers_for_classes_are_told_of(tmp_path):
 def test_what_is_no_dataset(tmp_path, write, message):
     write(tmp_path / "d")
     with pytest.raises(InputError, match=message):
-        data = opened(tmp_path / "d", tmp_path)
-        _ = data.info
-        data.split("test")
+        opened(tmp_path / "d", tmp_path).split("test")
 
 
 def test_a_damaged_parquet_file_is_bad_input(tmp_path):

@@ -14,8 +14,8 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.registry import Registry
 
-DUALS = ["clip", "siglip"]
-BACKBONES = ["resnet", "vit"]
+DUALS = ["clip", "siglip", "metaclip2", "altclip", "chinese-clip", "align", "blip"]
+BACKBONES = ["resnet", "vit", "dinov2", "convnext", "swin"]
 
 
 def load(directory, tmp_path, precision="fp32"):
@@ -73,6 +73,45 @@ def test_lower_precision_stays_near(name, precision, checkpoints, tmp_path):
     a, b = exact.encode_images(batch)[layer], rough.encode_images(batch)[layer]
     assert b.dtype == np.float32
     assert (rows_of_unit_norm(a) * rows_of_unit_norm(b)).sum(1).min() > 0.98
+
+
+TEXTS = ["a photo of a red circle.", "many", "the blue square with an image of a dog"]
+
+
+@pytest.mark.parametrize("name", DUALS)
+def test_logits_are_those_of_transformers(name, checkpoints, tmp_path):
+    import torch
+
+    encoder = load(checkpoints(name), tmp_path)
+    batch = pixels(encoder, 5)
+    library = transformers()
+    kind = library.BlipForImageTextRetrieval if name == "blip" else library.AutoModel
+    model = kind.from_pretrained(checkpoints(name), dtype=torch.float32).eval()
+    padding = {"padding": "max_length", "max_length": 16} if name == "siglip" else {"padding": True}
+    tokens = library.AutoTokenizer.from_pretrained(checkpoints(name))(TEXTS, **padding, return_tensors="pt")
+    with torch.inference_mode():
+        images = torch.from_numpy(batch)
+        if name == "blip":
+            expected = model(**tokens, pixel_values=images, use_itm_head=False).itm_score
+        else:
+            expected = model(**tokens, pixel_values=images).logits_per_image
+    found = rows_of_unit_norm(encoder.encode_images(batch)["proj"]) @ rows_of_unit_norm(encoder.encode_texts(TEXTS)).T
+    found = found * encoder.scale.scale + encoder.scale.bias
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    assert np.ptp(found, axis=1).max() > 1e-3
+
+
+def test_blips_matching_head_is_transformers_own(checkpoints, tmp_path):
+    import torch
+
+    encoder = load(checkpoints("blip"), tmp_path)
+    batch = pixels(encoder, 3)
+    library = transformers()
+    model = library.BlipForImageTextRetrieval.from_pretrained(checkpoints("blip")).eval()
+    tokens = library.AutoTokenizer.from_pretrained(checkpoints("blip"))(TEXTS, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        expected = model(**tokens, pixel_values=torch.from_numpy(batch)).itm_score.softmax(1)[:, 1]
+    np.testing.assert_allclose(encoder.match(batch, TEXTS), expected, atol=1e-5)
 
 
 def test_a_vit_gives_its_class_token_after_the_last_norm(checkpoints, tmp_path):

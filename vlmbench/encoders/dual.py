@@ -39,7 +39,7 @@ class _Dual:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Both."""
+        """What `encode_images` gives."""
         return (PROJ, PRE_PROJ)
 
     @property
@@ -51,8 +51,7 @@ class _Dual:
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """Pixels [B, 3, H, W] float32 to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
         batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
-        pooled, projected = self._image(batch)
-        return {PROJ: _array(projected), PRE_PROJ: _array(pooled)}
+        return {layer: _array(values) for layer, values in self._image(batch).items()}
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -61,15 +60,14 @@ class _Dual:
         self._tell_long(given)
         parts = []
         for start in range(0, len(given), TEXT_BATCH):
-            batch = self.tokenizer(
-                given[start : start + TEXT_BATCH],
-                padding=self.padding,
-                truncation=True,
-                max_length=self.context,
-                return_tensors="pt",
-            )
-            parts.append(_array(self._text({name: value.to(self.device) for name, value in batch.items()})))
+            parts.append(_array(self._text(self._tokens(given[start : start + TEXT_BATCH]))))
         return np.concatenate(parts)
+
+    def _tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
+        batch = self.tokenizer(
+            texts, padding=self.padding, truncation=True, max_length=self.context, return_tensors="pt"
+        )
+        return {name: value.to(self.device) for name, value in batch.items()}
 
     def _context(self) -> int:
         config = getattr(self.model.config, "text_config", self.model.config)
@@ -93,7 +91,7 @@ class _Dual:
                 f"the first is {visible(cut[0])!r}"
             )
 
-    def _image(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         raise NotImplementedError
 
     def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -103,17 +101,32 @@ class _Dual:
 class ClipEncoder(_Dual):
     """CLIP, MetaCLIP 2, AltCLIP and Chinese-CLIP: pooled class token, then a linear projection on each side."""
 
-    def _image(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         output = self.model.vision_model(pixel_values=pixels)
         pooled = output.pooler_output
-        return pooled, self.model.visual_projection(pooled)
+        return {PROJ: self.model.visual_projection(pooled), PRE_PROJ: pooled}
 
     def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return _embedding(self.model.get_text_features(**batch))
 
 
-class SiglipEncoder(_Dual):
-    """SigLIP and SigLIP 2 (fixed resolution): attention pooling, no projection on the image side, a bias on the logits.
+class _Unprojected(_Dual):
+    """Families whose image side has no projection: what is pooled is the embedding."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The embedding alone."""
+        return (PROJ,)
+
+    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {PROJ: self.model.vision_model(pixel_values=pixels).pooler_output}
+
+    def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return _embedding(self.model.get_text_features(**batch))
+
+
+class SiglipEncoder(_Unprojected):
+    """SigLIP and SigLIP 2 (fixed resolution): attention pooling, and a bias on the logits.
 
     Texts are lower-cased and padded to the whole context, as these models were trained.
     """
@@ -128,12 +141,59 @@ class SiglipEncoder(_Dual):
             float(self.model.logit_scale.detach().float().exp()), float(self.model.logit_bias.detach().float())
         )
 
-    def _image(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        pooled = self.model.vision_model(pixel_values=pixels).pooler_output
-        return pooled, pooled
+
+class AlignEncoder(_Unprojected):
+    """ALIGN: EfficientNet's pooled features against BERT's projected class token; logits are cosines over a temperature."""
+
+    @property
+    def scale(self) -> Scale:
+        """One over the checkpoint's temperature."""
+        return Scale(1 / float(self.model.temperature.detach().float()))
+
+
+class BlipEncoder(_Dual):
+    """BLIP's contrastive towers and its matching head (``BlipForImageTextRetrieval``).
+
+    The checkpoints hold no contrastive temperature: logits are cosines, and a softmax of them is nearly flat.
+    """
+
+    model_class = "BlipForImageTextRetrieval"
+
+    @property
+    def scale(self) -> Scale:
+        """1: the checkpoint holds none."""
+        return Scale(1.0)
+
+    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        token = self.model.vision_model(pixel_values=pixels).last_hidden_state[:, 0]
+        return {PROJ: self.model.vision_proj(token), PRE_PROJ: token}
 
     def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        return _embedding(self.model.get_text_features(**batch))
+        state = self.model.text_encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        projected: torch.Tensor = self.model.text_proj(state[:, 0])
+        return projected
+
+    @torch.inference_mode()
+    def match(self, pixels: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """The matching head's probability that each text describes its image.
+
+        Args:
+            pixels: [B, 3, H, W] float32.
+            texts: [B].
+
+        Returns:
+            [B] float32, 0 to 1.
+        """
+        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
+        states = self.model.vision_model(pixel_values=images).last_hidden_state
+        batch = self._tokens(list(texts))
+        joint = self.model.text_encoder(
+            batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            encoder_hidden_states=states,
+            encoder_attention_mask=torch.ones(states.shape[:2], dtype=torch.long, device=self.device),
+        ).last_hidden_state
+        return _array(self.model.itm_head(joint[:, 0]).float().softmax(-1)[:, 1])
 
 
 def _embedding(output: Any) -> torch.Tensor:

@@ -23,12 +23,18 @@ class Family:
         kind: `DUAL` or `BACKBONE`.
         adapter: lazy target of the adapter class.
         layers: what the image side gives.
+        stored: the layers that are stored; one that is not, is the first of these.
     """
 
     name: str
     kind: str
     adapter: str
     layers: tuple[str, ...]
+    stored: tuple[str, ...]
+
+    def stored_as(self, layer: str) -> str:
+        """The stored layer that holds `layer`."""
+        return layer if layer in self.stored else self.stored[0]
 
 
 _DUAL = "vlmbench.encoders.dual:"
@@ -36,12 +42,12 @@ _BACKBONE = "vlmbench.encoders.backbone:"
 _BOTH = ("proj", "pre_proj")
 
 
-def _dual(name: str, adapter: str) -> Family:
-    return Family(name, DUAL, _DUAL + adapter, _BOTH)
+def _dual(name: str, adapter: str, *, projected: bool = True) -> Family:
+    return Family(name, DUAL, _DUAL + adapter, _BOTH, _BOTH if projected else ("proj",))
 
 
 def _backbone(name: str, adapter: str) -> Family:
-    return Family(name, BACKBONE, _BACKBONE + adapter, ("pre_proj",))
+    return Family(name, BACKBONE, _BACKBONE + adapter, ("pre_proj",), ("pre_proj",))
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -51,8 +57,8 @@ FAMILIES: Mapping[str, Family] = {
         _dual("metaclip_2", "ClipEncoder"),
         _dual("altclip", "ClipEncoder"),
         _dual("chinese_clip", "ClipEncoder"),
-        _dual("siglip", "SiglipEncoder"),
-        _dual("align", "AlignEncoder"),
+        _dual("siglip", "SiglipEncoder", projected=False),
+        _dual("align", "AlignEncoder", projected=False),
         _dual("blip", "BlipEncoder"),
         _backbone("resnet", "PooledBackbone"),
         _backbone("convnext", "PooledBackbone"),

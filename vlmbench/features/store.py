@@ -25,7 +25,7 @@ from vlmbench.foundations.hashing import digest
 ROWS = 4096
 """Images a shard."""
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _ROW = "row"
 

@@ -195,7 +195,7 @@ class Session:
         opened = self._open(dataset, split, limit)
         self.prepare([model], dataset, split, limit=limit)
         entry = self._entry(model, opened)
-        rows, x, skipped, versions = self._read(entry, model, opened, layer)
+        rows, x, skipped, versions = self._read(entry, model, opened, files.family.stored_as(layer))
         encoded = self._encoded.pop((model, entry.key.name), 0)
         stored = len(rows) - encoded
         self.context.reporter.note(
