@@ -1,8 +1,8 @@
 """Features in their principal axes: centred, rotated, and rid of directions in which nothing varies.
 
 The intercept of a logistic probe is free, so centring changes no prediction; its penalty is a sum of squares, so
-neither does a rotation. In these axes the curvature is nearly diagonal, and with fewer images than features there are only as
-many axes as images. One rotation serves every strength of a search.
+neither does a rotation. In these axes the curvature is nearly diagonal, and with fewer images than features there are
+only as many axes as images. One rotation serves every strength of a search.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 The textbook method (Nocedal and Wright 2006, algorithm 7.5) starts each two-loop recursion from a multiple of the
 identity. Here it starts from a multiple of a diagonal that the objective gives with its gradient; for the logistic
-probe in its features' principal axes that diagonal is close to the true curvature, and a fit takes a fifth of the steps.
+probe in its features' principal axes that diagonal is close to the true curvature, and a fit takes far fewer steps.
 """
 
 from collections import deque

@@ -197,7 +197,7 @@ class Trainer:
     def _evaluate(self, x: torch.Tensor, penalty: float, dtype: torch.dtype) -> Point:
         """The objective, its gradient and the diagonal of a bound of its curvature, in the axes.
 
-        For class k the curvature along axis j is the mean of p_k (1 - p_k) z_j², here taken as the product of the means.
+        For class k the curvature along axis j is the mean of p_k (1 - p_k) z_j², here taken as a product of means.
         """
         weights, intercept = x[:, :-1], x[:, -1]
         shifted = weights if self._shift is None else weights + self._shift
@@ -205,8 +205,9 @@ class Trainer:
         value = torch.zeros((), dtype=torch.float64, device=x.device)
         gradient = torch.zeros_like(x)
         spread = torch.zeros_like(intercept)
-        for z, targets in zip(self.axes.z.split(self._chunk), self._targets.split(self._chunk), strict=True):
-            z = z.to(dtype)
+        for first in range(0, self.n, self._chunk):
+            z = self.axes.z[first : first + self._chunk].to(dtype)
+            targets = self._targets[first : first + self._chunk]
             logits = torch.addmm(offset, z, matrix)
             loss, residual, part = _sigmoid_part(logits, targets) if self.sigmoid else _softmax_part(logits, targets)
             value += loss
@@ -225,7 +226,7 @@ class Trainer:
     def _place_prior(
         self, prior: NDArray[np.floating] | None
     ) -> tuple[NDArray[np.float64] | None, torch.Tensor | None, torch.Tensor | None]:
-        """The prior's rows for the classes fitted; the same as the solver has it (one row for two classes); in the axes."""
+        """The prior's rows for the classes fitted; as the solver has them (one row for two classes); in the axes."""
         if prior is None:
             return None, None, None
         outer = np.asarray(prior, dtype=np.float64)
@@ -247,9 +248,8 @@ class Trainer:
         if self._outer is not None:
             weights = weights + self._outer
         coef = np.zeros((self.classes, weights.shape[1]))
-        if self._shares is None:
-            offsets = np.full(self.classes, -np.inf)
-        else:
+        offsets = np.full(self.classes, -np.inf)
+        if self._shares is not None:
             offsets = np.log(self._shares / (1 - self._shares))
         coef[self.fitted] = weights
         offsets[self.fitted] = intercept - weights @ self.axes.mean.cpu().numpy()
@@ -275,8 +275,8 @@ def fit_logistic(
 def _softmax_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Summed loss, residuals p - y `[r, C]` and summed p (1 - p) `[C]` of a chunk; overwrites `logits`.
 
-    The label's own residual is minus the sum of the others, and the loss of a sure answer is log1p of it, so that float32
-    keeps its digits where p nears 1.
+    The label's own residual is minus the sum of the others, and the loss of a sure answer is log1p of it, so that
+    float32 keeps its digits where p nears 1.
     """
     index = targets[:, None]
     logits -= logits.amax(dim=1, keepdim=True)

@@ -22,13 +22,13 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
     Returns:
         The binomial test's p on the images on which exactly one is right; 1 where there is none.
     """
-    from scipy import stats
+    from scipy import special
 
     a, b = _pair(correct_a, correct_b, bool)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     if only_a + only_b == 0:
         return 1.0
-    return min(1.0, 2 * float(stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
 def paired_bootstrap(
@@ -48,7 +48,7 @@ def paired_bootstrap(
     Returns:
         difference, low, high, p.
     """
-    from scipy import stats
+    from scipy import special
 
     a, b = _pair(per_sample_a, per_sample_b, float)
     gaps = a - b
@@ -59,7 +59,7 @@ def paired_bootstrap(
         return difference, difference, difference, 1.0 if same or n < 2 else 1 / (resamples + 1)
     means = _resampled_means(gaps, seed, resamples)
     tail = 0.5 + LEVEL / 2
-    stretch = (n / (n - 1)) ** 0.5 * float(stats.t.ppf(tail, n - 1) / stats.norm.ppf(tail))
+    stretch = (n / (n - 1)) ** 0.5 * float(special.stdtrit(n - 1, tail) / special.ndtri(tail))
     deviations = (means - difference) * stretch
     low, high = np.quantile(difference + deviations, [1 - tail, tail])
     beyond = int((np.abs(deviations) >= abs(difference) - 1e-12).sum())

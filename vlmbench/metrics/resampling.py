@@ -51,11 +51,11 @@ def wilson(share: float, n: float, *, level: float = LEVEL) -> tuple[float, floa
 
     It holds its coverage near 0 and 1, where the bootstrap of a share does not.
     """
-    from scipy import stats
+    from scipy import special
 
     if n <= 0:
         return 0.0, 1.0
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(special.ndtri(0.5 + level / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
@@ -89,9 +89,9 @@ def percentile_interval(values: NDArray[np.float64], *, level: float = LEVEL) ->
 
 def t_interval(values: NDArray[np.float64], *, level: float = LEVEL) -> tuple[float, float]:
     """Student's t interval for the mean of `values` `[S]`, S at least 2."""
-    from scipy import stats
+    from scipy import special
 
     spread = float(values.std(ddof=1)) / len(values) ** 0.5
-    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * spread
+    half = float(special.stdtrit(len(values) - 1, 0.5 + level / 2)) * spread
     mean = float(values.mean())
     return mean - half, mean + half
