@@ -8,6 +8,8 @@ import numpy as np
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
+from vlmbench.runs.caption_scoring import Protocol, score_captions
+from vlmbench.runs.context import Context
 
 RUN = {"started": "2025-01-01T00:00:00Z", "seconds": 1.0}
 
@@ -100,37 +102,36 @@ def write_demo(out: Path) -> list[StoredRun]:
     return runs
 
 
+COLOURS = ("red", "green", "blue", "white")
+SHAPES = ("circle", "square", "triangle")
+
+
 def write_captions(
     out: Path,
     system: str = "generated",
     dataset: str = "scenes",
     *,
+    wrong: float = 0.3,
+    n: int = 40,
+    seed: int = 1,
     candidates: list[str] | None = None,
     references: list[list[str]] | None = None,
-    scores: dict[str, float] | None = None,
-    **more: Any,
+    metrics: tuple[str, ...] = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider"),
 ) -> StoredRun:
-    """One caption run; the scores are those given, with an interval of two points."""
-    candidates = candidates or [f"a {color} circle" for color in ("red", "green", "blue", "white")]
-    references = references or [["a red circle", "one red disc"]] * len(candidates)
-    values = scores or {"bleu_4": 0.31, "rouge_l": 0.55, "meteor": 0.27, "cider": 1.1}
-    generator = np.random.default_rng(len(system))
-    samples = {
-        "id": [str(index) for index in range(len(candidates))],
-        "candidate": candidates,
-        "references": references,
-        **{name: np.clip(value + generator.normal(size=len(candidates)) / 10, 0, 10) for name, value in values.items()},
-    }
-    record = Record(
-        task="caption-eval",
-        system=system,
+    """One caption run, really scored: captions of scenes, of which a share names the wrong shape."""
+    truth = np.random.default_rng(7)
+    generator = np.random.default_rng(seed)
+    pairs = [(COLOURS[truth.integers(4)], SHAPES[truth.integers(3)]) for _ in range(n)]
+    made = [[f"a {c} {s} on a black background", f"there is one {s}, and it is {c}"] for c, s in pairs]
+    references = references or made
+    if candidates is None:
+        said = [SHAPES[generator.integers(3)] if generator.random() < wrong else s for _, s in pairs]
+        candidates = [f"a {c} {s} on a background" for (c, _), s in zip(pairs, said, strict=True)]
+    ids = [f"scene-{index:04d}" for index in range(len(candidates))]
+    return score_captions(
+        dict(zip(ids, references, strict=True)),
+        {system: dict(zip(ids, candidates, strict=True))},
+        Context(out=out),
+        protocol=Protocol(metrics=metrics),
         dataset=DatasetFacts(id=dataset, fingerprint="ab" * 32, split="test"),
-        n=len(candidates),
-        seed=0,
-        protocol={"tokenizer": "ptb", "backend": "native"},
-        metrics={
-            name: Metric(value=value, low=max(0.0, value - 0.02), high=value + 0.02) for name, value in values.items()
-        },
-        **more,
-    )
-    return write_run(out, record, samples, RUN)
+    )[0]

@@ -76,7 +76,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hostile")
     for index, name in enumerate(HOSTILE):
         factory.write_classification(out, "zeroshot", name, name, n=20, seed=index)
-        factory.write_captions(out, name, "scenes", scores={"cider": 1.0})
+        factory.write_captions(out, name, "scenes", n=4, metrics=("rouge_l",))
     write_tables(build_tables(find_runs([out]), tests=False), out)
     return out / "tables"
 
@@ -102,7 +102,20 @@ def test_csv(written: Path, name: str) -> None:
 def test_html(written: Path, name: str) -> None:
     parser = Rows()
     parser.feed((written / f"{name}.html").read_text("utf-8"))
-    assert set(parser.tags) <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "p", "small", "strong", "sup"}
+    assert set(parser.tags) <= {
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "p",
+        "small",
+        "span",
+        "strong",
+        "sup",
+    }
     assert [len(table) for table in parser.tables] == [51]
     assert len({len(row) for row in parser.tables[0]}) == 1
 

@@ -37,7 +37,7 @@ def figures_of(runs: dict[str, StoredRun], model: str, dataset: str) -> dict[str
     for key, task, shots in (
         ("zero-shot", "zeroshot", None),
         ("probe, all labels", "linear-probe", None),
-        *((str(k), "linear-probe", k) for k in (1, 2, 4, 8, 16)),
+        *((f"{k}-shot", "linear-probe", k) for k in (1, 2, 4, 8, 16)),
     ):
         metric = record_of(runs, task, model, dataset, shots).record.metrics["accuracy"]
         found[key] = (metric.value * 100, metric.low * 100, metric.high * 100)
@@ -58,7 +58,7 @@ def test_every_figure_of_the_csv_is_a_records(written: tuple[dict[str, StoredRun
         keys = {
             "zero_shot": "zero-shot",
             "probe": "probe, all labels",
-            **{f"shots_{k}": str(k) for k in (1, 2, 4, 8, 16)},
+            **{f"shots_{k}": f"{k}-shot" for k in (1, 2, 4, 8, 16)},
         }
         for key, name in keys.items():
             assert tuple(float(row[key + end]) for end in ("", "_low", "_high")) == pytest.approx(
@@ -123,6 +123,7 @@ def test_every_figure_of_the_latex_is_a_records(written: tuple[dict[str, StoredR
         plain = [
             re.sub(r"\\textbf\{([^}]*)\}", r"\1", line)
             .replace("$^{=}$", "=")
+            .replace("{[}", "[")
             .replace("{\\scriptsize ", "")
             .replace("}", "")
             .replace("$-$", "-")

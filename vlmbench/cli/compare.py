@@ -21,6 +21,14 @@ def command(
     strict: Annotated[
         bool, option("--strict", help="Exit 3 where runs of one dataset cannot be put side by side.")
     ] = False,
+    no_report: Annotated[bool, option("--no-report", help="Tables only, no report.html.")] = False,
+    eval_results: Annotated[
+        Path | None,
+        option("--eval-results", metavar="DIR", help="Also write the hub's .eval_results YAML for model cards."),
+    ] = None,
+    cache_dir: Annotated[
+        Path | None, option("--cache-dir", help="Where datasets for the pictures are kept.", panel=COMMON)
+    ] = None,
     json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
     quiet: Annotated[bool, option("-q", "--quiet", help="No notes.", panel=COMMON)] = False,
     debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False,
@@ -33,9 +41,14 @@ def command(
     """
     from vlmbench.cli.console import Console, print_json
     from vlmbench.cli.output import document, say_where, show_table
+    from vlmbench.cli.pictures import Thumbnails
+    from vlmbench.foundations.atomic import write_text
     from vlmbench.foundations.errors import InputError
+    from vlmbench.foundations.paths import default_cache_dir
     from vlmbench.records.store import find_runs
+    from vlmbench.report import export
     from vlmbench.report.grouping import refusals, unique
+    from vlmbench.report.page import write_report
     from vlmbench.report.tables import build_tables, write_tables
 
     found = unique(find_runs(runs or [out]))
@@ -47,6 +60,14 @@ def command(
         console.warn(line)
     tables = build_tables(found)
     written = write_tables(tables, out)
+    if not no_report:
+        written.append(
+            write_report(found, tables, out / "report.html", pictures=Thumbnails(cache_dir or default_cache_dir()))
+        )
+    if eval_results:
+        for name, text in export.eval_results(found).items():
+            write_text(eval_results / name, text)
+            written.append(eval_results / name)
     if json:
         print_json(document(found, written))
         return

@@ -98,8 +98,12 @@ def say_where(written: Sequence[Path]) -> None:
     """A note on stderr of where the tables are."""
     from vlmbench.cli.console import Console
 
+    pages = [path for path in written if path.name == "report.html"]
+    written = [path for path in written if path.parent.name == "tables"]
     if written:
         names = sorted({path.stem for path in written})
         endings = ",".join(path.suffix[1:] for path in written if path.stem == names[0])
         stem = names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
         Console().note(f"tables, with the signature of every figure: {written[0].parent}/{stem}.{{{endings}}}")
+    for page in pages:
+        Console().note(f"report: {page}")

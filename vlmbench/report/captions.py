@@ -59,7 +59,7 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
     notes = ["Figures are times 100, with 95 % intervals in brackets."]
     if tests:
         notes.append(
-            "* best of its column on the dataset; = not significantly worse "
+            "Bold or *: best of its column on the dataset; =: not significantly worse "
             "(paired bootstrap over images, Holm-corrected over the table)."
         )
     columns = HEAD + tuple(Column(name, TITLES.get(name, name), True) for name in names)

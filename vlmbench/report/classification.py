@@ -53,7 +53,7 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
     """
-    rows = _rows(unique(run for run in runs if run.record.task in CLASSIFICATION))
+    rows = classification_rows(unique(runs))
     if not rows:
         return None
     notes = []
@@ -72,9 +72,10 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
     return replace(table.without_empty_columns(), extra=(few,) if few else ())
 
 
-def _rows(runs: Sequence[StoredRun]) -> list[Row]:
+def classification_rows(runs: Sequence[StoredRun]) -> list[Row]:
+    """The table's rows: by place, then model, then variant."""
     groups: dict[tuple[Place, str], list[StoredRun]] = {}
-    for run in runs:
+    for run in (run for run in runs if run.record.task in CLASSIFICATION):
         groups.setdefault((Place.of(run.record), _model_key(run)), []).append(run)
     rows = []
     for (place, _), group in sorted(groups.items(), key=lambda item: (item[0][0], natural(item[0][1]))):
@@ -256,7 +257,7 @@ def _few_shot(rows: Sequence[Row], labels: dict[Place, str]) -> Table | None:
     shots = sorted({k for row in rows for k in row.shots})
     if not shots:
         return None
-    columns = HEAD + tuple(Column(f"shots_{k}", f"{k}", True) for k in shots)
+    columns = HEAD + tuple(Column(f"shots_{k}", f"{k}-shot", True) for k in shots)
     lines = []
     for row in rows:
         if row.shots:
@@ -268,7 +269,7 @@ def _few_shot(rows: Sequence[Row], labels: dict[Place, str]) -> Table | None:
             ]
             figures = [metric_cell(row.shots[k], row.place.metric) if k in row.shots else Cell() for k in shots]
             lines.append(tuple(head + figures))
-    notes = ("Columns: labelled images a class. Mean over seeds; the interval is over seeds.",)
+    notes = ("k-shot: k labelled images a class. Mean over seeds; the interval is over seeds.",)
     return Table("few_shot", "Linear probe by labels a class", columns, tuple(lines), notes)
 
 
@@ -282,5 +283,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     if any(row.zero and row.shots for row in rows):
         notes.append("Labels to match: labelled images a class at which the probe's curve crosses zero-shot (log k).")
     if len({row.label for row in rows}) > 1:
-        notes.append("* best of its column on the dataset; = not significantly worse (paired test, Holm-corrected).")
+        notes.append(
+            "Bold or *: best of its column on the dataset; =: not significantly worse (paired test, Holm-corrected)."
+        )
     return notes

@@ -132,8 +132,8 @@ def to_latex(table: Table) -> str:
 
 
 def _tex(words: str) -> str:
-    """Escaped, and within what pdflatex's T1 fonts hold: any other character comes out as its code."""
-    shown = text.latex(words).replace("−", "$-$").replace("…", "\\ldots{}")
+    """Escaped, no bracket an optional argument, and a character that pdflatex's T1 fonts lack shown as its code."""
+    shown = text.latex(words).replace("−", "$-$").replace("…", "\\ldots{}").replace("[", "{[}")
     return "".join(char if ord(char) < 0x180 else f"U+{ord(char):04X}" for char in shown)
 
 
@@ -175,27 +175,34 @@ def html_table(table: Table) -> str:
     ]
     parts.append("</tr></thead>\n<tbody>")
     for row in table.rows:
-        cells = [html_cell(cell, head=index == 0) for index, cell in enumerate(row)]
+        cells = [
+            html_cell(cell, column.title, head=index == 0, figure=column.figures)
+            for index, (cell, column) in enumerate(zip(row, table.columns, strict=True))
+        ]
         parts.append("<tr>" + "".join(cells) + "</tr>")
     parts.append("</tbody></table>")
     parts += [f"<p>{text.html(note)}</p>" for note in table.notes]
     return "\n".join(parts)
 
 
-def html_cell(cell: Cell, *, head: bool = False) -> str:
-    """One cell; `head` makes it the header of its row."""
+def html_cell(cell: Cell, title: str, *, head: bool = False, figure: bool = False) -> str:
+    """One cell of the column `title`; `head` makes it the header of its row, `figure` sets it flush right."""
+    if head:
+        return f'<th scope="row">{text.html(cell.text)}</th>'
+    label = f' data-label="{text.html(title)}"'
     if not cell.is_figure:
         value = f' data-value="{cell.p:.6g}"' if cell.p is not None else ""
-        return f'<th scope="row">{text.html(cell.text)}</th>' if head else f"<td{value}>{text.html(cell.text)}</td>"
+        kind = ' class="figure"' if figure else ""
+        return f"<td{kind}{label}{value}>{text.html(cell.text)}</td>"
     lines = [f"{run.path.name}: {run.record.signature}" for run in cell.runs]
     lines += [cell.source] if cell.source else []
-    figure = text.html(cell.text if cell.text else cell.figure())
+    shown = text.html(cell.text if cell.text else cell.figure())
     if cell.mark == "best":
-        figure = f"<strong>{figure}</strong>"
+        shown = f"<strong>{shown}</strong>"
     elif cell.mark == "tied":
-        figure += "<sup>=</sup>"
+        shown += "<sup>=</sup>"
     interval = cell.interval()
     small = f" <small>{text.html(interval)}</small>" if interval else ""
-    title = "&#10;".join(text.html(line) for line in lines)
+    behind = "&#10;".join(text.html(line) for line in lines)
     value = f"{(cell.value or 0.0) * cell.scale:.{CSV_DIGITS}f}"
-    return f'<td class="figure" data-value="{value}" title="{title}">{figure}{small}</td>'
+    return f'<td class="figure"{label} data-value="{value}" title="{behind}"><span>{shown}</span>{small}</td>'

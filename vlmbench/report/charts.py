@@ -1,0 +1,173 @@
+"""Charts as inline SVG in the page's light or dark colours; drawn small, so that text stays legible on a phone.
+
+Colour never stands alone: every series has its own marker too. Each chart has a title and a description for screen
+readers.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from vlmbench.foundations.text import html
+
+At = Callable[[float, float], tuple[float, float]]
+"""From (x, value) to the picture's coordinates."""
+
+WIDTH, HEIGHT = 340, 250
+LEFT, RIGHT, TOP, BOTTOM = 38, 14, 12, 40
+COLOURS = 8
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line: its name, points (x, value, low, high) with values 0 to 1, and its zero-shot level, if any."""
+
+    name: str
+    points: tuple[tuple[float, float, float | None, float | None], ...]
+    level: float | None = None
+    full: float | None = None
+    """The value with all labels; drawn beyond the last x."""
+
+
+def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
+    """Probe by labels a class on a log axis, with bands, and zero-shot as a dashed line of the same colour."""
+    xs = sorted({x for one in series for x, *_ in one.points})
+    if not xs:
+        return ""
+    has_full = any(one.full is not None for one in series)
+    places = {x: math.log2(x) for x in xs}
+    last = places[xs[-1]]
+    end = last + max(1.0, last / 5) if has_full else max(last, 1.0)
+    values = [v for one in series for point in one.points for v in point[1:] if v is not None]
+    values += [v for one in series for v in (one.level, one.full) if v is not None]
+    low, high = _bounds(values)
+
+    def at(x: float, value: float) -> tuple[float, float]:
+        return LEFT + (WIDTH - LEFT - RIGHT) * x / end, TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
+
+    parts = [*_grid(low, high), *_ticks([(places[x], f"{x:g}") for x in xs] + [(end, "all")] * has_full, at, low)]
+    for index, one in enumerate(series):
+        parts += _one_series(one, index % COLOURS, places, end, at)
+    parts.append(_axis_title("labelled images a class"))
+    told = "; ".join(_told(one) for one in series)
+    return _svg(identity, title, told, parts)
+
+
+def _one_series(one: Series, colour: int, places: Mapping[float, float], end: float, at: At) -> list[str]:
+    parts = []
+    banded = [(x, low, high) for x, _, low, high in one.points if low is not None and high is not None]
+    if len(banded) > 1:
+        upper = [at(places[x], high) for x, _, high in banded]
+        lower = [at(places[x], low) for x, low, _ in reversed(banded)]
+        parts.append(f'<polygon class="band c{colour}" points="{_points(upper + lower)}"/>')
+    if one.level is not None:
+        (left, y), (right, _) = at(0, one.level), at(end, one.level)
+        parts.append(f'<line class="level c{colour}" x1="{left:.1f}" y1="{y:.1f}" x2="{right:.1f}" y2="{y:.1f}"/>')
+    line = [at(places[x], value) for x, value, *_ in one.points]
+    parts.append(f'<polyline class="line c{colour}" points="{_points(line)}"/>')
+    if one.full is not None:
+        far = at(end, one.full)
+        parts.append(f'<polyline class="line dotted c{colour}" points="{_points([line[-1], far])}"/>')
+        line.append(far)
+    return parts + [marker(colour, x, y) for x, y in line]
+
+
+def marker(colour: int, x: float, y: float) -> str:
+    """The mark of a series: circle, square, triangle or diamond by its number."""
+    shape = colour % 4
+    if shape == 0:
+        return f'<circle class="mark c{colour}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>'
+    shapes: dict[int, list[tuple[float, float]]] = {
+        1: [(-3, -3), (3, -3), (3, 3), (-3, 3)],
+        2: [(0, -3.8), (3.6, 3), (-3.6, 3)],
+        3: [(0, -4), (4, 0), (0, 4), (-4, 0)],
+    }
+    return f'<polygon class="mark c{colour}" points="{_points([(x + dx, y + dy) for dx, dy in shapes[shape]])}"/>'
+
+
+def key_svg(colour: int, *, dashed: bool = False) -> str:
+    """The sample of a series in a legend."""
+    kind = "level" if dashed else "line"
+    mark = "" if dashed else marker(colour, 13, 6)
+    return (
+        f'<svg class="key" viewBox="0 0 26 12" aria-hidden="true" focusable="false">'
+        f'<line class="{kind} c{colour}" x1="1" y1="6" x2="25" y2="6"/>{mark}</svg>'
+    )
+
+
+def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float]]) -> str:
+    """Accuracy against confidence, a point a bin, with the gap to the diagonal."""
+
+    def at(x: float, value: float) -> tuple[float, float]:
+        return LEFT + (WIDTH - LEFT - RIGHT) * x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
+
+    parts = [*_grid(0.0, 1.0), *_ticks([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
+    (x1, y1), (x2, y2) = at(0, 0), at(1, 1)
+    parts.append(f'<line class="diagonal" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
+    for one in bins:
+        (x, y), (_, ideal) = at(one["confidence"], one["accuracy"]), at(one["confidence"], one["confidence"])
+        parts.append(f'<line class="gap" x1="{x:.1f}" y1="{y:.1f}" x2="{x:.1f}" y2="{ideal:.1f}"/>')
+    parts.append(f'<polyline class="line c0" points="{_points([at(o["confidence"], o["accuracy"]) for o in bins])}"/>')
+    parts += [marker(0, *at(one["confidence"], one["accuracy"])) for one in bins]
+    parts.append(_axis_title("confidence"))
+    told = "; ".join(f"confidence {o['confidence'] * 100:.0f}, accuracy {o['accuracy'] * 100:.0f}" for o in bins)
+    return _svg(identity, title, f"Accuracy in {len(bins)} bins of equal size: {told}", parts)
+
+
+def _svg(identity: str, title: str, description: str, parts: Sequence[str]) -> str:
+    name = html(identity)
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<title id="{name}-t">{html(title)}</title><desc id="{name}-d">{html(description)}</desc>'
+        + "".join(parts)
+        + "</svg>"
+    )
+
+
+def _told(one: Series) -> str:
+    points = ", ".join(f"{value * 100:.1f} with {x:g}" for x, value, *_ in one.points)
+    level = "" if one.level is None else f", zero-shot {one.level * 100:.1f}"
+    return f"{one.name}: {points}{level}"
+
+
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """Round tenths around the values, at least two apart."""
+    low, high = math.floor(min(values) * 10 - 1e-9) / 10, math.ceil(max(values) * 10 + 1e-9) / 10
+    low, high = max(0.0, low), min(1.0, high)
+    return (low, high) if high - low > 0.15 else (max(0.0, high - 0.2), max(high, 0.2))
+
+
+def _grid(low: float, high: float) -> list[str]:
+    """Horizontal lines with their values times 100."""
+    step = next(size for size in (0.05, 0.1, 0.2, 0.25) if (high - low) / size <= 6)
+    parts = []
+    for number in range(round((high - low) / step) + 1):
+        value = low + number * step
+        if value > high + 1e-9:
+            break
+        y = TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
+        parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{value * 100:.0f}</text>')
+    return parts
+
+
+def _ticks(ticks: Sequence[tuple[float, str]], at: At, low: float) -> list[str]:
+    parts = []
+    previous = -99.0
+    for x, label in ticks:
+        left, y = at(x, low)
+        if left - previous >= 18:
+            parts.append(
+                f'<text class="tick" x="{left:.1f}" y="{y + 15:.1f}" text-anchor="middle">{html(label)}</text>'
+            )
+            previous = left
+    return parts
+
+
+def _axis_title(words: str) -> str:
+    middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
+    return f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 5}" text-anchor="middle">{html(words)}</text>'
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

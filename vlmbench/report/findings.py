@@ -1,0 +1,145 @@
+"""What a report shows of the images themselves: confusions, disagreements, best and worst captions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vlmbench.records.store import StoredRun
+
+EXAMPLES = 8
+CAPTIONS = 6
+MATRIX = 20
+"""Up to this many classes the confusion matrix is shown whole."""
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """An image on which zero-shot and probe say different things."""
+
+    id: str
+    label: str
+    zero_shot: str
+    zero_confidence: float
+    probe: str
+    probe_confidence: float
+
+
+@dataclass(frozen=True)
+class Disagreements:
+    """How often both are right, one, or neither; and examples of either kind, the surest first."""
+
+    both: int
+    zero_only: int
+    probe_only: int
+    neither: int
+    probe_wins: tuple[Disagreement, ...]
+    zero_wins: tuple[Disagreement, ...]
+
+
+def disagreements(first: Mapping[str, Any], second: Mapping[str, Any], names: Sequence[str]) -> Disagreements:
+    """Where zero-shot (`first`) and probe (`second`) disagree; columns of the same images in the same order."""
+    import numpy as np
+
+    truth = first["label"]
+    zero, probe = first["prediction"] == truth, second["prediction"] == truth
+
+    def examples(chosen: Any, sure: Any) -> tuple[Disagreement, ...]:
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(-sure[rows], kind="stable")][:EXAMPLES]
+        return tuple(
+            Disagreement(
+                str(first["id"][row]),
+                names[int(truth[row])],
+                names[int(first["prediction"][row])],
+                float(first["confidence"][row]),
+                names[int(second["prediction"][row])],
+                float(second["confidence"][row]),
+            )
+            for row in rows
+        )
+
+    return Disagreements(
+        both=int((zero & probe).sum()),
+        zero_only=int((zero & ~probe).sum()),
+        probe_only=int((probe & ~zero).sum()),
+        neither=int((~zero & ~probe).sum()),
+        probe_wins=examples(probe & ~zero, second["confidence"]),
+        zero_wins=examples(zero & ~probe, first["confidence"]),
+    )
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A confusion matrix: whole where it is small, and its most frequent mistakes."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[tuple[int, int], ...], ...]
+    """For each true class, for each predicted class: images, and their share of the class in tenths; empty if large."""
+    worst: tuple[tuple[str, str, int, int], ...]
+    """True class, predicted class, images, images of the true class."""
+
+
+def confusion(columns: Mapping[str, Any], names: Sequence[str]) -> Confusion:
+    """The confusions of one run, over its images (and seeds)."""
+    import numpy as np
+
+    from vlmbench.metrics.classification import confusion_matrix
+
+    matrix = confusion_matrix(columns["label"], columns["prediction"], len(names))
+    totals = matrix.sum(axis=1)
+    off = matrix.copy()
+    np.fill_diagonal(off, 0)
+    order = np.argsort(-off.ravel(), kind="stable")[:10]
+    worst = []
+    for place in order:
+        true, said = divmod(int(place), len(names))
+        if off[true, said]:
+            worst.append((names[true], names[said], int(off[true, said]), int(totals[true])))
+    rows: list[tuple[tuple[int, int], ...]] = []
+    if len(names) <= MATRIX:
+        for line, total in zip(matrix.tolist(), totals.tolist(), strict=True):
+            rows.append(tuple((count, -(-10 * count // total) if total else 0) for count in line))
+    return Confusion(tuple(names), tuple(rows), tuple(worst))
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """One image's caption with its references and scores (times 100)."""
+
+    id: str
+    candidate: str
+    references: tuple[str, ...]
+    scores: tuple[tuple[str, float], ...]
+
+
+def best_and_worst(
+    run: StoredRun, columns: Mapping[str, Any], titles: Mapping[str, str]
+) -> tuple[str, tuple[Captioned, ...], tuple[Captioned, ...]]:
+    """The metric that orders them, the best captions and the worst (the worst first); none of them twice."""
+    import numpy as np
+
+    shown = [name for name in ("cider", "meteor", "rouge_l", "bleu_4", "clipscore") if name in columns]
+    if not shown or "candidate" not in columns:
+        return "", (), ()
+    scores = np.asarray(columns[shown[0]], dtype=np.float64)
+    order = np.argsort(scores, kind="stable")
+    count = min(CAPTIONS, len(order) // 2)
+
+    def example(row: int) -> Captioned:
+        values = tuple((titles.get(name, name), float(columns[name][row]) * 100) for name in shown)
+        references = tuple(map(str, columns["references"][row])) if "references" in columns else ()
+        return Captioned(str(columns["id"][row]), str(columns["candidate"][row]), references, values)
+
+    best = tuple(example(int(row)) for row in order[::-1][:count])
+    worst = tuple(example(int(row)) for row in order[:count])
+    return titles.get(shown[0], shown[0]), best, worst
+
+
+def class_names(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:
+    """The class names of a run, or numbers where its record has none."""
+    import numpy as np
+
+    named = run.record.protocol.get("classnames")
+    highest = int(max(np.max(columns["label"]), np.max(columns["prediction"])))
+    names = [str(name) for name in named] if isinstance(named, list) else []
+    return names + [str(index) for index in range(len(names), highest + 1)]
