@@ -1,7 +1,9 @@
-"""From distance banks to batches: warps, pens, low resolution, colours, composition; everything vectorised over the batch.
+"""From distance banks to batches: warps, pens, low resolution, colours, composition; everything vectorised over the
+batch.
 
-Images are drawn on a canvas of `CANVAS` px (or on an 8 x 8 one, see `Augmenter.bitmap`) and reach the model's size by the antialiased
-bicubic filter that Pillow, and so the image processor, uses. `compose.py` makes whole images of these parts.
+Images are drawn on a canvas of `CANVAS` px (or on an 8 x 8 one, see `Augmenter.bitmap`) and reach the model's size by
+the antialiased bicubic filter that Pillow, and so the image processor, uses. `compose.py` makes whole images of these
+parts.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ _OPEN_PAIR = np.array([[(s, k) not in c.HELD_OUT for k in range(c.N_SHAPE_COLOUR
 
 
 def pillow_bicubic(images: Tensor, size: int) -> Tensor:
-    """Pillow's bicubic resize, which rounds and clips after each of its two passes; [N, C, H, W] in 0..255 -> [N, C, size, size]."""
+    """Pillow's bicubic resize, which rounds and clips after each of its two passes.
+
+    Args: images [N, C, H, W] in 0..255. Returns: [N, C, size, size], whole numbers in 0..255.
+    """
     if images.shape[-1] != size:
         images = (
             F.interpolate(images, size=(images.shape[-2], size), mode="bicubic", antialias=True).round().clamp(0, 255)
@@ -34,8 +39,9 @@ def pillow_bicubic(images: Tensor, size: int) -> Tensor:
 
 
 class Augmenter:
-    """Banks and the means of drawing from them. `held_out` takes glyphs of the held-out fonts and the validation hands instead of the training ones;
-    `pairs` is "open" (training) or "held" (only the colour and shape pairs that training never shows)."""
+    """Banks and the means of drawing from them. `held_out` takes glyphs of the held-out fonts and the validation hands
+    instead of the training ones; `pairs` is "open" (training) or "held" (only the colour and shape pairs that training
+    never shows)."""
 
     def __init__(self, cache: Path, seed: int, size: int, held_out: bool = False, pairs: str = "open") -> None:
         self.rng = np.random.default_rng(seed)
@@ -60,29 +66,34 @@ class Augmenter:
         self.pairs = _OPEN_PAIR if pairs == "open" else ~_OPEN_PAIR
         self.layouts = {n: [self.layout(n) for _ in range(1200)] for n in range(1, 6)}
 
-    # -- sampling ---------------------------------------------------------------------------------------------------------------------
+    # -- sampling ---
     @staticmethod
     def _pool(mask: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         index = np.flatnonzero(mask)
         return index, np.cumsum(weight[index]) / weight[index].sum()
 
     def draw(self, pool: tuple[np.ndarray, np.ndarray]) -> int:
+        """One index from a pool, by its weights."""
         return int(pool[0][min(np.searchsorted(pool[1], self.rng.random()), len(pool[0]) - 1)])
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Uniform numbers of this shape."""
         return torch.rand(*shape, generator=self.gen) * (high - low) + low
 
     def normal(self, sd: float, *shape: int) -> Tensor:
+        """Normal numbers of this shape, mean 0."""
         return torch.randn(*shape, generator=self.gen) * sd
 
     def layout(self, n: int) -> np.ndarray:
         """Centres and sizes of `n` things that do not touch; [n, 3] (x, y in -1..1, side as a share of the canvas).
 
-        `equal_area` of the layouts fix the painted area and divide it among the things, so that the area does not give the count away.
+        `equal_area` of the layouts fix the painted area and divide it among the things, so that the area does not give
+        the count away.
         """
         while True:
             if self.rng.random() < self.equal_area:
-                sides = np.full(n, np.sqrt(self.rng.uniform(0.11, 0.32) / n)) * self.rng.uniform(1 - self.spread, 1 + self.spread, n)
+                even = np.full(n, np.sqrt(self.rng.uniform(0.11, 0.32) / n))
+                sides = even * self.rng.uniform(1 - self.spread, 1 + self.spread, n)
             else:
                 sides = self.rng.uniform(0.15, 0.36) * self.rng.uniform(0.8, 1.2, n)
             points: list[np.ndarray] = []
@@ -97,7 +108,7 @@ class Augmenter:
             if len(points) == n:
                 return np.array(points)
 
-    # -- geometry ---------------------------------------------------------------------------------------------------------------------
+    # -- geometry ---
     def warp(
         self,
         fields: np.ndarray,
@@ -109,7 +120,10 @@ class Augmenter:
         at: Tensor,
         elastic: float,
     ) -> Tensor:
-        """Distance maps on a canvas: [N, FIELD, FIELD] uint8 -> [N, pixels, pixels] in the item's own units (its longer side = 1)."""
+        """Distance maps on a canvas.
+
+        [N, FIELD, FIELD] uint8 -> [N, pixels, pixels] in the item's own units (its longer side = 1).
+        """
         n = len(fields)
         axis = (torch.arange(pixels) + 0.5) / pixels * 2 - 1
         y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -134,7 +148,8 @@ class Augmenter:
         return ((pen[:, None, None] - distance) * scale[:, None, None] + 0.5).clamp(0, 1)
 
     def bitmap(self, fields: np.ndarray, pen: Tensor) -> list[Tensor]:
-        """Glyphs as the UCI documentation describes its digits: a tight box filled, 32 x 32, two levels, counted in 4 x 4 blocks.
+        """Glyphs as the UCI documentation describes its digits: a tight box filled, 32 x 32, two levels, counted in 4 x
+        4 blocks.
 
         Returns N maps in 0..1, most of them 8 x 8, some of a finer or a softer kind.
         """
@@ -188,9 +203,12 @@ class Augmenter:
                 out.append(F.pad(small, [2 + (24 - side) // 2] * 4))
         return out
 
-    # -- colour and finish ------------------------------------------------------------------------------------------------------------
+    # -- colour and finish ---
     def colours(self, n: int, plain: float, inverse: float) -> tuple[Tensor, Tensor, np.ndarray]:
-        """Ink and paper for glyphs; [n, 3], [n, 3], names [n, 2]. `plain` of them white on black, `inverse` black on white."""
+        """Ink and paper for glyphs.
+
+        [n, 3], [n, 3], names [n, 2]. `plain` of them white on black, `inverse` black on white.
+        """
         pick = self.rng.random(n)
         names = np.empty((n, 2), dtype=np.int64)
         rgb = np.empty((n, 2, 3), dtype=np.float32)
@@ -208,6 +226,7 @@ class Augmenter:
         return torch.from_numpy(rgb[:, 0]), torch.from_numpy(rgb[:, 1]), names
 
     def two_colours(self, inks: int) -> tuple[int, int]:
+        """Indices of an ink, among the first `inks` colours, and a paper that it stands out from."""
         while True:
             ink, paper = int(self.rng.integers(inks)), int(self.rng.integers(len(c.COLOURS)))
             if self.rng.random() < 0.4:
@@ -216,6 +235,7 @@ class Augmenter:
                 return ink, paper
 
     def tint(self, names: np.ndarray | list[int]) -> np.ndarray:
+        """Shades of the named colours; [N, 3] float32 in 0..1."""
         names = np.asarray(names)
         return np.clip(_RGB[names] + self.rng.normal(0, self.tint_sd, (len(names), 3)), 0, 1).astype(np.float32)
 

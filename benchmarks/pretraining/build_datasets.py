@@ -31,6 +31,7 @@ class CleanRenderer(Renderer):
     """Without the training's noise and light (files stay small); a quarter of the images are a little soft."""
 
     def finish(self, images: torch.Tensor) -> torch.Tensor:
+        """A little softness, nothing else."""
         soft = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(images, [1] * 4, mode="replicate"), 3, 1)
         return torch.where(torch.rand(len(images), 1, 1, 1, generator=self.gen) < 0.25, soft, images).clamp(0, 1)
 
@@ -90,7 +91,8 @@ def build_shapes(cache: Path, out: Path) -> None:
         )
     meta = {
         "name": "shapes",
-        "description": "One coloured shape on a coloured background, rendered: the 24 pairs of colour and shape that tiny-clip's training left out.",
+        "description": "One coloured shape on a coloured background, rendered: the 24 pairs of colour and shape "
+        "that tiny-clip's training left out.",
         "source": "benchmarks/pretraining/build_datasets.py",
         "license": LICENSE,
         "group": "synthetic",
@@ -150,7 +152,8 @@ def build_scenes(cache: Path, out: Path) -> None:
         folder,
         {
             "name": "scenes",
-            "description": "Rendered scenes with five reference captions each, worded by a grammar of which tiny-captioner saw a part; half of "
+            "description": "Rendered scenes with five reference captions each, worded by a grammar of which "
+            "tiny-captioner saw a part; half of "
             "val and test show the pairs of colour and shape that training left out.",
             "source": "benchmarks/pretraining/build_datasets.py",
             "license": LICENSE,
@@ -177,8 +180,10 @@ def build_digits(out: Path) -> None:
     indices = {split: sorted(rows) for split, rows in indices.items()}
     meta = {
         "name": "digits",
-        "description": "UCI handwritten digits as scikit-learn ships them: 1,797 real digits of 8 x 8 pixels, 17 grey levels; never used in training.",
-        "source": "sklearn.datasets.load_digits; E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998",
+        "description": "UCI handwritten digits as scikit-learn ships them: 1,797 real digits of 8 x 8 pixels, "
+        "17 grey levels; never used in training.",
+        "source": "sklearn.datasets.load_digits; E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, "
+        "UCI, 1998",
         "license": "CC BY 4.0",
         "group": "real",
         "metric": "accuracy",

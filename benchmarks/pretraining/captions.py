@@ -1,7 +1,8 @@
 """The closed world's facts and the grammar that puts them in words.
 
-An image is a row of facts (`FIELDS`); a caption is text with a row of claims of the same form, in which -1 leaves a field open. A caption
-is true of an image when every field it claims agrees; `truth_table` says so for a whole batch at once.
+An image is a row of facts (`FIELDS`); a caption is text with a row of claims of the same form, in which -1 leaves a
+field open. A caption is true of an image when every field it claims agrees; `truth_table` says so for a whole batch at
+once.
 """
 
 from __future__ import annotations
@@ -77,24 +78,70 @@ CASED = frozenset("abdefghijlmnqrt")  # letters whose capital looks different
 HELD_OUT = frozenset({(s, s % 8) for s in range(12)} | {(s, (s + 4) % 8) for s in range(12)})
 
 TEMPLATES = [
-    "{}", "{}", "{}", "{}.", "{}.",
-    "a photo of {}", "a photo of {}.", "a photo of {}.", "a photo of {}.", "a picture of {}", "a picture of {}.", "an image of {}", "an image of {}.",
-    "a drawing of {}", "a drawing of {}.", "a sketch of {}.", "a painting of {}.", "a rendering of {}.", "a bad photo of {}.", "a good photo of {}.",
-    "a blurry photo of {}.", "a low resolution photo of {}.", "a pixelated photo of {}.", "a cropped photo of {}.", "a close-up photo of {}.",
-    "a bright photo of {}.", "a dark photo of {}.", "a photo of one thing: {}.", "this is {}", "this is {}.", "here is {}", "here is {}.", "it is {}.",
-    "there is {}", "there is {} in the picture.", "there is {} here.", "you can see {}.", "we see {}.", "an image showing {}.", "a picture showing {}",
-    "a photo that shows {}.", "the image shows {}.", "the picture contains {}.", "an example of {}.", "a centered photo of {}.", "itap of {}.", "art of {}.",
-    "a cartoon of {}.", "an icon of {}.", "a scan of {}.", "a tiny picture of {}.", "a jpeg of {}.", "a clean photo of {}.", "a black and white photo of {}.",
-]  # fmt: skip
+    "{}",
+    "{}",
+    "{}",
+    "{}.",
+    "{}.",
+    "a photo of {}",
+    "a photo of {}.",
+    "a photo of {}.",
+    "a photo of {}.",
+    "a picture of {}",
+    "a picture of {}.",
+    "an image of {}",
+    "an image of {}.",
+    "a drawing of {}",
+    "a drawing of {}.",
+    "a sketch of {}.",
+    "a painting of {}.",
+    "a rendering of {}.",
+    "a bad photo of {}.",
+    "a good photo of {}.",
+    "a blurry photo of {}.",
+    "a low resolution photo of {}.",
+    "a pixelated photo of {}.",
+    "a cropped photo of {}.",
+    "a close-up photo of {}.",
+    "a bright photo of {}.",
+    "a dark photo of {}.",
+    "a photo of one thing: {}.",
+    "this is {}",
+    "this is {}.",
+    "here is {}",
+    "here is {}.",
+    "it is {}.",
+    "there is {}",
+    "there is {} in the picture.",
+    "there is {} here.",
+    "you can see {}.",
+    "we see {}.",
+    "an image showing {}.",
+    "a picture showing {}",
+    "a photo that shows {}.",
+    "the image shows {}.",
+    "the picture contains {}.",
+    "an example of {}.",
+    "a centered photo of {}.",
+    "itap of {}.",
+    "art of {}.",
+    "a cartoon of {}.",
+    "an icon of {}.",
+    "a scan of {}.",
+    "a tiny picture of {}.",
+    "a jpeg of {}.",
+    "a clean photo of {}.",
+    "a black and white photo of {}.",
+]
 
 
 def _article(noun: str, rng: np.random.Generator, number: bool = False) -> str:
     """`noun` with a, an, the or nothing before it."""
     pick = rng.random()
     if pick < 0.62:
-        an = noun[0] in "aeio" and not noun.startswith("one") or noun.startswith(("8", "11"))
+        an = (noun[0] in "aeio" and not noun.startswith("one")) or noun.startswith(("8", "11"))
         return ("an " if an and rng.random() < 0.7 else "a ") + noun
-    if pick < 0.84 or number and pick < 0.92:
+    if pick < 0.84 or (number and pick < 0.92):
         return "the " + noun
     return noun
 
@@ -247,8 +294,9 @@ def caption(fact: np.ndarray, rng: np.random.Generator) -> tuple[str, np.ndarray
 def truth_table(facts: np.ndarray, claims: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which captions are true of which images.
 
-    Args: facts [N, F] int64, claims [M, F] int64. Returns: true [N, M] bool; unclear [N, M] bool, the cells that are neither plainly
-    true nor plainly false (a nought and the letter o; "a red circle" of a circle beside a square) and that the loss leaves out.
+    Args: facts [N, F] int64, claims [M, F] int64. Returns: true [N, M] bool; unclear [N, M] bool, the cells that are
+    neither plainly true nor plainly false (a nought and the letter o; "a red circle" of a circle beside a square) and
+    that the loss leaves out.
     """
     true = ((claims[None] == OPEN) | (claims[None] == facts[:, None])).all(2)
     image, text = facts[:, None, KIND], claims[None, :, KIND]

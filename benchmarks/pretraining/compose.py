@@ -1,4 +1,6 @@
-"""Whole images: glyphs, shapes, several shapes, pairs and textures, each with the facts that `captions.py` puts in words."""
+"""Whole images: glyphs, shapes, several shapes, pairs and textures, each with the facts that `captions.py` puts in
+words.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,10 @@ class Renderer(Augmenter):
         return full, facts
 
     def glyph_images(self, n: int, digits: bool, route: str = "mixed") -> tuple[Tensor, np.ndarray]:
-        """Digits or letters: images [n, 3, size, size] uint8, facts [n, F]. `route`: mixed, bitmap (the UCI-like one) or canvas."""
+        """Digits or letters: images [n, 3, size, size] uint8, facts [n, F].
+
+        `route`: mixed, bitmap (the UCI-like one) or canvas.
+        """
         stack, pen, facts = self._glyphs(n, digits)
         share = 0.62 if digits else 0.3
         to_bitmap = np.full(n, route == "bitmap") if route != "mixed" else self.rng.random(n) < share
@@ -77,7 +82,10 @@ class Renderer(Augmenter):
     def _on_canvas(
         self, fields: np.ndarray, pen: Tensor, plain: float, inverse: float
     ) -> tuple[Tensor, np.ndarray, np.ndarray]:
-        """Glyphs in colour anywhere on a canvas: images [m, 3, CANVAS, CANVAS] in 0..1, ink names [m], paper names [m]."""
+        """Glyphs in colour anywhere on a canvas.
+
+        Images [m, 3, CANVAS, CANVAS] in 0..1, ink names [m], paper names [m].
+        """
         m = len(fields)
         ink, paper, names = self.colours(m, plain, inverse)
         side = self.uniform(0.5, 0.95, m)
@@ -97,7 +105,10 @@ class Renderer(Augmenter):
         return out
 
     def _things(self, paper: Tensor, owner: np.ndarray, shape: np.ndarray, at: np.ndarray, ink: Tensor) -> Tensor:
-        """Shapes on backgrounds: paper [n, 3]; for each of T things its image, shape, (x, y, side) [T, 3] and ink [T, 3]."""
+        """Shapes on backgrounds.
+
+        Paper [n, 3]; for each of T things its image, shape, (x, y, side) [T, 3] and ink [T, 3].
+        """
         total = len(owner)
         fields = self.shapes[shape, self.rng.integers(self.shapes.shape[1], size=total)]
         flip = (shape == c.SHAPES.index("arrow")) & (self.rng.random(total) < 0.5)

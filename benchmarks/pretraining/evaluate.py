@@ -1,4 +1,7 @@
-"""Zero-shot figures on rendered validation images, by which choices were made. (UCI digits: `final_figures.py`, once, at the end.)"""
+"""Zero-shot figures on rendered validation images, by which choices were made.
+
+(UCI digits: `final_figures.py`, once, at the end.)
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ def prompts(templates: list[str], names: list[str]) -> list[list[str]]:
 
 
 def rendered_validation(cache: Path, size: int, n: int = 1000) -> Suite:
-    """Images [n, 3, size, size] uint8, labels [n] and prompts of each validation task. Fonts and hands: the held-out ones."""
+    """Images [n, 3, size, size] uint8, labels [n] and prompts of each validation task.
+
+    Fonts and hands: the held-out ones.
+    """
     r = Renderer(cache, 90_001, size, held_out=True)
     digits = prompts(DIGIT_PROMPTS, c.DIGITS)
     suite: Suite = {}
@@ -70,7 +76,7 @@ def class_weights(model: CLIPModel, tokenizer: Tokenizer, by_class: list[list[st
     """Normalised mean of the templates' normalised embeddings; [K, D]."""
     flat = [text for texts in by_class for text in texts]
     coder = Tokenizer.from_str(tokenizer.to_str())
-    coder.enable_padding(pad_id=0, pad_token="<|pad|>")
+    coder.enable_padding(pad_id=0, pad_token="<|pad|>")  # noqa: S106
     ids = torch.tensor([e.ids for e in coder.encode_batch(flat)])
     text = F.normalize(model.text_projection(model.text_model(input_ids=ids).pooler_output).float(), dim=1)
     return F.normalize(text.view(len(by_class), -1, text.shape[1]).mean(1), dim=1)

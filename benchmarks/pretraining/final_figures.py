@@ -34,7 +34,8 @@ def load_split(bundled: Path, name: str, split: str) -> tuple[list[Image.Image],
         images, labels = load_digits_split(split)
         return images, np.array(labels)
     rows = pq.read_table(bundled / "datasets" / name / f"{split}.parquet").to_pylist()
-    return [Image.open(io.BytesIO(r["image"]["bytes"])).convert("RGB") for r in rows], np.array([r["label"] for r in rows])
+    images = [Image.open(io.BytesIO(r["image"]["bytes"])).convert("RGB") for r in rows]
+    return images, np.array([r["label"] for r in rows])
 
 
 class Clip:
@@ -46,6 +47,7 @@ class Clip:
         self.processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
 
     def pixels(self, images: list[Image.Image]) -> torch.Tensor:
+        """[N, 3, S, S] float32 as the image processor makes them."""
         return self.processor(images=[i.convert("RGB") for i in images], return_tensors="pt")["pixel_values"]
 
     @torch.no_grad()
@@ -134,9 +136,12 @@ def captioning(clip: Clip, bundled: Path) -> dict[str, Any]:
     pool = sorted({text for r in read["train"] for text in r["captions"]})
     by_text = [pool[int(j)] for j in (features["test"] @ clip.classes(pool, ["{}"]).T).argmax(1)]
     references = {i: r["captions"] for i, r in enumerate(read["test"])}
-    figures: dict[str, Any] = {"n": len(written), "examples": [{"written": w, "reference": r["captions"][0]} for w, r in zip(written[:6], read["test"], strict=False)]}
+    first = zip(written[:6], read["test"][:6], strict=True)
+    examples = [{"written": text, "reference": row["captions"][0]} for text, row in first]
+    figures: dict[str, Any] = {"n": len(written), "examples": examples}
     for name, texts in {"tiny-captioner": written, "nearest_image": nearest, "nearest_caption": by_text}.items():
-        figures[f"cider_{name}"] = round(float(Cider().compute_score(references, {i: [t] for i, t in enumerate(texts)})[0]), 4)
+        score, _ = Cider().compute_score(references, {i: [t] for i, t in enumerate(texts)})
+        figures[f"cider_{name}"] = round(float(score), 4)
     return figures
 
 

@@ -62,13 +62,26 @@ def clip_config(vocab: int, size: int, patch: int, width: int, layers: int) -> C
     """A CLIP of a million parameters or so; heads of 32 or 64."""
     heads = width // 32
     vision = {
-        "image_size": size, "patch_size": patch, "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,
-        "num_attention_heads": heads, "projection_dim": 128,
-    }  # fmt: skip
+        "image_size": size,
+        "patch_size": patch,
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "projection_dim": 128,
+    }
     text = {
-        "vocab_size": vocab, "hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "max_position_embeddings": CONTEXT, "projection_dim": 128, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": EOS_ID,
-    }  # fmt: skip
+        "vocab_size": vocab,
+        "hidden_size": 128,
+        "intermediate_size": 512,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": CONTEXT,
+        "projection_dim": 128,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": EOS_ID,
+    }
     return CLIPConfig(text_config=text, vision_config=vision, projection_dim=128, logit_scale_init_value=2.6592)
 
 
@@ -82,15 +95,31 @@ def save_processor(folder: Path, tokenizer: Tokenizer, size: int, length: int = 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, "pad_token": PAD, "unk_token": UNK, "bos_token": BOS,
-        "eos_token": EOS, "padding_side": "right", "truncation_side": "right", "clean_up_tokenization_spaces": False,
-    }  # fmt: skip
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": length,
+        "pad_token": PAD,
+        "unk_token": UNK,
+        "bos_token": BOS,
+        "eos_token": EOS,
+        "padding_side": "right",
+        "truncation_side": "right",
+        "clean_up_tokenization_spaces": False,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
     processor = {
-        "image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True, "do_resize": True, "size": {"shortest_edge": size}, "resample": 3,
-        "do_center_crop": True, "crop_size": {"height": size, "width": size}, "do_rescale": True, "rescale_factor": 1 / 255,
-        "do_normalize": True, "image_mean": [MEAN] * 3, "image_std": [STD] * 3,
-    }  # fmt: skip
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": size},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [MEAN] * 3,
+        "image_std": [STD] * 3,
+    }
     (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
 
 

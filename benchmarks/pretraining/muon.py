@@ -1,4 +1,7 @@
-"""Muon (Jordan et al. 2024): momentum whose update is orthogonalised by a Newton-Schulz iteration; equal shapes are done together."""
+"""Muon (Jordan et al. 2024).
+
+Momentum whose update is orthogonalised by a Newton-Schulz iteration; equal shapes are done together.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
+        """One update of every matrix that has a gradient."""
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for p in group["params"]:

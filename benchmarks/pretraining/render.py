@@ -1,7 +1,8 @@
 """Signed-distance banks, rendered once and kept outside the repository: glyphs of fonts, hands and shapes.
 
-Every item is a `FIELD` x `FIELD` uint8 map of the signed distance to its outline (for hands: the distance to the pen's path), in units of
-the item's longer side. Pen width, weight, colour and every warp are applied later, for each batch, by `augment.py`.
+Every item is a `FIELD` x `FIELD` uint8 map of the signed distance to its outline (for hands: the distance to the pen's
+path), in units of the item's longer side. Pen width, weight, colour and every warp are applied later, for each batch,
+by `augment.py`.
 
     python -m benchmarks.pretraining.render --cache /tmp/vlmbench-pretrain
 """
@@ -24,11 +25,16 @@ from benchmarks.pretraining.strokes import FIELD, MARGIN, distance_fields, encod
 
 FINE = FIELD * 3  # outlines are drawn at this size and their distances averaged down
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-HAND_WORDS = "breip bwht dkg dancing kristi kaushan rufscript femke summersby humor klee kiloji seto yoz toms comic neue radisnoir lobster leckerli staypuft handwriting"
+HAND_WORDS = (
+    "breip bwht dkg dancing kristi kaushan rufscript femke summersby humor klee kiloji seto yoz toms comic neue "
+    "radisnoir lobster leckerli staypuft handwriting"
+)
 
 
 def signed_distance(ink: np.ndarray) -> np.ndarray:
-    """[FINE, FINE] bool, True inside -> [FIELD, FIELD] float32 signed distance, negative inside, in units of the unit box."""
+    """[FINE, FINE] bool, True inside -> [FIELD, FIELD] float32 signed distance, negative inside, in units of the unit
+    box.
+    """
     outside, inside = distance_transform_edt(~ink), distance_transform_edt(ink)
     distance = (outside - inside) * (1 + 2 * MARGIN) / FINE
     return distance.reshape(FIELD, 3, FIELD, 3).mean((1, 3)).astype(np.float32)
@@ -69,7 +75,9 @@ def glyph_ink(path: str, index: int, character: str) -> np.ndarray | None:
 
 
 def build_fonts(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Glyphs of all fonts: field [N, FIELD, FIELD], char [N], hand [N] (1 a handwriting font, 0 a plain one, 99 neither), weight [N], held_out [N]."""
+    """Glyphs of all fonts: field [N, FIELD, FIELD], char [N], hand [N] (1 a handwriting font, 0 a plain one, 99
+    neither), weight [N], held_out [N].
+    """
     fields, chars, hands, weights, held = [], [], [], [], []
     fonts = find_fonts()
     packages = [package for package, _, _ in fonts]
@@ -87,7 +95,7 @@ def build_fonts(rng: np.random.Generator) -> dict[str, np.ndarray]:
             if any(word in stem or word in package.lower() for word in HAND_WORDS.split())
             else (99 if "aenigma" in package else 0)
         )
-        out = int(hashlib.sha1(stem.split("-")[0].encode()).hexdigest(), 16) % 10 == 0
+        out = int(hashlib.sha1(stem.split("-")[0].encode(), usedforsecurity=False).hexdigest(), 16) % 10 == 0
         letters = families[package] <= 6 or rng.random() < 6 / families[package] + 0.1
         for i, character in enumerate(CHARACTERS if letters else CHARACTERS[:10]):
             ink = ten[i] if i < 10 else glyph_ink(path, index, character)

@@ -1,7 +1,7 @@
 """The grammar of the captioned scenes, in two halves: what the captioner was taught, and what only the references say.
 
-Each half is a list of phrasings for each kind of image. `taught` draws from the first; `references` mixes both, so that the references are
-worded by a grammar of which the captioner saw a part.
+Each half is a list of phrasings for each kind of image. `taught` draws from the first; `references` mixes both, so that
+the references are worded by a grammar of which the captioner saw a part.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Synthetic handwriting: digits drawn as jittered spline strokes in several topologies.
 
-Coordinates are (x, y) in a unit box, y downwards. A glyph is a list of strokes, a stroke a list of control points; a point with a third
-element is a corner, at which the spline breaks. `sample_digit` draws one writer's version as points along the pen's path;
-`distance_fields` turns those paths into distance-to-path maps, so that the pen's width can be chosen later.
+Coordinates are (x, y) in a unit box, y downwards. A glyph is a list of strokes, a stroke a list of control points; a
+point with a third element is a corner, at which the spline breaks. `sample_digit` draws one writer's version as points
+along the pen's path; `distance_fields` turns those paths into distance-to-path maps, so that the pen's width can be
+chosen later.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python -m benchmarks.pretraining.train_captioner --cache CACHE --clip MODEL_FOLDER --out RUN --minutes 15
 
-Images are rendered as they are needed; captions come from the taught half of `scenes.py`, never with a held-out pair of colour and shape.
+Images are rendered as they are needed; captions come from the taught half of `scenes.py`, never with a held-out pair of
+colour and shape.
 """
 
 from __future__ import annotations
@@ -67,10 +68,20 @@ def build_model(clip: CLIPModel, layers: int) -> VisionEncoderDecoderModel:
     prefix = "vision_model." if next(iter(wanted)).startswith("vision_model.") else ""
     encoder.load_state_dict({prefix + name: value for name, value in state.items()})
     decoder = GPT2Config(
-        vocab_size=clip.config.text_config.vocab_size, n_positions=LENGTH, n_embd=width, n_layer=layers, n_head=width // 32,
-        add_cross_attention=True, is_decoder=True, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-        bos_token_id=BOS_ID, eos_token_id=EOS_ID, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=clip.config.text_config.vocab_size,
+        n_positions=LENGTH,
+        n_embd=width,
+        n_layer=layers,
+        n_head=width // 32,
+        add_cross_attention=True,
+        is_decoder=True,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=BOS_ID,
+        eos_token_id=EOS_ID,
+        pad_token_id=0,
+    )
     model = VisionEncoderDecoderModel(encoder=encoder, decoder=GPT2LMHeadModel(decoder))
     model.config.decoder_start_token_id, model.config.pad_token_id = BOS_ID, 0
     model.config.bos_token_id, model.config.eos_token_id = BOS_ID, EOS_ID

@@ -2,8 +2,8 @@
 
     python -m benchmarks.pretraining.train_clip --cache CACHE --out RUN --minutes 60
 
-The schedule is warm-up, plateau, decay on the clock (or on `--steps`), so that a run ends where it must; it is checkpointed and resumes.
-Choices are judged on rendered images of held-out fonts and hands, and on nothing else.
+The schedule is warm-up, plateau, decay on the clock (or on `--steps`), so that a run ends where it must; it is
+checkpointed and resumes. Choices are judged on rendered images of held-out fonts and hands, and on nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
         torch.set_num_threads(1)
         cache, spec, size, batch, seed = self.args
         tokenizer = Tokenizer.from_str(spec)
-        tokenizer.enable_padding(pad_id=0, pad_token="<|pad|>")
+        tokenizer.enable_padding(pad_id=0, pad_token="<|pad|>")  # noqa: S106
         renderer, rng = Renderer(cache, seed, size), np.random.default_rng(seed + 1)
         while True:
             images, facts = renderer.batch(batch)
@@ -52,7 +52,8 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
 def contrastive_loss(logits: Tensor, true: Tensor, unclear: Tensor) -> Tensor:
     """InfoNCE in which every true caption is a positive, set against the false ones only; logits, true, unclear [N, N].
 
-    For a positive (i, j): log(1 + sum over false k of exp(l_ik - l_ij)). Positives of one row do not compete with each other.
+    For a positive (i, j): log(1 + sum over false k of exp(l_ik - l_ij)). Positives of one row do not compete with each
+    other.
     """
 
     def one_way(rows: Tensor, positive: Tensor, ignored: Tensor) -> Tensor:
@@ -172,7 +173,8 @@ def main() -> None:
         if step % 50 == 0:
             speed = step * args.batch / (time.monotonic() - begun)
             print(
-                f"{step} loss {total / 50:.4f} scale {model.logit_scale.exp().item():.1f} rate {rate:.3f} {spent / 60:.1f} min {speed:.0f} images/s",
+                f"{step} loss {total / 50:.4f} scale {model.logit_scale.exp().item():.1f} rate {rate:.3f} "
+                f"{spent / 60:.1f} min {speed:.0f} images/s",
                 flush=True,
             )
             total = 0.0
