@@ -6,16 +6,23 @@ Language", section 2 (equations 1 to 6); Denkowski and Lavie 2011, "Meteor 1.3".
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.meteor_align import MODULE_WEIGHTS
 from vlmbench.metrics.captions.meteor_corpus import describe, number_words
-from vlmbench.metrics.captions.meteor_index import MeteorIndex, load_index
-from vlmbench.metrics.captions.meteor_python import pair_statistics as pair_statistics_in_python
+from vlmbench.metrics.captions.meteor_index import MeteorIndex, Progress
+from vlmbench.metrics.captions.meteor_index import load_index as _load_index
+from vlmbench.metrics.captions.meteor_native import load_kernel
+from vlmbench.metrics.captions.meteor_native import pair_statistics as _compiled
+from vlmbench.metrics.captions.meteor_python import pair_statistics as _interpreted
 
-__all__ = ["STATISTICS", "MeteorIndex", "load_index", "meteor_score", "meteor_statistics"]
+__all__ = ["STATISTICS", "MeteorIndex", "load_index", "meteor_score", "meteor_statistics", "summable"]
+
+_Number = TypeVar("_Number", np.int32, np.float64)
 
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 """Denkowski and Lavie 2014, table 2: English, tuned for ranking."""
@@ -38,11 +45,27 @@ STATISTICS = (
 """The K = 23 counts of a pair, in the jar's order; those of a corpus are their sums."""
 
 
+def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIndex:
+    """METEOR's data and compiled kernel, from the cache directory; built there first where absent or outdated.
+
+    Args:
+        cache_dir: vlmbench's cache directory (about 90 MB are kept in ``meteor/``).
+        progress: told of the building, as `Reporter.task`. It happens once and takes about half a minute.
+
+    Raises:
+        AbsentError: `pycocoevalcap` or its METEOR data is not installed, or is damaged.
+        OutputError: the cache directory cannot be written.
+    """
+    index = _load_index(cache_dir, progress=progress)
+    load_kernel(index.folder.parent)
+    return index
+
+
 def meteor_score(stats: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
     """METEOR from counts.
 
     Args:
-        stats: [..., K] counts of one pair, or sums over pairs, in the order of `STATISTICS`.
+        stats: [..., K] counts of one pair as `meteor_statistics` gives them, or sums over pairs.
 
     Returns:
         [...] float64, 0 to 1 (Denkowski and Lavie 2014, equations 1 to 6); 0 where nothing matches.
@@ -59,9 +82,15 @@ def meteor_score(stats: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[n
         mean = 1.0 / ((1.0 - ALPHA) / precision + ALPHA / recall)
         chunks, matches = counts[..., 20], counts[..., 21:23]
         penalty = GAMMA * (chunks / (matches.sum(axis=-1) / 2)) ** BETA
-    whole = (chunks == 1) & (matches == lengths).all(axis=-1)
-    score = mean * (1.0 - np.where(whole, 0.0, penalty))
-    return np.where((precision > 0) & (recall > 0), score, 0.0)
+    return np.where((precision > 0) & (recall > 0), mean * (1.0 - penalty), 0.0)
+
+
+def summable(stats: NDArray[_Number]) -> NDArray[_Number]:
+    """[..., K] counts as the jar prints them, as the jar sums them: a pair that matches whole counts no chunk."""
+    whole = (stats[..., 20] == 1) & (stats[..., 21:23] == stats[..., 0:2]).all(axis=-1)
+    stats = stats.copy()
+    stats[..., 20][whole] = 0
+    return stats
 
 
 def meteor_statistics(
@@ -93,7 +122,12 @@ def meteor_statistics(
     numbered, words = number_words(sentences)
     vocabulary = describe(words, index)
     image_starts = np.concatenate(([0], np.cumsum(sizes)))
-    stats = pair_statistics_in_python(numbered, vocabulary, image_starts, index)
+    kernel = load_kernel(index.folder.parent)
+    if kernel is None:
+        stats = _interpreted(numbered, vocabulary, image_starts, index)
+    else:
+        stats = _compiled(numbered, vocabulary, image_starts, index, kernel)
+    stats = summable(stats)
     scores = meteor_score(stats)
     best = _first_best(scores, image_starts)
     return stats[best].astype(np.float64), scores[best]

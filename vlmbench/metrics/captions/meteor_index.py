@@ -24,8 +24,11 @@ from vlmbench.foundations.progress import Advance
 from vlmbench.metrics.captions.meteor_resources import Sources, WordNet, find_sources, function_words
 from vlmbench.metrics.captions.meteor_stem import stem
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the files, or the rules they were compiled by, change."""
+
+LONGEST_PHRASE = 7
+"""Words in the longest phrase of the paraphrase table."""
 
 Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
 """As `vlmbench.foundations.progress.Reporter.task`: told a label and a total, gives an `Advance`."""
@@ -43,7 +46,7 @@ class MeteorIndex:
         words: [V] bytes, sorted: every word of the data, and their stems.
         stems: [V] int32, the number of each word's stem.
         function: [V] uint8, 1 for a function word.
-        own_starts, own: [V + 1] int32 and the WordNet synsets of each word as it stands, one row after the other.
+        own_starts, own: [V + 1] int32 and the WordNet synsets (0 to S) of each word as it stands, row after row.
         synset_starts, synsets: the same for each word with its base forms.
         roots: [V] int32, the trie's node for a phrase's first word, or -1.
         node_words: [N] int32, the last word of each node's phrase.
@@ -169,12 +172,13 @@ def _build(sources: Sources, folder: Path, progress: Progress) -> None:
     save("words", np.array(words))
     save("stems", np.array([number[stemmed[word]] for word in number], dtype=np.int32))
     save("function", np.array([word in function for word in number], dtype=np.uint8))
+    rank = {synset: i for i, synset in enumerate(sorted({synset for row in wordnet.own.values() for synset in row}))}
     for name, rows in (
         ("own", [wordnet.own.get(word, ()) for word in number]),
         ("synsets", [sorted(wordnet.synsets(word)) for word in number]),
     ):
         save(f"{name.removesuffix('s')}_starts", _starts([len(row) for row in rows]))
-        save(name, np.array([synset for row in rows for synset in row], dtype=np.int32))
+        save(name, np.array([rank[synset] for row in rows for synset in row], dtype=np.int32))
     for name, values in _trie(phrases, pairs, number).items():
         save(name, values)
 
@@ -200,6 +204,8 @@ def _trie(phrases: list[str], pairs: _Ints, number: dict[str, int]) -> dict[str,
         sizes.append(len(row))
     lengths = np.frombuffer(sizes, dtype=np.int32)
     depth = int(lengths.max())
+    if depth > LONGEST_PHRASE:
+        raise RuntimeError(f"METEOR's paraphrase table has phrases of {depth} words")
     table = np.full((len(lengths), depth), -1, dtype=np.int32)
     table[np.arange(depth) < lengths[:, None]] = np.frombuffer(flat, dtype=np.int32)
     order = np.lexsort(table.T[::-1])
