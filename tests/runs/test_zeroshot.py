@@ -1,6 +1,7 @@
 """The zero-shot run on random checkpoints: equal to transformers, encoded once, resumed, and clear about bad input."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -270,3 +271,22 @@ def test_an_output_that_cannot_be_written_is_found_before_any_work(checkpoints, 
     with pytest.raises(Exception, match="cannot write") as caught:
         run_zeroshot(request(checkpoints("clip"), colours), context(tmp_path))
     assert caught.value.exit_code == 3
+
+
+def test_images_of_the_wrong_size_are_the_checkpoints_fault(checkpoints, colours, tmp_path):
+    directory = shutil.copytree(checkpoints("clip"), tmp_path / "wrong")
+    facts = json.loads((directory / "preprocessor_config.json").read_text())
+    facts["crop_size"] = {"height": 24, "width": 24}
+    (directory / "preprocessor_config.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="does not take images of 24 x 24 pixels"):
+        run_zeroshot(request(directory, colours), context(tmp_path))
+
+
+def test_an_activation_that_disagrees_is_told_of(checkpoints, colours, tmp_path):
+    directory = shutil.copytree(checkpoints("clip"), tmp_path / "mixed")
+    config = json.loads((directory / "config.json").read_text())
+    config["text_config"]["hidden_act"] = "gelu"
+    (directory / "config.json").write_text(json.dumps(config))
+    asked = context(tmp_path)
+    run_zeroshot(request(directory, colours), asked)
+    assert any("its text side says gelu" in line for line in asked.reporter.warnings)

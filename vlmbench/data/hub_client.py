@@ -8,16 +8,17 @@ from pathlib import Path
 from vlmbench.foundations.errors import AbsentError, VlmbenchError
 from vlmbench.foundations.text import visible
 
-_SMALL = ("*.json", "*.txt", "*.model", "*.spm", "*.bpe")
+_SMALL = ("*.json", "*.jinja", "*.txt", "*.model", "*.spm", "*.bpe")
 _SAFE = "*.safetensors"
 _TORCH = "pytorch_model*.bin"
 _SECONDS = 20
 
 
-def fetch_model(id: str, revision: str | None) -> tuple[Path, str]:
+def fetch_model(id: str, revision: str | None, folders: Sequence[str] = ()) -> tuple[Path, str]:
     """The snapshot of a model repository (configuration, tokenizer, weights) and its commit.
 
-    Only safetensors are fetched where there are any; else PyTorch files, which are read with ``weights_only``.
+    Only safetensors are fetched where there are any; else PyTorch files, which are read with ``weights_only``. Of the
+    directories in it only `folders` are.
 
     Raises:
         AbsentError: not here and not to be had: no network, no such repository, gated, too many requests.
@@ -35,7 +36,7 @@ def fetch_model(id: str, revision: str | None) -> tuple[Path, str]:
             return _cached(id, revision, "model")
         names = [item.rfilename for item in info.siblings or ()]
         safe = any("/" not in name and name.endswith(".safetensors") for name in names)
-        nested = [f"{folder}/*" for folder in sorted({name.split("/")[0] for name in names if "/" in name})]
+        nested = [f"{folder}/*" for folder in sorted({n.split("/")[0] for n in names if "/" in n} - set(folders))]
         directory = snapshot_download(
             id, revision=info.sha, allow_patterns=[*_SMALL, _SAFE if safe else _TORCH], ignore_patterns=nested
         )

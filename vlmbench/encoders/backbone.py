@@ -7,7 +7,7 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import Processor, load_model
+from vlmbench.encoders.pretrained import Processor, load_model, told
 from vlmbench.foundations.progress import Reporter
 
 
@@ -15,6 +15,7 @@ class _Backbone:
     def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
         self.model = load_model(files, "AutoModel", device, precision, **self._options(files))
         self.preprocess = Processor(files)
+        self.id = files.id
         self.device = torch.device(device)
         self.dtype = next(self.model.parameters()).dtype
 
@@ -27,7 +28,8 @@ class _Backbone:
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """Pixels [B, 3, H, W] float32 to ``pre_proj`` [B, D] float32, un-normalised."""
         batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
-        return {PRE_PROJ: self._pooled(batch).flatten(1).float().cpu().numpy()}
+        with told(self.id, pixels.shape):
+            return {PRE_PROJ: self._pooled(batch).flatten(1).float().cpu().numpy()}
 
     def _options(self, files: ModelFiles) -> dict[str, bool]:
         return {}

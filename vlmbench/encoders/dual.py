@@ -12,7 +12,7 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import Processor, load_model, load_tokenizer
+from vlmbench.encoders.pretrained import Processor, load_model, load_tokenizer, told
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
@@ -51,7 +51,8 @@ class _Dual:
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """Pixels [B, 3, H, W] float32 to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
         batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
-        return {layer: _array(values) for layer, values in self._image(batch).items()}
+        with told(self.id, pixels.shape):
+            return {layer: _array(values) for layer, values in self._image(batch).items()}
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -143,7 +144,7 @@ class SiglipEncoder(_Unprojected):
 
 
 class AlignEncoder(_Unprojected):
-    """ALIGN: EfficientNet's pooled features against BERT's projected class token; logits are cosines over a temperature."""
+    """ALIGN: EfficientNet's pooled features, BERT's projected class token, cosines over a temperature."""
 
     @property
     def scale(self) -> Scale:

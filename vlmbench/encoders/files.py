@@ -32,6 +32,7 @@ class ModelFiles:
 
     Attributes:
         id: as the user named it.
+        source: its hub id, or its directory.
         system: the name a table shows.
         revision: commit on the hub, if it came from there.
         directory: where its files are.
@@ -43,6 +44,7 @@ class ModelFiles:
     """
 
     id: str
+    source: str
     system: str
     revision: str | None
     directory: Path
@@ -53,7 +55,9 @@ class ModelFiles:
     tokenizer_sha256: str
 
 
-def read_files(directory: Path, *, id: str, system: str, revision: str | None, cache_dir: Path) -> ModelFiles:
+def read_files(
+    directory: Path, *, id: str, system: str, revision: str | None, cache_dir: Path, source: str | None = None
+) -> ModelFiles:
     """Identifies the checkpoint in `directory`.
 
     Raises:
@@ -84,6 +88,7 @@ def read_files(directory: Path, *, id: str, system: str, revision: str | None, c
     tokenizer = sorted(path for path in directory.iterdir() if path.is_file() and _TOKENIZER.match(path.name))
     return ModelFiles(
         id=id,
+        source=source or id,
         system=system,
         revision=revision,
         directory=directory,

@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -86,6 +88,23 @@ class Processor:
         """An RGB image to pixels [3, H, W] float32."""
         pixels = self.processor(images=image, return_tensors="np")["pixel_values"][0]
         return np.asarray(pixels, np.float32)
+
+
+@contextmanager
+def told(id: str, shape: tuple[int, ...]) -> Iterator[None]:
+    """Turns what a model raises on a batch of images of this shape into an error that a user can act on."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"not enough memory on the device for {shape[0]} images at once", where=id, mend="a smaller --batch-size"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{visible(id)} does not take images of {shape[-2]} x {shape[-1]} pixels: {visible(str(error))}",
+            where=id,
+            mend="mend size and crop_size in its preprocessor_config.json",
+        ) from error
 
 
 def _unloadable(files: ModelFiles, part: str, error: Exception) -> InputError:

@@ -60,4 +60,4 @@ def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path) -> Mo
 
     name, _, asked = hub_id.partition("@")
     directory, commit = fetch_model(name, asked or revision)
-    return read_files(directory, id=id, system=id, revision=commit, cache_dir=cache_dir)
+    return read_files(directory, id=id, system=id, revision=commit, cache_dir=cache_dir, source=name)

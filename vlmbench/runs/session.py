@@ -16,6 +16,7 @@ from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, subset
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.images import BadImage
 from vlmbench.data.registry import open_dataset
+from vlmbench.encoders.activation import doubt
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder
 from vlmbench.encoders.device import resolve_device, resolve_precision
 from vlmbench.encoders.families import DUAL
@@ -140,6 +141,9 @@ class Session:
         """The model called `name`; see `encoders.resolve.resolve` for what can be wrong with it."""
         if name not in self._models:
             files = resolve(name, self.context.cache_dir)
+            reason = doubt(files.source, files.config)
+            if reason is not None:
+                self.context.reporter.warn(f"{name}: {reason}; a wrong activation lowers every score silently")
             self._models[name] = OpenModel(files, lambda: self._load(files))
         return self._models[name]
 
