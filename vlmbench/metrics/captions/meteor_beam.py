@@ -1,5 +1,8 @@
 """METEOR's beam search, compiled: `meteor_align.align` on raw arrays. Imported only to build the kernel."""
 
+# mypy: disable-error-code="no-untyped-def"
+# ruff: noqa: SIM110 (a generator would allocate)
+
 from numba import njit
 
 BEAM = 40

@@ -4,6 +4,9 @@ Imported only to build the kernel: `meteor_native` keeps the machine code and ru
 pointers, allocate nothing and cannot raise, so that the code stands on its own.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# ruff: noqa: SIM110 (a generator would allocate)
+
 from numba import cfunc, njit, types
 
 from vlmbench.metrics.captions.meteor_beam import _OPTIONS, search
@@ -250,7 +253,8 @@ def _count(words, t, nt, r, nr, function, matches, chosen, aligned, out, row):
 def count_pairs(
     begin, end, images, base, room, words, starts, image_starts, stems, function, synonym_starts, synonyms,
     found, candidate_found, reference_found, list_starts, lists,
-    matches, order, first, rank, covered, slots, masks, arena, chosen, nexts, other_nexts, mark, heads, other_heads, out,
+    matches, order, first, rank, covered, slots, masks, arena, chosen, nexts, other_nexts, mark, heads, other_heads,
+    out,
 ):  # fmt: skip
     """The counts of every pair of images `begin` to `end`.
 

@@ -211,8 +211,10 @@ class _Work:
         nt = int(self.lengths[begin:end].max(initial=1))
         first, last = int(self.image_starts[begin]), int(self.image_starts[end])
         nr = int(self.lengths[self.images + first : self.images + last].max(initial=1))
-        shared = (self.sentences.words, self.sentences.starts, self.image_starts, self.vocabulary.stems)
-        shared += (self.vocabulary.function, self.synonym_starts, self.synonyms)
+        shared = (
+            *(self.sentences.words, self.sentences.starts, self.image_starts, self.vocabulary.stems),
+            *(self.vocabulary.function, self.synonym_starts, self.synonyms),
+        )
         at = begin
         while at >= 0:
             base = int(self.image_starts[at])
