@@ -90,7 +90,7 @@ def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path) -> Ch
     from vlmbench.data.hub_client import fetch_model
 
     name, _, asked = hub_id.partition("@")
-    directory, commit = fetch_model(name, asked or revision)
+    directory, commit = fetch_model(name, asked or revision, folders=("qformer_tokenizer",))
     return _read(directory, id, id, commit, cache_dir)
 
 

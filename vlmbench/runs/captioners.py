@@ -60,6 +60,13 @@ def open_captioner(
                 where=model,
             )
         return _choosing(session, model, kind, rest, anchors, avoid)
+    if colon and kind == "endpoint":
+        from vlmbench.captioners.endpoint import Endpoint
+
+        if session.context.offline:
+            raise UsageError("--offline forbids calling an endpoint", where=visible(model), mend="leave --offline out")
+        examples = draw_examples(session, anchors, avoid, options) if options.shots else []
+        return Endpoint(rest, options, concurrency=concurrency, timeout=timeout, examples=examples)
     checkpoint = find_checkpoint(model, session.context.cache_dir)
     return generator(session, checkpoint, options, anchors, avoid)
 
