@@ -142,8 +142,12 @@ def vit_gpt2(directory: Path) -> None:
 
 def blip(directory: Path) -> None:
     import transformers as t
+    from tokenizers.processors import TemplateProcessing
 
     text = tokenizer()
+    text.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+    )
     config = t.BlipConfig(
         text_config={
             "vocab_size": len(text), "hidden_size": 32, "encoder_hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
