@@ -15,9 +15,8 @@ def arrow(column: Any) -> Any:
     """`column` as an Arrow array.
 
     Args:
-        column: an Arrow array, a NumPy array of numbers (`[N]`, or `[N, K]` for a list of K a row), a list of texts,
-        a list
-            of lists of texts, or anything ``pyarrow.array`` takes.
+        column: an Arrow array, a NumPy array of numbers (`[N]`, or `[N, K]` for a list of K a row), a list of texts, a
+            list of lists of texts, or anything ``pyarrow.array`` takes.
     """
     import pyarrow as pa
 

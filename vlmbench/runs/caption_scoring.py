@@ -1,6 +1,6 @@
 """Scores captions that are in memory: tokens, metrics, intervals, paired tests, and a record for each system."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from vlmbench.data.captions import Aligned, Candidates, References, align
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_native
 from vlmbench.metrics.captions.statistics import (
     BLEU,
@@ -162,10 +163,6 @@ class _Job:
 
         aligned, documents = self.aligned, self.protocol.documents
         per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
-        if self.protocol.backend == "java":
-            from vlmbench.metrics.captions.java import tokenize
-        else:
-            from vlmbench.metrics.captions.tokenizer import tokenize
         groups = [list(chain.from_iterable(per_image)), *aligned.candidates]
         lines: list[str] = []
         for group in groups:
@@ -177,10 +174,10 @@ class _Job:
                 f"{sum(self.sanitised):,} captions held line ends, control characters, halves of characters or '|||', "
                 "which became spaces or bars apart"
             )
-        tokens = iter([x if isinstance(x, str) else " ".join(x) for x in tokenize(lines)])
-        found = [[next(tokens) for _ in captions] for captions in per_image]
-        candidates = [[next(tokens) for _ in captions] for captions in aligned.candidates]
-        self.wordless = [sum(not line for line in captions) for captions in candidates]
+        tokens = iter(_tokenizer(self.protocol.backend)(lines))
+        found: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in per_image]
+        candidates: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in aligned.candidates]
+        self.wordless = [sum(not tokens for tokens in captions) for captions in candidates]
         for system, count in zip(self.systems, self.wordless, strict=True):
             if count:
                 self.context.reporter.warn(f"{count:,} captions of {system.name} hold no word and score 0")
@@ -308,6 +305,16 @@ class _Job:
         for name in [*first, *(name for name in columns if name not in METRICS)]:
             samples[name] = columns[name]
         return samples
+
+
+def _tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
+    if backend == "java":
+        from vlmbench.metrics.captions import java
+
+        return java.tokenize
+    from vlmbench.metrics.captions import tokenizer
+
+    return tokenizer.tokenize
 
 
 def _metric(value: float, ends: tuple[float, float] | None) -> Metric:

@@ -31,12 +31,20 @@ def corpus(seed, images=None, *, words=None, longest=None, blank=True):
     return references, candidates
 
 
+def split(line):
+    return line.split(" ") if line else []
+
+
 def native(references, candidates):
     """The same figures by the native scorers."""
     from vlmbench.metrics.captions.scoring import Tokenized, score_native
     from vlmbench.metrics.captions.statistics import Statistics
 
     names = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
-    text = Tokenized(references, [candidates], [np.arange(len(candidates))])
+    text = Tokenized(
+        [[split(line) for line in lines] for lines in references],
+        [list(map(split, candidates))],
+        [np.arange(len(candidates))],
+    )
     scored = score_native(text, names)[0]
     return {name: scored.columns[name] for name in names}, Statistics.of(scored.columns, names).corpus(), scored.columns

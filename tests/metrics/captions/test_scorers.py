@@ -17,7 +17,16 @@ from vlmbench.metrics.captions.rouge import lcs_lengths
 _spec = importlib.util.spec_from_file_location("captions_oracle", Path(__file__).with_name("oracle.py"))
 _oracle = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_oracle)
-oracle, corpus, native = _oracle.oracle, _oracle.corpus, _oracle.native
+oracle, corpus, native, split = _oracle.oracle, _oracle.corpus, _oracle.native, _oracle.split
+
+
+def build(references, systems, **more):
+    if more.get("documents"):
+        more["documents"] = [list(map(split, lines)) for lines in more["documents"]]
+    return Corpus(
+        [list(map(split, lines)) for lines in references], [list(map(split, lines)) for lines in systems], **more
+    )
+
 
 line = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=9).map(" ".join)
 images = st.lists(st.tuples(line, st.lists(line, min_size=1, max_size=4)), min_size=2, max_size=8)
@@ -100,9 +109,9 @@ def test_a_neighbour_never_changes_bleu_or_rouge(found, other):
 def test_systems_scored_together_score_as_alone():
     references, first = corpus(3, images=9)
     second = [" ".join(reversed(line.split())) for line in first]
-    both = Corpus(references, [first, second, first[2:5]], images=[None, None, np.arange(2, 5)])
+    both = build(references, [first, second, first[2:5]], images=[None, None, np.arange(2, 5)])
     for system, lines in enumerate((first, second)):
-        alone = Corpus(references, [lines])
+        alone = build(references, [lines])
         assert np.allclose(cider(both, system, both.matches(system)), cider(alone, 0, alone.matches(0)), atol=1e-12)
     part = cider(both, 2, both.matches(2))
     assert np.allclose(part, cider(both, 0, both.matches(0))[2:5], atol=1e-12)
@@ -111,7 +120,7 @@ def test_systems_scored_together_score_as_alone():
 def test_document_frequencies_from_another_set():
     references, candidates = [["a b c d", "a c"], ["e f g"]], ["a b d", "e f"]
     documents = [["a b"], ["a c d"], ["z"], ["e f", "g"]]
-    found = Corpus(references, [candidates], documents=documents)
+    found = build(references, [candidates], documents=documents)
     score = cider(found, 0, found.matches(0))
     frequency = {}
     for lines in documents:
@@ -142,14 +151,14 @@ def test_document_frequencies_from_another_set():
 
 
 def test_cider_of_one_image_is_refused():
-    found = Corpus([["a b"]], [["a b"]])
+    found = build([["a b"]], [["a b"]])
     with pytest.raises(InputError, match="two images"):
         cider(found, 0, found.matches(0))
 
 
 def test_an_image_without_references_is_refused():
     with pytest.raises(InputError, match="no reference"):
-        Corpus([["a"], []], [["a", "b"]])
+        build([["a"], []], [["a", "b"]])
 
 
 def plain_lcs(a, b):

@@ -1,8 +1,8 @@
 """References and candidates of a whole corpus as integer tables, made once and shared by BLEU, ROUGE-L and CIDEr.
 
-Captions come in as tokenized lines: tokens joined by one space, as the Penn Treebank tokenizer leaves them. BLEU and
-CIDEr split a line at white space of every kind and ROUGE-L at single blanks, as ``pycocoevalcap`` does; the two
-differ for an empty line (no token, or one empty token) and for a token that holds a no-break space.
+Captions come in as tokens, as the Penn Treebank tokenizer leaves them. A token may hold a no-break space (``1 1/2``):
+BLEU and CIDEr split it there and ROUGE-L does not, as ``pycocoevalcap`` does; and to ROUGE-L a caption without tokens
+has one, the empty one.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.captions.ngrams import Counts, Ints, Tokens, count_ngrams, intern, run_starts
 
 ORDERS = 4
+Caption = Sequence[str]
+"""Tokens."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Corpus:
     """One set of references and any number of systems' candidates.
 
     Args:
-        references: for each of N images its tokenized references, at least one.
-        systems: for each system a tokenized candidate an image, in the order of its `images`.
+        references: for each of N images the tokens of its references, at least one.
+        systems: for each system the tokens of a candidate an image, in the order of its `images`.
         images: for each system the indexes of its images, ascending `[n]`; none: all N.
-        documents: tokenized captions by document, from which document frequencies are taken; none: `references`.
+        documents: tokens of captions by document, from which document frequencies are taken; none: `references`.
 
     Raises:
         InputError: an image has no reference, or a system's candidates and images differ in number.
@@ -52,11 +54,11 @@ class Corpus:
 
     def __init__(
         self,
-        references: Sequence[Sequence[str]],
-        systems: Sequence[Sequence[str]],
+        references: Sequence[Sequence[Caption]],
+        systems: Sequence[Sequence[Caption]],
         *,
         images: Sequence[NDArray[np.int64] | None] | None = None,
-        documents: Sequence[Sequence[str]] | None = None,
+        documents: Sequence[Sequence[Caption]] | None = None,
     ) -> None:
         self.size = len(references)
         self.per_image = np.fromiter(map(len, references), dtype=np.int64, count=self.size)
@@ -66,12 +68,12 @@ class Corpus:
             )
         chosen = images if images is not None else [None] * len(systems)
         self.images = [np.arange(self.size) if item is None else np.asarray(item, dtype=np.int64) for item in chosen]
-        for lines, kept in zip(systems, self.images, strict=True):
-            if len(lines) != len(kept):
-                raise InputError(f"{len(lines)} candidates for {len(kept)} images", mend="give one candidate an image")
+        for given, kept in zip(systems, self.images, strict=True):
+            if len(given) != len(kept):
+                raise InputError(f"{len(given)} candidates for {len(kept)} images", mend="give one candidate an image")
         self.image_of_reference = np.repeat(np.arange(self.size), self.per_image)
         self.first_reference = np.cumsum(self.per_image) - self.per_image
-        extra: list[str] = [] if documents is None else list(chain.from_iterable(documents))
+        extra: list[Caption] = [] if documents is None else list(chain.from_iterable(documents))
         self.references = len(self.image_of_reference)
         self.documents = self.size if documents is None else len(documents)
         self._document_of: Ints = (
@@ -82,22 +84,27 @@ class Corpus:
             )
         )
         self._own_documents = documents is not None
-        self._lines: list[str] = [*chain.from_iterable(references), *extra, *chain.from_iterable(systems)]
+        self._captions: list[Caption] = [*chain.from_iterable(references), *extra, *chain.from_iterable(systems)]
         offset = self.references + len(extra)
         self._offsets: list[int] = []
         for kept in self.images:
             self._offsets.append(offset)
             offset += len(kept)
-        self._words = [line.split() for line in self._lines]
-        self.tokens = intern(self._words)
+        self._as_given = intern(self._captions)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The captions split at white space of every kind, as BLEU and CIDEr take them."""
+        if all(len(token.split()) == 1 for token in self._as_given.vocabulary):
+            return self._as_given
+        return intern([" ".join(caption).split() for caption in self._captions])
 
     @cached_property
     def blank_tokens(self) -> Tokens:
-        """The captions split at single blanks, as ROUGE-L takes them; `tokens` itself where that is the same."""
-        blanks = np.fromiter((line.count(" ") for line in self._lines), dtype=np.int64, count=len(self._lines))
-        if np.array_equal(blanks + 1, self.tokens.lengths):
-            return self.tokens
-        return intern([line.split(" ") for line in self._lines])
+        """The captions as ROUGE-L takes them: as given, but a caption without tokens holds one, the empty one."""
+        if self._as_given.lengths.all():
+            return self._as_given
+        return intern([caption or [""] for caption in self._captions])
 
     @cached_property
     def counts(self) -> list[Counts]:

@@ -67,8 +67,8 @@ def jar(*parts: str) -> Path:
     raise AbsentError(f"pycocoevalcap's {parts[-1]} is not installed", mend='pip install "pycocoevalcap==1.2"')
 
 
-def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[str]:
-    """Stanford's Penn Treebank tokens of each caption, lower-cased, punctuation removed, joined by blanks.
+def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[str]]:
+    """Stanford's Penn Treebank tokens of each caption, lower-cased, punctuation removed.
 
     Args:
         captions: captions without line ends (see `sanitize`).
@@ -114,7 +114,7 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[str]:
             f"{' / '.join(said)}",
             mend="run again with --backend native",
         )
-    return [" ".join(word for word in line.rstrip().split(" ") if word not in PUNCTUATION) for line in lines]
+    return [[word for word in line.rstrip().split(" ") if word and word not in PUNCTUATION] for line in lines]
 
 
 class Meteor:

@@ -25,6 +25,8 @@ class Tokens:
     """Tokens of each caption, `[M]`."""
     starts: Ints
     """Where each caption starts in `ids`, `[M]`."""
+    vocabulary: tuple[str, ...]
+    """The token of each integer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def intern(captions: Sequence[Sequence[str]]) -> Tokens:
     ids = np.fromiter(
         map(vocabulary.__getitem__, chain.from_iterable(captions)), dtype=np.int64, count=int(lengths.sum())
     )
-    return Tokens(ids, lengths, np.cumsum(lengths) - lengths)
+    return Tokens(ids, lengths, np.cumsum(lengths) - lengths, tuple(vocabulary))
 
 
 def count_ngrams(tokens: Tokens, longest: int = 4) -> list[Counts]:

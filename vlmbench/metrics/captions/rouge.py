@@ -69,12 +69,12 @@ def _padded(tokens: Tokens, captions: Ints, fill: int) -> NDArray[np.int32]:
 
 def _batch(long: NDArray[np.int32], short: NDArray[np.int32]) -> Ints:
     """LCS lengths of the columns of `long` and `short`, `[P]`; `short` has at most 64 rows."""
-    free: NDArray[np.uint64] = np.full(long.shape[1], ~np.uint64(0))
+    free: NDArray[np.uint64] = np.full(long.shape[1], np.iinfo(np.uint64).max, dtype=np.uint64)
     bits = np.uint64(1) << np.arange(len(short), dtype=np.uint64)
     for row in long:
         equal: NDArray[np.uint64] = np.zeros(long.shape[1], dtype=np.uint64)
         for bit, other in zip(bits, short, strict=True):
-            equal |= np.where(other == row, bit, np.uint64(0))
+            np.bitwise_or(equal, np.where(other == row, bit, np.uint64(0)), out=equal)
         taken = free & equal
         free = (free + taken) | (free - taken)
     used = ~free & np.uint64((1 << len(short)) - 1)

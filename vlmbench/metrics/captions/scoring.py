@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vlmbench.metrics.captions.background import Arrays, Background
 from vlmbench.metrics.captions.bleu import STATISTICS, bleu_scores, bleu_statistics
 from vlmbench.metrics.captions.cider import FEWEST, cider
-from vlmbench.metrics.captions.corpus import Corpus
+from vlmbench.metrics.captions.corpus import Caption, Corpus
 from vlmbench.metrics.captions.rouge import rouge_l
 from vlmbench.metrics.captions.statistics import BLEU, METEOR_STATISTICS
 
@@ -22,15 +22,15 @@ Columns = dict[str, NDArray[np.float64]]
 
 @dataclass
 class Tokenized:
-    """Tokenized lines of references and of every system's candidates."""
+    """Tokens of references and of every system's candidates."""
 
-    references: list[list[str]]
-    """`[N]` images, at least one line each."""
-    candidates: list[list[str]]
-    """For each system a line for each of its images."""
+    references: list[list[Caption]]
+    """`[N]` images, at least one caption each."""
+    candidates: list[list[Caption]]
+    """For each system a caption for each of its images."""
     images: list[NDArray[np.int64]]
     """For each system the indexes of its images, ascending."""
-    documents: list[list[str]] | None = None
+    documents: list[list[Caption]] | None = None
     """Where document frequencies come from; none: `references`."""
 
 
@@ -84,21 +84,22 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
     from vlmbench.metrics.captions import java
 
     found = score_native(text, [name for name in metrics if name != "meteor"])
-    for system, scored in enumerate(found):
-        references = [text.references[int(image)] for image in text.images[system]]
-        if text.documents is None and len(references) == len(text.references) and any(map(any, references)):
-            each, corpus = java.bleu_rouge_cider(text.candidates[system], references)
+    lines = [[" ".join(caption) for caption in captions] for captions in text.references]
+    chosen = [[lines[image] for image in images.tolist()] for images in text.images]
+    given = [[" ".join(caption) for caption in captions] for captions in text.candidates]
+    for scored, candidates, references in zip(found, given, chosen, strict=True):
+        if text.documents is None and len(references) == len(lines) and any(map(any, references)):
+            each, corpus = java.bleu_rouge_cider(candidates, references)
             names = {**{name: name for name in each}, "cider_d": "cider"}
             for name in metrics:
                 if name in names:
                     scored.columns[name], scored.corpus[name] = each[names[name]], corpus[names[name]]
     if "meteor" in metrics:
         with java.Meteor() as program:
-            for system, scored in enumerate(found):
-                references = [text.references[int(image)] for image in text.images[system]]
-                lines = program.statistics(java.meteor_lines(text.candidates[system]), references)
-                scored.columns["meteor"], scored.corpus["meteor"] = program.scores(lines)
-                scored.columns[METEOR_STATISTICS] = np.array([line.split() for line in lines], dtype=np.float64)
+            for scored, candidates, references in zip(found, given, chosen, strict=True):
+                answers = program.statistics(java.meteor_lines(candidates), references)
+                scored.columns["meteor"], scored.corpus["meteor"] = program.scores(answers)
+                scored.columns[METEOR_STATISTICS] = np.array([line.split() for line in answers], dtype=np.float64)
     return found
 
 
@@ -126,13 +127,7 @@ def _meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
     from vlmbench.metrics.captions.meteor import meteor_statistics
 
     found: Arrays = []
-    references = [[_words(line) for line in lines] for lines in text.references]
-    for lines, images in zip(text.candidates, text.images, strict=True):
-        found += meteor_statistics(
-            [_words(line) for line in lines], [references[image] for image in images.tolist()], index
-        )
+    for captions, images in zip(text.candidates, text.images, strict=True):
+        references = [text.references[image] for image in images.tolist()]
+        found += meteor_statistics(captions, references, index)
     return found
-
-
-def _words(line: str) -> list[str]:
-    return line.split(" ") if line else []
