@@ -16,7 +16,8 @@ LETTER = "\u00e9"  # joins words; any letter outside ASCII
 DIGIT = "\u0660"  # a decimal digit outside ASCII
 MARK = "\u0301"  # a combining mark: continues a word, but never a number
 SYMBOL = "\u00a9"  # a token of its own
-SCRIPT = "\u00b2"  # superscript and subscript digits: a run of them is one token
+SCRIPT = "\u00b2"  # superscript digits, and below subscript ones: a run of them is one token
+SUBSCRIPT = "\u2082"
 UNKNOWN = "\x01"  # deleted, and ends whatever stands before it
 SPACE = "\u2003"  # white space that is neither a blank nor U+00A0
 
@@ -47,7 +48,7 @@ _RUNS = (
 # Characters that rules name, and so stand for themselves.
 _THEMSELVES = (
     "\x80\x85\x91\x92\x93\x94\x96\x97\xa0\xa2\xa3\xa4\xa5\xab\xad\xbb\xbc\xbd\xbe\u058a\u066b\u066c\u2010\u2011\u2013\u2014\u2015"
-    "\u2018\u2019\u201b\u201c\u201d\u2026\u2039\u203a\u2044\u20a0\u20ac\u2153\u2154\u201a\u201e\u201f"
+    "\u2018\u2019\u201b\u201c\u201d\u2026\u2039\u203a\u2044\u20a0\u20ac\u2153\u2154\u201a\u201e\u201f\u207a\u207b\u208a\u208b"
 )
 
 
@@ -59,7 +60,9 @@ class _Shadow(dict[int, str]):
         self.update({code: chr(code) for code in range(32, 127)})
         self[127] = UNKNOWN
         self.update({ord(char): char for char in _THEMSELVES})
-        self.update(dict.fromkeys((9, *range(8192, 8203), 12288), SPACE))
+        self.update(dict.fromkeys((*range(0x2000, 0x200B), 0x3000), SPACE))
+        self.update(dict.fromkeys(range(0x2080, 0x208A), SUBSCRIPT))
+        self[9] = "\t"
         self._starts: list[int] = []
         self._classes: list[str] = []
 

@@ -12,8 +12,8 @@ from vlmbench.metrics.captions._ptb_chars import shadow
 _Match = Callable[[str, int], "re.Match[str] | None"]
 _Rule = tuple[_Match, int, str]
 
-# A word between blanks, or at the end, can be read without asking the rules.
-_PLAIN = re.compile(r"[A-Za-z]+(?= |$)").match
+# A word before a blank, or at the end, can be read without asking the rules.
+_PLAIN = re.compile(r"[A-Za-z]+(?=[ \n])").match
 JOINED_WORDS = frozenset({"cannot", "gonna", "gotta", "wanna", "gimme", "lemme"})
 
 # Tokens and characters that are left out: pycocoevalcap's punctuation, and what Stanford's tokenizer itself deletes. Curly
@@ -29,6 +29,12 @@ _SINGLE = {
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _CLITICS = frozenset({"n't", "clitic"})
 _STRAIGHT = str.maketrans({"\u2019": "'", "\x92": "'", "\u2018": "`", "\x91": "`", "\u201b": "`"})
+_QUOTES = str.maketrans(
+    dict.fromkeys("\u2018\u201b\u2039\x91", "`")
+    | dict.fromkeys("\u2019\u203a\x92", "'")
+    | dict.fromkeys("\u201c\xab\x93", "``")
+    | dict.fromkeys("\u201d\xbb\x94", "''")
+)
 _ABSORBED = re.compile("[ ()\xad]")
 _INSIDE = {" ": "\xa0", "(": "-lrb-", ")": "-rrb-", "\xad": ""}
 
@@ -67,7 +73,7 @@ class _Dispatch(dict[str, tuple[_Rule, ...]]):
 
 @cache
 def _dispatch(net: bool) -> _Dispatch:
-    return _Dispatch((*rules.NET_RULES[:-2], *rules.RULES, *rules.NET_RULES[-2:]) if net else rules.RULES)
+    return _Dispatch((*rules.NET_RULES[:-3], *rules.RULES, *rules.NET_RULES[-3:]) if net else rules.RULES)
 
 
 def _normalise(token: str, name: str) -> str:
@@ -77,21 +83,25 @@ def _normalise(token: str, name: str) -> str:
         token = token.replace("&apos;", "'").translate(_STRAIGHT)
     elif name == "entity":
         return _ENTITIES.get(token, "")
-    elif name in ("ellipsis", "dash", "quotes"):
+    elif name in ("ellipsis", "dash"):
         return ""
+    elif name == "quotes":
+        return token.translate(_QUOTES)
     elif name == "ampersand":
         token = token.replace("&amp;", "&")
     elif name == "'tis" and "&" in token:
         return "t"
+    if name == "hashtag":
+        return token
     return _ABSORBED.sub(lambda match: _INSIDE[match.group()], token)
 
 
 def lex(text: str) -> list[str]:
     """The tokens of one line, without the punctuation that pycocoevalcap leaves out."""
-    shade = shadow(text)
+    shade = shadow(text) + "\n"
     table = _dispatch(rules.NET.search(text) is not None)
     tokens: list[str] = []
-    place, size = 0, len(shade)
+    place, size = 0, len(text)
     while place < size:
         char = shade[place]
         if char == " ":

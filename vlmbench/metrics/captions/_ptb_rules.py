@@ -23,10 +23,11 @@ SP = "[ \xa0]"
 BLANK = "[ \t\xa0\u2003]"
 NOT_LETTER = "(?:[^A-Za-z]|$)"
 
-PART = f"(?:{L}{AC}*|{A}+)"
+PART = f"(?:[dDlLoO]{QQ}(?={A}{A}))?(?:{L}{AC}*|{A}+)"
 HYPHENED = f"{PART}(?:[-_\u058a\u2010\u2011]{PART}|-\xad{AC}*)*"
 DOTTED = f"{LC}{AC}*(?:[.!?]{LC}{AC}*)+"
 POINTED = r"[A-Za-z0-9][A-Za-z0-9.,]*(?:-[A-Za-z0-9]+)+"
+ACRONYM = r"[A-Za-z0-9][A-Za-z0-9.,]*(?:-[A-Za-z0-9]+)*-[A-Za-z](?:\.[A-Za-z])+\.(?:-[A-Za-z0-9]+)*"
 NUMBER = f"(?:{D}*(?:[.,:\u066b\u066c\xad]{D}+)+|{D}+)"
 SLASHED = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"
 CLITIC = "(?i:[sdm]|ll|re|ve)"
@@ -87,8 +88,10 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("ending", WORD, rf"((?:(?i:{ENDINGS})|{_capital(STATES)})\.)(?:..|.?$)"),
     ("pointed", WORD + DIGIT, POINTED),
     ("currency", WORD, r"[A-Z]+\$"),
-    ("before comma", WORD + DIGIT + OTHER, rf"((?:{HYPHENED}|{POINTED}|{DOTTED})\.)[,;:]"),
-    ("hyphened acronym", WORD + DIGIT, r"(?:[A-Za-z0-9]+-)+[A-Za-z](?:\.[A-Za-z])+\."),
+    ("ampersand", WORD, "[A-Z]+(?:[&+][A-Z]+)+"),
+    ("version", DIGIT, "((?:[0-9]+[.])+[xX])[^A-Za-z0-9]"),
+    ("before comma", WORD + DIGIT + OTHER, rf"((?:{HYPHENED}|{POINTED}|{DOTTED}|{ACRONYM}|[A-Z]+(?:[&+][A-Z]+)+)\.)[,;:]"),
+    ("hyphened acronym", WORD + DIGIT, ACRONYM),
     ("title", WORD, rf"(?i:{TITLES})\."),
     ("numbered", WORD, rf"((?i:{NUMBERED})\.){SP}?{D}"),
     ("acronym", WORD, r"[A-Za-z](?:\.[A-Za-z])*\."),
@@ -102,13 +105,13 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("name", WORD, f"[A-HJ-XZdlno]{QQ}{L}{{2,}}|[oO]{QQ}[oO]"),
     ("vowel", WORD, f"{L}+[aeiouyAEIOUY]{QQ}[aeiouA-Z]{L}*"),
     ("clitic", QUOTE, f"({Q}{CLITIC}){NOT_LETTER}"),
-    ("clitic", QUOTE, f"{Q}{CLITIC}"),
     ("short", QUOTE, f"{Q}(?i:em|till?|n{Q}?|cause)"),
     ("'tis", QUOTE, f"({Q}[tT])(?i:is|was)"),
     ("decade", QUOTE, f"{Q}[2-9]0s"),
-    ("year", QUOTE, f"({Q}[0-9]{{2}})(?: |$)"),
+    ("year", QUOTE, f"({Q}[0-9]{{2}})(?:{BLANK}|$)"),
     ("opening quote", QUOTE, r"(')[A-Za-z][^\s\xa0\u2003]"),
-    ("quotes", QUOTE, "''|``|\u2019\u2019|\u2018\u2018|\x91\x91|\x92\x92"),
+    ("clitic", QUOTE, f"{Q}{CLITIC}"),
+    ("quotes", QUOTE + OTHER, "''|[`\x91-\x94\xab\xbb\u2018-\u201f\u2039\u203a]{2}"),
     ("kaomoji", WORD + DIGIT + QUOTE + OTHER, r"[-^x=~<>']_[-^x=~<>']"),
     ("kaomoji", OTHER, r"\([-^x=~<>'][_.]?[-^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\)"),
     ("smiley", OTHER, r"([<>]?[:;=][-o*']?[()\[\]{@DdPpO\\|])(?:[^A-Za-z0-9]|$)"),
@@ -122,7 +125,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
         r"""|<[A-Za-z_][A-Za-z0-9_:.-]*(?: +[A-Za-z][A-Za-z0-9_:.-]*(?: *= *(?:"[^"]*"|'[^']*'))?)* */? *>""",
     ),
     ("entity", OTHER, r"(?i:&(?:amp|lt|gt|quot|apos|nbsp|mdash|ndash);)"),
-    ("run", OTHER, r"[!?]+|_+|\*+|#+|@+|<<|>>|\u00b2+|-{5,}|\\\*"),
+    ("run", OTHER, r"[!?]+|_+|\*+|#+|@+|<<|>>|[\u207a\u207b\u208a\u208b]?(?:\u00b2+|\u2082+)|-{5,}|\\\*"),
     ("ellipsis", OTHER, rf"\.{SP}?\.{SP}?\.+"),
     ("dash", DIGIT, "-{2,4}"),
 )
@@ -133,9 +136,10 @@ ACCENT = "(?i:&[aeiou](?:acute|grave|uml);)"
 NET_RULES: tuple[tuple[str, str, str], ...] = (
     ("url", WORD, f"(?i:https?)://{URL_IN}+{URL_END}"),
     ("www", WORD, rf"(?i:www)\.(?:{WWW_LABEL}+\.)+[A-Za-z]{{2,4}}{PATH}"),
-    ("com", WORD + OTHER, rf"(?:{LABEL}+\.)+(?i:com|net|org|edu){PATH}"),
+    ("com", WORD + DIGIT + QUOTE + OTHER, rf"(?:{LABEL}+\.)+(?i:com|net|org|edu){PATH}"),
     ("email", WORD + DIGIT + OTHER, rf"<?[A-Za-z0-9]{MAIL}*@(?:{MAIL_LABEL}+\.)*{MAIL_LABEL}+>?"),
-    ("ampersand", WORD, "[A-Z]+(?:&(?:(?i:amp);)?[A-Z]+)+"),
+    ("ampersand", WORD, "[A-Z]+(?:(?:&(?:(?i:amp);)?|[+])[A-Z]+)+"),
+    ("hashtag", OTHER, f"#(?:{LC}|{ACCENT})+"),
     ("numeric entity", OTHER, "&#[0-9]+;"),
     ("word", WORD + OTHER, f"(?:{LC}|{ACCENT})(?:{AC}|{ACCENT})*"),
 )

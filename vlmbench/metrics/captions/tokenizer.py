@@ -21,8 +21,8 @@ from vlmbench.metrics.captions._ptb_lexer import lex
 
 # What stands between two blanks can be read by itself, whatever its neighbours, if it looks like this. An initial (`I.`)
 # or `no.` needs the word after it; a longer number could be half of a telephone number.
-_ALONE = re.compile(r"""["(]*(?:[A-Za-z]{2,}|[AaIi])(?:[-'][A-Za-z]+)*["),;:!?]*|[A-Za-z]{3,}\."?|[0-9]{1,2}[a-z]*,?|[-.,;:&/"]""")
-_AFTER = frozenset({"nos", "fig", "figs", "art", "prop"})
+_ALONE = re.compile(r"""["(]*(?:[A-Za-z]{2,}|[AaIi])(?:[-'][A-Za-z]+)*["),;:!?]*|[A-Za-z]{2,}\."?|[0-9]{1,2}[a-z]*,?|[-.,;:&/"]""")
+_AFTER = frozenset({"no", "nos", "fig", "figs", "art", "prop", "pp", "op", "ca"})
 _LIMIT = 1 << 18
 
 
@@ -30,7 +30,7 @@ class _Words(dict[str, str]):
     """What stands between two blanks, to its tokens joined by a blank; raises `KeyError` where it can't be read alone."""
 
     def __missing__(self, word: str) -> str:
-        if word and (not _ALONE.fullmatch(word) or word.rstrip('."').lower() in _AFTER):
+        if word and (not _ALONE.fullmatch(word) or (word[-1] in '."' and word.strip('."').lower() in _AFTER)):
             raise KeyError(word)
         if len(self) >= _LIMIT:
             self.clear()
