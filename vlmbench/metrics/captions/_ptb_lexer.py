@@ -91,7 +91,7 @@ def _normalise(token: str, name: str) -> str:
         token = token.replace("&amp;", "&")
     elif name == "'tis" and "&" in token:
         return "t"
-    if name == "hashtag":
+    if name in ("hashtag", "email", "url", "www", "com"):
         return token
     return _ABSORBED.sub(lambda match: _INSIDE[match.group()], token)
 

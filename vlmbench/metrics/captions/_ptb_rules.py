@@ -23,7 +23,7 @@ SP = "[ \xa0]"
 BLANK = "[ \t\xa0\u2003]"
 NOT_LETTER = "(?:[^A-Za-z]|$)"
 
-PART = f"(?:[dDlLoO]{QQ}(?={A}{A}))?(?:{L}{AC}*|{A}+)"
+PART = f"(?:[dDlLoO]{QQ}(?={A}{A}))?{A}[A-Za-z0-9\u00e9\u0660\xad]*"
 HYPHENED = f"{PART}(?:[-_\u058a\u2010\u2011]{PART}|-\xad{AC}*)*"
 DOTTED = f"{LC}{AC}*(?:[.!?]{LC}{AC}*)+"
 POINTED = r"[A-Za-z0-9][A-Za-z0-9.,]*(?:-[A-Za-z0-9]+)+"
@@ -136,6 +136,7 @@ ACCENT = "(?i:&[aeiou](?:acute|grave|uml);)"
 NET_RULES: tuple[tuple[str, str, str], ...] = (
     ("url", WORD, f"(?i:https?)://{URL_IN}+{URL_END}"),
     ("www", WORD, rf"(?i:www)\.(?:{WWW_LABEL}+\.)+[A-Za-z]{{2,4}}{PATH}"),
+    ("www", WORD, rf"(?i:www)\.(?:{WWW_LABEL}+?\.)+?[A-Za-z]{{2,4}}{PATH[3:-2]}"),
     ("com", WORD + DIGIT + QUOTE + OTHER, rf"(?:{LABEL}+\.)+(?i:com|net|org|edu){PATH}"),
     ("email", WORD + DIGIT + OTHER, rf"<?[A-Za-z0-9]{MAIL}*@(?:{MAIL_LABEL}+\.)*{MAIL_LABEL}+>?"),
     ("ampersand", WORD, "[A-Z]+(?:(?:&(?:(?i:amp);)?|[+])[A-Z]+)+"),
