@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from vlmbench.encoders.files import ModelFiles, read_files
+from vlmbench.encoders.pixels import NAME as PIXELS
+from vlmbench.encoders.pixels import pixel_files
 from vlmbench.encoders.registry import MODELS, Entry
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
@@ -16,13 +18,15 @@ def resolve(model: str, cache_dir: Path) -> ModelFiles:
     """The files of the model a user names, fetched from the hub where they are not here yet.
 
     Args:
-        model: an alias from `MODELS`, ``owner/name``, ``owner/name@revision``, or a directory (``./my-clip``).
+        model: ``pixels``, an alias from `MODELS`, ``owner/name``, ``owner/name@revision``, or a directory (``./my-clip``).
         cache_dir: where hashes of weights are kept.
 
     Raises:
         AbsentError: no such model, or it is not here and cannot be fetched; the message names the command that gets it.
         InputError: the directory is no checkpoint that vlmbench can use.
     """
+    if model == PIXELS:
+        return pixel_files()
     entry = MODELS.get(model)
     if entry is not None:
         return _registered(model, entry, cache_dir)
