@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.meteor_align import MODULE_WEIGHTS
 from vlmbench.metrics.captions.meteor_corpus import describe, number_words
-from vlmbench.metrics.captions.meteor_index import MeteorIndex, Progress
+from vlmbench.metrics.captions.meteor_index import MeteorIndex, Progress, silent
 from vlmbench.metrics.captions.meteor_index import load_index as _load_index
 from vlmbench.metrics.captions.meteor_native import load_kernel
 from vlmbench.metrics.captions.meteor_native import pair_statistics as _compiled
@@ -49,7 +49,7 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIn
     """METEOR's data and compiled kernel, from the cache directory; built there first where absent or outdated.
 
     Args:
-        cache_dir: vlmbench's cache directory (about 90 MB are kept in ``meteor/``).
+        cache_dir: vlmbench's cache directory (about 75 MB are kept in ``meteor/``).
         progress: told of the building, as `Reporter.task`. It happens once and takes about half a minute.
 
     Raises:
@@ -57,7 +57,7 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIn
         OutputError: the cache directory cannot be written.
     """
     index = _load_index(cache_dir, progress=progress)
-    load_kernel(index.folder.parent)
+    load_kernel(index.folder.parent, progress or silent)
     return index
 
 

@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,30 +87,36 @@ class MeteorIndex:
 _ARRAYS = tuple(name for name in MeteorIndex.__dataclass_fields__ if name != "folder")
 
 
-def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIndex:
+def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: Sources | None = None) -> MeteorIndex:
     """The index of the installed `pycocoevalcap`, built first where it is absent, outdated or damaged.
 
     Args:
-        cache_dir: vlmbench's cache directory; the index lies in ``meteor/`` in it (about 90 MB).
+        cache_dir: vlmbench's cache directory; the index lies in ``meteor/`` in it (about 75 MB).
         progress: told of the building (`Reporter.task`); it takes about half a minute, once.
+        sources: other data in the same formats; by default that of the installed `pycocoevalcap`.
 
     Raises:
         AbsentError: `pycocoevalcap` or its METEOR data is not installed, or is damaged.
         OutputError: the cache directory cannot be written.
     """
-    sources = find_sources()
+    sources = sources or find_sources()
     key = {"format": FORMAT, "sources": sources.checksum()}
     folder = cache_dir / "meteor" / f"en-{digest(key)[:16]}"
     index = _open(folder)
     if index is None:
         _set_aside(folder)
         with atomic_directory(folder) as temporary:
-            _build(sources, temporary, progress or (lambda label, total: contextlib.nullcontext(lambda units=1: None)))
+            _build(sources, temporary, progress or silent)
             write_json(temporary / _MANIFEST, _manifest(temporary))
         index = _open(folder)
         if index is None:
             raise RuntimeError(f"METEOR's index was built and cannot be read: {folder}")
     return index
+
+
+def silent(label: str, total: int | None) -> AbstractContextManager[Advance]:
+    """A `Progress` that shows nothing."""
+    return contextlib.nullcontext(lambda units=1: None)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -154,8 +160,14 @@ def _set_aside(folder: Path) -> None:
 
 def _build(sources: Sources, folder: Path, progress: Progress) -> None:
     """Writes every array of the index into `folder`."""
-    with progress("METEOR: compiling paraphrases (once)", _PAIRS) as advance:
+    with progress("METEOR: reading paraphrases (once)", _PAIRS) as advance:
         phrases, pairs = _read_pairs(sources, advance)
+    with progress("METEOR: numbering words and phrases (once)", len(_ARRAYS)) as advance:
+        _number(sources, phrases, pairs, folder, advance)
+
+
+def _number(sources: Sources, phrases: list[str], pairs: _Ints, folder: Path, advance: Advance) -> None:
+    """Numbers words, synsets and phrases, and writes the arrays; empties `phrases`."""
     wordnet, function = WordNet(sources), function_words(sources)
     stemmed: dict[str, str] = {}
     fresh = {word for phrase in phrases for word in phrase.split(" ")} | function
@@ -168,6 +180,7 @@ def _build(sources: Sources, folder: Path, progress: Progress) -> None:
 
     def save(name: str, values: NDArray[Any]) -> None:
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        advance()
 
     save("words", np.array(words))
     save("stems", np.array([number[stemmed[word]] for word in number], dtype=np.int32))
@@ -179,7 +192,7 @@ def _build(sources: Sources, folder: Path, progress: Progress) -> None:
     ):
         save(f"{name.removesuffix('s')}_starts", _starts([len(row) for row in rows]))
         save(name, np.array([rank[synset] for row in rows for synset in row], dtype=np.int32))
-    for name, values in _trie(phrases, pairs, number).items():
+    for name, values in _trie(phrases, pairs, number):
         save(name, values)
 
 
@@ -195,55 +208,58 @@ def _read_pairs(sources: Sources, advance: Advance) -> tuple[list[str], _Ints]:
     return list(number), np.frombuffer(flat, dtype=np.int32).reshape(-1, 2)
 
 
-def _trie(phrases: list[str], pairs: _Ints, number: dict[str, int]) -> dict[str, NDArray[Any]]:
-    """The arrays of the phrase trie and of the pairs."""
-    flat, sizes = array("i"), array("i")
+def _trie(phrases: list[str], pairs: _Ints, number: dict[str, int]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of the phrase trie and of the pairs, by name; empties `phrases`."""
+    flat, sizes = array("i"), array("b")
     for phrase in phrases:
         row = [number[word] for word in phrase.split(" ")]
         flat.extend(row)
         sizes.append(len(row))
-    lengths = np.frombuffer(sizes, dtype=np.int32)
+    phrases.clear()
+    lengths = np.frombuffer(sizes, dtype=np.int8)
     depth = int(lengths.max())
     if depth > LONGEST_PHRASE:
         raise RuntimeError(f"METEOR's paraphrase table has phrases of {depth} words")
-    table = np.full((len(lengths), depth), -1, dtype=np.int32)
-    table[np.arange(depth) < lengths[:, None]] = np.frombuffer(flat, dtype=np.int32)
-    order = np.lexsort(table.T[::-1])
-    table, lengths = table[order], lengths[order]
-    differs = np.zeros(len(table), dtype=bool)  # from the row above, in the columns up to this one
+    table = np.full((depth, len(lengths)), -1, dtype=np.int32)  # [word of the phrase, phrase]
+    table.T[np.arange(depth) < lengths[:, None]] = np.frombuffer(flat, dtype=np.int32)
+    del flat
+    order = np.lexsort(table[::-1]).astype(np.int32)
+    lengths = lengths[order]
+    differs = np.zeros(len(lengths), dtype=bool)  # from the phrase above, in the words up to this one
     differs[0] = True
-    node_of = np.empty(len(table), dtype=np.int32)  # the node of each row's prefix; in the end, of the whole row
+    node_of = np.empty(len(lengths), dtype=np.int32)  # the node of each phrase's beginning; in the end, of the phrase
+    above = np.zeros(len(lengths), dtype=np.int32)
     node_words, counts, base = [], [], 0
-    above = np.zeros(len(table), dtype=np.int64)
     for level in range(depth):
-        differs[1:] |= table[1:, level] != table[:-1, level]
+        column = table[level][order]
+        differs[1:] |= column[1:] != column[:-1]
         has = lengths > level
         opens = has & differs
-        here = np.cumsum(opens) - 1
+        here = np.cumsum(opens, dtype=np.int32) - 1
         node_of[has] = base + here[has]
-        node_words.append(table[opens, level])
+        node_words.append(column[opens])
         if level:
             counts.append(np.bincount(above[opens], minlength=len(node_words[level - 1])))
         above, base = here, base + len(node_words[level])
     counts.append(np.zeros(len(node_words[-1]), dtype=np.int64))
-    node = np.empty(len(table), dtype=np.int32)
-    node[order] = node_of
-    first, second = node[pairs[:, 0]], node[pairs[:, 1]]
-    is_phrase = np.zeros(base, dtype=np.uint8)
-    is_phrase[node] = 1
+    del table, above, here, column
     roots = np.full(len(number), -1, dtype=np.int32)
     roots[node_words[0]] = np.arange(len(node_words[0]), dtype=np.int32)
-    return {
-        "roots": roots,
-        "node_words": np.concatenate(node_words).astype(np.int32),
-        "children": len(node_words[0]) + _starts(np.concatenate(counts)),
-        "is_phrase": is_phrase,
-        "pair_starts": _starts(np.bincount(first, minlength=base)),
-        "pairs": second[np.argsort(first, kind="stable")],
-    }
+    yield "roots", roots
+    yield "node_words", np.concatenate(node_words)
+    yield "children", len(node_words[0]) + _starts(np.concatenate(counts))
+    del node_words, counts
+    is_phrase = np.zeros(base, dtype=np.uint8)
+    is_phrase[node_of] = 1
+    yield "is_phrase", is_phrase
+    node = np.empty(len(lengths), dtype=np.int32)
+    node[order] = node_of
+    first = node[pairs[:, 0]]
+    yield "pair_starts", _starts(np.bincount(first, minlength=base))
+    yield "pairs", node[pairs[:, 1]][np.argsort(first, kind="stable")]
 
 
 def _starts(lengths: Iterable[int] | NDArray[Any]) -> _Ints:
-    """[n + 1] int32: where each of n rows of these lengths begins, and where the last ends."""
+    """[n + 1] int32, where each of n rows of these lengths begins, and where the last ends."""
     sizes = np.asarray(list(lengths) if not isinstance(lengths, np.ndarray) else lengths, dtype=np.int64)
     return np.concatenate(([0], np.cumsum(sizes))).astype(np.int32)

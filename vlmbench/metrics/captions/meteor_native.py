@@ -20,7 +20,7 @@ from vlmbench.foundations.atomic import write_bytes
 from vlmbench.foundations.hashing import digest, sha256_bytes
 from vlmbench.metrics.captions.meteor_align import BEAM
 from vlmbench.metrics.captions.meteor_corpus import Sentences, Vocabulary
-from vlmbench.metrics.captions.meteor_index import LONGEST_PHRASE, MeteorIndex
+from vlmbench.metrics.captions.meteor_index import LONGEST_PHRASE, MeteorIndex, Progress, silent
 
 _ARGUMENTS = {  # n: a number, p: a pointer
     "find_phrases": "nnppppppppp",
@@ -69,7 +69,7 @@ _loaded: dict[Path, Kernel | None] = {}
 _lock = threading.Lock()
 
 
-def load_kernel(folder: Path) -> Kernel | None:
+def load_kernel(folder: Path, progress: Progress = silent) -> Kernel | None:
     """The kernel for this processor from `folder`, compiled there first if need be; None where that cannot be done.
 
     Raises:
@@ -78,14 +78,14 @@ def load_kernel(folder: Path) -> Kernel | None:
     with _lock:
         if folder not in _loaded:
             try:
-                _loaded[folder] = Kernel(_code(folder))
+                _loaded[folder] = Kernel(_code(folder, progress))
             except (ImportError, RuntimeError, OSError) as error:
                 _log.warning("METEOR runs uncompiled, which is slow: %s", error)
                 _loaded[folder] = None
         return _loaded[folder]
 
 
-def _code(folder: Path) -> bytes:
+def _code(folder: Path, progress: Progress) -> bytes:
     """The object file: its SHA-256, checked, and the code."""
     import llvmlite
     import llvmlite.binding as llvm
@@ -102,7 +102,9 @@ def _code(folder: Path) -> bytes:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    code = compile_kernel()
+    with progress("METEOR: compiling the aligner (once)", 1) as advance:
+        code = compile_kernel()
+        advance()
     write_bytes(path, hashlib.sha256(code).digest() + code)
     return code
 
