@@ -4,14 +4,16 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from vlmbench.foundations.errors import VlmbenchError
 from vlmbench.foundations.progress import Advance
 from vlmbench.foundations.text import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.progress import Progress
 
 
 class Console:
@@ -19,8 +21,12 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self._rich = RichConsole(stderr=True, highlight=False)
         self._progress: Progress | None = None
+
+    @cached_property
+    def _rich(self) -> "RichConsole":
+        """Made when something is said: rich takes a tenth of a second to import."""
+        return _rich()
 
     @contextmanager
     def task(self, label: str, total: int | None) -> Iterator[Advance]:
@@ -30,6 +36,15 @@ class Console:
             return
         outermost = self._progress is None
         if self._progress is None:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -61,7 +76,7 @@ class Console:
 
 def show_error(error: VlmbenchError) -> None:
     """The one clear error: what is wrong, where, how to mend it."""
-    console = RichConsole(stderr=True, highlight=False)
+    console = _rich()
     console.print(f"[bold red]error:[/bold red] {terminal(error.what)}", soft_wrap=True)
     if error.where:
         console.print(f"  where: {terminal(error.where)}", soft_wrap=True)
@@ -69,11 +84,22 @@ def show_error(error: VlmbenchError) -> None:
         console.print(f"  to mend: {terminal(error.mend)}", soft_wrap=True)
 
 
+def _rich(*, stderr: bool = True) -> "RichConsole":
+    from rich.console import Console as RichConsole
+
+    return RichConsole(stderr=stderr, highlight=False)
+
+
 def print_json(document: Any) -> None:
     """The JSON document on stdout; nothing else ever goes there with ``--json``."""
     json.dump(document, sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
     sys.stdout.write("\n")
     sys.stdout.flush()
+
+
+def print_paragraph(text: str) -> None:
+    """A paragraph on stdout, wrapped to the terminal."""
+    _rich(stderr=False).print("\n" + terminal(text))
 
 
 def print_table(
@@ -92,4 +118,4 @@ def print_table(
         table.add_column(terminal(name), justify="left" if text else "right", no_wrap=not text, overflow="fold")
     for row in rows:
         table.add_row(*(terminal(cell) for cell in row))
-    RichConsole(highlight=False).print(table)
+    _rich(stderr=False).print(table)
