@@ -1,5 +1,6 @@
 """What a dataset is to the rest of vlmbench: named splits of images with ids and labels, class names and templates."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -21,6 +22,7 @@ ALIASES = {
     "test": TEST,
     "testing": TEST,
 }
+_RUN_TOGETHER = re.compile(r"(?<=[a-z])(?=[A-Z])")
 DEFAULT_TEMPLATE = "a photo of a {}."
 
 
@@ -73,6 +75,8 @@ class DatasetInfo:
     multilabel: bool = False
     raw_classnames: tuple[str, ...] = ()
     """The names as the source spells them (``traffic_light``), where `classnames` are readable forms."""
+    group: str = ""
+    """The group a registry puts it in (``fine-grained``, ``abstract`` …)."""
     notes: tuple[str, ...] = field(default=())
     """What a user has to know (a class without test images, files that were ignored)."""
 
@@ -114,6 +118,14 @@ def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = No
 def readable(name: str) -> str:
     """A class name as a prompt needs it: underscores become spaces (``traffic_light``: ``traffic light``)."""
     return " ".join(name.replace("_", " ").split()) or name
+
+
+def readable_names(names: Sequence[str]) -> tuple[str, ...]:
+    """`readable`, and where no name of a set has a space, words run together are parted (``AnnualCrop``)."""
+    plain = [readable(name) for name in names]
+    if any(" " in name for name in plain) or len({name.casefold() for name in plain}) < len(plain):
+        return tuple(plain)
+    return tuple(_RUN_TOGETHER.sub(" ", name) for name in plain)
 
 
 def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:

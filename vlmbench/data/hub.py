@@ -11,9 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vlmbench.data import hub_files
-from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, Split, choose_split, readable
-from vlmbench.data.hub_rows import Columns, Images, class_names, find_columns, label_matrix
+from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, Split, choose_split, readable_names
+from vlmbench.data.hub_rows import Columns, Images, captions, class_names, find_columns, label_matrix
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
@@ -32,6 +34,8 @@ class Recipe:
         templates: the dataset's own templates.
         metric: the metric the literature reports.
         multilabel: whether an image can have several labels.
+        group: the group it belongs to.
+        captions: the columns of captions, for captioned sets; several captions in one text are parted at line ends.
     """
 
     image: str | None = None
@@ -41,6 +45,8 @@ class Recipe:
     templates: tuple[str, ...] = ()
     metric: str = "accuracy"
     multilabel: bool = False
+    group: str = ""
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,11 @@ class Hub:
     @cached_property
     def _names(self) -> dict[str, str]:
         """Our name of each split to the repository's."""
-        if self.recipe.splits:
-            return {ours: theirs for ours, theirs in self.recipe.splits.items() if theirs in self.source.splits}
-        names: dict[str, str] = {}
+        names = {ours: theirs for ours, theirs in self.recipe.splits.items() if theirs in self.source.splits}
         for theirs in self.source.splits:
-            ours = ALIASES.get(theirs.lower(), theirs)
-            names[ours if ours not in names else theirs] = theirs
+            if theirs not in names.values():
+                ours = ALIASES.get(theirs.lower(), theirs)
+                names[ours if ours not in names else theirs] = theirs
         return names
 
     def _table(self, name: str) -> Any:
@@ -73,7 +78,7 @@ class Hub:
     @cached_property
     def _columns(self) -> Columns:
         features = self.source.features or self._table(self._first).features
-        return find_columns(features, self.recipe.image, self.recipe.label, self.id)
+        return find_columns(features, self.recipe.image, self.recipe.label, self.recipe.captions, self.id)
 
     @cached_property
     def _raw_names(self) -> tuple[str, ...]:
@@ -93,8 +98,8 @@ class Hub:
         """
         if not self._names:
             raise InputError(f"{visible(self.id)} has no splits", where=self.id, mend="name another config")
-        raw = self._raw_names
-        if len(raw) < 2:
+        raw = () if self._columns.captions else self._raw_names
+        if len(raw) < 2 and not self._columns.captions:
             found = f"one class, {visible(raw[0])}" if raw else "no classes"
             raise InputError(
                 f"{visible(self.id)} has {found}; there is nothing to tell apart",
@@ -112,11 +117,12 @@ class Hub:
                     key=lambda name: ("train", "val", "test").index(name) if name in ALIASES.values() else 3,
                 )
             ),
-            classnames=self.recipe.classnames or tuple(map(readable, raw)),
+            classnames=self.recipe.classnames or readable_names(raw),
             raw_classnames=raw,
             templates=templates or (DEFAULT_TEMPLATE,),
             metric=self.recipe.metric,
             multilabel=self.recipe.multilabel or kind.strip() == "multilabel",
+            group=self.recipe.group,
             notes=self._notes(raw),
         )
 
@@ -126,7 +132,7 @@ class Hub:
         return tuple(line.strip() for line in text.splitlines() if line.strip())
 
     def _notes(self, raw: Sequence[str]) -> tuple[str, ...]:
-        if self.recipe.classnames or not all(name.isdigit() for name in raw):
+        if self.recipe.classnames or not raw or not all(name.isdigit() for name in raw):
             return ()
         return ("the classes have numbers and no names; zero-shot needs names: give them with --classnames FILE",)
 
@@ -139,9 +145,11 @@ class Hub:
         """
         info = self.info
         table = self._table(name)
-        labels = label_matrix(table, self._columns, info, self.id)
         images = Images(table, self._columns.image, str(self.source.commit or ""))
-        return Split(name, images.names(name), labels, images)
+        if self._columns.captions:
+            texts = captions(table, self._columns.captions, self.id)
+            return Split(name, images.names(name), np.zeros(len(table), np.int64), images, texts)
+        return Split(name, images.names(name), label_matrix(table, self._columns, info, self.id), images)
 
 
 def open_hub(spec: str, rest: str, cache_dir: Path, recipe: Recipe = Recipe(), revision: str | None = None) -> Hub:

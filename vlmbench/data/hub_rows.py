@@ -1,6 +1,6 @@
 """The rows of a `datasets.Dataset` as images and labels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +16,23 @@ from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
 _IMAGES = ("image", "img", "webp", "png", "jpg", "jpeg", "picture", "photo")
+_CAPTIONS = ("captions", "caption", "sentences", "txt", "text", "answer")
 _LABELS = ("label", "labels", "cls", "class", "fine_label", "category", "target", "npy")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold the image and the label."""
+    """Which columns hold the image, and the label or the captions."""
 
     image: str
-    label: str
+    label: str = ""
+    captions: tuple[str, ...] = ()
 
 
-def find_columns(features: Mapping[str, Any], image: str | None, label: str | None, id: str) -> Columns:
-    """The image and label columns: those asked for, else by type and usual name.
+def find_columns(
+    features: Mapping[str, Any], image: str | None, label: str | None, captions: Sequence[str], id: str
+) -> Columns:
+    """The image and label columns (or those of captions): those asked for, else by type and usual name.
 
     Raises:
         InputError: there is none, or there are several and none has a usual name; all columns are named.
@@ -42,9 +46,16 @@ def find_columns(features: Mapping[str, Any], image: str | None, label: str | No
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
         name for name in _LABELS if name in features
     ]
-    return Columns(
-        _choose("image", image, images, _IMAGES, features, id), _choose("label", label, labels, _LABELS, features, id)
-    )
+    asked = next((name for name in image.split("|") if name in features), image) if image else None
+    found = _choose("image", asked, images, _IMAGES, features, id)
+    texts = tuple(captions)
+    if not texts and label is None and not labels:
+        texts = tuple(name for name in _CAPTIONS if name in features)[:1]
+    if texts:
+        for name in texts:
+            _choose("caption", name, [], _CAPTIONS, features, id)
+        return Columns(found, captions=texts)
+    return Columns(found, _choose("label", label, labels, _LABELS, features, id))
 
 
 def _choose(what: str, asked: str | None, found: list[str], usual: tuple[str, ...], features: Any, id: str) -> str:
@@ -64,6 +75,25 @@ def _choose(what: str, asked: str | None, found: list[str], usual: tuple[str, ..
         where=id,
         mend=f"vlmbench reads an Image column and a ClassLabel, such as {usual[0]}",
     )
+
+
+def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ...], ...]:
+    """[N] captions of each image: from a list, from several columns, or from the lines of one text.
+
+    Raises:
+        InputError: an image has none; the row is named.
+    """
+    values = [table.with_format(None)[name] for name in columns]
+    found = []
+    for row, cells in enumerate(zip(*values, strict=True)):
+        texts: list[str] = []
+        for cell in cells:
+            parts = cell if isinstance(cell, list) else str(cell or "").splitlines()
+            texts += [str(part).strip() for part in parts if part and str(part).strip()]
+        if not texts:
+            raise InputError("an image without a caption", where=f"{id}, row {row}", mend="choose a captioned split")
+        found.append(tuple(texts))
+    return tuple(found)
 
 
 def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: str) -> tuple[str, ...]:

@@ -20,13 +20,7 @@ def open_dataset(spec: str, cache_dir: Path) -> Dataset:
     """
     kind, colon, rest = spec.partition(":")
     if not colon:
-        from vlmbench.data.bundled import open_bundled
-
-        if spec in names():
-            return open_bundled(spec)
-        if Path(spec).is_dir():
-            raise unknown("dataset", visible(spec), names(), mend=f"folder:{visible(spec)}")
-        raise unknown("dataset", visible(spec), names())
+        return _named(spec, cache_dir)
     if not rest:
         raise UsageError(f"nothing after {visible(kind)}: in the dataset's name", where=visible(spec), mend=KINDS)
     if kind == "coco":
@@ -48,8 +42,26 @@ def open_dataset(spec: str, cache_dir: Path) -> Dataset:
     raise UsageError(f"unknown kind of dataset: {visible(kind)}:", where=visible(spec), mend=KINDS)
 
 
-def names() -> list[str]:
-    """The names that need no prefix."""
-    from vlmbench.data.bundled import bundled_names
+def _named(name: str, cache_dir: Path) -> Dataset:
+    from vlmbench.data.bundled import bundled_names, open_bundled
+    from vlmbench.data.catalogue import listed, names
 
-    return bundled_names()
+    if name in bundled_names():
+        return open_bundled(name)
+    entry = listed().get(name)
+    if entry is not None:
+        from vlmbench.data.hub import Recipe, open_hub
+
+        recipe = Recipe(
+            image=entry.image,
+            label=entry.label,
+            splits=dict(entry.splits),
+            metric=entry.metric,
+            multilabel=entry.metric in {"map11", "map"},
+            group=entry.group,
+            captions=entry.captions,
+        )
+        return open_hub(name, entry.hub_id, cache_dir, recipe, entry.revision)
+    if Path(name).is_dir():
+        raise unknown("dataset", visible(name), names(), mend=f"folder:{visible(name)}")
+    raise unknown("dataset", visible(name), names())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlmbench.data.catalogue import expand
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
@@ -71,7 +72,7 @@ def run_zeroshot(request: Request, context: Context, session: Session | None = N
     models = list(dict.fromkeys(request.models))
     for model in models:
         session.require_texts(model)
-    plans = [_plan(name, request, session) for name in dict.fromkeys(request.datasets)]
+    plans = [_plan(name, request, session) for name in expand(list(request.datasets))]
     runs = []
     for plan in plans:
         session.prepare(models, plan.dataset, plan.split, limit=request.limit)
