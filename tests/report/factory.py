@@ -132,6 +132,6 @@ def write_captions(
         dict(zip(ids, references, strict=True)),
         {system: dict(zip(ids, candidates, strict=True))},
         Context(out=out),
-        protocol=Protocol(metrics=metrics),
+        protocol=Protocol(metrics=metrics, allow_empty=True),
         dataset=DatasetFacts(id=dataset, fingerprint="ab" * 32, split="test"),
     )[0]

@@ -64,10 +64,10 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
     if pairs is not None:
         notes += _mark(rows, cells, pairs)
     cells += _means(rows, cells)
-    notes += _notes(rows) + refusals([row.any_run for row in rows])
-    table = Table(
-        "classification", "Zero-shot against linear probe", HEAD + FIGURES, tuple(map(tuple, cells)), tuple(notes)
-    )
+    notes = [*_notes(cells), *notes, *refusals([row.any_run for row in rows])]
+    both = any(row.zero for row in rows) and any(row.full or row.shots for row in rows)
+    title = "Zero-shot against linear probe" if both else "Classification"
+    table = Table("classification", title, HEAD + FIGURES, tuple(map(tuple, cells)), tuple(notes))
     few = _few_shot(rows, labels)
     return replace(table.without_empty_columns(), extra=(few,) if few else ())
 
@@ -140,16 +140,15 @@ def p_text(p: float) -> str:
 def _labels_to_match(row: Row) -> Cell:
     if row.zero is None or not row.shots:
         return Cell()
-    from importlib.util import find_spec
-
-    if find_spec("vlmbench.metrics.crossing") is None:
-        return Cell()
     from vlmbench.metrics.crossing import labels_to_match
 
     shots = sorted(row.shots)
-    seeds = [row.shots[k].record.detail.get("per_seed") for k in shots]
-    if not all(isinstance(values, list) and values for values in seeds):
-        return Cell()
+    seeds: list[list[float]] = []
+    for k in shots:
+        values = row.shots[k].record.detail.get("per_seed")
+        if not isinstance(values, list) or not values:
+            return Cell()
+        seeds.append([float(value) for value in values if isinstance(value, int | float)])
     found = labels_to_match(shots, seeds, row.zero.record.metrics[row.place.metric].value, seed=row.zero.record.seed)
     return Cell(
         text=found["text"],
@@ -158,6 +157,7 @@ def _labels_to_match(row: Row) -> Cell:
         high=found["high"],
         runs=(row.zero, *(row.shots[k] for k in shots)),
         scale=1.0,
+        open_interval="" if found["interval"] in {"", f"{found['text']} to {found['text']}"} else found["interval"],
     )
 
 
@@ -273,16 +273,19 @@ def _few_shot(rows: Sequence[Row], labels: dict[Place, str]) -> Table | None:
     return Table("few_shot", "Linear probe by labels a class", columns, tuple(lines), notes)
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
     notes = ["Figures are times 100, with 95 % intervals in brackets."]
-    if any(row.difference for row in rows):
+    columns = [column.key for column in HEAD + FIGURES]
+    if any(row[columns.index("difference")].is_figure for row in cells):
         notes.append(
             "Difference: paired bootstrap over the same images. p: McNemar's exact test (accuracy) or the bootstrap, "
             "Holm-corrected over the table."
         )
-    if any(row.zero and row.shots for row in rows):
+    if any(row[columns.index("labels_to_match")].text for row in cells):
         notes.append("Labels to match: labelled images a class at which the probe's curve crosses zero-shot (log k).")
-    if len({row.label for row in rows}) > 1:
+    if any(cell.mean for row in cells for cell in row):
+        notes.append("Mean: over datasets, each counting once; its interval takes them as independent.")
+    if any(cell.mark for row in cells for cell in row):
         notes.append(
             "Bold or *: best of its column on the dataset; =: not significantly worse (paired test, Holm-corrected)."
         )

@@ -92,7 +92,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    if not cell.is_figure:
+    if not cell.is_figure and not cell.open_interval:
         return text.markdown(cell.text)
     figure = cell.text if cell.text else cell.figure()
     shown = f"**{text.markdown(figure)}**" if cell.mark == "best" else text.markdown(figure + MARKS[cell.mark])
@@ -146,7 +146,7 @@ def _minus(figure: str) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    if not cell.is_figure:
+    if not cell.is_figure and not cell.open_interval:
         return _tex(cell.text)
     figure = _minus(cell.text if cell.text else cell.figure())
     if cell.mark == "best":
@@ -190,7 +190,7 @@ def html_cell(cell: Cell, title: str, *, head: bool = False, figure: bool = Fals
     if head:
         return f'<th scope="row">{text.html(cell.text)}</th>'
     label = f' data-label="{text.html(title)}"'
-    if not cell.is_figure:
+    if not cell.is_figure and not cell.open_interval:
         value = f' data-value="{cell.p:.6g}"' if cell.p is not None else ""
         kind = ' class="figure"' if figure else ""
         return f"<td{kind}{label}{value}>{text.html(cell.text)}</td>"
@@ -204,5 +204,5 @@ def html_cell(cell: Cell, title: str, *, head: bool = False, figure: bool = Fals
     interval = cell.interval()
     small = f" <small>{text.html(interval)}</small>" if interval else ""
     behind = "&#10;".join(text.html(line) for line in lines)
-    value = f"{(cell.value or 0.0) * cell.scale:.{CSV_DIGITS}f}"
-    return f'<td class="figure"{label} data-value="{value}" title="{behind}"><span>{shown}</span>{small}</td>'
+    value = "" if cell.value is None else f' data-value="{cell.value * cell.scale:.{CSV_DIGITS}f}"'
+    return f'<td class="figure"{label}{value} title="{behind}"><span>{shown}</span>{small}</td>'

@@ -34,6 +34,8 @@ class Cell:
     scale: float = 100.0
     mean: bool = False
     """Whether the figure is a mean over datasets."""
+    open_interval: str = ""
+    """The interval in words, where an end of it lies outside what was measured (``< 1 to 2.1``)."""
     source: str = ""
     """Of a published figure: where it was published."""
 
@@ -51,13 +53,13 @@ class Cell:
     def interval(self, digits: int = 1) -> str:
         """``[89.2, 90.4]``, or nothing where there is no interval."""
         if self.low is None or self.high is None:
-            return ""
+            return f"[{self.open_interval}]" if self.open_interval else ""
         sign = "+" if self.signed else ""
         return f"[{self.low * self.scale:{sign}.{digits}f}, {self.high * self.scale:{sign}.{digits}f}]"
 
     def lines(self) -> list[str]:
         """The cell for a terminal: the figure with its mark, and its interval below."""
-        if not self.is_figure:
+        if not self.is_figure and not self.open_interval:
             return [self.text]
         figure = (self.text or self.figure()) + MARKS[self.mark]
         return [figure, interval] if (interval := self.interval()) else [figure]
