@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905, E501 (word lists read better as text)
 """How often the caption tokenizer agrees with Stanford's, on messy text of our own making, and how fast it is.
 
     python benchmarks/tokenizer_fuzz.py --lines 20000 --seed 1
@@ -51,36 +52,178 @@ NET = (
     "AT&T R&D Q&A &amp; AT&amp;T &lt;b&gt; &quot;x&quot; &nbsp; &copy; &#39; caf&eacute; C++ C# F# .NET Node.js Python3.8 v1.2.3"
 ).split()
 MARKUP = (
-    "<b>bold</b>", "<br/>", '<a href="http://x.y/z">', "<img src='a b.jpg' alt=\"c\"/>", "<!-- note -->", "<p class=x>", "a<b", "x < y",
-    "**bold**", "*it*", "__x__", "`code`", "```python", "```", "# Title", "## 2.1 Results", "- item", "* item", "1. First", "2) second", "(a)",
-    "[link](http://a.b/c)", "![img](x.png)", "| a | b |", "|---|:-:|", "> quote", "---", "***", "====", "- [x] done", "~~no~~", "[^1]",
-    "$x^2 + y_1$", "\\frac{1}{2}", "\\begin{itemize}", "$$E=mc^2$$", "\\alpha_{i,j}", "f(x) = 2x+1;", "if (a != b) { return -1; }", "x += 1",
-    "a[i] = {'k': 1.5}", "print(\"hi\\n\")", "i++", "a->b", "x==y", "&&", "||", "!=", "<=", ">=", "=>", "->", "::", "...", "....", ". . .", "--", "---",
-    "-----", "'", "\"", "``", "''", "“x”", "‘y’", "it’s", "don’t", "dogs’", "’90s", "'90s", "'05", "{}", "[]", "()", "%", "@", "#", "\\", "\\*", "1\\/2",
-    "?!", "!!!", "??", "?!?!", ";)", "*sigh*", "(see Fig. 3)", "(e.g., x)", "[sic]", "{x}", "/", "~", "^", "+", "=", "_", "___", "§ 3", "•", "–", "—",
-)  # fmt: skip
+    "<b>bold</b>",
+    "<br/>",
+    '<a href="http://x.y/z">',
+    "<img src='a b.jpg' alt=\"c\"/>",
+    "<!-- note -->",
+    "<p class=x>",
+    "a<b",
+    "x < y",
+    "**bold**",
+    "*it*",
+    "__x__",
+    "`code`",
+    "```python",
+    "```",
+    "# Title",
+    "## 2.1 Results",
+    "- item",
+    "* item",
+    "1. First",
+    "2) second",
+    "(a)",
+    "[link](http://a.b/c)",
+    "![img](x.png)",
+    "| a | b |",
+    "|---|:-:|",
+    "> quote",
+    "---",
+    "***",
+    "====",
+    "- [x] done",
+    "~~no~~",
+    "[^1]",
+    "$x^2 + y_1$",
+    "\\frac{1}{2}",
+    "\\begin{itemize}",
+    "$$E=mc^2$$",
+    "\\alpha_{i,j}",
+    "f(x) = 2x+1;",
+    "if (a != b) { return -1; }",
+    "x += 1",
+    "a[i] = {'k': 1.5}",
+    'print("hi\\n")',
+    "i++",
+    "a->b",
+    "x==y",
+    "&&",
+    "||",
+    "!=",
+    "<=",
+    ">=",
+    "=>",
+    "->",
+    "::",
+    "...",
+    "....",
+    ". . .",
+    "--",
+    "---",
+    "-----",
+    "'",
+    '"',
+    "``",
+    "''",
+    "“x”",
+    "‘y’",
+    "it’s",
+    "don’t",
+    "dogs’",
+    "’90s",
+    "'90s",
+    "'05",
+    "{}",
+    "[]",
+    "()",
+    "%",
+    "@",
+    "#",
+    "\\",
+    "\\*",
+    "1\\/2",
+    "?!",
+    "!!!",
+    "??",
+    "?!?!",
+    ";)",
+    "*sigh*",
+    "(see Fig. 3)",
+    "(e.g., x)",
+    "[sic]",
+    "{x}",
+    "/",
+    "~",
+    "^",
+    "+",
+    "=",
+    "_",
+    "___",
+    "§ 3",
+    "•",
+    "–",
+    "—",
+)
 
 
 def _number(draw: random.Random) -> str:
     digits = lambda low, high: "".join(draw.choice("0123456789") for _ in range(draw.randint(low, high)))  # noqa: E731
     forms: tuple[Callable[[], str], ...] = (
-        lambda: digits(1, 4), lambda: f"{digits(1, 3)},{digits(3, 3)}", lambda: f"${digits(1, 3)},{digits(3, 3)}.{digits(2, 2)}",
-        lambda: f"{digits(1, 3)}.{digits(1, 3)}", lambda: f"{digits(1, 2)}%", lambda: f"{digits(1, 2)}:{digits(2, 2)}am",
-        lambda: f"{digits(1, 2)}/{digits(1, 2)}/{digits(2, 4)}", lambda: f"{digits(1, 1)} {digits(1, 1)}/{digits(1, 1)}",
-        lambda: f"({digits(3, 3)}) {digits(3, 3)}-{digits(4, 4)}", lambda: f"+{digits(1, 2)} {digits(3, 3)} {digits(3, 3)} {digits(4, 4)}",
-        lambda: f"{digits(1, 2)}-{draw.choice(WORDS)}", lambda: f"{digits(4, 4)}-{digits(2, 2)}-{digits(2, 2)}", lambda: f"-{digits(1, 2)}.{digits(1, 1)}",
-        lambda: f"{digits(1, 2)}{draw.choice(['st', 'nd', 'rd', 'th', 'kg', 'mm', 'GB', 'x', 'k', 'M', 'C', '°C', '¢', '€', '+'])}",
-        lambda: f"{digits(1, 2)}x{digits(1, 2)}", lambda: f"{digits(4, 4)}s", lambda: f"{draw.choice('£€¥₹')}{digits(1, 3)}m",
-        lambda: f"{draw.choice(['US', 'A', 'HK', 'C'])}${digits(1, 3)}", lambda: f"{digits(1, 1)}'{digits(1, 2)}\"", lambda: f"#{digits(1, 3)}",
-        lambda: f"No. {digits(1, 2)}", lambda: f"{digits(1, 2)}.{digits(1, 2)}.{digits(1, 2)}", lambda: f"{digits(1, 2)}e-{digits(1, 1)}",
-        lambda: f"{digits(1, 2)}–{digits(1, 2)}", lambda: f"{digits(1, 2)}-{digits(1, 2)}", lambda: f"0x{digits(1, 4)}F", lambda: f"{digits(1, 2)}.",
-    )  # fmt: skip
+        lambda: digits(1, 4),
+        lambda: f"{digits(1, 3)},{digits(3, 3)}",
+        lambda: f"${digits(1, 3)},{digits(3, 3)}.{digits(2, 2)}",
+        lambda: f"{digits(1, 3)}.{digits(1, 3)}",
+        lambda: f"{digits(1, 2)}%",
+        lambda: f"{digits(1, 2)}:{digits(2, 2)}am",
+        lambda: f"{digits(1, 2)}/{digits(1, 2)}/{digits(2, 4)}",
+        lambda: f"{digits(1, 1)} {digits(1, 1)}/{digits(1, 1)}",
+        lambda: f"({digits(3, 3)}) {digits(3, 3)}-{digits(4, 4)}",
+        lambda: f"+{digits(1, 2)} {digits(3, 3)} {digits(3, 3)} {digits(4, 4)}",
+        lambda: f"{digits(1, 2)}-{draw.choice(WORDS)}",
+        lambda: f"{digits(4, 4)}-{digits(2, 2)}-{digits(2, 2)}",
+        lambda: f"-{digits(1, 2)}.{digits(1, 1)}",
+        lambda: (
+            f"{digits(1, 2)}{draw.choice(['st', 'nd', 'rd', 'th', 'kg', 'mm', 'GB', 'x', 'k', 'M', 'C', '°C', '¢', '€', '+'])}"
+        ),
+        lambda: f"{digits(1, 2)}x{digits(1, 2)}",
+        lambda: f"{digits(4, 4)}s",
+        lambda: f"{draw.choice('£€¥₹')}{digits(1, 3)}m",
+        lambda: f"{draw.choice(['US', 'A', 'HK', 'C'])}${digits(1, 3)}",
+        lambda: f"{digits(1, 1)}'{digits(1, 2)}\"",
+        lambda: f"#{digits(1, 3)}",
+        lambda: f"No. {digits(1, 2)}",
+        lambda: f"{digits(1, 2)}.{digits(1, 2)}.{digits(1, 2)}",
+        lambda: f"{digits(1, 2)}e-{digits(1, 1)}",
+        lambda: f"{digits(1, 2)}–{digits(1, 2)}",
+        lambda: f"{digits(1, 2)}-{digits(1, 2)}",
+        lambda: f"0x{digits(1, 4)}F",
+        lambda: f"{digits(1, 2)}.",
+    )
     return draw.choice(forms)()
 
 
 def _wrap(draw: random.Random, word: str) -> str:
     before = draw.choice(["", "", "", "", "", "", '"', "(", "'", "“", "‘", "[", "*", "**", "—", "$", "#", "-"])
-    after = draw.choice(["", "", "", "", "", ",", ".", ".", "?", "!", ";", ":", '"', ")", "'s", "’s", "...", "…", ".)", '."', ",”", "**", "--", "'", "?!", "]"])
+    after = draw.choice(
+        [
+            "",
+            "",
+            "",
+            "",
+            "",
+            ",",
+            ".",
+            ".",
+            "?",
+            "!",
+            ";",
+            ":",
+            '"',
+            ")",
+            "'s",
+            "’s",
+            "...",
+            "…",
+            ".)",
+            '."',
+            ",”",
+            "**",
+            "--",
+            "'",
+            "?!",
+            "]",
+        ]
+    )
     return before + word + after
 
 
@@ -88,19 +231,25 @@ def sentence(draw: random.Random) -> str:
     """Newswire: words, abbreviations, initials and numbers, with the punctuation of sentences."""
     pools = [lambda: draw.choice(WORDS)] * 6 + [lambda: draw.choice(ABBREVIATIONS), lambda: _number(draw)]
     out = [draw.choice(pools)() for _ in range(draw.randint(5, 40))]
-    return " ".join(_wrap(draw, word) if draw.random() < 0.3 else word for word in out) + draw.choice(["", ".", "!", "?", '."'])
+    return " ".join(_wrap(draw, word) if draw.random() < 0.3 else word for word in out) + draw.choice(
+        ["", ".", "!", "?", '."']
+    )
 
 
 def chat(draw: random.Random) -> str:
     """An answer of a chat model: Markdown, code and formulae on one line."""
-    pools = [lambda: draw.choice(MARKUP)] * 2 + [lambda: draw.choice(WORDS)] * 4 + [lambda: _number(draw), lambda: draw.choice(NET)]
+    pools = (
+        [lambda: draw.choice(MARKUP)] * 2
+        + [lambda: draw.choice(WORDS)] * 4
+        + [lambda: _number(draw), lambda: draw.choice(NET)]
+    )
     return " ".join(draw.choice(pools)() for _ in range(draw.randint(5, 50)))
 
 
 def social(draw: random.Random) -> str:
     """Posts: emoji, faces, tags, addresses, other scripts, missing blanks."""
-    pools = [lambda: draw.choice(part) for part in (WORDS, WORDS, WORDS, EMOJI, FACES, NET, OTHER_SCRIPTS, ABBREVIATIONS)]
-    out = [draw.choice(pools)() for _ in range(draw.randint(3, 30))]
+    pools = (WORDS, WORDS, WORDS, EMOJI, FACES, NET, OTHER_SCRIPTS, ABBREVIATIONS)
+    out = [draw.choice(draw.choice(pools)) for _ in range(draw.randint(3, 30))]
     return "".join(word + draw.choice([" ", " ", " ", " ", " ", "  ", "", ",", "\xa0"]) for word in out)
 
 
@@ -108,7 +257,10 @@ def glued(draw: random.Random) -> str:
     """Anything beside anything, often without a blank."""
     pools = (WORDS, ABBREVIATIONS, NET, MARKUP, OTHER_SCRIPTS, FACES)
     pick = lambda: _number(draw) if draw.random() < 0.2 else draw.choice(draw.choice(pools))  # noqa: E731
-    return "".join(_wrap(draw, pick()) + draw.choice(["", " ", " ", " ", " ", "-", "/", ".", ","]) for _ in range(draw.randint(2, 15)))
+    return "".join(
+        _wrap(draw, pick()) + draw.choice(["", " ", " ", " ", " ", "-", "/", ".", ","])
+        for _ in range(draw.randint(2, 15))
+    )
 
 
 def characters(draw: random.Random) -> str:
@@ -133,7 +285,15 @@ def stanford(texts: list[str]) -> list[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "texts")
         source.write_bytes("".join(f"{GUARD}\n{text}\n" for text in texts).encode() + f"{GUARD}\n".encode())
-        command = ["java", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase", str(source)]
+        command = [
+            "java",
+            "-cp",
+            str(jar),
+            "edu.stanford.nlp.process.PTBTokenizer",
+            "-preserveLines",
+            "-lowerCase",
+            str(source),
+        ]
         out = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8").split("\n")
     if len(out) != 2 * len(texts) + 2 or any(line.rstrip() != GUARD for line in out[: 2 * len(texts) : 2]):
         if len(texts) == 1:
@@ -150,10 +310,14 @@ def compare(name: str, texts: list[str], show: int) -> int:
     seconds = time.perf_counter() - begin
     wrong = [(text, a, b) for text, a, b in zip(texts, stanford(texts), ours, strict=True) if a != b]
     words = sum(map(len, ours))
-    print(f"{name}: {len(texts) - len(wrong):,} of {len(texts):,} lines agree ({1 - len(wrong) / max(1, len(texts)):.4%}), "
-          f"{len(texts) / seconds:,.0f} lines/s, {words / seconds:,.0f} tokens/s")  # fmt: skip
+    print(
+        f"{name}: {len(texts) - len(wrong):,} of {len(texts):,} lines agree ({1 - len(wrong) / max(1, len(texts)):.4%}), "
+        f"{len(texts) / seconds:,.0f} lines/s, {words / seconds:,.0f} tokens/s"
+    )
     for text, theirs, mine in wrong[:show]:
-        first = next((i for i, (a, b) in enumerate(zip(theirs, mine, strict=False)) if a != b), min(len(theirs), len(mine)))
+        first = next(
+            (i for i, (a, b) in enumerate(zip(theirs, mine, strict=False)) if a != b), min(len(theirs), len(mine))
+        )
         low = max(0, first - 2)
         print(f"  {text[:70]!r}\n    Stanford ... {theirs[low : first + 4]}\n    vlmbench ... {mine[low : first + 4]}")
     return len(wrong)

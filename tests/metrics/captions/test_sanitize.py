@@ -10,7 +10,9 @@ from vlmbench.metrics.captions.tokenizer import tokenize_one
 ANY = st.text(st.characters(categories=None), max_size=60)
 
 
-@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize(
+    "line_break", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
 def test_every_line_break_becomes_one_space(line_break):
     assert sanitize(f"a dog{line_break}runs") == ("a dog runs", True)
 

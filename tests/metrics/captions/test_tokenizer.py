@@ -22,7 +22,9 @@ MESSY = st.text(st.sampled_from("aAbI12 ..,,--''\"/:;!?()&$%#@_+=*<>[]|\\^~â€™â€
 
 def test_recorded_answers():
     """At least 99.9 % of our own messy lines, and what differs is a handful."""
-    wrong = [(text, line, " ".join(tokenize_one(text))) for text, line in GOLDEN if " ".join(tokenize_one(text)) != line]
+    wrong = [
+        (text, line, " ".join(tokenize_one(text))) for text, line in GOLDEN if " ".join(tokenize_one(text)) != line
+    ]
     assert len(wrong) <= len(GOLDEN) // 1000, wrong[:5]
 
 
@@ -83,7 +85,15 @@ def test_stanford_still_says_so():
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "texts")
         source.write_bytes("".join(f"{text}\nqqguard\n" for text, _ in pairs).encode())
-        command = ["java", "-cp", str(_jar()), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase", str(source)]
+        command = [
+            "java",
+            "-cp",
+            str(_jar()),
+            "edu.stanford.nlp.process.PTBTokenizer",
+            "-preserveLines",
+            "-lowerCase",
+            str(source),
+        ]
         out = subprocess.run(command, capture_output=True, check=True, timeout=120).stdout.decode().split("\n")
     groups, line = [], []
     for row in out:

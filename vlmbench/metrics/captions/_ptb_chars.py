@@ -1,11 +1,12 @@
 """Character classes of the Penn Treebank tokenizer, observed one code point at a time.
 
-Each of the 63,488 code points of the Basic Multilingual Plane was put into eleven short probes (alone, between two letters,
-between two digits, doubled, after a period, ...) and Stanford's tokenizer asked what it makes of them; code points with the
-same eleven answers form a class. Everything outside the plane is deleted (emoji, for one).
+Each of the 63,488 code points of the Basic Multilingual Plane was put into eleven short probes (alone, between two
+letters, between two digits, doubled, after a period, ...) and Stanford's tokenizer asked what it makes of them;
+code points with the same eleven answers form a class. Everything outside the plane is deleted (emoji, for one).
 
-To keep the rules small, the lexer never sees the text itself but its *shadow*: a string of the same length in which every
-character stands for its class. `shadow` is that translation; the tokens are cut from the text at the shadow's boundaries.
+To keep the rules small, the lexer never sees the text itself but its *shadow*: a string of the same length in which
+every character stands for its class. `shadow` is that translation; the tokens are cut from the text at the shadow's
+boundaries.
 """
 
 from __future__ import annotations

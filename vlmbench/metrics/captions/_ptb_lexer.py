@@ -14,12 +14,15 @@ _Rule = tuple[_Match, int, str]
 
 # A word before a blank, or at the end, can be read without asking the rules.
 _PLAIN = re.compile(r"[A-Za-z]+(?=[ \n])").match
+_BLANKS = re.compile(f"(?:{rules.BLANK})*").match
 JOINED_WORDS = frozenset({"cannot", "gonna", "gotta", "wanna", "gimme", "lemme"})
 
-# Tokens and characters that are left out: pycocoevalcap's punctuation, and what Stanford's tokenizer itself deletes. Curly
-# quotes, dashes and the like become tokens of the same list, and so are left out as well.
+# Tokens and characters that are left out: pycocoevalcap's punctuation, and what Stanford's tokenizer itself deletes.
+# Curly quotes, dashes and the like become tokens of the same list, and so are left out as well.
 _PUNCTUATION = frozenset({"''", "'", "``", "`", '"', ".", "?", "!", ",", ":", "-", "--", "...", ";"})
-_DELETED = frozenset("\u2019\u2018\x91\x92\u201b\u201c\u201d\x93\x94\xab\xbb\u2039\u203a\u2013\u2014\u2015\x96\x97\u2026\x85\xad")
+_DELETED = frozenset(
+    "\u2019\u2018\x91\x92\u201b\u201c\u201d\x93\x94\xab\xbb\u2039\u203a\u2013\u2014\u2015\x96\x97\u2026\x85\xad"
+)
 _VANISH = frozenset(" \t\n\xa0\x01\u2003\u058a\u2010\u2011\u066b\u066c") | _PUNCTUATION | _DELETED
 _SINGLE = {
     "(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-",
@@ -73,7 +76,7 @@ class _Dispatch(dict[str, tuple[_Rule, ...]]):
 
 @cache
 def _dispatch(net: bool) -> _Dispatch:
-    return _Dispatch((*rules.NET_RULES[:-3], *rules.RULES, *rules.NET_RULES[-3:]) if net else rules.RULES)
+    return _Dispatch((*rules.NET_RULES[:-4], *rules.RULES, *rules.NET_RULES[-4:]) if net else rules.RULES)
 
 
 def _normalise(token: str, name: str) -> str:
@@ -83,7 +86,7 @@ def _normalise(token: str, name: str) -> str:
         token = token.replace("&apos;", "'").translate(_STRAIGHT)
     elif name == "entity":
         return _ENTITIES.get(token, "")
-    elif name in ("ellipsis", "dash"):
+    elif name in ("ellipsis", "dash", "blank"):
         return ""
     elif name == "quotes":
         return token.translate(_QUOTES)
@@ -91,7 +94,7 @@ def _normalise(token: str, name: str) -> str:
         token = token.replace("&amp;", "&")
     elif name == "'tis" and "&" in token:
         return "t"
-    if name in ("hashtag", "email", "url", "www", "com"):
+    if name in ("hashtag", "email", "url", "www", "com", "dotted"):
         return token
     return _ABSORBED.sub(lambda match: _INSIDE[match.group()], token)
 
@@ -105,7 +108,7 @@ def lex(text: str) -> list[str]:
     while place < size:
         char = shade[place]
         if char == " ":
-            place += 1
+            place = blanks.end() if (blanks := _BLANKS(shade, place)) else place + 1
             continue
         plain = _PLAIN(shade, place)
         if plain is not None:
@@ -129,4 +132,6 @@ def lex(text: str) -> list[str]:
             token = _normalise(token, chosen)
         if token and token not in _PUNCTUATION:
             tokens.append(token)
+    if tokens and text.endswith("\xa0"):  # pycocoevalcap strips the end of the line
+        tokens[-1] = tokens[-1].rstrip()
     return tokens

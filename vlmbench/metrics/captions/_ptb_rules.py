@@ -1,11 +1,11 @@
 """The rules of the Penn Treebank lexer, as observed.
 
-Written from the Penn Treebank's published tokenization rules and from what Stanford's tokenizer 3.4.1, run as a black box,
-answers to exhaustive short probes; not from its source. The lexer takes, at each place, the rule that reaches furthest
-(what is looked at after the token counts), and the earlier rule where two reach equally far.
+Written from the Penn Treebank's published tokenization rules and from what Stanford's tokenizer 3.4.1, run as a
+black box, answers to exhaustive short probes; not from its source. The lexer takes, at each place, the rule that
+reaches furthest (what is looked at after the token counts), and the earlier rule where two reach equally far.
 
-Patterns are matched against the *shadow* of the text (`_ptb_chars`): letters outside ASCII are all ``é``, combining marks
-all U+0301, and so on. In a rule with a group, the group is the token and the rest only has to follow.
+Patterns are matched against the *shadow* of the text (`_ptb_chars`): letters outside ASCII are all ``é``, combining
+marks all U+0301, and so on. In a rule with a group, the group is the token and the rest only has to follow.
 """
 
 from __future__ import annotations
@@ -67,7 +67,12 @@ def _capital(words: str) -> str:
     return "|".join(f"{word[0].upper()}(?i:{word[1:]})" for word in words.split("|"))
 
 
-WORD, DIGIT, QUOTE, OTHER = "w", "d", "q", "o"  # what a rule may begin with: a letter, a digit or sign, a quote, the rest
+WORD, DIGIT, QUOTE, OTHER = (
+    "w",
+    "d",
+    "q",
+    "o",
+)  # what a rule may begin with: a letter, a digit or sign, a quote, the rest
 
 # (name, what it may begin with, pattern)
 RULES: tuple[tuple[str, str, str], ...] = (
@@ -90,7 +95,11 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("currency", WORD, r"[A-Z]+\$"),
     ("ampersand", WORD, "[A-Z]+(?:[&+][A-Z]+)+"),
     ("version", DIGIT, "((?:[0-9]+[.])+[xX])[^A-Za-z0-9]"),
-    ("before comma", WORD + DIGIT + OTHER, rf"((?:{HYPHENED}|{POINTED}|{DOTTED}|{ACRONYM}|[A-Z]+(?:[&+][A-Z]+)+)\.)[,;:]"),
+    (
+        "before comma",
+        WORD + DIGIT + OTHER,
+        rf"((?:{HYPHENED}|{POINTED}|{DOTTED}|{ACRONYM}|[A-Z]+(?:[&+][A-Z]+)+)\.)[,;:]",
+    ),
     ("hyphened acronym", WORD + DIGIT, ACRONYM),
     ("title", WORD, rf"(?i:{TITLES})\."),
     ("numbered", WORD, rf"((?i:{NUMBERED})\.){SP}?{D}"),
@@ -128,6 +137,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("run", OTHER, r"[!?]+|_+|\*+|#+|@+|<<|>>|[\u207a\u207b\u208a\u208b]?(?:\u00b2+|\u2082+)|-{5,}|\\\*"),
     ("ellipsis", OTHER, rf"\.{SP}?\.{SP}?\.+"),
     ("dash", DIGIT, "-{2,4}"),
+    ("blank", OTHER, f"{BLANK}+"),
 )
 
 # Rules tried only in a text in which `NET` finds something.
@@ -138,9 +148,10 @@ NET_RULES: tuple[tuple[str, str, str], ...] = (
     ("www", WORD, rf"(?i:www)\.(?:{WWW_LABEL}+\.)+[A-Za-z]{{2,4}}{PATH}"),
     ("www", WORD, rf"(?i:www)\.(?:{WWW_LABEL}+?\.)+?[A-Za-z]{{2,4}}{PATH[3:-2]}"),
     ("com", WORD + DIGIT + QUOTE + OTHER, rf"(?:{LABEL}+\.)+(?i:com|net|org|edu){PATH}"),
-    ("email", WORD + DIGIT + OTHER, rf"<?[A-Za-z0-9]{MAIL}*@(?:{MAIL_LABEL}+\.)*{MAIL_LABEL}+>?"),
+    ("email", WORD + DIGIT + OTHER, rf"(?:<|&lt;)?[A-Za-z0-9]{MAIL}*@(?:{MAIL_LABEL}+\.)*{MAIL_LABEL}+>?"),
     ("ampersand", WORD, "[A-Z]+(?:(?:&(?:(?i:amp);)?|[+])[A-Z]+)+"),
     ("hashtag", OTHER, f"#(?:{LC}|{ACCENT})+"),
+    ("dotted", WORD + OTHER, f"(?:{LC}|{ACCENT})(?:{AC}|{ACCENT})*(?:[.!?](?:{LC}|{ACCENT})(?:{AC}|{ACCENT})*)+"),
     ("numeric entity", OTHER, "&#[0-9]+;"),
     ("word", WORD + OTHER, f"(?:{LC}|{ACCENT})(?:{AC}|{ACCENT})*"),
 )

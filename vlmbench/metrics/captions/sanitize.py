@@ -1,22 +1,23 @@
 """Making caption text safe for line-based protocols, without changing what the scorers see.
 
-The reference pipeline (pycocoevalcap 1.2) joins captions with newlines, sends them through Java and splits the output on
-newlines; METEOR's program reads ``SCORE ||| reference ||| candidate`` lines. A caption that holds a line break of any kind
-moves every caption after it to the wrong image, and one that holds ``|||`` breaks the METEOR protocol. What is replaced:
+The reference pipeline (pycocoevalcap 1.2) joins captions with newlines, sends them through Java and splits the
+output on newlines; METEOR's program reads ``SCORE ||| reference ||| candidate`` lines. A caption that holds a line
+break of any kind moves every caption after it to the wrong image, and one that holds ``|||`` breaks the METEOR
+protocol. What is replaced:
 
-===============================================================  ==========================================================
-in the text                                                      becomes
-===============================================================  ==========================================================
-LF, CR, CR LF, VT, FF, FS, GS, RS, NEL, U+2028, U+2029           one space (any of these ends a line somewhere in the pipeline)
-the other C0 controls but TAB, and DEL                           one space: the tokenizer deletes them, but ends the word there
-lone surrogates                                                  one space, for the same reason; they can't be written as UTF-8
-a run of three or more ``|``                                     the same bars, with spaces between: ``|||`` to ``| | |``
-===============================================================  ==========================================================
+=======================================================  ==========================================================
+in the text                                              becomes
+=======================================================  ==========================================================
+LF, CR, CR LF, VT, FF, FS, GS, RS, NEL, LS, PS            one space: each ends a line somewhere in the pipeline
+the other C0 controls but TAB, and DEL                   one space: the tokenizer deletes them and ends the word
+lone surrogates                                          one space: they can't be written as UTF-8
+a run of three or more ``|``                             the same bars, with spaces between: ``|||`` to ``| | |``
+=======================================================  ==========================================================
 
-The tokenizer makes each bar a token of its own anyway, so ``|||`` and ``| | |`` give the same tokens, and the native and the
-Java backend score the same text. U+0080 to U+009F other than NEL stay: Stanford's tokenizer reads them as Windows-1252
-punctuation (``don\\x92t`` is ``do n't``), and they end no line. Emoji and other characters stay as well: the tokenizer deals
-with them.
+The tokenizer makes each bar a token of its own anyway, so ``|||`` and ``| | |`` give the same tokens, and the
+native and the Java backend score the same text. U+0080 to U+009F other than NEL stay: Stanford's tokenizer reads
+them as Windows-1252 punctuation (``don\\x92t`` is ``do n't``), and they end no line. Emoji and other characters
+stay as well: the tokenizer deals with them.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def _mend(match: re.Match[str]) -> str:
 def sanitize(text: str) -> tuple[str, bool]:
     """`text` fit for a line of any protocol, and whether it had to be changed.
 
-    Idempotent: sanitising the result changes nothing. The result holds no line break (``len(result.splitlines()) <= 1``),
-    no ``|||``, and can be encoded as UTF-8.
+    Idempotent: sanitising the result changes nothing. The result holds no line break
+    (``len(result.splitlines()) <= 1``), no ``|||``, and can be encoded as UTF-8.
     """
     if text.isascii() and text.isprintable() and "|||" not in text:
         return text, False
