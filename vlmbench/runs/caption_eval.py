@@ -105,7 +105,7 @@ def open_references(spec: str, context: Context, split: str | None = None) -> Re
 
 
 def _bundled(spec: str) -> bool:
-    from vlmbench.data.registry import names
+    from vlmbench.data.catalogue import names
 
     return spec in names()
 

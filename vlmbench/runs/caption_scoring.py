@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from vlmbench.data.captions import Aligned, Candidates, References, align
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.captions.background import Arrays, Background
 from vlmbench.metrics.captions.corpus import Caption
-from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_native
+from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import (
     BLEU,
+    METEOR_STATISTICS,
     METRICS,
     RESAMPLES,
     Paired,
@@ -30,8 +33,6 @@ from vlmbench.runs.context import Context, Stopwatch, package_versions
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
-
-    from vlmbench.metrics.captions.meteor import MeteorIndex
 
 DEFAULT = (*BLEU, "rouge_l", "meteor", "cider")
 
@@ -117,75 +118,99 @@ class _Job:
     left_out: dict[str, str] = field(default_factory=dict)
     sanitised: list[int] = field(default_factory=list)
     """Captions that had to be made safe: the references', then each system's."""
-    wordless: list[int] = field(default_factory=list)
+    lines: list[list[str]] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
     values: list[dict[str, Metric]] = field(default_factory=list)
     paired: list[dict[str, dict[str, dict[str, float]]]] = field(default_factory=list)
 
     def score(self) -> None:
-        """Tokenizes, scores, resamples."""
-        tell = self.context.reporter
+        """Tokenizes, scores, resamples; METEOR runs beside the rest, on a second core."""
         documents = self.protocol.documents
         self.left_out = refusals(self.protocol.metrics, len(documents.captions if documents else self.aligned.ids))
-        meteor = self._meteor() if "meteor" in self.protocol.metrics else None
+        self.lines = self._safe()
+        java = self.protocol.backend == "java"
+        meteor = "meteor" in self.protocol.metrics and not java and self._meteor_data()
+        with Background(self._meteor, allowed=meteor) as beside:
+            rest = [name for name in self.protocol.metrics if name not in self.left_out and (java or name != "meteor")]
+            self.scored = (score_java if java else score_native)(self.text, rest)
+            if meteor:
+                self._take(beside)
         self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
         for name, why in self.left_out.items():
-            tell.warn(f"{name} is left out: {why}")
+            self.context.reporter.warn(f"{name} is left out: {why}")
         if not self.metrics:
-            raise InputError(
-                "nothing is left to score: " + "; ".join(f"{name}: {why}" for name, why in self.left_out.items()),
-                where="--metrics",
-            )
-        text = self._tokens()
-        self.scored = (
-            score_java(text, self.metrics)
-            if self.protocol.backend == "java"
-            else score_native(text, self.metrics, meteor)
-        )
+            reasons = "; ".join(f"{name}: {why}" for name, why in self.left_out.items())
+            raise InputError(f"nothing is left to score: {reasons}", where="--metrics", mend="ask for other metrics")
         self._resample()
 
-    def _meteor(self) -> "MeteorIndex | None":
-        """METEOR's index; where its data are missing, the metric is left out."""
-        if self.protocol.backend == "java":
-            return None
-        from vlmbench.metrics.captions.meteor import load_index
-
-        try:
-            return load_index(self.context.cache_dir, progress=self.context.reporter.task)
-        except AbsentError as error:
-            if self.protocol.metrics == ("meteor",):
-                raise
-            self.left_out["meteor"] = f"{error.what} (to mend: {error.mend})"
-            return None
-
-    def _tokens(self) -> Tokenized:
+    def _safe(self) -> list[list[str]]:
+        """Captions fit for any line protocol: those of references and documents, then each system's."""
         from vlmbench.metrics.captions.sanitize import sanitize_all
 
-        aligned, documents = self.aligned, self.protocol.documents
-        per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
-        groups = [list(chain.from_iterable(per_image)), *aligned.candidates]
-        lines: list[str] = []
-        for group in groups:
-            safe, touched = sanitize_all(group)
-            lines += safe
+        documents = self.protocol.documents
+        per_image = chain(self.aligned.references, documents.captions.values() if documents else ())
+        groups: list[list[str]] = []
+        for captions in (list(chain.from_iterable(per_image)), *self.aligned.candidates):
+            safe, touched = sanitize_all(captions)
+            groups.append(safe)
             self.sanitised.append(touched)
         if sum(self.sanitised):
             self.context.reporter.note(
                 f"{sum(self.sanitised):,} captions held line ends, control characters, halves of characters or '|||', "
                 "which became spaces or bars apart"
             )
-        tokens = iter(_tokenizer(self.protocol.backend)(lines))
+        return groups
+
+    @cached_property
+    def text(self) -> Tokenized:
+        """The tokens of everything; made in each process that needs them, which is cheaper than handing them over."""
+        tokens = iter(_tokenizer(self.protocol.backend)(list(chain.from_iterable(self.lines))))
+        documents = self.protocol.documents
+        per_image = [*self.aligned.references, *(documents.captions.values() if documents else ())]
         found: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in per_image]
-        candidates: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in aligned.candidates]
-        self.wordless = [sum(not tokens for tokens in captions) for captions in candidates]
-        for system, count in zip(self.systems, self.wordless, strict=True):
-            if count:
-                self.context.reporter.warn(f"{count:,} captions of {system.name} hold no word and score 0")
-        images = [np.asarray(kept, dtype=np.int64) for kept in aligned.images]
-        size = len(aligned.references)
+        candidates: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in self.aligned.candidates]
+        images = [np.asarray(kept, dtype=np.int64) for kept in self.aligned.images]
+        size = len(self.aligned.references)
         return Tokenized(found[:size], candidates, images, found[size:] if documents else None)
 
+    def _meteor_data(self) -> bool:
+        """Whether METEOR's index is there; built where it never was, and the metric left out where it can't be."""
+        place = self.context.cache_dir / "meteor"
+        if any(place.glob("en-*/manifest.json")) and any(place.glob("kernel-*.bin")):
+            return True  # of this version, most likely; if not, the second process builds it
+        from vlmbench.metrics.captions.meteor import load_index
+
+        try:
+            load_index(self.context.cache_dir, progress=self.context.reporter.task)
+        except AbsentError as error:
+            self._leave_out_meteor(error)
+            return False
+        return True
+
+    def _meteor(self) -> Arrays:
+        from vlmbench.metrics.captions.meteor import load_index
+
+        return score_meteor(self.text, load_index(self.context.cache_dir, progress=self.context.reporter.task))
+
+    def _take(self, beside: Background) -> None:
+        try:
+            arrays = beside.result()
+        except AbsentError as error:
+            self._leave_out_meteor(error)
+            return
+        for system, scored in enumerate(self.scored):
+            scored.columns[METEOR_STATISTICS], scored.columns["meteor"] = arrays[2 * system], arrays[2 * system + 1]
+
+    def _leave_out_meteor(self, error: AbsentError) -> None:
+        if self.protocol.metrics == ("meteor",):
+            raise error
+        self.left_out["meteor"] = f"{error.what} (to mend: {error.mend})"
+
     def _resample(self) -> None:
+        for candidates, captions in zip(self.systems, self.text.candidates, strict=True):
+            count = sum(not tokens for tokens in captions)
+            if count:
+                self.context.reporter.warn(f"{count:,} captions of {candidates.name} hold no word and score 0")
         statistics = [Statistics.of(item.columns, self.metrics) for item in self.scored]
         same = all(kept == self.aligned.images[0] for kept in self.aligned.images)
         together = resample(statistics, self.context.seed, resamples=self.protocol.resamples) if same else None
@@ -287,7 +312,7 @@ class _Job:
             "unknown": self.aligned.unknown[system],
             "sanitised_references": self.sanitised[0],
             "sanitised": self.sanitised[1 + system],
-            "without_words": self.wordless[system],
+            "without_words": sum(not tokens for tokens in self.text.candidates[system]),
         }
         detail.update({name: count for name, count in counts.items() if count})
         if self.paired[system]:

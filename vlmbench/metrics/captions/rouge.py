@@ -75,9 +75,9 @@ def _batch(long: NDArray[np.int32], short: NDArray[np.int32]) -> Ints:
         equal: NDArray[np.uint64] = np.zeros(long.shape[1], dtype=np.uint64)
         for bit, other in zip(bits, short, strict=True):
             np.bitwise_or(equal, np.where(other == row, bit, np.uint64(0)), out=equal)
-        taken = free & equal
-        free = (free + taken) | (free - taken)
-    used = ~free & np.uint64((1 << len(short)) - 1)
+        taken = np.bitwise_and(free, equal)
+        free = np.bitwise_or(free + taken, free - taken)
+    used = np.bitwise_not(free) & np.uint64((1 << len(short)) - 1)
     return np.asarray(np.bitwise_count(used), dtype=np.int64)
 
 
@@ -90,6 +90,6 @@ def _one(long: list[int], short: list[int]) -> int:
     for token in long:
         equal = masks.get(token)
         if equal:
-            taken = free & equal
+            taken = np.bitwise_and(free, equal)
             free = ((free + taken) | (free - taken)) & everything
     return len(short) - free.bit_count()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.metrics.captions.background import Arrays, Background
+from vlmbench.metrics.captions.background import Arrays
 from vlmbench.metrics.captions.bleu import STATISTICS, bleu_scores, bleu_statistics
 from vlmbench.metrics.captions.cider import FEWEST, cider
 from vlmbench.metrics.captions.corpus import Caption, Corpus
@@ -52,25 +52,23 @@ def refusals(metrics: Sequence[str], images: int) -> dict[str, str]:
     return {name: why for name in metrics if name in ("cider", "cider_d")}
 
 
-def score_native(text: Tokenized, metrics: Sequence[str], meteor: "MeteorIndex | None" = None) -> list[Scored]:
-    """Scores every system with the native scorers; METEOR runs beside the others on a second core.
-
-    Args:
-        text: the tokenized captions.
-        metrics: names of metrics; METEOR only with `meteor`.
-        meteor: METEOR's opened index.
+def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
+    """BLEU, ROUGE-L and CIDEr of every system, by the native scorers.
 
     Raises:
         InputError: CIDEr was asked of fewer than two documents.
     """
-    wanted = "meteor" in metrics and meteor is not None
-    with Background(lambda: _meteor(text, meteor) if meteor is not None else [], allowed=wanted) as beside:
-        corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
-        found = [Scored(_ngram_columns(corpus, system, metrics)) for system in range(len(text.candidates))]
-        arrays = beside.result()
-    if wanted:
-        for system, scored in enumerate(found):
-            scored.columns[METEOR_STATISTICS], scored.columns["meteor"] = arrays[2 * system], arrays[2 * system + 1]
+    corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
+    return [Scored(_ngram_columns(corpus, system, metrics)) for system in range(len(text.candidates))]
+
+
+def score_meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
+    """For each system METEOR's statistics `[n, K]` and scores `[n]`, by the native scorer."""
+    from vlmbench.metrics.captions.meteor import meteor_statistics
+
+    found: Arrays = []
+    for captions, images in zip(text.candidates, text.images, strict=True):
+        found += meteor_statistics(captions, [text.references[image] for image in images.tolist()], index)
     return found
 
 
@@ -82,6 +80,7 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
         JavaError: a Java program failed or went silent.
     """
     from vlmbench.metrics.captions import java
+    from vlmbench.metrics.captions.meteor import summable
 
     found = score_native(text, [name for name in metrics if name != "meteor"])
     lines = [[" ".join(caption) for caption in captions] for captions in text.references]
@@ -99,7 +98,8 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
             for scored, candidates, references in zip(found, given, chosen, strict=True):
                 answers = program.statistics(java.meteor_lines(candidates), references)
                 scored.columns["meteor"], scored.corpus["meteor"] = program.scores(answers)
-                scored.columns[METEOR_STATISTICS] = np.array([line.split() for line in answers], dtype=np.float64)
+                counts = np.array([line.split() for line in answers], dtype=np.float64)
+                scored.columns[METEOR_STATISTICS] = summable(counts)
     return found
 
 
@@ -120,14 +120,3 @@ def _ngram_columns(corpus: Corpus, system: int, metrics: Sequence[str]) -> Colum
         values = cider(corpus, system, matches)
         columns.update(dict.fromkeys(names, values))
     return columns
-
-
-def _meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
-    """For each system METEOR's statistics `[n, K]` and scores `[n]`."""
-    from vlmbench.metrics.captions.meteor import meteor_statistics
-
-    found: Arrays = []
-    for captions, images in zip(text.candidates, text.images, strict=True):
-        references = [text.references[image] for image in images.tolist()]
-        found += meteor_statistics(captions, references, index)
-    return found
