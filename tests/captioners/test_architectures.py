@@ -115,6 +115,13 @@ def test_greedy_is_the_same_twice_and_sampling_too(captioner: Captioner, picture
     assert [done.caption for batch in alone for done in batch] == sampled[0][3:4]
 
 
+def test_a_caption_ends_where_the_decoder_has_no_more_positions(captioner: Captioner, pictures: Pictures) -> None:
+    generator = open_generator(captioner("vit-gpt2"), Decoding(max_new_tokens=1000))
+    generator.settings.eos_token_id = None
+    assert len(generator.caption(as_items(pictures[:2]))) == 2
+    assert generator.settings.max_new_tokens == 63
+
+
 def test_the_prompt_is_not_part_of_the_caption(captioner: Captioner, pictures: Pictures) -> None:
     generator = open_generator(captioner("blip"), Decoding(prompt="a photo of", max_new_tokens=6))
     captions = generator.caption(as_items(pictures))

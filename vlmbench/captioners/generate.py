@@ -138,6 +138,9 @@ class Generator:
         settings.num_beams = self.options.num_beams
         settings.early_stopping = self.options.num_beams > 1
         settings.max_new_tokens = self.options.max_new_tokens
+        if self.family.layout == families.IMAGE_ONLY:  # a small decoder has no more positions than it was trained with
+            positions = self.model.config.get_text_config(decoder=True).max_position_embeddings
+            settings.max_new_tokens = min(settings.max_new_tokens, positions - 1)
         if self.options.temperature > 0:
             settings.do_sample, settings.temperature = True, self.options.temperature
         if settings.pad_token_id is None:
