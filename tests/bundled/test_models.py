@@ -112,7 +112,7 @@ def measured(clip, bundled, read):
 
     figures = {"digits": accuracy(clip, bundled, "digits", *load_digits_split("test"))}
     for name in ("shapes", "counting"):
-        rows = read(name, "test")
+        rows = read(name, "test")[::3]
         figures[name] = accuracy(clip, bundled, name, [r["image"] for r in rows], [r["label"] for r in rows])
     return figures
 
