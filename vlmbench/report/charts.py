@@ -131,15 +131,15 @@ def _told(one: Series) -> str:
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
-    """Round tenths around the values, at least two apart."""
-    low, high = math.floor(min(values) * 10 - 1e-9) / 10, math.ceil(max(values) * 10 + 1e-9) / 10
+    """Round twentieths around the values, at least two apart."""
+    low, high = math.floor(min(values) * 20 - 1e-9) / 20, math.ceil(max(values) * 20 + 1e-9) / 20
     low, high = max(0.0, low), min(1.0, high)
-    return (low, high) if high - low > 0.15 else (max(0.0, high - 0.2), max(high, 0.2))
+    return (low, high) if high - low > 0.09 else (max(0.0, high - 0.1), max(high, 0.1))
 
 
 def _grid(low: float, high: float) -> list[str]:
     """Horizontal lines with their values times 100."""
-    step = next(size for size in (0.05, 0.1, 0.2, 0.25) if (high - low) / size <= 6)
+    step = next(size for size in (0.02, 0.05, 0.1, 0.2, 0.25) if (high - low) / size <= 6)
     parts = []
     for number in range(round((high - low) / step) + 1):
         value = low + number * step

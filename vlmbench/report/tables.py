@@ -1,4 +1,4 @@
-"""The table files of a results directory: ``tables/{classification,captions}.{csv,md,tex,html}``."""
+"""The table files of a results directory: ``tables/{classification,captions,retrieval}.{csv,md,tex,html}``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from vlmbench.report.captions import captions_table
 from vlmbench.report.classification import classification_table
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
+from vlmbench.report.retrieval import retrieval_table
 from vlmbench.report.table import Table
 
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
@@ -17,7 +18,7 @@ FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 def build_tables(runs: Sequence[StoredRun], *, tests: bool = True) -> list[Table]:
     """The tables that the runs give, classification first; with `tests`, per-sample files are read for paired tests."""
     pairs = Pairs() if tests else None
-    found = (classification_table(runs, pairs), captions_table(runs, pairs))
+    found = (classification_table(runs, pairs), captions_table(runs, pairs), retrieval_table(runs))
     return [table for table in found if table is not None]
 
 

@@ -100,4 +100,9 @@ def recomputed(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[fl
         return {name: (metric.value, metric.low, metric.high) for name, metric in found.items()}
     if record.task == "caption-eval":
         return _captions(run, columns, names)
+    if record.task == "retrieval":
+        from vlmbench.metrics import retrieval
+
+        again = retrieval.metrics_from_samples(columns, record.seed)
+        return {name: (again[name].value, again[name].low, again[name].high) for name in names}
     raise InputError(f"no way to recompute a record of the task {record.task}")
