@@ -27,6 +27,10 @@ COMMANDS: dict[str, Entry] = {
     "zeroshot": Entry(
         "vlmbench.cli.zeroshot", "Zero-shot classification by a dual encoder: no labels, only class names."
     ),
+    "linear-probe": Entry(
+        "vlmbench.cli.linear_probe", "Logistic regression on frozen features, and how many labels zero-shot is worth."
+    ),
+    "retrieval": Entry("vlmbench.cli.retrieval", "Image-text retrieval: recall at 1, 5 and 10 in both directions."),
     "caption-eval": Entry(
         "vlmbench.cli.caption_eval", "Captions scored: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests."
     ),
@@ -35,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "check": Entry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
     "verify": Entry("vlmbench.cli.verify", "Recomputes every figure from its per-sample file."),
     "list": Entry("vlmbench.cli.list", "The names of datasets, models, metrics and prompt sets."),
+    "demo": Entry("vlmbench.cli.demo", "The whole main job on what ships with the package: no network, no Java."),
     "doctor": Entry("vlmbench.cli.doctor", "What this machine has, what is missing, the command that mends it."),
 }
 

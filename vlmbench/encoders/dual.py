@@ -176,17 +176,17 @@ class BlipEncoder(_Dual):
 
     @torch.inference_mode()
     def match(self, pixels: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-        """The matching head's probability that each text describes its image.
+        """The matching head's logit that a text describes the image.
 
         Args:
-            pixels: [B, 3, H, W] float32.
+            pixels: [3, H, W] float32, one image.
             texts: [B].
 
         Returns:
-            [B] float32, 0 to 1.
+            [B] float32; the image is encoded once.
         """
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
-        states = self.model.vision_model(pixel_values=images).last_hidden_state
+        images = torch.from_numpy(np.ascontiguousarray(pixels[None])).to(self.device, self.dtype)
+        states = self.model.vision_model(pixel_values=images).last_hidden_state.expand(len(texts), -1, -1)
         batch = self._tokens(list(texts))
         joint = self.model.text_encoder(
             batch["input_ids"],
@@ -194,7 +194,7 @@ class BlipEncoder(_Dual):
             encoder_hidden_states=states,
             encoder_attention_mask=torch.ones(states.shape[:2], dtype=torch.long, device=self.device),
         ).last_hidden_state
-        return _array(self.model.itm_head(joint[:, 0]).float().softmax(-1)[:, 1])
+        return _array(self.model.itm_head(joint[:, 0])[:, 1])
 
 
 def _embedding(output: Any) -> torch.Tensor:

@@ -18,7 +18,8 @@ def resolve(model: str, cache_dir: Path) -> ModelFiles:
     """The files of the model a user names, fetched from the hub where they are not here yet.
 
     Args:
-        model: ``pixels``, an alias from `MODELS`, ``owner/name``, ``owner/name@revision``, or a directory (``./my-clip``).
+        model: ``pixels``, an alias from `MODELS`, ``owner/name``, ``owner/name@revision``, or a directory
+            (``./my-clip``).
         cache_dir: where hashes of weights are kept.
 
     Raises:

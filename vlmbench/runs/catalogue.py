@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.data.bundled import bundled_names, open_bundled
+from vlmbench.data.catalogue import listed
 from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompts import DATASET, SETS
 
 CAPTIONS = {
-    "datasets": "also: hf:owner/name[@revision][:config], hf:./directory, folder:PATH",
+    "datasets": "also: group:GROUP, hf:owner/name[@revision][:config], hf:./directory, folder:PATH",
     "models": "also: any CLIP, SigLIP … or backbone by hub id (owner/name@revision), or ./directory",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",
     "prompts": "also: a .txt or .json file, or a template such as 'a photo of a {}.'",
@@ -45,8 +46,19 @@ def datasets() -> list[dict[str, Any]]:
                 "group": facts.get("group", ""),
                 "classes": len(facts.get("classnames", ())) or None,
                 "metric": facts.get("metric", ""),
-                "splits": [f"{split} {count:,}" for split, count in facts["splits"].items()],
-                "source": "ships with vlmbench",
+                "where": "ships with vlmbench",
+                "revision": "",
+            }
+        )
+    for name, entry in listed().items():
+        rows.append(
+            {
+                "name": name,
+                "group": "|".join((entry.group, *entry.tags)),
+                "classes": entry.classes,
+                "metric": entry.metric,
+                "where": entry.hub_id,
+                "revision": (entry.revision or "")[:8],
             }
         )
     return rows

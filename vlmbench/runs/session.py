@@ -4,7 +4,7 @@ Zero-shot, probe and few-shot all ask a session for features and get them from t
 encoded in one pass over the images for all the models that lack it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.images import BadImage
 from vlmbench.data.registry import open_dataset
 from vlmbench.encoders.activation import doubt
-from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder
+from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder, Scale
 from vlmbench.encoders.device import resolve_device, resolve_precision
 from vlmbench.encoders.families import DUAL
 from vlmbench.encoders.files import ModelFiles
@@ -31,75 +31,13 @@ from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights
-from vlmbench.records.result import DatasetFacts, ModelFacts
+from vlmbench.records.result import DatasetFacts
 from vlmbench.runs.context import Context, package_versions
+from vlmbench.runs.opened import OpenModel, SplitFeatures
+
+__all__ = ["ENCODING_PACKAGES", "OpenModel", "Session", "SplitFeatures"]
 
 ENCODING_PACKAGES = ("torch", "transformers", "pillow")
-
-
-@dataclass(frozen=True)
-class SplitFeatures:
-    """The features of a split by a model.
-
-    Attributes:
-        x: [N, D] float32, un-normalised; damaged images that were skipped have no row.
-        y: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
-        ids: [N] image ids.
-        classnames: [C] readable names.
-        templates: the dataset's own prompt templates.
-        metric: the metric the literature reports for it.
-        multilabel: whether y is a matrix.
-        dataset: the dataset's part of a record.
-        model: the model's part of a record.
-        protocol: what else decides the features: layer, precision, preprocessing, limit.
-        versions: the packages that encoded them.
-        encoded: images encoded now; 0 where all came from the store.
-        available_splits: the splits the dataset has.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    ids: tuple[str, ...]
-    classnames: tuple[str, ...]
-    templates: tuple[str, ...]
-    metric: str
-    multilabel: bool
-    dataset: DatasetFacts
-    model: ModelFacts
-    protocol: dict[str, Any]
-    versions: dict[str, str]
-    encoded: int
-    available_splits: tuple[str, ...]
-
-
-@dataclass
-class OpenModel:
-    """A model that is found, and loaded once it has something to do."""
-
-    files: ModelFiles
-    load: Callable[[], Any]
-
-    @cached_property
-    def encoder(self) -> Any:
-        """The adapter, loaded when first asked for."""
-        return self.load()
-
-    def get(self) -> Any:
-        """The same, as a function."""
-        return self.encoder
-
-    @property
-    def loaded(self) -> bool:
-        """Whether it has been needed."""
-        return "encoder" in self.__dict__
-
-    @property
-    def facts(self) -> ModelFacts:
-        """Its part of a record."""
-        files = self.files
-        return ModelFacts(
-            id=files.id, revision=files.revision, weights_sha256=files.weights_sha256, kind=files.family.kind
-        )
 
 
 @dataclass(frozen=True)
@@ -230,6 +168,8 @@ class Session:
             versions=versions,
             encoded=encoded,
             available_splits=opened.info.splits,
+            captions=tuple(opened.split.captions[row] for row in rows) if opened.split.captions else (),
+            group=opened.info.group,
         )
 
     def text_weights(
@@ -250,16 +190,7 @@ class Session:
         texts = [prompts.prompts(names, raw[i] if raw else None) for i, names in enumerate(classnames)]
         files = opened.files
         prompts_sha = digest([list(item) for item in texts])
-        key = digest(
-            [
-                "class-weights",
-                files.weights_sha256,
-                files.preprocessing_sha256,
-                files.tokenizer_sha256,
-                self.precision,
-                prompts_sha,
-            ]
-        )
+        key = digest(["class-weights", *self._text_key(files), prompts_sha])
         stored = read_texts(self.context.cache_dir, key)
         if stored is None:
             flat = [text for item in texts for text in item]
@@ -292,6 +223,30 @@ class Session:
             "session_images_decoded": decoded,
             "session_images_per_second": round(decoded / seconds, 1) if seconds else None,
         }
+
+    def text_embeddings(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+        """Un-normalised embeddings [T, D] float32 of texts, and the model's scale; stored like all else.
+
+        Raises:
+            UsageError: the model has no text side.
+        """
+        opened = self.require_texts(model)
+        files = opened.files
+        key = digest(["texts", *self._text_key(files), list(texts)])
+        stored = read_texts(self.context.cache_dir, key)
+        if stored is None:
+            encoder = cast(DualEncoder, opened.encoder)
+            with self.context.reporter.task(f"texts of {model}", None):
+                stored = (encoder.encode_texts(texts), encoder.scale)
+            write_texts(self.context.cache_dir, key, *stored)
+        return stored
+
+    def split(self, dataset: str, split: str, limit: int | None) -> Split:
+        """The split whose features `features` gives, with its images."""
+        return self._open(dataset, split, limit).split
+
+    def _text_key(self, files: ModelFiles) -> list[str]:
+        return [files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, self.precision]
 
     def require_texts(self, model: str) -> OpenModel:
         """The model called `model`, a dual encoder.

@@ -1,0 +1,1 @@
+"""Fact tables, carried over into the package."""

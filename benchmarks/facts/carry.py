@@ -1,0 +1,201 @@
+"""Carries the fact tables over into the package: ``python -m benchmarks.facts.carry FACTS_DIRECTORY``.
+
+Nothing is made up on the way: what the facts lack stays empty. Written are ``vlmbench/data/datasets.csv``,
+``vlmbench/data/captioned.csv`` and ``vlmbench/encoders/models.csv``.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "vlmbench"
+
+GROUPS = {
+    "fine_grained": "fine-grained",
+    "general": "natural",
+    "counting_systematic": "abstract",
+    "specialised": "specialised",
+    "ocr": "text",
+    "imagenet": "imagenet",
+    "imagenet_variant": "imagenet-variants",
+}
+METRICS = {
+    "accuracy": "accuracy",
+    "mean_per_class": "mean_per_class_accuracy",
+    "map11": "map11",
+    "mean_average_precision": "map",
+    "roc_auc": "roc_auc",
+}
+FAMILIES = {
+    "openai/clip": "CLIP",
+    "laion/CLIP-ViT": "CLIP (OpenCLIP weights)",
+    "google/siglip2": "SigLIP 2",
+    "google/siglip": "SigLIP",
+    "kakaobrain/align": "ALIGN",
+    "Salesforce/blip-itm": "BLIP, contrastive towers and matching head",
+    "facebook/metaclip-2": "MetaCLIP 2",
+    "facebook/dinov2": "DINOv2",
+    "facebook/dinov3": "DINOv3",
+    "facebook/webssl-dino": "Web-SSL DINOv2",
+}
+# transformers itself names these as its architectures' checkpoints; it states no revision and no size.
+NAMED_BY_TRANSFORMERS = [
+    ("resnet-50", "microsoft/resnet-50", "backbone", "ResNet-50, ImageNet-1k", "resnet"),
+    ("vit-base-patch16-224", "google/vit-base-patch16-224", "backbone", "ViT-B/16, ImageNet-21k, then 1k", "vit"),
+    ("convnext-tiny-224", "facebook/convnext-tiny-224", "backbone", "ConvNeXt-T, ImageNet-1k", "convnext"),
+    (
+        "swin-tiny-patch4-window7-224",
+        "microsoft/swin-tiny-patch4-window7-224",
+        "backbone",
+        "Swin-T, ImageNet-1k",
+        "swin",
+    ),
+    ("altclip", "BAAI/AltCLIP", "dual-encoder", "AltCLIP", "altclip"),
+    (
+        "chinese-clip-vit-base-patch16",
+        "OFA-Sys/chinese-clip-vit-base-patch16",
+        "dual-encoder",
+        "Chinese-CLIP ViT-B/16",
+        "chinese_clip",
+    ),
+    (
+        "metaclip-2-worldwide-huge-quickgelu",
+        "facebook/metaclip-2-worldwide-huge-quickgelu",
+        "dual-encoder",
+        "MetaCLIP 2 ViT-H/14",
+        "metaclip_2",
+    ),
+]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(path.relative_to(PACKAGE.parent), len(rows))
+
+
+def datasets(facts: Path) -> list[dict[str, str]]:
+    rows = []
+    for fact in read(facts / "datasets.csv"):
+        copies = [
+            (fact["name"], fact["hub_id"], fact["revision"], fact["train_split"], fact["test_split"]),
+            (f"wds/{fact['name']}", fact["wds_id"], "", "", ""),
+            (f"datacomp/{fact['name']}", fact["datacomp_id"], "", "", ""),
+        ]
+        present = [copy for copy in copies if copy[1]]
+        for place, (name, hub_id, revision, train, test) in enumerate(present):
+            pinned = hub_id == fact["hub_id"]
+            tags = [tag for tag, column in (("clip27", "in_clip27"), ("vtab", "vtab19")) if fact[column] == "1"]
+            rows.append(
+                {
+                    "name": fact["name"] if place == 0 else name,
+                    "group": GROUPS[fact["group"]],
+                    "tags": "|".join(tags) if place == 0 else "",
+                    "hub_id": hub_id,
+                    "revision": revision,
+                    "train_split": train,
+                    "test_split": test,
+                    "image_column": fact["image_column"] if pinned else "",
+                    "label_column": fact["label_column"] if pinned else "",
+                    "classes": fact["num_classes"],
+                    "test_size": fact["test_size_mteb" if pinned else "test_size_datacomp"],
+                    "metric": METRICS.get(fact["metric"], "accuracy"),
+                    "metric_in_source": fact["metric"],
+                    "metric_source": fact["metric_source"],
+                    "source": fact["source"],
+                    "note": fact["note"],
+                }
+            )
+    return rows
+
+
+def captioned(facts: Path) -> list[dict[str, str]]:
+    rows: dict[str, dict[str, str]] = {}
+    for fact in read(facts / "captions.csv"):
+        usable = (
+            fact["hub_id"]
+            and fact["image_column"]
+            and fact["caption_form"] in {"list", "five_columns", "newline_separated"}
+        )
+        if not usable or fact["purpose"] == "compositionality" or "per language" in fact["split"]:
+            continue
+        name = fact["name"] if fact["name"] not in rows else f"{fact['hub_id'].split('/')[0].lower()}/{fact['name']}"
+        if name in rows:
+            rows[name]["splits"] += "|" + fact["split"] if fact["hub_id"] == rows[name]["hub_id"] else ""
+            continue
+        rows[name] = {
+            "name": name,
+            "hub_id": fact["hub_id"],
+            "revision": fact["revision"],
+            "splits": fact["split"],
+            "image_column": fact["image_column"],
+            "caption_column": fact["caption_column"],
+            "form": fact["caption_form"],
+            "id_column": fact["id_column"],
+            "images": fact["n_images"],
+            "source": fact["source"],
+            "note": fact["note"],
+        }
+    return list(rows.values())
+
+
+def models(facts: Path) -> list[dict[str, str]]:
+    rows = {
+        "tiny-clip": {
+            "alias": "tiny-clip",
+            "hub_id": "",
+            "revision": "",
+            "kind": "dual-encoder",
+            "parameters": "",
+            "width": "",
+            "about": "ships with vlmbench: a small CLIP trained on rendered digits, letters and shapes",
+            "source": "vlmbench/bundled/models/tiny-clip",
+        }
+    }
+    for fact in read(facts / "models.csv"):
+        about = next((text for start, text in FAMILIES.items() if fact["hub_id"].startswith(start)), None)
+        if about is None or not fact["revision"] or fact["kind"] == "captioner":
+            continue
+        alias = fact["hub_id"].split("/")[1].lower()
+        rows.setdefault(
+            alias,
+            {
+                "alias": alias,
+                "hub_id": fact["hub_id"],
+                "revision": fact["revision"],
+                "kind": fact["kind"].replace("_", "-"),
+                "parameters": fact["params"] if fact["params"].isdigit() else "",
+                "width": fact["embed_dim"],
+                "about": about,
+                "source": fact["source"],
+            },
+        )
+    for alias, hub_id, kind, about, page in NAMED_BY_TRANSFORMERS:
+        rows.setdefault(
+            alias,
+            {
+                "alias": alias,
+                "hub_id": hub_id,
+                "revision": "",
+                "kind": kind,
+                "parameters": "",
+                "width": "",
+                "about": about,
+                "source": f"transformers 5.23.0: models/{page}/configuration_{page}.py",
+            },
+        )
+    return list(rows.values())
+
+
+if __name__ == "__main__":
+    source = Path(sys.argv[1])
+    write(PACKAGE / "data" / "datasets.csv", datasets(source))
+    write(PACKAGE / "data" / "captioned.csv", captioned(source))
+    write(PACKAGE / "encoders" / "models.csv", models(source))

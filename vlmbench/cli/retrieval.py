@@ -1,0 +1,29 @@
+"""``vlmbench retrieval``."""
+
+from typing import Annotated
+
+from vlmbench.cli.options import Common, option, with_common
+
+
+@with_common
+def command(
+    common: Common,
+    model: Annotated[list[str], option("-m", "--model", help="Alias, hub id or ./directory; repeat for several.")],
+    dataset: Annotated[list[str], option("-d", "--dataset", help="A captioned set; repeat for several.")],
+    split: Annotated[str | None, option("--split", help="[default: test, else the only one]")] = None,
+    limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
+    captions: Annotated[int | None, option("--captions", min=1, help="At most so many captions an image.")] = None,
+    rerank: Annotated[
+        int | None, option("--rerank", min=1, help="Rank so many of the nearest again by BLIP's matching head.")
+    ] = None,
+) -> None:
+    """Image-text retrieval by a dual encoder: recall at 1, 5 and 10 in both directions.
+
+    Example: [bold]vlmbench retrieval -m tiny-clip -d scenes[/bold]
+    """
+    from vlmbench.cli.output import finish
+    from vlmbench.runs.retrieval import Request, run_retrieval
+
+    request = Request(models=model, datasets=dataset, split=split, limit=limit, captions=captions, rerank=rerank)
+    runs = run_retrieval(request, common.context())
+    finish(runs, common.out, as_json=common.json, quiet=common.quiet)

@@ -1,0 +1,128 @@
+"""The datasets that have a short name: those that ship with the package, and those on the hub that the facts name."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from vlmbench.data.bundled import bundled_names, open_bundled
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.text import visible
+
+CAPTIONED = "captioned"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A hub dataset with a short name.
+
+    Attributes:
+        name: its short name.
+        group: ``fine-grained``, ``natural``, ``abstract``, ``specialised``, ``text``, ``imagenet`` …, or `CAPTIONED`.
+        tags: further groups (``clip27``, ``vtab``).
+        hub_id: where it is.
+        revision: the pinned commit, where the facts name one.
+        splits: our split to the repository's.
+        image: the image column, where the facts name one.
+        label: the label column, likewise.
+        captions: the caption columns of a captioned set.
+        metric: the metric the literature reports.
+        classes: how many classes, if known.
+        source: where these facts are from.
+        note: what a reader has to know.
+    """
+
+    name: str
+    group: str
+    tags: tuple[str, ...]
+    hub_id: str
+    revision: str | None
+    splits: tuple[tuple[str, str], ...]
+    image: str | None
+    label: str | None
+    captions: tuple[str, ...]
+    metric: str
+    classes: int | None
+    source: str
+    note: str
+
+
+@cache
+def listed() -> dict[str, Listed]:
+    """The hub datasets by name, in the order of their groups."""
+    found = {}
+    for row in _rows("datasets.csv"):
+        splits = [(ours, row[f"{ours}_split"]) for ours in ("train", "test") if row[f"{ours}_split"]]
+        found[row["name"]] = Listed(
+            name=row["name"],
+            group=row["group"],
+            tags=tuple(filter(None, row["tags"].split("|"))),
+            hub_id=row["hub_id"],
+            revision=row["revision"] or None,
+            splits=tuple(splits),
+            image=row["image_column"] or None,
+            label=row["label_column"] or None,
+            captions=(),
+            metric=row["metric"],
+            classes=int(row["classes"]) if row["classes"].isdigit() else None,
+            source=row["source"],
+            note=row["note"],
+        )
+    for row in _rows("captioned.csv"):
+        found[row["name"]] = Listed(
+            name=row["name"],
+            group=CAPTIONED,
+            tags=(),
+            hub_id=row["hub_id"],
+            revision=row["revision"] or None,
+            splits=(),
+            image=row["image_column"] or None,
+            label=None,
+            captions=tuple(row["caption_column"].split("|")),
+            metric="recall",
+            classes=None,
+            source=row["source"],
+            note=row["note"],
+        )
+    return found
+
+
+def names() -> list[str]:
+    """Every name that needs no prefix."""
+    return [*bundled_names(), *listed()]
+
+
+def groups() -> dict[str, list[str]]:
+    """Group to its datasets; a tag is a group too."""
+    found: dict[str, list[str]] = {}
+    for name in bundled_names():
+        found.setdefault(str(open_bundled(name).facts.get("group", "bundled")), []).append(name)
+    for name, entry in listed().items():
+        for group in (entry.group, *entry.tags):
+            if "/" not in name or entry.group == CAPTIONED:
+                found.setdefault(group, []).append(name)
+    return found
+
+
+def expand(asked: list[str]) -> list[str]:
+    """Datasets as the user names them, with ``group:NAME`` replaced by its members, each once.
+
+    Raises:
+        UsageError: no such group; those there are, are named.
+    """
+    found: list[str] = []
+    for name in asked:
+        if not name.startswith("group:"):
+            found.append(name)
+            continue
+        group = name.removeprefix("group:")
+        known = groups()
+        if group not in known:
+            raise UsageError(f"no such group: {visible(group)}", where="-d", mend=f"one of {', '.join(known)}")
+        found += known[group]
+    return list(dict.fromkeys(found))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with open(Path(__file__).with_name(name), encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))

@@ -1,0 +1,150 @@
+"""Image–text retrieval: recall at 1, 5 and 10 in both directions, in blocks, so that large sets fit in memory.
+
+As is usual (Karpathy and Fei-Fei 2015; CLIP_benchmark), an image with several captions counts as found when any of
+them is among the first k, and each caption is a query of its own. Equal scores count half each, so that an encoder
+that tells nothing apart is not rewarded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval, wilson
+from vlmbench.records.result import Metric
+
+AT = (1, 5, 10)
+INTERVALS = "wilson for image to text; bootstrap over images for text to image"
+TIE = 1e-6
+"""Cosines nearer than this are equal: blocks of a matrix product differ by rounding."""
+
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the right answer stands, 0 best, each tie a half.
+
+    Attributes:
+        image_to_text: [N] of the best of an image's own captions among all captions.
+        text_to_image: [T] of a caption's own image among all images.
+    """
+
+    image_to_text: NDArray[np.float64]
+    text_to_image: NDArray[np.float64]
+
+
+def ranks(
+    images: NDArray[np.float32], texts: NDArray[np.float32], owner: NDArray[np.int64], *, block: int = _BLOCK
+) -> Ranks:
+    """Ranks by cosine, in blocks of `block` x `block` scores.
+
+    Args:
+        images: [N, D] unit norm.
+        texts: [T, D] unit norm.
+        owner: [T] the image each text describes; every image has at least one.
+        block: rows and columns of a block of scores.
+
+    Raises:
+        InputError: shapes do not fit, or an image has no text.
+    """
+    if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or len(owner) != len(texts):
+        raise InputError(f"images {images.shape}, texts {texts.shape} and {len(owner)} owners do not belong together")
+    if len(texts) == 0 or len(np.unique(owner)) != len(images) or owner.min() < 0 or owner.max() >= len(images):
+        raise InputError("every image needs a text, and every text an image")
+    own = np.einsum("td,td->t", texts, images[owner], dtype=np.float64)
+    best = np.full(len(images), -np.inf)
+    np.maximum.at(best, owner, own)
+    found_images, found_texts = np.zeros(len(images)), np.zeros(len(texts))
+    for first in range(0, len(images), block):
+        rows = slice(first, min(first + block, len(images)))
+        for start in range(0, len(texts), block):
+            columns = slice(start, min(start + block, len(texts)))
+            scores = images[rows] @ texts[columns].T
+            mine = owner[columns][None, :] == np.arange(rows.start, rows.stop)[:, None]
+            scores[mine] = -np.inf
+            found_images[rows] += _ahead(scores, best[rows, None]).sum(axis=1)
+            found_texts[columns] += _ahead(scores, own[None, columns]).sum(axis=0)
+    return Ranks(found_images, found_texts)
+
+
+def _ahead(scores: NDArray[np.float32], bar: NDArray[np.float64]) -> NDArray[np.float32]:
+    bar32 = bar.astype(np.float32)
+    ahead: NDArray[np.float32] = (scores > bar32 + TIE) + np.float32(0.5) * (np.abs(scores - bar32) <= TIE)
+    return ahead
+
+
+def top_k(
+    queries: NDArray[np.float32], items: NDArray[np.float32], k: int, *, block: int = _BLOCK
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k nearest items of each query by inner product, in blocks; equal scores in the items' order.
+
+    Args:
+        queries: [Q, D].
+        items: [M, D].
+        k: how many, at most M.
+        block: rows and columns of a block of scores.
+
+    Returns:
+        Indices [Q, k] and scores [Q, k], best first.
+    """
+    k = min(k, len(items))
+    places = np.empty((len(queries), k), np.int64)
+    values = np.empty((len(queries), k), np.float32)
+    for first in range(0, len(queries), block):
+        rows = slice(first, min(first + block, len(queries)))
+        kept = np.full((rows.stop - rows.start, 0), 0, np.int64)
+        best = np.full((rows.stop - rows.start, 0), 0, np.float32)
+        for start in range(0, len(items), block):
+            scores = queries[rows] @ items[start : start + block].T
+            there = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+            both, ids = np.concatenate([best, scores], axis=1), np.concatenate([kept, there], axis=1)
+            order = np.argsort(-both, axis=1, kind="stable")[:, :k]
+            best, kept = np.take_along_axis(both, order, 1), np.take_along_axis(ids, order, 1)
+        places[rows], values[rows] = kept, best
+    return places, values
+
+
+def sample_columns(ids: Sequence[str], found: Ranks, owner: NDArray[np.int64]) -> dict[str, Any]:
+    """The per-sample columns: id, image_rank (float), caption_ranks (list of float), a row an image."""
+    lists: list[list[float]] = [[] for _ in ids]
+    for image, rank in zip(owner.tolist(), found.text_to_image.tolist(), strict=True):
+        lists[image].append(rank)
+    return {"id": list(ids), "image_rank": found.image_to_text, "caption_ranks": lists}
+
+
+def metrics_from_samples(columns: Mapping[str, Any], seed: int, *, resamples: int = RESAMPLES) -> dict[str, Metric]:
+    """Recall at 1, 5 and 10 with 95 % intervals: ``image_to_text_recall_1`` … and ``text_to_image_recall_1`` ….
+
+    A caption's rank is not independent of its neighbours' of the same image, so text to image is resampled by images.
+
+    Raises:
+        InputError: a column is absent.
+    """
+    try:
+        images = np.asarray(columns["image_rank"], np.float64)
+        texts = [np.asarray(item, np.float64) for item in columns["caption_ranks"]]
+    except KeyError as error:
+        raise InputError(f"retrieval needs the per-sample column {error.args[0]}") from error
+    counts = np.array([len(item) for item in texts], np.float64)
+    found: dict[str, Metric] = {}
+    for k in AT:
+        share = float((images < k).mean())
+        low, high = wilson(share, len(images))
+        found[f"image_to_text_recall_{k}"] = Metric(value=share, low=low, high=high)
+    for k in AT:
+        hits = np.array([float((item < k).sum()) for item in texts])
+        drawn = [
+            (weights @ hits) / (weights @ counts)
+            for weights in iter_bootstrap_weights(
+                len(images), resamples, derive_seed(seed, "bootstrap", "retrieval", k)
+            )
+        ]
+        value = float(hits.sum() / counts.sum())
+        low, high = percentile_interval(np.concatenate(drawn))
+        found[f"text_to_image_recall_{k}"] = Metric(value=value, low=min(low, value), high=max(high, value))
+    return found

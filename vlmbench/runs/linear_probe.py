@@ -1,0 +1,376 @@
+"""The linear probe: all labels, or a few a class over several seeds; one record for each model, dataset and shots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.data.catalogue import expand
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.heads.fewshot import few_shot_sample
+from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit, Trainer
+from vlmbench.heads.oracle import SklearnTrainer
+from vlmbench.heads.probe_file import Probe, save_probe
+from vlmbench.heads.search import Trains, most_trials, search_strength
+from vlmbench.metrics.calibration import calibration_bins
+from vlmbench.metrics.classification import (
+    INTERVALS,
+    INTERVALS_OVER_SEEDS,
+    metric_names,
+    metrics_from_samples,
+    per_class,
+    sample_columns,
+)
+from vlmbench.metrics.crossing import labels_to_match
+from vlmbench.metrics.resampling import RESAMPLES
+from vlmbench.records.result import Metric, Record
+from vlmbench.records.store import StoredRun, write_run
+from vlmbench.runs.context import Context, Stopwatch, package_versions
+from vlmbench.runs.probe_data import TEST, TRAIN, VAL, ProbeData, from_file, from_session, with_validation
+from vlmbench.runs.session import Session
+
+NO_VALIDATION_C = 1.0
+"""The strength where there is no image to choose it with (one image a class)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a linear-probe run.
+
+    Attributes:
+        models: as the user names them; empty with `features`.
+        datasets: as the user names them; empty with `features`.
+        features: a features file instead of models and datasets.
+        shots: labels a class; None stands for all.
+        seeds: few-shot samples to average over.
+        c: the strength, scikit-learn's C = 1 / λ; None: searched.
+        solver: ``native`` or ``sklearn``.
+        layer: ``pre_proj``, ``proj`` or None for the default.
+        normalised: bring features to unit length.
+        refit: fit once more on train and val at the strength chosen.
+        zero_shot_start: start from and shrink towards the zero-shot classifier.
+        prompts: prompts of the zero-shot classifier.
+        limit: so many images a split.
+        save: a file to keep the probe in.
+    """
+
+    models: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+    features: Path | None = None
+    shots: Sequence[int | None] = (None,)
+    seeds: int = 5
+    c: float | None = None
+    solver: str = "native"
+    layer: str | None = None
+    normalised: bool = False
+    refit: bool = False
+    zero_shot_start: bool = False
+    prompts: str | None = None
+    limit: int | None = None
+    save: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A probe at one number of shots, before its record is written."""
+
+    shots: int | None
+    columns: dict[str, Any]
+    metrics: dict[str, Metric]
+    per_seed: list[float]
+    train_images: int
+    detail: dict[str, Any]
+    validation: str
+    fit: Fit
+
+
+def run_linear_probe(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
+    """Trains and tests probes and writes a record for each model, dataset and number of shots.
+
+    Raises:
+        VlmbenchError: what is wrong with the request, a model, a dataset, a file or ``--out``.
+    """
+    _check(request)
+    require_writable(context.out)
+    session = session or Session(context)
+    if request.features is not None:
+        return _probe(from_file(request.features, normalised=request.normalised), request, session)
+    runs = []
+    for model in dict.fromkeys(request.models):
+        session.model(model)
+    for dataset in expand(list(request.datasets)):
+        for split in session.dataset(dataset).info.splits:
+            if split in {TRAIN, VAL, session.choose_split(dataset, None)}:
+                session.prepare(list(dict.fromkeys(request.models)), dataset, split, limit=request.limit)
+        for model in dict.fromkeys(request.models):
+            data = from_session(
+                session,
+                model,
+                dataset,
+                layer=request.layer,
+                normalised=request.normalised or request.zero_shot_start,
+                limit=request.limit,
+                prompts=request.prompts,
+                zero_shot=any(k is not None for k in request.shots),
+                zero_shot_start=request.zero_shot_start,
+            )
+            runs += _probe(data, request, session)
+    return runs
+
+
+def _check(request: Request) -> None:
+    if (request.features is None) != bool(request.models and request.datasets):
+        raise UsageError(
+            "give a model and a dataset, or a features file", mend="-m MODEL -d DATASET, or --features FILE"
+        )
+    if request.zero_shot_start and request.features is not None:
+        raise UsageError(
+            "--init zeroshot needs a model with a text side, not a features file", mend="-m MODEL -d DATASET"
+        )
+    if request.zero_shot_start and request.solver != "native":
+        raise UsageError("--init zeroshot needs our own solver", mend="--solver native")
+    if any(k is not None and k < 1 for k in request.shots) or not request.shots or request.seeds < 1:
+        raise UsageError("shots and seeds are at least 1", mend="--shots 1,2,4,8,16,all --seeds 5")
+    pairs = 1 if request.features is not None else len(set(request.models)) * len(set(request.datasets))
+    if request.save is not None and (pairs > 1 or len(request.shots) > 1):
+        raise UsageError("--save-probe keeps one probe", mend="one model, one dataset and one number of shots")
+
+
+def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRun]:
+    shots = sorted(set(request.shots), key=lambda k: (k is None, k))
+    if data.multilabel and shots != [None]:
+        raise UsageError("few-shot samples need one label an image", where=data.dataset.id, mend="--shots all")
+    results, watches = [], []
+    for k in shots:
+        watch = Stopwatch()
+        results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
+        watches.append(watch.facts(**data.facts))
+    curve = _curve(results, data, session.context.seed)
+    runs = []
+    for result, facts in zip(results, watches, strict=True):
+        record = _record(result, data, request, session.context)
+        if result.shots is not None or len(results) > 1:
+            record = record.model_copy(update={"detail": {**record.detail, **curve}})
+        runs.append(write_run(session.context.out, record, result.columns, facts))
+    if request.save is not None:
+        _save(request.save, results[0].fit, data)
+        session.context.reporter.note(f"probe: {request.save}")
+    if "labels_to_match" in curve:
+        session.context.reporter.note(f"{data.system} on {data.dataset.id}: {curve['labels_to_match']['sentence']}")
+    return runs
+
+
+def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
+    seed = session.context.seed
+    split, validation = data, "none"
+    if request.c is None:
+        split, validation = with_validation(data, derive_seed(seed, "validation"))
+    parts = [(split.x[name], split.y[name]) for name in (TRAIN, VAL) if name in split.x]
+    fit, detail = _fit(split, parts, request, session, refit=request.refit)
+    columns = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
+    names = metric_names(len(data.classnames), multilabel=data.multilabel)
+    metrics = metrics_from_samples(columns, names, seed)
+    trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
+    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail, validation, fit)
+
+
+def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> _Result:
+    seed, blocks, details, sizes = session.context.seed, [], [], []
+    fits: list[Fit] = []
+    short: set[int] = set()
+    for number in range(request.seeds):
+        sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number))
+        short |= set(sample.short)
+        x, y = data.x[TRAIN], data.y[TRAIN]
+        split = replace(
+            data, x={TRAIN: x[sample.train], VAL: x[sample.val]}, y={TRAIN: y[sample.train], VAL: y[sample.val]}
+        )
+        fit, detail = _fit(split, [(split.x[TRAIN], split.y[TRAIN])], request, session, refit=False)
+        block = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
+        block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
+        fits.append(fit)
+        blocks.append(block)
+        details.append({"seed": number, **detail})
+        sizes.append(len(sample.train))
+    columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    names = metric_names(len(data.classnames))
+    metrics = metrics_from_samples(columns, names, seed)
+    per_seed = [metrics_from_samples(block, [data.metric], seed, resamples=0)[data.metric].value for block in blocks]
+    more: dict[str, Any] = {"by_seed": details}
+    if short:
+        more["classes_with_fewer_images"] = [data.classnames[index] for index in sorted(short)]
+        session.context.reporter.warn(
+            f"{data.dataset.id}: {len(short)} classes have too few images for {k} shots; they give what they have"
+        )
+    return _Result(k, columns, metrics, per_seed, sizes[0], more, f"min({k}, 4) images a class out of train", fits[0])
+
+
+def _fit(
+    split: ProbeData,
+    final: list[tuple[NDArray[np.floating], NDArray[Any]]],
+    request: Request,
+    session: Session,
+    *,
+    refit: bool,
+) -> tuple[Fit, dict[str, Any]]:
+    """The fit, and what a record says of it: the strength, the search, convergence, classes without images."""
+    trainer = _trainer(split.x[TRAIN], split.y[TRAIN], split, request, session)
+    detail: dict[str, Any] = {}
+    if request.c is None and VAL in split.x and len(split.x[VAL]):
+        with session.context.reporter.task(
+            f"strengths for {split.system} on {split.dataset.id}", most_trials()
+        ) as advance:
+            found = search_strength(trainer, lambda fit: _validate(fit, split), tried=advance)
+        fit, detail["search"] = found.best, [trial.row() for trial in found.trials]
+        failed = [trial.exponent for trial in found.trials if not trial.converged]
+        if failed:
+            _warn(session, split, f"{len(failed)} of {len(found.trials)} fits of the search")
+    else:
+        fit, _ = trainer.fit(request.c if request.c is not None else NO_VALIDATION_C)
+    if refit and len(final) > 1:
+        x, y = (np.concatenate([part[index] for part in final]) for index in (0, 1))
+        fit, _ = _trainer(x, y, split, request, session).fit(fit.c)
+    if not fit.converged:
+        _warn(session, split, "the final fit")
+    detail |= {"c": fit.c, "iterations": fit.iterations, "converged": fit.converged}
+    missing = (
+        [] if split.multilabel else sorted(set(range(len(split.classnames))) - set(np.unique(split.y[TRAIN]).tolist()))
+    )
+    if missing:
+        detail["classes_without_training_images"] = [split.classnames[index] for index in missing]
+        session.context.reporter.warn(
+            f"{split.dataset.id}: {len(missing)} classes have no training image and are never predicted"
+        )
+    return fit, detail
+
+
+def _trainer(x: NDArray[np.floating], y: NDArray[Any], data: ProbeData, request: Request, session: Session) -> Trains:
+    classes = len(data.classnames)
+    if request.solver == "sklearn":
+        return SklearnTrainer(x, y, classes=classes)
+    prior = None
+    if request.zero_shot_start and data.zero_shot is not None:
+        prior = data.zero_shot.weights * np.float32(data.zero_shot.logit_scale)
+    device = "cpu" if request.features is not None and session.context.device == "auto" else session.device
+    return Trainer(x, y, classes=classes, prior=prior, device=device if device == "cuda" else "cpu")
+
+
+def _validate(fit: Fit, split: ProbeData) -> tuple[float, float]:
+    """The validation figure and log-loss of a fit."""
+    probabilities, truth = fit.probabilities(split.x[VAL]), split.y[VAL]
+    columns = sample_columns(probabilities, truth, [""] * len(truth))
+    figure = metrics_from_samples(columns, [split.metric], 0, resamples=0)[split.metric].value
+    tiny = np.finfo(np.float64).tiny
+    if split.multilabel:
+        right = np.where(truth == 1, probabilities, 1 - probabilities)
+        return figure, float(-np.log(np.maximum(right, tiny)).sum(axis=1).mean())
+    return figure, float(-np.log(np.maximum(columns["probability"], tiny)).mean())
+
+
+def _warn(session: Session, split: ProbeData, what: str) -> None:
+    session.context.reporter.warn(
+        f"{split.system} on {split.dataset.id}: {what} did not converge in {MAX_ITER} steps; the record says which"
+    )
+
+
+def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, Any]:
+    """The few-shot curve with the zero-shot line, and the labels to match it."""
+    few = [result for result in results if result.shots is not None]
+    if not few:
+        return {}
+    classes = len(data.classnames)
+    points: list[dict[str, Any]] = []
+    for result in results:
+        metric = result.metrics[data.metric]
+        points.append(
+            {
+                "shots": result.shots,
+                "labels_per_class": float(result.shots or result.train_images / classes),
+                "value": metric.value,
+                "low": metric.low,
+                "high": metric.high,
+                "per_seed": result.per_seed,
+            }
+        )
+    found: dict[str, Any] = {"curve": {"metric": data.metric, "points": points, "zero_shot": data.zero_shot_value}}
+    if data.zero_shot_value is not None:
+        used = [
+            point for index, point in enumerate(points) if index < len(few) or point["labels_per_class"] > few[-1].shots
+        ]
+        found["labels_to_match"] = labels_to_match(
+            [point["labels_per_class"] for point in used],
+            [point["per_seed"] for point in used],
+            data.zero_shot_value,
+            seed=seed,
+        )
+    return found
+
+
+def _record(result: _Result, data: ProbeData, request: Request, context: Context) -> Record:
+    few = result.shots is not None
+    over_seeds = few and request.seeds > 1
+    detail: dict[str, Any] = {"per_seed": result.per_seed, "train_images": result.train_images, **result.detail}
+    if not data.multilabel:
+        detail["per_class"] = per_class(result.columns, data.classnames)
+        correct = result.columns["prediction"] == result.columns["label"]
+        detail["calibration"] = calibration_bins(result.columns["confidence"], correct)
+    if data.dataset.skipped:
+        detail["skipped"] = len(data.dataset.skipped)
+    native = (
+        {"tolerance": TOLERANCE, "relative_tolerance": RELATIVE}
+        if request.solver == "native"
+        else {"tolerance": TOLERANCE}
+    )
+    start: dict[str, Any] = {}
+    if request.zero_shot_start and data.zero_shot is not None:
+        start = {"prompts_sha256": data.zero_shot.sha256, "logit_scale": data.zero_shot.logit_scale}
+    return Record(
+        task="linear-probe",
+        system=data.system + ("+zeroshot-init" if request.zero_shot_start else ""),
+        model=data.model,
+        dataset=data.dataset,
+        n=len(data.ids),
+        shots=result.shots,
+        seed=context.seed,
+        protocol={
+            **data.protocol,
+            **start,
+            "probe": "zeroshot-init" if request.zero_shot_start else "logistic",
+            "solver": request.solver,
+            **native,
+            "max_iter": MAX_ITER,
+            "c": "searched" if request.c is None else request.c,
+            "validation": result.validation,
+            "refit": request.refit and not few,
+            **({"seeds": request.seeds} if few else {}),
+            "classnames": list(data.classnames),
+            "metric": data.metric,
+            "intervals": INTERVALS_OVER_SEEDS if over_seeds else INTERVALS,
+            "resamples": RESAMPLES,
+        },
+        metrics=result.metrics,
+        detail=detail,
+        versions={
+            **data.versions,
+            **package_versions("numpy", "torch", *(["scikit-learn"] if request.solver == "sklearn" else [])),
+        },
+    )
+
+
+def _save(path: Path, fit: Fit, data: ProbeData) -> None:
+    model = data.model
+    probe = Probe(
+        fit=fit,
+        classnames=data.classnames,
+        model=model.id if model else "",
+        weights_sha256=model.weights_sha256 if model else "",
+        layer=str(data.protocol["layer"]),
+        normalise=bool(data.protocol["normalize"]),
+        dataset=data.dataset.id,
+    )
+    save_probe(path, probe)

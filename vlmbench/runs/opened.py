@@ -1,0 +1,80 @@
+"""What a session hands out: the features of a split, and a model that is loaded once it has something to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from vlmbench.encoders.files import ModelFiles
+from vlmbench.records.result import DatasetFacts, ModelFacts
+
+
+@dataclass(frozen=True)
+class SplitFeatures:
+    """The features of a split by a model.
+
+    Attributes:
+        x: [N, D] float32, un-normalised; damaged images that were skipped have no row.
+        y: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
+        ids: [N] image ids.
+        classnames: [C] readable names.
+        templates: the dataset's own prompt templates.
+        metric: the metric the literature reports for it.
+        multilabel: whether y is a matrix.
+        dataset: the dataset's part of a record.
+        model: the model's part of a record.
+        protocol: what else decides the features: layer, precision, preprocessing, limit.
+        versions: the packages that encoded them.
+        encoded: images encoded now; 0 where all came from the store.
+        available_splits: the splits the dataset has.
+        captions: [N] captions of each image, for captioned sets.
+        group: the group a registry puts the dataset in.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    ids: tuple[str, ...]
+    classnames: tuple[str, ...]
+    templates: tuple[str, ...]
+    metric: str
+    multilabel: bool
+    dataset: DatasetFacts
+    model: ModelFacts
+    protocol: dict[str, Any]
+    versions: dict[str, str]
+    encoded: int
+    available_splits: tuple[str, ...]
+    captions: tuple[tuple[str, ...], ...] = ()
+    group: str = ""
+
+
+@dataclass
+class OpenModel:
+    """A model that is found, and loaded once it has something to do."""
+
+    files: ModelFiles
+    load: Callable[[], Any]
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The adapter, loaded when first asked for."""
+        return self.load()
+
+    def get(self) -> Any:
+        """The same, as a function."""
+        return self.encoder
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it has been needed."""
+        return "encoder" in self.__dict__
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Its part of a record."""
+        files = self.files
+        return ModelFacts(
+            id=files.id, revision=files.revision, weights_sha256=files.weights_sha256, kind=files.family.kind
+        )
