@@ -56,6 +56,11 @@ ENDINGS = (
 STATES = "ark|az|del|ill|la|mass|miss|ore|pa|tex|wash"
 # ... only before a number.
 NUMBERED = "nos?|figs?|art|prop|pp|op|ca"
+# Endings that make a file name of what is before them.
+FILES = (
+    "bat|bmp|c|cgi|class|cpp|dll|docx?|exe|gif|gz|h|html?|jar|java|jpe?g|mov|mp3|pdf|php|pl|png|ppt|ps|py|sql|tar|txt|wav|"
+    "x|xml|zip"
+)
 # Words that, with a capital and after an initial, show that the sentence has ended.
 STARTERS = (
     "a|about|according|additionally|after|an|as|at|but|earlier|he|her|here|however|if|in|it|last|many|more|now|once|one|other|our|"
@@ -94,7 +99,6 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("pointed", WORD + DIGIT, POINTED),
     ("currency", WORD, r"[A-Z]+\$"),
     ("ampersand", WORD, "[A-Z]+(?:[&+][A-Z]+)+"),
-    ("version", DIGIT, "((?:[0-9]+[.])+[xX])[^A-Za-z0-9]"),
     (
         "before comma",
         WORD + DIGIT + OTHER,
@@ -106,9 +110,10 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("acronym", WORD, r"[A-Za-z](?:\.[A-Za-z])*\."),
     ("initial", WORD, rf"([A-Za-z])\.{BLANK}+(?:{_capital(STARTERS)}){BLANK}"),
     ("degree", WORD, r"((?i:ph|ed)\.(?i:d)\.)(?:..|.?$)"),
-    ("n't after", WORD, f"({L}*[A-MO-Za-mo-z\u00e9])(?i:n){QQ}(?i:t)"),
+    ("file name", WORD + DIGIT, rf"({A}{AC}*(?:\.{A}{AC}*)*\.(?i:{FILES}))(?:[.,!?\n]|{BLANK})"),
+    ("n't after", WORD, f"([A-Za-z]*[A-MO-Za-mo-z])(?i:n){QQ}(?i:t)"),
     ("n't", WORD, f"(?i:n){QQ}(?i:t)"),
-    ("clitic after", WORD + OTHER, f"({LC}{AC}*){Q}{CLITIC}{NOT_LETTER}"),
+    ("clitic after", WORD + OTHER, f"({LC}{AC}*|{DOTTED}){Q}{CLITIC}{NOT_LETTER}"),
     ("elision", WORD, f"(?i:[djl]|ol){Q}"),
     ("y'", WORD, f"([yY]{Q}){L}"),
     ("name", WORD, f"[A-HJ-XZdlno]{QQ}{L}{{2,}}|[oO]{QQ}[oO]"),

@@ -10,13 +10,12 @@ line that ``pycocoevalcap`` would give them.
 
 Each text is read by itself. The reference joins captions with newlines and lets a few rules look into the next
 caption (after ``vitamin C.`` it matters whether the next line begins with ``The``), and a line break inside a
-caption shifts every caption after it; neither is imitated. On 70,010 COCO captions the
-first changes three tokens.
+caption shifts every caption after it; neither is imitated. On 70,010 COCO captions the first
+changes three tokens.
 
 What is known to differ, about one line in a thousand of ``benchmarks/tokenizer_fuzz.py``, all in text glued together
-without blanks: character entities of accented letters (``caf&eacute;``) before a period, soft hyphens inside rarer
-tokens, abbreviations that run into a name with an apostrophe (``Sept.I'd``), and acronyms that run on from a number
-(``'05A.B.C.'``).
+without blanks: character entities of accented letters (``caf&eacute;``) before a period or a comma, soft hyphens
+inside rarer tokens, and the like.
 """
 
 from __future__ import annotations
