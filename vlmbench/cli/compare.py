@@ -40,7 +40,7 @@ def command(
     named.
     """
     from vlmbench.cli.console import Console, print_json
-    from vlmbench.cli.output import document, say_where, show_table
+    from vlmbench.cli.output import comparisons, document, say_where, show_table
     from vlmbench.cli.pictures import Thumbnails
     from vlmbench.foundations.atomic import write_text
     from vlmbench.foundations.errors import InputError
@@ -58,7 +58,7 @@ def command(
     console = Console(quiet=quiet)
     for line in refused:
         console.warn(line)
-    tables = build_tables(found)
+    tables = build_tables(found, every_pair=True)
     written = write_tables(tables, out)
     if not no_report:
         written.append(
@@ -69,7 +69,7 @@ def command(
             write_text(eval_results / name, text)
             written.append(eval_results / name)
     if json:
-        print_json(document(found, written))
+        print_json({**document(found, written), "comparisons": comparisons(tables)})
         return
     for table in tables:
         show_table(table)

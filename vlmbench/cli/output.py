@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from vlmbench.report.table import Table
 
 
-def finish(runs: "Sequence[StoredRun]", out: Path, *, as_json: bool, quiet: bool = False) -> list[Path]:
+def finish(
+    runs: "Sequence[StoredRun]", out: Path, *, as_json: bool, quiet: bool = False, pictures_from: Path | None = None
+) -> "list[Table]":
     """Rewrites the tables over everything in `out`, then prints these runs.
 
     Args:
@@ -17,9 +19,10 @@ def finish(runs: "Sequence[StoredRun]", out: Path, *, as_json: bool, quiet: bool
         out: the results directory.
         as_json: print the JSON document of the contract on stdout instead of tables.
         quiet: do not say where the tables are.
+        pictures_from: also write ``report.html``, with pictures read through this cache directory.
 
     Returns:
-        The table files.
+        The tables over everything in `out`.
 
     Raises:
         InputError: a record in `out` cannot be read.
@@ -30,18 +33,24 @@ def finish(runs: "Sequence[StoredRun]", out: Path, *, as_json: bool, quiet: bool
 
     present = {run.path.resolve() for run in runs}
     others = find_runs([out / "runs"]) if any((out / "runs").glob("*/result.json")) else []
-    tables = build_tables([*runs, *(run for run in others if run.path.resolve() not in present)])
+    everything = [*runs, *(run for run in others if run.path.resolve() not in present)]
+    tables = build_tables(everything)
     written = write_tables(tables, out)
+    if pictures_from is not None:
+        from vlmbench.cli.pictures import Thumbnails
+        from vlmbench.report.page import write_report
+
+        written.append(write_report(everything, tables, out / "report.html", pictures=Thumbnails(pictures_from)))
     if as_json:
         from vlmbench.cli.console import print_json
 
         print_json(document(runs, written))
-        return written
+        return tables
     for table in tables:
         show_table(table.with_runs(runs))
     if not quiet:
         say_where(written)
-    return written
+    return tables
 
 
 def document(runs: "Sequence[StoredRun]", tables: Sequence[Path]) -> dict[str, Any]:
@@ -67,6 +76,27 @@ def result(run: "StoredRun") -> dict[str, Any]:
             for name, metric in record.metrics.items()
         },
     }
+
+
+def comparisons(tables: "Sequence[Table]") -> list[dict[str, Any]]:
+    """The rows of the table of every two systems, in the records' own scale; empty where there is none."""
+    found = []
+    for table in tables:
+        for row in table.rows if table.name == "comparisons" else ():
+            cells = dict(zip((column.key for column in table.columns), row, strict=True))
+            gap = cells["difference"]
+            found.append(
+                {
+                    **{key: cells[key].text for key in ("dataset", "task", "metric", "first", "second")},
+                    "n": int(cells["n"].text),
+                    "difference": gap.value,
+                    "low": gap.low,
+                    "high": gap.high,
+                    "p_holm": gap.p,
+                    "paths": [str(run.path) for run in gap.runs],
+                }
+            )
+    return found
 
 
 def show_table(table: "Table") -> None:

@@ -36,15 +36,13 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         return None
     have = {name for run in chosen for name in run.record.metrics}
     names = [name for name in TITLES if name in have] + sorted(have - set(TITLES))
-    places: dict[Place, list[StoredRun]] = {}
-    for run in chosen:
-        places.setdefault(Place.of(run.record), []).append(run)
+    places = named_captions(chosen)
     labels = place_labels(sorted(places))
     rows: list[list[Cell]] = []
     tests: list[tuple[int, int, float]] = []
     for place in sorted(places):
         start = len(rows)
-        there = _named(places[place])
+        there = places[place]
         rows += [_line(labels[place], label, run, names) for label, run in there]
         if pairs is not None and len(there) > 1:
             tests += _tests(rows, start, [run for _, run in there], names, pairs)
@@ -64,6 +62,15 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         )
     columns = HEAD + tuple(Column(name, TITLES.get(name, name), True) for name in names)
     return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes + refusals(chosen)))
+
+
+def named_captions(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredRun]]]:
+    """The caption runs among `runs` by place, each with its name."""
+    places: dict[Place, list[StoredRun]] = {}
+    for run in runs:
+        if run.record.task == "caption-eval":
+            places.setdefault(Place.of(run.record), []).append(run)
+    return {place: _named(there) for place, there in sorted(places.items())}
 
 
 def _named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:

@@ -15,10 +15,20 @@ from vlmbench.report.table import Table
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 
 
-def build_tables(runs: Sequence[StoredRun], *, tests: bool = True) -> list[Table]:
-    """The tables that the runs give, classification first; with `tests`, per-sample files are read for paired tests."""
+def build_tables(runs: Sequence[StoredRun], *, tests: bool = True, every_pair: bool = False) -> list[Table]:
+    """The tables that the runs give, classification first.
+
+    Args:
+        runs: any runs.
+        tests: read per-sample files for paired tests.
+        every_pair: add the table of every two systems.
+    """
     pairs = Pairs() if tests else None
-    found = (classification_table(runs, pairs), captions_table(runs, pairs), retrieval_table(runs))
+    found = [classification_table(runs, pairs), captions_table(runs, pairs), retrieval_table(runs)]
+    if every_pair and pairs is not None:
+        from vlmbench.report.comparisons import comparisons_table
+
+        found.append(comparisons_table(runs, pairs))
     return [table for table in found if table is not None]
 
 

@@ -1,0 +1,82 @@
+"""Every two systems on the same images: the difference of each metric, its interval, and a Holm-corrected p."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from vlmbench.records.store import StoredRun
+from vlmbench.report.captions import TITLES, named_captions
+from vlmbench.report.classification import classification_rows, p_text
+from vlmbench.report.grouping import Place, place_labels, same_prompts, unique
+from vlmbench.report.pairs import Difference, Pairs
+from vlmbench.report.table import Cell, Column, Table
+
+COLUMNS = (
+    Column("dataset", "dataset"),
+    Column("task", "task"),
+    Column("metric", "metric"),
+    Column("first", "first"),
+    Column("second", "second"),
+    Column("n", "n"),
+    Column("difference", "first − second", True),
+    Column("p_holm", "p (Holm)", True),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two systems, one metric."""
+
+    place: Place
+    task: str
+    metric: str
+    first: str
+    second: str
+    runs: tuple[StoredRun, StoredRun]
+    difference: Difference
+
+
+def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
+    """The comparisons of every two systems of one task that share a place (and, for zero-shot, their prompts)."""
+    chosen = unique(runs)
+    found: list[Compared] = []
+    rows = classification_rows(chosen)
+    for task, attribute in (("zero-shot", "zero"), ("probe", "full")):
+        entries: dict[Place, dict[str, tuple[str, StoredRun]]] = {}
+        for row in rows:
+            run: StoredRun | None = getattr(row, attribute)
+            if run is not None:
+                entries.setdefault(row.place, {}).setdefault(str(run.path), (row.label, run))
+        for place, there in sorted(entries.items()):
+            for (one, first), (two, second) in combinations(there.values(), 2):
+                if task == "zero-shot" and same_prompts(first.record, second.record):
+                    continue
+                difference = pairs.classification(first, second, place.metric)
+                found.append(Compared(place, task, place.metric, one, two, (first, second), difference))
+    for place, systems in named_captions(chosen).items():
+        for (one, first), (two, second) in combinations(systems, 2):
+            shared = [name for name in TITLES if name in first.record.metrics and name in second.record.metrics]
+            for name, difference in pairs.captions(first, second, shared).items() if shared else ():
+                found.append(Compared(place, "captions", name, one, two, (first, second), difference))
+    return found
+
+
+def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
+    """The comparisons as a table, Holm-corrected over all of it; none where there are no two systems."""
+    found = compared(runs, pairs)
+    if not found:
+        return None
+    from vlmbench.metrics.paired import holm
+
+    labels = place_labels(sorted({item.place for item in found}))
+    rows = []
+    for item, p in zip(found, holm([item.difference.p for item in found]), strict=True):
+        gap = item.difference
+        texts = (labels[item.place], item.task, TITLES.get(item.metric, item.metric), item.first, item.second)
+        difference = Cell(value=gap.value, low=gap.low, high=gap.high, runs=item.runs, signed=True, p=p)
+        rows.append((*map(Cell, texts), Cell(str(item.place.n)), difference, Cell(p_text(p), runs=item.runs, p=p)))
+    notes = (
+        "Figures are times 100, with 95 % intervals in brackets, by paired bootstrap over the same images.",
+        "p: McNemar's exact test (accuracy) or the paired bootstrap, Holm-corrected over this table.",
+    )
+    return Table("comparisons", "Every two systems", COLUMNS, tuple(rows), notes)
