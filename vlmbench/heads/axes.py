@@ -50,8 +50,8 @@ def principal_axes(x: NDArray[np.floating] | torch.Tensor, device: str = "cpu") 
     count, width = features.shape
     if width <= count:
         scatter = torch.zeros(width, width, dtype=torch.float64, device=device)
-        for rows in features.split(_ROWS):
-            centred = rows.to(device, torch.float64) - mean
+        for first in range(0, count, _ROWS):
+            centred = features[first : first + _ROWS].to(device, torch.float64) - mean
             scatter.addmm_(centred.T, centred)
         squares, basis = torch.linalg.eigh(scatter)
         squares, basis = _kept(squares, basis, count)
@@ -69,10 +69,11 @@ def principal_axes(x: NDArray[np.floating] | torch.Tensor, device: str = "cpu") 
 
 def _mean(features: torch.Tensor) -> torch.Tensor:
     total = torch.zeros(features.shape[1], dtype=torch.float64)
-    for index, rows in enumerate(features.split(_ROWS)):
+    for first in range(0, len(features), _ROWS):
+        rows = features[first : first + _ROWS]
         finite = torch.isfinite(rows).all(dim=1)
         if not bool(finite.all()):
-            row = index * _ROWS + int(finite.to(torch.int8).argmin())
+            row = first + int(finite.to(torch.int8).argmin())
             raise InputError(
                 "a feature is NaN or infinite",
                 where=f"image {row} (counted from 0)",

@@ -13,6 +13,8 @@ ends the descent before the tolerance is met it goes on in float64. It runs on C
 that `[N, C]` never has to fit.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +32,7 @@ RELATIVE = 1e-5
 """And what is left to gain, as a share of the objective: it holds the start's influence down where c is large."""
 MAX_ITER = 1000
 _CPU_CELLS, _GPU_CELLS = 2**18, 2**28
+_SHARED_WORK = 20_000_000
 _TINY = 1e-300
 
 
@@ -103,8 +106,9 @@ class Trainer:
     ) -> None:
         labels = np.asarray(y)
         self.multilabel = labels.ndim == 2
-        self.classes = _check_labels(labels, len(x), classes)
-        self.axes: Axes = principal_axes(x, device)
+        self.classes = check_labels(labels, len(x), classes)
+        with _threads(len(x) * np.asarray(x).shape[-1] * self.classes):
+            self.axes: Axes = principal_axes(x, device)
         self.n = len(labels)
         if self.multilabel:
             self.fitted = np.flatnonzero((labels.min(axis=0) == 0) & (labels.max(axis=0) == 1))
@@ -143,6 +147,10 @@ class Trainer:
         """
         if not (np.isfinite(c) and c > 0):
             raise UsageError(f"the strength C must be above 0, not {c}")
+        with _threads(self.axes.z.numel() * self.rows):
+            return self._fit(c, start, tol, max_iter)
+
+    def _fit(self, c: float, start: Start | None, tol: float, max_iter: int) -> tuple[Fit, Start]:
         penalty = 1 / (c * self.n)
         rounding = 1e-7 * float(self.axes.variance[0].sqrt())
         outcome = minimise(
@@ -272,6 +280,18 @@ def fit_logistic(
     return fit
 
 
+@contextmanager
+def _threads(work: int) -> Iterator[None]:
+    """One thread where a product of `work` multiplications is too small to share; waiting would cost more."""
+    before = torch.get_num_threads()
+    if work < _SHARED_WORK:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _softmax_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Summed loss, residuals p - y `[r, C]` and summed p (1 - p) `[C]` of a chunk; overwrites `logits`.
 
@@ -289,9 +309,8 @@ def _softmax_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Te
     total = wrong + right
     powers /= total
     missed = wrong / total
-    sizes = powers.sum(dim=0).index_add_(0, targets, missed[:, 0])
     residual = powers.scatter_(1, index, -missed)
-    return loss, residual, (sizes - (residual * residual).sum(dim=0)).double()
+    return loss, residual, (residual.abs().sum(dim=0) - (residual * residual).sum(dim=0)).double()
 
 
 def _sigmoid_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -303,7 +322,7 @@ def _sigmoid_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Te
     return loss, -sign * missed, (missed * (1 - missed)).sum(dim=0).double()
 
 
-def _check_labels(labels: NDArray[np.generic], images: int, classes: int | None) -> int:
+def check_labels(labels: NDArray[np.generic], images: int, classes: int | None) -> int:
     """The number of classes."""
     if labels.dtype.kind not in "iub" or labels.ndim not in {1, 2} or len(labels) != images or not images:
         raise InputError(

@@ -6,6 +6,7 @@ crosses the zero-shot figure, interpolated linearly in the logarithm of the labe
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def labels_to_match(
     most = max(counts, default=0)
     if not most or len(counts) != len(shots) or set(counts) - {1, most} or any(k <= 0 for k in shots):
         raise InputError("a few-shot curve needs, for each number of shots, the figure of every seed")
-    if any(later <= earlier for earlier, later in zip(shots, shots[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(shots)):
         raise InputError("the shots of a few-shot curve must rise")
     table = np.array([list(row) * (most if len(row) == 1 else 1) for row in values], dtype=np.float64)
     place = _crossing(shots, table.mean(axis=1), reference)

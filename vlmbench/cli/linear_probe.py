@@ -1,0 +1,143 @@
+"""``vlmbench linear-probe``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from vlmbench.cli.options import Common, option, with_common
+
+
+class Solver(StrEnum):
+    """What fits the probe."""
+
+    native = "native"
+    sklearn = "sklearn"
+
+
+class Layer(StrEnum):
+    """Where features are taken."""
+
+    pre_proj = "pre_proj"
+    proj = "proj"
+
+
+class Init(StrEnum):
+    """Where the probe starts, and what it is shrunk towards."""
+
+    zero = "zero"
+    zeroshot = "zeroshot"
+
+
+@with_common
+def command(
+    common: Common,
+    model: Annotated[
+        list[str] | None,
+        option("-m", "--model", help="Alias, hub id or ./directory; a dual encoder or a plain backbone."),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        option("-d", "--dataset", help="Name, hf:owner/name[:config] or folder:PATH; needs train and test."),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        option(
+            "--features",
+            help="Features of your own instead: .npz or .safetensors with x_train y_train [x_val y_val] x_test y_test.",
+        ),
+    ] = None,
+    shots: Annotated[str, option("--shots", help="Labels a class, comma-separated: 1,2,4,8,16,all.")] = "all",
+    seeds: Annotated[int, option("--seeds", min=1, help="Few-shot samples to average over.")] = 5,
+    c: Annotated[
+        str, option("--c", help="Strength C = 1/λ as in scikit-learn; auto: searched on the validation split.")
+    ] = "auto",
+    solver: Annotated[
+        Solver, option("--solver", help="Our own L-BFGS, or scikit-learn's as the oracle.")
+    ] = Solver.native,
+    features_layer: Annotated[
+        Layer | None,
+        option(
+            "--features-layer", help="Before or after the projection. [default: pre_proj; proj with --init zeroshot]"
+        ),
+    ] = None,
+    normalize: Annotated[bool, option("--normalize/--no-normalize", help="Features to unit length.")] = False,
+    refit: Annotated[
+        bool,
+        option("--refit/--no-refit", help="Fit once more on train+val at the strength chosen, as CLIP's paper does."),
+    ] = False,
+    init: Annotated[
+        Init, option("--init", help="zeroshot: start from the text classifier and shrink towards it, a second probe.")
+    ] = Init.zero,
+    prompts: Annotated[
+        str | None, option("--prompts", help="Prompts of the zero-shot line and of --init zeroshot.")
+    ] = None,
+    limit: Annotated[
+        int | None, option("--limit", min=1, help="So many images of each split, drawn with --seed.")
+    ] = None,
+    save_probe: Annotated[
+        Path | None, option("--save-probe", help="Keep the probe in FILE.safetensors, for vlmbench predict.")
+    ] = None,
+) -> None:
+    """Logistic regression on frozen features: with all labels, or with a few a class.
+
+    Few-shot runs also say how many labels a class zero-shot is worth. Examples:
+    [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
+    and [bold]vlmbench linear-probe --features mine.npz[/bold]
+    """
+    from vlmbench.cli.output import finish
+    from vlmbench.runs.linear_probe import Request, run_linear_probe
+
+    request = Request(
+        models=model or [],
+        datasets=dataset or [],
+        features=features,
+        shots=parse_shots(shots),
+        seeds=seeds,
+        c=parse_strength(c),
+        solver=solver.value,
+        layer=features_layer.value if features_layer else None,
+        normalised=normalize,
+        refit=refit,
+        zero_shot_start=init is Init.zeroshot,
+        prompts=prompts,
+        limit=limit,
+        save=save_probe,
+    )
+    runs = run_linear_probe(request, common.context())
+    finish(runs, common.out, as_json=common.json, quiet=common.quiet)
+
+
+def parse_shots(text: str) -> list[int | None]:
+    """``1,2,all`` as [1, 2, None].
+
+    Raises:
+        UsageError: a part is neither a number above 0 nor ``all``.
+    """
+    from vlmbench.foundations.errors import UsageError
+
+    found: list[int | None] = []
+    for part in text.split(","):
+        word = part.strip().lower()
+        if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
+            raise UsageError(f"--shots: {part.strip()!r} is no number of labels a class", mend="--shots 1,2,4,8,16,all")
+        found.append(None if word == "all" else int(word))
+    return found
+
+
+def parse_strength(text: str) -> float | None:
+    """``auto`` as None, else a number above 0.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from vlmbench.foundations.errors import UsageError
+
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"--c: {text!r} is neither auto nor a number above 0", mend="--c auto, or --c 0.316")
+    return value

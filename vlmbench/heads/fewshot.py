@@ -1,0 +1,76 @@
+"""Which images train a probe and which choose its strength: few-shot samples and stratified hold-outs, seeded.
+
+Few-shot samples are class-balanced and nested: the images of k = 2 contain those of k = 1, for training and for
+validation alike. Both come out of the training split and share no image.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.seeds import derive_seed
+
+VALIDATION_SHOTS = 4
+HOLDOUT = 0.2
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A few-shot sample.
+
+    Attributes:
+        train: indices into the training split, rising.
+        val: indices into it for the choice of the strength, rising; disjoint from `train`; can be empty.
+        short: classes that have fewer training images than were asked for (but have some).
+    """
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    short: tuple[int, ...]
+
+
+def few_shot_sample(y: NDArray[np.integer], shots: int, seed: int) -> Sample:
+    """Draws `shots` training images a class and min(`shots`, 4) validation images a class beside them.
+
+    Each class is shuffled once per seed. Its first images, up to 4 and never more than half, are kept for validation,
+    the rest for training; a class with too few images gives what it has.
+
+    Args:
+        y: labels of the training split, `[N]`.
+        shots: k, at least 1.
+        seed: seed of the draw.
+    """
+    train: list[NDArray[np.int64]] = []
+    val: list[NDArray[np.int64]] = []
+    short = []
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        shuffled = np.random.default_rng(derive_seed(seed, "few-shot", int(label))).permutation(members)
+        kept = min(VALIDATION_SHOTS, len(members) // 2)
+        val.append(shuffled[: min(shots, kept)])
+        train.append(shuffled[kept : kept + shots])
+        if len(train[-1]) < shots:
+            short.append(int(label))
+    return Sample(np.sort(np.concatenate(train)), np.sort(np.concatenate(val)), tuple(short))
+
+
+def holdout(y: NDArray[np.integer], seed: int, share: float = HOLDOUT) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Splits a training split into train and validation, `share` of each class (a class of one image stays in train).
+
+    Args:
+        y: labels `[N]`; with several labels an image, `[N, C]`, the draw is not stratified.
+        seed: seed of the draw.
+        share: of each class, rounded, at least one image of a class that has two.
+
+    Returns:
+        Indices of train and of validation, rising, disjoint, together all.
+    """
+    groups = [np.flatnonzero(y == label) for label in np.unique(y)] if y.ndim == 1 else [np.arange(len(y))]
+    chosen = []
+    for number, members in enumerate(groups):
+        count = min(len(members) - 1, max(1, round(share * len(members))))
+        generator = np.random.default_rng(derive_seed(seed, "hold-out", number))
+        chosen.append(generator.permutation(members)[:count])
+    val = np.sort(np.concatenate(chosen))
+    return np.setdiff1d(np.arange(len(y)), val), val

@@ -1,0 +1,66 @@
+"""scikit-learn's `LogisticRegression` behind the face of our own solver: ``--solver sklearn``, the oracle."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.heads.logistic import MAX_ITER, TOLERANCE, Fit, Start, check_labels
+
+
+class SklearnTrainer:
+    """Fits one training set at any number of strengths with scikit-learn, each from zero, in float64.
+
+    Args:
+        x: features `[N, D]`.
+        y: labels `[N]`, or `[N, C]` of 0 and 1.
+        classes: C.
+
+    Raises:
+        InputError: fewer than two classes, or labels that are no class.
+    """
+
+    def __init__(self, x: NDArray[np.floating], y: NDArray[np.integer], *, classes: int) -> None:
+        self.x = np.asarray(x, dtype=np.float64)
+        self.y = np.asarray(y)
+        self.classes = check_labels(self.y, len(self.x), classes)
+        if not np.isfinite(self.x).all():
+            raise InputError("a feature is NaN or infinite", mend="encode again, with --precision fp32")
+        if self.y.ndim == 1 and len(np.unique(self.y)) < 2:
+            raise InputError(
+                "training has images of one class only; there is nothing to tell apart",
+                mend="add images of a second class, or more shots",
+            )
+
+    def fit(
+        self, c: float, *, start: Start | None = None, tol: float = TOLERANCE, max_iter: int = MAX_ITER
+    ) -> tuple[Fit, None]:
+        """Fits at one strength; `start` is not used."""
+        coef = np.zeros((self.classes, self.x.shape[1]))
+        intercept = np.full(self.classes, -np.inf)
+        if self.y.ndim == 1:
+            present = np.unique(self.y)
+            rows, offsets, iterations = self._one(self.y, c, tol, max_iter)
+            if len(present) == 2:
+                rows, offsets = np.concatenate([-rows, rows]) / 2, np.concatenate([-offsets, offsets]) / 2
+            coef[present], intercept[present] = rows, offsets
+        else:
+            iterations = 0
+            shares = (self.y.sum(axis=0) + 0.5) / (len(self.y) + 1)
+            intercept = np.log(shares / (1 - shares))
+            for index in np.flatnonzero((self.y.min(axis=0) == 0) & (self.y.max(axis=0) == 1)):
+                row, offset, steps = self._one(self.y[:, index], c, tol, max_iter)
+                coef[index], intercept[index], iterations = row[0], offset[0], max(iterations, steps)
+        fit = Fit(coef, intercept, c, self.y.ndim == 2, iterations, iterations < max_iter, 0.0, 0.0)
+        return fit, None
+
+    def _one(
+        self, y: NDArray[np.integer], c: float, tol: float, max_iter: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        from sklearn.linear_model import LogisticRegression
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what does not converge is marked in the record
+            model = LogisticRegression(C=c, tol=tol, max_iter=max_iter).fit(self.x, y)
+        return model.coef_, model.intercept_, int(model.n_iter_.max())

@@ -1,0 +1,103 @@
+"""A probe kept in a file: safetensors with the coefficients, and in its header everything needed to use them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.atomic import atomic_path
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.heads.logistic import Fit
+from vlmbench.heads.zeroshot import normalise
+
+FORMAT = "vlmbench-probe-1"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe that is ready to use.
+
+    Attributes:
+        fit: coefficients `[C, D]` and intercepts `[C]`.
+        classnames: `[C]`.
+        model: the encoder as the user named it.
+        weights_sha256: hash of the encoder's weights.
+        layer: ``proj`` or ``pre_proj``.
+        normalise: whether features are brought to unit length first.
+        dataset: what it was trained on.
+    """
+
+    fit: Fit
+    classnames: tuple[str, ...]
+    model: str
+    weights_sha256: str
+    layer: str
+    normalise: bool
+    dataset: str
+
+    def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probabilities `[N, C]` of un-normalised features `[N, D]`."""
+        return self.fit.probabilities(normalise(features) if self.normalise else features)
+
+
+def save_probe(path: Path, probe: Probe) -> None:
+    """Writes a probe, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    about = {
+        "format": FORMAT,
+        "classnames": list(probe.classnames),
+        "model": probe.model,
+        "weights_sha256": probe.weights_sha256,
+        "layer": probe.layer,
+        "normalise": probe.normalise,
+        "dataset": probe.dataset,
+        "c": probe.fit.c,
+        "multilabel": probe.fit.multilabel,
+    }
+    tensors = {"coef": np.ascontiguousarray(probe.fit.coef), "intercept": np.ascontiguousarray(probe.fit.intercept)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"vlmbench": json.dumps(about, sort_keys=True, ensure_ascii=False)})
+
+
+def load_probe(path: Path) -> Probe:
+    """Reads a probe.
+
+    Raises:
+        AbsentError: there is no such file.
+        InputError: it is no probe, or a damaged one.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise AbsentError(f"no probe {path}", where=str(path), mend="vlmbench linear-probe … --save-probe FILE")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get("vlmbench", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if about["format"] != FORMAT:
+            raise KeyError("format")
+        coef, intercept = tensors["coef"], tensors["intercept"]
+        if coef.ndim != 2 or intercept.shape != coef.shape[:1] or len(about["classnames"]) != len(coef):
+            raise KeyError("shapes")
+        return Probe(
+            fit=Fit(coef, intercept, float(about["c"]), bool(about["multilabel"]), 0, True, 0.0, 0.0),
+            classnames=tuple(map(str, about["classnames"])),
+            model=str(about["model"]),
+            weights_sha256=str(about["weights_sha256"]),
+            layer=str(about["layer"]),
+            normalise=bool(about["normalise"]),
+            dataset=str(about["dataset"]),
+        )
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            "not a probe saved by vlmbench, or a damaged one",
+            where=str(path),
+            mend="vlmbench linear-probe … --save-probe FILE",
+        ) from error

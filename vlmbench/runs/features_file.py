@@ -1,0 +1,121 @@
+"""Features of one's own: ``--features FILE.npz|.safetensors`` with x_train y_train [x_val y_val] x_test y_test."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.text import visible
+
+SPLITS = ("train", "val", "test")
+_LAYOUT = "the file holds x_train [N, D], y_train [N], x_test, y_test and, if there is one, x_val, y_val"
+
+
+@dataclass(frozen=True)
+class FeaturesFile:
+    """What such a file holds.
+
+    Attributes:
+        x: features by split, `[N, D]` float32.
+        y: labels by split, `[N]` int64, or `[N, C]` uint8 where an image can have several.
+        classnames: `[C]`: the names, where labels are text, else the numbers.
+    """
+
+    x: dict[str, NDArray[np.float32]]
+    y: dict[str, NDArray[Any]]
+    classnames: tuple[str, ...]
+
+
+def read_features(path: Path) -> FeaturesFile:
+    """Reads and checks a features file; nothing in it is ever unpickled.
+
+    Labels can be whole numbers, text (sorted; every split counts) or rows of 0 and 1.
+
+    Raises:
+        AbsentError: there is no such file.
+        InputError: it is no such file, lacks an array, or its arrays do not belong together.
+    """
+    if not path.is_file():
+        raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
+    arrays = _load(path)
+    present = [split for split in SPLITS if f"x_{split}" in arrays or f"y_{split}" in arrays]
+    missing = [
+        name for split in {*present, "train", "test"} for name in (f"x_{split}", f"y_{split}") if name not in arrays
+    ]
+    if missing:
+        raise InputError(f"{sorted(missing)[0]} is missing", where=str(path), mend=_LAYOUT)
+    x = {split: _features(arrays[f"x_{split}"], f"x_{split}", path) for split in present}
+    widths = {split: table.shape[1] for split, table in x.items()}
+    if len(set(widths.values())) > 1:
+        raise InputError(f"the splits have different numbers of features: {widths}", where=str(path), mend=_LAYOUT)
+    y, classnames = _labels({split: arrays[f"y_{split}"] for split in present}, path)
+    for split in present:
+        if len(x[split]) != len(y[split]):
+            raise InputError(
+                f"x_{split} has {len(x[split])} rows and y_{split} has {len(y[split])}", where=str(path), mend=_LAYOUT
+            )
+    return FeaturesFile(x, y, classnames)
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return dict(load_file(path))
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # zip, NumPy and safetensors each raise their own on a damaged file
+        raise InputError(
+            f"not readable without pickle: {visible(str(error))}",
+            where=str(path),
+            mend="np.savez(FILE, x_train=…, y_train=…, x_test=…, y_test=…); labels are numbers or text, not objects",
+        ) from error
+
+
+def _features(table: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]:
+    if table.ndim != 2 or table.dtype.kind not in "fiu" or not table.size:
+        raise InputError(
+            f"{name} is {table.dtype} of shape {table.shape}, not [N, D] numbers", where=str(path), mend=_LAYOUT
+        )
+    single = table.astype(np.float32)
+    rows = np.flatnonzero(~np.isfinite(single).all(axis=1))
+    if len(rows):
+        raise InputError(
+            f"{name} holds NaN or infinite features in {len(rows)} rows",
+            where=f"{path}, {name}, row {rows[0]} (counted from 0)",
+            mend="encode these images again, in single precision, or leave them out",
+        )
+    return single
+
+
+def _labels(given: dict[str, NDArray[Any]], path: Path) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    kinds = {labels.dtype.kind for labels in given.values()}
+    shapes = {labels.shape[1:] for labels in given.values()}
+    if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
+        raise InputError("the labels of the splits differ in shape", where=str(path), mend=_LAYOUT)
+    if kinds <= {"U", "S"} and shapes == {()}:
+        text = {split: np.asarray(labels).astype(np.str_) for split, labels in given.items()}
+        names = np.unique(np.concatenate(list(text.values())))
+        return {split: np.searchsorted(names, labels) for split, labels in text.items()}, tuple(map(str, names))
+    whole = all(
+        labels.dtype.kind in "iub" or np.array_equal(labels, np.round(labels))
+        for labels in given.values()
+        if labels.dtype.kind in "iubf"
+    )
+    if not kinds <= {"i", "u", "b", "f"} or not whole:
+        raise InputError("labels must be whole numbers, or text", where=str(path), mend=_LAYOUT)
+    numbers = {split: labels.astype(np.int64) for split, labels in given.items()}
+    low = min(int(labels.min(initial=0)) for labels in numbers.values())
+    top = max(int(labels.max(initial=0)) for labels in numbers.values())
+    if low < 0:
+        raise InputError(f"a label is {low}", where=str(path), mend="number the classes from 0")
+    (shape,) = shapes
+    if shape:
+        if top > 1:
+            raise InputError("rows of labels must be 0 and 1", where=str(path), mend=_LAYOUT)
+        return {split: labels.astype(np.uint8) for split, labels in numbers.items()}, tuple(map(str, range(shape[0])))
+    return numbers, tuple(map(str, range(top + 1)))

@@ -1,0 +1,183 @@
+"""What a probe is trained and tested on, from a model and a dataset or from a features file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.encoders.base import PRE_PROJ, PROJ
+from vlmbench.encoders.families import DUAL
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.hashing import sha256_file
+from vlmbench.foundations.text import visible
+from vlmbench.heads.fewshot import holdout
+from vlmbench.heads.prompts import prompt_sets
+from vlmbench.heads.zeroshot import ZeroShotWeights, logits, normalise
+from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
+from vlmbench.records.result import DatasetFacts, ModelFacts
+from vlmbench.runs.features_file import read_features
+from vlmbench.runs.session import Session
+
+TRAIN, VAL, TEST = "train", "val", "test"
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """One training set, its validation set and its test set.
+
+    Attributes:
+        system: the name a table shows.
+        model: the encoder, if vlmbench ran it.
+        dataset: the test split.
+        x: features by split (train, test, and val where the dataset has one), `[N, D]` float32.
+        y: labels by split, `[N]` int64 or `[N, C]` uint8.
+        ids: `[N]` of the test split.
+        classnames: `[C]`.
+        metric: the figure that decides.
+        multilabel: whether an image can have several labels.
+        protocol: what decided the features.
+        versions: packages that made them.
+        facts: for ``run.json``.
+        zero_shot: the zero-shot classifier of a dual encoder, where one was asked for.
+        zero_shot_value: its figure on the test split.
+    """
+
+    system: str
+    model: ModelFacts | None
+    dataset: DatasetFacts
+    x: dict[str, NDArray[np.floating]]
+    y: dict[str, NDArray[Any]]
+    ids: tuple[str, ...]
+    classnames: tuple[str, ...]
+    metric: str
+    multilabel: bool
+    protocol: dict[str, Any]
+    versions: dict[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    zero_shot: ZeroShotWeights | None = None
+    zero_shot_value: float | None = None
+
+
+def from_file(path: Path, *, normalised: bool) -> ProbeData:
+    """A features file as data for a probe; the system is named after it.
+
+    Raises:
+        AbsentError: there is no such file.
+        InputError: it is not as it has to be.
+    """
+    file = read_features(path)
+    multilabel = file.y[TRAIN].ndim == 2
+    data = ProbeData(
+        system=path.stem,
+        model=None,
+        dataset=DatasetFacts(id=f"features:{path.name}", fingerprint=sha256_file(path), split=TEST),
+        x=dict(file.x),
+        y=file.y,
+        ids=tuple(map(str, range(len(file.y[TEST])))),
+        classnames=file.classnames,
+        metric="map11" if multilabel else "accuracy",
+        multilabel=multilabel,
+        protocol={"layer": "given", "normalize": normalised},
+        versions={},
+    )
+    return _normalised(data) if normalised else data
+
+
+def from_session(
+    session: Session,
+    model: str,
+    dataset: str,
+    *,
+    layer: str | None,
+    normalised: bool,
+    limit: int | None,
+    prompts: str | None,
+    zero_shot: bool,
+    zero_shot_start: bool,
+) -> ProbeData:
+    """The features of a dataset's splits by a model.
+
+    Args:
+        session: gives the features.
+        model: as the user names it.
+        dataset: as the user names it.
+        layer: ``proj`` or ``pre_proj``; the default is ``pre_proj``, or ``proj`` with `zero_shot_start`.
+        normalised: bring features to unit length.
+        limit: so many images a split.
+        prompts: the prompt set of the zero-shot classifier; the first of several is taken.
+        zero_shot: whether to evaluate zero-shot on the test split, where the model has a text side.
+        zero_shot_start: whether the probe starts from the zero-shot classifier (needs a text side and ``proj``).
+
+    Raises:
+        InputError: the dataset has no training split, or no other to test on.
+        UsageError: the layer does not exist or does not fit.
+    """
+    info = session.dataset(dataset).info
+    test = session.choose_split(dataset, None)
+    if TRAIN not in info.splits or test == TRAIN:
+        raise InputError(
+            f"{visible(dataset)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
+            where=dataset,
+            mend="folder:PATH with PATH/train/<class>/ and PATH/test/<class>/, or vlmbench zeroshot",
+        )
+    if not info.classnames:
+        raise InputError(f"{visible(dataset)} has no classes", where=dataset, mend="vlmbench retrieval, for captions")
+    dual = session.model(model).files.family.kind == DUAL
+    if zero_shot_start:
+        session.require_texts(model)
+        if layer == PRE_PROJ:
+            raise UsageError(
+                "--init zeroshot starts from text, which lives after the projection", mend="drop --features-layer"
+            )
+    layer = layer or (PROJ if zero_shot_start else PRE_PROJ)
+    chosen = [name for name in (TRAIN, VAL) if name in info.splits and name != test] + [test]
+    found = {name: session.features(model, dataset, name, layer=layer, limit=limit) for name in chosen}
+    tested = found[test]
+    renamed = {(TEST if name == test else name): part for name, part in found.items()}
+    data = ProbeData(
+        system=session.model(model).files.system,
+        model=tested.model,
+        dataset=tested.dataset,
+        x={name: part.x for name, part in renamed.items()},
+        y={name: part.y for name, part in renamed.items()},
+        ids=tested.ids,
+        classnames=tested.classnames,
+        metric=tested.metric
+        if tested.metric in metric_names(len(tested.classnames), multilabel=tested.multilabel)
+        else "accuracy",
+        multilabel=tested.multilabel,
+        protocol={
+            **tested.protocol,
+            "normalize": normalised,
+            "train_fingerprint": found[TRAIN].dataset.fingerprint,
+            **({"val_fingerprint": found[VAL].dataset.fingerprint} if VAL in found else {}),
+        },
+        versions=tested.versions,
+        facts=session.throughput(tested),
+    )
+    if dual and (zero_shot or zero_shot_start):
+        sets = prompt_sets(prompts, info.templates)
+        names = [(name,) for name in info.classnames]
+        head = session.text_weights(model, names, sets[0], info.raw_classnames or info.classnames)
+        projected = tested if layer == PROJ else session.features(model, dataset, test, layer=PROJ, limit=limit)
+        columns = sample_columns(softmax(logits(projected.x, head)), tested.y, tested.ids)
+        figure = metrics_from_samples(columns, [data.metric], session.context.seed, resamples=0)[data.metric].value
+        data = replace(data, zero_shot=head, zero_shot_value=figure)
+    return _normalised(data) if normalised else data
+
+
+def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:
+    """The data with a validation split, and where it came from: the dataset's own, else a part of train."""
+    if VAL in data.x and len(data.x[VAL]):
+        return data, "own split"
+    train, val = holdout(data.y[TRAIN], seed)
+    x = {**data.x, TRAIN: data.x[TRAIN][train], VAL: data.x[TRAIN][val]}
+    y = {**data.y, TRAIN: data.y[TRAIN][train], VAL: data.y[TRAIN][val]}
+    return replace(data, x=x, y=y), "a stratified fifth of train"
+
+
+def _normalised(data: ProbeData) -> ProbeData:
+    return replace(data, x={name: normalise(part) for name, part in data.x.items()})
