@@ -1,0 +1,174 @@
+"""Retrieval and ASIF against plain statements of their formulas, on a small random CLIP."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from vlmbench.captioners.anchors import relative, unit
+from vlmbench.cli.app import app
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.progress import Silent
+from vlmbench.runs.caption import caption_dataset
+from vlmbench.runs.caption_systems import write_coco_results
+from vlmbench.runs.captioners import text_embeddings
+from vlmbench.runs.context import Context
+from vlmbench.runs.session import Session
+
+COLOURS = ["red", "green", "blue"]
+
+
+@pytest.fixture(scope="module")
+def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``folder:`` set with a training and a test split: 9 and 6 noisy images, two captions each."""
+    root = tmp_path_factory.mktemp("captioned")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 9), ("test", 6)):
+        (root / split).mkdir()
+        lines = []
+        for number in range(count):
+            pixels = generator.integers(0, 256, (30 + number, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / split / f"{number}.png")
+            colour = COLOURS[number % 3]
+            captions = [f"a photo of a {colour} dog", f"the {colour} circle with many cat {'of ' * number}"]
+            lines.append(
+                json.dumps({"file_name": f"{number}.png", "image_id": f"{split}-{number}", "captions": captions})
+            )
+        (root / split / "metadata.jsonl").write_text("\n".join(lines))
+    return root
+
+
+def by_hand(clip: Path, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Unit-norm features of test images, training images (a row a caption) and captions, by transformers itself."""
+    import torch
+    from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+
+    model, tokenizer = CLIPModel.from_pretrained(clip).eval(), AutoTokenizer.from_pretrained(clip)
+    processor = CLIPImageProcessorPil.from_pretrained(clip)
+    rows = [json.loads(line) for line in (root / "train/metadata.jsonl").read_text().splitlines()]
+    captions = [caption for row in rows for caption in row["captions"]]
+
+    def encoded(paths: list[Path]) -> np.ndarray:
+        pixels = processor(images=[Image.open(path) for path in paths], return_tensors="pt")["pixel_values"]
+        return unit(model.get_image_features(pixel_values=pixels).pooler_output.numpy())
+
+    with torch.inference_mode():
+        test = encoded([root / f"test/{number}.png" for number in range(6)])
+        train = encoded([root / f"train/{number}.png" for number in range(9) for _ in range(2)])
+        tokens = tokenizer(captions, padding=True, truncation=True, max_length=16, return_tensors="pt")
+        texts = unit(model.get_text_features(**tokens).pooler_output.numpy())
+    return test, train, texts, captions
+
+
+def test_retrieval_is_the_caption_of_the_highest_cosine(
+    checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
+) -> None:
+    clip = checkpoints("clip")
+    context = Context(cache_dir=tmp_path, batch_size=4)
+    found = caption_dataset(context, f"retrieval:{clip}", f"folder:{captioned}")
+    test, _, texts, captions = by_hand(clip, captioned)
+    wanted = [" ".join(captions[row].split()) for row in (test @ texts.T).argmax(axis=1)]
+    assert found.captions == wanted
+    assert found.ids == tuple(f"test-{number}" for number in range(6))
+    assert found.references["test-1"][0] == "a photo of a green dog"
+    assert (found.system, found.model.kind) == ("retrieval:random-clip", "retrieval")
+
+
+def test_asif_is_the_paper_s_formula(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:
+    clip = checkpoints("clip")
+    found = caption_dataset(Context(cache_dir=tmp_path), f"asif:{clip}", f"folder:{captioned}")
+    test, train, texts, captions = by_hand(clip, captioned)
+
+    def plain(x: np.ndarray, anchors: np.ndarray, k: int, p: int) -> np.ndarray:
+        out = np.zeros((len(x), len(anchors)))
+        for row, vector in enumerate(x):
+            cosines = [float(np.dot(vector, anchor)) for anchor in anchors]
+            for place in sorted(range(len(anchors)), key=lambda place: -cosines[place])[:k]:
+                out[row, place] = max(cosines[place], 0.0) ** p
+            out[row] /= np.linalg.norm(out[row]) or 1.0
+        return out
+
+    scores = plain(test, train, 800, 8) @ plain(texts, texts, 800, 8).T
+    assert found.captions == [" ".join(captions[row].split()) for row in scores.argmax(axis=1)]
+    anchors = train[::2].astype(np.float64)  # each image once: with equal cosines any may be kept
+    for k, p in ((3, 8), (9, 2), (1, 1)):
+        given = relative(test.astype(np.float64), anchors, k=k, p=p, block=4)
+        np.testing.assert_allclose(given.toarray(), plain(test, anchors, k, p), atol=1e-9)
+
+
+def test_text_embeddings_are_unit_and_come_from_the_store(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
+    texts = ["a dog", "a cat", "a dog"]
+    first = text_embeddings(Session(Context(cache_dir=tmp_path)), str(checkpoints("clip")), texts)
+    session = Session(Context(cache_dir=tmp_path))
+    again = text_embeddings(session, str(checkpoints("clip")), texts)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-6)
+    assert not session.model(str(checkpoints("clip"))).loaded
+    with pytest.raises(UsageError, match="no text side"):
+        text_embeddings(session, str(checkpoints("vit")), texts)
+
+
+def test_a_second_run_makes_no_caption(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:
+    model = f"retrieval:{checkpoints('clip')}"
+    first = caption_dataset(Context(cache_dir=tmp_path), model, f"folder:{captioned}", limit=3)
+    reporter = Silent()
+    second = caption_dataset(Context(cache_dir=tmp_path, reporter=reporter), model, f"folder:{captioned}", limit=3)
+    assert (first.made, second.made) == (3, 0)
+    assert (first.captions, first.ids, first.dataset) == (second.captions, second.ids, second.dataset)
+    assert any("0 made, 3 from the store" in note for note in reporter.notes)
+    one, two = write_coco_results(tmp_path, first), write_coco_results(tmp_path, second)
+    assert one == two
+
+
+def test_training_captions_never_come_from_the_captioned_split(
+    checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
+) -> None:
+    model, context = f"retrieval:{checkpoints('clip')}", Context(cache_dir=tmp_path)
+    with pytest.raises(InputError, match="no other than the one captioned"):
+        caption_dataset(context, model, f"folder:{captioned}", "train")
+    with pytest.raises(InputError, match="has none"):
+        caption_dataset(context, model, f"folder:{captioned}/test")
+    elsewhere = caption_dataset(context, model, f"folder:{captioned}/test", anchors=f"folder:{captioned}")
+    assert elsewhere.captions == caption_dataset(context, model, f"folder:{captioned}").captions
+    with pytest.raises(UsageError, match="chooses a caption whole"):
+        caption_dataset(context, model, f"folder:{captioned}", num_beams=3)
+
+
+def test_the_command_writes_coco_results(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:
+    model = f"retrieval:{checkpoints('clip')}"
+    common = ["--cache-dir", str(tmp_path / "cache"), "-o", str(tmp_path / "out"), "--json", "-q"]
+    done = CliRunner().invoke(app, ["caption", "-m", model, "-d", f"folder:{captioned}", *common])
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)["results"]
+    written = json.loads(Path(result["path"]).read_text())
+    assert [entry["image_id"] for entry in written] == [f"test-{number}" for number in range(6)]
+    files = [str(captioned / "test/1.png"), str(captioned / "test")]
+    more = ["--anchors", f"folder:{captioned}", *common]
+    done = CliRunner().invoke(app, ["caption", "-m", model, *files, *more])
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)["results"]
+    again = {entry["image_id"]: entry["caption"] for entry in json.loads(Path(result["path"]).read_text())}
+    assert len(again) == 6
+    assert again[str(captioned / "test/3.png")] == written[3]["caption"]
+    assert result["made"] == 0, "the same images by the same model were captioned before"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["caption", "-m", "tiny-captioner"], 2),
+        (["caption", "-m", "tiny-captioner", "nowhere.jpg"], 4),
+        (["caption", "-m", "no-such-captioner", "-d", "scenes"], 4),
+        (["caption", "-m", "endpoint:nonsense", "-d", "scenes"], 2),
+        (["caption", "-m", "tiny-captioner", "-d", "scenes", "--temperature", "1", "--num-beams", "2"], 2),
+        (["caption-eval", "--captioner", "tiny-captioner"], 2),
+        (["caption-eval", "-d", "scenes"], 2),
+    ],
+)
+def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--cache-dir", str(tmp_path), "-o", str(tmp_path / "out")])
+    assert done.exit_code == code, done.output

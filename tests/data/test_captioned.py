@@ -1,0 +1,150 @@
+"""Captioned sets from folders and from COCO's files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vlmbench.data.captioned import captions_of, is_captioned_folder, open_captioned_folder, open_coco
+from vlmbench.data.images import decode
+from vlmbench.data.registry import open_dataset
+from vlmbench.foundations.errors import AbsentError, InputError
+
+PHOTOGRAPHS = Path(__file__).parents[2] / "../shared/data/captioned-images"
+
+
+def write(root: Path, *lines: object, name: str = "metadata.jsonl") -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    for line in lines:
+        if isinstance(line, dict) and "file_name" in line:
+            (root / str(line["file_name"])).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(root / str(line["file_name"]))
+    (root / name).write_text("\n".join(json.dumps(line) if not isinstance(line, str) else line for line in lines))
+    return root
+
+
+def test_one_folder(tmp_path: Path) -> None:
+    root = write(
+        tmp_path,
+        {"file_name": "a.png", "captions": ["one", "two"]},
+        {"file_name": "sub/b.png", "caption": "three", "image_id": 7},
+        {"file_name": "a.png", "caption": "four"},
+    )
+    opened = open_dataset(f"folder:{root}", tmp_path / "cache")
+    assert opened.info.splits == ("all",)
+    split = opened.split("all")
+    assert split.ids == ("a.png", "7")
+    assert split.captions == (("one", "two", "four"), ("three",))
+    assert decode(split.images.read(1), "b").size == (4, 4)
+    assert split.labels.tolist() == [0, 0]
+
+
+def test_splits_by_directory_and_by_field(tmp_path: Path) -> None:
+    for name in ("train", "validation", "test"):
+        write(tmp_path / "a" / name, {"file_name": f"{name}.png", "text": f"of {name}"})
+    opened = open_captioned_folder("folder:a", str(tmp_path / "a"))
+    assert opened.info.splits == ("train", "val", "test")
+    assert opened.split("val").captions == (("of validation",),)
+    assert decode(opened.split("val").images.read(0), "v").size == (4, 4)
+    write(tmp_path / "b", *({"file_name": f"{n}.png", "caption": n, "split": n} for n in ("test", "train", "extra")))
+    assert open_captioned_folder("folder:b", str(tmp_path / "b")).info.splits == ("train", "test", "extra")
+
+
+def test_csv(tmp_path: Path) -> None:
+    write(tmp_path, {"file_name": "a.png"})
+    (tmp_path / "metadata.jsonl").unlink()
+    (tmp_path / "metadata.csv").write_text('file_name,caption\na.png,"a dog, running"\na.png,a dog\n')
+    assert open_captioned_folder("x", str(tmp_path)).split("all").captions == (("a dog, running", "a dog"),)
+
+
+def test_a_folder_of_classes_is_not_a_captioned_one(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        write(tmp_path / name, {"file_name": "a.png"}, name="notes.txt")
+    assert not is_captioned_folder(str(tmp_path))
+    write(tmp_path, {"file_name": "cat/a.png", "label": 1})
+    assert not is_captioned_folder(str(tmp_path))
+    assert open_dataset(f"folder:{tmp_path}", tmp_path).info.classnames == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said", "place"),
+    [
+        (({"file_name": "a.png", "caption": "x"}, "{not json"), "not JSON", "line 2"),
+        (({"file_name": "a.png", "caption": "x"}, "[1]"), "not a JSON object", "line 2"),
+        (({"file_name": "a.png", "caption": "x"}, {"caption": "y"}), "no file_name", "line 2"),
+        (({"file_name": "a.png", "caption": "x"}, {"file_name": "b.png"}), "b.png has no caption", "line 2"),
+        (({"file_name": "a.png", "captions": [1]},), "has no caption", "line 1"),
+        ((*({"file_name": f"{n}.png", "caption": "x", "id": 1} for n in "ab"),), "stands twice", "metadata"),
+        (('{"file_name": "../a.png", "caption": "x"}',), "leads out", "metadata"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(
+    tmp_path: Path, lines: tuple[object, ...], said: str, place: str
+) -> None:
+    root = write(tmp_path, *lines)
+    with pytest.raises(InputError, match=said) as caught:
+        open_captioned_folder("folder:x", str(root))
+    assert place in str(caught.value.where)
+
+
+def test_coco_and_karpathy(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    coco = {
+        "images": [{"id": 5, "file_name": "a.png"}, {"id": 6, "file_name": "b.png"}],
+        "annotations": [
+            {"image_id": 6, "caption": "six"},
+            {"image_id": 5, "caption": "five"},
+            {"image_id": 6, "caption": "VI"},
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    opened = open_dataset(f"coco:{tmp_path}/coco.json#{tmp_path}/images", tmp_path)
+    assert opened.split("all").ids == ("5", "6")
+    assert opened.split("all").captions == (("five",), ("six", "VI"))
+    karpathy = {
+        "images": [
+            {
+                "filename": "a.png",
+                "filepath": "images",
+                "cocoid": 9,
+                "split": "restval",
+                "sentences": [{"raw": "nine"}],
+            },
+            {"filename": "b.png", "filepath": "images", "imgid": 1, "split": "val", "sentences": [{"raw": "one"}]},
+        ]
+    }
+    (tmp_path / "karpathy.json").write_text(json.dumps(karpathy))
+    opened = open_coco("k", f"{tmp_path}/karpathy.json")
+    assert opened.info.splits == ("train", "val")
+    assert opened.split("train").ids == ("9",)
+    assert decode(opened.split("val").images.read(0), "b").size == (4, 4)
+
+
+def test_coco_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(AbsentError, match="annotations file"):
+        open_coco("c", f"{tmp_path}/nowhere.json")
+    (tmp_path / "c.json").write_text('{"images": [{"id": 1}], "annotations": []}')
+    with pytest.raises(InputError, match="COCO"):
+        open_coco("c", f"{tmp_path}/c.json")
+    (tmp_path / "c.json").write_text('{"images": [{"id": 1, "file_name": "a"}], "annotations": []}')
+    with pytest.raises(InputError, match="no caption"):
+        open_coco("c", f"{tmp_path}/c.json")
+
+
+def test_forms_of_captions() -> None:
+    assert captions_of("a") == ("a",)
+    assert captions_of(["a", "b"]) == captions_of(np.array(["a", "b"])) == captions_of([{"raw": "a"}, {"raw": "b"}])
+    assert captions_of(3) is None
+    assert captions_of(["a", None]) is None
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the shared folder with 26 captioned photographs is not here")
+def test_the_photographs() -> None:
+    split = open_captioned_folder("p", str(PHOTOGRAPHS)).split("all")
+    assert len(split) == 26
+    assert {len(captions) for captions in split.captions} == {5}
+    assert all(decode(split.images.read(row), id).mode == "RGB" for row, id in enumerate(split.ids))
