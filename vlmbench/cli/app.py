@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
         "vlmbench.cli.linear_probe", "Logistic regression on frozen features, and how many labels zero-shot is worth."
     ),
     "retrieval": Entry("vlmbench.cli.retrieval", "Image-text retrieval: recall at 1, 5 and 10 in both directions."),
+    "predict": Entry("vlmbench.cli.predict", "Labels and probabilities of images by a kept probe."),
     "caption-eval": Entry(
         "vlmbench.cli.caption_eval", "Captions scored: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests."
     ),

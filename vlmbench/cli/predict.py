@@ -1,0 +1,77 @@
+"""``vlmbench predict``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from vlmbench.cli.options import Common, option, with_common
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vlmbench.runs.predict import Prediction
+
+
+class Format(StrEnum):
+    """How predictions are written."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+@with_common
+def command(
+    common: Common,
+    images: Annotated[list[Path], typer.Argument(help="Images, or directories of images.")],
+    probe: Annotated[Path, option("-p", "--probe", help="A probe kept by vlmbench linear-probe --save-probe.")],
+    format: Annotated[
+        Format, option("--format", help="CSV with a column a class, or a JSON object a line.")
+    ] = Format.csv,
+    output: Annotated[Path | None, option("--output", help="Write here instead of to stdout.")] = None,
+) -> None:
+    """Labels and probabilities of images by a kept probe.
+
+    Example: [bold]vlmbench predict -p digits.safetensors photos/ --format jsonl[/bold]
+    """
+    import io
+    import sys
+
+    from vlmbench.foundations.atomic import write_text
+    from vlmbench.runs.predict import find_images, open_predictor
+
+    found = find_images(images)
+    predictor = open_predictor(probe, common.context())
+    write = _json_lines if format is Format.jsonl else _csv_rows
+    if output is None:
+        write(sys.stdout, predictor.probe.classnames, predictor.predict(found))
+        sys.stdout.flush()
+        return
+    text = io.StringIO()
+    write(text, predictor.probe.classnames, predictor.predict(found))
+    write_text(output, text.getvalue())
+
+
+def _csv_rows(target: TextIO, classnames: "Sequence[str]", predictions: "Iterable[Prediction]") -> None:
+    import csv
+
+    from vlmbench.foundations.text import csv_cell
+
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(["image", "label", *map(csv_cell, classnames)])
+    for one in predictions:
+        label = ";".join(map(csv_cell, one.labels))
+        writer.writerow([csv_cell(one.image), label, *(f"{value:.6g}" for value in one.probabilities)])
+
+
+def _json_lines(target: TextIO, classnames: "Sequence[str]", predictions: "Iterable[Prediction]") -> None:
+    import json
+
+    for one in predictions:
+        row = {
+            "image": one.image,
+            "labels": list(one.labels),
+            "probabilities": dict(zip(classnames, one.probabilities, strict=True)),
+        }
+        target.write(json.dumps(row, ensure_ascii=True) + "\n")
