@@ -94,6 +94,8 @@ def _normalise(token: str, name: str) -> str:
         token = token.replace("&amp;", "&")
     elif name == "'tis" and "&" in token:
         return "t"
+    if name == "tag":
+        return token.replace(" ", "\xa0")
     if name in ("hashtag", "email", "url", "www", "com", "dotted"):
         return token
     return _ABSORBED.sub(lambda match: _INSIDE[match.group()], token)
