@@ -140,6 +140,16 @@ def vit_gpt2(directory: Path) -> None:
     images(directory, "ViTImageProcessor")
 
 
+def gpt2(directory: Path) -> None:
+    """A language model, for MAGIC."""
+    import transformers as t
+
+    text = tokenizer()
+    config = t.GPT2Config(vocab_size=len(text), n_positions=64, n_embd=32, n_layer=1, n_head=2, **IDS)
+    save(t.GPT2LMHeadModel(config), directory)
+    text.save_pretrained(directory)
+
+
 def blip(directory: Path) -> None:
     import transformers as t
     from tokenizers.processors import TemplateProcessing
@@ -457,6 +467,7 @@ def qwen2_5_vl(directory: Path) -> None:
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     "vit-gpt2": vit_gpt2,
+    "gpt2": gpt2,
     "blip": blip,
     "git": git,
     "blip-2": blip2,

@@ -23,7 +23,7 @@ from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import ModelFacts
-from vlmbench.runs.session import Session
+from vlmbench.runs.session import OpenModel, Session
 
 
 def open_captioner(
@@ -60,6 +60,8 @@ def open_captioner(
                 where=model,
             )
         return _choosing(session, model, kind, rest, anchors, avoid)
+    if colon and kind == "magic":
+        return _magic(session, model, rest, options)
     if colon and kind == "endpoint":
         from vlmbench.captioners.endpoint import Endpoint
 
@@ -143,13 +145,7 @@ def text_embeddings(session: Session, model: str, texts: Sequence[str]) -> np.nd
     Raises:
         UsageError: the model has no text side.
     """
-    opened = session.model(model)
-    if opened.files.family.kind != DUAL:
-        raise UsageError(
-            f"{visible(model)} ({opened.files.family.name}) has no text side",
-            where=model,
-            mend="name a dual encoder such as CLIP",
-        )
+    opened = dual_encoder(session, model)
     unique = list(dict.fromkeys(texts))
     files = opened.files
     key = digest(
@@ -164,6 +160,41 @@ def text_embeddings(session: Session, model: str, texts: Sequence[str]) -> np.nd
     place = {text: row for row, text in enumerate(unique)}
     found: np.ndarray = stored[0][[place[text] for text in texts]]
     return found
+
+
+def _magic(session: Session, model: str, rest: str, options: Decoding) -> Captioner:
+    from vlmbench.captioners.magic import LanguageModel, Magic
+
+    named, _, images = rest.partition(",")
+    if not named or not images:
+        raise UsageError(f"not a captioner: {visible(model)}", where=model, mend=f"a captioner is {FORMS}")
+    checkpoint = find_checkpoint(named, session.context.cache_dir)
+    encoder = dual_encoder(session, images)
+    files = encoder.files
+    return Magic(
+        f"magic:{checkpoint.system},{files.system}",
+        checkpoint,
+        lambda: LanguageModel(checkpoint, session.device, session.precision),
+        lambda: cast(DualEncoder, encoder.encoder),
+        digest([files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, session.precision]),
+        options,
+        reporter=session.context.reporter,
+    )
+
+
+def dual_encoder(session: Session, model: str) -> OpenModel:
+    """The model called `model`, which has to have a text side.
+
+    Raises:
+        UsageError: it has none.
+    """
+    opened = session.model(model)
+    if opened.files.family.kind != DUAL:
+        kind = opened.files.family.name
+        raise UsageError(
+            f"{visible(model)} ({kind}) has no text side", where=model, mend="name a dual encoder such as CLIP"
+        )
+    return opened
 
 
 def _choosing(session: Session, model: str, kind: str, rest: str, anchors: str | None, avoid: str | None) -> Captioner:

@@ -1,0 +1,120 @@
+"""MAGIC against a plain statement of its formula, on small random models."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vlmbench.captioners.base import Decoding, Item
+from vlmbench.captioners.magic import magic_scores
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.runs.captioners import open_captioner
+from vlmbench.runs.context import Context
+from vlmbench.runs.session import Session
+
+PROMPT = "a photo of"
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def plain(lm: Path, clip: Path, image: Image.Image, *, alpha: float, beta: float, k: int, length: int) -> str:
+    """Equation 5, token by token, by transformers' own `logits_per_image`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+
+    language, words = AutoModelForCausalLM.from_pretrained(lm).eval(), AutoTokenizer.from_pretrained(lm)
+    sees, tokens = CLIPModel.from_pretrained(clip).eval(), AutoTokenizer.from_pretrained(clip)
+    pixels = CLIPImageProcessorPil.from_pretrained(clip)(images=image, return_tensors="pt")["pixel_values"]
+    ids = [words.bos_token_id, *words(PROMPT, add_special_tokens=False)["input_ids"]]
+    with torch.inference_mode():
+        for _ in range(length):
+            output = language(torch.tensor([ids]), output_hidden_states=True)
+            p = torch.softmax(output.logits[0, -1].double(), -1).numpy()
+            past = output.hidden_states[-1][0].double().numpy()
+            best, chosen = -math.inf, -1
+            top = sorted(range(len(p)), key=lambda v: -p[v])[:k]
+            texts = [words.decode([*ids, v], skip_special_tokens=True) for v in top]
+            encoded = tokens(texts, padding=True, truncation=True, max_length=16, return_tensors="pt")
+            seen = torch.softmax(sees(**encoded, pixel_values=pixels).logits_per_image[0].double(), -1).numpy()
+            for place, v in enumerate(top):
+                state = language(torch.tensor([[*ids, v]]), output_hidden_states=True).hidden_states[-1][0, -1]
+                penalty = max(cosine(state.double().numpy(), before) for before in past)
+                score = (1 - alpha) * p[v] - alpha * penalty + beta * seen[place]
+                if score > best:
+                    best, chosen = score, v
+            if chosen == words.eos_token_id:
+                break
+            ids.append(chosen)
+            if words.decode(ids[4:], skip_special_tokens=True).rstrip().endswith("."):
+                break
+    return " ".join(words.decode(ids, skip_special_tokens=True).split())
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.1, 2.0), (0.6, 0.0), (0.0, 8.0)])
+def test_magic_is_the_paper_s_formula(
+    alpha: float,
+    beta: float,
+    captioner: Callable[[str], Path],
+    checkpoints: Callable[[str], Path],
+    pictures: list[Image.Image],
+    tmp_path: Path,
+) -> None:
+    lm, clip = captioner("gpt2"), checkpoints("clip")
+    session = Session(Context(cache_dir=tmp_path))
+    magic = open_captioner(session, f"magic:{lm},{clip}", Decoding(prompt=PROMPT, max_new_tokens=5))
+    magic.alpha, magic.beta, magic.k = alpha, beta, 7
+    items = [Item(str(n), str(n), picture) for n, picture in enumerate(pictures[:3])]
+    given = [done.caption for batch in magic.stream(items) for done in batch]
+    wanted = [plain(lm, clip, item.image, alpha=alpha, beta=beta, k=7, length=5) for item in items]
+    assert given == wanted
+    if beta > 2:
+        assert len(set(given)) > 1, "the image has to matter"
+
+
+def test_the_paper_s_constants_and_the_key(
+    captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    session = Session(Context(cache_dir=tmp_path))
+    magic = open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", Decoding())
+    assert (magic.alpha, magic.beta, magic.k) == (0.1, 2.0, 45)
+    assert magic.system == "magic:gpt2,random-clip"
+    assert magic.decoding["alpha"] == 0.1
+    other = open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('siglip')}", Decoding())
+    assert other.facts.weights_sha256 != magic.facts.weights_sha256
+
+
+def test_scores_by_hand() -> None:
+    past = np.array([[1.0, 0.0], [0.0, 2.0]])
+    candidates = np.array([[3.0, 0.0], [1.0, 1.0]])
+    scores = magic_scores(np.array([0.5, 0.25]), past, candidates, np.array([0.0, math.log(3)]), alpha=0.1, beta=2.0)
+    np.testing.assert_allclose(scores, [0.45 - 0.1 + 0.5, 0.225 - 0.1 / math.sqrt(2) + 1.5])
+
+
+def test_a_captioner_s_decoder_is_a_language_model_too(
+    captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    session = Session(Context(cache_dir=tmp_path))
+    magic = open_captioner(session, f"magic:{captioner('vit-gpt2')},{checkpoints('clip')}", Decoding(max_new_tokens=3))
+    ((done,),) = magic.stream([Item("0", "0", pictures[0])])
+    assert done.caption is not None
+
+
+def test_what_magic_does_not_take(
+    captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    session = Session(Context(cache_dir=tmp_path))
+    for options in (Decoding(num_beams=2), Decoding(temperature=1.0), Decoding(shots=1)):
+        with pytest.raises(UsageError, match="search of its own"):
+            open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", options)
+    with pytest.raises(UsageError, match="not a captioner"):
+        open_captioner(session, f"magic:{captioner('gpt2')}", Decoding())
+    with pytest.raises(UsageError, match="no text side"):
+        open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('vit')}", Decoding())
+    magic = open_captioner(session, f"magic:{captioner('blip')},{checkpoints('clip')}", Decoding())
+    with pytest.raises(InputError, match="as a language model"):
+        list(magic.stream([Item("0", "0", Image.new("RGB", (8, 8)))]))
