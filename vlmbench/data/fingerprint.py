@@ -15,7 +15,7 @@ from vlmbench.data.base import Split
 from vlmbench.data.images import Raw
 from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.progress import Reporter
 
 _VERSION = 1
@@ -65,6 +65,22 @@ def image_digest(raw: Raw) -> str:
             str((raw.shape, raw.dtype.str)).encode() + np.ascontiguousarray(raw).tobytes()
         ).hexdigest()
     return hashlib.sha256(raw).hexdigest()
+
+
+def kept_sha256(path: Path, cache_dir: Path) -> str:
+    """SHA-256 of a file, computed once for its path, size and times."""
+    facts = path.stat()
+    key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])
+    kept = cache_dir / "hashes" / f"{key}.json"
+    try:
+        value = json.loads(kept.read_text("utf-8"))["sha256"]
+        if isinstance(value, str) and len(value) == 64:
+            return value
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not hashed yet, or the note is damaged: hash it again
+    value = sha256_file(path)
+    write_json(kept, {"file": str(path), "sha256": value})
+    return value
 
 
 def _read(path: Path) -> str | None:

@@ -1,17 +1,24 @@
 """The hub, through huggingface_hub: what is fetched, and what each of its failures means to a user."""
 
+import json
 import os
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, VlmbenchError
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 
 _SMALL = ("*.json", "*.jinja", "*.txt", "*.model", "*.spm", "*.bpe")
 _SAFE = "*.safetensors"
 _TORCH = "pytorch_model*.bin"
 _SECONDS = 20
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
 def fetch_model(id: str, revision: str | None, folders: Sequence[str] = ()) -> tuple[Path, str]:
@@ -30,20 +37,20 @@ def fetch_model(id: str, revision: str | None, folders: Sequence[str] = ()) -> t
             return _cached(id, revision, "model")
         try:
             info = HfApi().model_info(id, revision=revision, timeout=_SECONDS)
-        except OSError as error:
-            if answered(error):
+        except Exception as error:
+            if not unreachable(error):
                 raise
             return _cached(id, revision, "model")
         names = [item.rfilename for item in info.siblings or ()]
         safe = any("/" not in name and name.endswith(".safetensors") for name in names)
         nested = [f"{folder}/*" for folder in sorted({n.split("/")[0] for n in names if "/" in n} - set(folders))]
         directory = snapshot_download(
-            id, revision=info.sha, allow_patterns=[*_SMALL, _SAFE if safe else _TORCH], ignore_patterns=nested
+            id, revision=revision, allow_patterns=[*_SMALL, _SAFE if safe else _TORCH], ignore_patterns=nested
         )
-        return Path(directory), str(info.sha)
+        return Path(directory), Path(directory).name
 
 
-def dataset_commit(id: str, revision: str | None) -> str:
+def dataset_commit(id: str, revision: str | None, cache_dir: Path) -> str:
     """The commit of a dataset repository that `revision` (a branch, a tag, none: its main branch) stands for now.
 
     Without a network it is the one that was fetched last.
@@ -51,35 +58,73 @@ def dataset_commit(id: str, revision: str | None) -> str:
     Raises:
         AbsentError: it cannot be known, or there is no such repository.
     """
-    if revision is not None and len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
+    if revision is not None and _COMMIT.match(revision):
         return revision
+    noted = cache_dir / "hub" / "commits" / f"{digest([id, revision])}.json"
     with told(id, "dataset"):
         from huggingface_hub import HfApi
 
-        if offline():
-            return _cached(id, revision, "dataset")[1]
         try:
-            return str(HfApi().dataset_info(id, revision=revision, timeout=_SECONDS).sha)
-        except OSError as error:
-            if answered(error):
+            if offline():
+                return _noted(noted) or dataset_snapshot(id, revision).name
+            commit = str(HfApi().dataset_info(id, revision=revision, timeout=_SECONDS).sha)
+        except Exception as error:
+            if offline() or not unreachable(error):
                 raise
-            return _cached(id, revision, "dataset")[1]
+            return _noted(noted) or dataset_snapshot(id, revision).name
+        write_json(noted, {"id": id, "revision": revision, "commit": commit})
+        return commit
+
+
+def dataset_snapshot(id: str, revision: str | None) -> Path:
+    """The directory of a dataset repository's files that are here.
+
+    Raises:
+        AbsentError: none are.
+    """
+    with told(id, "dataset"):
+        return _cached(id, revision, "dataset")[0]
 
 
 def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
     """The snapshot directory of a dataset repository with at least `files` in it.
 
     Raises:
-        AbsentError: a file is not here and not to be had.
+        AbsentError: a file is not here and not to be had, or came damaged.
     """
     with told(id, "dataset"):
         from huggingface_hub import hf_hub_download
 
-        places = [
-            Path(hf_hub_download(id, name, repo_type="dataset", revision=commit, local_files_only=offline()))
-            for name in files
-        ]
+        places = []
+        for name in files:
+            here = Path(hf_hub_download(id, name, repo_type="dataset", revision=commit, local_files_only=offline()))
+            places.append(here)
         return places[0].parents[len(Path(files[0]).parts) - 1]
+
+
+def require_sound(path: Path, sha256: str, id: str) -> None:
+    """Holds a file's SHA-256 against the checksum by which the hub's cache names it; a damaged one is removed.
+
+    Raises:
+        AbsentError: they differ: the file was damaged on its way, or on the disk.
+    """
+    blob = path.resolve()
+    if path.is_symlink() and _SHA256.match(blob.name) and blob.name != sha256:
+        blob.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise AbsentError(
+            f"{path.name} of {visible(id)} is damaged: its SHA-256 is not the one the hub names; it was removed",
+            where=str(path),
+            mend="run the same command again: it is fetched anew",
+        )
+
+
+def _noted(path: Path) -> str | None:
+    try:
+        commit = json.loads(path.read_text("utf-8"))["commit"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return commit if isinstance(commit, str) and _COMMIT.match(commit) else None
 
 
 def offline() -> bool:
@@ -87,11 +132,13 @@ def offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def answered(error: BaseException) -> bool:
-    """Whether a server answered, as against a connection that failed."""
+def unreachable(error: BaseException) -> bool:
+    """Whether a connection failed (by httpx, or by requests in older clients), as against a server that answered."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    return isinstance(error, HfHubHTTPError)
+    return not isinstance(error, HfHubHTTPError) and (
+        isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "httpcore"))
+    )
 
 
 def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
@@ -105,8 +152,10 @@ def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
 @contextmanager
 def told(id: str, kind: str) -> Iterator[None]:
     """Turns each failure of the hub's client into the error a user can act on."""
-    from huggingface_hub import errors
+    from huggingface_hub import errors, utils
 
+    if not sys.stderr.isatty():
+        utils.disable_progress_bars()  # type: ignore[attr-defined]
     name = visible(id)
     command = f"hf download {name}" + (" --repo-type dataset" if kind == "dataset" else "")
     try:
@@ -142,7 +191,9 @@ def told(id: str, kind: str) -> Iterator[None]:
         raise _answer(id, kind, getattr(error.response, "status_code", None), command) from error
     except errors.HFValidationError as error:
         raise AbsentError(f"not a name the hub can have: {name}", where=id, mend=f"vlmbench list {kind}s") from error
-    except OSError as error:
+    except Exception as error:
+        if not unreachable(error):
+            raise
         raise AbsentError(
             f"fetching the {kind} {name} failed: {visible(str(error))}", where=id, mend=f"try again: {command}"
         ) from error

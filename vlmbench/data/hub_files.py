@@ -3,12 +3,13 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vlmbench.data.hub_client import dataset_commit, fetch_dataset, told
+from vlmbench.data.fingerprint import kept_sha256
+from vlmbench.data.hub_client import dataset_commit, dataset_snapshot, fetch_dataset, offline, require_sound, told
 from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -40,6 +41,7 @@ class Source:
         data_files: split to files, relative to the root.
         other_files: small files beside them.
         declared: the features its card declares, if any.
+        cache_dir: where hashes of files are kept.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Source:
     data_files: Mapping[str, tuple[str, ...]]
     other_files: tuple[str, ...]
     declared: Mapping[str, Any] | None
+    cache_dir: Path = Path()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -97,7 +100,10 @@ class Source:
     def _fetch(self, names: tuple[str, ...]) -> Path:
         if self.root is not None:
             return self.root
-        return fetch_dataset(str(self.repository), str(self.commit), names)
+        root = fetch_dataset(str(self.repository), str(self.commit), names)
+        for name in names:
+            require_sound(root / name, kept_sha256(root / name, self.cache_dir), str(self.repository))
+        return root
 
 
 def local(id: str, root: Path, config: str | None) -> Source:
@@ -121,11 +127,14 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
         AbsentError: no such repository, or it is not here and cannot be fetched.
         InputError: `datasets` finds nothing in it that it can read.
     """
-    commit = dataset_commit(repository, revision)
+    commit = dataset_commit(repository, revision, cache_dir)
     kept = cache_dir / "hub" / f"{digest([repository, commit, config])}.json"
-    known = _known(kept, id, repository, commit)
+    known = _known(kept, id, repository, commit, cache_dir)
     if known is not None:
         return known
+    if offline():
+        root = dataset_snapshot(repository, commit)
+        return replace(local(id, root, config), repository=repository, commit=commit, cache_dir=cache_dir)
     with told(repository, "dataset"), _read(id):
         builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
         prefix = f"hf://datasets/{repository}@{commit}/"
@@ -133,7 +142,10 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
 
         names = HfApi().list_repo_files(repository, repo_type="dataset", revision=commit)
     others = tuple(name for name in names if "/" not in name and name.endswith(".txt"))
-    source = _source(id, builder, repository, commit, None, lambda file: str(file).removeprefix(prefix), others)
+    source = replace(
+        _source(id, builder, repository, commit, None, lambda file: str(file).removeprefix(prefix), others),
+        cache_dir=cache_dir,
+    )
     write_json(
         kept,
         {
@@ -175,12 +187,19 @@ def _source(
     )
 
 
-def _known(kept: Path, id: str, repository: str, commit: str) -> Source | None:
+def _known(kept: Path, id: str, repository: str, commit: str, cache_dir: Path) -> Source | None:
     try:
         data = json.loads(kept.read_text("utf-8"))
-        files = {str(split): tuple(map(str, names)) for split, names in data["data_files"].items()}
         return Source(
-            id, repository, commit, None, str(data["module"]), files, tuple(data["other_files"]), data["features"]
+            id=id,
+            repository=repository,
+            commit=commit,
+            root=None,
+            module=str(data["module"]),
+            data_files={str(split): tuple(map(str, names)) for split, names in data["data_files"].items()},
+            other_files=tuple(data["other_files"]),
+            declared=data["features"],
+            cache_dir=cache_dir,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -6,15 +6,16 @@ transformers.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlmbench.data.fingerprint import kept_sha256
+from vlmbench.data.hub_client import require_sound
 from vlmbench.encoders.families import Family, family_of
-from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.foundations.hashing import digest, sha256_file
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 
 CONFIG = "config.json"
@@ -94,7 +95,7 @@ def read_files(
         directory=directory,
         config=config,
         family=family,
-        weights_sha256=hash_files(weights, cache_dir),
+        weights_sha256=sound_hash(weights, id, cache_dir),
         preprocessing_sha256=digest([steady, images]),
         tokenizer_sha256=hash_files(tokenizer, cache_dir) if tokenizer else "",
     )
@@ -110,25 +111,21 @@ def weight_files(directory: Path) -> list[Path]:
     return []
 
 
+def sound_hash(paths: Sequence[Path], id: str, cache_dir: Path) -> str:
+    """`hash_files`, each file held against the checksum by which the hub's cache names it.
+
+    Raises:
+        AbsentError: a file is damaged.
+    """
+    for path in paths:
+        require_sound(path, kept_sha256(path, cache_dir), id)
+    return hash_files(paths, cache_dir)
+
+
 def hash_files(paths: Iterable[Path], cache_dir: Path) -> str:
     """SHA-256 of one file; of several, of their names and hashes. Kept by path, size and modification time."""
-    found = [(path.name, _hash_file(path, cache_dir)) for path in paths]
+    found = [(path.name, kept_sha256(path, cache_dir)) for path in paths]
     return found[0][1] if len(found) == 1 else digest(found)
-
-
-def _hash_file(path: Path, cache_dir: Path) -> str:
-    facts = path.stat()
-    key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])
-    kept = cache_dir / "hashes" / f"{key}.json"
-    try:
-        value = json.loads(kept.read_text("utf-8"))["sha256"]
-        if isinstance(value, str) and len(value) == 64:
-            return value
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not hashed yet, or the note is damaged: hash it again
-    value = sha256_file(path)
-    write_json(kept, {"file": str(path), "sha256": value})
-    return value
 
 
 def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
