@@ -1,5 +1,6 @@
 """``vlmbench caption-eval``."""
 
+import os
 from typing import Annotated
 
 from vlmbench.cli import captioning as c
@@ -70,6 +71,8 @@ def command(
 
     Or: [bold]vlmbench caption-eval --captioner tiny-captioner --captioner retrieval:tiny-clip -d scenes[/bold]
     """
+    if not captioner:  # a thin product gains nothing from threads that wait for each other and take METEOR's core
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from vlmbench.cli.output import finish
     from vlmbench.runs.caption_eval import Request, metric_names, run_caption_eval
 
