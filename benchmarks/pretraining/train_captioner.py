@@ -176,7 +176,7 @@ def main() -> None:
                 "step": step,
                 "images": step * args.batch,
                 "minutes": round(minutes, 2),
-                "loss": round(total / 200, 4),
+                "loss": round(total / (step % 200 or 200), 4),
                 "rendered_val_loss": round(held, 4),
             }
             print(json.dumps(record), flush=True)
