@@ -8,6 +8,9 @@ which is scikit-learn's `LogisticRegression(C=c)` divided by cÂ·N; the paper's Î
 log-loss is softmax cross-entropy for three classes and more, binary cross-entropy on one logit for two (as in
 scikit-learn), and the sum of one binary cross-entropy a class where images have several labels.
 
+With a prior (the zero-shot classifier's weights times its logit scale, for features of unit length) the intercept is
+shrunk too, towards what gives the mean image the prior's logits: as c goes to 0 the probe becomes the prior itself.
+
 The solver is L-BFGS in the features' principal axes (`axes`, `lbfgs`), in float32 with sums in float64; where rounding
 ends the descent before the tolerance is met it goes on in float64. It runs on CPU and CUDA alike, in chunks of rows, so
 that `[N, C]` never has to fit.
@@ -229,6 +232,11 @@ class Trainer:
         curvature = torch.empty_like(x)
         curvature[:, :-1] = spread[:, None] * self.axes.variance + penalty
         curvature[:, -1] = spread
+        if self._prior is not None:
+            moved = intercept - self._prior @ self.axes.mean
+            value += 0.5 * penalty * (moved * moved).sum()
+            gradient[:, -1] += penalty * moved
+            curvature[:, -1] += penalty
         return Point(x, float(value), gradient, curvature)
 
     def _place_prior(
@@ -251,7 +259,7 @@ class Trainer:
         intercept = point.x[:, -1].cpu().numpy()
         if self.binary:
             weights, intercept = np.concatenate([-weights, weights]) / 2, np.concatenate([-intercept, intercept]) / 2
-        elif not self.multilabel:
+        elif not self.multilabel and self._outer is None:
             weights, intercept = weights - weights.mean(axis=0), intercept - intercept.mean()
         if self._outer is not None:
             weights = weights + self._outer

@@ -1,0 +1,54 @@
+import numpy as np
+
+from vlmbench.heads.fewshot import few_shot_sample, holdout
+
+Y = np.random.default_rng(0).permutation(np.repeat(np.arange(6), 50))
+
+
+def test_samples_are_balanced_nested_and_disjoint():
+    before = None
+    for k in (1, 2, 4, 8, 16, 32):
+        sample = few_shot_sample(Y, k, seed=3)
+        assert np.bincount(Y[sample.train]).tolist() == [k] * 6
+        assert np.bincount(Y[sample.val]).tolist() == [min(k, 4)] * 6
+        assert not set(sample.train) & set(sample.val)
+        assert sample.short == ()
+        if before is not None:
+            assert set(before.train) <= set(sample.train)
+            assert set(before.val) <= set(sample.val)
+        before = sample
+
+
+def test_the_seed_decides_the_sample():
+    first, again, other = (few_shot_sample(Y, 8, seed=seed) for seed in (1, 1, 2))
+    assert (first.train == again.train).all()
+    assert set(first.train) != set(other.train)
+
+
+def test_a_class_smaller_than_k_gives_what_it_has():
+    y = np.array([0] * 20 + [1] * 3 + [2])
+    sample = few_shot_sample(y, 8, seed=0)
+    assert np.bincount(y[sample.train]).tolist() == [8, 2, 1]
+    assert np.bincount(y[sample.val], minlength=3).tolist() == [4, 1, 0]
+    assert sample.short == (1, 2)
+
+
+def test_other_classes_do_not_move_a_class():
+    y = np.array([0] * 20 + [1] * 20)
+    with_third = np.concatenate([y, [2] * 20])
+    assert set(few_shot_sample(y, 4, 0).train) <= set(few_shot_sample(with_third, 4, 0).train)
+
+
+def test_the_hold_out_is_stratified_and_complete():
+    train, val = holdout(Y, seed=1)
+    assert sorted([*train, *val]) == list(range(300))
+    assert np.bincount(Y[val]).tolist() == [10] * 6
+    assert (holdout(Y, seed=2)[1] != val).any()
+    train, val = holdout(np.array([0, 1, 1]), seed=0)
+    assert 0 in train
+    assert len(val) == 1
+
+
+def test_several_labels_an_image_are_held_out_at_random():
+    train, val = holdout(np.zeros((50, 3), dtype=np.uint8), seed=0)
+    assert (len(train), len(val)) == (40, 10)
