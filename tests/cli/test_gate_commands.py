@@ -303,3 +303,69 @@ def test_few_shot_runs_are_paired_by_image_over_seeds(cli: Cli, baseline: Path, 
     assert "4-shot" in worst["run"]
     assert worst["high"] - worst["low"] > 0.02
     assert len(find_runs([results])) == 3
+
+
+@pytest.mark.parametrize("kind", ["captions", "retrieval"])
+def test_other_tasks_are_verified_and_gated(cli: Cli, tmp_path: Path, kind: str) -> None:
+    for name, worse, seed in (("before", 0, 1), ("again", 0, 2), ("after", 1, 3)):
+        if kind == "captions":
+            factory.write_captions(tmp_path / name, wrong=(0.2, 0.7)[worse], n=200, seed=seed)
+        else:
+            factory.write_retrieval(tmp_path / name, spread=(3.0, 5.0)[worse], seed=seed)
+    assert cli("verify", *(tmp_path / name for name in ("before", "again", "after")))[0] == 0
+    baseline = tmp_path / "baseline.json"
+    assert cli("check", "--update", "--baseline", baseline, tmp_path / "before")[0] == 0
+    for against in (baseline, tmp_path / "before"):
+        same = json.loads(cli("check", "--baseline", against, tmp_path / "before", "--json")[1])
+        assert {change["verdict"] for change in same["changes"]} == {"same"}
+        assert cli("check", "--baseline", against, tmp_path / "again")[0] == 0
+        code, out, _ = cli("check", "--baseline", against, tmp_path / "after", "--json")
+        assert code == 1
+        assert json.loads(out)["regressions"] >= 4
+
+
+def test_compare_tests_every_two_systems(cli: Cli, tmp_path: Path) -> None:
+    for system, accuracy, seed in (("one", 0.9, 1), ("two", 0.6, 2), ("three", 0.61, 3)):
+        factory.write_classification(tmp_path, "zeroshot", system, accuracy=accuracy, seed=seed)
+        factory.write_captions(tmp_path, system, wrong=1 - accuracy, seed=seed, n=100)
+    code, out, _ = cli("compare", tmp_path, "-o", tmp_path, "--json")
+    assert code == 0
+    document = json.loads(out)
+    found = {(item["task"], item["metric"], item["first"], item["second"]): item for item in document["comparisons"]}
+    assert len(found) == 3 + 3 * 6
+    values = {
+        item["system"]: item["metrics"]["accuracy"]["value"]
+        for item in document["results"]
+        if item["task"] == "zeroshot"
+    }
+    for item in document["comparisons"]:
+        assert item["low"] <= item["difference"] <= item["high"]
+        if item["task"] == "zero-shot":
+            assert item["difference"] == pytest.approx(values[item["first"]] - values[item["second"]])
+            assert (item["p_holm"] < 0.05) == ("one" in (item["first"], item["second"]))
+    assert (tmp_path / "tables" / "comparisons.csv").is_file()
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_compare_writes_the_hubs_evaluation_results(cli: Cli, tmp_path: Path) -> None:
+    parse = pytest.importorskip("huggingface_hub", reason="needs huggingface_hub").parse_eval_result_entries
+    import yaml
+
+    factory.write_classification(tmp_path, "zeroshot", "org/model: x", "hf:owner/set:config", accuracy=0.9)
+    factory.write_classification(tmp_path, "zeroshot", "org/model: x", "digits", accuracy=0.9)
+    assert cli("compare", tmp_path, "-o", tmp_path, "--eval-results", tmp_path / "hub", "--no-report")[0] == 0
+    (file,) = (tmp_path / "hub").iterdir()
+    (entry,) = parse(yaml.safe_load(file.read_text()))
+    assert (entry.dataset_id, entry.task_id) == ("owner/set", "config")
+    record = next(run.record for run in find_runs([tmp_path]) if run.record.dataset.id.startswith("hf:"))
+    assert entry.value == pytest.approx(record.metrics["accuracy"].value * 100, abs=0.005)
+    assert record.signature in entry.notes
+
+
+def test_records_become_a_data_frame(results: Path) -> None:
+    from vlmbench.report.export import to_dataframe
+
+    frame = to_dataframe(find_runs([results]))
+    assert len(frame) == sum(len(run.record.metrics) for run in find_runs([results]))
+    assert set(frame["shots"].dropna()) == {4}
+    assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()

@@ -135,3 +135,27 @@ def write_captions(
         protocol=Protocol(metrics=metrics, allow_empty=True),
         dataset=DatasetFacts(id=dataset, fingerprint="ab" * 32, split="test"),
     )[0]
+
+
+def write_retrieval(
+    out: Path, system: str = "tiny-clip", *, spread: float = 3.0, n: int = 300, seed: int = 1
+) -> StoredRun:
+    """One retrieval run: ranks of each image's caption, and of the image for each of its five captions."""
+    from vlmbench.metrics import retrieval
+
+    generator = np.random.default_rng(seed)
+    samples = {
+        "id": [f"i{index}" for index in range(n)],
+        "image_rank": np.floor(generator.exponential(spread, n)),
+        "caption_ranks": [np.floor(generator.exponential(spread, 5)).tolist() for _ in range(n)],
+    }
+    record = Record(
+        task="retrieval",
+        system=system,
+        model=ModelFacts(id=system, weights_sha256="ab" * 32, kind="dual-encoder"),
+        dataset=DatasetFacts(id="scenes", fingerprint="cd" * 32, split="test"),
+        n=n,
+        seed=0,
+        metrics=retrieval.metrics_from_samples(samples, 0),
+    )
+    return write_run(out, record, samples, RUN)

@@ -17,6 +17,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import sha256_bytes
 from vlmbench.records.store import StoredRun, find_runs, read_samples
 from vlmbench.report.grouping import CLASSIFICATION, main_metric, unique, variants
+from vlmbench.report.pairs import caption_hits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +78,8 @@ def _entry(run: StoredRun, key: str) -> Entry:
 
 
 def _main(run: StoredRun) -> str:
-    return main_metric(run.record) if run.record.task in CLASSIFICATION else "captions"
+    task = run.record.task
+    return main_metric(run.record) if task in CLASSIFICATION else "retrieval" if task == "retrieval" else "captions"
 
 
 def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
@@ -100,6 +102,9 @@ def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
             columns["seed"] = samples["seed"][order]
             again = np.lexsort((columns["seed"], ids))
             columns = {name: column[again] for name, column in columns.items()}
+    elif run.record.task == "retrieval":
+        columns = {name: column[order] for name, column in caption_hits(samples).items()}
+        columns["image_rank"] = np.minimum(samples["image_rank"], 99)[order]
     else:
         wide = {name: _numbers(column) for name, column in samples.items() if name != "id"}
         columns = {name: column[order] for name, column in wide.items() if column is not None}
@@ -212,5 +217,6 @@ def _unpack(packed: Mapping[str, Any]) -> "NDArray[Any]":
     if packed["type"] not in {"uint8", "int16", "int32", "float32", "float64"}:
         raise ValueError(f"unknown type {packed['type']!r}")
     array = np.frombuffer(raw, np.dtype(packed["type"]).newbyteorder("<"))
-    native: NDArray[np.generic] = array.astype(packed["type"]).reshape(shape)
+    whole = packed["type"] not in {"float32", "float64"}
+    native: NDArray[np.generic] = array.astype(np.int64 if whole else np.float64).reshape(shape)
     return native

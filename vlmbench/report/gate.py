@@ -11,14 +11,20 @@ from typing import Any, Literal
 from vlmbench.foundations.errors import InputError
 from vlmbench.records.store import natural
 from vlmbench.report.baseline import Entry
-from vlmbench.report.pairs import LEVEL, Difference, caption_differences, classification_difference
+from vlmbench.report.pairs import LEVEL, Difference, caption_differences, paired_difference
 from vlmbench.report.table import Cell, Column, Table
 
 Verdict = Literal["regression", "worse", "same", "better"]
 
 LOWER_IS_BETTER = frozenset({"ece", "brier"})
+SEVERAL = frozenset({"captions", "retrieval"})
+"""Tasks without one main metric: all of theirs are gated."""
 UNTESTED = frozenset({"ece"})
 """Metrics without a paired test; gated, and then by tolerance alone, only where a tolerance names them."""
+
+
+ROUNDING = 1e-6
+"""Differences up to this are rounding (another machine, a packed baseline), not change."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,8 @@ def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Ch
     gated = [
         name
         for name in old.metrics
-        if name in new.metrics and (name in tolerances or name == old.main or (captions and name not in UNTESTED))
+        if name in new.metrics
+        and (name in tolerances or name == old.main or (old.main in SEVERAL and name not in UNTESTED))
     ]
     paired = bool(old.columns) and bool(new.columns) and old.ids == new.ids and set(old.columns) == set(new.columns)
     tests = _tests(old, new, gated, captions=captions) if paired else {}
@@ -153,13 +160,13 @@ def _tests(old: Entry, new: Entry, names: Sequence[str], *, captions: bool) -> d
         return caption_differences({"id": ids, **new.columns}, {"id": ids, **old.columns}, names)
     before, now = _per_image_columns(old), _per_image_columns(new)
     return {
-        name: classification_difference(now, before, name)
-        for name in names
-        if name not in UNTESTED and _has_columns(old, name)
+        name: paired_difference(now, before, name) for name in names if name not in UNTESTED and _has_columns(old, name)
     }
 
 
 def _has_columns(entry: Entry, metric: str) -> bool:
+    if "_recall_" in metric:
+        return "image_rank" in entry.columns
     needed = {"accuracy_top5": "top5", "roc_auc": "score", "map11": "scores", "map": "scores", "brier": "brier"}
     return needed.get(metric, "right") in entry.columns
 
@@ -181,11 +188,11 @@ def _per_image_columns(entry: Entry) -> dict[str, Any]:
 
 def _verdict(change: Change, level: float) -> Verdict:
     significant = change.p is None or change.p < level
-    if change.drop > change.tolerance + 1e-12 and significant:
+    if change.drop > change.tolerance + ROUNDING and significant:
         return "regression"
-    if change.drop > 1e-12:
+    if change.drop > ROUNDING:
         return "worse"
-    return "better" if change.drop < -1e-12 else "same"
+    return "better" if change.drop < -ROUNDING else "same"
 
 
 def outcome_table(outcome: Outcome) -> Table:

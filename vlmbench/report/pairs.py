@@ -59,8 +59,8 @@ class Pairs:
         return first, {name: column[order] for name, column in second.items()}
 
     def classification(self, one: StoredRun, two: StoredRun, metric: str) -> Difference:
-        """The difference of a metric: see `classification_difference`."""
-        return classification_difference(*self.aligned(one, two), metric)
+        """The difference of a metric: see `paired_difference`."""
+        return paired_difference(*self.aligned(one, two), metric)
 
     def captions(self, one: StoredRun, two: StoredRun, names: Sequence[str]) -> dict[str, Difference]:
         """The differences of corpus scores, by paired bootstrap over images."""
@@ -81,11 +81,12 @@ def same_order(first: "NDArray[Any]", second: "NDArray[Any]") -> "NDArray[np.int
     return np.array([place[name] for name in first.tolist()])
 
 
-def classification_difference(first: Columns, second: Columns, metric: str) -> Difference:
+def paired_difference(first: Columns, second: Columns, metric: str) -> Difference:
     """The difference of a metric on the same images in the same order.
 
-    Accuracy, top-5 and mean per class: paired bootstrap of per-image shares, the p of the first two by McNemar's exact
-    test. Ranking metrics: paired bootstrap of the statistic itself. Several seeds (few-shot) are averaged by image.
+    Accuracy, top-5, recall and mean per class: paired bootstrap of per-image shares, the p of yes-or-no metrics by
+    McNemar's exact test. Ranking metrics: paired bootstrap of the statistic itself. Several seeds (few-shot) are
+    averaged by image.
 
     Args:
         first: per-sample columns, `[N]` each.
@@ -102,7 +103,7 @@ def classification_difference(first: Columns, second: Columns, metric: str) -> D
     if several:
         one, two = _mean_by_image(first["id"], one), _mean_by_image(second["id"], two)
     value, low, high, p = paired_bootstrap(one, two, seed)
-    if metric in {"accuracy", "accuracy_top5"} and not several:
+    if (metric in {"accuracy", "accuracy_top5"} or metric.startswith("image_to_text")) and not several:
         p = mcnemar_exact(one, two)
     return Difference(value, low, high, p)
 
@@ -117,6 +118,8 @@ def per_image(columns: Columns, metric: str) -> "NDArray[np.float64]":
 
     if metric == "brier":
         return np.asarray(columns["brier"], dtype=np.float64)
+    if "_recall_" in metric:
+        return _recalled(columns, metric)
     if metric == "accuracy_top5":
         return np.asarray(columns["rank"] < 5, dtype=np.float64)
     right = np.asarray(columns["prediction"] == columns["label"], dtype=np.float64)
@@ -127,6 +130,28 @@ def per_image(columns: Columns, metric: str) -> "NDArray[np.float64]":
         weights = len(right) / ((counts > 0).sum() * counts[columns["label"]])
         return np.asarray(right * weights, dtype=np.float64)
     raise InputError(f"no paired test for the metric {metric}")
+
+
+def _recalled(columns: Columns, metric: str) -> "NDArray[np.float64]":
+    """Retrieval: whether the image's own caption, or the share of its captions' queries, are among the first k."""
+    import numpy as np
+
+    k = int(metric.rpartition("_")[2])
+    if metric.startswith("image_to_text"):
+        return np.asarray(columns["image_rank"] < k, dtype=np.float64)
+    if "caption_ranks" in columns:
+        columns = caption_hits(columns)
+    hits, captions = columns[f"hits_{k}"], columns["captions"]
+    return np.asarray(hits * len(hits) / captions.sum(), dtype=np.float64)
+
+
+def caption_hits(columns: Columns) -> dict[str, "NDArray[np.int64]"]:
+    """For each image its captions, and how many of them find it among the first 1, 5 and 10: `[N]` each."""
+    import numpy as np
+
+    ranks = [np.asarray(row, dtype=np.float64) for row in columns["caption_ranks"]]
+    found = {"captions": np.array([len(row) for row in ranks], dtype=np.int64)}
+    return found | {f"hits_{k}": np.array([int((row < k).sum()) for row in ranks], dtype=np.int64) for k in (1, 5, 10)}
 
 
 def _mean_by_image(ids: "NDArray[Any]", values: "NDArray[np.float64]") -> "NDArray[np.float64]":

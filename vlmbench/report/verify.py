@@ -92,17 +92,22 @@ def recomputed(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[fl
         InputError: a column is missing, or nobody knows how to compute a metric of the record.
     """
     record = run.record
-    names = list(record.metrics)
-    if record.task in CLASSIFICATION:
+    names, task = list(record.metrics), str(record.task)
+    if task in CLASSIFICATION:
         from vlmbench.metrics.classification import metrics_from_samples
 
         found = metrics_from_samples(columns, names, record.seed)
         return {name: (metric.value, metric.low, metric.high) for name, metric in found.items()}
-    if record.task == "caption-eval":
+    if task == "caption-eval":
         return _captions(run, columns, names)
-    if record.task == "retrieval":
+    if task == "retrieval":
         from vlmbench.metrics import retrieval
 
         again = retrieval.metrics_from_samples(columns, record.seed)
         return {name: (again[name].value, again[name].low, again[name].high) for name in names}
+    if task == "retrieval":
+        from vlmbench.metrics import retrieval
+
+        again = retrieval.metrics_from_samples(columns, record.seed)
+        return {name: (again[name].value, again[name].low, again[name].high) for name in names if name in again}
     raise InputError(f"no way to recompute a record of the task {record.task}")
