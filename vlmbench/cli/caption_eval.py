@@ -33,11 +33,15 @@ def command(
     ] = None,
     dataset: Annotated[
         str | None,
-        option("-d", "--dataset", help="The captioned set for --captioner: scenes, folder:PATH, coco:…, hf:…"),
+        option("-d", "--dataset", help="The images for --captioner or CLIPScore: scenes, folder:PATH, coco:…, hf:…"),
     ] = None,
     metrics: Annotated[
-        str, option("--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d.")
+        str,
+        option("--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d, clipscore, refclipscore."),
     ] = "bleu,rouge_l,meteor,cider",
+    clip: Annotated[
+        str | None, option("--clip", help="Dual encoder of CLIPScore. [default: openai/clip-vit-base-patch32]")
+    ] = None,
     backend: Annotated[
         str, option("--backend", help="native, or java: pycocoevalcap and its Java programs, the oracle.")
     ] = "native",
@@ -86,6 +90,7 @@ def command(
             captioner,
             c.dataset_alone(dataset, references, candidates),
             protocol=protocol,
+            clip=clip,
             split=split,
             limit=limit,
             anchors=anchors,
@@ -96,7 +101,7 @@ def command(
         )
         finish(runs, common.out, as_json=common.json, quiet=common.quiet)
         return
-    references, candidates = c.files_alone(dataset, references, candidates)
+    references, candidates = c.files_alone(references, candidates)
     request = Request(
         references=references,
         candidates=candidates,
@@ -107,6 +112,8 @@ def command(
         allow_empty=allow_empty,
         documents=df_from,
         split=split,
+        images=dataset,
+        clip=clip,
     )
     runs = run_caption_eval(request, common.context())
     finish(runs, common.out, as_json=common.json, quiet=common.quiet)

@@ -64,15 +64,15 @@ def dataset_alone(dataset: str | None, references: str | None, candidates: list[
     return dataset
 
 
-def files_alone(dataset: str | None, references: str | None, candidates: list[str] | None) -> tuple[str, list[str]]:
+def files_alone(references: str | None, candidates: list[str] | None) -> tuple[str, list[str]]:
     """The files of ``caption-eval`` without captioner.
 
     Raises:
-        UsageError: references or candidates are not named, or a data set is.
+        UsageError: references or candidates are not named.
     """
     from vlmbench.foundations.errors import UsageError
 
-    if dataset is not None or references is None or not candidates:
+    if references is None or not candidates:
         raise UsageError(
             "give references with -r and candidates with -p, or --captioner with -d",
             mend="vlmbench caption-eval -r references.json -p results.json",

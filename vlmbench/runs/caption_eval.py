@@ -8,6 +8,7 @@ from vlmbench.data.captions import References, read_candidates, read_references
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.statistics import BLEU, METRICS, RESAMPLES
 from vlmbench.records.store import StoredRun
 from vlmbench.runs.caption_scoring import DEFAULT, Protocol, distinct, score_captions
@@ -30,6 +31,10 @@ class Request:
     documents: str | None = None
     split: str | None = None
     """Of a dataset whose captions are the references."""
+    images: str | None = None
+    """The set whose images CLIPScore looks at; none: the references', where they are a dataset's."""
+    clip: str | None = None
+    """The dual encoder CLIPScore looks with; none: the paper's."""
 
 
 def metric_names(text: str | Iterable[str]) -> tuple[str, ...]:
@@ -78,7 +83,14 @@ def run_caption_eval(request: Request, context: Context) -> list[StoredRun]:
     if request.documents is not None:
         protocol = replace(protocol, documents=open_references(request.documents, context))
     systems = [read_candidates(path, name) for name, path in named]
-    return score_captions(references, systems, context, protocol=protocol, watch=watch)
+    seen = None
+    images = request.images or (request.references if _is_dataset(request.references) else None)
+    if images is not None and set(protocol.metrics) & set(CLIP):
+        from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
+        from vlmbench.runs.session import Session
+
+        seen = Seen(Session(context), request.clip or DEFAULT_CLIP, images, request.split)
+    return score_captions(references, systems, context, protocol=protocol, seen=seen, watch=watch)
 
 
 def open_references(spec: str, context: Context, split: str | None = None) -> References:
@@ -88,9 +100,8 @@ def open_references(spec: str, context: Context, split: str | None = None) -> Re
         InputError: the file is not what it has to be, or the dataset has no captions.
         AbsentError: there is no such dataset.
     """
-    path = Path(spec)
-    if path.is_file() or not (spec.partition(":")[0] in ("hf", "folder", "coco") or _bundled(spec)):
-        return read_references(path)
+    if not _is_dataset(spec):
+        return read_references(Path(spec))
     from vlmbench.data.base import choose_split
     from vlmbench.data.registry import open_dataset
 
@@ -102,6 +113,10 @@ def open_references(spec: str, context: Context, split: str | None = None) -> Re
         )
     captions = {image: list(found) for image, found in zip(part.ids, part.captions, strict=True)}
     return References(dataset.info.id, "", captions, spec, part.name)
+
+
+def _is_dataset(spec: str) -> bool:
+    return not Path(spec).is_file() and (spec.partition(":")[0] in ("hf", "folder", "coco") or _bundled(spec))
 
 
 def _bundled(spec: str) -> bool:

@@ -1,7 +1,7 @@
 """Scores captions that are in memory: tokens, metrics, intervals, paired tests, and a record for each system."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.background import Arrays, Background
+from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import (
@@ -29,10 +30,13 @@ from vlmbench.metrics.captions.statistics import (
 from vlmbench.metrics.paired import holm
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
+from vlmbench.runs.caption_pieces import cores, encodable, fingerprint, metric, rows, tokenizer
 from vlmbench.runs.context import Context, Stopwatch, package_versions
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from vlmbench.runs.caption_clip import Seen
 
 DEFAULT = (*BLEU, "rouge_l", "meteor", "cider")
 
@@ -59,6 +63,7 @@ def score_captions(
     dataset: DatasetFacts | None = None,
     models: Mapping[str, ModelFacts] | None = None,
     extra: Mapping[str, Mapping[str, "JsonValue"]] | None = None,
+    seen: "Seen | None" = None,
     watch: Stopwatch | None = None,
 ) -> list[StoredRun]:
     """Scores systems against references and writes a run for each.
@@ -71,6 +76,7 @@ def score_captions(
         dataset: what the references are; none: from the file's name and the captions' hash.
         models: for a system that is a model, what it is.
         extra: for a system more of what decides its captions (decoding settings), for the record's protocol.
+        seen: the images, for CLIPScore and RefCLIPScore.
         watch: a stopwatch that already runs.
 
     Raises:
@@ -85,9 +91,11 @@ def score_captions(
         systems = [Candidates(name, "", dict(found), f"the captions of {name}") for name, found in systems.items()]
     distinct([system.name for system in systems])
     aligned = align(references, systems, allow_missing=protocol.allow_missing, allow_empty=protocol.allow_empty)
-    job = _Job(references, systems, aligned, protocol, context)
+    if seen is None and set(protocol.metrics) & set(CLIP):
+        raise UsageError("CLIPScore needs the images", where="--metrics", mend="name the set they are in: -d DATASET")
+    job = _Job(references, systems, aligned, protocol, context, seen)
     job.score()
-    facts = dataset or DatasetFacts(id=references.name, fingerprint=_fingerprint(aligned), split=references.split)
+    facts = dataset or DatasetFacts(id=references.name, fingerprint=fingerprint(aligned), split=references.split)
     return job.write(facts, models or {}, extra or {}, watch)
 
 
@@ -114,6 +122,7 @@ class _Job:
     aligned: Aligned
     protocol: Protocol
     context: Context
+    seen: "Seen | None" = None
     metrics: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     sanitised: list[int] = field(default_factory=list)
@@ -131,10 +140,12 @@ class _Job:
         java = self.protocol.backend == "java"
         meteor = "meteor" in self.protocol.metrics and not java and self._meteor_data()
         with Background(self._meteor, allowed=meteor) as beside:
-            rest = [name for name in self.protocol.metrics if name not in self.left_out and (java or name != "meteor")]
+            others = {*self.left_out, *CLIP, *(() if java else ("meteor",))}
+            rest = [name for name in self.protocol.metrics if name not in others]
             self.scored = (score_java if java else score_native)(self.text, rest)
             if meteor:
                 self._take(beside)
+        self._look()
         self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
         for name, why in self.left_out.items():
             self.context.reporter.warn(f"{name} is left out: {why}")
@@ -164,7 +175,7 @@ class _Job:
     @cached_property
     def text(self) -> Tokenized:
         """The tokens of everything; made in each process that needs them, which is cheaper than handing them over."""
-        tokens = iter(_tokenizer(self.protocol.backend)(list(chain.from_iterable(self.lines))))
+        tokens = iter(tokenizer(self.protocol.backend)(list(chain.from_iterable(self.lines))))
         documents = self.protocol.documents
         per_image = [*self.aligned.references, *(documents.captions.values() if documents else ())]
         found: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in per_image]
@@ -201,6 +212,16 @@ class _Job:
         for system, scored in enumerate(self.scored):
             scored.columns[METEOR_STATISTICS], scored.columns["meteor"] = arrays[2 * system], arrays[2 * system + 1]
 
+    def _look(self) -> None:
+        """CLIPScore and RefCLIPScore, where they are asked for."""
+        asked = set(CLIP) & set(self.protocol.metrics)
+        if self.seen is None or not asked:
+            return
+        for scored, kept, captions in zip(self.scored, self.aligned.images, self.aligned.candidates, strict=True):
+            ids = [self.aligned.ids[index] for index in kept]
+            found = self.seen.scores(ids, captions, [self.aligned.references[index] for index in kept])
+            scored.columns.update({name: found[name] for name in asked})
+
     def _leave_out_meteor(self, error: AbsentError) -> None:
         if self.protocol.metrics == ("meteor",):
             raise error
@@ -219,7 +240,7 @@ class _Job:
             drawn = together or resample([item], self.context.seed, resamples=self.protocol.resamples)
             ends = intervals(drawn, system if together else 0)
             values = {**item.corpus(), **self.scored[system].corpus}
-            self.values.append({name: _metric(values[name], ends.get(name)) for name in self.metrics})
+            self.values.append({name: metric(values[name], ends.get(name)) for name in self.metrics})
         tests: list[tuple[int, int, dict[str, Paired]]] = []
         for first, second in combinations(range(len(statistics)), 2):
             if together is not None:
@@ -227,7 +248,7 @@ class _Job:
                 continue
             common = sorted(set(self.aligned.images[first]) & set(self.aligned.images[second]))
             if common:
-                pair = [_rows(statistics[k], self.aligned.images[k], common) for k in (first, second)]
+                pair = [rows(statistics[k], self.aligned.images[k], common) for k in (first, second)]
                 tests.append(
                     (first, second, compare(resample(pair, self.context.seed, resamples=self.protocol.resamples), 0, 1))
                 )
@@ -280,7 +301,7 @@ class _Job:
                 detail=self._detail(system),
                 versions=versions,
             )
-            runs.append(write_run(self.context.out, record, self._samples(system), watch.facts(cores=_cores())))
+            runs.append(write_run(self.context.out, record, self._samples(system), watch.facts(cores=cores())))
         return runs
 
     def _protocol(self, system: int) -> dict[str, "JsonValue"]:
@@ -300,6 +321,7 @@ class _Job:
             "df": frequency,
             "resamples": self.protocol.resamples,
             "metrics": ",".join(self.metrics),
+            **({"clip": self.seen.protocol} if self.seen is not None and set(CLIP) & set(self.metrics) else {}),
             "captions": digest([ids, captions])[:16],
         }
 
@@ -323,45 +345,10 @@ class _Job:
         kept, columns = self.aligned.images[system], self.scored[system].columns
         samples: dict[str, Any] = {
             "id": [self.aligned.ids[index] for index in kept],
-            "candidate": _encodable(self.aligned.candidates[system]),
-            "references": [_encodable(self.aligned.references[index]) for index in kept],
+            "candidate": encodable(self.aligned.candidates[system]),
+            "references": [encodable(self.aligned.references[index]) for index in kept],
         }
         first = [name for name in self.metrics if name in columns]
         for name in [*first, *(name for name in columns if name not in METRICS)]:
             samples[name] = columns[name]
         return samples
-
-
-def _tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
-    if backend == "java":
-        from vlmbench.metrics.captions import java
-
-        return java.tokenize
-    from vlmbench.metrics.captions import tokenizer
-
-    return tokenizer.tokenize
-
-
-def _metric(value: float, ends: tuple[float, float] | None) -> Metric:
-    if ends is None:
-        return Metric(value=value)
-    return Metric(value=value, low=min(value, ends[0]), high=max(value, ends[1]))
-
-
-def _rows(statistics: Statistics, images: Sequence[int], common: Sequence[int]) -> Statistics:
-    return replace(statistics, matrix=statistics.matrix[np.searchsorted(images, common)])
-
-
-def _encodable(captions: Sequence[str]) -> list[str]:
-    """Captions as they stood in the file, with half characters (lone surrogates) replaced: Parquet holds UTF-8."""
-    return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in captions]
-
-
-def _fingerprint(aligned: Aligned) -> str:
-    return digest([aligned.ids, aligned.references])
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

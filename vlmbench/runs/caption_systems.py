@@ -85,17 +85,24 @@ _OF_DATASETS = ("split", "limit")
 
 
 def score_captioners(
-    context: Context, models: Sequence[str], dataset: str, *, protocol: "Protocol | None" = None, **options: Any
+    session: Session | Context,
+    models: Sequence[str],
+    dataset: str,
+    *,
+    protocol: "Protocol | None" = None,
+    clip: str | None = None,
+    **options: Any,
 ) -> "list[StoredRun]":
     """``vlmbench caption-eval --captioner``: captions by each model of a captioned set, written down and scored.
 
     An image that one of the models fails on is left out for all, so that all are scored on the same images.
 
     Args:
-        context: the common options.
+        session: the session, or the common options for one of its own.
         models: captioners, as the user names them.
         dataset: a captioned set, as the user names it.
         protocol: how to score.
+        clip: the dual encoder of CLIPScore, if that is asked for; none: the paper's.
         options: as `caption_dataset` takes them.
 
     Raises:
@@ -103,10 +110,12 @@ def score_captioners(
     """
     from dataclasses import replace
 
+    from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
     from vlmbench.runs.caption_scoring import Protocol, score_captions
 
+    session = session if isinstance(session, Session) else Session(session)
+    context = session.context
     require_writable(context.out)
-    session = Session(context)
     made = [caption_dataset(session, model, dataset, **options) for model in models]
     references = made[0].references
     if not any(references.values()):
@@ -130,6 +139,7 @@ def score_captioners(
         dataset=made[0].dataset.model_copy(update={"skipped": skipped}),
         models={name: captions.model for name, captions in zip(names, made, strict=True)},
         extra={name: {"decoding": captions.decoding} for name, captions in zip(names, made, strict=True)},
+        seen=Seen(session, clip or DEFAULT_CLIP, dataset, options.get("split")),
     )
 
 

@@ -18,15 +18,17 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.captions.bleu import STATISTICS as BLEU_STATISTICS
 from vlmbench.metrics.captions.bleu import bleu_scores
+from vlmbench.metrics.captions.clipscore import HIGHEST as CLIP_HIGHEST
+from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.resampling import iter_bootstrap_weights
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
 BLEU = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
-METRICS = (*BLEU, "rouge_l", "meteor", "cider", "cider_d")
+METRICS = (*BLEU, "rouge_l", "meteor", "cider", "cider_d", *CLIP)
 """In the order of tables."""
-HIGHEST = {"cider": 10.0, "cider_d": 10.0}
+HIGHEST = {"cider": 10.0, "cider_d": 10.0, **CLIP_HIGHEST}
 """Upper bounds; 1 for all others."""
 METEOR_STATISTICS = "meteor_statistics"
 _Z = 1.959963984540054

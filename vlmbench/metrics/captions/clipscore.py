@@ -1,0 +1,34 @@
+"""CLIPScore and RefCLIPScore from embeddings (Hessel et al., CLIPScore: A Reference-free Evaluation Metric, 2021)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+W = 2.5
+"""The paper's scale, so that scores of real captions spread over 0 to 1."""
+PREFIX = "A photo depicts "
+"""Stands before every caption, candidate or reference, when it is embedded."""
+METRICS = ("clipscore", "refclipscore")
+HIGHEST = {"clipscore": W, "refclipscore": 2 * W / (W + 1)}
+
+
+def clip_scores(images: Floats, candidates: Floats, references: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """CLIPScore ``w max(cos(c, v), 0)`` and RefCLIPScore, its harmonic mean with ``max_r max(cos(c, r), 0)``.
+
+    Args:
+        images: [N, D] unit-norm image embeddings.
+        candidates: [N, D] unit-norm embeddings of the prefixed candidates.
+        references: for each image [R, D] unit-norm embeddings of its prefixed references, R at least 1.
+
+    Returns:
+        CLIPScore [N], 0 to 2.5, and RefCLIPScore [N], 0 to 1.43; RefCLIPScore is 0 where either part is.
+    """
+    seen = W * np.maximum((images * candidates).sum(axis=1), 0.0)
+    pairs = zip(candidates, references, strict=True)
+    said = np.array([max(float((group @ caption).max()), 0.0) for caption, group in pairs])
+    total = seen + said
+    both = np.divide(2 * seen * said, total, out=np.zeros_like(total), where=total > 0)
+    return seen, both

@@ -1,0 +1,51 @@
+"""Small pieces of scoring captions: tokenizers by backend, what Parquet can hold, rows that two systems share."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vlmbench.data.captions import Aligned
+from vlmbench.foundations.hashing import digest
+from vlmbench.metrics.captions.corpus import Caption
+from vlmbench.metrics.captions.statistics import Statistics
+from vlmbench.records.result import Metric
+
+
+def tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
+    """The tokenizer of a backend: captions to their tokens."""
+    if backend == "java":
+        from vlmbench.metrics.captions import java
+
+        return java.tokenize
+    from vlmbench.metrics.captions.tokenizer import tokenize
+
+    return tokenize
+
+
+def metric(value: float, ends: tuple[float, float] | None) -> Metric:
+    """A figure with its interval, widened where rounding leaves the figure outside."""
+    if ends is None:
+        return Metric(value=value)
+    return Metric(value=value, low=min(value, ends[0]), high=max(value, ends[1]))
+
+
+def rows(statistics: Statistics, images: Sequence[int], common: Sequence[int]) -> Statistics:
+    """The rows of `common` images out of those of `images` (both ascending)."""
+    return replace(statistics, matrix=statistics.matrix[np.searchsorted(images, common)])
+
+
+def encodable(captions: Sequence[str]) -> list[str]:
+    """Captions as they stood in the file, with half characters (lone surrogates) replaced: Parquet holds UTF-8."""
+    return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in captions]
+
+
+def fingerprint(aligned: Aligned) -> str:
+    """Digest of ids and references."""
+    return digest([aligned.ids, aligned.references])
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
