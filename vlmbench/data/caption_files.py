@@ -23,7 +23,13 @@ class Entry(NamedTuple):
 
     image: str
     captions: list[str]
-    place: str
+    label: str
+    number: int = -1
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return self.label if self.number < 0 else f"{self.label}[{self.number}]"
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -150,7 +156,7 @@ def _records(records: list[Any], path: Path, label: str) -> Iterator[Entry]:
         images, captions = [record["image_id"] for record in records], [record["caption"] for record in records]
         if set(map(type, images)) <= {int} and set(map(type, captions)) <= {str}:
             for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-                yield Entry(str(image), [caption], f"{label}[{index}]")
+                yield Entry(str(image), [caption], label, index)
             return
     except (KeyError, TypeError, IndexError):
         pass

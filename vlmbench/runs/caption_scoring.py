@@ -179,6 +179,10 @@ class _Job:
         documents = self.protocol.documents
         per_image = [*self.aligned.references, *(documents.captions.values() if documents else ())]
         found: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in per_image]
+        if self.protocol.backend == "native":
+            lines = iter(self.lines[0])
+            for references in found:
+                settle_initials([next(lines) for _ in references], references)
         candidates: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in self.aligned.candidates]
         images = [np.asarray(kept, dtype=np.int64) for kept in self.aligned.images]
         size = len(self.aligned.references)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.captions.ngrams import Counts, Ints, Tokens, count_ngrams, intern, run_starts
+from vlmbench.metrics.captions.ngrams import Counts, Ints, Short, Tokens, count_ngrams, intern, run_starts
 
 ORDERS = 4
 Caption = Sequence[str]
@@ -25,11 +25,11 @@ Caption = Sequence[str]
 class Match:
     """The n-grams of one order in a system's candidates, beside the same n-grams in the references of the image."""
 
-    image: Ints
+    image: Short
     """Position among the system's images, `[K]`."""
-    gram: Ints
+    gram: Short
     """`[K]`."""
-    count: Ints
+    count: Short
     """In the candidate, `[K]`."""
     first: Ints
     """First row of `Corpus.reference_counts` with this n-gram and image, `[K]`; no row where `rows` is 0."""
@@ -95,9 +95,15 @@ class Corpus:
     @cached_property
     def tokens(self) -> Tokens:
         """The captions split at white space of every kind, as BLEU and CIDEr take them."""
-        if all(len(token.split()) == 1 for token in self._as_given.vocabulary):
-            return self._as_given
-        return intern([" ".join(caption).split() for caption in self._captions])
+        given = self._as_given
+        odd = [number for number, token in enumerate(given.vocabulary) if len(token.split()) != 1]
+        if not odd:
+            return given
+        captions = list(self._captions)
+        ends = given.starts + given.lengths
+        for index in np.unique(np.searchsorted(ends, np.flatnonzero(np.isin(given.ids, odd)), side="right")):
+            captions[index] = " ".join(captions[index]).split()
+        return intern(captions)
 
     @cached_property
     def blank_tokens(self) -> Tokens:
@@ -120,10 +126,12 @@ class Corpus:
     def document_frequency(self) -> list[Ints]:
         """In how many documents (images) each n-gram stands in a reference, for n = 1 … 4: `[grams]`."""
         found = []
-        for table, own in zip(self.counts, self.reference_counts, strict=True):
-            rows = _only(table, self.references, len(self._document_of)) if self._own_documents else own
-            pairs = rows.gram * max(1, self.documents) + self._document_of[rows.caption]
-            found.append(np.bincount(rows.gram[run_starts(pairs)], minlength=table.grams))
+        for table, own, (_, firsts, *_) in zip(self.counts, self.reference_counts, self._groups, strict=True):
+            rows = own
+            if self._own_documents:
+                rows = _only(table, self.references, len(self._document_of))
+                firsts = run_starts(rows.gram.astype(np.int64) * self.documents + self._document_of[rows.caption])
+            found.append(np.bincount(rows.gram[firsts], minlength=table.grams))
         return found
 
     @cached_property
@@ -131,7 +139,7 @@ class Corpus:
         """For each order: the distinct (n-gram, image) keys, the first row, the rows, the largest count of each."""
         found = []
         for table in self.reference_counts:
-            keys = table.gram * self.size + self.image_of_reference[table.caption]
+            keys = table.gram.astype(np.int64) * self.size + self.image_of_reference[table.caption]
             firsts = run_starts(keys)
             largest = np.maximum.reduceat(table.count, firsts) if len(firsts) else firsts
             found.append((keys[firsts], firsts, np.diff(firsts, append=len(keys)), largest))
@@ -148,7 +156,7 @@ class Corpus:
         found = []
         for table, (keys, firsts, rows, largest) in zip(self.counts, self._groups, strict=True):
             own = _only(table, offset, len(kept))
-            wanted = own.gram * self.size + kept[own.caption]
+            wanted = own.gram.astype(np.int64) * self.size + kept[own.caption]
             if not len(keys):
                 zeros = np.zeros(len(wanted), dtype=np.int64)
                 found.append(Match(own.caption, own.gram, own.count, zeros, zeros, zeros))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Short = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Tokens:
 class Counts:
     """How often each n-gram of one order stands in each caption; rows sorted by n-gram, then caption."""
 
-    gram: Ints
+    gram: Short
     """`[K]`, dense: 0 to `grams` - 1."""
-    caption: Ints
+    caption: Short
     """`[K]`, index of the caption."""
-    count: Ints
+    count: Short
     """`[K]`, at least 1."""
     grams: int
 
@@ -54,46 +55,47 @@ def intern(captions: Sequence[Sequence[str]]) -> Tokens:
 
 def count_ngrams(tokens: Tokens, longest: int = 4) -> list[Counts]:
     """The n-gram counts of every caption, for n = 1 … `longest`."""
-    captions = len(tokens.lengths)
     ids = tokens.ids
-    vocabulary = int(ids.max()) + 1 if len(ids) else 0
-    owner = np.repeat(np.arange(captions), tokens.lengths)
+    owner = np.repeat(np.arange(len(tokens.lengths), dtype=np.int32), tokens.lengths)
     left = np.repeat(tokens.starts + tokens.lengths, tokens.lengths) - np.arange(len(ids))
+    grams, distinct = ids, len(tokens.vocabulary)
     starts = np.arange(len(ids))
-    grams = ids
-    distinct = vocabulary
     found: list[Counts] = []
     for n in range(1, longest + 1):
         if n > 1:
             inside = left[starts] >= n
             starts = starts[inside]
-            grams, distinct = _dense(grams[inside] * vocabulary + ids[starts + n - 1])
-        keys, counts = _unique(np.sort(grams * max(1, captions) + owner[starts]))
-        gram = keys // max(1, captions)
-        found.append(Counts(gram, keys - gram * max(1, captions), counts, distinct))
+            grams = grams[inside] * len(tokens.vocabulary) + ids[starts + n - 1]
+            distinct *= len(tokens.vocabulary)
+        order, firsts = _grouped(grams, distinct)
+        distinct = len(firsts)
+        ranks = np.repeat(np.arange(distinct, dtype=np.int32), np.diff(firsts, append=len(order)))
+        captions = owner[starts[order]]
+        same = (ranks[1:] == ranks[:-1]) & (captions[1:] == captions[:-1])
+        rows = np.flatnonzero(np.concatenate(([True], ~same))) if len(order) else firsts
+        found.append(Counts(ranks[rows], captions[rows], np.diff(rows, append=len(order)).astype(np.int32), distinct))
+        grams = np.empty(len(order), dtype=np.int64)
+        grams[order] = ranks
     return found
 
 
-def _dense(keys: Ints) -> tuple[Ints, int]:
-    """Replaces keys by their rank among the distinct ones."""
-    if not len(keys):
-        return keys, 0
-    order = np.argsort(keys)
-    ordered = keys[order]
-    ranks = np.empty(len(keys), dtype=np.int64)
-    steps = np.cumsum(ordered[1:] != ordered[:-1])
-    ranks[order[0]] = 0
-    ranks[order[1:]] = steps
-    return ranks, int(steps[-1]) + 1 if len(steps) else 1
+def _grouped(keys: Ints, bound: int) -> tuple[Ints, Ints]:
+    """The order that sorts `keys` and leaves equal ones as they stand, and where each run of equal keys starts in it.
+
+    Args:
+        keys: `[K]`, each below `bound`.
+        bound: above every key.
+    """
+    bits = len(keys).bit_length()
+    if bound << bits < 1 << 63:  # key and place fit one integer, and sorting integers is quicker than sorting by them
+        packed = np.sort((keys << bits) | np.arange(len(keys)))
+        order = packed & ((1 << bits) - 1)
+        return order, run_starts(packed >> bits)
+    order = np.argsort(keys, kind="stable")
+    return order, run_starts(keys[order])
 
 
-def _unique(ordered: Ints) -> tuple[Ints, Ints]:
-    """The distinct values of a sorted array, and how often each stands in it."""
-    firsts = run_starts(ordered)
-    return ordered[firsts], np.diff(firsts, append=len(ordered))
-
-
-def run_starts(ordered: Ints) -> Ints:
+def run_starts(ordered: NDArray[np.integer]) -> Ints:
     """Where each run of equal values of a sorted array starts."""
     if not len(ordered):
         return np.zeros(0, dtype=np.int64)

@@ -90,6 +90,6 @@ def _one(long: list[int], short: list[int]) -> int:
     for token in long:
         equal = masks.get(token)
         if equal:
-            taken = np.bitwise_and(free, equal)
+            taken = free & equal
             free = ((free + taken) | (free - taken)) & everything
     return len(short) - free.bit_count()
