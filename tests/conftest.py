@@ -271,6 +271,15 @@ def _blip(directory: Path) -> None:
     _images(directory, "BlipImageProcessor", 32)
 
 
+def _bert(directory: Path) -> None:
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(12)
+    _save(BertModel(BertConfig(**{**SHAPE, **TEXT, "pad_token_id": PAD})), directory)
+    _tokenizer(directory, pad="<pad>")
+
+
 def _dinov2(directory: Path) -> None:
     import torch
     from transformers import Dinov2Config, Dinov2Model
@@ -308,6 +317,7 @@ _MAKERS = {
     "chinese-clip": _chinese_clip,
     "align": _align,
     "blip": _blip,
+    "bert": _bert,
     "resnet": _resnet,
     "vit": _vit,
     "dinov2": _dinov2,

@@ -290,3 +290,10 @@ def test_an_activation_that_disagrees_is_told_of(checkpoints, colours, tmp_path)
     asked = context(tmp_path)
     run_zeroshot(request(directory, colours), asked)
     assert any("its text side says gelu" in line for line in asked.reporter.warnings)
+
+
+@pytest.mark.parametrize("family", ["metaclip2", "altclip", "chinese-clip", "align", "blip"])
+def test_every_dual_encoder_reaches_a_record(family, checkpoints, colours, tmp_path):
+    (run,) = run_zeroshot(request(checkpoints(family), colours), context(tmp_path))
+    assert run.record.n == 15
+    assert run.record.model.kind == "dual-encoder"

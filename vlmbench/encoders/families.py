@@ -12,6 +12,7 @@ from vlmbench.foundations.text import visible
 
 DUAL = "dual-encoder"
 BACKBONE = "backbone"
+TEXT = "text-encoder"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Family:
 
     Attributes:
         name: its ``model_type``.
-        kind: `DUAL` or `BACKBONE`.
+        kind: `DUAL`, `BACKBONE` or `TEXT`.
         adapter: lazy target of the adapter class.
         layers: what the image side gives.
         stored: the layers that are stored; one that is not, is the first of these.
@@ -44,6 +45,10 @@ _BOTH = ("proj", "pre_proj")
 
 def _dual(name: str, adapter: str, *, projected: bool = True) -> Family:
     return Family(name, DUAL, _DUAL + adapter, _BOTH, _BOTH if projected else ("proj",))
+
+
+def _text(name: str) -> Family:
+    return Family(name, TEXT, "vlmbench.encoders.texts:MeanPooledTexts", (), ())
 
 
 def _backbone(name: str, adapter: str) -> Family:
@@ -73,8 +78,17 @@ FAMILIES: Mapping[str, Family] = {
         _backbone("dinov3_vit", "ClassTokenBackbone"),
         _backbone("clip_vision_model", "PooledBackbone"),
         _backbone("siglip_vision_model", "PooledBackbone"),
+        _text("bert"),
+        _text("distilbert"),
+        _text("roberta"),
+        _text("xlm-roberta"),
+        _text("mpnet"),
     )
 }
+
+
+ASIF = Family("asif", DUAL, "", ("proj",), ("proj",))
+"""Two encoders coupled by an anchor set; it has no checkpoint of its own."""
 
 
 def family_of(config: Mapping[str, Any], where: str) -> Family:

@@ -13,7 +13,7 @@ from typing import Any
 
 from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.data.hub_client import require_sound
-from vlmbench.encoders.families import Family, family_of
+from vlmbench.encoders.families import TEXT, Family, family_of
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
@@ -79,6 +79,8 @@ def read_files(
         if (directory / PREPROCESSOR).is_file()
         else processor.get("image_processor")
     )
+    if family.kind == TEXT:
+        images = {}
     if not isinstance(images, dict):
         raise InputError(
             f"{visible(id)} does not say how its images are prepared: no {PREPROCESSOR}",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.records.result import DatasetFacts, ModelFacts
 
@@ -75,6 +76,5 @@ class OpenModel:
     def facts(self) -> ModelFacts:
         """Its part of a record."""
         files = self.files
-        return ModelFacts(
-            id=files.id, revision=files.revision, weights_sha256=files.weights_sha256, kind=files.family.kind
-        )
+        kind = files.family.kind if files.family is not ASIF else ASIF.name
+        return ModelFacts(id=files.id, revision=files.revision, weights_sha256=files.weights_sha256, kind=kind)

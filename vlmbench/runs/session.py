@@ -19,7 +19,7 @@ from vlmbench.data.registry import open_dataset
 from vlmbench.encoders.activation import doubt
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder, Scale
 from vlmbench.encoders.device import resolve_device, resolve_precision
-from vlmbench.encoders.families import DUAL
+from vlmbench.encoders.families import DUAL, TEXT
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.resolve import resolve
 from vlmbench.features.encode import Job, Tally, encode_split, read_layer
@@ -32,6 +32,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights
 from vlmbench.records.result import DatasetFacts
+from vlmbench.runs import asif
 from vlmbench.runs.context import Context, package_versions
 from vlmbench.runs.opened import OpenModel, SplitFeatures
 
@@ -77,6 +78,9 @@ class Session:
 
     def model(self, name: str) -> OpenModel:
         """The model called `name`; see `encoders.resolve.resolve` for what can be wrong with it."""
+        if name not in self._models and name.startswith(asif.PREFIX):
+            files = self._coupled(name).files()
+            self._models[name] = OpenModel(files, lambda: self._load(files))
         if name not in self._models:
             files = resolve(name, self.context.cache_dir)
             reason = doubt(files.source, files.config)
@@ -102,7 +106,7 @@ class Session:
         """Encodes what the store lacks of the split, for all `models` in one pass over the images."""
         opened = self._open(dataset, split, limit)
         jobs = {}
-        for name in models:
+        for name in (self._coupled(name).spec.vision if name.startswith(asif.PREFIX) else name for name in models):
             entry = self._entry(name, opened)
             if entry.key.name not in jobs and entry.manifest() is None:
                 model = self.model(name)
@@ -128,6 +132,8 @@ class Session:
             InputError: an image is damaged and ``on_bad_image`` is ``error``, or the split has no images.
         """
         files = self.model(model).files
+        if model.startswith(asif.PREFIX) and layer == PROJ:
+            return self._coupled(model).features(dataset, split, limit)
         if layer not in files.family.layers:
             raise UsageError(
                 f"{visible(model)} ({files.family.name}) has no layer {layer}, only {', '.join(files.family.layers)}",
@@ -195,12 +201,10 @@ class Session:
         if stored is None:
             flat = [text for item in texts for text in item]
             unique = list(dict.fromkeys(flat))
-            encoder = cast(DualEncoder, opened.encoder)
-            with self.context.reporter.task(f"prompts of {model}", None):
-                embedded = encoder.encode_texts(unique)
+            embedded, scale = self._embed(model, unique)
             place = {text: i for i, text in enumerate(unique)}
             weights = class_weights(embedded[[place[text] for text in flat]], [len(item) for item in texts])
-            stored = (weights, encoder.scale)
+            stored = (weights, scale)
             write_texts(self.context.cache_dir, key, *stored)
         weights, scale = stored
         return ZeroShotWeights(
@@ -230,16 +234,30 @@ class Session:
         Raises:
             UsageError: the model has no text side.
         """
-        opened = self.require_texts(model)
+        opened = self.require_texts(model, alone=True)
+        if model.startswith(asif.PREFIX):
+            return self._coupled(model).text_embeddings(texts)
         files = opened.files
         key = digest(["texts", *self._text_key(files), list(texts)])
         stored = read_texts(self.context.cache_dir, key)
         if stored is None:
-            encoder = cast(DualEncoder, opened.encoder)
-            with self.context.reporter.task(f"texts of {model}", None):
-                stored = (encoder.encode_texts(texts), encoder.scale)
+            stored = self._embed(model, texts)
             write_texts(self.context.cache_dir, key, *stored)
         return stored
+
+    def _embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+        if model.startswith(asif.PREFIX):
+            return self._coupled(model).text_embeddings(texts)
+        encoder = cast(DualEncoder, self.model(model).encoder)
+        with self.context.reporter.task(f"texts of {model}", None):
+            return encoder.encode_texts(texts), encoder.scale
+
+    def _coupled(self, name: str) -> "asif.Asif":
+        return asif.Asif(self, name, asif.parse(name))
+
+    def fingerprint(self, dataset: str, split: str) -> str:
+        """The fingerprint of a whole split."""
+        return self._open(dataset, split, None).fingerprint
 
     def split(self, dataset: str, split: str, limit: int | None) -> Split:
         """The split whose features `features` gives, with its images."""
@@ -248,16 +266,16 @@ class Session:
     def _text_key(self, files: ModelFiles) -> list[str]:
         return [files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, self.precision]
 
-    def require_texts(self, model: str) -> OpenModel:
-        """The model called `model`, a dual encoder.
+    def require_texts(self, model: str, *, alone: bool = False) -> OpenModel:
+        """The model called `model`, a dual encoder; with `alone`, a plain text encoder is as good.
 
         Raises:
             UsageError: it has no text side.
         """
         opened = self.model(model)
-        if opened.files.family.kind != DUAL:
+        if opened.files.family.kind not in ({DUAL, TEXT} if alone else {DUAL}):
             raise UsageError(
-                f"{visible(model)} ({opened.files.family.name}) has no text side: it cannot classify zero-shot",
+                f"{visible(model)} ({opened.files.family.name}) cannot hold images against texts",
                 where=model,
                 mend="vlmbench linear-probe, or a dual encoder such as CLIP",
             )

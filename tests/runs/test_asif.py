@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.progress import Silent
+from vlmbench.heads.asif import relative
+from vlmbench.records.store import read_samples
+from vlmbench.runs.asif import parse
+from vlmbench.runs.context import Context
+from vlmbench.runs.retrieval import Request as RetrievalRequest
+from vlmbench.runs.retrieval import run_retrieval
+from vlmbench.runs.session import Session
+from vlmbench.runs.zeroshot import Request, run_zeroshot
+
+CAPTIONS = ["a red circle", "the blue square", "many green dog", "a cat", "an image of a circle", "a photo with a dog"]
+
+
+@pytest.fixture(scope="module")
+def anchors(tmp_path_factory):
+    root = tmp_path_factory.mktemp("anchors")
+    generator = np.random.default_rng(0)
+    lines = []
+    for number, caption in enumerate(CAPTIONS):
+        Image.fromarray(generator.integers(0, 255, (32, 32, 3)).astype(np.uint8)).save(root / f"{number}.png")
+        lines.append(json.dumps({"file_name": f"{number}.png", "captions": [caption, caption + " ."]}))
+    (root / "metadata.jsonl").write_text("\n".join(lines))
+    return f"folder:{root}"
+
+
+def context(tmp_path):
+    return Context(out=tmp_path / "out", cache_dir=tmp_path / "cache", reporter=Silent())
+
+
+@pytest.mark.parametrize("text", ["clip", "bert"])
+def test_any_two_encoders_become_a_zero_shot_classifier(text, checkpoints, anchors, colours, tmp_path):
+    vision, words = str(checkpoints("vit")), str(checkpoints(text))
+    session = Session(context(tmp_path))
+    name = f"asif:{vision}+{words}@{anchors}?k=5&p=3"
+    (run,) = run_zeroshot(Request([name], [f"folder:{colours}"]), session.context, session)
+    images = session.features(vision, f"folder:{colours}", "test", layer="pre_proj")
+    coupled = session.features(vision, anchors, "all", layer="pre_proj")
+    captions = [caption for own in coupled.captions for caption in own]
+    prompts = [f"a photo of a {c}." for c in ("blue", "green", "red")]
+    x = relative(images.x, np.repeat(coupled.x, 2, axis=0), k=5, p=3)
+    own = [session.text_embeddings(words, texts)[0] for texts in (prompts, captions)]
+    scores = x @ relative(own[0], own[1], k=5, p=3).T
+    assert read_samples(run)["prediction"].tolist() == scores.argmax(1).tolist()
+    assert run.record.model.kind == "asif"
+    assert run.record.protocol["asif_k"] == 5
+
+
+def test_it_retrieves_too(checkpoints, anchors, tmp_path):
+    name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@{anchors}?k=2"
+    (run,) = run_retrieval(RetrievalRequest([name], [anchors]), context(tmp_path))
+    assert run.record.metrics["image_to_text_recall_5"].value > 0.5, "anchors find themselves"
+
+
+def test_a_second_run_loads_no_model(checkpoints, anchors, colours, tmp_path, monkeypatch):
+    name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@{anchors}"
+    request = Request([name], [f"folder:{colours}"])
+    first = run_zeroshot(request, context(tmp_path))[0]
+    monkeypatch.setattr(Session, "_load", lambda *_: pytest.fail("a model was loaded"))
+    assert run_zeroshot(request, context(tmp_path))[0].record == first.record
+
+
+@pytest.mark.parametrize(
+    "name", ["asif:a", "asif:a+b", "asif:a@b", "asif:a+b@c?k=x", "asif:a+b@c?k=0", "asif:a+b@c?z=1"]
+)
+def test_other_forms_are_usage(name):
+    with pytest.raises(UsageError):
+        parse(name)
+
+
+def test_anchors_need_captions(checkpoints, colours, tmp_path):
+    name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@folder:{colours}"
+    with pytest.raises(InputError, match="no captions to be anchors"):
+        run_zeroshot(Request([name], [f"folder:{colours}"]), context(tmp_path))
