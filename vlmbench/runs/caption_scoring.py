@@ -180,6 +180,8 @@ class _Job:
         per_image = [*self.aligned.references, *(documents.captions.values() if documents else ())]
         found: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in per_image]
         if self.protocol.backend == "native":
+            from vlmbench.metrics.captions.tokenizer import settle_initials
+
             lines = iter(self.lines[0])
             for references in found:
                 settle_initials([next(lines) for _ in references], references)

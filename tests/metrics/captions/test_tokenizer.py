@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlmbench.metrics.captions.sanitize import sanitize
-from vlmbench.metrics.captions.tokenizer import tokenize, tokenize_one
+from vlmbench.metrics.captions.tokenizer import settle_initials, tokenize, tokenize_one
 
 GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("ptb_golden.json").read_text("utf-8"))
 PUNCTUATION = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"}
@@ -104,3 +104,14 @@ def test_stanford_still_says_so():
             line.append(row)
     assert len(groups) == len(pairs)
     assert [" ".join(words) for words in groups] == [line for _, line in pairs]
+
+
+@pytest.mark.parametrize(
+    ("after", "ends"),
+    [("A man", "u"), ("The man", "u"), ("There is", "u"), ("a man", "u."), ("People ride", "u."), ("Another", "u.")],
+)
+def test_an_initial_at_the_end_looks_at_the_image_s_next_reference(after, ends):
+    texts = ["They try the new Wii U.", after, "A room with a T.V.", "The end of vitamin C."]
+    tokens = tokenize(texts)
+    settle_initials(texts, tokens)
+    assert [found[-1] for found in (tokens[0], tokens[2], tokens[3])] == [ends, "t.v.", "c."]

@@ -73,6 +73,8 @@ def _capital(words: str) -> str:
     return "|".join(f"{word[0].upper()}(?i:{word[1:]})" for word in words.split("|"))
 
 
+SENTENCE_START = _capital(STARTERS)
+
 WORD, DIGIT, QUOTE, OTHER = (
     "w",
     "d",
@@ -109,7 +111,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("title", WORD, rf"(?i:{TITLES})\."),
     ("numbered", WORD, rf"((?i:{NUMBERED})\.){SP}?{D}"),
     ("acronym", WORD, r"[A-Za-z](?:\.[A-Za-z])*\."),
-    ("initial", WORD, rf"([A-Za-z])\.{BLANK}+(?:{_capital(STARTERS)}){BLANK}"),
+    ("initial", WORD, rf"([A-Za-z])\.{BLANK}+(?:{SENTENCE_START}){BLANK}"),
     ("degree", WORD, r"((?i:ph|ed)\.(?i:d)\.)(?:..|.?$)"),
     ("file name", WORD + DIGIT, rf"({A}{AC}*(?:\.{A}{AC}*)*\.(?i:{FILES}))(?:[.,!?\n]|{BLANK})"),
     ("n't after", WORD, f"([A-Za-z]*[A-MO-Za-mo-z])(?i:n){QQ}(?i:t)"),

@@ -1,0 +1,31 @@
+"""The whole main job on what ships with the package: no network, no Java, nothing to choose."""
+
+from vlmbench.records.store import StoredRun
+from vlmbench.runs.caption_systems import score_captioners
+from vlmbench.runs.context import Context
+from vlmbench.runs.linear_probe import Request as ProbeRequest
+from vlmbench.runs.linear_probe import run_linear_probe
+from vlmbench.runs.session import Session
+from vlmbench.runs.zeroshot import Request as ZeroShotRequest
+from vlmbench.runs.zeroshot import run_zeroshot
+
+MODEL = "tiny-clip"
+DATASETS = ("digits", "shapes", "counting")
+SHOTS = (1, 2, 4, 8, 16, None)
+SEEDS = 5
+CAPTIONED = "scenes"
+CAPTIONERS = ("tiny-captioner", f"retrieval:{MODEL}")
+
+
+def run_demo(context: Context) -> list[StoredRun]:
+    """Zero-shot against probe on three datasets, raw pixels beside them, and two captioners on a fourth.
+
+    Raises:
+        OutputError: the results directory cannot be written.
+    """
+    session = Session(context)
+    runs = run_zeroshot(ZeroShotRequest(models=[MODEL], datasets=DATASETS), context, session)
+    probe = ProbeRequest(models=[MODEL, "pixels"], datasets=DATASETS, shots=SHOTS, seeds=SEEDS)
+    runs += run_linear_probe(probe, context, session)
+    runs += score_captioners(session, CAPTIONERS, CAPTIONED)
+    return runs
