@@ -58,8 +58,8 @@ def test_scores_equal_pycocoevalcap_on_any_corpus(found):
 
 
 def test_a_token_with_a_no_break_space_is_split_as_pycocoevalcap_splits_it():
-    references = [["1\xa01/2 cups of a\u2003b", "a b"], ["one cup"]]
-    candidates = ["1\xa01/2 cups", "a\xa0b one"]
+    references = [["1\xa01/2 cups of a\u2003b", "a b", "\u2003x y"], ["one cup", "x"]]
+    candidates = ["1\xa01/2 cups x", "a\xa0b one \u2003x"]
     each, whole = oracle(references, candidates)
     mine, total, _ = native(references, candidates)
     equal(mine, each)

@@ -96,7 +96,7 @@ class Corpus:
     def tokens(self) -> Tokens:
         """The captions split at white space of every kind, as BLEU and CIDEr take them."""
         given = self._as_given
-        odd = [number for number, token in enumerate(given.vocabulary) if len(token.split()) != 1]
+        odd = [number for number, token in enumerate(given.vocabulary) if token.split() != [token]]
         if not odd:
             return given
         captions = list(self._captions)
