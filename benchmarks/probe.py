@@ -5,14 +5,14 @@
     python benchmarks/probe.py --imagenet            1.28 M × 768, 1,000 classes, on a GPU, ours alone, peak memory
 
 The features are synthetic and made to look like an encoder's: a power-law spectrum, class centres, a large common
-offset, un-normalised, one label in twenty wrong. Every solver makes the same search and stops at the same tolerance (largest entry of the gradient
-of the mean loss); ours asks for more besides (see `vlmbench.heads.logistic.RELATIVE`).
+offset, un-normalised, one label in twenty wrong. Every solver makes the same
+search and stops at the same tolerance (largest entry of the gradient of the mean loss); ours asks for more besides
+(see `vlmbench.heads.logistic.RELATIVE`).
 """
 
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,16 +157,16 @@ def adamw_sweep(data: Data, log: Callable[[str], None], epochs: int = 10, batch:
 
 
 def show(rows: list[Row], reference: str = "native") -> None:
-    print(
-        f"{'solver':14} {'seconds':>9} {'cpu s':>9} {'fits':>5} {'steps':>7} {'conv.':>5} {'C':>10} {'val':>7} {'test':>7} {'× ours':>7}"
-    )
+    heads = ("seconds", "cpu s", "fits", "steps", "conv.", "C", "val", "test", "× ours")
+    widths = (9, 9, 5, 7, 5, 10, 7, 7, 7)
+    print("solver        ", *(head.rjust(width) for head, width in zip(heads, widths, strict=True)))
     ours = next((row.seconds for row in rows if row.solver == reference), None)
     for row in rows:
-        ratio = f"{row.seconds / ours:7.1f}" if ours else ""
-        print(
-            f"{row.solver:14} {row.seconds:9.2f} {row.cpu_seconds:9.2f} {row.fits:5d} {row.steps:7d} {row.converged:5d} "
-            f"{row.c:10.4g} {row.val:7.4f} {row.test:7.4f} {ratio}"
-        )
+        cells = (
+            f"{row.seconds:.2f}", f"{row.cpu_seconds:.2f}", row.fits, row.steps, row.converged,
+            f"{row.c:.4g}", f"{row.val:.4f}", f"{row.test:.4f}", f"{row.seconds / ours:.1f}" if ours else "",
+        )  # fmt: skip
+        print(row.solver.ljust(14), *(str(cell).rjust(width) for cell, width in zip(cells, widths, strict=True)))
 
 
 def main() -> None:
@@ -186,9 +186,8 @@ def main() -> None:
         given.n, given.d, given.classes, given.solvers, given.device = 1_281_167, 768, 1000, "native", "cuda"
     data = from_file(given.features) if given.features else synthetic(given.n, given.d, given.classes, given.seed)
     cores = len(os.sched_getaffinity(0))
-    print(
-        f"train {data.x['train'].shape}, {data.classes} classes, tol {given.tol}; {cores} cores, {torch.get_num_threads()} threads, {platform.machine()}"
-    )
+    shape = " × ".join(map(str, data.x["train"].shape))
+    print(f"train {shape}, {data.classes} classes, tol {given.tol}; {cores} cores, {torch.get_num_threads()} threads")
     train = data.x["train"], data.y["train"]
     makers: dict[str, Callable[[], Any]] = {
         "native": lambda: Trainer(*train, classes=data.classes, device=given.device),

@@ -74,6 +74,9 @@ def command(
     limit: Annotated[
         int | None, option("--limit", min=1, help="So many images of each split, drawn with --seed.")
     ] = None,
+    figures: Annotated[
+        bool, option("--figures/--no-figures", help="Curve, confusion matrix, reliability diagram under OUT/figures.")
+    ] = True,
     save_probe: Annotated[
         Path | None, option("--save-probe", help="Keep the probe in FILE.safetensors, for vlmbench predict.")
     ] = None,
@@ -104,6 +107,10 @@ def command(
         save=save_probe,
     )
     runs = run_linear_probe(request, common.context())
+    if figures:
+        from vlmbench.report.curves import write_figures
+
+        write_figures(runs, common.out)
     finish(runs, common.out, as_json=common.json, quiet=common.quiet)
 
 
