@@ -1,11 +1,20 @@
 """``vlmbench compare``: tables over everything found, with paired tests between systems."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlmbench.cli.options import COMMON, option
+
+
+class Export(StrEnum):
+    """Where records can be logged."""
+
+    wandb = "wandb"
+    mlflow = "mlflow"
+    tensorboard = "tensorboard"
 
 
 def command(
@@ -21,10 +30,16 @@ def command(
     strict: Annotated[
         bool, option("--strict", help="Exit 3 where runs of one dataset cannot be put side by side.")
     ] = False,
+    figures: Annotated[
+        bool, option("--figures", help="Also draw curves, confusion matrices, reliability under OUT/figures.")
+    ] = False,
     no_report: Annotated[bool, option("--no-report", help="Tables only, no report.html.")] = False,
     eval_results: Annotated[
         Path | None,
         option("--eval-results", metavar="DIR", help="Also write the hub's .eval_results YAML for model cards."),
+    ] = None,
+    export_to: Annotated[
+        list[Export] | None, option("--export", help="Also log every record there, where the package is installed.")
     ] = None,
     cache_dir: Annotated[
         Path | None, option("--cache-dir", help="Where datasets for the pictures are kept.", panel=COMMON)
@@ -48,6 +63,7 @@ def command(
     from vlmbench.records.store import find_runs
     from vlmbench.report import export
     from vlmbench.report.grouping import refusals, unique
+    from vlmbench.report.loggers import EXPORTS
     from vlmbench.report.page import write_report
     from vlmbench.report.tables import build_tables, write_tables
 
@@ -64,10 +80,17 @@ def command(
         written.append(
             write_report(found, tables, out / "report.html", pictures=Thumbnails(cache_dir or default_cache_dir()))
         )
+    if figures:
+        from vlmbench.report.curves import write_figures
+
+        write_figures(found, out)
     if eval_results:
         for name, text in export.eval_results(found).items():
             write_text(eval_results / name, text)
             written.append(eval_results / name)
+    for target in export_to or []:
+        EXPORTS[target.value](found, out)
+        console.note(f"logged {len(found)} records to {target.value}")
     if json:
         print_json({**document(found, written), "comparisons": comparisons(tables)})
         return
