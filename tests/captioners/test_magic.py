@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vlmbench.captioners.base import Decoding, Item
-from vlmbench.captioners.magic import magic_scores
+from vlmbench.captioners.magic import LanguageModel, magic_scores
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.runs.captioners import open_captioner
 from vlmbench.runs.context import Context
@@ -93,6 +93,18 @@ def test_scores_by_hand() -> None:
     candidates = np.array([[3.0, 0.0], [1.0, 1.0]])
     scores = magic_scores(np.array([0.5, 0.25]), past, candidates, np.array([0.0, math.log(3)]), alpha=0.1, beta=2.0)
     np.testing.assert_allclose(scores, [0.45 - 0.1 + 0.5, 0.225 - 0.1 / math.sqrt(2) + 1.5])
+
+
+def test_the_published_language_models_begin_with_their_own_token(captioner: Callable[[str], Path]) -> None:
+    from transformers import AutoTokenizer
+
+    language = LanguageModel.__new__(LanguageModel)
+    language.tokenizer = AutoTokenizer.from_pretrained(captioner("gpt2"))
+    assert language.start("") == [language.tokenizer.bos_token_id]
+    language.tokenizer.add_tokens(["<-start_of_text->"])
+    (first,) = language.start("")
+    assert first == len(language.tokenizer) - 1
+    assert language.text([first, *language.tokenizer("a photo")["input_ids"]]) == "a photo"
 
 
 def test_a_captioner_s_decoder_is_a_language_model_too(

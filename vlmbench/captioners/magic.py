@@ -31,6 +31,8 @@ from vlmbench.records.result import ModelFacts
 ALPHA, BETA, K = 0.1, 2.0, 45
 """The paper's choice for COCO."""
 STOP = "."
+START = "<-start_of_text->"
+"""The start token of the language models published with the paper; others begin with their own."""
 
 
 class LanguageModel:
@@ -68,7 +70,7 @@ class LanguageModel:
     def start(self, prompt: str) -> list[int]:
         """The tokens decoding begins with: the start token, where there is one, and the prompt."""
         ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
-        first = self.tokenizer.bos_token_id
+        first = self.tokenizer.get_vocab().get(START, self.tokenizer.bos_token_id)
         found = [*([first] if first is not None else []), *ids]
         return found or [self.tokenizer.eos_token_id]
 
@@ -81,7 +83,8 @@ class LanguageModel:
 
     def text(self, ids: Sequence[int]) -> str:
         """Tokens as text, without special ones."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        start = self.tokenizer.get_vocab().get(START)
+        return str(self.tokenizer.decode([token for token in ids if token != start], skip_special_tokens=True))
 
 
 class Magic:
