@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from vlmbench.data.captions import Aligned
+from vlmbench.data.captions import Aligned, References
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.corpus import Caption
-from vlmbench.metrics.captions.statistics import Statistics
+from vlmbench.metrics.captions.statistics import Paired, Statistics
 from vlmbench.records.result import Metric
 
 
@@ -44,6 +44,27 @@ def encodable(captions: Sequence[str]) -> list[str]:
 def fingerprint(aligned: Aligned) -> str:
     """Digest of ids and references."""
     return digest([aligned.ids, aligned.references])
+
+
+def frequency(documents: References | None, images: int) -> str:
+    """Where CIDEr's document frequencies are from, for the record."""
+    if documents is None:
+        return f"references[{images}]"
+    return f"{documents.name}[{len(documents.captions)}]@{documents.fingerprint[:8]}"
+
+
+def told(test: Paired, sign: int, p_holm: float, p_randomization_holm: float) -> dict[str, float]:
+    """A paired test as the record holds it; `sign` -1: seen from the other system."""
+    low, high = sorted((sign * test.low, sign * test.high))
+    return {
+        "difference": sign * test.difference,
+        "low": low,
+        "high": high,
+        "p": test.p_bootstrap,
+        "p_holm": p_holm,
+        "p_randomization": test.p_randomization,
+        "p_randomization_holm": p_randomization_holm,
+    }
 
 
 def cores() -> int:

@@ -15,6 +15,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.background import Arrays, Background
 from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.corpus import Caption
+from vlmbench.metrics.captions.profile import profile
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import (
     BLEU,
@@ -30,7 +31,7 @@ from vlmbench.metrics.captions.statistics import (
 from vlmbench.metrics.paired import holm
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.runs.caption_pieces import cores, encodable, fingerprint, metric, rows, tokenizer
+from vlmbench.runs.caption_pieces import cores, encodable, fingerprint, frequency, metric, rows, tokenizer, told
 from vlmbench.runs.context import Context, Stopwatch, package_versions
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def score_captions(
     models: Mapping[str, ModelFacts] | None = None,
     extra: Mapping[str, Mapping[str, "JsonValue"]] | None = None,
     seen: "Seen | None" = None,
+    training: Sequence[str] = (),
     watch: Stopwatch | None = None,
 ) -> list[StoredRun]:
     """Scores systems against references and writes a run for each.
@@ -77,6 +79,7 @@ def score_captions(
         models: for a system that is a model, what it is.
         extra: for a system more of what decides its captions (decoding settings), for the record's protocol.
         seen: the images, for CLIPScore and RefCLIPScore.
+        training: captions the systems may have learnt from, for the share of novel ones.
         watch: a stopwatch that already runs.
 
     Raises:
@@ -93,7 +96,7 @@ def score_captions(
     aligned = align(references, systems, allow_missing=protocol.allow_missing, allow_empty=protocol.allow_empty)
     if seen is None and set(protocol.metrics) & set(CLIP):
         raise UsageError("CLIPScore needs the images", where="--metrics", mend="name the set they are in: -d DATASET")
-    job = _Job(references, systems, aligned, protocol, context, seen)
+    job = _Job(references, systems, aligned, protocol, context, seen, training)
     job.score()
     facts = dataset or DatasetFacts(id=references.name, fingerprint=fingerprint(aligned), split=references.split)
     return job.write(facts, models or {}, extra or {}, watch)
@@ -123,6 +126,7 @@ class _Job:
     protocol: Protocol
     context: Context
     seen: "Seen | None" = None
+    training: Sequence[str] = ()
     metrics: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     sanitised: list[int] = field(default_factory=list)
@@ -272,16 +276,7 @@ class _Job:
         randomization = holm([test.p_randomization for *_, test in family])
         for (first, second, name, test), p, q in zip(family, bootstrap, randomization, strict=True):
             for one, two, sign in ((first, second, 1), (second, first, -1)):
-                ends = sorted((sign * test.low, sign * test.high))
-                self.paired[one].setdefault(self.systems[two].name, {})[name] = {
-                    "difference": sign * test.difference,
-                    "low": ends[0],
-                    "high": ends[1],
-                    "p": test.p_bootstrap,
-                    "p_holm": p,
-                    "p_randomization": test.p_randomization,
-                    "p_randomization_holm": q,
-                }
+                self.paired[one].setdefault(self.systems[two].name, {})[name] = told(test, sign, p, q)
 
     def write(
         self,
@@ -313,26 +308,25 @@ class _Job:
     def _protocol(self, system: int) -> dict[str, "JsonValue"]:
         counts = [len(captions) for captions in self.aligned.references]
         fewest, most = min(counts), max(counts)
-        documents = self.protocol.documents
-        frequency = (
-            f"references[{len(counts)}]"
-            if documents is None
-            else f"{documents.name}[{len(documents.captions)}]@{documents.fingerprint[:8]}"
-        )
         ids, captions = [self.aligned.ids[k] for k in self.aligned.images[system]], self.aligned.candidates[system]
         return {
             "tokenizer": "ptb-3.4.1",
             "backend": self.protocol.backend,
             "references": str(most) if fewest == most else f"{fewest}-{most}",
-            "df": frequency,
+            "df": frequency(self.protocol.documents, len(counts)),
             "resamples": self.protocol.resamples,
             "metrics": ",".join(self.metrics),
             **({"clip": self.seen.protocol} if self.seen is not None and set(CLIP) & set(self.metrics) else {}),
             "captions": digest([ids, captions])[:16],
         }
 
+    @cached_property
+    def _known(self) -> list[Caption] | None:
+        """The training captions' tokens, if there are any."""
+        return list(tokenizer(self.protocol.backend)(self.training)) if self.training else None
+
     def _detail(self, system: int) -> dict[str, Any]:
-        detail: dict[str, Any] = {}
+        detail: dict[str, Any] = {"text": profile(self.text.candidates[system], self._known)}
         if self.left_out:
             detail["left_out"] = dict(self.left_out)
         counts = {

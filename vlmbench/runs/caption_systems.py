@@ -8,7 +8,7 @@ import numpy as np
 
 from vlmbench import __version__
 from vlmbench.captioners.base import Decoding
-from vlmbench.data.base import Split
+from vlmbench.data.base import TRAIN, Split
 from vlmbench.data.folder import SUFFIXES, Files
 from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
@@ -140,6 +140,7 @@ def score_captioners(
         models={name: captions.model for name, captions in zip(names, made, strict=True)},
         extra={name: {"decoding": captions.decoding} for name, captions in zip(names, made, strict=True)},
         seen=Seen(session, clip or DEFAULT_CLIP, dataset, options.get("split")),
+        training=_training(session, options.get("anchors") or dataset, made[0].dataset.split),
     )
 
 
@@ -207,6 +208,14 @@ def _images(path: Path) -> list[Path]:
     if not path.exists():
         raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
     return [path]
+
+
+def _training(session: Session, dataset: str, captioned: str) -> list[str]:
+    """Captions of the training split, where there is one that is not itself captioned."""
+    opened = session.dataset(dataset)
+    if TRAIN not in opened.info.splits or captioned == TRAIN:
+        return []
+    return [caption for captions in opened.split(TRAIN).captions for caption in captions]
 
 
 def _chosen(captions: Captions, ids: Sequence[str]) -> Mapping[str, str]:

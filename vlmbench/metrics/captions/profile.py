@@ -1,0 +1,41 @@
+"""What captions are like, beside how good they are: length, vocabulary, variety, novelty.
+
+Distinct-n: Li et al., A Diversity-Promoting Objective Function for Neural Conversation Models, 2016.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import pairwise
+
+
+def profile(
+    captions: Sequence[Sequence[Hashable]], known: Iterable[Sequence[Hashable]] | None = None
+) -> dict[str, float]:
+    """Figures about captions given as tokens.
+
+    Args:
+        captions: [N] tokens of each caption.
+        known: tokens of the training captions; none: novelty is left out.
+
+    Returns:
+        ``words`` a caption (mean), ``vocabulary`` (different words), ``distinct_1`` and ``distinct_2`` (different
+        n-grams over all n-grams, 0 where there are none), ``different`` (share of captions that differ from all
+        before), and ``novel`` (share that is no training caption).
+    """
+    said = [tuple(tokens) for tokens in captions]
+    words = [word for tokens in said for word in tokens]
+    pairs = [pair for tokens in said for pair in pairwise(tokens)]
+    found = {
+        "words": _share(len(words), len(said)),
+        "vocabulary": float(len(set(words))),
+        "distinct_1": _share(len(set(words)), len(words)),
+        "distinct_2": _share(len(set(pairs)), len(pairs)),
+        "different": _share(len(set(said)), len(said)),
+    }
+    if known is not None:
+        before = {tuple(tokens) for tokens in known}
+        found["novel"] = _share(sum(tokens not in before for tokens in said), len(said))
+    return found
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
