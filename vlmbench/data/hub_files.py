@@ -17,6 +17,7 @@ from vlmbench.foundations.text import visible
 
 LAYOUTS = "Parquet files, WebDataset shards, Arrow, JSON or CSV files, or image folders, as `datasets` lays them out"
 _SMALL = 4_000_000
+_ROWS = "rows"
 
 
 def datasets() -> Any:
@@ -86,10 +87,10 @@ class Source:
         if split not in self._loaded:
             names = self.data_files[split]
             root = self._fetch(names)
-            files = {split: [str(root / name) for name in names]}
+            files = {_ROWS: [str(root / name) for name in names]}  # whatever the split is called: some names are taken
             with _read(self.id):
                 self._loaded[split] = datasets().load_dataset(
-                    self.module, data_files=files, split=split, features=self.features
+                    self.module, data_files=files, split=_ROWS, features=self.features
                 )
         return self._loaded[split]
 

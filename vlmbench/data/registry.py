@@ -7,7 +7,10 @@ from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.records.registry import unknown
 
-KINDS = "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, or coco:ANNOTATIONS.json#DIRECTORY"
+KINDS = (
+    "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, file:PATH, "
+    "or coco:ANNOTATIONS.json#DIRECTORY"
+)
 
 
 def open_dataset(spec: str, cache_dir: Path) -> Dataset:
@@ -35,6 +38,10 @@ def open_dataset(spec: str, cache_dir: Path) -> Dataset:
             return open_captioned_folder(spec, rest)
 
         return open_folder(spec, rest)
+    if kind == "file":
+        from vlmbench.data.files import open_file
+
+        return open_file(spec, rest, cache_dir)
     if kind == "hf":
         from vlmbench.data.hub import open_hub
 

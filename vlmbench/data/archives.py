@@ -1,0 +1,114 @@
+"""Zip and tar archives of datasets, unpacked once under the cache directory, and nowhere else.
+
+Absolute paths, ``..``, links and devices are refused; so is an archive that would fill the disk.
+"""
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from vlmbench.data.fingerprint import kept_sha256
+from vlmbench.foundations.atomic import atomic_directory
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.text import visible
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+LARGEST = 512 * 1024**3
+"""Bytes an archive may unpack to."""
+RATIO = 500
+"""Times its own size that an archive of more than `SMALL` unpacked bytes may unpack to."""
+SMALL = 1024**3
+FILES = 20_000_000
+_COPY = 1024 * 1024
+
+
+def unpack(path: Path, cache_dir: Path) -> Path:
+    """The directory an archive unpacks to, unpacked now if it was not before.
+
+    Raises:
+        InputError: it is damaged, holds a path that leads outside, a link or a device, or unpacks to too much.
+        OutputError: it cannot be unpacked to the cache directory.
+    """
+    target = cache_dir / "archives" / kept_sha256(path, cache_dir)[:32]
+    if not target.is_dir():
+        with atomic_directory(target) as temporary:
+            _unpack(path, temporary)
+    inside = [item for item in target.iterdir() if not item.name.startswith((".", "__MACOSX"))]
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+
+
+def is_webdataset(path: Path) -> bool:
+    """Whether a tar holds WebDataset samples: its first files are pairs such as ``0001.jpg`` and ``0001.cls``."""
+    try:
+        with tarfile.open(path) as tar:
+            for number, item in enumerate(tar):
+                if item.name.endswith((".cls", ".cls.txt", ".npy")):
+                    return True
+                if number > 8:
+                    return False
+    except (tarfile.TarError, OSError, EOFError):
+        return False
+    return False
+
+
+def _unpack(path: Path, target: Path) -> None:
+    limit = max(SMALL, min(LARGEST, RATIO * path.stat().st_size))
+    written = files = 0
+    try:
+        for name, stream in _members(path):
+            files += 1
+            place = target / _safe(name, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with open(place, "xb") as output:
+                while block := stream.read(_COPY):
+                    written += len(block)
+                    if written > limit or files > FILES:
+                        raise InputError(
+                            f"{visible(path.name)} unpacks to more than {limit:,} bytes: taken for a bomb",
+                            where=str(path),
+                            mend="unpack it yourself and give folder:PATH",
+                        )
+                    output.write(block)
+    except FileExistsError as error:
+        raise InputError(f"{visible(path.name)} holds a file twice", where=str(path), mend="pack it again") from error
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, shutil.Error) as error:
+        raise InputError(
+            f"cannot unpack {visible(path.name)}: {visible(str(error))}", where=str(path), mend="get the archive again"
+        ) from error
+
+
+def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of each regular file."""
+    if path.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            for item in archive.infolist():
+                if item.is_dir():
+                    continue
+                if (item.external_attr >> 16) & 0o170000 == 0o120000:
+                    raise _refused(path, item.filename, "a link")
+                with archive.open(item) as stream:
+                    yield item.filename, stream
+        return
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if member.isdir():
+                continue
+            content = tar.extractfile(member) if member.isreg() else None
+            if content is None:
+                raise _refused(path, member.name, "a link or a device")
+            with content:
+                yield member.name, content
+
+
+def _safe(name: str, path: Path) -> PurePosixPath:
+    place = PurePosixPath(name.replace("\\", "/"))
+    if place.is_absolute() or ".." in place.parts or not place.parts or ":" in place.parts[0] or "\0" in name:
+        raise _refused(path, name, "a path that leads outside")
+    return place
+
+
+def _refused(path: Path, name: str, why: str) -> InputError:
+    return InputError(f"{visible(path.name)} holds {why}: {visible(name)}", where=str(path), mend="pack it without")

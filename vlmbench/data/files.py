@@ -1,0 +1,57 @@
+"""``file:PATH``: a list of images, a Parquet or Arrow file, or an archive of any layout vlmbench reads."""
+
+from pathlib import Path
+
+from vlmbench.data.archives import SUFFIXES as ARCHIVES
+from vlmbench.data.archives import is_webdataset, unpack
+from vlmbench.data.base import ALL, Dataset
+from vlmbench.data.hub import Hub
+from vlmbench.data.hub_files import Source, local
+from vlmbench.data.listing import SUFFIXES as LISTS
+from vlmbench.data.listing import Listing
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.text import visible
+
+_MEND = "a .csv, .tsv or .jsonl list, a .parquet or .arrow file, or a .zip or .tar archive"
+
+
+def open_file(spec: str, name: str, cache_dir: Path) -> Dataset:
+    """The dataset ``file:PATH``.
+
+    Raises:
+        AbsentError: no such file.
+        InputError: it is none of the kinds above.
+    """
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise AbsentError(f"no such file: {visible(name)}", where=spec, mend=_MEND)
+    ending = path.suffix.lower()
+    if ending in LISTS:
+        return Listing(spec, path)
+    if ending in {".parquet", ".arrow"}:
+        return Hub(spec, _single(spec, path, ending.lstrip(".")))
+    if path.name.lower().endswith(ARCHIVES):
+        if ending == ".tar" and is_webdataset(path):
+            return Hub(spec, _single(spec, path, "webdataset"))
+        return _unpacked(spec, unpack(path, cache_dir))
+    raise InputError(f"not a dataset file: {visible(path.name)}", where=spec, mend=_MEND)
+
+
+def _single(spec: str, path: Path, module: str) -> Source:
+    home = path.absolute().parent
+    beside = tuple(sorted(item.name for item in home.glob("*.txt")))
+    return Source(spec, None, None, home, module, {ALL: (path.name,)}, beside, None)
+
+
+def _unpacked(spec: str, root: Path) -> Dataset:
+    from vlmbench.data.captioned import is_captioned_folder, open_captioned_folder
+    from vlmbench.data.folder import open_folder
+
+    if is_captioned_folder(str(root)):
+        return open_captioned_folder(spec, str(root))
+    lists = sorted(path for ending in LISTS for path in root.glob(f"*{ending}"))
+    if lists:
+        return Listing(spec, lists[0], enclosed=True)
+    if any(root.rglob("*.parquet")) or any(root.rglob("*.arrow")) or any(root.rglob("*.tar")):
+        return Hub(spec, local(spec, root, None))
+    return open_folder(spec, str(root))
