@@ -261,3 +261,20 @@ def test_the_latex_compiles(written: tuple[dict[str, StoredRun], Path], tmp_path
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_published_figures_stand_only_beside_the_same_images(tmp_path: Path) -> None:
+    clip, protocol = "openai/clip-vit-base-patch32", {"templates": ["a photo of a {}."]}
+    factory.write_classification(tmp_path / "a", "zeroshot", clip, "hf:uoft-cs/cifar10", n=10_000, protocol=protocol)
+    factory.write_classification(tmp_path / "b", "zeroshot", clip, "hf:uoft-cs/cifar10", n=200, protocol=protocol)
+    factory.write_classification(tmp_path / "c", "zeroshot", clip, "cifar10", n=10_000)
+    found = {}
+    for name in "abc":
+        (table,) = build_tables(find_runs([tmp_path / name]))
+        cells = dict(zip((column.key for column in table.columns), table.rows[0], strict=True))
+        found[name] = cells.get("published")
+    assert found["b"] is None
+    assert found["a"].value == pytest.approx(0.8831)
+    assert "mteb single template" in found["a"].source
+    assert found["c"].value == pytest.approx(0.8983)
+    assert "open_clip" in found["c"].source

@@ -63,7 +63,7 @@ def command(
     from vlmbench.records.store import find_runs
     from vlmbench.report import export
     from vlmbench.report.grouping import refusals, unique
-    from vlmbench.report.loggers import EXPORTS
+    from vlmbench.report.loggers import export as export_records
     from vlmbench.report.page import write_report
     from vlmbench.report.tables import build_tables, write_tables
 
@@ -89,7 +89,7 @@ def command(
             write_text(eval_results / name, text)
             written.append(eval_results / name)
     for target in export_to or []:
-        EXPORTS[target.value](found, out)
+        export_records(target.value, found, out)
         console.note(f"logged {len(found)} records to {target.value}")
     if json:
         print_json({**document(found, written), "comparisons": comparisons(tables)})

@@ -283,6 +283,8 @@ def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
         )
     if any(row[columns.index("labels_to_match")].text for row in cells):
         notes.append("Labels to match: labelled images a class at which the probe's curve crosses zero-shot (log k).")
+    for source in sorted({cell.source for row in cells for cell in row if cell.source}):
+        notes.append(f"{source[:1].upper()}{source[1:]}.")
     if any(cell.mean for row in cells for cell in row):
         notes.append("Mean: over datasets, each counting once; its interval takes them as independent.")
     if any(cell.mark for row in cells for cell in row):

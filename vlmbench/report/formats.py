@@ -40,6 +40,10 @@ def to_csv(table: Table) -> str:
         header.append(f"{column.key}_mark")
         for line, row in zip(lines, table.rows, strict=True):
             line.append(_at(table, row, column.key).mark)
+    for column in [column for column in table.columns if any(_at(table, row, column.key).source for row in table.rows)]:
+        header.append(f"{column.key}_source")
+        for line, row in zip(lines, table.rows, strict=True):
+            line.append(text.csv_cell(_at(table, row, column.key).source))
     header += ["runs", "signatures"]
     for line, row in zip(lines, table.rows, strict=True):
         runs = {str(run.path): run for cell in row for run in cell.runs}
