@@ -104,3 +104,10 @@ def test_class_names_that_do_not_fit(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(InputError, match=message):
         read_classnames(path, 2)
+
+
+def test_clips_own_sets_are_whole():
+    seven, eighty = prompt_sets("clip7,clip80", ())
+    assert (len(seven.templates), len(set(eighty.templates))) == (7, 80)
+    assert set(seven.templates) < set(eighty.templates)
+    assert all(template.count("{}") == 1 for template in eighty.templates)

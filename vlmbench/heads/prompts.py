@@ -18,6 +18,7 @@ from vlmbench.data.base import DEFAULT_TEMPLATE
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.heads.prompt_sets import SETS
 
 DATASET = "dataset"
 _PLACE = re.compile(r"\{c?\}")
@@ -245,9 +246,3 @@ def read_json(path: Path, text: str) -> object:
         raise InputError(
             f"not JSON: {error.msg}", where=f"{path}, line {error.lineno}", mend="mend the file"
         ) from error
-
-
-SETS: dict[str, tuple[str, ...]] = {
-    "default": (DEFAULT_TEMPLATE,),
-    "name": ("{}",),
-}

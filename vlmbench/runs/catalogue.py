@@ -7,7 +7,8 @@ from typing import Any
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
 from vlmbench.encoders.registry import MODELS
-from vlmbench.heads.prompts import DATASET, SETS
+from vlmbench.heads.prompt_sets import SETS
+from vlmbench.heads.prompts import DATASET
 
 CAPTIONS = {
     "datasets": "also: group:GROUP, hf:owner/name[@revision][:config], hf:./directory, folder:PATH, file:PATH",

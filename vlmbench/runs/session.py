@@ -38,6 +38,7 @@ from vlmbench.runs.opened import OpenModel, SplitFeatures
 
 __all__ = ["ENCODING_PACKAGES", "OpenModel", "Session", "SplitFeatures"]
 
+Part = tuple[int, int]
 ENCODING_PACKAGES = ("torch", "transformers", "pillow")
 
 
@@ -63,7 +64,7 @@ class Session:
         self.tallies: list[Tally] = []
         self._models: dict[str, OpenModel] = {}
         self._datasets: dict[str, Dataset] = {}
-        self._splits: dict[tuple[str, str, int | None], _Opened] = {}
+        self._splits: dict[tuple[str, str, int | None, Part | None], _Opened] = {}
         self._encoded: dict[tuple[str, str], int] = {}
 
     @cached_property
@@ -102,9 +103,11 @@ class Session:
         """The split to evaluate on; see `data.base.choose_split`."""
         return choose_split(self.dataset(dataset).info, asked)
 
-    def prepare(self, models: Sequence[str], dataset: str, split: str, *, limit: int | None = None) -> None:
+    def prepare(
+        self, models: Sequence[str], dataset: str, split: str, *, limit: int | None = None, part: Part | None = None
+    ) -> None:
         """Encodes what the store lacks of the split, for all `models` in one pass over the images."""
-        opened = self._open(dataset, split, limit)
+        opened = self._open(dataset, split, limit, part)
         jobs = {}
         for name in (self._coupled(name).spec.vision if name.startswith(asif.PREFIX) else name for name in models):
             entry = self._entry(name, opened)
@@ -116,7 +119,14 @@ class Session:
         self._encode(opened, list(jobs.values()))
 
     def features(
-        self, model: str, dataset: str, split: str, *, layer: str = PROJ, limit: int | None = None
+        self,
+        model: str,
+        dataset: str,
+        split: str,
+        *,
+        layer: str = PROJ,
+        limit: int | None = None,
+        part: Part | None = None,
     ) -> SplitFeatures:
         """The features of a split; encoded now where the store lacks them.
 
@@ -126,6 +136,7 @@ class Session:
             split: one of the dataset's splits.
             layer: ``proj`` (the shared space) or ``pre_proj`` (pooled features before the projection).
             limit: so many images, drawn with the context's seed; none: all.
+            part: the i-th of n equal runs of the images, counted from 1; none: all.
 
         Raises:
             UsageError: the model has no such layer.
@@ -140,8 +151,8 @@ class Session:
                 where=model,
                 mend=f"--features-layer {PRE_PROJ}" if layer == PROJ else f"--features-layer {files.family.layers[0]}",
             )
-        opened = self._open(dataset, split, limit)
-        self.prepare([model], dataset, split, limit=limit)
+        opened = self._open(dataset, split, limit, part)
+        self.prepare([model], dataset, split, limit=limit, part=part)
         entry = self._entry(model, opened)
         rows, x, skipped, versions = self._read(entry, model, opened, files.family.stored_as(layer))
         encoded = self._encoded.pop((model, entry.key.name), 0)
@@ -288,8 +299,8 @@ class Session:
         with self.context.reporter.task(f"loading {files.id}", None):
             return adapter(files, self.device, self.precision, self.context.reporter)
 
-    def _open(self, dataset: str, split: str, limit: int | None) -> _Opened:
-        key = (dataset, split, limit)
+    def _open(self, dataset: str, split: str, limit: int | None, part: Part | None = None) -> _Opened:
+        key = (dataset, split, limit, part)
         if key not in self._splits:
             opened = self.dataset(dataset)
             images = opened.split(split)
@@ -302,6 +313,8 @@ class Session:
             if limit is not None and limit < len(images):
                 generator = np.random.default_rng(derive_seed(self.context.seed, "limit", dataset, split))
                 images = subset(images, np.sort(generator.permutation(len(images))[:limit]))
+            if part is not None:
+                images = subset(images, np.array_split(np.arange(len(images)), part[1])[part[0] - 1])
             value = fingerprint(images, self.context.cache_dir, self.context.reporter)
             self._splits[key] = _Opened(opened.info, images, value)
         return self._splits[key]

@@ -1,0 +1,90 @@
+"""Prompt sets that have a name.
+
+``clip7`` and ``clip80`` are the ImageNet templates published with CLIP (Radford et al. 2021; openai/CLIP, MIT licence,
+notebooks/Prompt_Engineering_for_ImageNet.ipynb): the ensemble of 80, and the seven that forward selection kept.
+"""
+
+from vlmbench.data.base import DEFAULT_TEMPLATE
+
+_CLIP7 = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+
+
+def _articles(*patterns: str) -> list[str]:
+    """Each pattern with ``a`` and with ``the`` in the place marked ``@``."""
+    return [pattern.replace("@", article) for pattern in patterns for article in ("a", "the")]
+
+
+_CLIP80 = tuple(
+    sorted(
+        {
+            *_articles(
+                "a bad photo of @ {}.",
+                "a bright photo of @ {}.",
+                "a cropped photo of @ {}.",
+                "a close-up photo of @ {}.",
+                "a dark photo of @ {}.",
+                "a good photo of @ {}.",
+                "a low resolution photo of @ {}.",
+                "a pixelated photo of @ {}.",
+                "a jpeg corrupted photo of @ {}.",
+                "a blurry photo of @ {}.",
+                "a black and white photo of @ {}.",
+                "a rendition of @ {}.",
+                "a rendering of @ {}.",
+                "a sculpture of @ {}.",
+                "a sketch of @ {}.",
+                "a doodle of @ {}.",
+                "a drawing of @ {}.",
+                "a painting of @ {}.",
+                "a tattoo of @ {}.",
+                "art of @ {}.",
+                "graffiti of @ {}.",
+                "itap of @ {}.",
+                "itap of my {}.",
+                "@ cartoon {}.",
+                "@ embroidered {}.",
+                "@ origami {}.",
+                "@ plastic {}.",
+                "@ plushie {}.",
+                "@ toy {}.",
+                "@ {} in a video game.",
+                "a photo of @ {}.",
+            ),
+            "a photo of many {}.",
+            "a photo of my {}.",
+            "a photo of one {}.",
+            "a photo of the clean {}.",
+            "a photo of a clean {}.",
+            "a photo of the dirty {}.",
+            "a photo of a dirty {}.",
+            "a photo of the cool {}.",
+            "a photo of a cool {}.",
+            "a photo of the weird {}.",
+            "a photo of a weird {}.",
+            "a photo of the nice {}.",
+            "a photo of a nice {}.",
+            "a photo of the small {}.",
+            "a photo of a small {}.",
+            "a photo of the large {}.",
+            "a photo of a large {}.",
+            "a photo of the hard to see {}.",
+            "a photo of a hard to see {}.",
+        }
+    )
+)
+
+SETS: dict[str, tuple[str, ...]] = {
+    "default": (DEFAULT_TEMPLATE,),
+    "name": ("{}",),
+    "clip7": _CLIP7,
+    "clip80": _CLIP80,
+}
+"""Set name to its templates."""
