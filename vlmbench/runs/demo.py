@@ -12,6 +12,7 @@ from vlmbench.runs.zeroshot import run_zeroshot
 MODEL = "tiny-clip"
 DATASETS = ("digits", "shapes", "counting")
 SHOTS = (1, 2, 4, 8, 16, None)
+PIXEL_SHOTS = (1, 4, None)
 SEEDS = 5
 CAPTIONED = "scenes"
 CAPTIONERS = ("tiny-captioner", f"retrieval:{MODEL}")
@@ -25,7 +26,7 @@ def run_demo(context: Context) -> list[StoredRun]:
     """
     session = Session(context)
     runs = run_zeroshot(ZeroShotRequest(models=[MODEL], datasets=DATASETS), context, session)
-    probe = ProbeRequest(models=[MODEL, "pixels"], datasets=DATASETS, shots=SHOTS, seeds=SEEDS)
-    runs += run_linear_probe(probe, context, session)
+    for model, shots in ((MODEL, SHOTS), ("pixels", PIXEL_SHOTS)):
+        runs += run_linear_probe(ProbeRequest([model], DATASETS, shots=shots, seeds=SEEDS), context, session)
     runs += score_captioners(session, CAPTIONERS, CAPTIONED)
     return runs
