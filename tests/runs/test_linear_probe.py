@@ -297,3 +297,62 @@ def test_words_of_the_command_line():
     for wrong in ("", "0", "-1", "nan", "inf", "x"):
         with pytest.raises(UsageError):
             parse_strength(wrong)
+
+
+CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
+
+
+@pytest.mark.skipif(not CIFAR.is_dir(), reason="../shared/data/cifar10 is not here")
+def test_agrees_with_scikit_learn_on_real_features(tmp_path):
+    """tiny-clip's features of 1,000 CIFAR-10 images, before the projection, un-normalised."""
+    from vlmbench.heads.logistic import fit_logistic
+    from vlmbench.runs.session import Session
+
+    session = Session(context(tmp_path, batch_size=256))
+    train, test = (
+        session.features("tiny-clip", f"folder:{CIFAR}", split, layer="pre_proj", limit=500)
+        for split in ("train", "test")
+    )
+    for c in (0.01, 1.0):
+        ours = fit_logistic(train.x, train.y, c=c, tol=1e-8)
+        theirs = LogisticRegression(C=c, tol=1e-8, max_iter=20_000).fit(train.x.astype(np.float64), train.y)
+        assert ours.converged
+        agreed = ours.probabilities(test.x).argmax(axis=1) == theirs.predict(test.x)
+        assert agreed.mean() >= 0.999
+        np.testing.assert_allclose(ours.coef, theirs.coef_, atol=1e-3 * np.abs(theirs.coef_).max())
+
+
+def test_the_command_prints_one_json_document(digits, tmp_path):
+    import subprocess
+    import sys
+
+    path = save(tmp_path, digits)
+    command = [
+        sys.executable,
+        "-m",
+        "vlmbench",
+        "linear-probe",
+        "--features",
+        str(path),
+        "--shots",
+        "1,2",
+        "--seeds",
+        "2",
+    ]
+    done = subprocess.run(
+        [*command, "--json", "-o", str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [(one["task"], one["shots"], one["n"]) for one in document["results"]] == [
+        ("linear-probe", 1, 400),
+        ("linear-probe", 2, 400),
+    ]
+    assert (tmp_path / "out" / "figures" / "few-shot-features-f.npz.svg").is_file()
+    wrong = subprocess.run(
+        [*command[:-1], "0", "-o", str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    missing = subprocess.run([*command[:4], "--features", "none.npz"], capture_output=True, text=True, check=False)
+    assert missing.returncode == 4
+    assert "Traceback" not in missing.stderr
