@@ -50,13 +50,13 @@ def _dataset(line: Line, *, several: bool) -> str:
 
 
 def _labels(match: str) -> str:
-    """``4.2`` as ``about 4 labels``, ``< 1`` as ``fewer than 1 label``, ``> 32`` as ``more than 32 labels``."""
-    said = match.removeprefix("about ").strip()
+    """``4.23`` as ``about 4 labels``, ``< 1`` as ``fewer than 1 label``, ``> 32`` as ``more than 32 labels``."""
     for sign, words in (("<", "fewer than"), (">", "more than")):
-        if said.startswith(sign):
-            count = said.lstrip(sign).strip()
+        if match.startswith(sign):
+            count = match.lstrip(sign).strip()
             return f"{words} {count} label{'' if count == '1' else 's'}"
-    return f"about {said} labels"
+    count = f"{float(match):.0f}"
+    return f"about {count} label{'' if count == '1' else 's'}"
 
 
 def _captions(lines: Sequence[Line]) -> list[str]:
