@@ -148,6 +148,9 @@ def test_options_that_an_architecture_does_not_take_are_refused(captioner: Capti
 def test_checkpoints_that_are_none(tmp_path: Path, captioner: Captioner) -> None:
     with pytest.raises(AbsentError, match="no such model directory"):
         find_checkpoint("./nowhere", tmp_path)
+    with pytest.raises(AbsentError, match="no captioner") as caught:
+        find_checkpoint("tiny-clip", tmp_path)
+    assert "retrieval:tiny-clip" in str(caught.value.mend)
     with pytest.raises(AbsentError, match="no such model"):
         find_checkpoint("tiny-captionr", tmp_path)
     (tmp_path / "empty").mkdir()
@@ -176,6 +179,23 @@ def test_a_change_beside_the_weights_is_another_key(captioner: Captioner, tmp_pa
     after = find_checkpoint(str(changed), tmp_path)
     assert before.weights_sha256 == after.weights_sha256
     assert before.beside_sha256 != after.beside_sha256
+
+
+def test_older_repositories_keep_the_chat_template_with_the_tokenizer(
+    captioner: Captioner, pictures: Pictures, tmp_path: Path
+) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    for file in captioner("llava").iterdir():
+        (older / file.name).write_bytes(file.read_bytes())
+    template = (older / "chat_template.jinja").read_text()
+    (older / "chat_template.jinja").unlink()
+    assert open_generator(older).prompt.shown.startswith("USER: <image>")
+    settings = json.loads((older / "tokenizer_config.json").read_text())
+    (older / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": template}))
+    assert open_generator(older).prompt.shown == open_generator(captioner("llava")).prompt.shown
+    (older / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": "{{ messages }}"}))
+    assert open_generator(older).prompt.shown.startswith("USER: <image>")
 
 
 def test_the_table_of_families() -> None:

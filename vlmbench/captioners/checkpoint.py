@@ -7,6 +7,7 @@ from typing import Any
 
 from vlmbench.captioners.registry import CAPTIONERS, FORMS
 from vlmbench.encoders.files import CONFIG, hash_files, read_json, weight_files
+from vlmbench.encoders.registry import MODELS
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 from vlmbench.records.registry import unknown
@@ -58,6 +59,10 @@ def find_checkpoint(model: str, cache_dir: Path) -> Checkpoint:
         AbsentError: no such captioner, or it is not here and cannot be fetched.
         InputError: the directory is no checkpoint saved by transformers.
     """
+    if model in MODELS:
+        kind = MODELS[model].kind
+        mend = f"retrieval:{model} or asif:{model}" if kind == "dual-encoder" else "vlmbench list models"
+        raise AbsentError(f"{model} is a {kind} and no captioner", where=model, mend=mend)
     entry = CAPTIONERS.get(model)
     if entry is not None and not entry.hub_id:
         directory = Path(__file__).parents[1] / "bundled" / "models" / model

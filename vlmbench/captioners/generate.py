@@ -198,7 +198,7 @@ class Generator:
                 where=str(checkpoint.directory),
                 mend="name a model that transformers' AutoModelForImageTextToText opens",
             ) from error
-        missing = sorted(loading["missing_keys"])
+        missing = sorted(key for key in loading["missing_keys"] if not key.startswith("encoder.pooler."))  # not used
         if missing:
             raise InputError(
                 f"the checkpoint of {visible(checkpoint.id)} lacks {len(missing)} weights of {type(model).__name__}, "

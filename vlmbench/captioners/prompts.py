@@ -30,7 +30,8 @@ class Prompt:
         self.image_token = family.image or str(getattr(processor, "image_token", None) or "<image>")
         instructed = getattr(processor, "tokenizer_was_trained_with_end_of_utterance_token", False)
         self.dialogue = family.layout == families.INTERLEAVED and bool(instructed)
-        self.chat = family.layout == families.CHAT and bool(getattr(processor, "chat_template", None))
+        self.template = _template(processor) if family.layout == families.CHAT else None
+        self.chat = self.template is not None
 
     @property
     def shown(self) -> str | None:
@@ -71,10 +72,9 @@ class Prompt:
                     {"role": "assistant", "content": [{"type": "text", "text": example.caption}]},
                 ]
             conversation = [*messages, _user(asked)]
-            tokenizer, template = self.processor.tokenizer, self.processor.chat_template
             return str(
-                tokenizer.apply_chat_template(
-                    conversation, chat_template=template, add_generation_prompt=True, tokenize=False
+                self.processor.tokenizer.apply_chat_template(
+                    conversation, chat_template=self.template, add_generation_prompt=True, tokenize=False
                 )
             )
         fill = {"{image}": self.image_token, "{prompt}": asked}
@@ -94,6 +94,17 @@ class Prompt:
         for example in self.examples:
             parts += [example.image, f"{asked} {example.caption}\n"]
         return [*parts, image, asked]
+
+
+def _template(processor: Any) -> str | None:
+    """The processor's chat template, else the tokenizer's where that one knows of images (older repositories)."""
+    found = getattr(processor, "chat_template", None)
+    if found is None:
+        found = getattr(processor.tokenizer, "chat_template", None)
+        found = found if isinstance(found, str) and "image" in found else None
+    if isinstance(found, dict):
+        found = found.get("default")
+    return found or None
 
 
 def _user(asked: str) -> dict[str, Any]:

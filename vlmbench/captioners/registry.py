@@ -22,26 +22,108 @@ CAPTIONERS: dict[str, Entry] = {
     "tiny-captioner": Entry(
         "",
         None,
-        "the small encoder-decoder that ships with vlmbench; it knows rendered shapes, digits and letters only",
+        "ships with vlmbench: rendered shapes, digits and letters are all it knows",
     ),
     "blip-base": Entry(
         "Salesforce/blip-image-captioning-base",
         "89b09ea1789f7addf2f6d6f0dfc4ce10ab58ef84",
-        "BLIP ViT-B, tuned on COCO captions",
+        "BLIP, ViT-B, tuned on COCO captions",
     ),
     "blip-large": Entry(
         "Salesforce/blip-image-captioning-large",
         "2227ac38c9f16105cb0412e7cab4759978a8fd90",
-        "BLIP ViT-L, tuned on COCO captions",
+        "BLIP, ViT-L, tuned on COCO captions",
     ),
     "blip2-opt-2.7b": Entry(
         "Salesforce/blip2-opt-2.7b",
         "51572668da0eb669e01a189dc22abe6088589a24",
-        "BLIP-2 with OPT 2.7B, not tuned on captions",
+        "BLIP-2, OPT 2.7B, not tuned on captions",
     ),
-    "vit-gpt2": Entry("nlpconnect/vit-gpt2-image-captioning", None, "ViT and GPT-2, tuned on COCO captions"),
-    "git-base-coco": Entry("microsoft/git-base-coco", None, "GIT base, tuned on COCO captions"),
-    "smolvlm-256m": Entry("HuggingFaceTB/SmolVLM-256M-Instruct", None, "SmolVLM, the smallest"),
+    "blip2-opt-6.7b-coco": Entry(
+        "Salesforce/blip2-opt-6.7b-coco",
+        "0d580de59320a25a4d2c386387bcef310d5f286e",
+        "BLIP-2, OPT 6.7B, tuned on COCO captions",
+    ),
+    "instructblip-vicuna-7b": Entry(
+        "Salesforce/instructblip-vicuna-7b",
+        None,
+        "InstructBLIP, Vicuna 7B",
+    ),
+    "git-base-coco": Entry(
+        "microsoft/git-base-coco",
+        "a13141da42abd4a8cbf283601a8104265f537cee",
+        "GIT base, tuned on COCO captions",
+    ),
+    "vit-gpt2": Entry(
+        "nlpconnect/vit-gpt2-image-captioning",
+        "dc68f91c06a1ba6f15268e5b9c13ae7a7c514084",
+        "ViT and GPT-2, tuned on COCO captions",
+    ),
+    "idefics-9b-instruct": Entry(
+        "HuggingFaceM4/idefics-9b-instruct",
+        None,
+        "IDEFICS, the open Flamingo",
+    ),
+    "idefics2-8b": Entry(
+        "HuggingFaceM4/idefics2-8b",
+        None,
+        "IDEFICS 2",
+    ),
+    "idefics3-8b": Entry(
+        "HuggingFaceM4/Idefics3-8B-Llama3",
+        None,
+        "IDEFICS 3",
+    ),
+    "smolvlm-256m": Entry(
+        "HuggingFaceTB/SmolVLM-256M-Instruct",
+        None,
+        "SmolVLM, the smallest",
+    ),
+    "smolvlm-500m": Entry(
+        "HuggingFaceTB/SmolVLM-500M-Instruct",
+        None,
+        "SmolVLM",
+    ),
+    "fuyu-8b": Entry(
+        "adept/fuyu-8b",
+        None,
+        "Fuyu",
+    ),
+    "kosmos-2": Entry(
+        "microsoft/kosmos-2-patch14-224",
+        None,
+        "Kosmos-2",
+    ),
+    "paligemma-3b-mix-448": Entry(
+        "google/paligemma-3b-mix-448",
+        None,
+        "PaliGemma, tuned on a mix of tasks",
+    ),
+    "florence-2-base": Entry(
+        "florence-community/Florence-2-base",
+        None,
+        "Florence-2 base",
+    ),
+    "llava-1.5-7b": Entry(
+        "llava-hf/llava-1.5-7b-hf",
+        None,
+        "LLaVA 1.5",
+    ),
+    "llava-next-mistral-7b": Entry(
+        "llava-hf/llava-v1.6-mistral-7b-hf",
+        None,
+        "LLaVA-NeXT, Mistral 7B",
+    ),
+    "qwen2-vl-2b": Entry(
+        "Qwen/Qwen2-VL-2B-Instruct",
+        None,
+        "Qwen2-VL",
+    ),
+    "qwen2.5-vl-3b": Entry(
+        "Qwen/Qwen2.5-VL-3B-Instruct",
+        None,
+        "Qwen2.5-VL",
+    ),
 }
 
 FORMS = (
