@@ -4,15 +4,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
+from vlmbench.encoders.families import BACKBONE
+from vlmbench.encoders.pixels import PIXELS
 from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
 
 CAPTIONS = {
     "datasets": "also: group:GROUP, hf:owner/name[@revision][:config], hf:./directory, folder:PATH, file:PATH",
-    "models": "also: any CLIP, SigLIP … or backbone by hub id (owner/name@revision), or ./directory",
+    "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",
     "prompts": "also: a .txt or .json file, or a template such as 'a photo of a {}.'",
 }
@@ -33,6 +36,9 @@ _METRICS = {
     "rouge_l": ("captions", "ROUGE-L, beta 1.2 (Lin 2004)"),
     "meteor": ("captions", "METEOR 1.5, English, normalised (Denkowski and Lavie 2014)"),
     "cider": ("captions", "CIDEr, sigma 6, document frequency from the references (Vedantam et al. 2015)"),
+    "cider_d": ("captions", "CIDEr-D: clipped counts and a length penalty (Vedantam et al. 2015)"),
+    "clipscore": ("captions", "CLIPScore, w 2.5: image against caption, 0 to 2.5 (Hessel et al. 2021)"),
+    "refclipscore": ("captions", "RefCLIPScore: its harmonic mean with the nearest reference, 0 to 1.43"),
 }
 
 
@@ -67,7 +73,18 @@ def datasets() -> list[dict[str, Any]]:
 
 def models() -> list[dict[str, Any]]:
     """A row for each named model."""
+    pixels = {
+        "name": PIXELS,
+        "kind": BACKBONE,
+        "parameters": 0,
+        "width": None,
+        "here": True,
+        "about": "no model: the raw pixels, the baseline a probe has to beat",
+        "id": "",
+    }
     return [
+        pixels,
+        *(
         {
             "name": entry.alias,
             "kind": entry.kind,
@@ -78,6 +95,17 @@ def models() -> list[dict[str, Any]]:
             "id": entry.hub_id,
         }
         for entry in MODELS.values()
+    ] + [
+        {
+            "name": alias,
+            "kind": "captioner",
+            "parameters": None,
+            "width": None,
+            "here": _here(captioner.hub_id),
+            "about": captioner.about,
+            "id": captioner.hub_id,
+        }
+        for alias, captioner in CAPTIONERS.items()
     ]
 
 
