@@ -27,6 +27,7 @@ from vlmbench.heads.oracle import SklearnTrainer
 from vlmbench.heads.search import search_strength
 
 MISLABELLED = 0.05
+SEPARATION = 3.0
 
 
 @dataclass
@@ -55,9 +56,9 @@ class Row:
 
 def synthetic(n: int, d: int, classes: int, seed: int) -> Data:
     generator = np.random.default_rng(seed)
-    scale = (np.arange(1, d + 1) ** -0.7).astype(np.float32)
+    scale = (np.arange(1, d + 1) ** -0.5).astype(np.float32)
     rotation = np.linalg.qr(generator.normal(size=(d, d)))[0].astype(np.float32)
-    centres = (0.3 * generator.standard_normal((classes, d), dtype=np.float32)) * scale
+    centres = (SEPARATION * generator.standard_normal((classes, d), dtype=np.float32)) * scale**2
     norm = 8 / np.sqrt((scale**2).sum() * 2)
 
     def draw(count: int) -> tuple[np.ndarray, np.ndarray]:
