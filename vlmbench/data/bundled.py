@@ -59,6 +59,7 @@ class Bundled:
             classnames=tuple(facts.get("classnames", ())),
             templates=tuple(facts.get("templates", ())) or ("a photo of a {}.",),
             metric=facts.get("metric", "accuracy"),
+            group=facts.get("group", ""),
         )
 
     def split(self, name: str) -> Split:

@@ -8,7 +8,7 @@ from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
 from vlmbench.encoders.families import BACKBONE
-from vlmbench.encoders.pixels import PIXELS
+from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
@@ -82,9 +82,7 @@ def models() -> list[dict[str, Any]]:
         "about": "no model: the raw pixels, the baseline a probe has to beat",
         "id": "",
     }
-    return [
-        pixels,
-        *(
+    encoders = [
         {
             "name": entry.alias,
             "kind": entry.kind,
@@ -95,7 +93,8 @@ def models() -> list[dict[str, Any]]:
             "id": entry.hub_id,
         }
         for entry in MODELS.values()
-    ] + [
+    ]
+    captioners = [
         {
             "name": alias,
             "kind": "captioner",
@@ -107,6 +106,7 @@ def models() -> list[dict[str, Any]]:
         }
         for alias, captioner in CAPTIONERS.items()
     ]
+    return [pixels, *encoders, *captioners]
 
 
 def metrics() -> list[dict[str, Any]]:

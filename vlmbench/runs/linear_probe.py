@@ -319,6 +319,8 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
         detail["per_class"] = per_class(result.columns, data.classnames)
         correct = result.columns["prediction"] == result.columns["label"]
         detail["calibration"] = calibration_bins(result.columns["confidence"], correct)
+    if data.group:
+        detail["group"] = data.group
     if data.dataset.skipped:
         detail["skipped"] = len(data.dataset.skipped)
     native = (

@@ -43,6 +43,7 @@ class ProbeData:
         facts: for ``run.json``.
         zero_shot: the zero-shot classifier of a dual encoder, where one was asked for.
         zero_shot_value: its figure on the test split.
+        group: the group a registry puts the dataset in.
     """
 
     system: str
@@ -59,6 +60,7 @@ class ProbeData:
     facts: Mapping[str, Any] = field(default_factory=dict)
     zero_shot: ZeroShotWeights | None = None
     zero_shot_value: float | None = None
+    group: str = ""
 
 
 def from_file(path: Path, *, normalised: bool) -> ProbeData:
@@ -138,6 +140,7 @@ def from_session(
     tested = found[test]
     renamed = {(TEST if name == test else name): part for name, part in found.items()}
     data = ProbeData(
+        group=info.group,
         system=session.model(model).files.system,
         model=tested.model,
         dataset=tested.dataset,

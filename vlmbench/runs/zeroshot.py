@@ -114,6 +114,8 @@ def _score(
     columns = sample_columns(probabilities, features.y, features.ids)
     figures = metrics_from_samples(columns, metric_names(len(plan.names), multilabel=features.multilabel), context.seed)
     detail: dict[str, Any] = {} if features.multilabel else {"per_class": per_class(columns, head.classnames)}
+    if features.group:
+        detail["group"] = features.group
     if features.dataset.skipped:
         detail["skipped"] = len(features.dataset.skipped)
     record = Record(
