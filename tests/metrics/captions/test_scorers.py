@@ -9,10 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.captions.cider import cider
-from vlmbench.metrics.captions.corpus import Corpus
 from vlmbench.metrics.captions.ngrams import count_ngrams, intern
 from vlmbench.metrics.captions.rouge import lcs_lengths
+from vlmbench.metrics.captions.scoring import Tokenized, score_native
 
 _spec = importlib.util.spec_from_file_location("captions_oracle", Path(__file__).with_name("oracle.py"))
 _oracle = importlib.util.module_from_spec(_spec)
@@ -20,12 +19,16 @@ _spec.loader.exec_module(_oracle)
 oracle, corpus, native, split = _oracle.oracle, _oracle.corpus, _oracle.native, _oracle.split
 
 
-def build(references, systems, **more):
-    if more.get("documents"):
-        more["documents"] = [list(map(split, lines)) for lines in more["documents"]]
-    return Corpus(
-        [list(map(split, lines)) for lines in references], [list(map(split, lines)) for lines in systems], **more
+def cider_of(references, systems, *, images=None, documents=None):
+    """CIDEr of lines, by system."""
+    kept = [np.arange(len(lines)) for lines in systems] if images is None else images
+    text = Tokenized(
+        [list(map(split, lines)) for lines in references],
+        [list(map(split, lines)) for lines in systems],
+        kept,
+        documents and [list(map(split, lines)) for lines in documents],
     )
+    return [scored.columns["cider"] for scored in score_native(text, ["cider"])]
 
 
 line = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=9).map(" ".join)
@@ -109,19 +112,16 @@ def test_a_neighbour_never_changes_bleu_or_rouge(found, other):
 def test_systems_scored_together_score_as_alone():
     references, first = corpus(3, images=9)
     second = [" ".join(reversed(line.split())) for line in first]
-    both = build(references, [first, second, first[2:5]], images=[None, None, np.arange(2, 5)])
-    for system, lines in enumerate((first, second)):
-        alone = build(references, [lines])
-        assert np.allclose(cider(both, system, both.matches(system)), cider(alone, 0, alone.matches(0)), atol=1e-12)
-    part = cider(both, 2, both.matches(2))
-    assert np.allclose(part, cider(both, 0, both.matches(0))[2:5], atol=1e-12)
+    together = cider_of(references, [first, second, first[2:5]], images=[np.arange(9), np.arange(9), np.arange(2, 5)])
+    for scores, lines in zip(together, (first, second), strict=False):
+        assert np.allclose(scores, cider_of(references, [lines])[0], atol=1e-12)
+    assert np.allclose(together[2], together[0][2:5], atol=1e-12)
 
 
 def test_document_frequencies_from_another_set():
     references, candidates = [["a b c d", "a c"], ["e f g"]], ["a b d", "e f"]
     documents = [["a b"], ["a c d"], ["z"], ["e f", "g"]]
-    found = build(references, [candidates], documents=documents)
-    score = cider(found, 0, found.matches(0))
+    score = cider_of(references, [candidates], documents=documents)[0]
     frequency = {}
     for lines in documents:
         grams = {tuple(w[i : i + n]) for w in map(str.split, lines) for n in range(1, 5) for i in range(len(w) - n + 1)}
@@ -151,14 +151,13 @@ def test_document_frequencies_from_another_set():
 
 
 def test_cider_of_one_image_is_refused():
-    found = build([["a b"]], [["a b"]])
     with pytest.raises(InputError, match="two images"):
-        cider(found, 0, found.matches(0))
+        cider_of([["a b"]], [["a b"]])
 
 
 def test_an_image_without_references_is_refused():
     with pytest.raises(InputError, match="no reference"):
-        build([["a"], []], [["a", "b"]])
+        cider_of([["a"], []], [["a", "b"]])
 
 
 def plain_lcs(a, b):

@@ -12,7 +12,18 @@ STATISTICS = (*(f"bleu_matches_{n}" for n in range(1, ORDERS + 1)), *(f"bleu_ngr
 _TINY, _SMALL = 1e-15, 1e-9  # what pycocoevalcap adds to numerators and denominators
 
 
-def bleu_statistics(corpus: Corpus, system: int, matches: list[Match]) -> Floats:
+def clipped_matches(match: Match, images: int) -> Floats:
+    """How many n-grams of each candidate a reference holds, each counted as often as in that one reference, `[n]`.
+
+    Args:
+        match: `Order.match(system)`.
+        images: the system's images, n.
+    """
+    counts = np.minimum(match.count, match.largest).astype(np.float64)
+    return np.bincount(match.image, counts, minlength=images)
+
+
+def bleu_statistics(corpus: Corpus, system: int, matched: Floats) -> Floats:
     """What BLEU sums over images, `[n, 10]`: matched n-grams (n = 1 … 4), n-grams, candidate length, reference length.
 
     A match is clipped to the highest count in one reference. The reference length is the one closest to the
@@ -21,15 +32,14 @@ def bleu_statistics(corpus: Corpus, system: int, matches: list[Match]) -> Floats
     Args:
         corpus: the corpus.
         system: index of the system.
-        matches: `corpus.matches(system)`.
+        matched: `clipped_matches` of each order, `[n, 4]`.
     """
     tokens, own = corpus.candidate_tokens(system)
     lengths = tokens.lengths[own]
     kept = corpus.images[system]
     table = np.zeros((len(kept), 2 * ORDERS + 2))
-    for n, match in enumerate(matches):
-        table[:, n] = np.bincount(match.image, np.minimum(match.count, match.largest), minlength=len(kept))
-        table[:, ORDERS + n] = np.maximum(0, lengths - n)
+    table[:, :ORDERS] = matched
+    table[:, ORDERS : 2 * ORDERS] = np.maximum(0, lengths[:, None] - np.arange(ORDERS))
     table[:, -2] = lengths
     if len(kept):
         table[:, -1] = _closest(corpus, system)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match
+from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match, Order
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ SCALE = 10.0
 FEWEST = 2
 
 
-def cider(corpus: Corpus, system: int, matches: list[Match]) -> Floats:
+def cider_scores(corpus: Corpus, system: int, likeness: Floats) -> Floats:
     """CIDEr of each candidate, `[n]`, 0 to 10; the corpus score is its mean.
 
     An n-gram's inverse document frequency is ``log(images) - log(max(1, images whose references hold it))``, over all
@@ -27,7 +27,7 @@ def cider(corpus: Corpus, system: int, matches: list[Match]) -> Floats:
     Args:
         corpus: the corpus.
         system: index of the system.
-        matches: `corpus.matches(system)`.
+        likeness: the sum of `cosines` over the orders, `[R]`.
 
     Raises:
         InputError: fewer than two documents, of which every n-gram is in all: every score would be 0.
@@ -42,33 +42,33 @@ def cider(corpus: Corpus, system: int, matches: list[Match]) -> Floats:
     length = np.zeros(corpus.size)
     length[kept] = np.maximum(0, tokens.lengths[own] - 1)
     gap = length[corpus.image_of_reference] - np.maximum(0, tokens.lengths[: corpus.references] - 1)
-    likeness = np.zeros(corpus.references)
-    for n, match in enumerate(matches):
-        likeness += _cosines(corpus, kept, n, match)
-    likeness *= np.exp(-(gap**2) / (2 * SIGMA**2))
+    likeness = likeness * np.exp(-(gap**2) / (2 * SIGMA**2))
     scores = np.add.reduceat(likeness, corpus.first_reference) if corpus.size else np.zeros(0)
     return np.asarray((scores / corpus.per_image)[kept] / ORDERS * SCALE)
 
 
-def _cosines(corpus: Corpus, kept: NDArray[np.int64], n: int, match: Match) -> Floats:
-    """Clipped cosine of each reference and its image's candidate, one order, `[R]`."""
-    table = corpus.reference_counts[n]
-    rarity = _rarity(corpus, n)
-    theirs = table.count * rarity[table.gram]
+def rarities(corpus: Corpus, order: Order) -> tuple[Floats, Floats, Floats]:
+    """Inverse document frequencies `[grams]`, the references' weights `[K]`, and their norms `[R]`."""
+    rarity = np.log(corpus.documents) - np.log(np.maximum(1, order.frequency))
+    weights = order.references.count * rarity[order.references.gram]
+    norms = np.sqrt(np.bincount(order.references.caption, weights**2, minlength=corpus.references))
+    return rarity, weights, norms
+
+
+def cosines(
+    corpus: Corpus, system: int, order: Order, match: Match, rarity: Floats, weights: Floats, norms: Floats
+) -> Floats:
+    """Clipped cosine of each reference and its image's candidate, one order, `[R]`; the last three from `rarities`."""
+    kept = corpus.images[system]
     ours = match.count * rarity[match.gram]
     row = np.repeat(np.arange(len(match.gram)), match.rows)
     inside = np.arange(len(row)) - np.repeat(np.cumsum(match.rows) - match.rows, match.rows)
     other = match.first[row] + inside
+    theirs = weights[other]
     products = np.bincount(
-        table.caption[other], np.minimum(ours[row], theirs[other]) * theirs[other], minlength=corpus.references
+        order.references.caption[other], np.minimum(ours[row], theirs) * theirs, minlength=corpus.references
     )
     size = np.zeros(corpus.size)
     size[kept] = np.sqrt(np.bincount(match.image, ours**2, minlength=len(kept)))
-    below = size[corpus.image_of_reference] * np.sqrt(
-        np.bincount(table.caption, theirs**2, minlength=corpus.references)
-    )
+    below = size[corpus.image_of_reference] * norms
     return np.asarray(np.divide(products, below, out=np.zeros(corpus.references), where=below > 0))
-
-
-def _rarity(corpus: Corpus, n: int) -> Floats:
-    return np.asarray(np.log(corpus.documents) - np.log(np.maximum(1, corpus.document_frequency[n])))

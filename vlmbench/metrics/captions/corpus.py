@@ -5,7 +5,7 @@ BLEU and CIDEr split it there and ROUGE-L does not, as ``pycocoevalcap`` does; a
 has one, the empty one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -23,7 +23,7 @@ Caption = Sequence[str]
 
 @dataclass(frozen=True)
 class Match:
-    """The n-grams of one order in a system's candidates, beside the same n-grams in the references of the image."""
+    """One system's n-grams of one order, beside the same n-grams of the references of the same image."""
 
     image: Short
     """Position among the system's images, `[K]`."""
@@ -32,11 +32,48 @@ class Match:
     count: Short
     """In the candidate, `[K]`."""
     first: Ints
-    """First row of `Corpus.reference_counts` with this n-gram and image, `[K]`; no row where `rows` is 0."""
+    """First row of `Order.references` with this n-gram and image, `[K]`; no row where `rows` is 0."""
     rows: Ints
     """How many references of the image hold the n-gram, `[K]`."""
     largest: Ints
     """The highest count in one reference of the image, `[K]`; 0 where none holds it."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """The n-grams of one order in the references, and how to find a system's among them."""
+
+    n: int
+    references: Counts
+    """Rows sorted by n-gram, then image, then reference."""
+    frequency: Ints
+    """In how many documents (images) each n-gram stands in a reference, `[grams]`."""
+    keys: Ints
+    """The distinct (n-gram, image) pairs as one number each, ascending, `[G]`."""
+    firsts: Ints
+    """The first row of each, `[G]`."""
+    rows: Ints
+    """The number of its rows, `[G]`."""
+    largest: Ints
+    """Its highest count, `[G]`."""
+    candidates: tuple[Counts, ...]
+    """For each system its rows; the caption is the position among its images."""
+    images: tuple[Ints, ...]
+    """`Corpus.images`."""
+    size: int
+    """Images with references."""
+
+    def match(self, system: int) -> Match:
+        """The system's n-grams beside the references'."""
+        own = self.candidates[system]
+        wanted = own.gram.astype(np.int64) * self.size + self.images[system][own.caption]
+        if not len(self.keys):
+            zeros = np.zeros(len(wanted), dtype=np.int64)
+            return Match(own.caption, own.gram, own.count, zeros, zeros, zeros)
+        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        there = self.keys[place] == wanted
+        rows, largest = self.rows[place] * there, self.largest[place] * there
+        return Match(own.caption, own.gram, own.count, self.firsts[place], rows, largest)
 
 
 class Corpus:
@@ -112,61 +149,35 @@ class Corpus:
             return self._as_given
         return intern([caption or [""] for caption in self._captions])
 
-    @cached_property
-    def counts(self) -> list[Counts]:
-        """N-gram counts of all captions, for n = 1 … 4."""
-        return count_ngrams(self.tokens, ORDERS)
-
-    @cached_property
-    def reference_counts(self) -> list[Counts]:
-        """N-gram counts of the references; rows sorted by n-gram, then image, then reference."""
-        return [_only(table, 0, self.references) for table in self.counts]
-
-    @cached_property
-    def document_frequency(self) -> list[Ints]:
-        """In how many documents (images) each n-gram stands in a reference, for n = 1 … 4: `[grams]`."""
-        found = []
-        for table, own, (_, firsts, *_) in zip(self.counts, self.reference_counts, self._groups, strict=True):
-            rows = own
-            if self._own_documents:
-                rows = _only(table, self.references, len(self._document_of))
-                firsts = run_starts(rows.gram.astype(np.int64) * self.documents + self._document_of[rows.caption])
-            found.append(np.bincount(rows.gram[firsts], minlength=table.grams))
-        return found
-
-    @cached_property
-    def _groups(self) -> list[tuple[Ints, Ints, Ints, Ints]]:
-        """For each order: the distinct (n-gram, image) keys, the first row, the rows, the largest count of each."""
-        found = []
-        for table in self.reference_counts:
-            keys = table.gram.astype(np.int64) * self.size + self.image_of_reference[table.caption]
+    def orders(self) -> Iterator[Order]:
+        """The n-grams for n = 1 … 4, one order at a time: that of a large corpus takes much memory."""
+        for n, table in enumerate(count_ngrams(self.tokens, ORDERS), 1):
+            own = _only(table, 0, self.references)
+            keys = own.gram.astype(np.int64) * self.size + self.image_of_reference[own.caption]
             firsts = run_starts(keys)
-            largest = np.maximum.reduceat(table.count, firsts) if len(firsts) else firsts
-            found.append((keys[firsts], firsts, np.diff(firsts, append=len(keys)), largest))
-        return found
+            largest = np.maximum.reduceat(own.count, firsts) if len(firsts) else firsts
+            documents, seen = own, firsts
+            if self._own_documents:
+                documents = _only(table, self.references, len(self._document_of))
+                pairs = documents.gram.astype(np.int64) * self.documents + self._document_of[documents.caption]
+                seen = run_starts(pairs)
+            yield Order(
+                n,
+                own,
+                np.bincount(documents.gram[seen], minlength=table.grams),
+                keys[firsts],
+                firsts,
+                np.diff(firsts, append=len(keys)),
+                largest,
+                tuple(_only(table, offset, len(kept)) for offset, kept in zip(self._offsets, self.images, strict=True)),
+                tuple(self.images),
+                self.size,
+            )
 
     def candidate_tokens(self, system: int, *, blanks: bool = False) -> tuple[Tokens, slice]:
         """The tokens of everything, and the slice of captions that are the system's candidates."""
         offset = self._offsets[system]
         return (self.blank_tokens if blanks else self.tokens), slice(offset, offset + len(self.images[system]))
-
-    def matches(self, system: int) -> list[Match]:
-        """The system's n-grams beside the references', for n = 1 … 4."""
-        offset, kept = self._offsets[system], self.images[system]
-        found = []
-        for table, (keys, firsts, rows, largest) in zip(self.counts, self._groups, strict=True):
-            own = _only(table, offset, len(kept))
-            wanted = own.gram.astype(np.int64) * self.size + kept[own.caption]
-            if not len(keys):
-                zeros = np.zeros(len(wanted), dtype=np.int64)
-                found.append(Match(own.caption, own.gram, own.count, zeros, zeros, zeros))
-                continue
-            place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            there = keys[place] == wanted
-            found.append(
-                Match(own.caption, own.gram, own.count, firsts[place], rows[place] * there, largest[place] * there)
-            )
-        return found
 
 
 def _only(table: Counts, first: int, captions: int) -> Counts:

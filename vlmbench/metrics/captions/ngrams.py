@@ -5,7 +5,7 @@ then made dense again by sorting. Integers are exact: nothing is hashed, so two 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
@@ -53,14 +53,13 @@ def intern(captions: Sequence[Sequence[str]]) -> Tokens:
     return Tokens(ids, lengths, np.cumsum(lengths) - lengths, tuple(vocabulary))
 
 
-def count_ngrams(tokens: Tokens, longest: int = 4) -> list[Counts]:
-    """The n-gram counts of every caption, for n = 1 … `longest`."""
+def count_ngrams(tokens: Tokens, longest: int = 4) -> Iterator[Counts]:
+    """The n-gram counts of every caption, for n = 1 … `longest`, one at a time."""
     ids = tokens.ids
     owner = np.repeat(np.arange(len(tokens.lengths), dtype=np.int32), tokens.lengths)
     left = np.repeat(tokens.starts + tokens.lengths, tokens.lengths) - np.arange(len(ids))
     grams, distinct = ids, len(tokens.vocabulary)
     starts = np.arange(len(ids))
-    found: list[Counts] = []
     for n in range(1, longest + 1):
         if n > 1:
             inside = left[starts] >= n
@@ -73,10 +72,9 @@ def count_ngrams(tokens: Tokens, longest: int = 4) -> list[Counts]:
         captions = owner[starts[order]]
         same = (ranks[1:] == ranks[:-1]) & (captions[1:] == captions[:-1])
         rows = np.flatnonzero(np.concatenate(([True], ~same))) if len(order) else firsts
-        found.append(Counts(ranks[rows], captions[rows], np.diff(rows, append=len(order)).astype(np.int32), distinct))
+        yield Counts(ranks[rows], captions[rows], np.diff(rows, append=len(order)).astype(np.int32), distinct)
         grams = np.empty(len(order), dtype=np.int64)
         grams[order] = ranks
-    return found
 
 
 def _grouped(keys: Ints, bound: int) -> tuple[Ints, Ints]:

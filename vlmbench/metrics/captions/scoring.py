@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.background import Arrays
-from vlmbench.metrics.captions.bleu import STATISTICS, bleu_scores, bleu_statistics
-from vlmbench.metrics.captions.cider import FEWEST, cider
-from vlmbench.metrics.captions.corpus import Caption, Corpus
+from vlmbench.metrics.captions.bleu import STATISTICS, bleu_scores, bleu_statistics, clipped_matches
+from vlmbench.metrics.captions.cider import FEWEST, cider_scores, cosines, rarities
+from vlmbench.metrics.captions.corpus import ORDERS, Caption, Corpus
 from vlmbench.metrics.captions.rouge import rouge_l
 from vlmbench.metrics.captions.statistics import BLEU, METEOR_STATISTICS
 
@@ -59,7 +59,27 @@ def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
         InputError: CIDEr was asked of fewer than two documents.
     """
     corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
-    return [Scored(_ngram_columns(corpus, system, metrics)) for system in range(len(text.candidates))]
+    found = [Scored() for _ in text.candidates]
+    wanted = [name for name in ("cider", "cider_d") if name in metrics]
+    matched = [np.zeros((len(images), ORDERS)) for images in text.images]
+    likeness = [np.zeros(corpus.references) for _ in text.images]
+    bleu = any(name in BLEU for name in metrics)
+    for order in corpus.orders() if wanted or bleu else ():
+        rare = rarities(corpus, order)
+        for system, images in enumerate(text.images):
+            match = order.match(system)
+            matched[system][:, order.n - 1] = clipped_matches(match, len(images))
+            likeness[system] += cosines(corpus, system, order, match, *rare)
+    for system, scored in enumerate(found):
+        if bleu:
+            statistics = bleu_statistics(corpus, system, matched[system])
+            scored.columns.update(zip(BLEU, bleu_scores(statistics).T, strict=True))
+            scored.columns.update(zip(STATISTICS, statistics.T, strict=True))
+        if "rouge_l" in metrics:
+            scored.columns["rouge_l"] = rouge_l(corpus, system)
+        if wanted:
+            scored.columns.update(dict.fromkeys(wanted, cider_scores(corpus, system, likeness[system])))
+    return found
 
 
 def score_meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
@@ -101,22 +121,3 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
                 counts = np.array([line.split() for line in answers], dtype=np.float64)
                 scored.columns[METEOR_STATISTICS] = summable(counts)
     return found
-
-
-def _ngram_columns(corpus: Corpus, system: int, metrics: Sequence[str]) -> Columns:
-    columns: Columns = {}
-    matches = corpus.matches(system) if set(metrics) - {"rouge_l", "meteor"} else []
-    if any(name in BLEU for name in metrics):
-        statistics = bleu_statistics(corpus, system, matches)
-        for index, name in enumerate(STATISTICS):
-            columns[name] = statistics[:, index]
-        scores = bleu_scores(statistics)
-        for index, name in enumerate(BLEU):
-            columns[name] = scores[:, index]
-    if "rouge_l" in metrics:
-        columns["rouge_l"] = rouge_l(corpus, system)
-    names = [name for name in ("cider", "cider_d") if name in metrics]
-    if names:
-        values = cider(corpus, system, matches)
-        columns.update(dict.fromkeys(names, values))
-    return columns
