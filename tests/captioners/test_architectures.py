@@ -92,8 +92,10 @@ def test_every_architecture_from_images_to_a_table_in_one_command(
         assert result["n"] == len(pictures)
         assert {"bleu_4", "cider"} <= set(result["metrics"])
         record = json.loads((Path(result["path"]) / "result.json").read_text())
-        assert record["protocol"]["decoding"]["max_new_tokens"] == 6
-        assert record["protocol"]["decoding"]["num_beams"] == 1
+        assert record["protocol"]["max_new_tokens"] == 6
+        assert record["protocol"]["num_beams"] == 1
+        assert "|max_new_tokens:6|" in record["signature"]
+        assert record["protocol"].get("prompt") == open_generator(captioner(name)).asked
         assert record["model"]["weights_sha256"]
         assert name in table
     assert len(list((tmp_path / "out/captions").glob("*.json"))) == len(ARCHITECTURES)

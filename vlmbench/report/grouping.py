@@ -121,6 +121,7 @@ def variants(runs: Sequence[StoredRun], role: Callable[[StoredRun], object]) -> 
     for group in by_role.values():
         while len(group) > len({tuple(item.get(key, "") for key in keys) for item in group}):
             known = [key for item in group for key in item if key not in keys]
+            known.sort(key=lambda key: key == "captions")  # a digest says least: only where nothing else differs
             split = next((key for key in known if len({item.get(key, "") for item in group}) > 1), None)
             if split is None:
                 break

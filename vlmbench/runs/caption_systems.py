@@ -138,7 +138,7 @@ def score_captioners(
         protocol=replace(protocol or Protocol(), allow_empty=True),
         dataset=made[0].dataset.model_copy(update={"skipped": skipped}),
         models={name: captions.model for name, captions in zip(names, made, strict=True)},
-        extra={name: {"decoding": captions.decoding} for name, captions in zip(names, made, strict=True)},
+        extra={name: _said(captions.decoding) for name, captions in zip(names, made, strict=True)},
         seen=Seen(session, clip or DEFAULT_CLIP, dataset, options.get("split")),
         training=_training(session, options.get("anchors") or dataset, made[0].dataset.split),
     )
@@ -208,6 +208,11 @@ def _images(path: Path) -> list[Path]:
     if not path.exists():
         raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
     return [path]
+
+
+def _said(decoding: Mapping[str, Any]) -> dict[str, Any]:
+    """The decoding as fields of the record's protocol; the run's own seed stands there already."""
+    return {key: value for key, value in decoding.items() if value is not None and key != "seed"}
 
 
 def _training(session: Session, dataset: str, captioned: str) -> list[str]:
