@@ -40,12 +40,12 @@ def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
     end = last + max(1.0, last / 5) if has_full else max(last, 1.0)
     values = [v for one in series for point in one.points for v in point[1:] if v is not None]
     values += [v for one in series for v in (one.level, one.full) if v is not None]
-    low, high = _bounds(values)
+    low, high, step = _axis(values)
 
     def at(x: float, value: float) -> tuple[float, float]:
         return LEFT + (WIDTH - LEFT - RIGHT) * x / end, TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
-    parts = [*_grid(low, high), *_ticks([(places[x], f"{x:g}") for x in xs] + [(end, "all")] * has_full, at, low)]
+    parts = [*_grid(low, high, step), *_ticks([(places[x], f"{x:g}") for x in xs] + [(end, "all")] * has_full, at, low)]
     for index, one in enumerate(series):
         parts += _one_series(one, index % COLOURS, places, end, at)
     parts.append(_axis_title("labelled images a class"))
@@ -101,7 +101,7 @@ def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float
     def at(x: float, value: float) -> tuple[float, float]:
         return LEFT + (WIDTH - LEFT - RIGHT) * x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
 
-    parts = [*_grid(0.0, 1.0), *_ticks([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
+    parts = [*_grid(0.0, 1.0, 0.2), *_ticks([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
     (x1, y1), (x2, y2) = at(0, 0), at(1, 1)
     parts.append(f'<line class="diagonal" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
     for one in bins:
@@ -130,21 +130,24 @@ def _told(one: Series) -> str:
     return f"{one.name}: {points}{level}"
 
 
-def _bounds(values: Sequence[float]) -> tuple[float, float]:
-    """Round twentieths around the values, at least two apart."""
-    low, high = math.floor(min(values) * 20 - 1e-9) / 20, math.ceil(max(values) * 20 + 1e-9) / 20
-    low, high = max(0.0, low), min(1.0, high)
-    return (low, high) if high - low > 0.09 else (max(0.0, high - 0.1), max(high, 0.1))
+def _axis(values: Sequence[float]) -> tuple[float, float, float]:
+    """Lowest and highest value shown, and the step between lines: round numbers, at most six steps."""
+    low, high = min(values), max(values)
+    for step in (0.02, 0.05, 0.1, 0.2):
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        if last - first <= 6:
+            break
+    last = max(last, first + 2)
+    if last * step > 1:
+        first, last = first - (last - round(1 / step)), round(1 / step)
+    return max(0, first) * step, last * step, step
 
 
-def _grid(low: float, high: float) -> list[str]:
+def _grid(low: float, high: float, step: float) -> list[str]:
     """Horizontal lines with their values times 100."""
-    step = next(size for size in (0.02, 0.05, 0.1, 0.2, 0.25) if (high - low) / size <= 6)
     parts = []
     for number in range(round((high - low) / step) + 1):
         value = low + number * step
-        if value > high + 1e-9:
-            break
         y = TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{value * 100:.0f}</text>')

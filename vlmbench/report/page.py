@@ -28,6 +28,9 @@ from vlmbench.report.pairs import Pairs
 from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Table
 
+LONGEST = 4000
+"""Characters of a long signature that is still shown."""
+
 Pictures = Callable[[str, str, Sequence[str]], Mapping[str, bytes]]
 """Dataset id, split and image ids to small PNG or JPEG pictures by id; an id it has no picture of is left out."""
 
@@ -93,13 +96,22 @@ def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, picture
         reading=read_tables(tables),
         tables=[_table(table) for table in tables],
         curves=_curves(rows, names),
-        models=[_model(row, pairs, names, pictures) for row in rows if row.zero or row.full],
+        models=[_model(row, pairs, names, pictures) for row in _two_first(rows)],
         captions=[_caption_run(run, pairs, names, pictures) for run in chosen if run.record.task == "caption-eval"],
-        runs=[
-            (run, signature(run.record.model_copy(update={"signature": ""}), __version__, long=True)) for run in chosen
-        ],
+        runs=[(run, _long_signature(run)) for run in chosen],
         n_datasets=len({run.record.dataset.id for run in chosen}),
     )
+
+
+def _two_first(rows: Sequence[Row]) -> list[Row]:
+    """The rows that have figures of their own, those with both zero-shot and probe first."""
+    return sorted((row for row in rows if row.zero or row.full), key=lambda row: not (row.zero and row.full))
+
+
+def _long_signature(run: StoredRun) -> str:
+    """The long form; empty where it would fill pages (a thousand class names), since the record has it all."""
+    line = signature(run.record.model_copy(update={"signature": ""}), __version__, long=True)
+    return line if len(line) <= LONGEST else ""
 
 
 def _safe(html: str) -> Any:
