@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmbench.captioners.base import Decoding, Item
+from vlmbench.captioners.base import Decoding, Example, Item
 from vlmbench.captioners.calls import retry_after
 from vlmbench.captioners.endpoint import Endpoint
 from vlmbench.captioners.store import CaptionStore
@@ -24,7 +24,9 @@ from vlmbench.data.bundled import Arrays
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.runs.caption import caption_split
+from vlmbench.runs.captioners import open_captioner
 from vlmbench.runs.context import Context
+from vlmbench.runs.session import Session
 
 SECRET = "sk-never-seen-anywhere-123456"
 STALL = 4.0
@@ -111,6 +113,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps({"choices": [{"message": {"content": None}}]}))
         elif how == "busy":
             self._send(429, "slow down", {"Retry-After": "0.01"})
+        elif how == "newer":
+            self._send(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
         elif how == "refused":
             self._send(401, f"wrong key: {self.headers.get('Authorization')}")
         else:
@@ -332,6 +336,31 @@ def test_addresses() -> None:
     assert Endpoint("http://h/api/v3/#a/b:c", Decoding()).facts.id == "endpoint:http://h/api/v3#a/b:c"
     with pytest.raises(UsageError, match="beams"):
         Endpoint("http://h:1#m", Decoding(num_beams=2))
+
+
+def test_offline_means_this_machine_only(server: Server, tmp_path: Path) -> None:
+    session = Session(Context(cache_dir=tmp_path, offline=True))
+    assert open_captioner(session, f"endpoint:{server.url}#m", Decoding()).system == "m"
+    with pytest.raises(UsageError, match="--offline"):
+        open_captioner(session, "endpoint:http://example.org/v1#m", Decoding())
+
+
+def test_worked_examples_are_earlier_turns(server: Server) -> None:
+    shown = Example(Image.new("RGB", (2, 2)), "a black square", "0")
+    asked = Endpoint(f"{server.url}#small", Decoding(shots=1), examples=[shown])
+    ((done,),) = asked.stream(items(coloured(1)))
+    assert done.caption == "a picture of colour 0 0 7"
+    assert [message["role"] for message in server.bodies[0]["messages"]] == ["user", "assistant", "user"]
+    assert server.bodies[0]["messages"][1]["content"] == "a black square"
+    assert asked.decoding["examples"] != Endpoint(f"{server.url}#small", Decoding()).decoding["examples"]
+
+
+def test_models_that_know_no_max_tokens(server: Server) -> None:
+    server.behave = lambda call: "newer" if call == 1 else "well"
+    done = [one for batch in endpoint(server, concurrency=1).stream(items(coloured(2))) for one in batch]
+    assert [one.caption is not None for one in done] == [True, True]
+    assert ["max_tokens" in body for body in server.bodies] == [True, False, False]
+    assert server.bodies[1]["max_completion_tokens"] == 40
 
 
 def test_retry_after() -> None:

@@ -31,7 +31,7 @@ FORM = "endpoint:http://127.0.0.1:8000/v1#MODEL"
 _SECRET = re.compile(r"key|token|secret|sig|password|auth", re.IGNORECASE)
 _LARGE = 4 * 1024 * 1024
 _NEWER_LIMIT = "max_completion_tokens"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Endpoint:
@@ -243,6 +243,6 @@ def _key(host: str) -> str | None:
     """The key for a host, from the environment."""
     key = os.environ.get("VLMBENCH_API_KEY")
     openai = host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
-    if not key and (openai or host in _LOOPBACK):
+    if not key and (openai or host in LOOPBACK):
         key = os.environ.get("OPENAI_API_KEY")
     return key.strip() if key and key.strip() else None

@@ -63,12 +63,13 @@ def open_captioner(
     if colon and kind == "magic":
         return _magic(session, model, rest, options)
     if colon and kind == "endpoint":
-        from vlmbench.captioners.endpoint import Endpoint
+        from vlmbench.captioners.endpoint import LOOPBACK, Endpoint
 
-        if session.context.offline:
-            raise UsageError("--offline forbids calling an endpoint", where=visible(model), mend="leave --offline out")
         examples = draw_examples(session, anchors, avoid, options) if options.shots else []
-        return Endpoint(rest, options, concurrency=concurrency, timeout=timeout, examples=examples)
+        captioner = Endpoint(rest, options, concurrency=concurrency, timeout=timeout, examples=examples)
+        if session.context.offline and captioner.address.hostname not in LOOPBACK:
+            raise UsageError("--offline forbids calling an endpoint", where=visible(model), mend="leave --offline out")
+        return captioner
     checkpoint = find_checkpoint(model, session.context.cache_dir)
     return generator(session, checkpoint, options, anchors, avoid)
 
