@@ -465,6 +465,21 @@ def qwen2_5_vl(directory: Path) -> None:
     )  # fmt: skip
 
 
+def qwen3_vl(directory: Path) -> None:
+    _qwen(
+        directory,
+        "Qwen3VL",
+        {
+            "hidden_size": 32,
+            "out_hidden_size": 32,
+            "num_heads": 2,
+            "intermediate_size": 32,
+            "deepstack_visual_indexes": [0],
+            "num_position_embeddings": 16,
+        },
+    )
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "vit-gpt2": vit_gpt2,
     "gpt2": gpt2,
@@ -484,4 +499,5 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "llava-next": llava_next,
     "qwen2-vl": qwen2_vl,
     "qwen2.5-vl": qwen2_5_vl,
+    "qwen3-vl": qwen3_vl,
 }

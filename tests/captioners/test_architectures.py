@@ -18,9 +18,9 @@ from vlmbench.foundations.progress import Silent
 
 ARCHITECTURES = [
     "vit-gpt2", "blip", "blip-2", "instructblip", "git", "idefics", "idefics2", "idefics3", "smolvlm", "fuyu",
-    "kosmos-2", "paligemma", "florence2", "llava", "llava-next", "qwen2-vl", "qwen2.5-vl",
+    "kosmos-2", "paligemma", "florence2", "llava", "llava-next", "qwen2-vl", "qwen2.5-vl", "qwen3-vl",
 ]  # fmt: skip
-SHOTS = ["idefics", "idefics2", "idefics3", "smolvlm", "llava", "llava-next", "qwen2-vl", "qwen2.5-vl"]
+SHOTS = ["idefics", "idefics2", "idefics3", "smolvlm", "llava", "llava-next", "qwen2-vl", "qwen2.5-vl", "qwen3-vl"]
 
 Pictures = list[Image.Image]
 Captioner = Callable[[str], Path]
