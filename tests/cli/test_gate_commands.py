@@ -369,3 +369,54 @@ def test_records_become_a_data_frame(results: Path) -> None:
     assert len(frame) == sum(len(run.record.metrics) for run in find_runs([results]))
     assert set(frame["shots"].dropna()) == {4}
     assert ((frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])).all()
+
+
+@pytest.mark.parametrize("metric", ["map11", "roc_auc"])
+def test_ranking_metrics_are_compared_verified_and_gated(cli: Cli, tmp_path: Path, metric: str) -> None:
+    factory.write_ranked(tmp_path / "before", "zeroshot", metric)
+    factory.write_ranked(tmp_path / "before", "linear-probe", metric, signal=4.0, seed=2)
+    factory.write_ranked(tmp_path / "after", "zeroshot", metric, signal=0.5, seed=3)
+    factory.write_ranked(tmp_path / "after", "linear-probe", metric, signal=4.0, seed=2)
+    assert cli("verify", tmp_path / "before")[0] == 0
+    code, out, _ = cli("compare", tmp_path / "before", "-o", tmp_path / "out")
+    assert code == 0
+    assert metric in out
+    assert "zero-shot − probe" in out
+    assert (tmp_path / "out" / "report.html").is_file()
+    baseline = tmp_path / "baseline.json"
+    assert cli("check", "--update", "--baseline", baseline, tmp_path / "before")[0] == 0
+    for against in (baseline, tmp_path / "before"):
+        assert cli("check", "--baseline", against, tmp_path / "before")[0] == 0
+        code, out, _ = cli("check", "--baseline", against, tmp_path / "after", "--json")
+        assert code == 1
+        (worst,) = [change for change in json.loads(out)["changes"] if change["verdict"] == "regression"]
+        assert worst["metric"] == metric
+        assert worst["p"] < 0.05
+
+
+def test_a_run_without_a_model_has_its_row(cli: Cli, tmp_path: Path) -> None:
+    run = factory.write_classification(tmp_path, "linear-probe", "my features")
+    edit(run.path / "result.json", lambda record: record.update(model=None))
+    code, out, _ = cli("compare", tmp_path, "-o", tmp_path)
+    assert code == 0
+    assert "my features" in out
+
+
+def test_an_unreadable_or_newer_record_is_named(cli: Cli, results: Path) -> None:
+    edit(zeroshot(results) / "result.json", lambda record: record.update(schema_version=99))
+    code, _, err = cli("compare", results, "-o", results)
+    assert code == 3
+    assert "--upgrade" in err
+    (zeroshot(results) / "result.json").write_text("{")
+    for command in ("compare", "verify", "check"):
+        code, _, err = cli(command, results)
+        assert code == 3
+        assert zeroshot(results).name in "".join(err.split())
+
+
+def test_an_out_that_cannot_be_written_is_no_success(cli: Cli, results: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = cli("compare", results, "-o", tmp_path / "file")
+    assert code == 3
+    assert "cannot write" in err
+    assert cli("check", "--update", "--baseline", tmp_path / "file" / "b.json", results)[0] == 3

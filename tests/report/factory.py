@@ -159,3 +159,24 @@ def write_retrieval(
         metrics=retrieval.metrics_from_samples(samples, 0),
     )
     return write_run(out, record, samples, RUN)
+
+
+def write_ranked(
+    out: Path, task: str = "zeroshot", metric: str = "map11", *, signal: float = 2.0, n: int = 200, seed: int = 1
+) -> StoredRun:
+    """A multi-label run (``map11``) of four classes, or a binary one (``roc_auc``)."""
+    truth_of, generator = np.random.default_rng(5), np.random.default_rng(seed)
+    ids = [f"i{index:04d}" for index in range(n)]
+    if metric == "roc_auc":
+        truth = truth_of.integers(0, 2, n)
+        logits = generator.normal(size=(n, 2)) + signal * np.eye(2)[truth]
+        samples = sample_columns(softmax(logits), truth, ids)
+        names = ["roc_auc", "accuracy"]
+    else:
+        labels = (truth_of.random((n, 4)) < 0.3).astype(np.uint8)
+        samples = sample_columns(generator.normal(size=(n, 4)) + signal * labels, labels, ids)
+        names = ["map11", "map", "roc_auc"]
+    record = classification_record(
+        task, "tiny-clip", "ranked", n, metrics_from_samples(samples, names, 0), protocol={"metric": metric}
+    )
+    return write_run(out, record, samples, RUN)

@@ -163,7 +163,7 @@ def _latex_cell(cell: Cell) -> str:
 
 def to_html(table: Table) -> str:
     """Plain tables without style or script; a figure's title holds its signatures."""
-    return "\n".join(html_table(one) for one in (table, *table.extra)) + "\n"
+    return '<meta charset="utf-8">\n' + "\n".join(html_table(one) for one in (table, *table.extra)) + "\n"
 
 
 def html_table(table: Table) -> str:
