@@ -161,18 +161,17 @@ class Corpus:
                 documents = _only(table, self.references, len(self._document_of))
                 pairs = documents.gram.astype(np.int64) * self.documents + self._document_of[documents.caption]
                 seen = run_starts(pairs)
-            yield Order(
-                n,
-                own,
-                np.bincount(documents.gram[seen], minlength=table.grams),
-                keys[firsts],
-                firsts,
-                np.diff(firsts, append=len(keys)),
-                largest,
-                tuple(_only(table, offset, len(kept)) for offset, kept in zip(self._offsets, self.images, strict=True)),
-                tuple(self.images),
-                self.size,
+            frequency = np.bincount(documents.gram[seen], minlength=table.grams)
+            candidates = tuple(
+                _only(table, offset, len(kept)) for offset, kept in zip(self._offsets, self.images, strict=True)
             )
+            rows = np.diff(firsts, append=len(keys))
+            order = Order(
+                n, own, frequency, keys[firsts], firsts, rows, largest, candidates, tuple(self.images), self.size
+            )
+            del table, own, keys, documents, seen, frequency, candidates, firsts, rows, largest
+            yield order
+            del order
 
     def candidate_tokens(self, system: int, *, blanks: bool = False) -> tuple[Tokens, slice]:
         """The tokens of everything, and the slice of captions that are the system's candidates."""

@@ -72,9 +72,12 @@ def count_ngrams(tokens: Tokens, longest: int = 4) -> Iterator[Counts]:
         captions = owner[starts[order]]
         same = (ranks[1:] == ranks[:-1]) & (captions[1:] == captions[:-1])
         rows = np.flatnonzero(np.concatenate(([True], ~same))) if len(order) else firsts
-        yield Counts(ranks[rows], captions[rows], np.diff(rows, append=len(order)).astype(np.int32), distinct)
+        table = Counts(ranks[rows], captions[rows], np.diff(rows, append=len(order)).astype(np.int32), distinct)
         grams = np.empty(len(order), dtype=np.int64)
         grams[order] = ranks
+        del order, firsts, ranks, captions, same, rows  # not to be held while the table is used
+        yield table
+        del table
 
 
 def _grouped(keys: Ints, bound: int) -> tuple[Ints, Ints]:

@@ -21,7 +21,9 @@ inside rarer tokens, and the like.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from itertools import chain
 
 from vlmbench.metrics.captions._ptb_lexer import lex
 from vlmbench.metrics.captions._ptb_rules import BLANK, SENTENCE_START
@@ -35,15 +37,18 @@ _AFTER = frozenset({"no", "nos", "fig", "figs", "art", "prop", "pp", "op", "ca"}
 _LIMIT = 1 << 18
 
 
-class _Words(dict[str, str]):
-    """What stands between two blanks, to its tokens joined by one; `KeyError` where it can't be read alone."""
+class _Words(dict[str, tuple[str, ...]]):
+    """What stands between two blanks, to its tokens; `KeyError` where it can't be read alone.
 
-    def __missing__(self, word: str) -> str:
+    A word's tokens are the same objects wherever it stands, which spares most of the memory of a large corpus.
+    """
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
         if word and (not _ALONE.fullmatch(word) or (word[-1] in '."' and word.strip('."').lower() in _AFTER)):
             raise KeyError(word)
         if len(self) >= _LIMIT:
             self.clear()
-        found = self[word] = " ".join(lex(word))
+        found = self[word] = tuple(map(sys.intern, lex(word)))
         return found
 
 
@@ -54,7 +59,7 @@ _known = _WORDS.__getitem__
 def tokenize_one(text: str) -> list[str]:
     """The tokens of one caption, lower case, without punctuation; empty where nothing is left."""
     try:
-        return " ".join(map(_known, text.split(" "))).split()
+        return list(chain.from_iterable(map(_known, text.split(" "))))
     except KeyError:
         return lex(text)
 
@@ -67,10 +72,10 @@ def tokenize(texts: Sequence[str]) -> list[list[str]]:
     Source: ``pycocoevalcap`` 1.2, ``tokenizer/ptbtokenizer.py``.
     """
     tokens: list[list[str]] = []
-    append, known, join = tokens.append, _known, " ".join
+    append, known, chained = tokens.append, _known, chain.from_iterable
     for text in texts:
         try:
-            append(join(map(known, text.split(" "))).split())
+            append(list(chained(map(known, text.split(" ")))))
         except KeyError:
             append(lex(text))
     return tokens
