@@ -420,3 +420,26 @@ def test_an_out_that_cannot_be_written_is_no_success(cli: Cli, results: Path, tm
     assert code == 3
     assert "cannot write" in err
     assert cli("check", "--update", "--baseline", tmp_path / "file" / "b.json", results)[0] == 3
+
+
+def test_records_without_their_images_are_compared_without_tests(cli: Cli, results: Path) -> None:
+    for system, wrong in (("one", 0.2), ("two", 0.6)):
+        factory.write_captions(results, system, wrong=wrong)
+    for path in results.glob("runs/*/samples.parquet"):
+        path.unlink()
+    code, out, _ = cli("compare", results, "-o", results)
+    assert code == 0
+    assert "per-sample file is missing" in out
+    assert "zero-shot − probe" not in out
+    assert (results / "report.html").is_file()
+    assert cli("check", "--baseline", results, results)[0] == 0
+    assert cli("verify", results)[0] == 3
+
+
+def test_retrieval_is_compared_too(cli: Cli, tmp_path: Path) -> None:
+    factory.write_retrieval(tmp_path, "one")
+    factory.write_retrieval(tmp_path, "two", spread=6.0, seed=2)
+    found = json.loads(cli("compare", tmp_path, "-o", tmp_path, "--json")[1])["comparisons"]
+    assert len(found) == 6
+    assert {item["task"] for item in found} == {"retrieval"}
+    assert all(item["difference"] > 0 and item["low"] <= item["difference"] <= item["high"] for item in found)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import Place, place_labels, refusals, unique, variants
-from vlmbench.report.pairs import LEVEL, Pairs
+from vlmbench.report.pairs import LEVEL, Pairs, untested
 from vlmbench.report.table import Cell, Column, Table, metric_cell
 
 TITLES = {
@@ -40,12 +40,15 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
     labels = place_labels(sorted(places))
     rows: list[list[Cell]] = []
     tests: list[tuple[int, int, float]] = []
+    missing: list[str] = []
     for place in sorted(places):
         start = len(rows)
         there = places[place]
         rows += [_line(labels[place], label, run, names) for label, run in there]
         if pairs is not None and len(there) > 1:
             tests += _tests(rows, start, [run for _, run in there], names, pairs)
+    if pairs is not None and len(rows) > 1:
+        missing = untested(chosen)
     corrected: list[float] = []
     if tests:
         from vlmbench.metrics.paired import holm
@@ -61,7 +64,7 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
             "(paired bootstrap over images, Holm-corrected over the table)."
         )
     columns = HEAD + tuple(Column(name, TITLES.get(name, name), True) for name in names)
-    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes + refusals(chosen)))
+    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes + missing + refusals(chosen)))
 
 
 def named_captions(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredRun]]]:
@@ -94,7 +97,7 @@ def _tests(
     """Marks the best of each column; the row, column and p of every other row's test against it."""
     best: dict[int, list[str]] = {}
     for name in names:
-        scored = [index for index, run in enumerate(runs) if name in run.record.metrics]
+        scored = [index for index, run in enumerate(runs) if name in run.record.metrics and pairs.has(run)]
         if len(scored) > 1:
             top = max(scored, key=lambda index: runs[index].record.metrics[name].value)
             best.setdefault(top, []).append(name)
@@ -105,7 +108,7 @@ def _tests(
             rows[start + top][column] = replace(rows[start + top][column], mark="best")
         for index, run in enumerate(runs):
             shared = [name for name in wanted if name in run.record.metrics]
-            if index == top or not shared:
+            if index == top or not shared or not pairs.has(run):
                 continue
             for name, found in pairs.captions(runs[top], run, shared).items():
                 tests.append((start + index, len(HEAD) + names.index(name), found.p))

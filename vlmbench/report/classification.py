@@ -8,7 +8,7 @@ from itertools import product
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
 from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, same_prompts, unique, variants
-from vlmbench.report.pairs import LEVEL, Difference, Pairs
+from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
 from vlmbench.report.table import Cell, Column, Table, metric_cell
 
@@ -63,6 +63,7 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
     cells = [_cells(row, labels[row.place]) for row in rows]
     if pairs is not None:
         notes += _mark(rows, cells, pairs)
+        notes += untested([run for row in rows for run in (row.zero, row.full) if run])
     cells += _means(rows, cells)
     notes = [*_notes(cells), *notes, *refusals([row.any_run for row in rows])]
     both = any(row.zero for row in rows) and any(row.full or row.shots for row in rows)
@@ -100,7 +101,7 @@ def _differences(rows: Sequence[Row], pairs: Pairs) -> None:
 
     tested = []
     for row in rows:
-        if row.zero and row.full:
+        if row.zero and row.full and pairs.has(row.zero, row.full):
             row.difference = pairs.classification(row.zero, row.full, row.place.metric)
             tested.append((row, row.difference.p))
     for (row, _), p in zip(tested, holm([p for _, p in tested]), strict=True):
@@ -183,7 +184,7 @@ def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> list[st
         tests: list[tuple[int, float]] = []
         for place in sorted({row.place for row in rows}):
             there = [(i, getattr(row, attribute)) for i, row in enumerate(rows) if row.place == place]
-            there = list({str(run.path): (i, run) for i, run in there if run is not None}.values())
+            there = list({str(run.path): (i, run) for i, run in there if run is not None and pairs.has(run)}.values())
             if len(there) < 2:
                 continue
             best, run = max(there, key=lambda item: item[1].record.metrics[place.metric].value)

@@ -37,7 +37,7 @@ class Compared:
 
 
 def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
-    """The comparisons of every two systems of one task that share a place (and, for zero-shot, their prompts)."""
+    """Every two systems of one task that share a place and, for zero-shot, their prompts."""
     chosen = unique(runs)
     found: list[Compared] = []
     rows = classification_rows(chosen)
@@ -45,7 +45,7 @@ def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
         entries: dict[Place, dict[str, tuple[str, StoredRun]]] = {}
         for row in rows:
             run: StoredRun | None = getattr(row, attribute)
-            if run is not None:
+            if run is not None and pairs.has(run):
                 entries.setdefault(row.place, {}).setdefault(str(run.path), (row.label, run))
         for place, there in sorted(entries.items()):
             for (one, first), (two, second) in combinations(there.values(), 2):
@@ -54,10 +54,19 @@ def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
                 difference = pairs.classification(first, second, place.metric)
                 found.append(Compared(place, task, place.metric, one, two, (first, second), difference))
     for place, systems in named_captions(chosen).items():
-        for (one, first), (two, second) in combinations(systems, 2):
+        for (one, first), (two, second) in combinations([item for item in systems if pairs.has(item[1])], 2):
             shared = [name for name in TITLES if name in first.record.metrics and name in second.record.metrics]
             for name, difference in pairs.captions(first, second, shared).items() if shared else ():
                 found.append(Compared(place, "captions", name, one, two, (first, second), difference))
+    retrieval = [run for run in chosen if run.record.task == "retrieval" and pairs.has(run)]
+    for first, second in combinations(retrieval, 2):
+        place = Place.of(first.record)
+        if place != Place.of(second.record) or first.record.system == second.record.system:
+            continue
+        for name in first.record.metrics:
+            if name in second.record.metrics:
+                names, gap = (first.record.system, second.record.system), pairs.classification(first, second, name)
+                found.append(Compared(place, "retrieval", name, *names, (first, second), gap))
     return found
 
 

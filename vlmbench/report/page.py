@@ -164,7 +164,7 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
     for kind, run in (("zero-shot", row.zero), ("probe, all labels", row.full)):
         if run is None:
             continue
-        columns = pairs.columns(run)
+        columns = pairs.columns(run) if pairs.has(run) else {}
         part: dict[str, Any] = {"kind": kind, "run": run, "ece": run.record.metrics.get("ece")}
         if "prediction" in columns:
             from vlmbench.metrics.calibration import calibration_bins
@@ -175,7 +175,7 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
             part["confusion"] = confusion(columns, class_names(run, columns))
         parts.append(part)
     found: dict[str, Any] = {"row": row, "id": names(f"{row.place.dataset} {row.label}"), "parts": parts, "apart": None}
-    if row.zero and row.full:
+    if row.zero and row.full and pairs.has(row.zero, row.full):
         first, second = pairs.aligned(row.zero, row.full)
         if "prediction" in first and "prediction" in second:
             apart = disagreements(first, second, class_names(row.zero, first))
@@ -186,7 +186,7 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
 
 
 def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
-    metric, best, worst = best_and_worst(run, pairs.columns(run), TITLES)
+    metric, best, worst = best_and_worst(run, pairs.columns(run) if pairs.has(run) else {}, TITLES)
     return {
         "run": run,
         "id": names(f"captions {run.record.dataset.id} {run.record.system}"),

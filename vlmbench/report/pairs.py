@@ -35,6 +35,11 @@ class Pairs:
     def __init__(self) -> None:
         self._columns: dict[str, dict[str, Any]] = {}
 
+    @staticmethod
+    def has(*runs: StoredRun) -> bool:
+        """Whether the per-sample files are there; records can be shared without them."""
+        return all(run.samples_path.is_file() for run in runs)
+
     def columns(self, run: StoredRun) -> dict[str, Any]:
         """The per-sample columns of a run, `[N]` each."""
         key = str(run.path)
@@ -65,6 +70,12 @@ class Pairs:
     def captions(self, one: StoredRun, two: StoredRun, names: Sequence[str]) -> dict[str, Difference]:
         """The differences of corpus scores, by paired bootstrap over images."""
         return caption_differences(*self.aligned(one, two), names)
+
+
+def untested(runs: Sequence[StoredRun]) -> list[str]:
+    """A note where runs have no per-sample file, and so no paired tests."""
+    lacking = [run.path.name for run in runs if not Pairs.has(run)]
+    return [f"No paired tests, since the per-sample file is missing: {', '.join(lacking)}."] if lacking else []
 
 
 def same_order(first: "NDArray[Any]", second: "NDArray[Any]") -> "NDArray[np.int64] | None":
