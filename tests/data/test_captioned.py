@@ -1,5 +1,6 @@
 """Captioned sets from folders and from COCO's files."""
 
+import io
 import json
 from pathlib import Path
 
@@ -133,6 +134,40 @@ def test_coco_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"images": [{"id": 1, "file_name": "a"}], "annotations": []}')
     with pytest.raises(InputError, match="no caption"):
         open_coco("c", f"{tmp_path}/c.json")
+
+
+def test_a_hub_set_keeps_its_own_ids(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    pixels = [{"bytes": _png(shade), "path": None} for shade in (0, 100, 200)]
+    columns = {
+        "image": pixels,
+        "captions": [["one"], ["two", "zwei"], ["three"]],
+        "imgid": [12, 7, 30],
+        "id": [1, 1, 2],
+    }
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "captions": datasets.Sequence(datasets.Value("string")),
+            "imgid": datasets.Value("int64"),
+            "id": datasets.Value("int64"),
+        }
+    )
+    (tmp_path / "set/data").mkdir(parents=True)
+    table = datasets.Dataset.from_dict(columns, features=features)
+    table.to_parquet(str(tmp_path / "set/data/test-00000-of-00001.parquet"))
+    split = open_dataset(f"hf:{tmp_path}/set", tmp_path / "cache").split("test")
+    assert split.ids == ("12", "7", "30")
+    assert split.captions == (("one",), ("two", "zwei"), ("three",))
+    table.remove_columns("imgid").to_parquet(str(tmp_path / "set/data/test-00000-of-00001.parquet"))
+    split = open_dataset(f"hf:{tmp_path}/set", tmp_path / "other").split("test")
+    assert len(set(split.ids)) == 3, "an id that stands twice is none"
+
+
+def _png(shade: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 4, 3), shade, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_forms_of_captions() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vlmbench.data import hub_files
 from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, Split, choose_split, readable_names
-from vlmbench.data.hub_rows import Columns, Images, captions, class_names, find_columns, label_matrix
+from vlmbench.data.hub_rows import Columns, Images, captions, class_names, find_columns, label_matrix, own_ids
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
@@ -148,7 +148,7 @@ class Hub:
         images = Images(table, self._columns.image, str(self.source.commit or ""))
         if self._columns.captions:
             texts = captions(table, self._columns.captions, self.id)
-            return Split(name, images.names(name), np.zeros(len(table), np.int64), images, texts)
+            return Split(name, own_ids(table) or images.names(name), np.zeros(len(table), np.int64), images, texts)
         return Split(name, images.names(name), label_matrix(table, self._columns, info, self.id), images)
 
 

@@ -17,6 +17,7 @@ from vlmbench.records.store import natural
 
 _IMAGES = ("image", "img", "webp", "png", "jpg", "jpeg", "picture", "photo")
 _CAPTIONS = ("captions", "caption", "sentences", "txt", "text", "answer")
+_IDS = ("image_id", "imgid", "img_id", "cocoid", "id", "question_id")
 _LABELS = ("label", "labels", "cls", "class", "fine_label", "category", "target", "npy")
 
 
@@ -94,6 +95,16 @@ def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ..
             raise InputError("an image without a caption", where=f"{id}, row {row}", mend="choose a captioned split")
         found.append(tuple(texts))
     return tuple(found)
+
+
+def own_ids(table: Any) -> tuple[str, ...] | None:
+    """[N] the source's own ids, so that captions can be scored elsewhere; none where an id stands twice."""
+    for name in _IDS:
+        if name in table.column_names:
+            values = list(table.with_format(None)[name])
+            if None not in values and len(set(map(str, values))) == len(values):
+                return tuple(map(str, values))
+    return None
 
 
 def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: str) -> tuple[str, ...]:
