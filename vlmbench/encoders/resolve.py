@@ -28,6 +28,14 @@ def resolve(model: str, cache_dir: Path) -> ModelFiles:
     """
     if model == PIXELS:
         return pixel_files()
+    if model.startswith("open-clip:"):
+        from vlmbench.encoders.openclip import open_clip_files
+
+        return open_clip_files(model, cache_dir)
+    if model.startswith("timm:"):
+        from vlmbench.encoders.timm_models import timm_files
+
+        return timm_files(model, cache_dir)
     entry = MODELS.get(model)
     if entry is not None:
         return _registered(model, entry, cache_dir)

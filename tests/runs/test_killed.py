@@ -1,0 +1,53 @@
+"""A run that is killed outright, and two that run at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+from PIL import Image
+
+_RUN = """
+import sys
+from pathlib import Path
+import vlmbench.runs.session as module
+module.ROWS = 8
+from vlmbench.foundations.progress import Silent
+from vlmbench.runs.context import Context
+found = module.Session(Context(cache_dir=Path(sys.argv[3]), batch_size=4, reporter=Silent())).features(
+    sys.argv[1], f"folder:{sys.argv[2]}", "all")
+print(found.encoded, found.x.sum())
+"""
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", _RUN, *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+
+
+def folder(root):
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+        for number in range(150):
+            pixels = generator.integers(0, 255, (30, 30, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def test_a_killed_run_is_continued_and_two_at_once_encode_once(checkpoints, tmp_path):
+    model, data, cache = checkpoints("clip"), folder(tmp_path / "data"), tmp_path / "cache"
+    first = start(model, data, cache)
+    deadline = time.monotonic() + 120
+    while len(list(cache.rglob("*.safetensors"))) < 3 and time.monotonic() < deadline and first.poll() is None:
+        time.sleep(0.005)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    whole = [path for path in cache.rglob("*.safetensors") if not path.name.startswith(".tmp")]
+    runs = [start(model, data, cache) for _ in range(2)]
+    outputs = [run.communicate(timeout=240)[0].split() for run in runs]
+    assert sorted(int(encoded) for encoded, _ in outputs) == [0, max(0, 300 - 8 * len(whole))]
+    assert outputs[0][1] == outputs[1][1]

@@ -1,0 +1,147 @@
+"""``open-clip:ARCH/PRETRAINED``: models that live in open_clip alone, such as OpenAI's ResNet CLIPs (an extra).
+
+PRETRAINED is one of open_clip's tags for ARCH, or a checkpoint file.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL.Image import Image
+
+from vlmbench.data.fingerprint import kept_sha256
+from vlmbench.encoders.base import PROJ, Scale
+from vlmbench.encoders.families import DUAL, Family
+from vlmbench.encoders.files import ModelFiles
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
+
+PREFIX = "open-clip:"
+INSTALL = "pip install 'vlmbench-eval[open-clip]'"
+FAMILY = Family("open_clip", DUAL, "vlmbench.encoders.openclip:OpenClipEncoder", (PROJ,), (PROJ,))
+_TEXT_BATCH = 256
+
+
+def open_clip_files(name: str, cache_dir: Path) -> ModelFiles:
+    """The checkpoint of ``open-clip:ARCH/PRETRAINED``, fetched by open_clip where it is not here.
+
+    Raises:
+        AbsentError: open_clip is not installed, there is no such model, or it cannot be fetched.
+        UsageError: the name has another form.
+    """
+    arch, slash, tag = name.removeprefix(PREFIX).partition("/")
+    if not (arch and slash and tag):
+        raise UsageError(
+            f"not a model of open_clip: {visible(name)}", where=visible(name), mend="open-clip:ARCH/PRETRAINED"
+        )
+    library = _library()
+    config = library.get_model_config(arch)
+    if config is None:
+        raise AbsentError(f"open_clip has no architecture {visible(arch)}", where=name, mend="open_clip.list_models()")
+    known = library.get_pretrained_cfg(arch, tag) or {}
+    if not known and not Path(tag).is_file():
+        tags = ", ".join(library.list_pretrained_tags_by_model(arch)) or "none"
+        raise AbsentError(
+            f"open_clip has no weights {visible(tag)} for {visible(arch)}", where=name, mend=f"one of {tags}"
+        )
+    try:
+        weights = Path(library.download_pretrained(known) if known else tag)
+    except Exception as error:
+        raise AbsentError(
+            f"cannot fetch {visible(name)}: {visible(str(error))}", where=name, mend="try again with a network"
+        ) from error
+    return ModelFiles(
+        id=name,
+        source=name,
+        system=name.removeprefix(PREFIX) if known else f"{arch}/{weights.stem}",
+        revision=None,
+        directory=weights,
+        config={"arch": arch, "tag": tag, "quick_gelu": bool(known.get("quick_gelu")), "known": bool(known)},
+        family=FAMILY,
+        weights_sha256=kept_sha256(weights, cache_dir),
+        preprocessing_sha256=digest([arch, config, _plain(known), version("open_clip_torch")]),
+        tokenizer_sha256=digest([arch, version("open_clip_torch")]),
+    )
+
+
+def doubt(config: Mapping[str, Any]) -> str | None:
+    """Why the activation looks wrong: weights trained with QuickGELU in an architecture without it."""
+    own = _library().get_model_config(config["arch"]) or {}
+    if config["quick_gelu"] and not own.get("quick_gelu", False) and config["tag"] != "openai":
+        return (
+            f"these weights were trained with QuickGELU and {config['arch']} has none: {config['arch']}-quickgelu does"
+        )
+    return None
+
+
+class OpenClipEncoder:
+    """A model of open_clip, with its own preparation, tokenizer and logit scale."""
+
+    layers: tuple[str, ...] = (PROJ,)
+
+    def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
+        import torch
+
+        library = _library()
+        arch, tag = files.config["arch"], files.config["tag"]
+        if (reason := doubt(files.config)) is not None:
+            reporter.warn(f"{files.id}: {reason}")
+        try:
+            model, _, self._transform = library.create_model_and_transforms(
+                arch, pretrained=tag, precision=precision, device=device
+            )
+        except (RuntimeError, ValueError, OSError, KeyError) as error:
+            raise InputError(
+                f"cannot load {visible(files.id)}: {visible(str(error))}",
+                where=str(files.directory),
+                mend="get it again",
+            ) from error
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = library.get_tokenizer(arch)
+        self.device, self.dtype = torch.device(device), {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
+
+    @property
+    def scale(self) -> Scale:
+        """The checkpoint's logit scale and bias."""
+        bias = getattr(self.model, "logit_bias", None)
+        return Scale(float(self.model.logit_scale.float().exp()), float(bias) if bias is not None else 0.0)
+
+    def preprocess(self, image: Image) -> np.ndarray:
+        """An RGB image to pixels [3, H, W] float32."""
+        return np.asarray(self._transform(image), np.float32)
+
+    def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Pixels [B, 3, H, W] float32 to ``proj`` [B, D] float32, un-normalised."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype or torch.float32)
+            return {PROJ: self.model.encode_image(batch).float().cpu().numpy()}
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Texts [T] to un-normalised embeddings [T, D] float32."""
+        import torch
+
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(texts), _TEXT_BATCH):
+                tokens = self.tokenizer(list(texts[start : start + _TEXT_BATCH])).to(self.device)
+                parts.append(self.model.encode_text(tokens).float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def _library() -> Any:
+    try:
+        version("open_clip_torch")
+        import open_clip
+    except (PackageNotFoundError, ImportError) as error:
+        raise AbsentError("open_clip cannot be imported", where=visible(str(error)), mend=INSTALL) from error
+    return open_clip
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in sorted(config.items())}
