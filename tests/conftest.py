@@ -39,6 +39,16 @@ VISION = {"image_size": 32, "patch_size": 8}
 TEXT = {"vocab_size": END + 1, "max_position_embeddings": 16, "bos_token_id": START, "eos_token_id": END}
 
 
+@pytest.fixture(autouse=True)
+def _hub_switches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``--offline`` switches off for the rest of a process is as it was before the next test."""
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        value = os.environ.get(name)
+        monkeypatch.setenv(name, value or "0")
+        if value is None:
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Gives the directory of a random checkpoint: ``checkpoints("clip")``; made when first asked for."""

@@ -74,12 +74,10 @@ class Handler(BaseHTTPRequestHandler):
             call = self.server.calls
             self.server.running += 1
             self.server.peak = max(self.server.peak, self.server.running)
-        try:
-            time.sleep(self.server.pause)
-            self._answer(self.server.behave(call), body)
-        finally:
-            with self.server.lock:
-                self.server.running -= 1
+        time.sleep(self.server.pause)
+        with self.server.lock:  # before the answer, since the next call comes once it is read
+            self.server.running -= 1
+        self._answer(self.server.behave(call), body)
 
     def _answer(self, how: str, body: dict[str, Any]) -> None:
         if how == "well":

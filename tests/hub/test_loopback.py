@@ -27,7 +27,9 @@ def hub():
 
 
 def environment(hub, tmp_path, **more):
-    cleared = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VLMBENCH_"))}
+    cleared = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VLMBENCH_", "TRANSFORMERS_"))
+    }
     return {**cleared, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1", **more}
 
 
