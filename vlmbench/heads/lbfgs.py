@@ -33,7 +33,7 @@ class Point:
     @property
     def decrement(self) -> float:
         """About twice what is left to gain: gradientᵀ · curvature⁻¹ · gradient."""
-        return float((self.gradient * self.gradient / self.curvature).sum())
+        return float(_dot(self.gradient, self.gradient / self.curvature))
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ def minimise(
         if stop(here):
             return Outcome(here, iterations, evaluations, converged=True, stalled=False)
         step = project(-_two_loops(here, history))
-        slope = float((step * here.gradient).sum())
+        slope = float(_dot(step, here.gradient))
         if not slope < 0:
             history.clear()
             step = project(-here.gradient / here.curvature)
-            slope = float((step * here.gradient).sum())
+            slope = float(_dot(step, here.gradient))
         there, tried = _search(evaluate, here, step, slope, noise)
         evaluations += tried
         if there is None:
@@ -87,7 +87,7 @@ def minimise(
                 continue
             return Outcome(here, iterations, evaluations, converged=False, stalled=True)
         moved, turned = there.x - here.x, there.gradient - here.gradient
-        product = (moved * turned).sum()
+        product = _dot(moved, turned)
         if float(product) > 0:
             history.append((moved, turned, 1 / product))
         here = there
@@ -104,16 +104,20 @@ def _two_loops(here: Point, history: deque[tuple[torch.Tensor, torch.Tensor, tor
     direction = here.gradient.clone()
     shares = []
     for moved, turned, inverse in reversed(history):
-        share = inverse * (moved * direction).sum()
-        direction -= share * turned
+        share = inverse * _dot(moved, direction)
+        direction.addcmul_(turned, share, value=-1)
         shares.append(share)
     direction /= here.curvature
     if history:
         _, turned, inverse = history[-1]
-        direction /= inverse * (turned * turned / here.curvature).sum()
+        direction /= inverse * _dot(turned, turned / here.curvature)
     for (moved, turned, inverse), share in zip(history, reversed(shares), strict=True):
-        direction += moved * (share - inverse * (turned * direction).sum())
+        direction.addcmul_(moved, share - inverse * _dot(turned, direction))
     return direction
+
+
+def _dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return torch.dot(one.reshape(-1), other.reshape(-1))
 
 
 def _search(
@@ -126,7 +130,7 @@ def _search(
         there = evaluate(here.x + length * step)
         rise = there.value - here.value - _ARMIJO * length * slope
         too_high = not rise <= noise * abs(here.value)
-        slope_there = float((step * there.gradient).sum())
+        slope_there = float(_dot(step, there.gradient))
         if not too_high and abs(slope_there) <= _WOLFE * abs(slope):
             return there, tried
         if too_high or slope_there > 0:

@@ -115,7 +115,7 @@ class Trainer:
         self.n = len(labels)
         if self.multilabel:
             self.fitted = np.flatnonzero((labels.min(axis=0) == 0) & (labels.max(axis=0) == 1))
-            targets = labels[:, self.fitted]
+            targets = labels[:, self.fitted].T
         else:
             self.fitted, targets = np.unique(labels, return_inverse=True)
         if len(self.fitted) < (1 if self.multilabel else 2):
@@ -127,7 +127,7 @@ class Trainer:
         self.binary = not self.multilabel and len(self.fitted) == 2
         self._targets = torch.as_tensor(np.ascontiguousarray(targets), device=device)
         if self.binary:
-            self._targets = self._targets[:, None]
+            self._targets = self._targets[None]
         self.rows = 1 if self.binary else len(self.fitted)
         self.sigmoid = self.multilabel or self.binary
         self._outer, self._prior, self._shift = self._place_prior(prior)
@@ -184,7 +184,7 @@ class Trainer:
             here[:, -1] = self._prior @ self.axes.mean
             return here
         if self.sigmoid:
-            share = self._targets.double().mean(dim=0)
+            share = self._targets.double().mean(dim=1)
             here[:, -1] = torch.log(share / (1 - share))
         else:
             here[:, -1] = torch.log(torch.bincount(self._targets, minlength=self.rows).double() / self.n)
@@ -212,19 +212,19 @@ class Trainer:
         """
         weights, intercept = x[:, :-1], x[:, -1]
         shifted = weights if self._shift is None else weights + self._shift
-        matrix, offset = shifted.T.to(dtype), intercept.to(dtype)
+        matrix, offset = shifted.to(dtype), intercept[:, None].to(dtype)
         value = torch.zeros((), dtype=torch.float64, device=x.device)
         gradient = torch.zeros_like(x)
         spread = torch.zeros_like(intercept)
         for first in range(0, self.n, self._chunk):
             z = self.axes.z[first : first + self._chunk].to(dtype)
-            targets = self._targets[first : first + self._chunk]
-            logits = torch.addmm(offset, z, matrix)
+            targets = self._targets[..., first : first + self._chunk]
+            logits = torch.addmm(offset, matrix, z.T)
             loss, residual, part = _sigmoid_part(logits, targets) if self.sigmoid else _softmax_part(logits, targets)
             value += loss
             spread += part
-            gradient[:, :-1] += residual.T @ z
-            gradient[:, -1] += residual.sum(dim=0, dtype=torch.float64)
+            gradient[:, :-1] += residual @ z
+            gradient[:, -1] += residual.sum(dim=1, dtype=torch.float64)
         gradient /= self.n
         gradient[:, :-1] += penalty * weights
         value = value / self.n + 0.5 * penalty * (weights * weights).sum()
@@ -301,33 +301,33 @@ def _threads(work: int) -> Iterator[None]:
 
 
 def _softmax_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Summed loss, residuals p - y `[r, C]` and summed p (1 - p) `[C]` of a chunk; overwrites `logits`.
+    """Summed loss, residuals p - y `[C, r]` and summed p (1 - p) `[C]` of logits `[C, r]`, which are overwritten.
 
     The label's own residual is minus the sum of the others, and the loss of a sure answer is log1p of it, so that
     float32 keeps its digits where p nears 1.
     """
-    index = targets[:, None]
-    logits -= logits.amax(dim=1, keepdim=True)
-    own = logits.gather(1, index)
+    index = targets[None]
+    logits -= logits.amax(dim=0)
+    own = logits.gather(0, index)
     powers = logits.exp_()
-    right = powers.gather(1, index)
-    powers.scatter_(1, index, 0.0)
-    wrong = powers.sum(dim=1, keepdim=True)
+    right = powers.gather(0, index)
+    powers.scatter_(0, index, 0.0)
+    wrong = powers.sum(dim=0, keepdim=True)
     loss = (torch.log1p(wrong + (right - 1)) - own).sum(dtype=torch.float64)
     total = wrong + right
     powers /= total
     missed = wrong / total
-    residual = powers.scatter_(1, index, -missed)
-    return loss, residual, (residual.abs().sum(dim=0) - (residual * residual).sum(dim=0)).double()
+    residual = powers.scatter_(0, index, -missed)
+    return loss, residual, (residual.abs().sum(dim=1) - (residual * residual).sum(dim=1)).double()
 
 
 def _sigmoid_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The same for one sigmoid a class; targets `[r, C]` of 0 and 1."""
+    """The same for one sigmoid a class; targets `[C, r]` of 0 and 1."""
     sign = 2 * targets.to(logits.dtype) - 1
     margin = sign * logits
     missed = torch.sigmoid(-margin)
     loss = torch.nn.functional.softplus(-margin).sum(dtype=torch.float64)
-    return loss, -sign * missed, (missed * (1 - missed)).sum(dim=0).double()
+    return loss, -sign * missed, (missed * (1 - missed)).sum(dim=1).double()
 
 
 def check_labels(labels: NDArray[np.generic], images: int, classes: int | None) -> int:
