@@ -3,14 +3,21 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vlmbench.data.captions import Aligned, References
+from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.corpus import Caption
+from vlmbench.metrics.captions.scoring import Scored, Tokenized
 from vlmbench.metrics.captions.statistics import Paired, Statistics
 from vlmbench.records.result import Metric
+
+if TYPE_CHECKING:
+    from vlmbench.runs.caption_clip import Seen
 
 
 def tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
@@ -65,6 +72,33 @@ def told(test: Paired, sign: int, p_holm: float, p_randomization_holm: float) ->
         "p_randomization": test.p_randomization,
         "p_randomization_holm": p_randomization_holm,
     }
+
+
+def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "Seen", asked: set[str]) -> None:
+    """Adds the metrics `asked` of CLIPScore and RefCLIPScore to the columns of every system."""
+    if not asked:
+        return
+    for item, kept, captions in zip(scored, aligned.images, aligned.candidates, strict=True):
+        ids = [aligned.ids[index] for index in kept]
+        found = seen.scores(ids, captions, [aligned.references[index] for index in kept])
+        item.columns.update({name: found[name] for name in asked})
+
+
+def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path) -> dict[str, str]:
+    """Adds SPICE to the columns of every system; where it cannot run, nothing is added and the reason is given back."""
+    from vlmbench.metrics.captions.spice import spice_scores
+
+    lines = [[" ".join(tokens) for tokens in captions] for captions in text.references]
+    found = []
+    try:
+        for captions, images in zip(text.candidates, text.images, strict=True):
+            chosen = [lines[image] for image in images.tolist()]
+            found.append(spice_scores([" ".join(tokens) for tokens in captions], chosen, cache_dir))
+    except AbsentError as error:
+        return {"spice": f"{error.what} (to mend: {error.mend})"}
+    for item, values in zip(scored, found, strict=True):
+        item.columns["spice"] = values
+    return {}
 
 
 def cores() -> int:

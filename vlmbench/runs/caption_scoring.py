@@ -31,7 +31,18 @@ from vlmbench.metrics.captions.statistics import (
 from vlmbench.metrics.paired import holm
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.runs.caption_pieces import cores, encodable, fingerprint, frequency, metric, rows, tokenizer, told
+from vlmbench.runs.caption_pieces import (
+    add_clip,
+    add_spice,
+    cores,
+    encodable,
+    fingerprint,
+    frequency,
+    metric,
+    rows,
+    tokenizer,
+    told,
+)
 from vlmbench.runs.context import Context, Stopwatch, package_versions
 
 if TYPE_CHECKING:
@@ -144,12 +155,15 @@ class _Job:
         java = self.protocol.backend == "java"
         meteor = "meteor" in self.protocol.metrics and not java and self._meteor_data()
         with Background(self._meteor, allowed=meteor) as beside:
-            others = {*self.left_out, *CLIP, *(() if java else ("meteor",))}
+            others = {*self.left_out, "spice", *CLIP, *(() if java else ("meteor",))}
             rest = [name for name in self.protocol.metrics if name not in others]
             self.scored = (score_java if java else score_native)(self.text, rest)
             if meteor:
                 self._take(beside)
-        self._look()
+        if self.seen is not None:
+            add_clip(self.scored, self.aligned, self.seen, set(CLIP) & set(self.protocol.metrics))
+        if "spice" in self.protocol.metrics and "spice" not in self.left_out:
+            self.left_out |= add_spice(self.scored, self.text, self.context.cache_dir)
         self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
         for name, why in self.left_out.items():
             self.context.reporter.warn(f"{name} is left out: {why}")
@@ -221,16 +235,6 @@ class _Job:
             return
         for system, scored in enumerate(self.scored):
             scored.columns[METEOR_STATISTICS], scored.columns["meteor"] = arrays[2 * system], arrays[2 * system + 1]
-
-    def _look(self) -> None:
-        """CLIPScore and RefCLIPScore, where they are asked for."""
-        asked = set(CLIP) & set(self.protocol.metrics)
-        if self.seen is None or not asked:
-            return
-        for scored, kept, captions in zip(self.scored, self.aligned.images, self.aligned.candidates, strict=True):
-            ids = [self.aligned.ids[index] for index in kept]
-            found = self.seen.scores(ids, captions, [self.aligned.references[index] for index in kept])
-            scored.columns.update({name: found[name] for name in asked})
 
     def _leave_out_meteor(self, error: AbsentError) -> None:
         if self.protocol.metrics == ("meteor",):

@@ -37,6 +37,7 @@ _METRICS = {
     "meteor": ("captions", "METEOR 1.5, English, normalised (Denkowski and Lavie 2014)"),
     "cider": ("captions", "CIDEr, sigma 6, document frequency from the references (Vedantam et al. 2015)"),
     "cider_d": ("captions", "CIDEr-D: clipped counts and a length penalty (Vedantam et al. 2015)"),
+    "spice": ("captions", "SPICE, F of scene graphs; needs Java and Stanford CoreNLP (Anderson et al. 2016)"),
     "clipscore": ("captions", "CLIPScore, w 2.5: image against caption, 0 to 2.5 (Hessel et al. 2021)"),
     "refclipscore": ("captions", "RefCLIPScore: its harmonic mean with the nearest reference, 0 to 1.43"),
 }

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
 BLEU = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
-METRICS = (*BLEU, "rouge_l", "meteor", "cider", "cider_d", *CLIP)
+METRICS = (*BLEU, "rouge_l", "meteor", "cider", "cider_d", "spice", *CLIP)
 """In the order of tables."""
 HIGHEST = {"cider": 10.0, "cider_d": 10.0, **CLIP_HIGHEST}
 """Upper bounds; 1 for all others."""

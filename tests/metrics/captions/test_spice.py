@@ -1,0 +1,101 @@
+"""SPICE's driver. Its Java program needs a parser that no package carries, so a stand-in for ``java`` answers here."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from vlmbench.cli.app import app
+from vlmbench.foundations.errors import AbsentError
+from vlmbench.metrics.captions import spice
+from vlmbench.metrics.captions.java import JavaError
+
+STAND_IN = """#!{python}
+import json, sys
+arguments = sys.argv[1:]
+given = json.load(open(arguments[arguments.index("-jar") + 2]))
+answer = []
+for entry in reversed(given):
+    words = set(entry["test"].split())
+    best = max(len(words & set(text.split())) / max(1, len(words | set(text.split()))) for text in entry["refs"])
+    answer.append({{"image_id": entry["image_id"], "scores": {{"All": {{"f": best if words else None}}}}}})
+{twist}
+json.dump(answer, open(arguments[arguments.index("-out") + 1], "w"))
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Puts a ``java`` that answers like SPICE, and its jars, in place; ``stand_in("sys.exit(3)")`` twists it."""
+
+    def put(twist: str = "") -> None:
+        program = tmp_path / "java"
+        program.write_text(STAND_IN.format(python=sys.executable, twist=twist))
+        program.chmod(0o755)
+        (tmp_path / "lib").mkdir(exist_ok=True)
+        for name in spice.PARSERS:
+            (tmp_path / "lib" / name).touch()
+        monkeypatch.setattr(spice, "java", lambda: str(program))
+        monkeypatch.setattr(spice, "jar", lambda *parts: tmp_path / parts[-1])
+
+    return put
+
+
+def test_scores_come_back_to_their_images(stand_in, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    stand_in()
+    references = [["a red dog", "the dog"], ["two cats"], ["a bird"]]
+    scores = spice.spice_scores(["the dog", "two red cats", ""], references, tmp_path)
+    np.testing.assert_allclose(scores, [1.0, 2 / 3, 0.0])
+
+
+@pytest.mark.parametrize(
+    "twist", ["sys.exit(3)", "answer.pop()", 'answer[0] = "rubbish"', "answer[0]['image_id'] = 99"]
+)
+def test_a_program_that_goes_wrong_is_said(stand_in, tmp_path: Path, twist: str) -> None:  # type: ignore[no-untyped-def]
+    stand_in(twist)
+    with pytest.raises(JavaError, match="SPICE"):
+        spice.spice_scores(["a", "b"], [["a"], ["b"]], tmp_path)
+
+
+def test_without_its_parser_the_metric_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spice, "java", lambda: "java")
+    monkeypatch.setattr(spice, "jar", lambda *parts: tmp_path / "empty" / parts[-1])
+    with pytest.raises(AbsentError, match="stanford-corenlp"):
+        spice.spice_scores(["a"], [["a"]], tmp_path)
+    done = _command(tmp_path)
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)["results"]
+    assert "spice" not in result["metrics"]
+    record = json.loads((Path(result["path"]) / "result.json").read_text())
+    assert "get_stanford_models" in record["detail"]["left_out"]["spice"]
+
+
+def test_the_command_puts_it_beside_the_others(stand_in, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    stand_in()
+    done = _command(tmp_path)
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)["results"]
+    assert 0 < result["metrics"]["spice"]["value"] <= 1
+    verified = CliRunner().invoke(app, ["verify", str(tmp_path / "out")])
+    assert verified.exit_code == 0, verified.output
+
+
+def _command(tmp_path: Path):  # type: ignore[no-untyped-def]
+    (tmp_path / "references.json").write_text(json.dumps({"1": ["a red dog", "the dog"], "2": ["two cats"]}))
+    (tmp_path / "mine.json").write_text(json.dumps({"1": "the dog", "2": "two red cats"}))
+    command = [
+        "caption-eval",
+        "-r",
+        str(tmp_path / "references.json"),
+        "-p",
+        str(tmp_path / "mine.json"),
+        "--json",
+        "-q",
+    ]
+    command += ["--metrics", "cider,spice", "-o", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cache")]
+    return CliRunner().invoke(app, command)

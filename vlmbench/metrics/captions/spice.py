@@ -1,0 +1,85 @@
+"""SPICE through its Java program (Anderson et al. 2016), for those who have its jars.
+
+``pycocoevalcap`` ships SPICE without the parser it stands on, Stanford CoreNLP 3.6, which has to be fetched once.
+"""
+
+import json
+import math
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.foundations.errors import AbsentError
+from vlmbench.foundations.text import visible
+from vlmbench.metrics.captions.java import JavaError, jar, java
+
+PARSERS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
+MEND = (
+    'python -c "from pycocoevalcap.spice.get_stanford_models import get_stanford_models; get_stanford_models()", '
+    "or leave spice out of --metrics"
+)
+_OPENED = ("-XX:+IgnoreUnrecognizedVMOptions", "--add-opens=java.base/java.lang=ALL-UNNAMED")  # for Java 16 and newer
+_SECONDS = 600.0
+
+
+def spice_scores(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], cache_dir: Path, *, memory: str = "8G"
+) -> NDArray[np.float64]:
+    """SPICE's F-score of each image [N], 0 to 1; 0 where no scene graph could be made. The corpus score is their mean.
+
+    Args:
+        candidates: [N] tokenized captions, tokens joined by spaces.
+        references: [N] tokenized references of each.
+        cache_dir: where SPICE keeps the graphs of references it has parsed.
+        memory: Java's heap.
+
+    Raises:
+        AbsentError: no Java, no ``pycocoevalcap``, or no Stanford CoreNLP beside it; the command that gets it is named.
+        JavaError: the program failed, took too long, or answered with other images.
+    """
+    program, main = java(), jar("spice", "spice-1.0.jar")
+    lacking = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]
+    if lacking:
+        raise AbsentError(f"SPICE lacks {lacking[0]}", where=str(main.parent / "lib"), mend=MEND)
+    kept = cache_dir / "spice"
+    kept.mkdir(parents=True, exist_ok=True)
+    asked = [
+        {"image_id": row, "test": caption, "refs": list(group)}
+        for row, (caption, group) in enumerate(zip(candidates, references, strict=True))
+    ]
+    with tempfile.TemporaryDirectory(prefix="vlmbench-spice-") as place:
+        given, answer = Path(place, "in.json"), Path(place, "out.json")
+        given.write_text(json.dumps(asked), "utf-8")
+        command = [program, f"-Xmx{memory}", *_OPENED, "-jar", str(main), str(given)]
+        command += ["-cache", str(kept), "-out", str(answer), "-subset", "-silent"]
+        try:
+            done = subprocess.run(
+                command, cwd=main.parent, capture_output=True, check=False, timeout=_SECONDS + len(asked)
+            )
+        except subprocess.TimeoutExpired as error:
+            raise JavaError("SPICE took too long", where=str(main), mend="leave spice out of --metrics") from error
+        if done.returncode or not answer.is_file():
+            said = visible(" ".join(done.stderr.decode("utf-8", "replace").split())[-300:])
+            raise JavaError(f"SPICE ended with {done.returncode}: {said}", where=str(main), mend="leave spice out")
+        return _read(answer, len(asked))
+
+
+def _read(path: Path, count: int) -> NDArray[np.float64]:
+    """F-scores in the order of the images; SPICE may answer in another."""
+    found = np.full(count, math.nan)
+    try:
+        for entry in json.loads(path.read_text("utf-8")):
+            value = entry["scores"]["All"]["f"]
+            number = float(value) if value is not None else 0.0
+            found[int(entry["image_id"])] = 0.0 if math.isnan(number) else number
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise JavaError(
+            f"SPICE's answer is not what it has to be: {error}", mend="leave spice out of --metrics"
+        ) from error
+    if np.isnan(found).any():
+        raise JavaError(f"SPICE left out {int(np.isnan(found).sum())} images", mend="leave spice out of --metrics")
+    return found
