@@ -37,7 +37,9 @@ def command(
     ] = None,
     metrics: Annotated[
         str,
-        option("--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d, clipscore, refclipscore."),
+        option(
+            "--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d, spice, clipscore, refclipscore."
+        ),
     ] = "bleu,rouge_l,meteor,cider",
     clip: Annotated[
         str | None, option("--clip", help="Dual encoder of CLIPScore. [default: openai/clip-vit-base-patch32]")
