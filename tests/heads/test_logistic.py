@@ -195,3 +195,14 @@ def test_separable_data_ends_with_sure_answers():
     fit = fit_logistic(x, y, c=1e6)
     assert fit.converged
     assert fit.probabilities(x)[[0, 1, 2, 3], y].min() > 0.999
+
+
+def test_a_gpu_gives_the_same_probe():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    x, y, x_test, _, c = problem(6)
+    here, there = fit_logistic(x, y, c=c, tol=1e-8), fit_logistic(x, y, c=c, tol=1e-8, device="cuda")
+    np.testing.assert_allclose(there.coef, here.coef, atol=1e-3 * np.abs(here.coef).max())
+    agreed = there.probabilities(x_test).argmax(axis=1) == here.probabilities(x_test).argmax(axis=1)
+    assert agreed.mean() >= 0.999
