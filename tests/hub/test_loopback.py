@@ -243,3 +243,18 @@ def test_a_pinned_revision_stays_when_the_branch_moves_on(hub, tmp_path):
     found = outcomes(hub, tmp_path, "hf:me/moving", pinned)
     assert found["hf:me/moving"]["revision"] == after != before
     assert found[pinned] == {"spec": pinned, "code": 0, "revision": before}
+
+
+def test_what_hf_download_fetched_is_found_offline(hub, checkpoints, tmp_path):
+    hub.repositories = {
+        ("models", "me/clip"): checkpoints("clip"),
+        ("datasets", "me/parquet"): parquet(tmp_path / "r" / "parquet"),
+    }
+    fetch = "from huggingface_hub import snapshot_download as s; s('me/clip'); s('me/parquet', repo_type='dataset')"
+    command = [sys.executable, "-c", fetch]
+    subprocess.run(command, env=environment(hub, tmp_path), check=True, capture_output=True, timeout=300)
+    hub.asked.clear()
+    found = outcomes(hub, tmp_path, "me/clip", "hf:me/parquet", HF_HUB_OFFLINE="1")
+    assert [line["code"] for line in found.values()] == [0, 0], found
+    assert found["hf:me/parquet"]["revision"] == server.commit_of(tmp_path / "r" / "parquet")
+    assert not hub.asked
