@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vlmbench.data.catalogue import expand
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.heads.fewshot import few_shot_sample
-from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit, Trainer
-from vlmbench.heads.oracle import SklearnTrainer
+from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit
 from vlmbench.heads.probe_file import Probe, save_probe
-from vlmbench.heads.search import Trains, most_trials, search_strength
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.classification import (
     INTERVALS,
@@ -32,47 +29,9 @@ from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.context import Context, Stopwatch, package_versions
 from vlmbench.runs.probe_data import TEST, TRAIN, VAL, ProbeData, from_file, from_session, with_validation
+from vlmbench.runs.probe_fit import Request as Request
+from vlmbench.runs.probe_fit import fit_split
 from vlmbench.runs.session import Session
-
-NO_VALIDATION_C = 1.0
-"""The strength where there is no image to choose it with (one image a class)."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a linear-probe run.
-
-    Attributes:
-        models: as the user names them; empty with `features`.
-        datasets: as the user names them; empty with `features`.
-        features: a features file instead of models and datasets.
-        shots: labels a class; None stands for all.
-        seeds: few-shot samples to average over.
-        c: the strength, scikit-learn's C = 1 / λ; None: searched.
-        solver: ``native`` or ``sklearn``.
-        layer: ``pre_proj``, ``proj`` or None for the default.
-        normalised: bring features to unit length.
-        refit: fit once more on train and val at the strength chosen.
-        zero_shot_start: start from and shrink towards the zero-shot classifier.
-        prompts: prompts of the zero-shot classifier.
-        limit: so many images a split.
-        save: a file to keep the probe in.
-    """
-
-    models: Sequence[str] = ()
-    datasets: Sequence[str] = ()
-    features: Path | None = None
-    shots: Sequence[int | None] = (None,)
-    seeds: int = 5
-    c: float | None = None
-    solver: str = "native"
-    layer: str | None = None
-    normalised: bool = False
-    refit: bool = False
-    zero_shot_start: bool = False
-    prompts: str | None = None
-    limit: int | None = None
-    save: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +130,7 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     if request.c is None:
         split, validation = with_validation(data, derive_seed(seed, "validation"))
     parts = [(split.x[name], split.y[name]) for name in (TRAIN, VAL) if name in split.x]
-    fit, detail = _fit(split, parts, request, session, refit=request.refit)
+    fit, detail = fit_split(split, parts, request, session, refit=request.refit)
     columns = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
     names = metric_names(len(data.classnames), multilabel=data.multilabel)
     metrics = metrics_from_samples(columns, names, seed)
@@ -190,7 +149,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         split = replace(
             data, x={TRAIN: x[sample.train], VAL: x[sample.val]}, y={TRAIN: y[sample.train], VAL: y[sample.val]}
         )
-        fit, detail = _fit(split, [(split.x[TRAIN], split.y[TRAIN])], request, session, refit=False)
+        fit, detail = fit_split(split, [(split.x[TRAIN], split.y[TRAIN])], request, session, refit=False)
         block = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
         block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
         fits.append(fit)
@@ -208,74 +167,6 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
             f"{data.dataset.id}: {len(short)} classes have too few images for {k} shots; they give what they have"
         )
     return _Result(k, columns, metrics, per_seed, sizes[0], more, f"min({k}, 4) images a class out of train", fits[0])
-
-
-def _fit(
-    split: ProbeData,
-    final: list[tuple[NDArray[np.floating], NDArray[Any]]],
-    request: Request,
-    session: Session,
-    *,
-    refit: bool,
-) -> tuple[Fit, dict[str, Any]]:
-    """The fit, and what a record says of it: the strength, the search, convergence, classes without images."""
-    trainer = _trainer(split.x[TRAIN], split.y[TRAIN], split, request, session)
-    detail: dict[str, Any] = {}
-    if request.c is None and VAL in split.x and len(split.x[VAL]):
-        with session.context.reporter.task(
-            f"strengths for {split.system} on {split.dataset.id}", most_trials()
-        ) as advance:
-            found = search_strength(trainer, lambda fit: _validate(fit, split), tried=advance)
-        fit, detail["search"] = found.best, [trial.row() for trial in found.trials]
-        failed = [trial.exponent for trial in found.trials if not trial.converged]
-        if failed:
-            _warn(session, split, f"{len(failed)} of {len(found.trials)} fits of the search")
-    else:
-        fit, _ = trainer.fit(request.c if request.c is not None else NO_VALIDATION_C)
-    if refit and len(final) > 1:
-        x, y = (np.concatenate([part[index] for part in final]) for index in (0, 1))
-        fit, _ = _trainer(x, y, split, request, session).fit(fit.c)
-    if not fit.converged:
-        _warn(session, split, "the final fit")
-    detail |= {"c": fit.c, "iterations": fit.iterations, "converged": fit.converged}
-    missing = (
-        [] if split.multilabel else sorted(set(range(len(split.classnames))) - set(np.unique(split.y[TRAIN]).tolist()))
-    )
-    if missing:
-        detail["classes_without_training_images"] = [split.classnames[index] for index in missing]
-        session.context.reporter.warn(
-            f"{split.dataset.id}: {len(missing)} classes have no training image and are never predicted"
-        )
-    return fit, detail
-
-
-def _trainer(x: NDArray[np.floating], y: NDArray[Any], data: ProbeData, request: Request, session: Session) -> Trains:
-    classes = len(data.classnames)
-    if request.solver == "sklearn":
-        return SklearnTrainer(x, y, classes=classes)
-    prior = None
-    if request.zero_shot_start and data.zero_shot is not None:
-        prior = data.zero_shot.weights * np.float32(data.zero_shot.logit_scale)
-    device = "cpu" if request.features is not None and session.context.device == "auto" else session.device
-    return Trainer(x, y, classes=classes, prior=prior, device=device if device == "cuda" else "cpu")
-
-
-def _validate(fit: Fit, split: ProbeData) -> tuple[float, float]:
-    """The validation figure and log-loss of a fit."""
-    probabilities, truth = fit.probabilities(split.x[VAL]), split.y[VAL]
-    columns = sample_columns(probabilities, truth, [""] * len(truth))
-    figure = metrics_from_samples(columns, [split.metric], 0, resamples=0)[split.metric].value
-    tiny = np.finfo(np.float64).tiny
-    if split.multilabel:
-        right = np.where(truth == 1, probabilities, 1 - probabilities)
-        return figure, float(-np.log(np.maximum(right, tiny)).sum(axis=1).mean())
-    return figure, float(-np.log(np.maximum(columns["probability"], tiny)).mean())
-
-
-def _warn(session: Session, split: ProbeData, what: str) -> None:
-    session.context.reporter.warn(
-        f"{split.system} on {split.dataset.id}: {what} did not converge in {MAX_ITER} steps; the record says which"
-    )
 
 
 def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, Any]:
