@@ -86,6 +86,13 @@ class Statistics:
                 found[name] = values[..., index]
         return found
 
+    def influence(self) -> dict[str, Floats]:
+        """How much each image moves each corpus score, to first order and up to a factor, `[n]` by metric."""
+        sums = self.matrix.sum(axis=0)
+        steps = np.diag(1e-4 * np.maximum(np.abs(sums), 1.0))
+        here, above = self.scores(sums), self.scores(sums + steps)
+        return {name: self.matrix @ np.nan_to_num((above[name] - here[name]) / steps.diagonal()) for name in here}
+
     def corpus(self) -> dict[str, float]:
         """The corpus scores."""
         return {name: float(value) for name, value in self.scores(self.matrix.sum(axis=0)).items()}
@@ -131,23 +138,24 @@ def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAM
     return Resampled(tuple(systems), scores, tuple(np.split(moved, ends, axis=1)))
 
 
-def interval(value: float, resampled: Floats, size: int, *, highest: float = 1.0) -> tuple[float, float]:
+def interval(value: float, resampled: Floats, influence: Floats, *, highest: float = 1.0) -> tuple[float, float]:
     """A 95 % interval: the expanded percentile interval (Hesterberg 2015, section 4.1).
 
     Deviations from `value` are stretched by ``sqrt(n / (n - 1))`` times t over normal quantile, without which a
-    bootstrap of a small sample is too sure of itself; the ends are cut at 0 and `highest`.
+    bootstrap of a small sample is too sure of itself; the ends are cut at 0 and `highest`. The degrees of freedom are
+    n - 1, or fewer where few images decide the score (BLEU-4): those that the kurtosis of `influence` leaves the
+    variance.
     """
-    low, high = np.quantile(value + (resampled - value) * _stretch(size), [0.025, 0.975])
+    low, high = np.quantile(value + (resampled - value) * _stretch(influence), [0.025, 0.975])
     return max(0.0, min(value, float(low))), min(highest, max(value, float(high)))
 
 
 def intervals(drawn: Resampled, system: int) -> dict[str, tuple[float, float]]:
     """95 % intervals of one system's corpus scores, by metric."""
     item = drawn.systems[system]
-    size = len(item.matrix)
-    scores = drawn.scores[system]
+    influence, scores = item.influence(), drawn.scores[system]
     return {
-        name: interval(value, scores[name], size, highest=HIGHEST.get(name, 1.0))
+        name: interval(value, scores[name], influence[name], highest=HIGHEST.get(name, 1.0))
         for name, value in item.corpus().items()
     }
 
@@ -165,14 +173,15 @@ def compare(drawn: Resampled, first: int, second: int) -> dict[str, Paired]:
         second: index of system b.
     """
     a, b = drawn.systems[first], drawn.systems[second]
-    size = len(a.matrix)
     values, others = a.corpus(), b.corpus()
+    moving, against = a.influence(), b.influence()
     change = drawn.moved[second] - drawn.moved[first]
     ours, theirs = a.scores(a.matrix.sum(axis=0) + change), b.scores(b.matrix.sum(axis=0) - change)
     found = {}
     for name in values:
         gap = values[name] - others[name]
-        deviations = (drawn.scores[first][name] - drawn.scores[second][name] - gap) * _stretch(size)
+        stretch = _stretch(moving[name] - against[name])
+        deviations = (drawn.scores[first][name] - drawn.scores[second][name] - gap) * stretch
         low, high = np.quantile(gap + deviations, [0.025, 0.975])
         swapped = ours[name] - theirs[name]
         found[name] = Paired(
@@ -241,18 +250,18 @@ def _share(deviations: Floats, gap: float) -> float:
     return float(max(_LEAST, min(share, tail)))
 
 
-def _stretch(size: int) -> float:
+def _stretch(influence: Floats) -> float:
     """``sqrt(n / (n - 1))`` times the 97.5 % quantile of Student's t (Cornish and Fisher's series) over normal's."""
+    size = len(influence)
     if size < 2:
         return 1.0
-    v, z = size - 1.0, _Z
-    t = (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-    )
-    return float((size / v) ** 0.5 * t / z)
+    centred = influence - influence.mean()
+    variance = float((centred**2).mean())
+    kurtosis = float((centred**4).mean()) / variance**2 if variance > 0 else 3.0
+    v, z = max(3.0, min(size - 1.0, 2 * size / max(kurtosis - 1, 1e-9))), _Z
+    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    return float((size / (size - 1)) ** 0.5 * t / z)
 
 
 def _raw(columns: Mapping[str, Any], name: str) -> Any:
