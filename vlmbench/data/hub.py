@@ -6,17 +6,18 @@ Only the files of the split that is asked for are fetched, at one commit; `datas
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 
 from vlmbench.data import hub_files
 from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, Split, choose_split, readable_names
 from vlmbench.data.hub_rows import Columns, Images, captions, class_names, find_columns, label_matrix, own_ids
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.text import visible
 
 _SPEC = re.compile(r"^(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?$")
@@ -85,9 +86,13 @@ class Hub:
         given = self.source.small_file("classnames.txt")
         if given is not None:
             return tuple(line.strip() for line in given.splitlines() if line.strip())
-        features = self.source.features
-        feature = (features or self._table(self._first).features)[self._columns.label]
-        return class_names(feature, lambda: self._table(self._first), self._columns, self.id)
+        return class_names(self._label_feature, lambda: self._table(self._first), self._columns, self.id)
+
+    @property
+    def _label_feature(self) -> Any:
+        """The type of the label column; none of a captioned set."""
+        features = self.source.features or self._table(self._first).features
+        return features[self._columns.label] if self._columns.label else None
 
     @cached_property
     def info(self) -> DatasetInfo:
@@ -108,6 +113,8 @@ class Hub:
             )
         templates = self.recipe.templates or self._own_templates()
         kind = self.source.small_file("dataset_type.txt") or ""
+        several = hasattr(self._label_feature, "feature")
+        multilabel = self.recipe.multilabel or several or kind.strip() == "multilabel"
         return DatasetInfo(
             id=self.id,
             revision=self.source.commit,
@@ -120,8 +127,8 @@ class Hub:
             classnames=self.recipe.classnames or readable_names(raw),
             raw_classnames=raw,
             templates=templates or (DEFAULT_TEMPLATE,),
-            metric=self.recipe.metric,
-            multilabel=self.recipe.multilabel or kind.strip() == "multilabel",
+            metric="map" if multilabel and self.recipe.metric == "accuracy" else self.recipe.metric,
+            multilabel=multilabel,
             group=self.recipe.group,
             notes=self._notes(raw),
         )
@@ -157,7 +164,7 @@ def open_hub(spec: str, rest: str, cache_dir: Path, recipe: Recipe = Recipe(), r
 
     Args:
         spec: what the user calls it.
-        rest: ``owner/name[@revision][:config]`` or a directory.
+        rest: ``owner/name[@revision][:config]`` or a directory; ``?image=COLUMN&label=COLUMN`` names columns.
         cache_dir: where indexes of repositories are kept.
         recipe: what a registry knows of it.
         revision: the commit a registry pins; one in `rest` goes before it.
@@ -166,6 +173,8 @@ def open_hub(spec: str, rest: str, cache_dir: Path, recipe: Recipe = Recipe(), r
         AbsentError: no such repository or directory.
         InputError: it is none of the layouts above.
     """
+    rest, _, query = rest.partition("?")
+    recipe = _with_columns(recipe, query, spec)
     local = rest.startswith((".", "/", "~"))
     found = _SPEC.match(rest)
     if found is None:
@@ -179,3 +188,16 @@ def open_hub(spec: str, rest: str, cache_dir: Path, recipe: Recipe = Recipe(), r
             raise AbsentError(f"no such directory: {visible(name)}", where=spec, mend="check the path")
         return Hub(spec, hub_files.local(spec, root, config), recipe)
     return Hub(spec, hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir), recipe)
+
+
+def _with_columns(recipe: Recipe, query: str, spec: str) -> Recipe:
+    """The recipe with the columns that ``?image=…&label=…&caption=…`` names."""
+    if not query:
+        return recipe
+    asked = dict(parse_qsl(query))
+    if not asked or not set(asked) <= {"image", "label", "caption"}:
+        raise UsageError(f"not columns: {visible(query)}", where=visible(spec), mend="?image=COLUMN&label=COLUMN")
+    captions = (asked["caption"],) if "caption" in asked else recipe.captions
+    return replace(
+        recipe, image=asked.get("image", recipe.image), label=asked.get("label", recipe.label), captions=captions
+    )

@@ -109,11 +109,11 @@ def own_ids(table: Any) -> tuple[str, ...] | None:
 
 def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: str) -> tuple[str, ...]:
     """The classes as the source spells them: a ClassLabel's names, else the distinct labels in natural order."""
-    names = getattr(feature, "names", None)
+    names = getattr(getattr(feature, "feature", feature), "names", None)
     if names:
         return tuple(map(str, names))
-    values = table().with_format(None)[columns.label]
-    distinct = {value for value in values if not isinstance(value, list)}
+    values = list(table().with_format(None)[columns.label])
+    distinct = {item for value in values for item in (value if isinstance(value, list) else [value])}
     if len(distinct) > len(values) // 2 and len(distinct) > 1000:
         raise InputError(
             f"the column {columns.label} of {visible(id)} is no class label: {len(distinct)} distinct values",
