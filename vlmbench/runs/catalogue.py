@@ -14,7 +14,8 @@ from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
 
 CAPTIONS = {
-    "datasets": "also: group:GROUP, hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, file:PATH",
+    "datasets": "also: group:GROUP, "
+    "hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, file:PATH",
     "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",
     "prompts": "also: a .txt or .json file, or a template such as 'a photo of a {}.'",
