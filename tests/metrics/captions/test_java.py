@@ -1,6 +1,7 @@
 """The oracle: that it is driven safely, and, where Java is present, that the native scores are its scores."""
 
 import random
+import re
 import shutil
 import stat
 import sys
@@ -18,40 +19,10 @@ NAMES = tuple(name for name in METRICS[:7])
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="no Java on the path")
 
-WORDS = (
-    ["a", "an", "the", "dog", "dogs", "cat", "cats", "man", "men", "woman", "running", "runs", "ran", "sits", "sitting"]
-    + [
-        "on",
-        "in",
-        "near",
-        "under",
-        "of",
-        "with",
-        "large",
-        "big",
-        "small",
-        "little",
-        "red",
-        "car",
-        "automobile",
-        "street",
-    ]
-    + [
-        "road",
-        "beach",
-        "sea",
-        "child",
-        "kid",
-        "two",
-        "2",
-        "person",
-        "people",
-        "plays",
-        "playing",
-        "ball",
-        "not",
-        "eats",
-    ]
+WORDS = re.findall(
+    r"\S+",
+    """a an the dog dogs cat cats man men woman running runs ran sits sitting on in near under of with large big small
+    little red car automobile street road beach sea child kid two 2 person people plays playing ball not eats""",
 )
 
 

@@ -20,7 +20,7 @@ def clipped_matches(match: Match, images: int) -> Floats:
         images: the system's images, n.
     """
     counts = np.minimum(match.count, match.largest).astype(np.float64)
-    return np.bincount(match.image, counts, minlength=images)
+    return np.asarray(np.bincount(match.image, counts, minlength=images), dtype=np.float64)
 
 
 def bleu_statistics(corpus: Corpus, system: int, matched: Floats) -> Floats:
