@@ -30,7 +30,7 @@ def command(
     dataset: Annotated[
         str | None, option("-d", "--dataset", help="Instead of files: a name, hf:…, folder:PATH or coco:JSON#DIR.")
     ] = None,
-    split: Annotated[str | None, option("--split", help="[default: test, else the only one]")] = None,
+    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
     limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
     prompt: c.Prompt = None,
     num_beams: c.Beams = 1,

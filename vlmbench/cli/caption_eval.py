@@ -42,7 +42,7 @@ def command(
         ),
     ] = "bleu,rouge_l,meteor,cider",
     clip: Annotated[
-        str | None, option("--clip", help="Dual encoder of CLIPScore. [default: openai/clip-vit-base-patch32]")
+        str | None, option("--clip", help="Dual encoder of CLIPScore. (default: openai/clip-vit-base-patch32)")
     ] = None,
     backend: Annotated[
         str, option("--backend", help="native, or java: pycocoevalcap and its Java programs, the oracle.")
@@ -51,10 +51,10 @@ def command(
         int, option("--resamples", min=100, help="Bootstrap resamples, and swaps of the randomization test.")
     ] = 1000,
     df_from: Annotated[
-        str | None, option("--df-from", help="References whose document frequencies CIDEr takes. [default: -r's]")
+        str | None, option("--df-from", help="References whose document frequencies CIDEr takes. (default: -r's)")
     ] = None,
     split: Annotated[
-        str | None, option("--split", help="Of a dataset given as references. [default: test, else the only one]")
+        str | None, option("--split", help="Of a dataset given as references. (default: test, else the only one)")
     ] = None,
     allow_missing: Annotated[
         bool, option("--allow-missing", help="Score the images that have both candidate and references.")

@@ -16,7 +16,7 @@ class OnFailure(StrEnum):
 
 
 Prompt = Annotated[
-    str | None, option("--prompt", help="Text given with the image. [default: the model's]", panel=PANEL)
+    str | None, option("--prompt", help="Text given with the image. (default: the model's)", panel=PANEL)
 ]
 Beams = Annotated[int, option("--num-beams", min=1, help="Beams of the search; 1 is greedy.", panel=PANEL)]
 Tokens = Annotated[int, option("--max-new-tokens", min=1, help="Longest caption, in tokens.", panel=PANEL)]
@@ -26,7 +26,7 @@ Anchors = Annotated[
     str | None,
     option(
         "--anchors",
-        help="Captioned set whose training split examples and retrieval draw on. [default: -d]",
+        help="Captioned set whose training split examples and retrieval draw on. (default: -d)",
         panel=PANEL,
     ),
 ]

@@ -10,9 +10,9 @@ def command(
     common: Common,
     model: Annotated[str, option("-m", "--model", help="Alias, hub id or ./directory.")],
     dataset: Annotated[str, option("-d", "--dataset", help="Name, hf:owner/name, folder:PATH or file:PATH.")],
-    split: Annotated[str | None, option("--split", help="[default: test, else the only one]")] = None,
+    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
     layer: Annotated[
-        str | None, option("--features-layer", help="proj or pre_proj [default: proj where there is one]")
+        str | None, option("--features-layer", help="proj or pre_proj (default: proj where there is one)")
     ] = None,
     limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
     shard: Annotated[str | None, option("--shard", help="i/n: only the i-th of n parts, for a cluster.")] = None,

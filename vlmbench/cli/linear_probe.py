@@ -57,7 +57,7 @@ def command(
     features_layer: Annotated[
         Layer | None,
         option(
-            "--features-layer", help="Before or after the projection. [default: pre_proj; proj with --init zeroshot]"
+            "--features-layer", help="Before or after the projection. (default: pre_proj; proj with --init zeroshot)"
         ),
     ] = None,
     normalize: Annotated[bool, option("--normalize/--no-normalize", help="Features to unit length.")] = False,

@@ -68,7 +68,7 @@ class Common:
     )
     batch_size: Annotated[int, option("--batch-size", min=1, help="Images a forward pass.", panel=COMMON)] = 64
     workers: Annotated[
-        int, option("--workers", min=0, help="Processes that decode images; 0: in this one.", panel=COMMON)
+        int, option("--workers", min=0, help="Threads that decode images beside the model; 0: none.", panel=COMMON)
     ] = 0
     seed: Annotated[int, option("--seed", min=0, help="Seed of samples, splits and resampling.", panel=COMMON)] = 0
     on_bad_image: Annotated[

@@ -10,7 +10,7 @@ def command(
     common: Common,
     model: Annotated[list[str], option("-m", "--model", help="Alias, hub id or ./directory; repeat for several.")],
     dataset: Annotated[list[str], option("-d", "--dataset", help="A captioned set; repeat for several.")],
-    split: Annotated[str | None, option("--split", help="[default: test, else the only one]")] = None,
+    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
     limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
     captions: Annotated[int | None, option("--captions", min=1, help="At most so many captions an image.")] = None,
     rerank: Annotated[

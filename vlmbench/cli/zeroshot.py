@@ -16,14 +16,14 @@ def command(
     dataset: Annotated[
         list[str], option("-d", "--dataset", help="Name, hf:owner/name[:config] or folder:PATH; repeat for several.")
     ],
-    split: Annotated[str | None, option("--split", help="[default: test, else the only one]")] = None,
+    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
     limit: Annotated[
         int | None, option("--limit", min=1, help="So many images of each dataset, drawn with --seed.")
     ] = None,
     prompts: Annotated[
         str | None,
         option(
-            "--prompts", help="Sets, files or a template, comma-separated: a row each. [default: 'a photo of a {}.']"
+            "--prompts", help="Sets, files or a template, comma-separated: a row each. (default: 'a photo of a {}.')"
         ),
     ] = None,
     classnames: Annotated[

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from vlmbench.data.base import DatasetInfo, Split
+from vlmbench.data.images import BadImage
 from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
+from vlmbench.foundations.text import visible
 from vlmbench.records.result import DatasetFacts, ModelFacts
+from vlmbench.runs.context import Context
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,34 @@ class SplitFeatures:
     available_splits: tuple[str, ...]
     captions: tuple[tuple[str, ...], ...] = ()
     group: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A split that is chosen, limited and fingerprinted."""
+
+    info: DatasetInfo
+    split: Split
+    fingerprint: str
+
+
+def refuse_skipped(skipped: tuple[str, ...], opened: Opened, context: Context) -> None:
+    """Stored features that lack damaged images serve a run that skips them, with a warning, and no other.
+
+    Raises:
+        BadImage: images were skipped and ``on_bad_image`` is ``error``.
+    """
+    if not skipped:
+        return
+    if context.on_bad_image != "skip":
+        raise BadImage(
+            f"{len(skipped)} images cannot be decoded, the first is {visible(skipped[0])}",
+            where=skipped[0],
+            mend="mend or remove them, or --on-bad-image skip",
+        )
+    context.reporter.warn(
+        f"{len(skipped)} damaged images of {opened.info.id} were left out, the first is {visible(skipped[0])}"
+    )
 
 
 @dataclass

@@ -6,15 +6,13 @@ encoded in one pass over the images for all the models that lack it.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
-from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, subset
+from vlmbench.data.base import Dataset, Split, choose_split, subset
 from vlmbench.data.fingerprint import fingerprint
-from vlmbench.data.images import BadImage
 from vlmbench.data.registry import open_dataset
 from vlmbench.encoders.activation import doubt
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder, Scale
@@ -34,21 +32,12 @@ from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights
 from vlmbench.records.result import DatasetFacts
 from vlmbench.runs import asif
 from vlmbench.runs.context import Context, package_versions
-from vlmbench.runs.opened import OpenModel, SplitFeatures
+from vlmbench.runs.opened import Opened, OpenModel, SplitFeatures, refuse_skipped
 
 __all__ = ["ENCODING_PACKAGES", "OpenModel", "Session", "SplitFeatures"]
 
 Part = tuple[int, int]
 ENCODING_PACKAGES = ("torch", "transformers", "pillow")
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A split that is chosen, limited and fingerprinted."""
-
-    info: DatasetInfo
-    split: Split
-    fingerprint: str
 
 
 class Session:
@@ -64,7 +53,7 @@ class Session:
         self.tallies: list[Tally] = []
         self._models: dict[str, OpenModel] = {}
         self._datasets: dict[str, Dataset] = {}
-        self._splits: dict[tuple[str, str, int | None, Part | None], _Opened] = {}
+        self._splits: dict[tuple[str, str, int | None, Part | None], Opened] = {}
         self._encoded: dict[tuple[str, str], int] = {}
 
     @cached_property
@@ -299,7 +288,7 @@ class Session:
         with self.context.reporter.task(f"loading {files.id}", None):
             return adapter(files, self.device, self.precision, self.context.reporter)
 
-    def _open(self, dataset: str, split: str, limit: int | None, part: Part | None = None) -> _Opened:
+    def _open(self, dataset: str, split: str, limit: int | None, part: Part | None = None) -> Opened:
         key = (dataset, split, limit, part)
         if key not in self._splits:
             opened = self.dataset(dataset)
@@ -316,17 +305,17 @@ class Session:
             if part is not None:
                 images = subset(images, np.array_split(np.arange(len(images)), part[1])[part[0] - 1])
             value = fingerprint(images, self.context.cache_dir, self.context.reporter)
-            self._splits[key] = _Opened(opened.info, images, value)
+            self._splits[key] = Opened(opened.info, images, value)
         return self._splits[key]
 
-    def _entry(self, model: str, opened: _Opened) -> FeatureEntry:
+    def _entry(self, model: str, opened: Opened) -> FeatureEntry:
         files = self.model(model).files
         key = FeatureKey(
             files.weights_sha256, files.preprocessing_sha256, self.precision, opened.fingerprint, opened.split.name
         )
         return FeatureEntry(self.context.cache_dir, key, len(opened.split), package_versions(*ENCODING_PACKAGES), ROWS)
 
-    def _encode(self, opened: _Opened, jobs: list[Job]) -> None:
+    def _encode(self, opened: Opened, jobs: list[Job]) -> None:
         context = self.context
         with ExitStack() as locks:
             for job in sorted(
@@ -346,13 +335,13 @@ class Session:
             self._encoded[(job.name, job.entry.key.name)] = tally.encoded[job.name]
 
     def _read(
-        self, entry: FeatureEntry, model: str, opened: _Opened, layer: str
+        self, entry: FeatureEntry, model: str, opened: Opened, layer: str
     ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], dict[str, str]]:
         for attempt in range(2):
             manifest = entry.manifest()
             found = read_layer(entry, manifest, layer) if manifest is not None else None
             if manifest is not None and found is not None:
-                self._refuse_skipped(manifest.skipped, opened)
+                refuse_skipped(manifest.skipped, opened, self.context)
                 return (*found, manifest.skipped, manifest.versions)
             if attempt == 0:
                 self.context.reporter.warn(
@@ -364,17 +353,4 @@ class Session:
             "features were written and cannot be read back",
             where=str(entry.directory),
             mend="check the disk, or choose another --cache-dir",
-        )
-
-    def _refuse_skipped(self, skipped: tuple[str, ...], opened: _Opened) -> None:
-        if not skipped:
-            return
-        if self.context.on_bad_image != "skip":
-            raise BadImage(
-                f"{len(skipped)} images cannot be decoded, the first is {visible(skipped[0])}",
-                where=skipped[0],
-                mend="mend or remove them, or --on-bad-image skip",
-            )
-        self.context.reporter.warn(
-            f"{len(skipped)} damaged images of {opened.info.id} were left out, the first is {visible(skipped[0])}"
         )
