@@ -39,6 +39,9 @@ COMMANDS: dict[str, Entry] = {
     "compare": Entry("vlmbench.cli.compare", "Tables over everything found, with paired tests between systems."),
     "check": Entry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
     "verify": Entry("vlmbench.cli.verify", "Recomputes every figure from its per-sample file."),
+    "metric-eval": Entry(
+        "vlmbench.cli.metric_eval", "Do the caption metrics agree with people? Kendall's tau with human ratings."
+    ),
     "embed": Entry("vlmbench.cli.embed", "Image features to a file, whole or in shards."),
     "list": Entry("vlmbench.cli.list", "The names of datasets, models, metrics and prompt sets."),
     "demo": Entry("vlmbench.cli.demo", "The whole main job on what ships with the package: no network, no Java."),

@@ -1,0 +1,149 @@
+"""Agreement of a metric with human ratings: Kendall's tau-b and tau-c, with bootstrap intervals over images.
+
+Sources: Kendall (1945) for tau-b, Stuart (1953) for tau-c, Efron and Tibshirani (1993), chapter 13, for the interval.
+The coefficients themselves are SciPy's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Tau:
+    """A coefficient, -1 to 1, with its 95 % interval; all NaN where one side is constant."""
+
+    value: float
+    low: float
+    high: float
+
+
+def kendall_tau_b(scores: ArrayLike, ratings: ArrayLike) -> float:
+    """Kendall's tau-b of two sequences `[N]`: -1 to 1, corrected for ties on both sides; NaN where one is constant.
+
+    ``S / sqrt((P - X) (P - Y))``: S concordant less discordant pairs, P all pairs, X and Y those tied on each side.
+    """
+    return _both(*_ranked(scores, ratings))[0]
+
+
+def kendall_tau_c(scores: ArrayLike, ratings: ArrayLike) -> float:
+    """Kendall's tau-c (Stuart) of two sequences `[N]`: -1 to 1, for scales of unequal size; NaN where one is constant.
+
+    ``2 S / (N² (m - 1) / m)`` with m the smaller number of distinct values.
+    """
+    x, y = _ranked(scores, ratings)
+    return _both(x, y)[1] * _scale(x, y)
+
+
+def agreement(
+    metrics: Sequence[ArrayLike],
+    ratings: ArrayLike,
+    groups: Sequence[str],
+    seed: int,
+    *,
+    resamples: int = RESAMPLES,
+    advance: Callable[[], None] = lambda: None,
+) -> list[tuple[Tau, Tau]]:
+    """Tau-b and tau-c of every metric with the ratings.
+
+    Whole images are drawn with replacement, with all their judgements: ratings of one caption, and captions of one
+    image, are not independent. All metrics share the draws. A judgement and its own copy in a resample are no pair; m
+    of tau-c stays that of the data, since it belongs to the scales and not to the sample.
+
+    Args:
+        metrics: for each metric a score a judgement, `[N]`.
+        ratings: `[N]`, higher is better.
+        groups: the image of each judgement, `[N]`.
+        seed: the user's seed.
+        resamples: bootstrap resamples.
+        advance: called after each resample.
+
+    Raises:
+        InputError: fewer than two judgements, or all ratings the same.
+    """
+    images = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1].reshape(-1)
+    sides = [_ranked(scores, ratings) for scores in metrics]
+    if sides and (len(images) < 2 or np.ptp(sides[0][1]) == 0):
+        raise InputError(
+            "ratings that are all the same rank nothing", mend="give judgements with at least two different ratings"
+        )
+    drawn = np.full((len(sides), 2, resamples), np.nan)
+    number = 0
+    for block in iter_bootstrap_weights(
+        int(images.max(initial=0)) + 1, resamples, derive_seed(seed, "agreement", "bootstrap")
+    ):
+        for weights in block:
+            times = weights[images]
+            rows = np.repeat(np.arange(len(images)), times)
+            copies = int((times * (times - 1) // 2).sum())
+            for metric, (x, y) in enumerate(sides):
+                drawn[metric, :, number] = _both(x[rows], y[rows], copies)
+            number += 1
+            advance()
+    found = []
+    for (x, y), (b, c) in zip(sides, drawn, strict=True):
+        value_b, value_c = _both(x, y)
+        scale = _scale(x, y)
+        found.append((_interval(value_b, b), _interval(value_c * scale, c * scale)))
+    return found
+
+
+def _interval(value: float, drawn: Floats) -> Tau:
+    if not np.isfinite(value) or not np.isfinite(drawn).any():
+        return Tau(value, value, value)
+    low, high = percentile_interval(drawn)
+    return Tau(value, max(-1.0, min(value, low)), min(1.0, max(value, high)))
+
+
+def _ranked(scores: ArrayLike, ratings: ArrayLike) -> tuple[Ints, Ints]:
+    """Both sides as whole numbers in the same order; scores that differ only by rounding are tied.
+
+    Raises:
+        InputError: the lengths differ, or a value is not finite.
+    """
+    x, y = np.asarray(scores, dtype=np.float64), np.asarray(ratings, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise InputError(f"{x.size} scores for {y.size} ratings", mend="give one score a rating")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InputError("a score or rating is not a finite number", mend="remove it")
+    return _ranks(x), _ranks(y)
+
+
+def _ranks(values: Floats) -> Ints:
+    mantissa, exponent = np.frexp(values)
+    rounded = np.ldexp(np.round(mantissa, _DIGITS), exponent)
+    return np.unique(rounded, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _both(x: Ints, y: Ints, copies: int = 0) -> tuple[float, float]:
+    """Tau-b, and S over all pairs but `copies` of them (tau-c up to `_scale`); NaN where one side is constant."""
+    from scipy.stats import kendalltau
+
+    pairs = len(x) * (len(x) - 1) // 2
+    untied = [pairs - _tied(side) for side in (x, y)]
+    if not all(untied):
+        return float("nan"), float("nan")
+    b = float(kendalltau(x, y, variant="b", method="asymptotic").statistic)
+    return b, b * float(np.sqrt(float(untied[0]) * float(untied[1]))) / (pairs - copies)
+
+
+def _tied(ranks: Ints) -> int:
+    counts = np.bincount(ranks).astype(np.int64) if len(ranks) else np.zeros(1, dtype=np.int64)
+    return int((counts * (counts - 1) // 2).sum())
+
+
+def _scale(x: Ints, y: Ints) -> float:
+    """What makes tau-c of S over all pairs: ``(N - 1) / N · m / (m - 1)``."""
+    m = min(len(np.unique(x)), len(np.unique(y)))
+    return (len(x) - 1) / len(x) * m / (m - 1) if m > 1 else float("nan")
