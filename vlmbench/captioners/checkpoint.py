@@ -7,13 +7,12 @@ from typing import Any
 
 from vlmbench.captioners.registry import CAPTIONERS, FORMS
 from vlmbench.encoders.files import CONFIG, hash_files, read_json, weight_files
+from vlmbench.encoders.naming import bundled_directory, local_directory
 from vlmbench.encoders.registry import MODELS
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import unknown
 from vlmbench.records.result import ModelFacts
 
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$")
 _BESIDE = re.compile(r".*\.(json|jinja|txt|model|spm|bpe)$")
 _UNRELATED = re.compile(r"^(.*\.index\.json|trainer_state\.json|training_args.*|README.*|requirements.*|\..*)$")
 
@@ -65,29 +64,12 @@ def find_checkpoint(model: str, cache_dir: Path) -> Checkpoint:
         raise AbsentError(f"{model} is a {kind} and no captioner", where=model, mend=mend)
     entry = CAPTIONERS.get(model)
     if entry is not None and not entry.hub_id:
-        directory = Path(__file__).parents[1] / "bundled" / "models" / model
-        if not directory.is_dir():
-            raise AbsentError(
-                f"{model} is missing from this installation",
-                where=str(directory),
-                mend="pip install --force-reinstall vlmbench-eval",
-            )
-        return _read(directory, model, model, None, cache_dir)
+        return _read(bundled_directory(model), model, model, None, cache_dir)
     if entry is not None:
         return _from_hub(model, entry.hub_id, entry.revision, cache_dir)
-    path = Path(model).expanduser()
-    if path.is_dir():
+    path = local_directory(model, "captioner", CAPTIONERS, mend=f"a captioner is {FORMS}")
+    if path is not None:
         return _read(path, model, path.resolve().name, None, cache_dir)
-    if path.is_file():
-        raise InputError(
-            f"{visible(model)} is a file; a captioner is a directory",
-            where=model,
-            mend="name the directory that holds config.json",
-        )
-    if model.startswith((".", "/", "~")):
-        raise AbsentError(f"no such model directory: {visible(model)}", where=model, mend="vlmbench list models")
-    if not _HUB_ID.match(model):
-        raise unknown("model", visible(model), list(CAPTIONERS), mend=f"a captioner is {FORMS}")
     return _from_hub(model, model, None, cache_dir)
 
 

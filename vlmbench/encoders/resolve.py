@@ -1,17 +1,12 @@
 """From what a user calls a model to its files: an alias, a local directory, or a hub id with an optional revision."""
 
-import re
 from pathlib import Path
 
 from vlmbench.encoders.files import ModelFiles, read_files
+from vlmbench.encoders.naming import bundled_directory, local_directory
 from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.pixels import pixel_files
 from vlmbench.encoders.registry import MODELS, Entry
-from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.foundations.text import visible
-from vlmbench.records.registry import unknown
-
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$")
 
 
 def resolve(model: str, cache_dir: Path) -> ModelFiles:
@@ -39,32 +34,15 @@ def resolve(model: str, cache_dir: Path) -> ModelFiles:
     entry = MODELS.get(model)
     if entry is not None:
         return _registered(model, entry, cache_dir)
-    path = Path(model).expanduser()
-    if path.is_dir():
+    path = local_directory(model, "model", MODELS)
+    if path is not None:
         return read_files(path, id=model, system=path.resolve().name, revision=None, cache_dir=cache_dir)
-    if path.is_file():
-        raise InputError(
-            f"{visible(model)} is a file; a model is a directory",
-            where=model,
-            mend="name the directory that holds config.json",
-        )
-    if model.startswith((".", "/", "~")):
-        raise AbsentError(f"no such model directory: {visible(model)}", where=model, mend="vlmbench list models")
-    if not _HUB_ID.match(model):
-        raise unknown("model", visible(model), list(MODELS))
     return _from_hub(model, model, None, cache_dir)
 
 
 def _registered(alias: str, entry: Entry, cache_dir: Path) -> ModelFiles:
     if entry.bundled:
-        directory = Path(__file__).parents[1] / "bundled" / "models" / alias
-        if not directory.is_dir():
-            raise AbsentError(
-                f"{alias} is missing from this installation",
-                where=str(directory),
-                mend="pip install --force-reinstall vlmbench-eval",
-            )
-        return read_files(directory, id=alias, system=alias, revision=None, cache_dir=cache_dir)
+        return read_files(bundled_directory(alias), id=alias, system=alias, revision=None, cache_dir=cache_dir)
     return _from_hub(alias, entry.hub_id, entry.revision, cache_dir)
 
 
