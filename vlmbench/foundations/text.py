@@ -24,7 +24,7 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
 }
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$@])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~<&$@])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -61,7 +61,7 @@ def html(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """For a cell of a Markdown table: punctuation that means something is backslashed."""
+    """For text inside a line of Markdown: punctuation that means something there is backslashed."""
     return _MARKDOWN.sub(r"\\\1", visible(text))
 
 

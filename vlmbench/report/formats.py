@@ -75,7 +75,7 @@ def _csv_figures(cell: Cell, count: int) -> list[str]:
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub's tables; each row ends with the numbers of its signatures, which stand below."""
+    """GitHub's tables; each row ends with the numbers of its signatures, which stand below, folded and as they are."""
     numbers = table.signatures()
     parts = []
     for one in (table, *table.extra):
@@ -86,8 +86,9 @@ def to_markdown(table: Table) -> str:
             parts.append(_line([*map(_markdown_cell, row), *([_numbers(row, numbers)] if numbers else [])]))
         parts += ["", *(text.markdown(note) + "  " for note in one.notes), ""]
     if numbers:
-        parts.append("Signatures:\n")
-        parts += [f"{number}. {text.markdown(line)}" for line, number in numbers.items()]
+        parts += ["<details><summary>Signatures</summary>", "", "```text"]
+        parts += [f"{number}. {text.visible(line)}" for line, number in numbers.items()]
+        parts += ["```", "", "</details>"]
     return "\n".join(parts) + "\n"
 
 
@@ -98,10 +99,10 @@ def _line(cells: Iterable[str]) -> str:
 def _markdown_cell(cell: Cell) -> str:
     if not cell.is_figure and not cell.open_interval:
         return text.markdown(cell.text)
-    figure = cell.text if cell.text else cell.figure()
-    shown = f"**{text.markdown(figure)}**" if cell.mark == "best" else text.markdown(figure + MARKS[cell.mark])
-    interval = cell.interval()
-    return f"{shown} {text.markdown(interval)}" if interval else shown
+    figure = text.markdown(cell.text) if cell.text else cell.figure()
+    shown = f"**{figure}**" if cell.mark == "best" else figure + MARKS[cell.mark]
+    interval = cell.interval()  # numbers of ours: [89.2, 90.4] or [< 1 to 2.1], which mean nothing to Markdown
+    return f"{shown} {interval}" if interval else shown
 
 
 def _numbers(row: Sequence[Cell], numbers: dict[str, int]) -> str:
