@@ -3,13 +3,11 @@
 import csv
 import io
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import factory
 import pytest
-from test_tables import Rows
+from parsing import Rows, assert_compiles, needs_pdflatex
 
 from vlmbench.cli.output import show_table
 from vlmbench.records.store import find_runs
@@ -163,15 +161,10 @@ def test_latex(written: Path, name: str) -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+@needs_pdflatex
 @pytest.mark.parametrize("name", ["classification", "captions"])
 def test_latex_compiles(written: Path, name: str, tmp_path: Path) -> None:
-    preamble = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}"
-    body = (written / f"{name}.tex").read_text("utf-8")
-    (tmp_path / "paper.tex").write_text(f"{preamble}\n\\begin{{document}}\n{body}\n\\end{{document}}\n", "utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:]
+    assert_compiles((written / f"{name}.tex").read_text("utf-8"), tmp_path)
 
 
 def test_terminal(written: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,12 @@
 """Every figure in every table file is a record's, and carries its interval, n and signature."""
 
 import csv
-import html.parser
 import io
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import factory
+import parsing
 import pytest
 
 from vlmbench.records.store import StoredRun, find_runs
@@ -73,9 +71,6 @@ def test_every_figure_of_the_csv_is_a_records(written: tuple[dict[str, StoredRun
     assert checked == 4 * 7
 
 
-CELL = re.compile(r"(-?\+?\d+\.\d)[*=]*(?:\s+\[([-+]?\d+\.\d), ([-+]?\d+\.\d)\])?")
-
-
 def assert_rows(runs: dict[str, StoredRun], header: list[str], rows: list[list[str]]) -> int:
     checked = 0
     for row in rows:
@@ -85,9 +80,7 @@ def assert_rows(runs: dict[str, StoredRun], header: list[str], rows: list[list[s
         figures = figures_of(runs, cells["model"], cells["dataset"])
         for name, cell in cells.items():
             if name in figures:
-                found = CELL.fullmatch(cell.strip())
-                assert found, cell
-                assert [float(part) for part in found.groups()] == pytest.approx(figures[name], abs=0.0500001)
+                assert parsing.figures(cell) == pytest.approx(figures[name], abs=0.0500001)
                 checked += 1
     return checked
 
@@ -95,19 +88,12 @@ def assert_rows(runs: dict[str, StoredRun], header: list[str], rows: list[list[s
 def test_every_figure_of_the_markdown_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
     runs, tables = written
     text = (tables / "classification.md").read_text()
-    lines = [line.replace("\\", "").replace("**", "") for line in text.splitlines() if line.startswith("| ")]
-    split = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-    checked, header, body = 0, [], []
-    for line in [*split, ["dataset"]]:
-        if line[0] == "dataset":
-            checked += assert_rows(runs, header, body)
-            header, body = line, []
-        elif not line[0].startswith("---"):
-            body.append(line)
+    tables_there = parsing.markdown_tables(text)
+    checked = sum(assert_rows(runs, table[0], table[1:]) for table in tables_there)
     assert checked == 4 * 7
-    signatures = dict(re.findall(r"^(\d+)\. (task.*)$", text.replace("\\", ""), re.MULTILINE))
+    signatures = dict(re.findall(r"^(\d+)\. (task.*)$", text, re.MULTILINE))
     assert set(signatures.values()) == {run.record.signature for run in runs.values()}
-    for line in split:
+    for line in (row for table in tables_there for row in table):
         if line[0] in {"digits", "counting"}:
             for number in line[-1].split(", "):
                 assert f"data:{line[0]}/" in signatures[number]
@@ -117,62 +103,19 @@ def test_every_figure_of_the_markdown_is_a_records(written: tuple[dict[str, Stor
 def test_every_figure_of_the_latex_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
     runs, tables = written
     text = (tables / "classification.tex").read_text()
-    checked = 0
-    for block in text.split("\\begin{tabular}")[1:]:
-        lines = [line.removesuffix(" \\\\") for line in block.splitlines() if line.endswith("\\\\")]
-        plain = [
-            re.sub(r"\\textbf\{([^}]*)\}", r"\1", line)
-            .replace("$^{=}$", "=")
-            .replace("{[}", "[")
-            .replace("{\\scriptsize ", "")
-            .replace("}", "")
-            .replace("$-$", "-")
-            for line in lines
-        ]
-        table = [line.split(" & ") for line in plain]
-        checked += assert_rows(runs, table[0], table[1:])
+    checked = sum(assert_rows(runs, table[0], table[1:]) for table in parsing.latex_tables(text))
     assert checked == 4 * 7
-
-
-class Rows(html.parser.HTMLParser):
-    """Tables as lists of rows of (text, attributes)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables: list[list[list[tuple[str, dict[str, str]]]]] = []
-        self.tags: list[str] = []
-        self._cell: list[str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in {"td", "th"}:
-            self._cell, self._attributes = [], {name: value or "" for name, value in attrs}
-
-    def handle_data(self, data: str) -> None:
-        if self._cell is not None:
-            self._cell.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in {"td", "th"} and self._cell is not None:
-            self.tables[-1][-1].append(("".join(self._cell), self._attributes))
-            self._cell = None
 
 
 def test_every_figure_of_the_html_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
     runs, tables = written
-    parser = Rows()
-    parser.feed((tables / "classification.html").read_text())
     checked = 0
-    for table in parser.tables:
+    for table in parsing.html_rows((tables / "classification.html").read_text()):
         header = [text for text, _ in table[0]]
         checked += assert_rows(runs, header, [[text for text, _ in row] for row in table[1:]])
         for row in table[1:]:
             for text, attributes in row:
-                if attributes.get("class") == "figure" and CELL.fullmatch(text.strip()):
+                if attributes.get("class") == "figure" and parsing.CELL.fullmatch(text.strip()):
                     for line in attributes["title"].splitlines():
                         name, _, signature = line.partition(": ")
                         assert runs[name].record.signature == signature
@@ -252,15 +195,10 @@ def test_tables_are_the_same_bytes_again(demo: Path, tmp_path: Path) -> None:
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+@parsing.needs_pdflatex
 def test_the_latex_compiles(written: tuple[dict[str, StoredRun], Path], tmp_path: Path) -> None:
     _, tables = written
-    body = (tables / "classification.tex").read_text()
-    preamble = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}"
-    (tmp_path / "paper.tex").write_text(f"{preamble}\n\\begin{{document}}\n{body}\n\\end{{document}}\n")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:]
+    parsing.assert_compiles((tables / "classification.tex").read_text(), tmp_path)
 
 
 def test_published_figures_stand_only_beside_the_same_images(tmp_path: Path) -> None:
