@@ -7,7 +7,6 @@ digest. The manifest is written last: a directory without it is a run to be cont
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from vlmbench.foundations.atomic import atomic_path, cannot_write, write_json
+from vlmbench.foundations.atomic import atomic_path, exclusive, write_json
 from vlmbench.foundations.hashing import digest
 
 ROWS = 1024
@@ -155,20 +154,9 @@ class FeatureEntry:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the entry's lock, so that two runs that need the same features encode them once.
-
-        The lock is the operating system's: it goes with the process that holds it, however that one ends.
-        """
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise cannot_write(self.directory, error) from error
-        try:
-            _lock(handle)
+        """Holds the entry's lock, so that two runs that need the same features encode them once."""
+        with exclusive(self.directory / ".lock"):
             yield
-        finally:
-            os.close(handle)
 
     def _facts(self, shard: int, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
         """What a shard's header says of it."""
@@ -183,15 +171,6 @@ class FeatureEntry:
 
     def _path(self, shard: int) -> Path:
         return self.directory / f"{shard:05d}.safetensors"
-
-
-def _lock(handle: int) -> None:
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except (ImportError, OSError):
-        return  # no locks here (Windows, some network disks): work may be done twice, shards stay whole
 
 
 def array_sha256(values: np.ndarray) -> str:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,31 @@ def require_writable(directory: Path) -> None:
         os.unlink(name)
     except OSError as error:
         raise cannot_write(directory, error) from error
+
+
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Holds the lock file `lock`, so that two processes that need the same thing make it once.
+
+    The lock is the operating system's: it goes with the process that holds it, however that one ends. Where there are
+    no such locks (Windows, some network disks) work may be done twice.
+
+    Raises:
+        OutputError: the file cannot be made.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise cannot_write(lock, error) from error
+    try:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vlmbench.foundations.errors import AbsentError
-from vlmbench.metrics.captions import meteor_native, meteor_resources
+from vlmbench.metrics.captions import meteor_index, meteor_native, meteor_resources
 from vlmbench.metrics.captions.meteor_index import MeteorIndex, load_index
 from vlmbench.metrics.captions.meteor_resources import Sources, find_sources
 
@@ -117,9 +117,13 @@ def test_other_data_has_another_index(tmp_path):
     assert first.folder != second.folder
 
 
-def test_two_builders_at_once(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="needs the operating system's file locks (fcntl)")
+def test_builders_at_once_build_it_once(tmp_path, monkeypatch):
     sources = make(tmp_path / "data")
     found: list[MeteorIndex] = []
+    built: list[str] = []
+    build = meteor_index._build
+    monkeypatch.setattr(meteor_index, "_build", lambda *given: (built.append("once"), build(*given)))
     threads = [
         threading.Thread(target=lambda: found.append(load_index(tmp_path / "cache", sources=sources))) for _ in range(4)
     ]
@@ -128,6 +132,7 @@ def test_two_builders_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert len(found) == 4
+    assert built == ["once"]
     for index in found:
         np.testing.assert_array_equal(index.pairs, found[0].pairs)
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.foundations.atomic import atomic_directory, write_json
+from vlmbench.foundations.atomic import atomic_directory, exclusive, write_json
 from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.progress import Advance
 from vlmbench.metrics.captions.meteor_resources import Sources, WordNet, find_sources, function_words
@@ -103,14 +103,19 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: So
     key = {"format": FORMAT, "sources": sources.checksum()}
     folder = cache_dir / "meteor" / f"en-{digest(key)[:16]}"
     index = _open(folder)
-    if index is None:
+    if index is not None:
+        return index
+    with exclusive(folder.with_suffix(".lock")):
+        index = _open(folder)  # another process may have built it while this one waited
+        if index is not None:
+            return index
         _set_aside(folder)
         with atomic_directory(folder) as temporary:
             _build(sources, temporary, progress or silent)
             write_json(temporary / _MANIFEST, _manifest(temporary))
         index = _open(folder)
-        if index is None:
-            raise RuntimeError(f"METEOR's index was built and cannot be read: {folder}")
+    if index is None:
+        raise RuntimeError(f"METEOR's index was built and cannot be read: {folder}")
     return index
 
 
