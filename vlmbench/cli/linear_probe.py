@@ -37,7 +37,7 @@ def command(
     ] = None,
     dataset: Annotated[
         list[str] | None,
-        option("-d", "--dataset", help="Name, hf:owner/name[:config] or folder:PATH; needs train and test."),
+        option("-d", "--dataset", help="Name, hf:owner/name[:config] or folder:PATH."),
     ] = None,
     features: Annotated[
         Path | None,
@@ -74,6 +74,12 @@ def command(
     limit: Annotated[
         int | None, option("--limit", min=1, help="So many images of each split, drawn with --seed.")
     ] = None,
+    holdout: Annotated[
+        float | None,
+        option(
+            "--holdout", help="Share of each class that is the test set, where a dataset has one split. (default: 0.25)"
+        ),
+    ] = None,
     figures: Annotated[
         bool, option("--figures/--no-figures", help="Curve, confusion matrix, reliability diagram under OUT/figures.")
     ] = True,
@@ -104,6 +110,7 @@ def command(
         zero_shot_start=init is Init.zeroshot,
         prompts=prompts,
         limit=limit,
+        holdout=holdout,
         save=save_probe,
     )
     runs = run_linear_probe(request, common.context())

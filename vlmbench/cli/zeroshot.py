@@ -30,6 +30,12 @@ def command(
         Path | None,
         option("--classnames", help="Class names instead of the dataset's: .txt, a line a class, or .json."),
     ] = None,
+    holdout: Annotated[
+        float | None,
+        option(
+            "--holdout", help="Of a dataset with one split, only the share that linear-probe holds out for its test."
+        ),
+    ] = None,
 ) -> None:
     """Zero-shot classification by a dual encoder (CLIP, SigLIP …): no labels, only class names.
 
@@ -38,6 +44,14 @@ def command(
     from vlmbench.cli.output import finish
     from vlmbench.runs.zeroshot import Request, run_zeroshot
 
-    request = Request(models=model, datasets=dataset, split=split, limit=limit, prompts=prompts, classnames=classnames)
+    request = Request(
+        models=model,
+        datasets=dataset,
+        split=split,
+        limit=limit,
+        prompts=prompts,
+        classnames=classnames,
+        holdout=holdout,
+    )
     runs = run_zeroshot(request, common.context())
     finish(runs, common.out, as_json=common.json, quiet=common.quiet)

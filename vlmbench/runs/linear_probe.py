@@ -9,11 +9,13 @@ import numpy as np
 
 from vlmbench.data.catalogue import expand
 from vlmbench.foundations.atomic import require_writable
-from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.seeds import derive_seed
+from vlmbench.foundations.text import visible
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit
 from vlmbench.heads.probe_file import Probe, save_probe
+from vlmbench.heads.prompts import prompt_sets
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.classification import (
     INTERVALS,
@@ -28,7 +30,9 @@ from vlmbench.metrics.resampling import RESAMPLES
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.context import Context, Stopwatch, package_versions
-from vlmbench.runs.probe_data import TEST, TRAIN, VAL, ProbeData, from_file, from_session, with_validation
+from vlmbench.runs.held_out import SHARE, check_share, hold_out, one_split, told
+from vlmbench.runs.job import Pass
+from vlmbench.runs.probe_data import TEST, TRAIN, VAL, ProbeData, from_file, from_session, probe_splits, with_validation
 from vlmbench.runs.probe_fit import Request as Request
 from vlmbench.runs.probe_fit import fit_split
 from vlmbench.runs.session import Session
@@ -54,18 +58,20 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
     Raises:
         VlmbenchError: what is wrong with the request, a model, a dataset, a file or ``--out``.
     """
-    _check(request)
-    require_writable(context.out)
     session = session or Session(context)
+    passes = check_linear_probe(request, session)
+    require_writable(context.out)
     if request.features is not None:
         return _probe(from_file(request.features, normalised=request.normalised), request, session)
     runs = []
-    for model in dict.fromkeys(request.models):
-        session.model(model)
     for dataset in expand(list(request.datasets)):
-        for split in session.dataset(dataset).info.splits:
-            if split in {TRAIN, VAL, session.choose_split(dataset, None)}:
-                session.prepare(list(dict.fromkeys(request.models)), dataset, split, limit=request.limit)
+        for one in passes:
+            if one.dataset == dataset:
+                one.encode(session)
+        info = session.dataset(dataset).info
+        if one_split(info):
+            held = told(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
+            session.context.reporter.note(f"{dataset}: {held}")
         for model in dict.fromkeys(request.models):
             data = from_session(
                 session,
@@ -77,9 +83,43 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
                 prompts=request.prompts,
                 zero_shot=any(k is not None for k in request.shots),
                 zero_shot_start=request.zero_shot_start,
+                share=request.holdout,
             )
             runs += _probe(data, request, session)
     return runs
+
+
+def check_linear_probe(request: Request, session: Session) -> list[Pass]:
+    """Finds what can be wrong with a request, its models, datasets and files before an image is encoded.
+
+    Returns:
+        The passes over images that the run takes.
+
+    Raises:
+        VlmbenchError: what is wrong.
+    """
+    _check(request)
+    check_share(request.holdout)
+    if request.features is not None:
+        if not request.features.is_file():
+            raise AbsentError("no such file", where=visible(str(request.features)), mend="check the path")
+        return []
+    models = tuple(dict.fromkeys(request.models))
+    for model in models:
+        session.model(model)
+        if request.zero_shot_start:
+            session.require_texts(model)
+    passes = []
+    for dataset in expand(list(request.datasets)):
+        splits = probe_splits(session, dataset)
+        info = session.dataset(dataset).info
+        check_share(request.holdout, info)
+        prompt_sets(request.prompts, info.templates)
+        if one_split(info):
+            labels = session.split(dataset, splits[TEST], request.limit).labels
+            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, dataset)
+        passes += [Pass(dataset, split, request.limit, models) for split in splits.values()]
+    return passes
 
 
 def _check(request: Request) -> None:
@@ -87,6 +127,8 @@ def _check(request: Request) -> None:
         raise UsageError(
             "give a model and a dataset, or a features file", mend="-m MODEL -d DATASET, or --features FILE"
         )
+    if request.holdout is not None and request.features is not None:
+        raise UsageError("--holdout is for datasets of one split; a features file has x_test", mend="drop --holdout")
     if request.zero_shot_start and request.features is not None:
         raise UsageError(
             "--init zeroshot needs a model with a text side, not a features file", mend="-m MODEL -d DATASET"

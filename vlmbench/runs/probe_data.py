@@ -19,6 +19,8 @@ from vlmbench.heads.zeroshot import ZeroShotWeights, logits, normalise
 from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
 from vlmbench.records.result import DatasetFacts, ModelFacts
 from vlmbench.runs.features_file import read_features
+from vlmbench.runs.held_out import SHARE, hold_out, one_split, rows_of
+from vlmbench.runs.opened import SplitFeatures
 from vlmbench.runs.session import Session
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -99,8 +101,9 @@ def from_session(
     prompts: str | None,
     zero_shot: bool,
     zero_shot_start: bool,
+    share: float | None = None,
 ) -> ProbeData:
-    """The features of a dataset's splits by a model.
+    """The features of a dataset's splits by a model; of a dataset of one split, a part of it is the test set.
 
     Args:
         session: gives the features.
@@ -112,21 +115,14 @@ def from_session(
         prompts: the prompt set of the zero-shot classifier; the first of several is taken.
         zero_shot: whether to evaluate zero-shot on the test split, where the model has a text side.
         zero_shot_start: whether the probe starts from the zero-shot classifier (needs a text side and ``proj``).
+        share: of a dataset of one split that is held out for the test; none: `SHARE`.
 
     Raises:
-        InputError: the dataset has no training split, or no other to test on.
+        InputError: the dataset has several splits and none to train on, no classes, or too few images of one.
         UsageError: the layer does not exist or does not fit.
     """
     info = session.dataset(dataset).info
-    test = session.choose_split(dataset, None)
-    if TRAIN not in info.splits or test == TRAIN:
-        raise InputError(
-            f"{visible(dataset)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
-            where=dataset,
-            mend="folder:PATH with PATH/train/<class>/ and PATH/test/<class>/, or vlmbench zeroshot",
-        )
-    if not info.classnames:
-        raise InputError(f"{visible(dataset)} has no classes", where=dataset, mend="vlmbench retrieval, for captions")
+    splits = probe_splits(session, dataset)
     dual = session.model(model).files.family.kind == DUAL
     if zero_shot_start:
         session.require_texts(model)
@@ -135,17 +131,16 @@ def from_session(
                 "--init zeroshot starts from text, which lives after the projection", mend="drop --features-layer"
             )
     layer = layer or (PROJ if zero_shot_start else PRE_PROJ)
-    chosen = [name for name in (TRAIN, VAL) if name in info.splits and name != test] + [test]
-    found = {name: session.features(model, dataset, name, layer=layer, limit=limit) for name in chosen}
-    tested = found[test]
-    renamed = {(TEST if name == test else name): part for name, part in found.items()}
+    whole = {name: session.features(model, dataset, split, layer=layer, limit=limit) for name, split in splits.items()}
+    found, test_rows = _parts(whole, session.context.seed, share or SHARE)
+    tested = found[TEST]
     data = ProbeData(
         group=info.group,
         system=session.model(model).files.system,
         model=tested.model,
         dataset=tested.dataset,
-        x={name: part.x for name, part in renamed.items()},
-        y={name: part.y for name, part in renamed.items()},
+        x={name: part.x for name, part in found.items()},
+        y={name: part.y for name, part in found.items()},
         ids=tested.ids,
         classnames=tested.classnames,
         metric=tested.metric
@@ -159,17 +154,49 @@ def from_session(
             **({"val_fingerprint": found[VAL].dataset.fingerprint} if VAL in found else {}),
         },
         versions=tested.versions,
-        facts=session.throughput(tested),
+        facts=session.throughput(whole[TEST]),
     )
     if dual and (zero_shot or zero_shot_start):
         sets = prompt_sets(prompts, info.templates)
         names = [(name,) for name in info.classnames]
         head = session.text_weights(model, names, sets[0], info.raw_classnames or info.classnames)
-        projected = tested if layer == PROJ else session.features(model, dataset, test, layer=PROJ, limit=limit)
-        columns = sample_columns(softmax(logits(projected.x, head)), tested.y, tested.ids)
+        x = tested.x
+        if layer != PROJ:
+            x = session.features(model, dataset, splits[TEST], layer=PROJ, limit=limit).x[test_rows]
+        columns = sample_columns(softmax(logits(x, head)), tested.y, tested.ids)
         figure = metrics_from_samples(columns, [data.metric], session.context.seed, resamples=0)[data.metric].value
         data = replace(data, zero_shot=head, zero_shot_value=figure)
     return _normalised(data) if normalised else data
+
+
+def probe_splits(session: Session, dataset: str) -> dict[str, str]:
+    """The dataset's splits by their part in a probe (train, val, test); an undivided one has only test.
+
+    Raises:
+        InputError: it has several splits and none to train on, or no classes.
+    """
+    info = session.dataset(dataset).info
+    test = session.choose_split(dataset, None)
+    if not one_split(info) and (TRAIN not in info.splits or test == TRAIN):
+        raise InputError(
+            f"{visible(dataset)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
+            where=dataset,
+            mend="folder:PATH with PATH/train/<class>/ and PATH/test/<class>/, or vlmbench zeroshot",
+        )
+    if not info.classnames:
+        raise InputError(f"{visible(dataset)} has no classes", where=dataset, mend="vlmbench retrieval, for captions")
+    return {name: name for name in (TRAIN, VAL) if name in info.splits and name != test} | {TEST: test}
+
+
+def _parts(
+    whole: dict[str, SplitFeatures], seed: int, share: float
+) -> tuple[dict[str, SplitFeatures], NDArray[np.int64] | slice]:
+    """Train, test and perhaps val; and which rows of the test split are tested on, all or the held-out ones."""
+    if TRAIN in whole:
+        return whole, slice(None)
+    only = whole[TEST]
+    train, test = hold_out(only.y, only.classnames, share, seed, only.dataset.id)
+    return {TRAIN: rows_of(only, train, share), TEST: rows_of(only, test, share)}, test
 
 
 def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:

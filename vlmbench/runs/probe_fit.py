@@ -37,6 +37,7 @@ class Request:
         zero_shot_start: start from and shrink towards the zero-shot classifier.
         prompts: prompts of the zero-shot classifier.
         limit: so many images a split.
+        holdout: of a dataset of one split, the share of each class that is the test set; none: a quarter.
         save: a file to keep the probe in.
     """
 
@@ -53,6 +54,7 @@ class Request:
     zero_shot_start: bool = False
     prompts: str | None = None
     limit: int | None = None
+    holdout: float | None = None
     save: Path | None = None
 
 

@@ -24,6 +24,8 @@ from vlmbench.metrics.resampling import RESAMPLES
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.context import Context, Stopwatch, package_versions
+from vlmbench.runs.held_out import check_share, held_out
+from vlmbench.runs.job import Pass
 from vlmbench.runs.session import Session, SplitFeatures
 
 
@@ -38,6 +40,7 @@ class Request:
         limit: so many images a dataset; none: all.
         prompts: set names, files or templates, comma-separated; none: ``a photo of a {}.``
         classnames: a file of class names that replaces the dataset's.
+        holdout: only the images that a probe with this ``--holdout`` is tested on; none: all of the split.
     """
 
     models: Sequence[str]
@@ -46,6 +49,7 @@ class Request:
     limit: int | None = None
     prompts: str | None = None
     classnames: Path | None = None
+    holdout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,36 @@ def run_zeroshot(request: Request, context: Context, session: Session | None = N
     """
     require_writable(context.out)
     session = session or Session(context)
-    models = list(dict.fromkeys(request.models))
-    for model in models:
-        session.require_texts(model)
-    plans = [_plan(name, request, session) for name in expand(list(request.datasets))]
+    models, plans = _checked(request, session)
     runs = []
     for plan in plans:
         session.prepare(models, plan.dataset, plan.split, limit=request.limit)
         for model in models:
             watch = Stopwatch()
             features = session.features(model, plan.dataset, plan.split, limit=request.limit)
+            if request.holdout is not None:
+                features = held_out(features, request.holdout, context.seed)
             for prompts in plan.prompts:
                 runs.append(_score(session, model, features, plan, prompts, watch))
     return runs
+
+
+def check_zeroshot(request: Request, session: Session) -> list[Pass]:
+    """Finds what can be wrong with models, datasets and files; gives the passes over images that the run takes.
+
+    Raises:
+        VlmbenchError: what is wrong.
+    """
+    models, plans = _checked(request, session)
+    return [Pass(plan.dataset, plan.split, request.limit, tuple(models)) for plan in plans]
+
+
+def _checked(request: Request, session: Session) -> tuple[list[str], list[_Plan]]:
+    models = list(dict.fromkeys(request.models))
+    for model in models:
+        session.require_texts(model)
+    check_share(request.holdout)
+    return models, [_plan(name, request, session) for name in expand(list(request.datasets))]
 
 
 def _plan(dataset: str, request: Request, session: Session) -> _Plan:
@@ -92,6 +113,7 @@ def _plan(dataset: str, request: Request, session: Session) -> _Plan:
             where=dataset,
             mend=f"vlmbench retrieval -d {visible(dataset)}",
         )
+    check_share(request.holdout, info)
     names = (
         read_classnames(request.classnames, len(info.classnames))
         if request.classnames
