@@ -68,8 +68,14 @@ class Common:
     )
     batch_size: Annotated[int, option("--batch-size", min=1, help="Images a forward pass.", panel=COMMON)] = 64
     workers: Annotated[
-        int, option("--workers", min=0, help="Threads that decode images beside the model; 0: none.", panel=COMMON)
-    ] = 0
+        int | None,
+        option(
+            "--workers",
+            min=0,
+            help="Threads that decode images beside the model; 0: none. (default: cores - 1, 8 at most)",
+            panel=COMMON,
+        ),
+    ] = None
     seed: Annotated[int, option("--seed", min=0, help="Seed of samples, splits and resampling.", panel=COMMON)] = 0
     on_bad_image: Annotated[
         BadImage,
@@ -84,7 +90,7 @@ class Common:
         """The same, as the runs take it: with a reporter that draws on stderr, and the offline switch thrown."""
         from vlmbench.cli.console import Console
         from vlmbench.foundations.paths import default_cache_dir
-        from vlmbench.runs.context import Context, go_offline
+        from vlmbench.runs.context import Context, default_workers, go_offline
 
         if self.offline:
             go_offline()
@@ -94,7 +100,7 @@ class Common:
             device=self.device.value,
             precision=self.precision.value,
             batch_size=self.batch_size,
-            workers=self.workers,
+            workers=default_workers() if self.workers is None else self.workers,
             seed=self.seed,
             offline=self.offline,
             on_bad_image=self.on_bad_image.value,

@@ -30,6 +30,12 @@ class Context:
     reporter: Reporter = field(default_factory=Silent)
 
 
+def default_workers() -> int:
+    """Threads that decode images: one a core that this process may use, but one; 8 at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores - 1)
+
+
 def package_versions(*names: str) -> dict[str, str]:
     """The installed versions of the packages that can move a number; a package that is absent is left out."""
     found: dict[str, str] = {}
