@@ -68,7 +68,7 @@ def _images(directory: Path, kind: str, size: int, **more: Any) -> None:
         "image_mean": [0.48, 0.46, 0.41],
         "image_std": [0.27, 0.26, 0.28],
     }
-    if kind in {"CLIPImageProcessor", "ChineseCLIPImageProcessor", "EfficientNetImageProcessor"}:
+    if kind.removesuffix("ImageProcessor") in {"CLIP", "ChineseCLIP", "EfficientNet", "Bit", "DeiT"}:
         facts |= {"do_center_crop": True, "crop_size": {"height": size, "width": size}}
     if "shortest_edge" not in facts["size"] and kind == "ConvNextImageProcessor":
         facts |= {"size": {"shortest_edge": size}, "crop_pct": 0.875}

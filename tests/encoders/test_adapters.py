@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vlmbench.encoders.families import FAMILIES, TEXT
 from vlmbench.encoders.files import read_files
 from vlmbench.encoders.pretrained import transformers
 from vlmbench.encoders.resolve import resolve
@@ -14,8 +15,11 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.registry import Registry
 
-DUALS = ["clip", "siglip", "metaclip2", "altclip", "chinese-clip", "align", "blip"]
-BACKBONES = ["resnet", "vit", "dinov2", "convnext", "swin"]
+SIGLIPS = ["siglip", "siglip2", "siglip2-naflex"]
+DUALS = ["clip", "clip-gelu", *SIGLIPS, "metaclip2", "altclip", "chinese-clip", "align", "blip", "vision-text"]
+BACKBONES = ["resnet", "vit", "dinov2", "convnext", "swin", "dinov2-registers", "dinov3", "dinov3-convnext", "deit"]
+BACKBONES += ["convnextv2", "swinv2", "regnet", "clip-vision", "siglip-vision", "siglip2-vision"]
+SIZES = [(45, 37), (90, 20), (16, 70), (33, 33)]
 
 
 def load(directory, tmp_path, precision="fp32"):
@@ -24,10 +28,20 @@ def load(directory, tmp_path, precision="fp32"):
     return adapter(files, "cpu", precision, Silent())
 
 
-def pixels(encoder, count=9):
+def pictures(count):
+    """Noise of several aspect ratios."""
     generator = np.random.default_rng(0)
-    images = [Image.fromarray(generator.integers(0, 255, (37, 45, 3)).astype(np.uint8)) for _ in range(count)]
-    return np.stack([encoder.preprocess(image) for image in images])
+    shapes = [(*SIZES[i % len(SIZES)][::-1], 3) for i in range(count)]
+    return [Image.fromarray(generator.integers(0, 255, shape).astype(np.uint8)) for shape in shapes]
+
+
+def pixels(encoder, count=9):
+    return np.stack([encoder.preprocess(image) for image in pictures(count)])
+
+
+def test_every_family_is_held_to_the_contract(checkpoints):
+    kinds = {json.loads((checkpoints(name) / "config.json").read_text())["model_type"] for name in DUALS + BACKBONES}
+    assert kinds == {name for name, family in FAMILIES.items() if family.kind != TEXT}
 
 
 def rows_of_unit_norm(values):
@@ -75,7 +89,7 @@ def test_lower_precision_stays_near(name, precision, checkpoints, tmp_path):
     assert (rows_of_unit_norm(a) * rows_of_unit_norm(b)).sum(1).min() > 0.98
 
 
-TEXTS = ["a photo of a red circle.", "many", "the blue square with an image of a dog"]
+TEXTS = ["a photo of a Red circle.", "many", "the blue square with an image of a dog"]
 
 
 @pytest.mark.parametrize("name", DUALS)
@@ -83,18 +97,23 @@ def test_logits_are_those_of_transformers(name, checkpoints, tmp_path):
     import torch
 
     encoder = load(checkpoints(name), tmp_path)
-    batch = pixels(encoder, 5)
     library = transformers()
     kind = library.BlipForImageTextRetrieval if name == "blip" else library.AutoModel
     model = kind.from_pretrained(checkpoints(name), dtype=torch.float32).eval()
-    padding = {"padding": "max_length", "max_length": 16} if name == "siglip" else {"padding": True}
-    tokens = library.AutoTokenizer.from_pretrained(checkpoints(name))(TEXTS, **padding, return_tensors="pt")
+    processor = library.AutoImageProcessor.from_pretrained(checkpoints(name), backend="pil")
+    images = processor(images=pictures(5), return_tensors="pt")
+    tokenizer = library.AutoTokenizer.from_pretrained(checkpoints(name))
+    if name in SIGLIPS:
+        words = tokenizer([text.lower() for text in TEXTS], padding="max_length", max_length=16, return_tensors="pt")
+        tokens = {"input_ids": words["input_ids"]}
+    else:
+        tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
     with torch.inference_mode():
-        images = torch.from_numpy(batch)
         if name == "blip":
-            expected = model(**tokens, pixel_values=images, use_itm_head=False).itm_score
+            expected = model(**tokens, **images, use_itm_head=False).itm_score
         else:
-            expected = model(**tokens, pixel_values=images).logits_per_image
+            expected = model(**tokens, **images).logits_per_image
+    batch = pixels(encoder, 5)
     found = rows_of_unit_norm(encoder.encode_images(batch)["proj"]) @ rows_of_unit_norm(encoder.encode_texts(TEXTS)).T
     found = found * encoder.scale.scale + encoder.scale.bias
     np.testing.assert_allclose(found, expected, atol=2e-4)
@@ -151,6 +170,64 @@ def test_clip_before_its_projection_is_the_pooled_class_token(checkpoints, tmp_p
     found = encoder.encode_images(batch)
     np.testing.assert_allclose(found["pre_proj"], pooled, atol=1e-5)
     np.testing.assert_allclose(found["proj"], pooled @ model.visual_projection.weight.T.detach(), atol=1e-5)
+
+
+def test_naflex_keeps_the_aspect_ratio_and_fills_no_more_than_its_patches(checkpoints, tmp_path):
+    import torch
+
+    encoder = load(checkpoints("siglip2-naflex"), tmp_path)
+    batch = pixels(encoder, 4)
+    assert batch.shape == (4, 21, 8 * 8 * 3)
+    inputs = encoder.preprocess.inputs(batch, torch.device("cpu"), torch.float32)
+    shapes = inputs["spatial_shapes"].tolist()
+    assert shapes[1][0] < shapes[1][1], "wide"
+    assert shapes[2][0] > shapes[2][1], "high"
+    counts = [high * wide for high, wide in shapes]
+    assert inputs["pixel_attention_mask"].sum(1).tolist() == counts
+    assert max(counts) <= 20
+    assert len(set(counts)) > 1, "some are padded"
+
+
+def test_patches_of_another_size_than_the_models_are_refused(checkpoints, tmp_path):
+    directory = copied(checkpoints("siglip2-naflex"), tmp_path)
+    first = read_files(directory, id="a", system="a", revision=None, cache_dir=tmp_path).preprocessing_sha256
+    change(directory / "preprocessor_config.json", max_num_patches=30)
+    assert read_files(directory, id="a", system="a", revision=None, cache_dir=tmp_path).preprocessing_sha256 != first
+    assert pixels(load(directory, tmp_path), 1).shape == (1, 31, 192)
+    change(directory / "preprocessor_config.json", patch_size=16)
+    with pytest.raises(InputError, match=r"patches of 8 pixels.*patches of 16"):
+        load(directory, tmp_path)
+
+
+@pytest.mark.parametrize("resample", [2, 3])
+def test_dinov3s_preparation_is_rescale_then_resize_then_normalise(resample, checkpoints, tmp_path):
+    directory = copied(checkpoints("dinov3"), tmp_path)
+    change(directory / "preprocessor_config.json", resample=resample)
+    flat = Image.new("RGB", (50, 20), (51, 102, 204))
+    made = load(directory, tmp_path).preprocess(flat)
+    assert made.shape == (3, 32, 32)
+    expected = (np.array([0.2, 0.4, 0.8]) - [0.48, 0.46, 0.41]) / [0.27, 0.26, 0.28]
+    np.testing.assert_allclose(made.mean((1, 2)), expected, atol=1e-5)
+    if resample == 2:
+        exact = np.asarray(pictures(4)[3].resize((32, 32), resample), np.float64) / 255  # Pillow rounds after each axis
+        exact = ((exact - [0.48, 0.46, 0.41]) / [0.27, 0.26, 0.28]).transpose(2, 0, 1)
+        near = load(directory, tmp_path).preprocess(pictures(4)[3])
+        np.testing.assert_allclose(near, exact, atol=1.1 / 255 / 0.26)
+    change(directory / "preprocessor_config.json", size={"shortest_edge": 32})
+    with pytest.raises(InputError, match="does not have for DINOv3"):
+        load(directory, tmp_path)
+
+
+def test_dinov3_gives_its_class_token_and_the_convolutional_one_its_pooled_map(checkpoints, tmp_path):
+    import torch
+
+    for name in ("dinov3", "dinov3-convnext"):
+        encoder = load(checkpoints(name), tmp_path)
+        batch = pixels(encoder, 3)
+        with torch.inference_mode():
+            output = transformers().AutoModel.from_pretrained(checkpoints(name)).eval()(torch.from_numpy(batch))
+        np.testing.assert_allclose(encoder.encode_images(batch)["pre_proj"], output.pooler_output, atol=1e-5)
+        np.testing.assert_allclose(output.pooler_output, output.last_hidden_state[:, 0], atol=1e-5)
 
 
 def copied(directory, tmp_path):

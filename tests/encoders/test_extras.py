@@ -65,6 +65,23 @@ def test_timm_features_are_its_own(tmp_path):
 
 
 @extras
+@pytest.mark.parametrize("resample", [2, 3])
+def test_dinov3s_preparation_is_that_of_transformers(resample, checkpoints, tmp_path):
+    import shutil
+
+    from transformers import AutoImageProcessor
+
+    directory = shutil.copytree(checkpoints("dinov3"), tmp_path / "model")
+    path = directory / "preprocessor_config.json"
+    path.write_text(path.read_text().replace('"resample": 3', f'"resample": {resample}'))
+    _, encoder = load(str(directory), tmp_path)
+    own = AutoImageProcessor.from_pretrained(directory)
+    for image in images():
+        expected = own(images=image, return_tensors="np")["pixel_values"][0]
+        np.testing.assert_allclose(encoder.preprocess(image), expected, atol=1e-6)
+
+
+@extras
 def test_names_that_open_clip_does_not_have(tmp_path):
     with pytest.raises(AbsentError, match="no architecture ViT-Z"):
         resolve("open-clip:ViT-Z/openai", tmp_path)

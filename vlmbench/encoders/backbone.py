@@ -7,14 +7,17 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import Processor, load_model, told
+from vlmbench.encoders.pretrained import load_model, told
+from vlmbench.encoders.processors import open_processor
+from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
 
 
 class _Backbone:
     def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
         self.model = load_model(files, "AutoModel", device, precision, **self._options(files))
-        self.preprocess = Processor(files)
+        self.preprocess = open_processor(files)
         self.id = files.id
         self.device = torch.device(device)
         self.dtype = next(self.model.parameters()).dtype
@@ -26,27 +29,33 @@ class _Backbone:
 
     @torch.inference_mode()
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Pixels [B, 3, H, W] float32 to ``pre_proj`` [B, D] float32, un-normalised."""
-        batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
+        """A batch of prepared images to ``pre_proj`` [B, D] float32, un-normalised."""
+        inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
         with told(self.id, pixels.shape):
-            return {PRE_PROJ: self._pooled(batch).flatten(1).float().cpu().numpy()}
+            return {PRE_PROJ: self._pooled(inputs).flatten(1).float().cpu().numpy()}
 
     def _options(self, files: ModelFiles) -> dict[str, bool]:
         return {}
 
-    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+    def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError
 
 
 class PooledBackbone(_Backbone):
-    """ResNet, RegNet, ConvNeXt, Swin and lone CLIP or SigLIP image towers: the model's own pooled output.
+    """ResNet, RegNet, ConvNeXt (DINOv3's too), Swin, lone CLIP or SigLIP image towers: the model's own pooled output.
 
     For the convolutional ones and Swin that is the global average of the last feature map (ConvNeXt and Swin: with the
     final layer norm), 2048 numbers for a ResNet-50.
     """
 
-    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
-        pooled: torch.Tensor = self.model(pixel_values=pixels).pooler_output
+    def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        pooled: torch.Tensor | None = self.model(**inputs).pooler_output
+        if pooled is None:
+            raise InputError(
+                f"{visible(self.id)} pools nothing: its configuration leaves the head out",
+                where=self.id,
+                mend="name a checkpoint with its head, or score features of your own: --features FILE",
+            )
         return pooled
 
 
@@ -59,6 +68,6 @@ class ClassTokenBackbone(_Backbone):
     def _options(self, files: ModelFiles) -> dict[str, bool]:
         return {"add_pooling_layer": False} if files.family.name in {"vit", "deit"} else {}
 
-    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
-        token: torch.Tensor = self.model(pixel_values=pixels).last_hidden_state[:, 0]
+    def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        token: torch.Tensor = self.model(**inputs).last_hidden_state[:, 0]
         return token

@@ -24,7 +24,7 @@ class Preprocess(Protocol):
     """The image side's preparation; called from several threads."""
 
     def __call__(self, image: Image) -> np.ndarray:
-        """An RGB image to pixels [3, H, W] float32, H and W the same for every image."""
+        """An RGB image to float32 numbers of one shape for every image: pixels [3, H, W], or packed patches [M, P]."""
         ...
 
 
@@ -42,7 +42,7 @@ class ImageEncoder(Protocol):
         ...
 
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Pixels [B, 3, H, W] float32 to un-normalised features: layer to [B, D] float32, all from one forward pass."""
+        """A batch of prepared images to un-normalised features: layer to [B, D] float32, all from one forward pass."""
         ...
 
 

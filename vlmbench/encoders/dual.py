@@ -12,7 +12,8 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import Processor, load_model, load_tokenizer, told
+from vlmbench.encoders.pretrained import load_model, load_tokenizer, told
+from vlmbench.encoders.processors import open_processor
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
@@ -29,7 +30,7 @@ class _Dual:
     def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
         self.model = load_model(files, self.model_class, device, precision)
         self.tokenizer = load_tokenizer(files)
-        self.preprocess = Processor(files)
+        self.preprocess = open_processor(files)
         self.reporter = reporter
         self.id = files.id
         self.device = torch.device(device)
@@ -49,10 +50,10 @@ class _Dual:
 
     @torch.inference_mode()
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Pixels [B, 3, H, W] float32 to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
-        batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, self.dtype)
+        """A batch of prepared images to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
+        inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
         with told(self.id, pixels.shape):
-            return {layer: _array(values) for layer, values in self._image(batch).items()}
+            return {layer: _array(values) for layer, values in self._image(inputs).items()}
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -92,7 +93,7 @@ class _Dual:
                 f"the first is {visible(cut[0])!r}"
             )
 
-    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         raise NotImplementedError
 
     def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -100,10 +101,13 @@ class _Dual:
 
 
 class ClipEncoder(_Dual):
-    """CLIP, MetaCLIP 2, AltCLIP and Chinese-CLIP: pooled class token, then a linear projection on each side."""
+    """CLIP, MetaCLIP 2, AltCLIP, Chinese-CLIP and two towers coupled by transformers' ``VisionTextDualEncoderModel``.
 
-    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        output = self.model.vision_model(pixel_values=pixels)
+    A pooled class token, then a linear projection on each side.
+    """
+
+    def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        output = self.model.vision_model(**inputs)
         pooled = output.pooler_output
         return {PROJ: self.model.visual_projection(pooled), PRE_PROJ: pooled}
 
@@ -119,21 +123,25 @@ class _Unprojected(_Dual):
         """The embedding alone."""
         return (PROJ,)
 
-    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {PROJ: self.model.vision_model(pixel_values=pixels).pooler_output}
+    def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {PROJ: self.model.vision_model(**inputs).pooler_output}
 
     def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return _embedding(self.model.get_text_features(**batch))
 
 
 class SiglipEncoder(_Unprojected):
-    """SigLIP and SigLIP 2 (fixed resolution): attention pooling, and a bias on the logits.
+    """SigLIP and SigLIP 2 (fixed resolution and NaFlex): attention pooling, and a bias on the logits.
 
-    Texts are lower-cased and padded to the whole context, as these models were trained.
+    Texts are lower-cased and padded to the whole context, and attention sees the padding, as these models were trained
+    (big_vision's text tower has no mask).
     """
 
     padding = "max_length"
     lower_case = True
+
+    def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return _embedding(self.model.get_text_features(input_ids=batch["input_ids"]))
 
     @property
     def scale(self) -> Scale:
@@ -165,8 +173,8 @@ class BlipEncoder(_Dual):
         """1: the checkpoint holds none."""
         return Scale(1.0)
 
-    def _image(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        token = self.model.vision_model(pixel_values=pixels).last_hidden_state[:, 0]
+    def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        token = self.model.vision_model(**inputs).last_hidden_state[:, 0]
         return {PROJ: self.model.vision_proj(token), PRE_PROJ: token}
 
     def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -179,14 +187,14 @@ class BlipEncoder(_Dual):
         """The matching head's logit that a text describes the image.
 
         Args:
-            pixels: [3, H, W] float32, one image.
+            pixels: [3, H, W] float32, one prepared image.
             texts: [B].
 
         Returns:
             [B] float32; the image is encoded once.
         """
-        images = torch.from_numpy(np.ascontiguousarray(pixels[None])).to(self.device, self.dtype)
-        states = self.model.vision_model(pixel_values=images).last_hidden_state.expand(len(texts), -1, -1)
+        inputs = self.preprocess.inputs(pixels[None], self.device, self.dtype)
+        states = self.model.vision_model(**inputs).last_hidden_state.expand(len(texts), -1, -1)
         batch = self._tokens(list(texts))
         joint = self.model.text_encoder(
             batch["input_ids"],

@@ -73,20 +73,7 @@ def read_files(
             where=str(directory),
             mend="model.safetensors is looked for, then pytorch_model.bin",
         )
-    processor = read_json(directory / PROCESSOR, needed_by=id) if (directory / PROCESSOR).is_file() else {}
-    images = (
-        read_json(directory / PREPROCESSOR, needed_by=id)
-        if (directory / PREPROCESSOR).is_file()
-        else processor.get("image_processor")
-    )
-    if family.kind == TEXT:
-        images = {}
-    if not isinstance(images, dict):
-        raise InputError(
-            f"{visible(id)} does not say how its images are prepared: no {PREPROCESSOR}",
-            where=str(directory),
-            mend=f"add its {PREPROCESSOR}",
-        )
+    images = image_settings(directory, needed_by=id) if family.kind != TEXT else {}
     steady = {key: value for key, value in config.items() if key not in _VOLATILE}
     tokenizer = sorted(path for path in directory.iterdir() if path.is_file() and _TOKENIZER.match(path.name))
     return ModelFiles(
@@ -101,6 +88,25 @@ def read_files(
         preprocessing_sha256=digest([steady, images]),
         tokenizer_sha256=hash_files(tokenizer, cache_dir) if tokenizer else "",
     )
+
+
+def image_settings(directory: Path, *, needed_by: str) -> dict[str, Any]:
+    """How a checkpoint's images are prepared: its ``preprocessor_config.json``, or that part of the processor's.
+
+    Raises:
+        InputError: it does not say.
+    """
+    if (directory / PREPROCESSOR).is_file():
+        return read_json(directory / PREPROCESSOR, needed_by=needed_by)
+    whole = read_json(directory / PROCESSOR, needed_by=needed_by) if (directory / PROCESSOR).is_file() else {}
+    found = whole.get("image_processor")
+    if not isinstance(found, dict):
+        raise InputError(
+            f"{visible(needed_by)} does not say how its images are prepared: no {PREPROCESSOR}",
+            where=str(directory),
+            mend=f"add its {PREPROCESSOR}",
+        )
+    return found
 
 
 def weight_files(directory: Path) -> list[Path]:

@@ -4,12 +4,9 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
-from PIL.Image import Image
 
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.foundations.errors import InputError, VlmbenchError
@@ -45,9 +42,9 @@ def load_model(files: ModelFiles, class_name: str, device: str, precision: str, 
     except VlmbenchError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, ImportError) as error:
-        raise _unloadable(files, "weights", error) from error
+        raise unloadable(files, "weights", error) from error
     except Exception as error:  # safetensors raises its own type for a damaged file
-        raise _unloadable(files, "weights", error) from error
+        raise unloadable(files, "weights", error) from error
     missing = sorted(loading["missing_keys"]) + sorted(str(key[0]) for key in loading.get("mismatched_keys", ()))
     if missing:
         raise InputError(
@@ -68,26 +65,7 @@ def load_tokenizer(files: ModelFiles) -> Any:
     try:
         return transformers().AutoTokenizer.from_pretrained(str(files.directory), **LOCAL)
     except Exception as error:
-        raise _unloadable(files, "tokenizer", error) from error
-
-
-class Processor:
-    """The checkpoint's image processor (its PIL version: torchvision is not needed), an image at a time."""
-
-    def __init__(self, files: ModelFiles) -> None:
-        library = transformers()
-        backend: dict[str, Any] = (
-            {"backend": "pil"} if int(version("transformers").split(".")[0]) >= 5 else {"use_fast": False}
-        )
-        try:
-            self.processor = library.AutoImageProcessor.from_pretrained(str(files.directory), **backend, **LOCAL)
-        except Exception as error:
-            raise _unloadable(files, "image processor", error) from error
-
-    def __call__(self, image: Image) -> np.ndarray:
-        """An RGB image to pixels [3, H, W] float32."""
-        pixels = self.processor(images=image, return_tensors="np")["pixel_values"][0]
-        return np.asarray(pixels, np.float32)
+        raise unloadable(files, "tokenizer", error) from error
 
 
 @contextmanager
@@ -107,7 +85,8 @@ def told(id: str, shape: tuple[int, ...]) -> Iterator[None]:
         ) from error
 
 
-def _unloadable(files: ModelFiles, part: str, error: Exception) -> InputError:
+def unloadable(files: ModelFiles, part: str, error: Exception) -> InputError:
+    """The error for a part of a checkpoint that cannot be read."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = visible(lines[0]) if lines else type(error).__name__
     return InputError(
