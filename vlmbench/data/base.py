@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from vlmbench.data.images import Raw
+from vlmbench.data.views import Regions, Views
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
@@ -50,6 +51,7 @@ class Split:
         labels: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
         images: [N] images.
         captions: [N] captions of each image, for captioned sets.
+        regions: [N] where each item lies in its image, for sets whose items are parts of images.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Split:
     labels: np.ndarray
     images: ImageSource
     captions: tuple[tuple[str, ...], ...] = ()
+    regions: Regions | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,6 +82,8 @@ class DatasetInfo:
     """The group a registry puts it in (``fine-grained``, ``abstract`` …)."""
     notes: tuple[str, ...] = field(default=())
     """What a user has to know (a class without test images, files that were ignored)."""
+    views: Views | None = None
+    """How an item is looked at several times; none: once, whole."""
 
 
 class Dataset(Protocol):
@@ -137,6 +142,7 @@ def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
         labels=split.labels[index],
         images=Rows(split.images, index),
         captions=tuple(split.captions[i] for i in index) if split.captions else (),
+        regions=split.regions.take(index) if split.regions is not None else None,
     )
 
 

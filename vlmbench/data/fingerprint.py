@@ -22,14 +22,15 @@ _VERSION = 1
 
 
 def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
-    """SHA-256 over ids, labels and image bytes, as 64 hexadecimal digits.
+    """SHA-256 over ids, labels, image bytes and regions, as 64 hexadecimal digits.
 
-    It changes whenever an image, a label, an id or the order does.
+    It changes whenever an image, a label, an id, a box or the order does.
     """
     stamp = split.images.stamp()
     kept = None
     if stamp is not None:
-        key = digest([_VERSION, stamp, split.name, list(split.ids), split.labels.tolist()])
+        boxes = [split.regions.boxes.tolist()] if split.regions is not None else []
+        key = digest([_VERSION, stamp, split.name, list(split.ids), split.labels.tolist(), *boxes])
         kept = cache_dir / "fingerprints" / f"{key}.json"
         known = _read(kept)
         if known is not None:
@@ -43,10 +44,14 @@ def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
 
 def _compute(split: Split, reporter: Reporter) -> str:
     total = hashlib.sha256(f"vlmbench-split-{_VERSION}\n{len(split)}\n".encode())
+    regions, image = split.regions, ""
     with reporter.task(f"fingerprint of {split.name}", len(split)) as advance:
         for index, name in enumerate(split.ids):
             label = np.atleast_1d(split.labels[index]).tolist()
-            total.update(json.dumps([name, label, _digest(split, index)]).encode())
+            if regions is None or index == 0 or regions.images[index] != regions.images[index - 1]:
+                image = _digest(split, index)
+            box = [regions.boxes[index].tolist()] if regions is not None else []
+            total.update(json.dumps([name, label, image, *box]).encode())
             advance()
     return total.hexdigest()
 

@@ -6,9 +6,10 @@ larger than `MAX_PIXELS` is refused before its pixels are read.
 
 import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
@@ -42,6 +43,43 @@ def decode(raw: Raw, name: str) -> Image.Image:
     Raises:
         BadImage: it is no image, is damaged or truncated, or has more than `MAX_PIXELS` pixels.
     """
+    return _decode(raw, name, lambda image: _rgb(ImageOps.exif_transpose(image)))
+
+
+def decode_stored(raw: Raw, name: str) -> tuple[Image.Image, int]:
+    """The same on the pixel grid as it is stored, not yet upright, and its EXIF orientation, 1 to 8 (see `upright`).
+
+    Raises:
+        BadImage: as `decode`.
+    """
+    orientation = 1
+
+    def stored(image: Image.Image) -> Image.Image:
+        nonlocal orientation
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return _rgb(image)
+
+    return _decode(raw, name, stored), orientation
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """An image, or a part of one, turned as its EXIF orientation says."""
+    turn = _TURNS.get(orientation)
+    return image.transpose(turn) if turn is not None else image
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _decode(raw: Raw, name: str, finish: Callable[[Image.Image], Image.Image]) -> Image.Image:
     if isinstance(raw, np.ndarray):
         return Image.fromarray(np.ascontiguousarray(raw)).convert("RGB")
     if not raw:
@@ -53,7 +91,7 @@ def decode(raw: Raw, name: str) -> Image.Image:
                 _refuse_bomb(image, name)
                 image.seek(0)
                 image.load()
-                return _rgb(ImageOps.exif_transpose(image))
+                return finish(image)
     except InputError:
         raise
     except Image.DecompressionBombError as error:
@@ -67,8 +105,14 @@ def _refuse_bomb(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _bomb(name, f"{width} x {height} pixels")
+    refuse_sliver(image, f"the image {visible(name)}", name)
+
+
+def refuse_sliver(image: Image.Image, what: str, where: str) -> None:
+    """Raises `BadImage` where a side of an image is more than `MAX_RATIO` times the other."""
+    width, height = image.size
     if max(width, height) > MAX_RATIO * max(1, min(width, height)):
-        raise BadImage(f"the image {visible(name)} is no picture: {width} x {height} pixels", where=name, mend=MEND)
+        raise BadImage(f"{what} is no picture: {width} x {height} pixels", where=where, mend=MEND)
 
 
 def _bomb(name: str, why: str) -> BadImage:

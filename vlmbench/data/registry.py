@@ -9,7 +9,7 @@ from vlmbench.records.registry import unknown
 
 KINDS = (
     "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, file:PATH, "
-    "or coco:ANNOTATIONS.json#DIRECTORY"
+    "coco:ANNOTATIONS.json#DIRECTORY or boxes:INSTANCES.json#DATASET"
 )
 
 
@@ -26,6 +26,10 @@ def open_dataset(spec: str, cache_dir: Path) -> Dataset:
         return _named(spec, cache_dir)
     if not rest:
         raise UsageError(f"nothing after {visible(kind)}: in the dataset's name", where=visible(spec), mend=KINDS)
+    if kind == "boxes":
+        from vlmbench.data.boxes import open_boxes
+
+        return open_boxes(spec, rest, cache_dir)
     if kind == "coco":
         from vlmbench.data.captioned import open_coco
 

@@ -69,14 +69,15 @@ def logits(features: NDArray[np.floating], head: ZeroShotWeights) -> NDArray[np.
     """``logit_scale`` x cosine + ``logit_bias``.
 
     Args:
-        features: [N, D] un-normalised projected features.
+        features: [N, D] un-normalised projected features; [N, V, D] of V views, of which each class takes the best.
         head: the classifier.
 
     Returns:
         [N, C] float32.
     """
     found = np.empty((len(features), len(head.weights)), np.float32)
-    for start in range(0, len(features), _ROWS):
-        unit = normalise(np.asarray(features[start : start + _ROWS], np.float32))
-        found[start : start + _ROWS] = unit @ head.weights.T
+    rows = _ROWS if features.ndim == 2 else max(1, _ROWS // features.shape[1])
+    for start in range(0, len(features), rows):
+        cosines = normalise(np.asarray(features[start : start + rows], np.float32)) @ head.weights.T
+        found[start : start + rows] = cosines if features.ndim == 2 else cosines.max(axis=1)
     return found * np.float32(head.logit_scale) + np.float32(head.logit_bias)

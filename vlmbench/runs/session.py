@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from vlmbench.data.base import Dataset, Split, choose_split, subset
-from vlmbench.data.fingerprint import fingerprint
+from vlmbench.data.base import Dataset, Split, choose_split
+from vlmbench.data.crops import Tiled
 from vlmbench.data.registry import open_dataset
 from vlmbench.encoders.activation import doubt
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder, Scale
@@ -22,21 +22,18 @@ from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.resolve import resolve
 from vlmbench.features.encode import Job, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
-from vlmbench.features.texts import read_texts, write_texts
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet
-from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights
+from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.records.result import DatasetFacts
 from vlmbench.runs import asif
+from vlmbench.runs import texts as text_side
 from vlmbench.runs.context import Context, package_versions
-from vlmbench.runs.opened import Opened, OpenModel, SplitFeatures, refuse_skipped
+from vlmbench.runs.opened import Opened, OpenModel, Part, SplitFeatures, open_split, refuse_skipped
 
 __all__ = ["ENCODING_PACKAGES", "OpenModel", "Session", "SplitFeatures"]
 
-Part = tuple[int, int]
 ENCODING_PACKAGES = ("torch", "transformers", "pillow")
 
 
@@ -87,6 +84,18 @@ class Session:
                 self.context.reporter.warn(f"{name}: {note}")
             self._datasets[name] = opened
         return self._datasets[name]
+
+    def in_tiles(self, dataset: str, tiles: int) -> str:
+        """A name under which `prepare` and `features` look at a dataset's images whole and in so many tiles.
+
+        Raises:
+            UsageError: its items are views already.
+        """
+        opened, name = self.dataset(dataset), f"{dataset} in {tiles} tiles"
+        if opened.info.views is not None:
+            raise UsageError("boxes are not cut into tiles", where="--tiles", mend="leave --tiles out")
+        self._datasets.setdefault(name, Tiled(opened, dataset, tiles))
+        return name
 
     def choose_split(self, dataset: str, asked: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
@@ -143,26 +152,27 @@ class Session:
         opened = self._open(dataset, split, limit, part)
         self.prepare([model], dataset, split, limit=limit, part=part)
         entry = self._entry(model, opened)
-        rows, x, skipped, versions = self._read(entry, model, opened, files.family.stored_as(layer))
+        rows, x, versions = self._read(entry, model, opened, files.family.stored_as(layer))
         encoded = self._encoded.pop((model, entry.key.name), 0)
-        stored = len(rows) - encoded
         self.context.reporter.note(
-            f"features: {encoded:,} images encoded, {stored:,} from the store ({model}, {dataset}, {split})"
+            f"features: {encoded:,} {opened.things} encoded, {len(rows) - encoded:,} from the store "
+            f"({model}, {dataset}, {split})"
         )
+        items, x = opened.fold(rows, x)
         return SplitFeatures(
             x=x,
-            y=opened.split.labels[rows],
-            ids=tuple(opened.split.ids[row] for row in rows),
+            y=opened.split.labels[items],
+            ids=tuple(opened.split.ids[item] for item in items),
             classnames=opened.info.classnames,
             templates=opened.info.templates,
             metric=opened.info.metric,
             multilabel=opened.info.multilabel,
             dataset=DatasetFacts(
-                id=dataset,
+                id=opened.name,
                 revision=opened.info.revision,
                 fingerprint=opened.fingerprint,
                 split=opened.split.name,
-                skipped=skipped,
+                skipped=refuse_skipped(items, opened, self.context),
             ),
             model=self.model(model).facts,
             protocol={
@@ -170,12 +180,15 @@ class Session:
                 "precision": self.precision,
                 "preprocessing_sha256": files.preprocessing_sha256,
                 **({"limit": limit} if limit is not None else {}),
+                **opened.protocol,
             },
             versions=versions,
             encoded=encoded,
             available_splits=opened.info.splits,
-            captions=tuple(opened.split.captions[row] for row in rows) if opened.split.captions else (),
+            captions=tuple(opened.split.captions[item] for item in items) if opened.split.captions else (),
             group=opened.info.group,
+            views=opened.kept,
+            stored=len(rows) - encoded,
         )
 
     def text_weights(
@@ -192,29 +205,7 @@ class Session:
         Raises:
             UsageError: the model has no text side.
         """
-        opened = self.require_texts(model)
-        texts = [prompts.prompts(names, raw[i] if raw else None) for i, names in enumerate(classnames)]
-        files = opened.files
-        prompts_sha = digest([list(item) for item in texts])
-        key = digest(["class-weights", *self._text_key(files), prompts_sha])
-        stored = read_texts(self.context.cache_dir, key)
-        if stored is None:
-            flat = [text for item in texts for text in item]
-            unique = list(dict.fromkeys(flat))
-            embedded, scale = self._embed(model, unique)
-            place = {text: i for i, text in enumerate(unique)}
-            weights = class_weights(embedded[[place[text] for text in flat]], [len(item) for item in texts])
-            stored = (weights, scale)
-            write_texts(self.context.cache_dir, key, *stored)
-        weights, scale = stored
-        return ZeroShotWeights(
-            weights=weights,
-            logit_scale=scale.scale,
-            logit_bias=scale.bias,
-            templates=prompts.templates or texts[0],
-            classnames=tuple(names[0] for names in classnames),
-            sha256=prompts_sha,
-        )
+        return text_side.text_weights(self, model, classnames, prompts, raw)
 
     def throughput(self, features: SplitFeatures) -> dict[str, Any]:
         """What ``run.json`` says of the work behind `features`: device, images encoded, images a second."""
@@ -223,7 +214,7 @@ class Session:
         return {
             "device": self.device,
             "images_encoded": features.encoded,
-            "images_from_store": len(features.ids) - features.encoded,
+            "images_from_store": features.stored,
             "session_images_decoded": decoded,
             "session_images_per_second": round(decoded / seconds, 1) if seconds else None,
         }
@@ -234,18 +225,10 @@ class Session:
         Raises:
             UsageError: the model has no text side.
         """
-        opened = self.require_texts(model, alone=True)
-        if model.startswith(asif.PREFIX):
-            return self._coupled(model).text_embeddings(texts)
-        files = opened.files
-        key = digest(["texts", *self._text_key(files), list(texts)])
-        stored = read_texts(self.context.cache_dir, key)
-        if stored is None:
-            stored = self._embed(model, texts)
-            write_texts(self.context.cache_dir, key, *stored)
-        return stored
+        return text_side.text_embeddings(self, model, texts)
 
-    def _embed(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+    def embed_texts(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+        """The same by the model itself, whatever is stored."""
         if model.startswith(asif.PREFIX):
             return self._coupled(model).text_embeddings(texts)
         encoder = cast(DualEncoder, self.model(model).encoder)
@@ -262,9 +245,6 @@ class Session:
     def split(self, dataset: str, split: str, limit: int | None) -> Split:
         """The split whose features `features` gives, with its images."""
         return self._open(dataset, split, limit).split
-
-    def _text_key(self, files: ModelFiles) -> list[str]:
-        return [files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, self.precision]
 
     def require_texts(self, model: str, *, alone: bool = False) -> OpenModel:
         """The model called `model`, a dual encoder; with `alone`, a plain text encoder is as good.
@@ -292,28 +272,16 @@ class Session:
         key = (dataset, split, limit, part)
         if key not in self._splits:
             opened = self.dataset(dataset)
-            images = opened.split(split)
-            if not len(images):
-                raise InputError(
-                    f"the split {split} of {visible(dataset)} has no images",
-                    where=dataset,
-                    mend="choose another with --split",
-                )
-            if limit is not None and limit < len(images):
-                generator = np.random.default_rng(derive_seed(self.context.seed, "limit", dataset, split))
-                images = subset(images, np.sort(generator.permutation(len(images))[:limit]))
-            if part is not None:
-                images = subset(images, np.array_split(np.arange(len(images)), part[1])[part[0] - 1])
-            value = fingerprint(images, self.context.cache_dir, self.context.reporter)
-            self._splits[key] = Opened(opened.info, images, value)
+            name = opened.info.views.of if opened.info.views is not None else ""
+            self._splits[key] = open_split(opened, name or dataset, split, limit, part, self.context)
         return self._splits[key]
 
     def _entry(self, model: str, opened: Opened) -> FeatureEntry:
         files = self.model(model).files
         key = FeatureKey(
-            files.weights_sha256, files.preprocessing_sha256, self.precision, opened.fingerprint, opened.split.name
+            files.weights_sha256, files.preprocessing_sha256, self.precision, opened.content, opened.split.name
         )
-        return FeatureEntry(self.context.cache_dir, key, len(opened.split), package_versions(*ENCODING_PACKAGES), ROWS)
+        return FeatureEntry(self.context.cache_dir, key, len(opened.rows), package_versions(*ENCODING_PACKAGES), ROWS)
 
     def _encode(self, opened: Opened, jobs: list[Job]) -> None:
         context = self.context
@@ -323,7 +291,7 @@ class Session:
             ):  # one order for every run, so that none waits in a ring
                 locks.enter_context(job.entry.writing())
             tally = encode_split(
-                opened.split,
+                opened.rows,
                 jobs,
                 batch_size=context.batch_size,
                 workers=context.workers,
@@ -336,13 +304,12 @@ class Session:
 
     def _read(
         self, entry: FeatureEntry, model: str, opened: Opened, layer: str
-    ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], dict[str, str]]:
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
         for attempt in range(2):
             manifest = entry.manifest()
             found = read_layer(entry, manifest, layer) if manifest is not None else None
             if manifest is not None and found is not None:
-                refuse_skipped(manifest.skipped, opened, self.context)
-                return (*found, manifest.skipped, manifest.versions)
+                return (*found, manifest.versions)
             if attempt == 0:
                 self.context.reporter.warn(
                     f"stored features of {opened.info.id} by {model} are damaged; they are encoded again"
