@@ -32,7 +32,7 @@ VISION = {"image_size": 32, "patch_size": 8}
 TEXT = {"vocab_size": END + 1, "max_position_embeddings": 16, "bos_token_id": START, "eos_token_id": END}
 
 
-def _tokenizer(directory: Path, *, pad: str = "<|endoftext|>", length: int = 16) -> None:
+def _tokenizer(directory: Path, *, pad: str = "<|endoftext|>", length: int = 16, **more: Any) -> None:
     """A word-level tokenizer with CLIP's start and end tokens."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -52,6 +52,7 @@ def _tokenizer(directory: Path, *, pad: str = "<|endoftext|>", length: int = 16)
         unk_token="<unk>",
         pad_token=pad,
         model_max_length=length,
+        **more,
     ).save_pretrained(directory)
 
 
@@ -105,7 +106,7 @@ def _siglip(directory: Path, *, length: int = 16) -> None:
     torch.nn.init.constant_(model.logit_scale, 2.0)
     torch.nn.init.constant_(model.logit_bias, -4.0)
     _save(model, directory)
-    _tokenizer(directory, pad="<pad>", length=length)
+    _tokenizer(directory, pad="<pad>", length=length, model_input_names=["input_ids"])
     _images(directory, "SiglipImageProcessor", 32)
 
 
@@ -223,7 +224,7 @@ def _naflex(directory: Path) -> None:
     torch.nn.init.constant_(model.logit_scale, 2.0)
     torch.nn.init.constant_(model.logit_bias, -4.0)
     _save(model, directory)
-    _tokenizer(directory, pad="<pad>", length=10**30)
+    _tokenizer(directory, pad="<pad>", length=10**30, model_input_names=["input_ids"])
     _images(directory, "Siglip2ImageProcessor", 32, patch_size=8, max_num_patches=20)
 
 

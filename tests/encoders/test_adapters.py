@@ -103,11 +103,9 @@ def test_logits_are_those_of_transformers(name, checkpoints, tmp_path):
     processor = library.AutoImageProcessor.from_pretrained(checkpoints(name), backend="pil")
     images = processor(images=pictures(5), return_tensors="pt")
     tokenizer = library.AutoTokenizer.from_pretrained(checkpoints(name))
-    if name in SIGLIPS:
-        words = tokenizer([text.lower() for text in TEXTS], padding="max_length", max_length=16, return_tensors="pt")
-        tokens = {"input_ids": words["input_ids"]}
-    else:
-        tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    padding = {"padding": "max_length", "max_length": 16} if name in SIGLIPS else {"padding": True}
+    tokens = tokenizer([text.lower() for text in TEXTS], **padding, return_tensors="pt")
+    assert ("attention_mask" in tokens) == (name not in SIGLIPS)
     with torch.inference_mode():
         if name == "blip":
             expected = model(**tokens, **images, use_itm_head=False).itm_score
