@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
         "vlmbench.cli.metric_eval", "Do the caption metrics agree with people? Kendall's tau with human ratings."
     ),
     "embed": Entry("vlmbench.cli.embed", "Image features to a file, whole or in shards."),
+    "run": Entry("vlmbench.cli.run", "A plan: a grid of commands kept in a TOML file, run in one session."),
     "list": Entry("vlmbench.cli.list", "The names of datasets, models, metrics and prompt sets."),
     "demo": Entry("vlmbench.cli.demo", "The whole main job on what ships with the package: no network, no Java."),
     "doctor": Entry("vlmbench.cli.doctor", "What this machine has, what is missing, the command that mends it."),

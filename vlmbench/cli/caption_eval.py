@@ -1,7 +1,8 @@
 """``vlmbench caption-eval``."""
 
 import os
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from vlmbench.cli import captioning as c
 from vlmbench.cli.options import Common, option, with_common
@@ -79,29 +80,32 @@ def command(
     """
     if not captioner:  # a thin product gains nothing from threads that wait for each other and take METEOR's core
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from vlmbench.cli.output import finish
-    from vlmbench.runs.caption_eval import Request, metric_names, run_caption_eval
+    from vlmbench.runs.caption_eval import Request, check_caption_eval, metric_names, run_caption_eval
+    from vlmbench.runs.job import Job
 
     if captioner:
         from vlmbench.runs.caption_scoring import Protocol
-        from vlmbench.runs.caption_systems import score_captioners
+        from vlmbench.runs.caption_systems import check_captioners, score_captioners
 
-        protocol = Protocol(metrics=metric_names(metrics), backend=backend, resamples=resamples)
-        runs = score_captioners(
-            common.context(),
-            captioner,
-            c.dataset_alone(dataset, references, candidates),
-            protocol=protocol,
-            clip=clip,
-            split=split,
-            limit=limit,
-            anchors=anchors,
-            concurrency=concurrency,
-            timeout=timeout,
-            on_failure=on_failure.value,
+        asked: dict[str, Any] = {
+            "models": captioner,
+            "dataset": c.dataset_alone(dataset, references, candidates),
+            "protocol": Protocol(metrics=metric_names(metrics), backend=backend, resamples=resamples),
+            "clip": clip,
+            "split": split,
+            "limit": limit,
+            "anchors": anchors,
+            "concurrency": concurrency,
+            "timeout": timeout,
+            "on_failure": on_failure.value,
             **c.decoding(prompt, num_beams, max_new_tokens, temperature, shots),
+        }
+        common.perform(
+            Job(
+                lambda session: check_captioners(session, **asked),
+                lambda context, session: score_captioners(session or context, **asked),
+            )
         )
-        finish(runs, common.out, as_json=common.json, quiet=common.quiet)
         return
     references, candidates = c.files_alone(references, candidates)
     request = Request(
@@ -117,5 +121,4 @@ def command(
         images=dataset,
         clip=clip,
     )
-    runs = run_caption_eval(request, common.context())
-    finish(runs, common.out, as_json=common.json, quiet=common.quiet)
+    common.perform(Job(partial(check_caption_eval, request), partial(run_caption_eval, request)))

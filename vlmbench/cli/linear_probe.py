@@ -1,10 +1,16 @@
 """``vlmbench linear-probe``."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from vlmbench.cli.options import Common, option, with_common
+
+if TYPE_CHECKING:
+    from vlmbench.records.store import StoredRun
+    from vlmbench.runs.context import Context
+    from vlmbench.runs.session import Session
 
 
 class Solver(StrEnum):
@@ -93,8 +99,8 @@ def command(
     [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
     and [bold]vlmbench linear-probe --features mine.npz[/bold]
     """
-    from vlmbench.cli.output import finish
-    from vlmbench.runs.linear_probe import Request, run_linear_probe
+    from vlmbench.runs.job import Job
+    from vlmbench.runs.linear_probe import Request, check_linear_probe, run_linear_probe
 
     request = Request(
         models=model or [],
@@ -113,12 +119,16 @@ def command(
         holdout=holdout,
         save=save_probe,
     )
-    runs = run_linear_probe(request, common.context())
-    if figures:
-        from vlmbench.report.curves import write_figures
 
-        write_figures(runs, common.out)
-    finish(runs, common.out, as_json=common.json, quiet=common.quiet)
+    def run(context: "Context", session: "Session | None") -> "list[StoredRun]":
+        runs = run_linear_probe(request, context, session)
+        if figures:
+            from vlmbench.report.curves import write_figures
+
+            write_figures(runs, context.out)
+        return runs
+
+    common.perform(Job(partial(check_linear_probe, request), run))
 
 
 def parse_shots(text: str) -> list[int | None]:

@@ -16,6 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from vlmbench.runs.context import Context
+    from vlmbench.runs.job import Job
 
 COMMON = "Common options"
 
@@ -107,6 +108,12 @@ class Common:
             reporter=Console(quiet=self.quiet),
         )
 
+    def perform(self, job: "Job") -> None:
+        """Does what a command is asked for, writes the tables and prints the results."""
+        from vlmbench.cli.output import finish
+
+        finish(job.run(self.context(), None), self.out, as_json=self.json, quiet=self.quiet)
+
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replaces the parameter `common` of a command by the fields of `Common`, each an option of its own."""
@@ -121,12 +128,17 @@ def with_basics(command: Callable[..., Any]) -> Callable[..., Any]:
 BASICS = ["out", "cache_dir", "offline", "json", "quiet", "debug"]
 
 
-def _with(command: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
+def with_given(command: Callable[..., Any], common: Common) -> Callable[..., Any]:
+    """The same with common options that are known already: none of them is an option of the command."""
+    return _with(command, [], lambda: common)
+
+
+def _with(command: Callable[..., Any], names: list[str], make: Callable[..., Common] = Common) -> Callable[..., Any]:
     signature = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
-        common = Common(**{name: given.pop(name) for name in names})
+        common = make(**{name: given.pop(name) for name in names})
         return command(common=common, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY

@@ -1,5 +1,6 @@
 """``vlmbench retrieval``."""
 
+from functools import partial
 from typing import Annotated
 
 from vlmbench.cli.options import Common, option, with_common
@@ -21,9 +22,8 @@ def command(
 
     Example: [bold]vlmbench retrieval -m tiny-clip -d scenes[/bold]
     """
-    from vlmbench.cli.output import finish
-    from vlmbench.runs.retrieval import Request, run_retrieval
+    from vlmbench.runs.job import Job
+    from vlmbench.runs.retrieval import Request, check_retrieval, run_retrieval
 
     request = Request(models=model, datasets=dataset, split=split, limit=limit, captions=captions, rerank=rerank)
-    runs = run_retrieval(request, common.context())
-    finish(runs, common.out, as_json=common.json, quiet=common.quiet)
+    common.perform(Job(partial(check_retrieval, request), partial(run_retrieval, request)))

@@ -1,5 +1,6 @@
 """``vlmbench zeroshot``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -41,8 +42,8 @@ def command(
 
     Example: [bold]vlmbench zeroshot -m tiny-clip -d digits -d shapes[/bold]
     """
-    from vlmbench.cli.output import finish
-    from vlmbench.runs.zeroshot import Request, run_zeroshot
+    from vlmbench.runs.job import Job
+    from vlmbench.runs.zeroshot import Request, check_zeroshot, run_zeroshot
 
     request = Request(
         models=model,
@@ -53,5 +54,4 @@ def command(
         classnames=classnames,
         holdout=holdout,
     )
-    runs = run_zeroshot(request, common.context())
-    finish(runs, common.out, as_json=common.json, quiet=common.quiet)
+    common.perform(Job(partial(check_zeroshot, request), partial(run_zeroshot, request)))

@@ -87,6 +87,27 @@ def caption_dataset(
         UsageError: options that the captioner does not take.
     """
     session = session if isinstance(session, Session) else Session(session)
+    captioner, chosen = open_captioning(
+        session, model, dataset, split, limit=limit, anchors=anchors, concurrency=concurrency, timeout=timeout,
+        **decoding,
+    )  # fmt: skip
+    revision = session.dataset(dataset).info.revision
+    return caption_images(session.context, captioner, chosen, dataset, revision, on_failure=on_failure)
+
+
+def open_captioning(
+    session: Session,
+    model: str,
+    dataset: str,
+    split: str | None = None,
+    *,
+    limit: int | None = None,
+    anchors: str | None = None,
+    concurrency: int = 8,
+    timeout: float = 60.0,
+    **decoding: Any,
+) -> tuple[Captioner, Split]:
+    """The captioner and the images it is to caption, before it has loaded or captioned any; see `caption_dataset`."""
     opened = session.dataset(dataset)
     chosen = opened.split(choose_split(opened.info, split, where=dataset))
     if limit is not None and limit < len(chosen):
@@ -101,7 +122,7 @@ def caption_dataset(
         concurrency=concurrency,
         timeout=timeout,
     )
-    return caption_images(session.context, captioner, chosen, dataset, opened.info.revision, on_failure=on_failure)
+    return captioner, chosen
 
 
 def caption_images(

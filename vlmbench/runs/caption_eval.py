@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vlmbench.data.captions import References, read_candidates, read_references
+from vlmbench.data.captions import Candidates, References, read_candidates, read_references
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
@@ -15,6 +16,10 @@ from vlmbench.metrics.captions.statistics import BLEU, METRICS, RESAMPLES
 from vlmbench.records.store import StoredRun
 from vlmbench.runs.caption_scoring import DEFAULT, Protocol, distinct, score_captions
 from vlmbench.runs.context import Context, Stopwatch
+from vlmbench.runs.job import Pass
+
+if TYPE_CHECKING:
+    from vlmbench.runs.session import Session
 
 BACKENDS = ("native", "java")
 
@@ -73,7 +78,7 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
-def run_caption_eval(request: Request, context: Context) -> list[StoredRun]:
+def run_caption_eval(request: Request, context: Context, session: "Session | None" = None) -> list[StoredRun]:
     """Reads, checks and scores caption files.
 
     Raises:
@@ -83,6 +88,36 @@ def run_caption_eval(request: Request, context: Context) -> list[StoredRun]:
         OutputError: a result cannot be written.
     """
     watch = Stopwatch()
+    require_writable(context.out)
+    references, systems, protocol = _read(request, context)
+    seen = None
+    images = _images(request, protocol)
+    if images is not None:
+        from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
+        from vlmbench.runs.session import Session
+
+        seen = Seen(session or Session(context), request.clip or DEFAULT_CLIP, images, request.split)
+    return score_captions(references, systems, context, protocol=protocol, seen=seen, watch=watch)
+
+
+def check_caption_eval(request: Request, session: "Session") -> list[Pass]:
+    """Finds what can be wrong with options, files and the encoder of CLIPScore, before anything is scored.
+
+    Raises:
+        VlmbenchError: as `run_caption_eval`.
+    """
+    _, _, protocol = _read(request, session.context)
+    images = _images(request, protocol)
+    if images is not None:
+        from vlmbench.runs.caption_clip import DEFAULT_CLIP
+        from vlmbench.runs.captioners import dual_encoder
+
+        session.choose_split(images, request.split)
+        dual_encoder(session, request.clip or DEFAULT_CLIP)
+    return []
+
+
+def _read(request: Request, context: Context) -> tuple[References, list[Candidates], Protocol]:
     if request.backend not in BACKENDS:
         raise UsageError(
             f"no such backend: {visible(request.backend)}", where="--backend", mend=f"choose from {', '.join(BACKENDS)}"
@@ -93,19 +128,17 @@ def run_caption_eval(request: Request, context: Context) -> list[StoredRun]:
     )  # fmt: skip
     named = [_named(item) for item in request.candidates]
     distinct([name for name, _ in named])
-    require_writable(context.out)
     references = open_references(request.references, context, request.split)
     if request.documents is not None:
         protocol = replace(protocol, documents=open_references(request.documents, context))
-    systems = [read_candidates(path, name) for name, path in named]
-    seen = None
-    images = request.images or (request.references if _is_dataset(request.references) else None)
-    if images is not None and set(protocol.metrics) & set(CLIP):
-        from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
-        from vlmbench.runs.session import Session
+    return references, [read_candidates(path, name) for name, path in named], protocol
 
-        seen = Seen(Session(context), request.clip or DEFAULT_CLIP, images, request.split)
-    return score_captions(references, systems, context, protocol=protocol, seen=seen, watch=watch)
+
+def _images(request: Request, protocol: Protocol) -> str | None:
+    """The set whose images CLIPScore looks at; none where there is none, or it is not asked for."""
+    if not set(protocol.metrics) & set(CLIP):
+        return None
+    return request.images or (request.references if _is_dataset(request.references) else None)
 
 
 def open_references(spec: str, context: Context, split: str | None = None) -> References:

@@ -17,9 +17,10 @@ from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
 from vlmbench.records.signature import format_fields
 from vlmbench.records.store import natural
-from vlmbench.runs.caption import Captions, caption_dataset, caption_images
-from vlmbench.runs.captioners import open_captioner
+from vlmbench.runs.caption import Captions, caption_dataset, caption_images, open_captioning
+from vlmbench.runs.captioners import dual_encoder, open_captioner
 from vlmbench.runs.context import Context
+from vlmbench.runs.job import Pass
 from vlmbench.runs.session import Session
 
 if TYPE_CHECKING:
@@ -119,11 +120,7 @@ def score_captioners(
     made = [caption_dataset(session, model, dataset, **options) for model in models]
     references = made[0].references
     if not any(references.values()):
-        raise InputError(
-            f"{visible(dataset)} has no reference captions",
-            where=dataset,
-            mend="name a captioned set, or write captions with vlmbench caption",
-        )
+        raise _without_references(dataset)
     for captions in made:
         write_coco_results(context.out, captions)
     names = _distinct([captions.system for captions in made])
@@ -141,6 +138,41 @@ def score_captioners(
         extra={name: _said(captions.decoding) for name, captions in zip(names, made, strict=True)},
         seen=Seen(session, clip or DEFAULT_CLIP, dataset, options.get("split")),
         training=_training(session, options.get("anchors") or dataset, made[0].dataset.split),
+    )
+
+
+def check_captioners(
+    session: Session,
+    models: Sequence[str],
+    dataset: str,
+    *,
+    protocol: "Protocol",
+    clip: str | None = None,
+    on_failure: str = "skip",
+    **options: Any,
+) -> list[Pass]:
+    """Finds what can be wrong with captioners, data set and options before an image is captioned.
+
+    Raises:
+        VlmbenchError: as `score_captioners`.
+    """
+    from vlmbench.metrics.captions.clipscore import METRICS
+    from vlmbench.runs.caption_clip import DEFAULT_CLIP
+
+    for model in models:
+        _, split = open_captioning(session, model, dataset, **options)
+        if not any(split.captions):
+            raise _without_references(dataset)
+    if set(protocol.metrics) & set(METRICS):
+        dual_encoder(session, clip or DEFAULT_CLIP)
+    return []
+
+
+def _without_references(dataset: str) -> InputError:
+    return InputError(
+        f"{visible(dataset)} has no reference captions",
+        where=dataset,
+        mend="name a captioned set, or write captions with vlmbench caption",
     )
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vlmbench.records.store import StoredRun
-from vlmbench.runs.session import Session
+if TYPE_CHECKING:
+    from vlmbench.records.store import StoredRun
+    from vlmbench.runs.context import Context
+    from vlmbench.runs.session import Session
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Pass:
     limit: int | None
     models: tuple[str, ...]
 
-    def encode(self, session: Session) -> None:
+    def encode(self, session: "Session") -> None:
         """Encodes what the store lacks, for all models in one pass."""
         session.prepare(self.models, self.dataset, self.split, limit=self.limit)
 
@@ -33,9 +36,9 @@ class Job:
     """A command with its options.
 
     Attributes:
-        check: finds what can be wrong before anything runs; gives the passes over images it will take.
-        run: does it.
+        check: finds what can be wrong with names, values and files; gives the passes over images that `run` will take.
+        run: does it, in a session that others share or, with none, in one of its own.
     """
 
-    check: Callable[[Session], Sequence[Pass]]
-    run: Callable[[Session], list[StoredRun]]
+    check: "Callable[[Session], Sequence[Pass]]"
+    run: "Callable[[Context, Session | None], list[StoredRun]]"

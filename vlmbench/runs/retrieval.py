@@ -17,6 +17,7 @@ from vlmbench.metrics.retrieval import INTERVALS, Ranks, metrics_from_samples, r
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.context import Context, Stopwatch, package_versions
+from vlmbench.runs.job import Pass
 from vlmbench.runs.session import Session
 
 
@@ -49,24 +50,38 @@ def run_retrieval(request: Request, context: Context, session: Session | None = 
     """
     require_writable(context.out)
     session = session or Session(context)
-    models = list(dict.fromkeys(request.models))
+    runs = []
+    for one in check_retrieval(request, session):
+        one.encode(session)
+        runs += [_score(session, model, one.dataset, one.split, request) for model in one.models]
+    return runs
+
+
+def check_retrieval(request: Request, session: Session) -> list[Pass]:
+    """Finds what can be wrong with models and datasets; gives the passes over images that the run takes.
+
+    Raises:
+        VlmbenchError: what is wrong.
+    """
+    models = tuple(dict.fromkeys(request.models))
     for model in models:
         files = session.require_texts(model).files
         if request.rerank is not None and files.family.name != "blip":
             raise UsageError(
                 f"{visible(model)} has no matching head to rank again with", where="--rerank", mend="a BLIP model"
             )
-    runs = []
+    passes = []
     for dataset in expand(list(request.datasets)):
         split = session.choose_split(dataset, request.split)
-        session.prepare(models, dataset, split, limit=request.limit)
-        runs += [_score(session, model, dataset, split, request) for model in models]
-    return runs
+        if session.dataset(dataset).info.classnames:
+            raise InputError(f"{visible(dataset)} has images without captions", where=dataset, mend="vlmbench zeroshot")
+        passes.append(Pass(dataset, split, request.limit, models))
+    return passes
 
 
 def _score(session: Session, model: str, dataset: str, split: str, request: Request) -> StoredRun:
     watch, context = Stopwatch(), session.context
-    features = session.features(model, dataset, split, limit=request.limit)
+    features = session.features(model, dataset, split, limit=request.limit, sparse=True)
     lists = [texts[: request.captions] for texts in features.captions]
     if not lists or not all(lists):
         raise InputError(

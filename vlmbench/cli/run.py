@@ -1,0 +1,69 @@
+"""``vlmbench run``."""
+
+import shlex
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vlmbench.cli.options import Common, option, with_common
+
+
+@with_common
+def command(
+    ctx: typer.Context,
+    common: Common,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="The plan.", show_default=False)],
+    dry_run: Annotated[
+        bool, option("--dry-run", help="Check the plan and print it as shell commands; nothing is run.")
+    ] = False,
+) -> None:
+    """Runs a grid kept in a repository: many commands in one file, each model loaded and each image decoded once.
+
+    The plan is TOML: common options at the top, then a table for each command, [[zeroshot]], [[linear-probe]],
+    [[caption-eval]] or [[retrieval]], whose keys are that command's long options. All of it is checked before any of
+    it runs. Common options given here go before those of the plan; paths are those of the directory it is run in.
+
+    Example: [bold]vlmbench run plan.toml --dry-run[/bold]
+    """
+    from vlmbench.cli import plan_options as p
+    from vlmbench.cli.console import print_json
+    from vlmbench.cli.output import finish
+    from vlmbench.runs.plan import Step, check_steps, read_plan, run_steps
+    from vlmbench.runs.session import Session
+
+    found = read_plan(plan, p.TASKS)
+    given = _given(ctx)
+    p.arguments(found.common, p.common_keys())
+    shared_table = replace(found.common, options={k: v for k, v in found.common.options.items() if k not in given})
+    shared_words = p.arguments(shared_table, p.common_keys())
+    common = p.parse_common(found.common, shared_words, [word for own in given.values() for word in own])
+    words = [p.arguments(table, p.keys_of(p.command_of(table.task))) for table in found.tables]
+    steps = [Step(table, p.parse_job(table, own, common)) for table, own in zip(found.tables, words, strict=True)]
+    context = common.context()
+    session = Session(context)
+    passes = check_steps(steps, session)
+    if dry_run:
+        shared_words += [word for name, own in given.items() if name not in p.TERMINAL for word in own]
+        tables = zip(found.tables, words, strict=True)
+        commands = [shlex.join(["vlmbench", table.task, *own, *shared_words]) for table, own in tables]
+        if common.json:
+            print_json({"commands": commands})
+        else:
+            print("\n".join(commands))
+        return
+    runs = run_steps(steps, passes, session)
+    finish(runs, common.out, as_json=common.json, quiet=common.quiet, pictures_from=context.cache_dir)
+
+
+def _given(ctx: typer.Context) -> dict[str, list[str]]:
+    """The common options that stand on the command line, each as words."""
+    words: dict[str, list[str]] = {}
+    for item in fields(Common):
+        source: Any = ctx.get_parameter_source(item.name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        name, value = item.name.replace("_", "-"), ctx.params[item.name]
+        words[name] = [f"--{name}"] if value is True else [f"--{name}", str(getattr(value, "value", value))]
+    return words

@@ -1,0 +1,176 @@
+"""A plan: a grid of commands in a TOML file, one table a command; all of it checked, then run in one session."""
+
+import re
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError, VlmbenchError
+from vlmbench.foundations.text import visible
+from vlmbench.records.store import StoredRun
+from vlmbench.runs.job import Job, Pass
+from vlmbench.runs.session import Session
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a plan.
+
+    Attributes:
+        task: the command; empty for the common options at the top.
+        place: where it stands, for errors.
+        options: key to value as TOML gives them.
+    """
+
+    task: str
+    place: str
+    options: dict[str, Any]
+
+    def at(self, key: str) -> str:
+        """Where a key stands, for errors."""
+        return f"{self.place}, key {visible(key)}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan as it was read: the common options, then the tables, each task's in the order of the file."""
+
+    common: Table
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A table and what it asks for."""
+
+    table: Table
+    job: Job
+
+
+def read_plan(path: Path, tasks: Collection[str]) -> Plan:
+    """Reads a plan.
+
+    Args:
+        path: the TOML file.
+        tasks: the commands that can stand in it.
+
+    Raises:
+        AbsentError: there is no such file.
+        InputError: it is no TOML (the line is named), a task is unknown, or there is nothing to do.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise AbsentError("no such plan", where=visible(str(path)), mend="check the path") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the plan: {error}", where=visible(str(path))) from error
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"the plan is no TOML: {error}", where=visible(str(path)), mend="mend that line") from error
+    common: dict[str, Any] = {}
+    tables: list[Table] = []
+    for key, value in found.items():
+        entries = value if isinstance(value, list) else [value]
+        if key not in tasks and not any(isinstance(entry, dict) for entry in entries):
+            common[key] = value
+            continue
+        if key not in tasks:
+            raise InputError(
+                f"no such task: {visible(key)}", where=_place(path, text, key, 0), mend=_near(key, tasks, "one of ")
+            )
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise InputError(
+                f"{key} is no list of tables",
+                where=f"{visible(str(path))}, key {key}",
+                mend=f"write [[{key}]] above it",
+            )
+        tables += [Table(key, _place(path, text, key, number), entry) for number, entry in enumerate(entries)]
+    if not tables:
+        raise InputError(
+            "the plan has no tables", where=visible(str(path)), mend='[[zeroshot]], then model = ["tiny-clip"], …'
+        )
+    return Plan(Table("", visible(str(path)), common), tuple(tables))
+
+
+def unknown_key(table: Table, key: str, known: Collection[str]) -> InputError:
+    """The error for a key that is no option of the table's command."""
+    what = f"{table.task} has no option {visible(key)}" if table.task else f"no such common option: {visible(key)}"
+    return InputError(what, where=table.at(key), mend=_near(key, known, "one of "))
+
+
+def check_steps(steps: Sequence[Step], session: Session) -> list[list[Pass]]:
+    """Checks every step before any runs; gives the passes over images of each.
+
+    Raises:
+        VlmbenchError: the first thing that is wrong, with its table and, where it can be told, its key.
+    """
+    found = []
+    for step in steps:
+        try:
+            found.append(list(step.job.check(session)))
+        except VlmbenchError as error:
+            raise placed(error, step.table) from error
+    return found
+
+
+def run_steps(steps: Sequence[Step], passes: Sequence[Sequence[Pass]], session: Session) -> list[StoredRun]:
+    """Runs the steps in order; a pass over images is taken once, for all the models of all steps.
+
+    Raises:
+        VlmbenchError: what went wrong, with its table; the results of the steps before it are written.
+    """
+    models: dict[tuple[str, str, int | None], list[str]] = {}
+    for one in (one for own in passes for one in own):
+        models.setdefault((one.dataset, one.split, one.limit), []).extend(one.models)
+    runs: dict[Path, StoredRun] = {}
+    for number, (step, own) in enumerate(zip(steps, passes, strict=True)):
+        session.context.reporter.note(f"{number + 1} of {len(steps)}: {step.table.place}")
+        try:
+            for one in own:
+                every = models.pop((one.dataset, one.split, one.limit), [])
+                Pass(one.dataset, one.split, one.limit, tuple(dict.fromkeys(every))).encode(session)
+            runs |= {run.path: run for run in step.job.run(session.context, session)}
+        except VlmbenchError as error:
+            if runs:
+                session.context.reporter.note(f"the {len(runs)} results before this are in {session.context.out}/runs")
+            raise placed(error, step.table) from error
+    return list(runs.values())
+
+
+def placed(error: VlmbenchError, table: Table) -> VlmbenchError:
+    """The error with its place in the plan; what would be wrong usage of a command is a plan that is wrong."""
+    said = f"{error.what} {error.where or ''}"
+    keys = [key for key, value in table.options.items() if any(item in said for item in _texts(key, value))]
+    place = table.at(keys[0]) if keys else table.place
+    if error.where and not any(error.where in _texts(key, table.options[key]) for key in keys):
+        place += f": {error.where}"
+    if isinstance(error, UsageError):
+        return InputError(error.what, where=place, mend=error.mend)
+    error.where = place
+    return error
+
+
+def _texts(key: str, value: Any) -> list[str]:
+    """What an error that concerns a key may quote: its values, and the option."""
+    items = value if isinstance(value, list) else [value]
+    return [*(str(item) for item in items if isinstance(item, str) and item), f"--{key}"]
+
+
+def _place(path: Path, text: str, task: str, number: int) -> str:
+    """File, line and table: the number-th header of that name."""
+    headers = [
+        line
+        for line, content in enumerate(text.splitlines(), 1)
+        if re.match(rf"\s*\[\[?\s*['\"]?{re.escape(task)}['\"]?\s*\]", content)
+    ]
+    line = f", line {headers[number]}" if number < len(headers) else ""
+    return f"{visible(str(path))}{line}, [[{visible(task)}]]"
+
+
+def _near(word: str, known: Collection[str], otherwise: str) -> str:
+    near = get_close_matches(word.replace("_", "-"), list(known), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise + ", ".join(known)
