@@ -8,7 +8,7 @@ from threading import Lock
 import numpy as np
 from PIL.Image import Image
 
-from vlmbench.data.base import Dataset, DatasetInfo, Split
+from vlmbench.data.base import Dataset, DatasetInfo, Rows, Split
 from vlmbench.data.images import decode, decode_stored, refuse_sliver, upright
 from vlmbench.data.views import SCALES, Regions, Views, crop_of, tiles_of
 from vlmbench.foundations.errors import InputError
@@ -38,6 +38,15 @@ def expand(split: Split, views: Views, keep: int) -> Split:
         split.labels[order],
         Crops(split, views, keep),
     )
+
+
+def shown(dataset: Dataset, name: str) -> Split:
+    """A split as people look at it: of a set of boxes each image is the box itself."""
+    split, views = dataset.split(name), dataset.info.views
+    if views is None or split.regions is None:
+        return split
+    boxes = np.arange(len(split)) * views.count
+    return replace(split, images=Rows(Crops(split, views, keep=1), boxes))
 
 
 class Crops:

@@ -86,9 +86,16 @@ def classification_rows(runs: Sequence[StoredRun]) -> list[Row]:
         for (zero_label, zero), (probe_label, probe) in product(
             zeros.items() or [("", [])], probes.items() or [("", [])]
         ):
-            told = "; ".join(part for part in (zero_label, probe_label) if part)
+            both = (_viewed(zero, zero_label), _viewed(probe, probe_label))
+            told = "; ".join(part for part in dict.fromkeys(both) if part)
             rows.append(Row(place, name + (f" ({told})" if told else ""), zero[0] if zero else None, probe))
     return rows
+
+
+def _viewed(runs: Sequence[StoredRun], label: str) -> str:
+    """A variant's label, in which crops and tiles are always named, also where no other run has none."""
+    views = next((f"views {run.record.protocol['views']}" for run in runs if "views" in run.record.protocol), "")
+    return label if views in label else ", ".join(part for part in (label, views) if part)
 
 
 def _model_key(run: StoredRun) -> str:

@@ -14,6 +14,8 @@ from vlmbench.records.store import StoredRun, natural
 CLASSIFICATION = ("zeroshot", "linear-probe")
 MAIN_METRICS = ("accuracy", "mean_per_class_accuracy", "map11", "roc_auc")
 PROMPT_FIELDS = ("prompt", "template", "classnames")
+_LAST = ("seed", "versions", "captions", "in")
+"""Fields that say little: they tell runs apart only where nothing else does."""
 
 
 def main_metric(record: Record) -> str:
@@ -121,7 +123,7 @@ def variants(runs: Sequence[StoredRun], role: Callable[[StoredRun], object]) -> 
     for group in by_role.values():
         while len(group) > len({tuple(item.get(key, "") for key in keys) for item in group}):
             known = [key for item in group for key in item if key not in keys]
-            known.sort(key=lambda key: key == "captions")  # a digest says least: only where nothing else differs
+            known.sort(key=lambda key: _LAST.index(key) if key in _LAST else -1)
             split = next((key for key in known if len({item.get(key, "") for item in group}) > 1), None)
             if split is None:
                 break
@@ -129,7 +131,7 @@ def variants(runs: Sequence[StoredRun], role: Callable[[StoredRun], object]) -> 
     found: dict[str, list[StoredRun]] = {}
     for run in runs:
         item = fields(run)
-        label = ", ".join(f"{key} {_short(item[key])}" for key in keys if key in item)
+        label = ", ".join(f"{key} {_short(item[key], end=key == 'in')}" for key in keys if key in item)
         found.setdefault(label, []).append(run)
     return found
 
@@ -142,5 +144,8 @@ def same_prompts(one: Record, two: Record) -> str | None:
     return None
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 32 else text[:29] + "…"
+def _short(text: str, *, end: bool = False) -> str:
+    """At most 32 characters of a text; of a path its end, which tells it from others."""
+    if len(text) <= 32:
+        return text
+    return "…" + text[-29:] if end else text[:29] + "…"

@@ -33,10 +33,11 @@ def dataset_names() -> dict[str, str]:
 def published_cell(run: StoredRun) -> Cell:
     """The published zero-shot figure for a run's model and dataset with its source; empty where none is known.
 
-    Where both are published, a run with one template stands beside a figure of one template, else of several.
+    Where both are published, a run with one template stands beside a figure of one template, else of several. Of crops
+    and tiles none is.
     """
     record = run.record
-    if record.model is None or record.task != "zeroshot":
+    if record.model is None or record.task != "zeroshot" or "views" in record.protocol:
         return Cell()
     model = record.model.id.partition("@")[0]
     dataset = record.dataset.id.removeprefix("hf:").partition("@")[0].partition(":")[0].removeprefix("wds/")
