@@ -146,13 +146,13 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if name in self.hub.wrong:
             data = data[:-1] + bytes([data[-1] ^ 1])
-        start = 0
         if wanted := self.headers.get("Range"):
             self.hub.ranges.append(wanted)
-            start = int(re.match(r"bytes=(\d+)-", wanted).group(1))
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        data = data[start:]
-        self.send_response(206 if start else 200)
+            start, stop = re.match(r"bytes=(\d+)-(\d*)", wanted).groups()
+            part = slice(int(start), min(int(stop) + 1 if stop else len(data), len(data)))
+            headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{len(data)}"
+            data = data[part]
+        self.send_response(206 if wanted else 200)
         for key, value in {**headers, "Content-Length": str(len(data))}.items():
             self.send_header(key, value)
         self.end_headers()

@@ -19,8 +19,8 @@ class Thumbnails:
         self._splits: dict[tuple[str, str], Any] = {}
 
     def __call__(self, dataset: str, split: str, ids: Sequence[str]) -> Mapping[str, bytes]:
-        """PNG or JPEG bytes by image id; an image that is not here, or is damaged, is left out."""
-        from vlmbench.data.images import BadImage, decode
+        """PNG or JPEG bytes by image id; an image that is not here (streamed, say) or is damaged is left out."""
+        from vlmbench.data.images import decode
 
         opened = self._open(dataset, split)
         if opened is None:
@@ -31,7 +31,7 @@ class Thumbnails:
             if name in places:
                 try:
                     found[name] = thumbnail(decode(opened.images.read(places[name]), name))
-                except BadImage:
+                except VlmbenchError:
                     continue
         return found
 
@@ -39,12 +39,13 @@ class Thumbnails:
         """The split, or none where the dataset is not on this machine (a colleague's run, references from a file)."""
         key = (dataset, split)
         if key not in self._splits:
+            from vlmbench.data.crops import shown
             from vlmbench.data.registry import open_dataset
             from vlmbench.runs.context import go_offline
 
             go_offline()
             try:
-                self._splits[key] = open_dataset(dataset, self._cache_dir).split(split)
+                self._splits[key] = shown(open_dataset(dataset, self._cache_dir), split)
             except VlmbenchError:
                 self._splits[key] = None
         return self._splits[key]

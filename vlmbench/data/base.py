@@ -52,6 +52,7 @@ class Split:
         images: [N] images.
         captions: [N] captions of each image, for captioned sets.
         regions: [N] where each item lies in its image, for sets whose items are parts of images.
+        checksum: a digest of the files the images are in, where it is known without reading them (a hub's).
     """
 
     name: str
@@ -60,6 +61,7 @@ class Split:
     images: ImageSource
     captions: tuple[tuple[str, ...], ...] = ()
     regions: Regions | None = None
+    checksum: str | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -143,6 +145,7 @@ def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
         images=Rows(split.images, index),
         captions=tuple(split.captions[i] for i in index) if split.captions else (),
         regions=split.regions.take(index) if split.regions is not None else None,
+        checksum=split.checksum,
     )
 
 

@@ -1,7 +1,8 @@
 """``hf:owner/name[@revision][:config]`` and ``hf:./directory[:config]``, through `datasets` and `huggingface_hub`.
 
 Only the files of the split that is asked for are fetched, at one commit; `datasets` then reads them from the disk
-(Parquet, WebDataset shards, image folders, Arrow, JSON, CSV), never running a repository's own code.
+(Parquet, WebDataset shards, image folders, Arrow, JSON, CSV), never running a repository's own code. Where they do not
+fit on the disk, or ``?stream=yes`` says so, they are streamed.
 """
 
 import re
@@ -10,14 +11,28 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 
 from vlmbench.data import hub_files
-from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, Split, choose_split, readable_names
-from vlmbench.data.hub_rows import Columns, Images, captions, class_names, find_columns, label_matrix, own_ids
-from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, ImageSource, Split, choose_split, readable_names
+from vlmbench.data.hub_cursor import StreamedImages
+from vlmbench.data.hub_rows import (
+    Columns,
+    Images,
+    captions,
+    class_names,
+    find_columns,
+    label_matrix,
+    own_ids,
+    row_names,
+)
+from vlmbench.data.hub_space import is_streamed, shortage
+from vlmbench.data.hub_stream import PATH, Piece, Stream, size
+from vlmbench.data.naming import AUTO, STREAM, canonical, parted
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 
 _SPEC = re.compile(r"^(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?$")
@@ -57,6 +72,7 @@ class Hub:
     id: str
     source: hub_files.Source
     recipe: Recipe = Recipe()
+    reporter: Reporter = field(default_factory=Silent)
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -69,7 +85,53 @@ class Hub:
         return names
 
     def _table(self, name: str) -> Any:
-        return self.source.load(self._names[name])
+        """The rows of a split; of a streamed one without the images."""
+        if self._stream(name) is None:
+            return self.source.load(self._names[name])
+        return self._index(name)[0]
+
+    def _index(self, name: str) -> tuple[Any, tuple[Piece, ...]]:
+        stream = self._stream(name)
+        if stream is None:
+            raise ValueError(f"{name} is not streamed")
+        if name not in self._indexes:
+            self._indexes[name] = stream.index(self._columns)
+        return self._indexes[name]
+
+    @cached_property
+    def _indexes(self) -> dict[str, tuple[Any, tuple[Piece, ...]]]:
+        return {}
+
+    @cached_property
+    def _streams(self) -> dict[str, Stream | None]:
+        return {}
+
+    def _stream(self, name: str) -> Stream | None:
+        """What streams a split; none where its files are on this machine, or fit on its disk."""
+        if name not in self._streams:
+            stream = Stream(self.source, self._names[name], self.reporter)
+            streamed = is_streamed(self.source, stream.split, indexed=stream.begun())
+            if streamed and self.source.stream == AUTO:
+                self._tell(name, stream.split)
+            self._streams[name] = stream if streamed else None
+        return self._streams[name]
+
+    def _tell(self, name: str, theirs: str) -> None:
+        """Says why a split is streamed that the user did not ask to have streamed."""
+        lacking = shortage(self.source, theirs)
+        if lacking is not None:
+            self.reporter.note(
+                f"{self.id}: the split {name} would take {size(lacking.needed)} of {lacking.where}, which can spare "
+                f"{size(lacking.free)}: it is streamed from the hub, and no file of it is kept (?stream=no fetches it)"
+            )
+
+    @cached_property
+    def _features(self) -> Any:
+        """The type of each column: as declared, else as the split has them that is evaluated by default."""
+        if self.source.features is not None:
+            return self.source.features
+        stream = self._stream(self._first)
+        return stream.features if stream is not None else self.source.load(self._names[self._first]).features
 
     @cached_property
     def _first(self) -> str:
@@ -78,8 +140,7 @@ class Hub:
 
     @cached_property
     def _columns(self) -> Columns:
-        features = self.source.features or self._table(self._first).features
-        return find_columns(features, self.recipe.image, self.recipe.label, self.recipe.captions, self.id)
+        return find_columns(self._features, self.recipe.image, self.recipe.label, self.recipe.captions, self.id)
 
     @cached_property
     def _raw_names(self) -> tuple[str, ...]:
@@ -91,8 +152,7 @@ class Hub:
     @property
     def _label_feature(self) -> Any:
         """The type of the label column; none of a captioned set."""
-        features = self.source.features or self._table(self._first).features
-        return features[self._columns.label] if self._columns.label else None
+        return self._features[self._columns.label] if self._columns.label else None
 
     @cached_property
     def info(self) -> DatasetInfo:
@@ -152,29 +212,50 @@ class Hub:
         """
         info = self.info
         table = self._table(name)
-        images = Images(table, self._columns.image, str(self.source.commit or ""))
+        images, names = self._images(name, table)
+        total = self.source.checksum(self._names[name])
+        checksum = digest([total, self._columns.image]) if total else None
         if self._columns.captions:
             texts = captions(table, self._columns.captions, self.id)
-            return Split(name, own_ids(table) or images.names(name), np.zeros(len(table), np.int64), images, texts)
-        return Split(name, images.names(name), label_matrix(table, self._columns, info, self.id), images)
+            labels = np.zeros(len(table), np.int64)
+            return Split(name, own_ids(table) or names, labels, images, texts, checksum=checksum)
+        return Split(name, names, label_matrix(table, self._columns, info, self.id), images, checksum=checksum)
+
+    def _images(self, name: str, table: Any) -> tuple[ImageSource, tuple[str, ...]]:
+        stream = self._stream(name)
+        if stream is None:
+            images = Images(table, self._columns.image, str(self.source.commit or ""))
+            return images, images.names(name)
+        return StreamedImages(stream, self._index(name)[1], self._columns.image), row_names(name, list(table[PATH]))
 
 
-def open_hub(spec: str, rest: str, cache_dir: Path, recipe: Recipe = Recipe(), revision: str | None = None) -> Hub:
+def open_hub(
+    spec: str,
+    rest: str,
+    cache_dir: Path,
+    recipe: Recipe = Recipe(),
+    revision: str | None = None,
+    reporter: Reporter | None = None,
+) -> Hub:
     """The dataset ``hf:REST``.
 
     Args:
         spec: what the user calls it.
-        rest: ``owner/name[@revision][:config]`` or a directory; ``?image=COLUMN&label=COLUMN`` names columns.
+        rest: ``owner/name[@revision][:config]`` or a directory; ``?image=COLUMN&label=COLUMN`` names columns, and
+            ``?stream=yes`` has it read as a stream.
         cache_dir: where indexes of repositories are kept.
         recipe: what a registry knows of it.
         revision: the commit a registry pins; one in `rest` goes before it.
+        reporter: where it is told that a split is streamed.
 
     Raises:
         AbsentError: no such repository or directory.
         InputError: it is none of the layouts above.
+        UsageError: something else stands after the question mark.
     """
-    rest, _, query = rest.partition("?")
-    recipe = _with_columns(recipe, query, spec)
+    rest, asked = parted(rest)
+    recipe = _with_columns(recipe, asked)
+    spec = canonical(spec)
     local = rest.startswith((".", "/", "~"))
     found = _SPEC.match(rest)
     if found is None:
@@ -186,17 +267,14 @@ def open_hub(spec: str, rest: str, cache_dir: Path, recipe: Recipe = Recipe(), r
         root = Path(name).expanduser()
         if not root.is_dir():
             raise AbsentError(f"no such directory: {visible(name)}", where=spec, mend="check the path")
-        return Hub(spec, hub_files.local(spec, root, config), recipe)
-    return Hub(spec, hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir), recipe)
+        source = hub_files.local(spec, root, config)
+    else:
+        source = hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir)
+    return Hub(spec, replace(source, stream=asked.get(STREAM, AUTO)), recipe, reporter or Silent())
 
 
-def _with_columns(recipe: Recipe, query: str, spec: str) -> Recipe:
+def _with_columns(recipe: Recipe, asked: Mapping[str, str]) -> Recipe:
     """The recipe with the columns that ``?image=…&label=…&caption=…`` names."""
-    if not query:
-        return recipe
-    asked = dict(parse_qsl(query))
-    if not asked or not set(asked) <= {"image", "label", "caption"}:
-        raise UsageError(f"not columns: {visible(query)}", where=visible(spec), mend="?image=COLUMN&label=COLUMN")
     captions = (asked["caption"],) if "caption" in asked else recipe.captions
     return replace(
         recipe, image=asked.get("image", recipe.image), label=asked.get("label", recipe.label), captions=captions

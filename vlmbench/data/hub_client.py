@@ -7,11 +7,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 _SMALL = ("*.json", "*.jinja", "*.txt", "*.model", "*.spm", "*.bpe")
 _SAFE = "*.safetensors"
@@ -102,6 +106,38 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
         return places[0].parents[len(Path(files[0]).parts) - 1]
 
 
+def dataset_files(id: str, commit: str) -> dict[str, tuple[int, str]]:
+    """Size in bytes and checksum (SHA-256, or git's id of a small file) of every file of a dataset repository.
+
+    Raises:
+        AbsentError: the hub cannot be asked.
+    """
+    with told(id, "dataset"):
+        from huggingface_hub import HfApi
+        from huggingface_hub.hf_api import RepoFile
+
+        found = HfApi().list_repo_tree(id, repo_type="dataset", revision=commit, recursive=True)
+        return {
+            item.path: (item.size, item.lfs.sha256 if item.lfs else item.blob_id)
+            for item in found
+            if isinstance(item, RepoFile)
+        }
+
+
+def checksum_of(path: Path) -> str | None:
+    """The checksum by which the hub's cache names a file that is here, if it does."""
+    name = path.resolve().name
+    return name if path.is_symlink() and (_SHA256.match(name) or _COMMIT.match(name)) else None
+
+
+def cached_file(id: str, commit: str, name: str) -> Path | None:
+    """Where a file of a dataset repository is on this machine, if it is."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(id, name, revision=commit, repo_type="dataset")
+    return Path(found) if isinstance(found, str) else None
+
+
 def require_sound(path: Path, sha256: str, id: str) -> None:
     """Holds a file's SHA-256 against the checksum by which the hub's cache names it; a damaged one is removed.
 
@@ -150,14 +186,22 @@ def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
 
 
 @contextmanager
-def told(id: str, kind: str) -> Iterator[None]:
-    """Turns each failure of the hub's client into the error a user can act on."""
+def told(id: str, kind: str, again: str | None = None) -> Iterator[None]:
+    """Turns each failure of the hub's client into the error a user can act on.
+
+    Args:
+        id: the repository.
+        kind: ``model`` or ``dataset``.
+        again: what a user runs once the reason is gone; none: the command that fetches the repository.
+    """
     from huggingface_hub import errors, utils
 
     if not sys.stderr.isatty():
         utils.disable_progress_bars()  # type: ignore[attr-defined]
     name = visible(id)
     command = f"hf download {name}" + (" --repo-type dataset" if kind == "dataset" else "")
+    retry = again or f"try again: {command}"
+    login = f"hf auth login, then {again}" if again else f"hf auth login && {command}"
     try:
         yield
     except VlmbenchError:
@@ -166,7 +210,7 @@ def told(id: str, kind: str) -> Iterator[None]:
         raise AbsentError(
             f"the {kind} {name} is gated: its owner has to let you in",
             where=id,
-            mend=f"ask on its page, then: hf auth login && {command}",
+            mend=f"ask on its page, then: {login}",
         ) from error
     except errors.RevisionNotFoundError as error:
         raise AbsentError(
@@ -176,44 +220,41 @@ def told(id: str, kind: str) -> Iterator[None]:
         raise AbsentError(
             f"no {kind} {name} on the hub, or it is private",
             where=id,
-            mend=f"check the spelling; if it is private: hf auth login && {command}",
+            mend=f"check the spelling; if it is private: {login}",
         ) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         why = "and --offline (or HF_HUB_OFFLINE) forbids fetching it" if offline() else "and the hub cannot be reached"
         raise AbsentError(
-            f"the {kind} {name} is not on this machine, {why}", where=id, mend=f"with a network: {command}"
+            f"the {kind} {name} is not on this machine, {why}", where=id, mend=f"with a network: {again or command}"
         ) from error
-    except errors.EntryNotFoundError as error:
+    except (errors.EntryNotFoundError, FileNotFoundError) as error:
         raise AbsentError(
             f"the {kind} {name} lacks a file: {visible(str(error))}", where=id, mend="name another revision"
         ) from error
     except errors.HfHubHTTPError as error:
-        raise _answer(id, kind, getattr(error.response, "status_code", None), command) from error
+        raise _answer(id, kind, error, login, retry) from error
     except errors.HFValidationError as error:
         raise AbsentError(f"not a name the hub can have: {name}", where=id, mend=f"vlmbench list {kind}s") from error
     except Exception as error:
+        if isinstance(error.__cause__, errors.HfHubHTTPError):  # `datasets` gave up on it
+            raise _answer(id, kind, error.__cause__, login, retry) from error
         if not unreachable(error):
             raise
-        raise AbsentError(
-            f"fetching the {kind} {name} failed: {visible(str(error))}", where=id, mend=f"try again: {command}"
-        ) from error
+        raise AbsentError(f"fetching the {kind} {name} failed: {visible(str(error))}", where=id, mend=retry) from error
 
 
-def _answer(id: str, kind: str, status: int | None, command: str) -> AbsentError:
+def _answer(id: str, kind: str, error: "HfHubHTTPError", login: str, retry: str) -> AbsentError:
     name = visible(id)
+    status = getattr(error.response, "status_code", None)
     says = {
         401: f"the hub wants a login for the {kind} {name} (401)",
         403: f"the hub does not let this account read the {kind} {name} (403)",
         429: f"the hub answers for the {kind} {name} that there were too many requests (429)",
     }
-    mends = {
-        401: f"hf auth login && {command}",
-        403: f"hf auth login && {command}",
-        429: f"wait, log in with hf auth login, then again: {command}",
-    }
+    mends = {401: login, 403: login, 429: f"wait, or log in with hf auth login; then {retry}"}
     number = status or 0
     return AbsentError(
         says.get(number, f"the hub answered {status} for the {kind} {name}"),
         where=id,
-        mend=mends.get(number, f"try again: {command}"),
+        mend=mends.get(number, retry),
     )

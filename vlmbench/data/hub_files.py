@@ -3,13 +3,24 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vlmbench.data.fingerprint import kept_sha256
-from vlmbench.data.hub_client import dataset_commit, dataset_snapshot, fetch_dataset, offline, require_sound, told
+from vlmbench.data.hub_client import (
+    checksum_of,
+    dataset_commit,
+    dataset_files,
+    dataset_snapshot,
+    fetch_dataset,
+    offline,
+    require_sound,
+    told,
+    unreachable,
+)
+from vlmbench.data.naming import AUTO
 from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -42,7 +53,10 @@ class Source:
         data_files: split to files, relative to the root.
         other_files: small files beside them.
         declared: the features its card declares, if any.
-        cache_dir: where hashes of files are kept.
+        cache_dir: where hashes of files, and what is known of repositories, are kept.
+        sizes: bytes of each file of a repository, as it lists them.
+        checksums: of each file, the checksum by which the hub names it.
+        stream: ``auto``, ``yes`` or ``no``: whether splits are read from the hub as they are needed.
     """
 
     id: str
@@ -54,6 +68,9 @@ class Source:
     other_files: tuple[str, ...]
     declared: Mapping[str, Any] | None
     cache_dir: Path = Path()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    stream: str = AUTO
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -88,11 +105,24 @@ class Source:
             names = self.data_files[split]
             root = self._fetch(names)
             files = {_ROWS: [str(root / name) for name in names]}  # whatever the split is called: some names are taken
-            with _read(self.id):
+            with read(self.id):
                 self._loaded[split] = datasets().load_dataset(
                     self.module, data_files=files, split=_ROWS, features=self.features
                 )
         return self._loaded[split]
+
+    def checksum(self, split: str) -> str | None:
+        """A digest of the names and checksums of a split's files, read or not; none of a directory's.
+
+        It is the same whether the files are fetched or streamed, and stays when a commit touches other files only.
+        """
+        if self.repository is None:
+            return None
+        sums = [
+            self.checksums.get(name) or (checksum_of(self.root / name) if self.root is not None else None)
+            for name in self.data_files[split]
+        ]
+        return digest([self.module, list(self.data_files[split]), sums]) if all(sums) else None
 
     @cached_property
     def _loaded(self) -> dict[str, Any]:
@@ -113,7 +143,7 @@ def local(id: str, root: Path, config: str | None) -> Source:
     Raises:
         InputError: `datasets` finds nothing it can read there.
     """
-    with _read(id):
+    with read(id):
         builder = datasets().load_dataset_builder(str(root), name=config)
     home = root.absolute()
     return _source(id, builder, None, None, home, lambda file: Path(os.path.relpath(file, home)).as_posix())
@@ -136,16 +166,18 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
     if offline():
         root = dataset_snapshot(repository, commit)
         return replace(local(id, root, config), repository=repository, commit=commit, cache_dir=cache_dir)
-    with told(repository, "dataset"), _read(id):
+    with told(repository, "dataset"), read(id):
         builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
         prefix = f"hf://datasets/{repository}@{commit}/"
-        from huggingface_hub import HfApi
-
-        names = HfApi().list_repo_files(repository, repo_type="dataset", revision=commit)
-    others = tuple(name for name in names if "/" not in name and name.endswith(".txt"))
+    listed = dataset_files(repository, commit)
+    others = tuple(name for name in listed if "/" not in name and name.endswith(".txt"))
+    source = _source(id, builder, repository, commit, None, lambda file: str(file).removeprefix(prefix), others)
+    wanted = {name for names in source.data_files.values() for name in names}
     source = replace(
-        _source(id, builder, repository, commit, None, lambda file: str(file).removeprefix(prefix), others),
+        source,
         cache_dir=cache_dir,
+        sizes={name: size for name, (size, _) in listed.items() if name in wanted},
+        checksums={name: checksum for name, (_, checksum) in listed.items() if name in wanted},
     )
     write_json(
         kept,
@@ -156,6 +188,8 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
             "data_files": {split: list(files) for split, files in source.data_files.items()},
             "other_files": list(others),
             "features": source.declared,
+            "sizes": dict(source.sizes),
+            "checksums": dict(source.checksums),
         },
     )
     return source
@@ -201,16 +235,22 @@ def _known(kept: Path, id: str, repository: str, commit: str, cache_dir: Path) -
             other_files=tuple(data["other_files"]),
             declared=data["features"],
             cache_dir=cache_dir,
+            sizes={str(name): int(size) for name, size in data["sizes"].items()},
+            checksums={str(name): str(checksum) for name, checksum in data["checksums"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-class _read:
-    """Turns what `datasets` raises into an error that a user can act on."""
+class read:
+    """Turns what `datasets` raises into an error that a user can act on.
 
-    def __init__(self, id: str) -> None:
+    With `remote`, failed connections are left to `hub_client.told`.
+    """
+
+    def __init__(self, id: str, *, remote: bool = False) -> None:
         self.id = id
+        self.remote = remote
 
     def __enter__(self) -> None:
         return None
@@ -221,6 +261,8 @@ class _read:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
         if isinstance(error, HfHubHTTPError | LocalEntryNotFoundError | OfflineModeIsEnabled):
+            return
+        if self.remote and unreachable(error):
             return
         library = datasets()
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -17,7 +17,7 @@ from vlmbench.records.store import natural
 
 _IMAGES = ("image", "img", "webp", "png", "jpg", "jpeg", "picture", "photo")
 _CAPTIONS = ("captions", "caption", "sentences", "txt", "text", "answer")
-_IDS = ("image_id", "imgid", "img_id", "cocoid", "id", "question_id")
+IDS = ("image_id", "imgid", "img_id", "cocoid", "id", "question_id")
 _LABELS = ("label", "labels", "cls", "class", "fine_label", "category", "target", "npy")
 
 
@@ -99,7 +99,7 @@ def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ..
 
 def own_ids(table: Any) -> tuple[str, ...] | None:
     """[N] the source's own ids, so that captions can be scored elsewhere; none where an id stands twice."""
-    for name in _IDS:
+    for name in IDS:
         if name in table.column_names:
             values = list(table.with_format(None)[name])
             if None not in values and len(set(map(str, values))) == len(values):
@@ -165,6 +165,12 @@ def _several(values: list[Any], classes: int, id: str) -> np.ndarray:
     return found
 
 
+def row_names(split: str, paths: Sequence[str | None]) -> tuple[str, ...]:
+    """[N] a name for each image: row number, and the file's name where one is known."""
+    width = len(str(max(len(paths) - 1, 0)))
+    return tuple(f"{split}-{row:0{width}d}" + (f"/{Path(path).name}" if path else "") for row, path in enumerate(paths))
+
+
 @dataclass(frozen=True)
 class Images:
     """The image column, undecoded."""
@@ -210,11 +216,8 @@ class Images:
         return found
 
     def names(self, split: str) -> tuple[str, ...]:
-        """A name for each image: row number, and the file's name where one is known."""
-        width = len(str(max(len(self.table) - 1, 0)))
-        return tuple(
-            f"{split}-{row:0{width}d}" + (f"/{Path(path).name}" if path else "") for row, path in enumerate(self._paths)
-        )
+        """A name for each image; see `row_names`."""
+        return row_names(split, self._paths)
 
     def stamp(self) -> str | None:
         """The Arrow files' paths, sizes and times, and those of the images that lie beside them."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vlmbench.data.base import Dataset
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 from vlmbench.records.registry import unknown
 
@@ -13,8 +14,8 @@ KINDS = (
 )
 
 
-def open_dataset(spec: str, cache_dir: Path) -> Dataset:
-    """The dataset a user names.
+def open_dataset(spec: str, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:
+    """The dataset a user names; the reporter hears of a hub dataset that is streamed.
 
     Raises:
         AbsentError: there is none of that name, or it cannot be fetched.
@@ -23,7 +24,7 @@ def open_dataset(spec: str, cache_dir: Path) -> Dataset:
     """
     kind, colon, rest = spec.partition(":")
     if not colon:
-        return _named(spec, cache_dir)
+        return _named(spec, cache_dir, reporter)
     if not rest:
         raise UsageError(f"nothing after {visible(kind)}: in the dataset's name", where=visible(spec), mend=KINDS)
     if kind == "boxes":
@@ -49,14 +50,15 @@ def open_dataset(spec: str, cache_dir: Path) -> Dataset:
     if kind == "hf":
         from vlmbench.data.hub import open_hub
 
-        return open_hub(spec, rest, cache_dir)
+        return open_hub(spec, rest, cache_dir, reporter=reporter)
     raise UsageError(f"unknown kind of dataset: {visible(kind)}:", where=visible(spec), mend=KINDS)
 
 
-def _named(name: str, cache_dir: Path) -> Dataset:
+def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
     from vlmbench.data.bundled import bundled_names, open_bundled
     from vlmbench.data.catalogue import listed, names
 
+    name, _, query = spec.partition("?")
     if name in bundled_names():
         return open_bundled(name)
     entry = listed().get(name)
@@ -72,7 +74,8 @@ def _named(name: str, cache_dir: Path) -> Dataset:
             group=entry.group,
             captions=entry.captions,
         )
-        return open_hub(name, entry.hub_id, cache_dir, recipe, entry.revision)
+        rest = f"{entry.hub_id}?{query}" if query else entry.hub_id
+        return open_hub(spec, rest, cache_dir, recipe, entry.revision, reporter)
     if Path(name).is_dir():
         raise unknown("dataset", visible(name), names(), mend=f"folder:{visible(name)}")
     raise unknown("dataset", visible(name), names())

@@ -11,6 +11,7 @@ from vlmbench.data.base import Dataset, DatasetInfo, Split, subset
 from vlmbench.data.crops import expand
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.images import BadImage
+from vlmbench.data.naming import canonical
 from vlmbench.data.views import MEAN
 from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
@@ -29,7 +30,8 @@ class SplitFeatures:
 
     Attributes:
         x: [N, D] float32, un-normalised; damaged images that were skipped have no row. Where the best of V views
-            counts, [N * V, D], the views of an image one after the other; of several crops of a box, their mean.
+            counts, [N * V, D], the views of an image one after the other; of several crops of a box, their mean. A
+            `scipy.sparse.csr_array` where that was asked for and the model is ASIF over many anchors.
         y: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
         ids: [N] image ids.
         classnames: [C] readable names.
@@ -48,7 +50,7 @@ class SplitFeatures:
         stored: images (or views of them) that came from the store.
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     ids: tuple[str, ...]
     classnames: tuple[str, ...]
@@ -65,6 +67,10 @@ class SplitFeatures:
     group: str = ""
     views: int = 1
     stored: int = 0
+
+    def rows(self, images: np.ndarray) -> np.ndarray:
+        """The rows of `x` that belong to images ([M] int64 indices), [M * V]."""
+        return (np.asarray(images, np.int64)[:, None] * self.views + np.arange(self.views)).ravel()
 
 
 Part = tuple[int, int]
@@ -150,6 +156,7 @@ def open_split(
         InputError: the split has no images.
     """
     items = dataset.split(split)
+    name = canonical(name)
     if not len(items):
         raise InputError(
             f"the split {split} of {visible(name)} has no images", where=name, mend="choose another with --split"

@@ -79,11 +79,15 @@ class Session:
     def dataset(self, name: str) -> Dataset:
         """The dataset called `name`; see `data.registry.open_dataset` for what can be wrong with it."""
         if name not in self._datasets:
-            opened = open_dataset(name, self.context.cache_dir)
+            opened = open_dataset(name, self.context.cache_dir, self.context.reporter)
             for note in opened.info.notes:
                 self.context.reporter.warn(f"{name}: {note}")
             self._datasets[name] = opened
         return self._datasets[name]
+
+    def adopt(self, name: str, dataset: Dataset) -> None:
+        """Takes a dataset that is open already, under a name that no other dataset has."""
+        self._datasets.setdefault(name, dataset)
 
     def in_tiles(self, dataset: str, tiles: int) -> str:
         """A name under which `prepare` and `features` look at a dataset's images whole and in so many tiles.
@@ -125,6 +129,7 @@ class Session:
         layer: str = PROJ,
         limit: int | None = None,
         part: Part | None = None,
+        sparse: bool = False,
     ) -> SplitFeatures:
         """The features of a split; encoded now where the store lacks them.
 
@@ -135,6 +140,7 @@ class Session:
             layer: ``proj`` (the shared space) or ``pre_proj`` (pooled features before the projection).
             limit: so many images, drawn with the context's seed; none: all.
             part: the i-th of n equal runs of the images, counted from 1; none: all.
+            sparse: whether x may be a `scipy.sparse.csr_array`: ASIF's over many anchors.
 
         Raises:
             UsageError: the model has no such layer.
@@ -142,7 +148,7 @@ class Session:
         """
         files = self.model(model).files
         if model.startswith(asif.PREFIX) and layer == PROJ:
-            return self._coupled(model).features(dataset, split, limit)
+            return self._coupled(model).features(dataset, split, limit, sparse=sparse)
         if layer not in files.family.layers:
             raise UsageError(
                 f"{visible(model)} ({files.family.name}) has no layer {layer}, only {', '.join(files.family.layers)}",

@@ -1,0 +1,278 @@
+"""Splits that are read from the hub as they are needed, one file at a time, with no data file kept on the disk.
+
+`datasets` streams the rows; what a run has to know before it sees an image (labels, captions, ids, the number of rows)
+is read once for each file and kept under the cache directory: of Parquet only these columns come over the network, of
+anything else the whole file has to pass.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vlmbench.data.hub_client import cached_file, offline, told
+from vlmbench.data.hub_files import Source, datasets, read
+from vlmbench.data.hub_rows import IDS, Columns
+from vlmbench.foundations.atomic import atomic_path, write_json
+from vlmbench.foundations.errors import AbsentError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.foundations.text import visible
+
+AGAIN = "run the same command again: it goes on where it stopped"
+PATH = "path of the image"
+"""The column of an index that holds what a row calls its image."""
+_ROWS = "rows"
+_FOLDERS = ("imagefolder", "audiofolder", "videofolder", "meshfolder")
+_TRIES = 3
+_FORMAT = 1
+_FACTS = b"vlmbench"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows that can be reached without reading those before them: a Parquet row group, else a file.
+
+    Attributes:
+        unit: the file (or the whole folder of images) it is in.
+        number: which of its row groups.
+        start: the first of its rows in the split.
+        rows: how many.
+    """
+
+    unit: int
+    number: int
+    start: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One split of a repository.
+
+    Attributes:
+        source: the repository.
+        split: the split, as the repository calls it.
+        reporter: where the pass over the files is told of.
+    """
+
+    source: Source
+    split: str
+    reporter: Reporter = field(default_factory=Silent)
+
+    @property
+    def repository(self) -> str:
+        """``owner/name``."""
+        return str(self.source.repository)
+
+    @cached_property
+    def _directory(self) -> Path:
+        key = digest([_FORMAT, self.repository, self.source.commit, self.source.module, self.split, self._names])
+        return self.source.cache_dir / "hub" / "streams" / key[:32]
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.source.data_files[self.split])
+
+    @cached_property
+    def _units(self) -> tuple[tuple[str, ...], ...]:
+        """The files, each for itself; images in folders, whose class names come from all of them, together."""
+        return (self._names,) if self.source.module in _FOLDERS else tuple((name,) for name in self._names)
+
+    @property
+    def _parquet(self) -> bool:
+        return self.source.module == "parquet"
+
+    @cached_property
+    def features(self) -> Any:
+        """The features of the split: those the repository declares, else those its first file has.
+
+        Raises:
+            AbsentError: it cannot be read.
+        """
+        if self.source.features is not None:
+            return self.source.features
+        kept = self._directory / "features.json"
+        library = datasets()
+        try:
+            return library.Features.from_dict(json.loads(kept.read_text("utf-8")))
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass  # not asked yet, or the note is damaged
+        with self._told():
+            stream = self._load(self._units[0], features=None)
+            found = stream.features or stream._resolve_features().features
+        write_json(kept, found.to_dict())
+        return found
+
+    def begun(self) -> bool:
+        """Whether something of it is kept from an earlier run."""
+        return self._directory.is_dir()
+
+    def indexed(self, columns: Columns) -> bool:
+        """Whether all that has to be known before an image is read is kept here."""
+        return all(self._part(unit, columns).is_file() for unit in range(len(self._units)))
+
+    def index(self, columns: Columns) -> tuple[Any, tuple[Piece, ...]]:
+        """The rows without their images, as a `datasets.Dataset` in memory, and how they are parted.
+
+        Its columns are those of `columns` but the image, the ids the repository gives, and `PATH`.
+
+        Raises:
+            AbsentError: a file cannot be read.
+            InputError: a file is damaged.
+        """
+        if not self.indexed(columns):
+            self._make_index(columns)
+        import pyarrow.parquet as pq
+
+        kinds = self._kinds(columns)
+        values: dict[str, list[Any]] = {name: [] for name in kinds}
+        pieces: list[Piece] = []
+        start = 0
+        for unit in range(len(self._units)):
+            table = pq.read_table(self._part(unit, columns))
+            for name, column in values.items():
+                column += table.column(name).to_pylist()
+            for number, rows in enumerate(json.loads(table.schema.metadata[_FACTS])):
+                pieces.append(Piece(unit, number, start, rows))
+                start += rows
+        return datasets().Dataset.from_dict(values, features=kinds), tuple(pieces)
+
+    def rows(self, piece: Piece, column: str) -> Iterator[Any]:
+        """The undecoded images from the first of a piece to the end of its unit: bytes, or bytes and path.
+
+        Raises:
+            AbsentError: the connection fails, for longer than the clients try.
+            InputError: the file is damaged.
+        """
+        with self._told():
+            chosen = {column: self.features[column]} if self._parquet else None
+            stream = self._load(self._units[piece.unit], features=self.features, columns=chosen)
+            if piece.number:
+                parts = stream.reshard()
+                count = parts.num_shards
+                stream = datasets().concatenate_datasets([parts.shard(count, at) for at in range(piece.number, count)])
+            for row in stream.decode(False):
+                yield row[column]
+
+    def read_file(self, path: str) -> bytes:
+        """A file that a row names instead of holding its bytes.
+
+        Raises:
+            AbsentError: it cannot be read.
+        """
+        import fsspec
+
+        with self._told(), fsspec.open(path, "rb") as handle:
+            return bytes(handle.read())
+
+    def _kinds(self, columns: Columns) -> Any:
+        """The features of an index."""
+        library = datasets()
+        names = [name for name in (columns.label, *columns.captions, *IDS) if name and name in self.features]
+        kinds = {name: self.features[name] for name in dict.fromkeys(names) if name != columns.image}
+        return library.Features({**kinds, PATH: library.Value("string")})
+
+    def _part(self, unit: int, columns: Columns) -> Path:
+        asked = digest([columns.image, columns.label, list(columns.captions)])[:16]
+        return self._directory / asked / f"{unit:05d}.parquet"
+
+    def _make_index(self, columns: Columns) -> None:
+        total = sum(self.source.sizes.get(name, 0) for name in self._names)
+        if not self._parquet and self.source.module not in _FOLDERS:
+            self.reporter.note(
+                f"{self.source.id}: labels and images lie together in its files, so that the first run reads all "
+                f"{size(total)} of them twice: once for the labels, which are kept, and once for the images"
+            )
+        label = f"labels of {self.split} from {self.source.id}"
+        with self.reporter.task(label, len(self._units)) as advance:
+            for unit in range(len(self._units)):
+                part = self._part(unit, columns)
+                if not part.is_file():
+                    self._index_unit(unit, columns, part)
+                advance()
+
+    def _index_unit(self, unit: int, columns: Columns, part: Path) -> None:
+        import pyarrow.parquet as pq
+
+        kinds = self._kinds(columns)
+        with self._told():
+            values, groups = (self._index_parquet if self._parquet else self._index_rows)(unit, kinds, columns.image)
+            table = datasets().Dataset.from_dict(values, features=kinds).data.table
+        found = {**(table.schema.metadata or {}), _FACTS: json.dumps(groups).encode()}
+        with atomic_path(part) as temporary:
+            pq.write_table(table.replace_schema_metadata(found), temporary)
+
+    def _index_parquet(self, unit: int, kinds: Any, image: str) -> tuple[dict[str, list[Any]], list[int]]:
+        """The columns of a Parquet file, and the rows of its row groups; no more than that is fetched."""
+        import fsspec
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        address = self._address(self._units[unit][0])
+        system, path = fsspec.url_to_fs(address)
+        exact = {"cache_type": "none"} if address.startswith("hf:") else {}  # else megabytes around a column come too
+        with system.open(path, "rb", **exact) as handle, pq.ParquetFile(handle, pre_buffer=True) as file:
+            facts = file.metadata
+            leaf = f"{image}.path"
+            known = {facts.schema.column(place).path for place in range(facts.num_columns)}
+            table = file.read([*(name for name in kinds if name != PATH), *([leaf] if leaf in known else [])])
+            groups = [facts.row_group(place).num_rows for place in range(facts.num_row_groups)]
+        values = {name: table.column(name).to_pylist() for name in kinds if name != PATH}
+        paths = pa.nulls(len(table)).to_pylist()
+        if leaf in known:
+            paths = [cell and cell.get("path") for cell in table.column(image).to_pylist()]
+        return {**values, PATH: paths}, groups
+
+    def _index_rows(self, unit: int, kinds: Any, image: str) -> tuple[dict[str, list[Any]], list[int]]:
+        """The columns of any other file, all of which is read."""
+        values: dict[str, list[Any]] = {name: [] for name in kinds}
+        for row in self._load(self._units[unit], features=self.features).decode(False):
+            for name in kinds:
+                cell = row[image] if name == PATH else row[name]
+                values[name].append((cell.get("path") if isinstance(cell, dict) else None) if name == PATH else cell)
+        return values, [len(values[PATH])]
+
+    def _load(self, names: Sequence[str], features: Any, columns: Any = None) -> Any:
+        library = datasets()
+        # their own 20 tries take half an hour where a server refuses
+        library.config.STREAMING_READ_MAX_RETRIES = library.config.STREAMING_OPEN_MAX_RETRIES = _TRIES
+        more = {"columns": list(columns), "features": library.Features(columns)} if columns else {"features": features}
+        files = {_ROWS: [self._address(name) for name in names]}
+        return library.load_dataset(self.source.module, data_files=files, split=_ROWS, streaming=True, **more)
+
+    def _address(self, name: str) -> str:
+        """Where a file is read: here if it was fetched before, else from the hub.
+
+        Raises:
+            AbsentError: it is not here, and the hub is switched off.
+        """
+        here = cached_file(self.repository, str(self.source.commit), name)
+        if here is not None:
+            return str(here)
+        if offline():
+            raise AbsentError(
+                f"{visible(self.source.id)} is streamed from the hub, which needs a network, and --offline (or "
+                "HF_HUB_OFFLINE) forbids it",
+                where=self.source.id,
+                mend=f"run it without --offline, or fetch it: hf download {visible(self.repository)} "
+                "--repo-type dataset",
+            )
+        return f"hf://datasets/{self.repository}@{self.source.commit}/{name}"
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what goes wrong in a stream into the error a user can act on."""
+        with told(self.repository, "dataset", AGAIN), read(self.source.id, remote=True):
+            yield
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    for unit, power in (("TB", 4), ("GB", 3), ("MB", 2), ("kB", 1)):
+        if count >= 1000**power:
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count} bytes"

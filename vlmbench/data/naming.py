@@ -1,0 +1,37 @@
+"""What follows the name of a dataset: ``hf:owner/name?image=COLUMN&label=COLUMN&stream=yes``, ``mnist?stream=yes``."""
+
+from urllib.parse import parse_qsl, urlencode
+
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.text import visible
+
+COLUMNS = ("image", "label", "caption")
+STREAM = "stream"
+AUTO, YES, NO = "auto", "yes", "no"
+_FORMS = "?image=COLUMN&label=COLUMN or ?stream=yes"
+
+
+def parted(spec: str) -> tuple[str, dict[str, str]]:
+    """The name, and what was asked for after its question mark.
+
+    Raises:
+        UsageError: something else stands there.
+    """
+    name, mark, query = spec.partition("?")
+    asked = dict(parse_qsl(query))
+    known = set(asked) <= {*COLUMNS, STREAM} and asked.get(STREAM, AUTO) in (AUTO, YES, NO)
+    if mark and (not asked or not known):
+        raise UsageError(f"not columns: {visible(query)}", where=visible(spec), mend=_FORMS)
+    return name, asked
+
+
+def canonical(spec: str) -> str:
+    """The name that a record carries: without ``stream``, which says how a dataset is read and not which one it is."""
+    kind, colon, _ = spec.partition(":")
+    if "?" not in spec or (colon and kind != "hf"):
+        return spec
+    name, asked = parted(spec)
+    if STREAM not in asked:
+        return spec
+    kept = {key: value for key, value in asked.items() if key != STREAM}
+    return name + (f"?{urlencode(kept, safe='|')}" if kept else "")
