@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vlmbench.encoders.relative import relative
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Silent
-from vlmbench.heads.asif import relative
 from vlmbench.records.store import read_samples
 from vlmbench.runs.asif import parse
 from vlmbench.runs.context import Context
@@ -44,9 +44,9 @@ def test_any_two_encoders_become_a_zero_shot_classifier(text, checkpoints, ancho
     coupled = session.features(vision, anchors, "all", layer="pre_proj")
     captions = [caption for own in coupled.captions for caption in own]
     prompts = [f"a photo of a {c}." for c in ("blue", "green", "red")]
-    x = relative(images.x, np.repeat(coupled.x, 2, axis=0), k=5, p=3)
+    x = relative(images.x, np.repeat(coupled.x, 2, axis=0), k=5, p=3).toarray()
     own = [session.text_embeddings(words, texts)[0] for texts in (prompts, captions)]
-    scores = x @ relative(own[0], own[1], k=5, p=3).T
+    scores = x @ relative(own[0], own[1], k=5, p=3).toarray().T
     assert read_samples(run)["prediction"].tolist() == scores.argmax(1).tolist()
     assert run.record.model.kind == "asif"
     assert run.record.protocol["asif_k"] == 5

@@ -11,18 +11,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from vlmbench.captioners.base import Done, Item, one_line
 from vlmbench.captioners.batches import Batcher
 from vlmbench.encoders.base import PRE_PROJ, PROJ, ImageEncoder
+from vlmbench.encoders.relative import relative
 from vlmbench.foundations.progress import Reporter
+from vlmbench.metrics.rows import products
 from vlmbench.records.result import ModelFacts
 
-ASIF_K = 800
-"""Entries of a relative representation that are kept (the paper's choice)."""
-ASIF_P = 8
-"""Exponent of its entries (the paper's choice)."""
+_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -101,13 +99,13 @@ class Retriever(_Choosing):
 
 
 class Asif(_Choosing):
-    """The training caption whose relative representation is nearest to the image's; of several equally near.
+    """The training caption whose relative representation is nearest to the image's; of several equally near, the first.
 
-    The first.
+    Representations of the distinct captions take `NONZERO` numbers and places each.
     """
 
     @cached_property
-    def _texts(self) -> tuple[csr_matrix, np.ndarray]:
+    def _texts(self) -> tuple[Any, np.ndarray]:
         """Relative representations of the distinct captions, and the first row of each."""
         first = np.array(
             list({caption: row for row, caption in reversed(list(enumerate(self.anchors.captions)))}.values())
@@ -120,38 +118,15 @@ class Asif(_Choosing):
         if self.anchors.images is None:
             raise ValueError("ASIF needs the anchors' images")
         texts, first = self._texts
-        scores = relative(x, self.anchors.images) @ texts.T
-        return np.asarray(first[scores.toarray().argmax(axis=1)])
-
-
-def relative(
-    x: np.ndarray, anchors: np.ndarray, *, k: int = ASIF_K, p: float = ASIF_P, block: int = 1024
-) -> csr_matrix:
-    """Relative representations (Norelli et al. 2022, section 2): cosines to the anchors, the `k` largest kept, raised
-    to `p`, unit norm.
-
-    Args:
-        x: [B, D] unit norm.
-        anchors: [M, D] unit norm.
-        k: entries kept in a row.
-        p: exponent; cosines below zero are taken for zero.
-        block: rows computed at a time.
-
-    Returns:
-        [B, M] sparse, float64, rows of unit norm (zero where no cosine is positive).
-    """
-    m = len(anchors)
-    k = min(k, m)
-    rows, columns, values = [], [], []
-    for start in range(0, len(x), block):
-        cosines = np.asarray(x[start : start + block], np.float64) @ np.asarray(anchors, np.float64).T
-        kept = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        entries = np.maximum(np.take_along_axis(cosines, kept, axis=1), 0.0) ** p
-        entries /= np.maximum(np.linalg.norm(entries, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        rows.append(np.repeat(np.arange(start, start + len(cosines)), k))
-        columns.append(kept.ravel())
-        values.append(entries.ravel())
-    return csr_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(len(x), m))
+        images = relative(x, self.anchors.images)
+        best, place = np.full(len(x), -np.inf), np.zeros(len(x), np.int64)
+        for start in range(0, len(first), _BLOCK):
+            scores = products(images, texts[start : start + _BLOCK])
+            nearest = scores.argmax(axis=1)
+            score = scores[np.arange(len(x)), nearest]
+            nearer = score > best
+            best[nearer], place[nearer] = score[nearer], start + nearest[nearer]
+        return np.asarray(first[place])
 
 
 def unit(x: np.ndarray) -> np.ndarray:

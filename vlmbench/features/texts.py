@@ -1,24 +1,35 @@
-"""The text side of the store: one small file a prompt set and model, with the model's logit scale beside it."""
+"""The text side of the store: one small file a prompt set and model, with the model's logit scale beside it.
+
+Sparse rows (`scipy.sparse.csr_array`) are stored as their numbers, columns and row ends.
+"""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from scipy.sparse import csr_array, issparse
 
 from vlmbench.encoders.base import Scale
 from vlmbench.features.store import array_sha256
 from vlmbench.foundations.atomic import atomic_path
+from vlmbench.foundations.hashing import digest
 
 _NAME = "values"
+_SPARSE = ("data", "indices", "indptr")
 
 
-def read_texts(cache_dir: Path, key: str) -> tuple[np.ndarray, Scale] | None:
+def read_texts(cache_dir: Path, key: str) -> tuple[Any, Scale] | None:
     """What `write_texts` stored under `key`; none where it is absent or damaged."""
     try:
         with safe_open(_path(cache_dir, key), framework="numpy") as handle:
             facts = handle.metadata() or {}
-            values: np.ndarray = handle.get_tensor(_NAME)
+            if "columns" in facts:
+                parts = [handle.get_tensor(name) for name in _SPARSE]
+                values: Any = csr_array(tuple(parts), shape=(len(parts[-1]) - 1, int(facts["columns"])))
+            else:
+                values = handle.get_tensor(_NAME)
         if facts.get("key") != key or facts.get("sha256") != _digest(values):
             return None
         return values, Scale(float(facts["scale"]), float(facts["bias"]))
@@ -26,22 +37,27 @@ def read_texts(cache_dir: Path, key: str) -> tuple[np.ndarray, Scale] | None:
         return None
 
 
-def write_texts(cache_dir: Path, key: str, values: np.ndarray, scale: Scale) -> None:
-    """Stores values [M, D] float32 and the model's scale under `key` (a digest of all that decides them).
+def write_texts(cache_dir: Path, key: str, values: Any, scale: Scale) -> None:
+    """Stores values [M, D] float32, dense or sparse, and the scale, under `key` (a digest of all that decides them).
 
     Raises:
         OutputError: it cannot be written.
     """
-    values = np.ascontiguousarray(values, np.float32)
+    values = values.astype(np.float32) if issparse(values) else np.ascontiguousarray(values, np.float32)
     facts = {"key": key, "sha256": _digest(values), "scale": repr(scale.scale), "bias": repr(scale.bias)}
+    tensors = {name: getattr(values, name) for name in _SPARSE} if issparse(values) else {_NAME: values}
+    if issparse(values):
+        facts["columns"] = str(values.shape[1])
     with atomic_path(_path(cache_dir, key)) as temporary:
         try:
-            save_file({_NAME: values}, temporary, metadata=facts)
+            save_file(tensors, temporary, metadata=facts)
         except SafetensorError as error:
             raise OSError(str(error)) from error
 
 
-def _digest(values: np.ndarray) -> str:
+def _digest(values: Any) -> str:
+    if issparse(values):
+        return digest([values.shape[1], *(array_sha256(getattr(values, name)) for name in _SPARSE)])
     return array_sha256(values)
 
 

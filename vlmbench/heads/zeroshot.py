@@ -5,11 +5,14 @@ Pure NumPy: with features and class weights in the store, nothing of torch is ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.foundations.errors import InputError
+from vlmbench.metrics.rows import means, normalise, products
+
+__all__ = ["ZeroShotWeights", "class_weights", "logits", "normalise"]
 
 _ROWS = 8192
 
@@ -19,7 +22,7 @@ class ZeroShotWeights:
     """A zero-shot classifier.
 
     Attributes:
-        weights: [C, D] float32, unit norm.
+        weights: [C, D] float32, unit norm; sparse rows where the model's are (ASIF with many anchors).
         logit_scale: ``exp(logit_scale)`` of the model.
         logit_bias: 0 but for SigLIP.
         templates: the templates, or the prompts of the first class where they are class-specific.
@@ -27,7 +30,7 @@ class ZeroShotWeights:
         sha256: digest of all prompts.
     """
 
-    weights: NDArray[np.float32]
+    weights: Any
     logit_scale: float
     logit_bias: float
     templates: tuple[str, ...]
@@ -35,49 +38,34 @@ class ZeroShotWeights:
     sha256: str
 
 
-def normalise(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Rows of unit L2 norm.
-
-    Raises:
-        InputError: a row is zero or not finite, which has no direction.
-    """
-    norms = np.linalg.norm(values, axis=-1, keepdims=True)
-    if not np.all(np.isfinite(norms)) or np.any(norms == 0):
-        row = int(np.argmax(~np.isfinite(norms[..., 0]) | (norms[..., 0] == 0)))
-        raise InputError(f"embedding {row} is zero or not finite", mend="--precision fp32, or another model")
-    unit: NDArray[np.floating] = values / norms
-    return unit
-
-
-def class_weights(embeddings: NDArray[np.floating], counts: Sequence[int]) -> NDArray[np.float32]:
+def class_weights(embeddings: Any, counts: Sequence[int]) -> Any:
     """Class weights: every prompt's embedding to unit norm, their mean per class, to unit norm again.
 
     Args:
-        embeddings: [sum of counts, D] un-normalised prompt embeddings, class by class.
+        embeddings: [sum of counts, D] un-normalised prompt embeddings, class by class, dense or sparse.
         counts: [C] prompts a class, each at least 1.
 
     Returns:
         [C, D] float32, unit norm. (The mean of unit vectors that cancel out is an error, as in `normalise`.)
     """
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-    unit = normalise(np.asarray(embeddings, np.float64))
-    means = np.add.reduceat(unit, starts, axis=0) / np.asarray(counts, np.float64)[:, None]
-    return normalise(means).astype(np.float32)
+    return normalise(means(normalise(embeddings.astype(np.float64)), counts)).astype(np.float32)
 
 
-def logits(features: NDArray[np.floating], head: ZeroShotWeights) -> NDArray[np.float32]:
-    """``logit_scale`` x cosine + ``logit_bias``.
+def logits(features: Any, head: ZeroShotWeights, *, views: int = 1) -> NDArray[np.float32]:
+    """``logit_scale`` x cosine + ``logit_bias``; of several views of an image each class takes the best.
 
     Args:
-        features: [N, D] un-normalised projected features; [N, V, D] of V views, of which each class takes the best.
+        features: [N * V, D] un-normalised projected features, dense or sparse, the views of an image one after another.
         head: the classifier.
+        views: V.
 
     Returns:
         [N, C] float32.
     """
-    found = np.empty((len(features), len(head.weights)), np.float32)
-    rows = _ROWS if features.ndim == 2 else max(1, _ROWS // features.shape[1])
-    for start in range(0, len(features), rows):
-        cosines = normalise(np.asarray(features[start : start + rows], np.float32)) @ head.weights.T
-        found[start : start + rows] = cosines if features.ndim == 2 else cosines.max(axis=1)
+    found = np.empty((features.shape[0] // views, head.weights.shape[0]), np.float32)
+    rows = max(1, _ROWS // views)
+    for start in range(0, len(found), rows):
+        block = features[start * views : (start + rows) * views].astype(np.float32)
+        cosines = products(normalise(block), head.weights)
+        found[start : start + rows] = cosines.reshape(-1, views, cosines.shape[1]).max(axis=1)
     return found * np.float32(head.logit_scale) + np.float32(head.logit_bias)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval, wilson
+from vlmbench.metrics.rows import paired_products, products
 from vlmbench.records.result import Metric
 
 AT = (1, 5, 10)
@@ -38,33 +39,37 @@ class Ranks:
     text_to_image: NDArray[np.float64]
 
 
-def ranks(
-    images: NDArray[np.float32], texts: NDArray[np.float32], owner: NDArray[np.int64], *, block: int = _BLOCK
-) -> Ranks:
+def ranks(images: Any, texts: Any, owner: NDArray[np.int64], *, block: int = _BLOCK) -> Ranks:
     """Ranks by cosine, in blocks of `block` x `block` scores.
 
     Args:
-        images: [N, D] unit norm.
-        texts: [T, D] unit norm.
+        images: [N, D] float32, unit norm, dense or sparse.
+        texts: [T, D] float32, unit norm, dense or sparse.
         owner: [T] the image each text describes; every image has at least one.
         block: rows and columns of a block of scores.
 
     Raises:
         InputError: shapes do not fit, or an image has no text.
     """
-    if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or len(owner) != len(texts):
+    if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or len(owner) != texts.shape[0]:
         raise InputError(f"images {images.shape}, texts {texts.shape} and {len(owner)} owners do not belong together")
-    if len(texts) == 0 or len(np.unique(owner)) != len(images) or owner.min() < 0 or owner.max() >= len(images):
+    count = images.shape[0]
+    if len(owner) == 0 or len(np.unique(owner)) != count or owner.min() < 0 or owner.max() >= count:
         raise InputError("every image needs a text, and every text an image")
-    own = np.einsum("td,td->t", texts, images[owner], dtype=np.float64)
-    best = np.full(len(images), -np.inf)
+    own = np.concatenate(
+        [
+            paired_products(texts[start : start + block], images[owner[start : start + block]])
+            for start in range(0, len(owner), block)
+        ]
+    )
+    best = np.full(count, -np.inf)
     np.maximum.at(best, owner, own)
-    found_images, found_texts = np.zeros(len(images)), np.zeros(len(texts))
-    for first in range(0, len(images), block):
-        rows = slice(first, min(first + block, len(images)))
-        for start in range(0, len(texts), block):
-            columns = slice(start, min(start + block, len(texts)))
-            scores = images[rows] @ texts[columns].T
+    found_images, found_texts = np.zeros(count), np.zeros(len(owner))
+    for first in range(0, count, block):
+        rows = slice(first, min(first + block, count))
+        for start in range(0, len(owner), block):
+            columns = slice(start, min(start + block, len(owner)))
+            scores = products(images[rows], texts[columns])
             mine = owner[columns][None, :] == np.arange(rows.start, rows.stop)[:, None]
             scores[mine] = -np.inf
             found_images[rows] += _ahead(scores, best[rows, None]).sum(axis=1)

@@ -3,22 +3,25 @@
 ``?k=100&p=8&split=val`` after the anchors sets the anchors that are kept, the power, and the anchors' split.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import numpy as np
+from scipy.sparse import issparse
 
 from vlmbench.encoders.base import PROJ, Scale
 from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
+from vlmbench.encoders.relative import NONZERO, POWER, relative
+from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
-from vlmbench.heads.asif import NONZERO, POWER, relative
-from vlmbench.runs.opened import SplitFeatures
+from vlmbench.runs.opened import Opened, SplitFeatures, refuse_skipped
 
 if TYPE_CHECKING:
     from vlmbench.runs.session import Session
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
 PREFIX = "asif:"
 FORM = "asif:VISION+TEXT@ANCHORS[?k=800&p=8&split=train]"
 LARGEST = 500_000_000
-"""Numbers of a relative representation that are held at once."""
+"""Numbers of relative representations that are held at once, where they have to be dense."""
+SPARSE = 4
+"""Representations are dense where there are at most so many times k anchors: sparse ones would save nothing."""
+CAPTIONS = 65_536
+"""Captions that are encoded and stored together."""
 
 
 @dataclass(frozen=True)
@@ -95,44 +102,84 @@ class Asif:
             tokenizer_sha256=text.tokenizer_sha256,
         )
 
-    def features(self, dataset: str, split: str, limit: int | None) -> SplitFeatures:
-        """Relative representations [N, A] of a split's images."""
+    def features(self, dataset: str, split: str, limit: int | None, *, sparse: bool = False) -> SplitFeatures:
+        """Relative representations [N, A] of a split's images; `sparse` allows them to be sparse.
+
+        Raises:
+            InputError: the anchors have no captions, or dense representations would not fit in memory.
+        """
         found = self.session.features(self.spec.vision, dataset, split, layer=self._layer(), limit=limit)
         anchors = self._anchors()
-        x = self._relative(found.x, anchors.x[self._rows(anchors)])
+        refuse_skipped(anchors.rows, anchors.opened, self.session.context)
+        x = self._relative(found.x, self._images(anchors))
+        if issparse(x) and not sparse:
+            if x.shape[0] * x.shape[1] > LARGEST:
+                raise InputError(
+                    f"{x.shape[0]:,} x {x.shape[1]:,} relative representations do not fit in memory",
+                    where=self.name,
+                    mend="fewer images with --limit, or a smaller anchor set",
+                )
+            x = x.toarray()
         protocol = {**found.protocol, "layer": PROJ, "asif_k": self.spec.k, "asif_p": self.spec.p}
         facts = self.session.model(self.name).facts
-        return replace(found, x=x, model=facts, protocol={**protocol, "anchors": anchors.dataset.fingerprint})
+        return replace(found, x=x, model=facts, protocol={**protocol, "anchors": anchors.opened.fingerprint})
 
-    def text_embeddings(self, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
-        """Relative representations [T, A] of texts; the scale is 1, ASIF has none."""
-        captions = [text for own in self._anchors().captions for text in own]
+    def text_embeddings(self, texts: Sequence[str]) -> tuple[Any, Scale]:
+        """Relative representations [T, A] of texts, sparse where anchors are many; the scale is 1, ASIF has none."""
         values, _ = self.session.text_embeddings(self.spec.text, list(texts))
-        anchors, _ = self.session.text_embeddings(self.spec.text, captions)
-        return self._relative(values, anchors), Scale(1.0)
+        return self._relative(values, self._captions(self._anchors())), Scale(1.0)
 
-    def _anchors(self) -> SplitFeatures:
-        found = self.session.features(self.spec.vision, self.spec.anchors, self.split, layer=self._layer())
-        if not found.captions or not all(found.captions):
+    def _anchors(self) -> "_Anchors":
+        session, vision, dataset = self.session, self.spec.vision, self.spec.anchors
+        opened = session._open(dataset, self.split, None)
+        session.prepare([vision], dataset, self.split)
+        entry = session._entry(vision, opened)
+        manifest = entry.manifest()
+        skipped = set(manifest.skipped) if manifest is not None else set()
+        rows = np.array([row for row, id in enumerate(opened.split.ids) if id not in skipped], np.int64)
+        if not opened.split.captions or not all(opened.split.captions[row] for row in rows):
             raise InputError(
-                f"{visible(self.spec.anchors)} has no captions to be anchors", where=self.name, mend="a captioned set"
+                f"{visible(dataset)} has no captions to be anchors", where=self.name, mend="a captioned set"
             )
-        return found
+        return _Anchors(opened, entry, rows)
+
+    def _images(self, anchors: "_Anchors") -> Iterator[np.ndarray]:
+        """The anchors' image features, a shard at a time; an image with several captions stands as often."""
+        layer = self.session.model(self.spec.vision).files.family.stored_as(self._layer())
+        counts = np.array([len(own) for own in anchors.opened.split.captions])
+        for shard in range(anchors.entry.shards):
+            tensors = anchors.entry.read_shard(shard)
+            if tensors is None:
+                self.session.features(self.spec.vision, self.spec.anchors, self.split, layer=self._layer())  # mends it
+                tensors = anchors.entry.read_shard(shard)
+            if tensors is None:
+                raise InputError(
+                    "features were written and cannot be read back",
+                    where=str(anchors.entry.directory),
+                    mend="check the disk, or choose another --cache-dir",
+                )
+            if len(tensors["row"]):
+                yield np.repeat(tensors[layer], counts[tensors["row"]], axis=0)
+
+    def _captions(self, anchors: "_Anchors") -> Iterator[np.ndarray]:
+        """The anchors' text features, so many captions at a time, each part stored by itself."""
+        captions = chain.from_iterable(anchors.opened.split.captions[row] for row in anchors.rows)
+        while part := list(islice(captions, CAPTIONS)):
+            yield self.session.text_embeddings(self.spec.text, part)[0]
 
     def _layer(self) -> str:
         layers = self.session.model(self.spec.vision).files.family.layers
         return PROJ if PROJ in layers else layers[0]
 
-    @staticmethod
-    def _rows(anchors: SplitFeatures) -> np.ndarray:
-        """The image of each anchor pair: one with several captions is several anchors."""
-        return np.repeat(np.arange(len(anchors.ids)), [len(own) for own in anchors.captions])
+    def _relative(self, values: np.ndarray, anchors: Iterator[np.ndarray]) -> Any:
+        found = relative(values, anchors, k=self.spec.k, p=self.spec.p)
+        return found if found.shape[1] > SPARSE * self.spec.k else found.toarray()
 
-    def _relative(self, values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        if len(values) * len(anchors) > LARGEST:
-            raise InputError(
-                f"{len(values):,} x {len(anchors):,} relative representations do not fit in memory",
-                where=self.name,
-                mend="fewer images with --limit, or a smaller anchor set",
-            )
-        return relative(values, anchors, k=self.spec.k, p=self.spec.p)
+
+@dataclass(frozen=True)
+class _Anchors:
+    """The anchor set: its split, its image features' place in the store, and the images that have features."""
+
+    opened: Opened
+    entry: FeatureEntry
+    rows: np.ndarray

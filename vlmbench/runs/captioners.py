@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from vlmbench.captioners.anchors import ASIF_K, ASIF_P, Anchors, Asif, Retriever, unit
+from vlmbench.captioners.anchors import Anchors, Asif, Retriever, unit
 from vlmbench.captioners.base import Captioner, Decoding, Example
 from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.captioners.registry import FORMS
@@ -16,7 +16,8 @@ from vlmbench.data.base import TRAIN
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.images import decode
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder
-from vlmbench.encoders.families import DUAL
+from vlmbench.encoders.families import ASIF, DUAL
+from vlmbench.encoders.relative import NONZERO, POWER
 from vlmbench.features.texts import read_texts, write_texts
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -190,6 +191,10 @@ def dual_encoder(session: Session, model: str) -> OpenModel:
         UsageError: it has none.
     """
     opened = session.model(model)
+    if opened.files.family is ASIF:
+        raise UsageError(
+            f"{visible(model)} is two encoders and cannot stand for one here", where=model, mend="a model such as CLIP"
+        )
     if opened.files.family.kind != DUAL:
         kind = opened.files.family.name
         raise UsageError(
@@ -217,7 +222,7 @@ def _choosing(session: Session, model: str, kind: str, rest: str, anchors: str |
     key: dict[str, Any] = {**facts, "precision": session.precision, "processor": digest(beside)[:16]}
     weights = opened[images].files.weights_sha256
     if kind == "asif":
-        key |= {"k": min(ASIF_K, len(pairs)), "p": ASIF_P}
+        key |= {"k": min(NONZERO, len(pairs)), "p": POWER}
         weights = digest([weights, opened[texts].files.weights_sha256])
     identity = ModelFacts(id=model, revision=opened[images].files.revision, weights_sha256=weights, kind=kind)
 

@@ -1,0 +1,82 @@
+"""Rows of features, dense or sparse: unit norm, means, inner products.
+
+Sparse rows (`scipy.sparse.csr_array`) are the relative representations of ASIF over many anchors.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+
+from vlmbench.foundations.errors import InputError
+
+
+def normalise(values: Any) -> Any:
+    """Rows of unit L2 norm.
+
+    Args:
+        values: [..., D], or [N, D] sparse.
+
+    Returns:
+        The same shape and kind.
+
+    Raises:
+        InputError: a row is zero or not finite, which has no direction.
+    """
+    sparse = issparse(values)
+    norms = np.sqrt(values.power(2).sum(axis=1))[:, None] if sparse else np.linalg.norm(values, axis=-1, keepdims=True)
+    if not np.all(np.isfinite(norms)) or np.any(norms == 0):
+        row = int(np.argmax(~np.isfinite(norms[..., 0]) | (norms[..., 0] == 0)))
+        raise InputError(f"embedding {row} is zero or not finite", mend="--precision fp32, or another model")
+    return csr_array(values.multiply(1 / norms)) if sparse else values / norms
+
+
+def means(values: Any, counts: Sequence[int]) -> Any:
+    """Means of groups of rows that follow each other.
+
+    Args:
+        values: [sum of counts, D], dense or sparse.
+        counts: [C] rows a group, each at least 1.
+
+    Returns:
+        [C, D] of the same kind.
+    """
+    sizes = np.asarray(counts, np.float64)
+    if issparse(values):
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        return csr_array(csr_array((np.repeat(1 / sizes, counts), np.arange(ends[-1]), ends)) @ values)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+    return np.add.reduceat(values, starts, axis=0) / sizes[:, None]
+
+
+def products(rows: Any, columns: Any) -> NDArray[np.floating]:
+    """Inner products of every row of one matrix with every row of another, either of them sparse or both.
+
+    Args:
+        rows: [N, D].
+        columns: [M, D].
+
+    Returns:
+        [N, M], dense.
+    """
+    found = rows @ columns.T
+    dense: NDArray[np.floating] = found.toarray() if issparse(found) else found
+    return dense
+
+
+def paired_products(rows: Any, others: Any) -> NDArray[np.float64]:
+    """Inner products of each row of one matrix with the same row of another, both dense or both sparse.
+
+    Args:
+        rows: [N, D].
+        others: [N, D].
+
+    Returns:
+        [N] float64.
+    """
+    if issparse(rows):
+        return np.asarray(rows.astype(np.float64).multiply(others).sum(axis=1))
+    found: NDArray[np.float64] = np.einsum("nd,nd->n", rows, others, dtype=np.float64)
+    return found
