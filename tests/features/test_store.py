@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from vlmbench.encoders.base import Scale
 from vlmbench.features.store import FeatureEntry, FeatureKey
@@ -103,3 +104,17 @@ def test_texts_come_back_with_the_scale_and_damage_shows(tmp_path):
     data[-1] ^= 1
     path.write_bytes(bytes(data))
     assert read_texts(tmp_path, "k" * 64) is None
+
+
+def test_sparse_texts_come_back_as_they_were(tmp_path):
+    values = csr_array(np.array([[0, 1.5, 0, 2], [0, 0, 0, 0], [3, 0, 0, 0]], np.float32))
+    write_texts(tmp_path, "s" * 64, values, Scale(1.0))
+    found, scale = read_texts(tmp_path, "s" * 64)
+    assert scale == Scale(1.0)
+    assert found.shape == (3, 4)
+    np.testing.assert_array_equal(found.toarray(), values.toarray())
+    (file,) = (tmp_path / "texts").iterdir()
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+    assert read_texts(tmp_path, "s" * 64) is None
