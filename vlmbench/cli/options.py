@@ -83,6 +83,10 @@ class Common:
         option("--on-bad-image", help="A damaged image ends the run, or is skipped and counted.", panel=COMMON),
     ] = BadImage.error
     offline: Annotated[bool, option("--offline", help="Touch no network; as HF_HUB_OFFLINE=1.", panel=COMMON)] = False
+    trust_remote_code: Annotated[
+        bool,
+        option("--trust-remote-code", help="Run Python code that came with a checkpoint; recorded.", panel=COMMON),
+    ] = False
     json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False
     quiet: Annotated[bool, option("-q", "--quiet", help="No progress bars and no notes.", panel=COMMON)] = False
     debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False
@@ -105,6 +109,7 @@ class Common:
             seed=self.seed,
             offline=self.offline,
             on_bad_image=self.on_bad_image.value,
+            trust_remote_code=self.trust_remote_code,
             reporter=Console(quiet=self.quiet),
         )
 

@@ -25,11 +25,11 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
-def fetch_model(id: str, revision: str | None, folders: Sequence[str] = ()) -> tuple[Path, str]:
+def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, code: bool = False) -> tuple[Path, str]:
     """The snapshot of a model repository (configuration, tokenizer, weights) and its commit.
 
     Only safetensors are fetched where there are any; else PyTorch files, which are read with ``weights_only``. Of the
-    directories in it only `folders` are.
+    directories in it only `folders` are, and its Python files only with `code`.
 
     Raises:
         AbsentError: not here and not to be had: no network, no such repository, gated, too many requests.
@@ -49,7 +49,10 @@ def fetch_model(id: str, revision: str | None, folders: Sequence[str] = ()) -> t
         safe = any("/" not in name and name.endswith(".safetensors") for name in names)
         nested = [f"{folder}/*" for folder in sorted({n.split("/")[0] for n in names if "/" in n} - set(folders))]
         directory = snapshot_download(
-            id, revision=revision, allow_patterns=[*_SMALL, _SAFE if safe else _TORCH], ignore_patterns=nested
+            id,
+            revision=revision,
+            allow_patterns=[*_SMALL, _SAFE if safe else _TORCH, *(["*.py"] if code else [])],
+            ignore_patterns=nested,
         )
         return Path(directory), Path(directory).name
 

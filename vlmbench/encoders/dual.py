@@ -205,6 +205,22 @@ class BlipEncoder(_Dual):
         return _array(self.model.itm_head(joint[:, 0])[:, 1])
 
 
+class OwnCodeEncoder(_Unprojected):
+    """A model whose code came with its weights: what it calls ``get_image_features`` and ``get_text_features``."""
+
+    @property
+    def scale(self) -> Scale:
+        """The checkpoint's ``exp(logit_scale)`` and bias; 1 and 0 where it has none, which no prediction depends on."""
+        scale, bias = getattr(self.model, "logit_scale", None), getattr(self.model, "logit_bias", None)
+        return Scale(
+            1.0 if scale is None else float(scale.detach().float().exp()),
+            0.0 if bias is None else float(bias.detach().float()),
+        )
+
+    def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {PROJ: _embedding(self.model.get_image_features(**inputs))}
+
+
 def _embedding(output: Any) -> torch.Tensor:
     """transformers 5 gives an output object here, transformers 4 the tensor itself."""
     found: torch.Tensor = output if isinstance(output, torch.Tensor) else output.pooler_output

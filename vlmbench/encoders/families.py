@@ -94,9 +94,17 @@ FAMILIES: Mapping[str, Family] = {
 ASIF = Family("asif", DUAL, "", ("proj",), ("proj",))
 """Two encoders coupled by an anchor set; it has no checkpoint of its own."""
 
+OWN_CODE = _dual("own code", "OwnCodeEncoder", projected=False)
+"""A dual encoder whose architecture is in Python files beside its weights."""
 
-def family_of(config: Mapping[str, Any], where: str) -> Family:
+
+def family_of(config: Mapping[str, Any], where: str, *, trusted: bool = False) -> Family:
     """The family of a checkpoint.
+
+    Args:
+        config: its ``config.json``.
+        where: its directory.
+        trusted: whether code that came with it may be run, where vlmbench has no adapter for it.
 
     Raises:
         InputError: an architecture that vlmbench does not know; those it does are named.
@@ -104,6 +112,14 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
     name = config.get("model_type")
     if isinstance(name, str) and name in FAMILIES:
         return FAMILIES[name]
+    if config.get("auto_map"):
+        if trusted:
+            return OWN_CODE
+        raise InputError(
+            f"the architecture {visible(str(name))!r} comes with code of its own, which is not run unasked",
+            where=f"{where}, auto_map in config.json",
+            mend="read its Python files; if you trust them: --trust-remote-code",
+        )
     known = ", ".join(sorted(FAMILIES))
     raise InputError(
         f"vlmbench has no adapter for the architecture {visible(str(name))!r}; it knows {known}",

@@ -13,7 +13,7 @@ from typing import Any
 
 from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.data.hub_client import require_sound
-from vlmbench.encoders.families import TEXT, Family, family_of
+from vlmbench.encoders.families import OWN_CODE, TEXT, Family, family_of
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
@@ -42,6 +42,7 @@ class ModelFiles:
         weights_sha256: hash of its weights (of several files: of their names and hashes).
         preprocessing_sha256: hash of what decides an image's pixels and the architecture around the weights.
         tokenizer_sha256: hash of the tokenizer's files.
+        own_code: whether Python files that came with it are run, since the user trusts them.
     """
 
     id: str
@@ -54,18 +55,26 @@ class ModelFiles:
     weights_sha256: str
     preprocessing_sha256: str
     tokenizer_sha256: str
+    own_code: bool = False
 
 
 def read_files(
-    directory: Path, *, id: str, system: str, revision: str | None, cache_dir: Path, source: str | None = None
+    directory: Path,
+    *,
+    id: str,
+    system: str,
+    revision: str | None,
+    cache_dir: Path,
+    source: str | None = None,
+    trusted: bool = False,
 ) -> ModelFiles:
-    """Identifies the checkpoint in `directory`.
+    """Identifies the checkpoint in `directory`; with `trusted`, also one that brings code of its own.
 
     Raises:
         InputError: no ``config.json``, no weights in a safe format, or an architecture vlmbench does not know.
     """
     config = read_json(directory / CONFIG, needed_by=id)
-    family = family_of(config, str(directory))
+    family = family_of(config, str(directory), trusted=trusted)
     weights = weight_files(directory)
     if not weights:
         raise InputError(
@@ -75,6 +84,8 @@ def read_files(
         )
     images = image_settings(directory, needed_by=id) if family.kind != TEXT else {}
     steady = {key: value for key, value in config.items() if key not in _VOLATILE}
+    own_code = family is OWN_CODE
+    code = [hash_files(sorted(directory.glob("*.py")), cache_dir)] if own_code else []
     tokenizer = sorted(path for path in directory.iterdir() if path.is_file() and _TOKENIZER.match(path.name))
     return ModelFiles(
         id=id,
@@ -85,8 +96,9 @@ def read_files(
         config=config,
         family=family,
         weights_sha256=sound_hash(weights, id, cache_dir),
-        preprocessing_sha256=digest([steady, images]),
+        preprocessing_sha256=digest([steady, images, *code]),
         tokenizer_sha256=hash_files(tokenizer, cache_dir) if tokenizer else "",
+        own_code=own_code,
     )
 
 

@@ -1,4 +1,4 @@
-"""Loading through transformers: from a directory, never from the network, never running a checkpoint's own code."""
+"""Loading through transformers: from a directory, never from the network, running a checkpoint's own code only if trusted."""
 
 import os
 import warnings
@@ -14,6 +14,7 @@ from vlmbench.foundations.text import visible
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+TRUSTED: dict[str, Any] = {**LOCAL, "trust_remote_code": True}
 
 
 def transformers() -> Any:
@@ -24,6 +25,11 @@ def transformers() -> Any:
     library.utils.logging.set_verbosity_error()
     library.utils.logging.disable_progress_bar()
     return library
+
+
+def switches(files: ModelFiles) -> dict[str, Any]:
+    """What every ``from_pretrained`` of a checkpoint is given."""
+    return TRUSTED if files.own_code else LOCAL
 
 
 def load_model(files: ModelFiles, class_name: str, device: str, precision: str, **more: Any) -> Any:
@@ -37,7 +43,7 @@ def load_model(files: ModelFiles, class_name: str, device: str, precision: str, 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model, loading = getattr(library, class_name).from_pretrained(
-                str(files.directory), dtype=DTYPES[precision], output_loading_info=True, **LOCAL, **more
+                str(files.directory), dtype=DTYPES[precision], output_loading_info=True, **switches(files), **more
             )
     except VlmbenchError:
         raise
@@ -63,7 +69,7 @@ def load_tokenizer(files: ModelFiles) -> Any:
         InputError: it has none, or a damaged one.
     """
     try:
-        return transformers().AutoTokenizer.from_pretrained(str(files.directory), **LOCAL)
+        return transformers().AutoTokenizer.from_pretrained(str(files.directory), **switches(files))
     except Exception as error:
         raise unloadable(files, "tokenizer", error) from error
 

@@ -13,7 +13,7 @@ from PIL.Image import Image
 from torch.nn.functional import interpolate
 
 from vlmbench.encoders.files import ModelFiles, image_settings
-from vlmbench.encoders.pretrained import LOCAL, transformers, unloadable
+from vlmbench.encoders.pretrained import switches, transformers, unloadable
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
@@ -45,7 +45,9 @@ class Processor:
             {"backend": "pil"} if int(version("transformers").split(".")[0]) >= 5 else {"use_fast": False}
         )
         try:
-            self.processor = library.AutoImageProcessor.from_pretrained(str(files.directory), **backend, **LOCAL)
+            self.processor = library.AutoImageProcessor.from_pretrained(
+                str(files.directory), **backend, **switches(files)
+            )
         except Exception as error:
             raise unloadable(files, "image processor", error) from error
 

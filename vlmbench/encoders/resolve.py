@@ -9,13 +9,14 @@ from vlmbench.encoders.pixels import pixel_files
 from vlmbench.encoders.registry import MODELS, Entry
 
 
-def resolve(model: str, cache_dir: Path) -> ModelFiles:
+def resolve(model: str, cache_dir: Path, *, trusted: bool = False) -> ModelFiles:
     """The files of the model a user names, fetched from the hub where they are not here yet.
 
     Args:
         model: ``pixels``, an alias from `MODELS`, ``owner/name``, ``owner/name@revision``, or a directory
             (``./my-clip``).
         cache_dir: where hashes of weights are kept.
+        trusted: whether code that came with a checkpoint may be run.
 
     Raises:
         AbsentError: no such model, or it is not here and cannot be fetched; the message names the command that gets it.
@@ -36,8 +37,9 @@ def resolve(model: str, cache_dir: Path) -> ModelFiles:
         return _registered(model, entry, cache_dir)
     path = local_directory(model, "model", MODELS)
     if path is not None:
-        return read_files(path, id=model, system=path.resolve().name, revision=None, cache_dir=cache_dir)
-    return _from_hub(model, model, None, cache_dir)
+        name = path.resolve().name
+        return read_files(path, id=model, system=name, revision=None, cache_dir=cache_dir, trusted=trusted)
+    return _from_hub(model, model, None, cache_dir, trusted=trusted)
 
 
 def _registered(alias: str, entry: Entry, cache_dir: Path) -> ModelFiles:
@@ -46,9 +48,9 @@ def _registered(alias: str, entry: Entry, cache_dir: Path) -> ModelFiles:
     return _from_hub(alias, entry.hub_id, entry.revision, cache_dir)
 
 
-def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path) -> ModelFiles:
+def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path, *, trusted: bool = False) -> ModelFiles:
     from vlmbench.data.hub_client import fetch_model
 
     name, _, asked = hub_id.partition("@")
-    directory, commit = fetch_model(name, asked or revision)
-    return read_files(directory, id=id, system=id, revision=commit, cache_dir=cache_dir, source=name)
+    directory, commit = fetch_model(name, asked or revision, code=trusted)
+    return read_files(directory, id=id, system=id, revision=commit, cache_dir=cache_dir, source=name, trusted=trusted)

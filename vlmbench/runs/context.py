@@ -27,6 +27,7 @@ class Context:
     seed: int = 0
     offline: bool = False
     on_bad_image: str = "error"
+    trust_remote_code: bool = False
     reporter: Reporter = field(default_factory=Silent)
 
 

@@ -229,4 +229,10 @@ class OpenModel:
         """Its part of a record."""
         files = self.files
         kind = files.family.kind if files.family is not ASIF else ASIF.name
-        return ModelFacts(id=files.id, revision=files.revision, weights_sha256=files.weights_sha256, kind=kind)
+        return ModelFacts(
+            id=files.id,
+            revision=files.revision,
+            weights_sha256=files.weights_sha256,
+            kind=kind,
+            trust_remote_code=files.own_code,
+        )

@@ -69,7 +69,9 @@ class Session:
             files = self._coupled(name).files()
             self._models[name] = OpenModel(files, lambda: self._load(files))
         if name not in self._models:
-            files = resolve(name, self.context.cache_dir)
+            files = resolve(name, self.context.cache_dir, trusted=self.context.trust_remote_code)
+            if files.own_code:
+                self.context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")
             reason = doubt(files.source, files.config)
             if reason is not None:
                 self.context.reporter.warn(f"{name}: {reason}; a wrong activation lowers every score silently")
