@@ -1,7 +1,7 @@
 """CLIPScore and RefCLIPScore against their definition (Hessel et al. 2021, sections 3 and 3.1)."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,10 @@ def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def by_hand(clip: Path, root: Path) -> tuple[list[float], list[float]]:
-    """An image at a time, by transformers' own embeddings."""
+def by_hand(
+    clip: Path, root: Path, captions: Sequence[tuple[str, str]] = tuple(CAPTIONS.items())
+) -> tuple[list[float], list[float]]:
+    """A caption at a time, by transformers' own embeddings."""
     import torch
     from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
@@ -48,7 +50,7 @@ def by_hand(clip: Path, root: Path) -> tuple[list[float], list[float]]:
 
     seen, both = [], []
     with torch.inference_mode():
-        for name, caption in CAPTIONS.items():
+        for name, caption in captions:
             pixels = processor(images=Image.open(root / name), return_tensors="pt")["pixel_values"]
             image = model.get_image_features(pixel_values=pixels).pooler_output[0].double().numpy()
             text = embedded(caption)
@@ -94,6 +96,65 @@ def test_the_images_have_to_be_named(captioned: Path, tmp_path: Path, checkpoint
     done = CliRunner().invoke(app, backbone)
     assert done.exit_code == 2
     assert "no text side" in done.output
+
+
+JUDGED = [(name, text) for name in CAPTIONS for text in ("the green circle", "many blue cat", "a red square dog")]
+RATINGS = [2, 3, 1, 4, 1, 2, 1, 4, 3]
+
+
+def judge(root: Path, place: Path, *more: str) -> list[str]:
+    rows = [
+        json.dumps({"image_id": name, "candidate": text, "rating": rating, "references": REFERENCES[name]})
+        for (name, text), rating in zip(JUDGED, RATINGS, strict=True)
+    ]
+    (place / "judgements.jsonl").write_text("\n".join(rows))
+    command = ["metric-eval", "-j", str(place / "judgements.jsonl"), "--images", str(root), "--device", "cpu"]
+    return [*command, "-o", str(place / "out"), "--cache-dir", str(place / "cache"), "--resamples", "100", *more]
+
+
+def test_agreement_with_people_of_both(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:
+    from scipy.stats import kendalltau
+
+    clip = checkpoints("clip")
+    command = judge(captioned, tmp_path, "--metrics", "clipscore,refclipscore,cider", "--clip", str(clip), "--json")
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "3 images encoded" in done.stderr
+    results = {item["system"]: item for item in json.loads(done.stdout)["results"]}
+    for name, scores in zip(("clipscore", "refclipscore"), by_hand(clip, captioned, JUDGED), strict=True):
+        assert len(set(scores)) > 3, "scores that are all the same would prove nothing"
+        for variant in "bc":
+            found = results[name]["metrics"][f"kendall_tau_{variant}"]
+            assert found["value"] == pytest.approx(kendalltau(scores, RATINGS, variant=variant).statistic, abs=1e-6)
+        assert results[name]["model"] == str(clip)
+        record = json.loads((Path(results[name]["path"]) / "result.json").read_text())
+        assert record["protocol"]["clip"]["prefix"] == "A photo depicts "
+    assert results["cider"]["model"] is None
+    again = CliRunner().invoke(app, command)
+    assert "0 images encoded, 3 from the store" in again.stderr
+    assert again.stdout == done.stdout
+    assert CliRunner().invoke(app, ["verify", str(tmp_path / "out")]).exit_code == 0
+
+
+def test_images_that_are_absent_are_counted_and_named(
+    checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
+) -> None:
+    some = tmp_path / "some" / "deep"
+    some.mkdir(parents=True)
+    (some / "1.png").write_bytes((captioned / "1.png").read_bytes())
+    common = ["--metrics", "clipscore", "--clip", str(checkpoints("clip")), "-q"]
+    done = CliRunner().invoke(app, judge(tmp_path / "some", tmp_path, *common))
+    assert done.exit_code == 3
+    assert "2 of 3 images are not there: 0.png, 2.png" in done.output
+    for name in ("0.png", "2.png"):
+        (some / name).write_bytes(b"no image")
+    done = CliRunner().invoke(app, judge(tmp_path / "some", tmp_path, *common))
+    assert done.exit_code == 3
+    assert "2 images cannot be decoded, the first is 0.png" in done.output
+    done = CliRunner().invoke(app, judge(tmp_path / "none", tmp_path, *common))
+    assert done.exit_code == 4
+    assert "no such directory" in done.output
+    assert not (tmp_path / "out" / "tables").exists()
 
 
 def test_bounds_and_signs() -> None:

@@ -13,6 +13,10 @@ EXPERT = "a.jpg\tb.jpg#1\t1\t2\t1\na.jpg\ta.jpg#0\t4\t4\t4\nb.jpg\tc.jpg#2\t3\t3
 CROWD = "a.jpg\tb.jpg#1\t0\t0\t3\na.jpg\ta.jpg#0\t1\t3\t0\nb.jpg\tc.jpg#2\t0.25\t1\t3\n"
 
 
+def read(path, kind="auto", captions=None):
+    return read_judgements([path], kind, [] if captions is None else [captions])
+
+
 @pytest.fixture
 def put(tmp_path):
     def write(name, text):
@@ -28,12 +32,12 @@ def test_csv_with_references_in_either_form(put):
         "j.csv",
         "image_id,candidate,rating,reference_1,reference_2\n7,a dog,4,a brown dog,dog\n7,a cat,1,a brown dog,dog\n",
     )
-    found = read_judgements(plain)
+    found = read(plain)
     assert found.references == {"7": ["a brown dog", "dog"]}
     assert [(item.image, item.candidate, item.rating) for item in found.items] == [("7", "a dog", 4), ("7", "a cat", 1)]
     listed = put("k.csv", 'image_id;caption;rating;references\n7;a dog;4;"[""x"", ""y""]"\n')
-    assert read_judgements(listed).references == {"7": ["x", "y"]}
-    assert read_judgements(put("l.csv", "rating\timage_id\tcandidate\n-1.5\tz\ta, b\n")).references is None
+    assert read(listed).references == {"7": ["x", "y"]}
+    assert read(put("l.csv", "rating\timage_id\tcandidate\n-1.5\tz\ta, b\n")).references is None
 
 
 def test_jsonl_and_gzip_and_line_ends_within_captions(put):
@@ -42,17 +46,21 @@ def test_jsonl_and_gzip_and_line_ends_within_captions(put):
         {"image_id": "2", "caption": "d", "rating": 3.5},
     ]
     text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    found = read_judgements(put("j.jsonl.gz", gzip.compress(text.encode())))
+    found = read(put("j.jsonl.gz", gzip.compress(text.encode())))
     assert [(item.image, item.candidate, item.rating) for item in found.items] == [
         ("1", "a\nb\u2028c\x85", 2),
         ("2", "d", 3.5),
     ]
-    quoted = read_judgements(put("j.csv", 'image_id,candidate,rating\n1,"a\nb",2\n2,c,3\n'))
-    assert [(item.candidate, item.place) for item in quoted.items] == [("a\nb", "line 2"), ("c", "line 4")]
+    path = put("j.csv", 'image_id,candidate,rating\n1,"a\nb",2\n2,c,3\n')
+    quoted = read(path)
+    assert [(item.candidate, item.place) for item in quoted.items] == [
+        ("a\nb", f"{path}, line 2"),
+        ("c", f"{path}, line 4"),
+    ]
 
 
 def test_expert_gives_three_judgements_and_leaves_out_captions_of_the_image(put):
-    found = read_judgements(put("e.txt", EXPERT), captions=put("t.txt", TOKENS))
+    found = read(put("e.txt", EXPERT), captions=put("t.txt", TOKENS))
     assert (found.format, found.left_out) == ("expert", 3)
     assert [(item.image, item.candidate, item.rating) for item in found.items] == [
         *(("a.jpg", "caption 1 of b .", rating) for rating in (1, 2, 1)),
@@ -62,12 +70,12 @@ def test_expert_gives_three_judgements_and_leaves_out_captions_of_the_image(put)
 
 
 def test_crowd_takes_a_judged_caption_out_of_the_references(put):
-    found = read_judgements(put("c.txt", CROWD), captions=put("t.txt", TOKENS))
+    found = read(put("c.txt", CROWD), captions=put("t.txt", TOKENS))
     assert (found.format, found.left_out) == ("cf", 0)
     assert [item.rating for item in found.items] == [0, 1, 0.25]
     assert found.references["a.jpg"] == ["caption 1 of a .", "caption 2 of a ."]
     own = "".join(f"a.jpg\ta.jpg#{k}\t1\t3\t0\n" for k in range(3)) + "b.jpg\tc.jpg#2\t0.25\t1\t3\n"
-    bare = read_judgements(put("d.txt", own), captions=put("t.txt", TOKENS))
+    bare = read(put("d.txt", own), captions=put("t.txt", TOKENS))
     assert (bare.left_out, len(bare.items), set(bare.references)) == (3, 1, {"b.jpg"})
 
 
@@ -91,7 +99,7 @@ def test_crowd_takes_a_judged_caption_out_of_the_references(put):
 )
 def test_a_wrong_line_is_named(put, text, message, line):
     with pytest.raises(InputError, match=message) as caught:
-        read_judgements(put("j.csv", text))
+        read(put("j.csv", text))
     assert caught.value.where.endswith(f"j.csv, {line}")
 
 
@@ -107,26 +115,41 @@ def test_a_wrong_line_is_named(put, text, message, line):
 )
 def test_a_wrong_line_of_flickr8k_is_named(put, kind, text, message):
     with pytest.raises(InputError, match=message) as caught:
-        read_judgements(put("e.txt", text), kind, put("t.txt", TOKENS))
+        read(put("e.txt", text), kind, put("t.txt", TOKENS))
     assert "e.txt, line 4" in caught.value.where
 
 
 def test_wrong_captions_of_flickr8k_are_named(put):
     for text, message in (("a.jpg caption\n", "image#k"), (TOKENS + "a.jpg#0\tagain\n", "stands twice")):
         with pytest.raises(InputError, match=message) as caught:
-            read_judgements(put("e.txt", EXPERT), captions=put("t.txt", text))
+            read(put("e.txt", EXPERT), captions=put("t.txt", text))
         assert "t.txt, line" in caught.value.where
     with pytest.raises(UsageError, match="by id"):
-        read_judgements(put("e.txt", EXPERT))
+        read(put("e.txt", EXPERT))
 
 
 def test_files_without_judgements(put, tmp_path):
     for text in ("", "image_id,candidate,rating\n"):
         with pytest.raises(InputError, match=r"empty file|no judgement"):
-            read_judgements(put("j.csv", text))
+            read(put("j.csv", text))
     with pytest.raises(InputError, match="no judgement"):
-        read_judgements(put("e.txt", "a.jpg\ta.jpg#0\t4\t4\t4\n"), captions=put("t.txt", TOKENS))
+        read(put("e.txt", "a.jpg\ta.jpg#0\t4\t4\t4\n"), captions=put("t.txt", TOKENS))
     with pytest.raises(InputError, match="no such file"):
-        read_judgements(tmp_path / "none.csv")
+        read(tmp_path / "none.csv")
     with pytest.raises(UsageError, match="no such format"):
-        read_judgements(tmp_path / "none.csv", "xml")
+        read(tmp_path / "none.csv", "xml")
+
+
+def test_several_files_are_one_set(put):
+    first = put("a.csv", "image_id,candidate,rating,reference_1\n1,a,4,x\n")
+    second = put("b.csv", "image_id,candidate,rating,reference_1\n1,b,2,x\n2,c,3,y\n")
+    found = read_judgements([first, second])
+    assert (found.name, len(found.items), found.references) == ("a.csv+b.csv", 3, {"1": ["x"], "2": ["y"]})
+    assert found.items[1].place == f"{second}, line 2"
+    other = put("c.csv", "image_id,candidate,rating,reference_1\n1,b,2,z\n")
+    with pytest.raises(InputError, match=r"other references in c\.csv"):
+        read_judgements([first, other])
+    with pytest.raises(InputError, match="not in others"):
+        read_judgements([first, put("d.csv", "image_id,candidate,rating\n1,b,2\n")])
+    with pytest.raises(UsageError, match=r"a\.csv is csv, e\.txt is expert"):
+        read_judgements([first, put("e.txt", EXPERT)], captions=[put("t.txt", TOKENS)])

@@ -47,6 +47,28 @@ def test_scores_that_differ_by_rounding_are_tied_and_tiny_ones_are_not():
     assert kendall_tau_b([1e-16, 2e-16, 3e-16], [1, 2, 3]) == pytest.approx(1)
 
 
+def test_ratings_of_few_levels_are_counted_as_scipy_counts(monkeypatch):
+    from vlmbench.metrics import agreement as module
+
+    generator = np.random.default_rng(7)
+    y = generator.integers(1, 5, 90).astype(float)
+    xs = [y + generator.integers(0, 4, 90), generator.normal(size=90)]
+    groups = [str(i // 3) for i in range(90)]
+    counted = agreement(xs, y, groups, 0, resamples=120)
+    monkeypatch.setattr(module, "_LEVELS", 0)
+    for one, other in zip(counted, agreement(xs, y, groups, 0, resamples=120), strict=True):
+        for tau, again in zip(one, other, strict=True):
+            assert (tau.value, tau.low, tau.high) == pytest.approx((again.value, again.low, again.high), abs=1e-12)
+
+
+def test_two_judgements_and_one_image():
+    assert kendall_tau_b([1, 2], [5, 3]) == -1
+    assert kendall_tau_c([1, 2], [3, 5]) == 1
+    ((tau, _),) = agreement([[1, 2, 3]], [1, 2, 2], ["a", "a", "a"], 0, resamples=100)
+    assert tau.value > 0
+    assert np.isnan([tau.low, tau.high]).all()
+
+
 def test_images_are_drawn_whole():
     """Each judgement three times over in its image: the interval does not become narrower."""
     generator = np.random.default_rng(0)

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
-from vlmbench.data.judgements import Judgement, Judgements
+from vlmbench.data.judged import Judgement, Judgements
 from vlmbench.foundations.progress import Silent
 from vlmbench.runs.caption_scoring import Protocol, score_captions
 from vlmbench.runs.context import Context
-from vlmbench.runs.metric_eval import score_judgements
+from vlmbench.runs.judged_scores import score_judgements
 
 FAST = ("bleu_1", "bleu_4", "rouge_l", "cider")
 THINGS = ["dog", "cat", "man", "woman", "horse", "car", "bus", "train", "plate", "pizza", "beach", "street"]
@@ -27,7 +27,7 @@ def sentence(rng):
 
 def judged(pairs):
     items = tuple(Judgement(image, text, float(rating), "line 1") for image, text, rating in pairs)
-    return Judgements("j", "csv", "j.csv", items, None)
+    return Judgements("j", "csv", items, None)
 
 
 @pytest.fixture
@@ -84,29 +84,49 @@ def test_from_files_to_tables_and_json(tmp_path, references):
     done = run(*common, "--metrics", "bleu,rouge_l,cider", "--json")
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
-    assert [item["metric"] for item in document["results"]] == [
-        "bleu_1",
-        "bleu_2",
-        "bleu_3",
-        "bleu_4",
-        "rouge_l",
-        "cider",
-    ]
+    names = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider"]
+    assert [item["system"] for item in document["results"]] == names
     for item in document["results"]:
-        assert (item["task"], item["n"], item["images"]) == ("metric-eval", 36, 12)
-        for name in ("kendall_tau_b", "kendall_tau_c"):
-            assert item[name]["low"] <= item[name]["value"] <= item[name]["high"]
-        assert item["kendall_tau_b"]["value"] > 0.6
-    sheet, page = document["tables"]
+        assert (item["task"], item["dataset"], item["n"]) == ("metric-eval", "j.csv", 12)
+        assert set(item["metrics"]) == {"kendall_tau_b", "kendall_tau_c"}
+        for tau in item["metrics"].values():
+            assert tau["low"] <= tau["value"] <= tau["high"]
+        assert item["metrics"]["kendall_tau_b"]["value"] > 0.6
+        record = json.loads((Path(item["path"]) / "result.json").read_text())
+        assert (record["protocol"]["judgements"], record["protocol"]["format"]) == (36, "csv")
+    sheet, page = document["tables"][:2]
     with open(sheet, newline="") as file:
         table = list(csv.DictReader(file))
-    assert [row["metric"] for row in table] == [item["metric"] for item in document["results"]]
-    assert float(table[0]["tau_b"]) == pytest.approx(document["results"][0]["kendall_tau_b"]["value"], abs=1e-4)
-    assert len([line for line in Path(page).read_text().splitlines() if line.startswith("| ")]) == 7
+    assert [row["metric"] for row in table] == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"]
+    tau_b = document["results"][0]["metrics"]["kendall_tau_b"]
+    assert float(table[0]["kendall_tau_b"]) == pytest.approx(100 * tau_b["value"], abs=1e-3)
+    assert "metric-eval" in table[0]["signatures"]
+    assert "Kendall τ-c" in Path(page).read_text()
+    verified = CliRunner().invoke(app, ["verify", str(tmp_path / "out")])
+    assert verified.exit_code == 0, verified.output
+    compared = CliRunner().invoke(app, ["compare", str(tmp_path / "out"), "-o", str(tmp_path / "again")])
+    assert compared.exit_code == 0, compared.output
+    assert "Agreement of metrics with people" in (tmp_path / "again/report.html").read_text()
     assert json.loads(run(*common, "--metrics", "bleu,rouge_l,cider", "--json").stdout) == document
     shown = run(*common, "--metrics", "rouge_l")
     assert shown.exit_code == 0
-    assert "rouge_l" in shown.stdout
+    assert "ROUGE-L" in shown.stdout
+
+
+def test_verify_finds_a_score_that_was_changed(tmp_path, references):
+    import pyarrow.parquet as pq
+
+    write(tmp_path / "j.csv", [(image, found[0], place % 3) for place, (image, found) in enumerate(references.items())])
+    (tmp_path / "r.json").write_text(json.dumps({image: found[1:] for image, found in references.items()}))
+    done = run("-j", tmp_path / "j.csv", "-r", tmp_path / "r.json", "-o", tmp_path / "out", "--metrics", "rouge_l",
+               "--resamples", 100, "--json")  # fmt: skip
+    samples = Path(json.loads(done.stdout)["results"][0]["path"]) / "samples.parquet"
+    table = pq.read_table(samples)
+    ratings = table.column("rating").to_pylist()
+    pq.write_table(table.set_column(2, "rating", [[ratings[1], ratings[0], *ratings[2:]]]), samples)
+    verified = CliRunner().invoke(app, ["verify", str(tmp_path / "out")])
+    assert verified.exit_code == 3
+    assert "kendall_tau" in verified.output
 
 
 def test_flickr8k_files(tmp_path):
@@ -120,19 +140,88 @@ def test_flickr8k_files(tmp_path):
                "--resamples", 100, "--metrics", "cider,rouge_l")  # fmt: skip
     assert done.exit_code == 0, done.output
     for item in json.loads(done.stdout)["results"]:
-        assert item["format"] == "expert"
-        assert item["n"] + item["left_out"] == 72
+        protocol = json.loads((Path(item["path"]) / "result.json").read_text())["protocol"]
+        assert (protocol["format"], protocol["tau"]) == ("expert", "c")
+        assert protocol["judgements"] + protocol["left_out"] == 72
+        assert protocol.get("df") == ("judgements" if item["system"] == "cider" else None)
+    assert "papers report τ-c" in (tmp_path / "out/tables/metric_eval.md").read_text()
+
+
+def test_cider_on_a_published_set_is_pycocoevalcaps_over_all_judgements(tmp_path):
+    """Every judgement is an item with its references, as in the evaluation of CLIPScore."""
+    scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
+    from scipy.stats import kendalltau
+
+    from vlmbench.data.judgements import read_judgements
+    from vlmbench.metrics.captions.tokenizer import tokenize
+
+    rng = random.Random(6)
+    tokens = {f"{image}.jpg#{k}": sentence(rng) for image in "abcdefgh" for k in range(5)}
+    (tmp_path / "t.txt").write_text("".join(f"{name}\t{text}\n" for name, text in tokens.items()))
+    expert = [(f"{i}.jpg", rng.choice(list(tokens)), *rng.choices("1234", k=3)) for i in "aabcddddefgh" for _ in "xyz"]
+    (tmp_path / "e.txt").write_text("".join("\t".join(row) + "\n" for row in expert))
+    done = run("-j", tmp_path / "e.txt", "-r", tmp_path / "t.txt", "-o", tmp_path / "out", "--json",
+               "--resamples", 100, "--metrics", "cider")  # fmt: skip
+    found = read_judgements([tmp_path / "e.txt"], captions=[tmp_path / "t.txt"])
+    said = [" ".join(words) for words in tokenize([item.candidate for item in found.items])]
+    known = {i: [" ".join(words) for words in tokenize(captions)] for i, captions in found.references.items()}
+    _, scores = scorer.compute_score(
+        {k: known[item.image] for k, item in enumerate(found.items)}, {k: [text] for k, text in enumerate(said)}
+    )
+    (result,) = json.loads(done.stdout)["results"]
+    for variant in "bc":
+        tau = kendalltau(scores.round(12), [item.rating for item in found.items], variant=variant).statistic
+        assert result["metrics"][f"kendall_tau_{variant}"]["value"] == pytest.approx(tau, abs=1e-9)
+
+
+def test_composite_files_with_references_of_both_kinds(tmp_path):
+    rng = random.Random(7)
+    flickr = {f"{n}_ab": [sentence(rng) for _ in range(5)] for n in range(4)}
+    coco = {n: [sentence(rng) for _ in range(5)] for n in range(30, 34)}
+    (tmp_path / "t.token").write_text(
+        "".join(f"{name}.jpg#{k}\t{text}\n" for name, found in flickr.items() for k, text in enumerate(found))
+    )
+    (tmp_path / "coco.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": n} for n in coco],
+                "annotations": [{"image_id": n, "caption": text} for n, found in coco.items() for text in found],
+            }
+        )
+    )
+    for name, count, images in (
+        ("8k", 3, {f"{name}.jpg": found for name, found in flickr.items()}),
+        ("coco", 4, {f"COCO_val2014_{n:012}.jpg": found for n, found in coco.items()}),
+    ):
+        header = ["HITId", "Input.image_url", *(f"Input.text{k + 1}" for k in range(count))]
+        header += [f"Answer.Q{k + 1}Answer" for k in range(count)]
+        lines = [";".join(header)]
+        for image, found in images.items():
+            said = [found[2].lower(), *(sentence(rng) for _ in range(count - 1))]
+            lines.append(";".join(["h", f"http://x/{image}", *said, "5", *(rng.choice("123") for _ in said[1:])]))
+        (tmp_path / f"{name}_correctness.csv").write_text("\n".join(lines) + "\n;;;\n")
+    both = ("-j", tmp_path / "8k_correctness.csv", "-j", tmp_path / "coco_correctness.csv")
+    more = ("-o", tmp_path / "out", "--metrics", "rouge_l", "--resamples", 100, "--json")
+    done = run(*both, "-r", tmp_path / "t.token", "-r", tmp_path / "coco.json", *more)
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)["results"]
+    protocol = json.loads((Path(result["path"]) / "result.json").read_text())["protocol"]
+    assert (result["n"], protocol["judgements"], protocol["left_out"]) == (8, 24, 4)
+    assert (protocol["format"], protocol["tau"], protocol["references"]) == ("composite", "c", "4")
+    lacking = run(*both, "-r", tmp_path / "t.token", *more)
+    assert lacking.exit_code == 3
+    assert "no references of 4 of 8 images" in lacking.output
 
 
 @pytest.mark.parametrize(
     ("rows", "more", "code", "message"),
     [
         ([("0", "a dog", "good"), ("1", "a cat", 2)], (), 3, "line 2"),
-        ([("0", "a dog", 1), ("99", "a cat", 2)], (), 3, "line 3"),
+        ([("0", "a dog", 1), ("99", "a cat", 2)], (), 3, "no references of 1 of 2 images"),
         ([("0", "a dog", 2), ("1", "a cat", 2)], (), 3, "all the same"),
-        ([("0", "a dog", 1), ("1", "a cat", 2)], ("--metrics", "clipscore"), 2, "needs the images"),
+        ([("0", "a dog", 1), ("1", "a cat", 2)], ("--metrics", "clipscore"), 2, "--images DIR"),
         ([("0", "a dog", 1), ("1", "a cat", 2)], ("--metrics", "nonsense"), 2, "no such metric"),
-        ([("0", "a dog", 1), ("0", "a cat", 2)], ("--metrics", "cider"), 3, "nothing is left"),
+        ([("0", "a dog", 1), ("0", "a cat", 2)], ("--metrics", "cider"), 3, "two images or more"),
     ],
 )
 def test_errors_have_their_exit_code(tmp_path, references, rows, more, code, message):
@@ -152,3 +241,22 @@ def test_references_must_come_from_one_place(tmp_path):
     assert run(*arguments, "-r", tmp_path / "j.csv").exit_code == 2
     write(tmp_path / "k.csv", [("1", "a dog", 1), ("2", "a cat", 2)])
     assert run("-j", tmp_path / "k.csv", "-o", tmp_path / "out").exit_code == 2
+
+
+def test_what_has_no_tau_or_no_interval_says_so(tmp_path, references):
+    (tmp_path / "r.json").write_text(json.dumps(references))
+    common = ("-r", tmp_path / "r.json", "-o", tmp_path / "out", "--resamples", 100, "--json", "--metrics")
+    write(tmp_path / "same.csv", [("0", "zzz", 1), ("1", "qqq", 2), ("2", "xxx", 3)])
+    done = run("-j", tmp_path / "same.csv", *common, "rouge_l")
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["metrics"] == {}
+    record = json.loads((Path(result["path"]) / "result.json").read_text())
+    assert "same score" in record["detail"]["not_defined"]
+    assert "not defined" in (tmp_path / "out/tables/metric_eval.md").read_text()
+    write(tmp_path / "one.csv", [("0", references["0"][0], 2), ("0", "zzz", 1)])
+    done = run("-j", tmp_path / "one.csv", *common, "rouge_l")
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["metrics"]["kendall_tau_b"] == {"value": 1.0, "low": None, "high": None}
+    assert CliRunner().invoke(app, ["verify", str(tmp_path / "out")]).exit_code == 0

@@ -1,12 +1,9 @@
 """``vlmbench metric-eval``."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from vlmbench.cli.options import Common, option, with_common
-
-if TYPE_CHECKING:
-    from vlmbench.metrics.agreement import Tau
 
 
 class Format(StrEnum):
@@ -16,54 +13,62 @@ class Format(StrEnum):
     csv = "csv"
     expert = "expert"
     cf = "cf"
+    composite = "composite"
 
 
 @with_common
 def command(
     common: Common,
     judgements: Annotated[
-        str,
-        option("-j", "--judgements", help="CSV or JSONL with image_id, candidate, rating; or a file of Flickr8k's."),
+        list[str],
+        option(
+            "-j",
+            "--judgements",
+            help="CSV or JSONL with image_id, candidate, rating; Flickr8k's or Composite's files; several are one set.",
+        ),
     ],
     references: Annotated[
-        str | None,
-        option("-r", "--references", help="As for caption-eval; for Flickr8k's judgements, Flickr8k.token.txt."),
+        list[str] | None,
+        option("-r", "--references", help="As for caption-eval, or Flickr's *.token.txt; repeat for several."),
     ] = None,
     format: Annotated[
-        Format, option("--format", help="expert, cf: ExpertAnnotations.txt and CrowdFlowerAnnotations.txt of Flickr8k.")
+        Format,
+        option("--format", help="expert, cf: ExpertAnnotations.txt, CrowdFlowerAnnotations.txt; composite: its CSV."),
     ] = Format.auto,
     metrics: Annotated[
-        str, option("--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d, spice.")
+        str,
+        option(
+            "--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d, spice, clipscore, refclipscore."
+        ),
     ] = "bleu,rouge_l,meteor,cider",
+    images: Annotated[
+        str | None,
+        option("--images", metavar="DIR", help="The judged images by file name, for CLIPScore; or a captioned set."),
+    ] = None,
+    clip: Annotated[
+        str | None, option("--clip", help="Dual encoder of CLIPScore. (default: openai/clip-vit-base-patch32)")
+    ] = None,
     resamples: Annotated[int, option("--resamples", min=100, help="Bootstrap resamples, of whole images.")] = 1000,
 ) -> None:
     """Do the caption metrics agree with people? Kendall's tau-b and tau-c with human ratings, with 95 % intervals.
 
     Example: [bold]vlmbench metric-eval -j judgements.csv -r references.json[/bold]
 
-    Or: [bold]vlmbench metric-eval -j ExpertAnnotations.txt -r Flickr8k.token.txt[/bold] (tau-c is the usual figure;
-    tau-b for CrowdFlowerAnnotations.txt)
+    Or: [bold]vlmbench metric-eval -j ExpertAnnotations.txt -r Flickr8k.token.txt --images Flicker8k_Dataset
+    --metrics cider,clipscore[/bold] (papers report tau-c there, and tau-b for CrowdFlowerAnnotations.txt)
     """
-    from vlmbench.cli.console import print_json, print_table
+    from vlmbench.cli.output import finish
     from vlmbench.runs.caption_eval import metric_names
-    from vlmbench.runs.metric_eval import Request, run_metric_eval, write_tables
+    from vlmbench.runs.metric_eval import Request, run_metric_eval
 
-    request = Request(judgements, references, format.value, metric_names(metrics), resamples)
-    context = common.context()
-    results = run_metric_eval(request, context)
-    written = write_tables(results, common.out)
-    if common.json:
-        print_json({"results": [item.document() for item in results], "tables": [str(path) for path in written]})
-        return
-    first = results[0]
-    print_table(
-        f"Agreement with people: {first.dataset}",
-        ("metric", "Kendall tau-b", "Kendall tau-c", "n"),
-        [(item.metric, _shown(item.tau_b), _shown(item.tau_c), f"{item.n:,}") for item in results],
-        caption=f"95 % intervals: {first.resamples:,} bootstrap resamples of {first.images:,} images",
+    request = Request(
+        judgements=judgements,
+        references=references or (),
+        format=format.value,
+        metrics=metric_names(metrics),
+        resamples=resamples,
+        images=images,
+        clip=clip,
     )
-    context.reporter.note(f"tables: {written[0]}, {written[1]}")
-
-
-def _shown(tau: "Tau") -> str:
-    return "not defined" if tau.value != tau.value else f"{tau.value:.3f} [{tau.low:.3f}, {tau.high:.3f}]"
+    runs = run_metric_eval(request, common.context())
+    finish(runs, common.out, as_json=common.json, quiet=common.quiet)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 SCHEMA_VERSION: Final = 1
 
-Task = Literal["zeroshot", "linear-probe", "caption-eval", "retrieval"]
+Task = Literal["zeroshot", "linear-probe", "caption-eval", "retrieval", "metric-eval"]
 
 
 def _finite(value: Any) -> Any:

@@ -47,12 +47,16 @@ class Entry:
 def entries_from_runs(runs: Sequence[StoredRun]) -> list[Entry]:
     """The entries of finished runs; two runs under one key get the fields in which they differ appended to it.
 
+    Records of metric-eval have none: they are about metrics, not about models.
+
     Raises:
         InputError: a per-sample file cannot be read.
     """
     groups: dict[str, list[StoredRun]] = {}
     for run in unique(runs):
         record = run.record
+        if record.task == "metric-eval":
+            continue
         shots = "" if record.shots is None else f" {record.shots}-shot"
         name = f"{record.task} {record.system} {record.dataset.id}/{record.dataset.split}{shots}"
         groups.setdefault(name, []).append(run)

@@ -1,10 +1,14 @@
-"""The table files of a results directory: ``tables/{classification,captions,retrieval}.{csv,md,tex,html}``."""
+"""The table files of a results directory.
+
+``tables/{classification,captions,retrieval,metric_eval}.{csv,md,tex,html}``.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from vlmbench.foundations.atomic import write_text
 from vlmbench.records.store import StoredRun
+from vlmbench.report.agreement import agreement_table
 from vlmbench.report.captions import captions_table
 from vlmbench.report.classification import classification_table
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
@@ -25,6 +29,7 @@ def build_tables(runs: Sequence[StoredRun], *, tests: bool = True, every_pair: b
     """
     pairs = Pairs() if tests else None
     found = [classification_table(runs, pairs), captions_table(runs, pairs), retrieval_table(runs)]
+    found.append(agreement_table(runs))
     if every_pair and pairs is not None:
         from vlmbench.report.comparisons import comparisons_table
 

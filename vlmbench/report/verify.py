@@ -105,9 +105,24 @@ def recomputed(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[fl
 
         again = retrieval.metrics_from_samples(columns, record.seed)
         return {name: (again[name].value, again[name].low, again[name].high) for name in names}
-    if task == "retrieval":
-        from vlmbench.metrics import retrieval
-
-        again = retrieval.metrics_from_samples(columns, record.seed)
-        return {name: (again[name].value, again[name].low, again[name].high) for name in names if name in again}
+    if task == "metric-eval":
+        return _agreement(run, columns)
     raise InputError(f"no way to recompute a record of the task {record.task}")
+
+
+def _agreement(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[float, float | None, float | None]]:
+    from vlmbench.metrics.agreement import KENDALL, agreement
+
+    record, resamples = run.record, run.record.protocol.get("resamples")
+    again = agreement(
+        [columns["score"]],
+        columns["rating"],
+        columns["id"].tolist(),
+        record.seed,
+        resamples=resamples if isinstance(resamples, int) else 1,
+    )
+    found: dict[str, tuple[float, float | None, float | None]] = {}
+    for name, tau in zip(KENDALL, again[0], strict=True):
+        ends = tau.low == tau.low and isinstance(resamples, int)
+        found[name] = (tau.value, tau.low if ends else None, tau.high if ends else None)
+    return {name: found[name] for name in record.metrics}

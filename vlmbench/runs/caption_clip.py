@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from vlmbench.encoders.base import PROJ
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.clipscore import METRICS, PREFIX, W, clip_scores
+from vlmbench.records.result import ModelFacts
+from vlmbench.runs.caption_pieces import encodable
 from vlmbench.runs.captioners import dual_encoder, text_embeddings
 from vlmbench.runs.session import Session
 
 DEFAULT_CLIP = "openai/clip-vit-base-patch32"
 """The paper's encoder."""
+_BLOCK = 4096
 
 
 @dataclass
@@ -35,6 +39,11 @@ class Seen:
     split: str | None = None
 
     @property
+    def facts(self) -> ModelFacts:
+        """The dual encoder, for the record."""
+        return dual_encoder(self.session, self.model).facts
+
+    @property
     def protocol(self) -> dict[str, Any]:
         """What decides the scores, for the record."""
         files = dual_encoder(self.session, self.model).files
@@ -48,10 +57,12 @@ class Seen:
     def scores(
         self, ids: Sequence[str], candidates: Sequence[str], references: Sequence[Sequence[str]]
     ) -> dict[str, np.ndarray]:
-        """Per-image scores [N] float64 by metric.
+        """Per-caption scores [N] float64 by metric.
+
+        Each image and each text is embedded once, however often it stands in the lists.
 
         Args:
-            ids: [N] images.
+            ids: [N] the image of each caption.
             candidates: [N] captions.
             references: [N] reference captions of each.
 
@@ -60,26 +71,39 @@ class Seen:
             UsageError: the model has no text side.
         """
         dual_encoder(self.session, self.model)
-        images = self._images()
-        lacking = [id for id in ids if id not in images]
-        if lacking:
-            raise InputError(
-                f"{len(lacking)} captions are of images that are not in {visible(self.dataset)}, "
-                f"the first is {visible(lacking[0])}",
-                where=self.dataset,
-                mend="name the set with these images: -d DATASET --split SPLIT",
-            )
-        flat = [caption for group in references for caption in group]
-        embedded = text_embeddings(self.session, self.model, [PREFIX + text for text in (*candidates, *flat)])
-        embedded = embedded.astype(np.float64)
-        ends = np.cumsum([len(group) for group in references])
-        groups = np.split(embedded[len(candidates) :], ends[:-1])
-        x = unit(np.stack([images[id] for id in ids]).astype(np.float64))
-        return dict(zip(METRICS, clip_scores(x, embedded[: len(candidates)], groups), strict=True))
+        images = self._images(ids)
+        said = [PREFIX + text for text in encodable(candidates)]
+        known = [[PREFIX + text for text in encodable(group)] for group in references]
+        unique = list(dict.fromkeys(chain(said, chain.from_iterable(known))))
+        embedded = text_embeddings(self.session, self.model, unique)
+        place = {text: row for row, text in enumerate(unique)}
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        for start in range(0, len(ids), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            x = unit(np.stack([images[id] for id in ids[block]]).astype(np.float64))
+            texts = embedded[[place[text] for text in said[block]]].astype(np.float64)
+            groups = [embedded[[place[text] for text in group]].astype(np.float64) for group in known[block]]
+            found.append(clip_scores(x, texts, groups))
+        return {name: np.concatenate([part[k] for part in found]) for k, name in enumerate(METRICS)}
 
-    def _images(self) -> dict[str, np.ndarray]:
+    def _images(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Image features by id; a damaged image is left out, and missed only if a caption is of it."""
-        lenient = Session(replace(self.session.context, on_bad_image="skip"))
+        lenient = self.session
+        if lenient.context.on_bad_image != "skip":
+            lenient = Session(replace(lenient.context, on_bad_image="skip"))
         split = lenient.choose_split(self.dataset, self.split)
         found = lenient.features(self.model, self.dataset, split, layer=PROJ)
-        return dict(zip(found.ids, found.x, strict=True))
+        images = dict(zip(found.ids, found.x, strict=True))
+        lacking = [id for id in dict.fromkeys(ids) if id not in images]
+        if lacking:
+            skipped = set(found.dataset.skipped)
+            damaged = [id for id in lacking if id in skipped]
+            raise InputError(
+                f"{len(damaged):,} images cannot be decoded, the first is {visible(damaged[0])}"
+                if damaged
+                else f"captions of {len(lacking):,} images that are not in {visible(self.dataset)}, "
+                f"the first is {visible(lacking[0])}",
+                where=self.dataset,
+                mend="mend or replace it" if damaged else "name the set with these images: -d DATASET --split SPLIT",
+            )
+        return images

@@ -1,7 +1,7 @@
 """Small pieces of scoring captions: tokenizers by backend, what Parquet can hold, rows that two systems share."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlmbench.data.captions import Aligned, References
-from vlmbench.foundations.errors import AbsentError
+from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.scoring import Scored, Tokenized
@@ -84,8 +84,13 @@ def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "Seen", asked: se
         item.columns.update({name: found[name] for name in asked})
 
 
-def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path) -> dict[str, str]:
-    """Adds SPICE to the columns of every system; where it cannot run, nothing is added and the reason is given back."""
+def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path, *, alone: bool) -> dict[str, str]:
+    """Adds SPICE to the columns of every system; where it cannot run, nothing is added and the reason is given back.
+
+    Raises:
+        AbsentError: it cannot run, and is `alone`: no other metric was asked for.
+        JavaError: its program went wrong.
+    """
     from vlmbench.metrics.captions.spice import spice_scores
 
     lines = [[" ".join(tokens) for tokens in captions] for captions in text.references]
@@ -95,10 +100,19 @@ def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path) -> dic
             chosen = [lines[image] for image in images.tolist()]
             found.append(spice_scores([" ".join(tokens) for tokens in captions], chosen, cache_dir))
     except AbsentError as error:
+        if alone:
+            raise
         return {"spice": f"{error.what} (to mend: {error.mend})"}
     for item, values in zip(scored, found, strict=True):
         item.columns["spice"] = values
     return {}
+
+
+def nothing_left(left_out: Mapping[str, str]) -> VlmbenchError:
+    """The error of a call of which no metric is left: something is absent, unless images were too few."""
+    reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    kind = InputError if {"cider", "cider_d"} & set(left_out) else AbsentError
+    return kind(f"nothing is left to score: {reasons}", where="--metrics", mend="ask for other metrics")
 
 
 def cores() -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlmbench.data.captions import Aligned, Candidates, References, align
-from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.background import Arrays, Background
@@ -39,6 +39,7 @@ from vlmbench.runs.caption_pieces import (
     fingerprint,
     frequency,
     metric,
+    nothing_left,
     rows,
     tokenizer,
     told,
@@ -163,13 +164,14 @@ class _Job:
         if self.seen is not None:
             add_clip(self.scored, self.aligned, self.seen, set(CLIP) & set(self.protocol.metrics))
         if "spice" in self.protocol.metrics and "spice" not in self.left_out:
-            self.left_out |= add_spice(self.scored, self.text, self.context.cache_dir)
+            self.left_out |= add_spice(
+                self.scored, self.text, self.context.cache_dir, alone=self.protocol.metrics == ("spice",)
+            )
         self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
         for name, why in self.left_out.items():
             self.context.reporter.warn(f"{name} is left out: {why}")
         if not self.metrics:
-            reasons = "; ".join(f"{name}: {why}" for name, why in self.left_out.items())
-            raise InputError(f"nothing is left to score: {reasons}", where="--metrics", mend="ask for other metrics")
+            raise nothing_left(self.left_out)
         self._resample()
 
     def _safe(self) -> list[list[str]]:
