@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 TASKS = ("zeroshot", "linear-probe", "caption-eval", "retrieval")
 TERMINAL = ("json", "quiet", "debug")
-"""Common options that say nothing of the runs: they stand on the command line alone."""
+"""Common options that say nothing of the runs."""
+ALONE = (*TERMINAL, "trust-remote-code")
+"""Common options that stand on the command line alone: a file from elsewhere is not to choose them."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def keys_of(command: Callable[..., Any]) -> dict[str, Key]:
 
 def common_keys() -> dict[str, Key]:
     """The common options that can stand at the top of a plan."""
-    return {name: key for name, key in keys_of(with_common(lambda common: None)).items() if name not in TERMINAL}
+    return {name: key for name, key in keys_of(with_common(lambda common: None)).items() if name not in ALONE}
 
 
 def arguments(table: "Table", keys: Mapping[str, Key]) -> list[str]:
@@ -118,6 +120,10 @@ def arguments(table: "Table", keys: Mapping[str, Key]) -> list[str]:
         if table.task and key not in keys and key in common_keys():
             raise InputError(
                 f"{key} is a common option", where=table.at(key), mend="put it at the top of the plan, for all tables"
+            )
+        if key in ALONE and key not in keys:
+            raise InputError(
+                f"{key} is for the command line", where=table.at(key), mend=f"vlmbench run --{key}, if you mean it"
             )
         if key not in keys:
             raise unknown_key(table, key, keys)
@@ -183,7 +189,8 @@ def _parse(command: Callable[..., Any], name: str, words: Sequence[str], table: 
     except typer.BadParameter as error:
         key = max(getattr(error.param, "opts", None) or [""], key=len).removeprefix("--")
         if key in table.options:
-            raise InputError(visible(error.message), where=table.at(key)) from error
+            said = visible(f"{key} = {table.options[key]}: {error.message.removeprefix('Value error, ')}")
+            raise InputError(said, where=table.at(key)) from error
         raise InputError(f"{key} is missing" if key else visible(error.message), where=table.place) from error
 
 
@@ -203,14 +210,5 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _kind_of(value: Any) -> str:
-    for kind, words in (
-        (bool, "true or false"),
-        (int, "a whole number"),
-        (float, "a number"),
-        (str, "text"),
-        (list, "a list"),
-        (dict, "a table"),
-    ):
-        if isinstance(value, kind):
-            return words if not isinstance(value, list) or not value else f"a list of {_kind_of(value[0])}"
-    return "a date"
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+    return kinds.get(type(value), "a table" if isinstance(value, dict) else "a date")

@@ -21,8 +21,8 @@ def command(
 ) -> None:
     """Runs a grid kept in a repository: many commands in one file, each model loaded and each image decoded once.
 
-    The plan is TOML: common options at the top, then a table for each command, [[zeroshot]], [[linear-probe]],
-    [[caption-eval]] or [[retrieval]], whose keys are that command's long options. All of it is checked before any of
+    The plan is TOML: common options at the top, then tables named after commands (zeroshot, linear-probe, caption-eval,
+    retrieval; as many of each as wanted) whose keys are the command's long options. All of it is checked before any of
     it runs. Common options given here go before those of the plan; paths are those of the directory it is run in.
 
     Example: [bold]vlmbench run plan.toml --dry-run[/bold]
@@ -30,8 +30,7 @@ def command(
     from vlmbench.cli import plan_options as p
     from vlmbench.cli.console import print_json
     from vlmbench.cli.output import finish
-    from vlmbench.runs.plan import Step, check_steps, read_plan, run_steps
-    from vlmbench.runs.session import Session
+    from vlmbench.runs.plan import PlanSession, Step, check_steps, read_plan, run_steps
 
     found = read_plan(plan, p.TASKS)
     given = _given(ctx)
@@ -42,8 +41,8 @@ def command(
     words = [p.arguments(table, p.keys_of(p.command_of(table.task))) for table in found.tables]
     steps = [Step(table, p.parse_job(table, own, common)) for table, own in zip(found.tables, words, strict=True)]
     context = common.context()
-    session = Session(context)
-    passes = check_steps(steps, session)
+    session = PlanSession(context)
+    check_steps(steps, session)
     if dry_run:
         shared_words += [word for name, own in given.items() if name not in p.TERMINAL for word in own]
         tables = zip(found.tables, words, strict=True)
@@ -53,7 +52,7 @@ def command(
         else:
             print("\n".join(commands))
         return
-    runs = run_steps(steps, passes, session)
+    runs = run_steps(steps, session)
     finish(runs, common.out, as_json=common.json, quiet=common.quiet, pictures_from=context.cache_dir)
 
 

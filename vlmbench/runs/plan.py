@@ -8,9 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError, VlmbenchError
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import StoredRun
+from vlmbench.runs.context import Context
 from vlmbench.runs.job import Job, Pass
 from vlmbench.runs.session import Session
 
@@ -70,7 +72,13 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"the plan is no TOML: {error}", where=visible(str(path)), mend="mend that line") from error
+        said, _, place = str(error).rpartition(" (at ")
+        line = place.rstrip(")") if place.startswith("line") else f"line {len(text.splitlines())}, the end"
+        raise InputError(
+            f"the plan is no TOML: {said}",
+            where=f"{visible(str(path))}, {line}",
+            mend="mend it, or a line above",
+        ) from error
     common: dict[str, Any] = {}
     tables: list[Table] = []
     for key, value in found.items():
@@ -84,9 +92,7 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
             )
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise InputError(
-                f"{key} is no list of tables",
-                where=f"{visible(str(path))}, key {key}",
-                mend=f"write [[{key}]] above it",
+                f"{key} is no list of tables", where=_place(path, text, key, 0), mend=f"write [[{key}]], not [{key}]"
             )
         tables += [Table(key, _place(path, text, key, number), entry) for number, entry in enumerate(entries)]
     if not tables:
@@ -102,37 +108,56 @@ def unknown_key(table: Table, key: str, known: Collection[str]) -> InputError:
     return InputError(what, where=table.at(key), mend=_near(key, known, "one of "))
 
 
-def check_steps(steps: Sequence[Step], session: Session) -> list[list[Pass]]:
-    """Checks every step before any runs; gives the passes over images of each.
+class PlanSession(Session):
+    """A session that knows all that is to come: a split is decoded once, for all the models that will ask for it."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._models_of: dict[tuple[str, str, int | None], list[str]] = {}
+
+    def expect(self, one: Pass) -> None:
+        """Tells it of a pass over images."""
+        self._models_of.setdefault((one.dataset, one.split, one.limit), []).extend(one.models)
+
+    def prepare(
+        self,
+        models: Sequence[str],
+        dataset: str,
+        split: str,
+        *,
+        limit: int | None = None,
+        part: tuple[int, int] | None = None,
+    ) -> None:
+        """As `Session.prepare`, for the other models of the plan too."""
+        others = self._models_of.pop((dataset, split, limit), []) if part is None else []
+        super().prepare(list(dict.fromkeys([*models, *others])), dataset, split, limit=limit, part=part)
+
+
+def check_steps(steps: Sequence[Step], session: PlanSession) -> None:
+    """Checks every step before any runs; the session learns what images they will look at.
 
     Raises:
         VlmbenchError: the first thing that is wrong, with its table and, where it can be told, its key.
     """
-    found = []
     for step in steps:
         try:
-            found.append(list(step.job.check(session)))
+            for one in step.job.check(session):
+                session.expect(one)
         except VlmbenchError as error:
             raise placed(error, step.table) from error
-    return found
 
 
-def run_steps(steps: Sequence[Step], passes: Sequence[Sequence[Pass]], session: Session) -> list[StoredRun]:
-    """Runs the steps in order; a pass over images is taken once, for all the models of all steps.
+def run_steps(steps: Sequence[Step], session: PlanSession) -> list[StoredRun]:
+    """Runs the steps in order.
 
     Raises:
         VlmbenchError: what went wrong, with its table; the results of the steps before it are written.
     """
-    models: dict[tuple[str, str, int | None], list[str]] = {}
-    for one in (one for own in passes for one in own):
-        models.setdefault((one.dataset, one.split, one.limit), []).extend(one.models)
+    require_writable(session.context.out)
     runs: dict[Path, StoredRun] = {}
-    for number, (step, own) in enumerate(zip(steps, passes, strict=True)):
-        session.context.reporter.note(f"{number + 1} of {len(steps)}: {step.table.place}")
+    for number, step in enumerate(steps, 1):
+        session.context.reporter.note(f"{number} of {len(steps)}: {step.table.place}")
         try:
-            for one in own:
-                every = models.pop((one.dataset, one.split, one.limit), [])
-                Pass(one.dataset, one.split, one.limit, tuple(dict.fromkeys(every))).encode(session)
             runs |= {run.path: run for run in step.job.run(session.context, session)}
         except VlmbenchError as error:
             if runs:
@@ -143,6 +168,8 @@ def run_steps(steps: Sequence[Step], passes: Sequence[Sequence[Pass]], session: 
 
 def placed(error: VlmbenchError, table: Table) -> VlmbenchError:
     """The error with its place in the plan; what would be wrong usage of a command is a plan that is wrong."""
+    if error.where and error.where.startswith(table.place):
+        return error
     said = f"{error.what} {error.where or ''}"
     keys = [key for key, value in table.options.items() if any(item in said for item in _texts(key, value))]
     place = table.at(keys[0]) if keys else table.place
