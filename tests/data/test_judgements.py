@@ -87,7 +87,9 @@ def test_crowd_takes_a_judged_caption_out_of_the_references(put):
         ("image_id,candidate,rating\n1,a\n", "2 cells under 3", "line 2"),
         ("image_id,candidate,rating\n1, ,4\n", "no candidate", "line 2"),
         ("image_id,candidate,rating\n,a,4\n", "no image_id", "line 2"),
-        ("image,candidate,rating\n1,a,4\n", "columns", "line 1"),
+        ("image,candidate,rating\n1,a,4\n", "no columns image_id", "line 1"),
+        ("image_id,rating,rating\n1,4,4\n", "no columns candidate", "line 1"),
+        ("image_id,candidate,rating,rating\n1,a,4,4\n", "two columns", "line 1"),
         ("image_id,candidate,rating,references\n1,a,4,x\n", "JSON list", "line 2"),
         ("image_id,candidate,rating,references\n1,a,4,[]\n", "list of captions", "line 2"),
         ("image_id,candidate,rating,reference_1\n1,a,4,x\n1,b,4,y\n", "other references", "line 3"),
@@ -146,6 +148,8 @@ def test_several_files_are_one_set(put):
     found = read_judgements([first, second])
     assert (found.name, len(found.items), found.references) == ("a.csv+b.csv", 3, {"1": ["x"], "2": ["y"]})
     assert found.items[1].place == f"{second}, line 2"
+    with pytest.raises(UsageError, match="given twice"):
+        read_judgements([first, second, first])
     other = put("c.csv", "image_id,candidate,rating,reference_1\n1,b,2,z\n")
     with pytest.raises(InputError, match=r"other references in c\.csv"):
         read_judgements([first, other])

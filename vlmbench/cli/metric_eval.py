@@ -24,12 +24,18 @@ def command(
         option(
             "-j",
             "--judgements",
+            metavar="FILE",
             help="CSV or JSONL with image_id, candidate, rating; Flickr8k's or Composite's files; several are one set.",
         ),
     ],
     references: Annotated[
         list[str] | None,
-        option("-r", "--references", help="As for caption-eval, or Flickr's *.token.txt; repeat for several."),
+        option(
+            "-r",
+            "--references",
+            metavar="FILE",
+            help="As for caption-eval, or Flickr's *.token.txt; repeatable.",
+        ),
     ] = None,
     format: Annotated[
         Format,

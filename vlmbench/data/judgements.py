@@ -43,6 +43,9 @@ def read_judgements(paths: Sequence[Path], kind: str = "auto", captions: Sequenc
     """
     if kind not in FORMATS:
         raise UsageError(f"no such format: {visible(kind)}", where="--format", mend=f"choose from {', '.join(FORMATS)}")
+    twice = [path for place, path in enumerate(paths) if path in paths[:place]]
+    if twice:
+        raise UsageError(f"given twice: {visible(str(twice[0]))}", where="-j", mend="give each file once")
     found = [_read(path, kind, captions) for path in paths]
     for one in found[1:]:
         if one.format != found[0].format:
@@ -172,8 +175,11 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if not header:
                 header = [cell.strip().lower() for cell in row]
                 lacking = [name for name in ("image_id", "rating") if name not in header]
-                if lacking or not {"candidate", "caption"} & set(header) or len(set(header)) < len(header):
-                    raise wrong(f"the columns are not {COLUMNS}", path, place, "name each column once, in a first line")
+                lacking += [] if {"candidate", "caption"} & set(header) else ["candidate"]
+                if lacking or len(set(header)) < len(header):
+                    what = f"no columns {', '.join(lacking)}" if lacking else "two columns have one name"
+                    mend = f"the first line names each column once: {COLUMNS}, in any order"
+                    raise wrong(what, path, place, mend)
             elif len(row) != len(header):
                 mend = "quote captions that hold commas, quotes or line ends"
                 raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, mend)

@@ -104,6 +104,6 @@ class Seen:
                 else f"captions of {len(lacking):,} images that are not in {visible(self.dataset)}, "
                 f"the first is {visible(lacking[0])}",
                 where=self.dataset,
-                mend="mend or replace it" if damaged else "name the set with these images: -d DATASET --split SPLIT",
+                mend="mend or replace it" if damaged else "name the set that holds these images",
             )
         return images

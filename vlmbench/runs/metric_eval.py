@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vlmbench.data.judged import Judgements
 from vlmbench.data.judgements import TAU, read_judgements
 from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.agreement import KENDALL, Tau, agreement
 from vlmbench.metrics.captions.clipscore import METRICS as CLIP
@@ -59,6 +60,12 @@ def run_metric_eval(request: Request, context: Context) -> list[StoredRun]:
     require_writable(context.out)
     paths = [Path(given) for given in request.references]
     found = read_judgements([Path(given) for given in request.judgements], request.format, paths)
+    if len({item.rating for item in found.items}) < 2:
+        raise InputError(
+            "all ratings are the same, so they rank nothing and tau is not defined",
+            where=", ".join(request.judgements),
+            mend="give judgements with at least two different ratings",
+        )
     found, references = with_references(found, request.references, context)
     documents = "judgements" if found.format in TAU else "images"
     seen = _seen(request, references, context) if set(request.metrics) & set(CLIP) else None

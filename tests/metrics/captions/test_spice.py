@@ -1,6 +1,9 @@
 """SPICE's driver. Its Java program needs a parser that no package carries, so a stand-in for ``java`` answers here."""
 
+import importlib
+import importlib.util
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -16,7 +19,8 @@ from vlmbench.metrics.captions.java import JavaError
 STAND_IN = """#!{python}
 import json, sys
 arguments = sys.argv[1:]
-given = json.load(open(arguments[arguments.index("-jar") + 2]))
+program = next(place for place, name in enumerate(arguments) if name.endswith("spice-1.0.jar"))
+given = json.load(open(arguments[program + 1]))
 answer = []
 for entry in reversed(given):
     words = set(entry["test"].split())
@@ -51,6 +55,33 @@ def test_scores_come_back_to_their_images(stand_in, tmp_path: Path) -> None:  # 
     np.testing.assert_allclose(scores, [1.0, 2 / 3, 0.0])
 
 
+def test_the_call_and_the_scores_are_pycocoevalcaps_own(  # type: ignore[no-untyped-def]
+    stand_in, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own driver, copied beside empty jars so that it fetches nothing, and ours, before the same ``java``."""
+    theirs = Path(str(importlib.util.find_spec("pycocoevalcap.spice.spice").origin)).parent  # type: ignore[union-attr]
+    stand_in("json.dump({'argv': arguments, 'given': given}, open('heard.json', 'w'))")
+    package = tmp_path / "copied"
+    (package / "lib").mkdir(parents=True)
+    for name in ("spice.py", "get_stanford_models.py"):
+        (package / name).write_text((theirs / name).read_text())
+    for name in ("__init__.py", "lib/stanford-corenlp-3.6.0.jar"):
+        (package / name).touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    candidates, references = ["the dog", "two red cats", ""], [["a red dog", "the dog"], ["two cats"], ["a bird"]]
+    driver = importlib.import_module("copied.spice").Spice()
+    mean, each = driver.compute_score(dict(enumerate(references)), {k: [text] for k, text in enumerate(candidates)})
+    their = json.loads((package / "heard.json").read_text())
+    scores = spice.spice_scores(candidates, references, tmp_path / "cache")
+    our = json.loads((tmp_path / "heard.json").read_text())
+    assert our["given"] == their["given"]
+    ways = [{word for word in heard["argv"] if word.startswith("-")} for heard in (our, their)]
+    assert ways[0] - {*spice._OPENED} == ways[1]
+    assert math.isnan(mean), "an image without tuples makes their mean NaN"
+    np.testing.assert_allclose(scores, [0.0 if math.isnan(one["All"]["f"]) else one["All"]["f"] for one in each])
+
+
 @pytest.mark.parametrize(
     "twist", ["sys.exit(3)", "answer.pop()", 'answer[0] = "rubbish"', "answer[0]['image_id'] = 99"]
 )
@@ -73,6 +104,9 @@ def test_without_its_parser_the_metric_is_left_out_with_the_reason(
     assert "spice" not in result["metrics"]
     record = json.loads((Path(result["path"]) / "result.json").read_text())
     assert "get_stanford_models" in record["detail"]["left_out"]["spice"]
+    alone = _command(tmp_path, "spice")
+    assert alone.exit_code == 4
+    assert "get_stanford_models()" in alone.output
 
 
 def test_the_command_puts_it_beside_the_others(stand_in, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -85,7 +119,7 @@ def test_the_command_puts_it_beside_the_others(stand_in, tmp_path: Path) -> None
     assert verified.exit_code == 0, verified.output
 
 
-def _command(tmp_path: Path):  # type: ignore[no-untyped-def]
+def _command(tmp_path: Path, metrics: str = "cider,spice"):  # type: ignore[no-untyped-def]
     (tmp_path / "references.json").write_text(json.dumps({"1": ["a red dog", "the dog"], "2": ["two cats"]}))
     (tmp_path / "mine.json").write_text(json.dumps({"1": "the dog", "2": "two red cats"}))
     command = [
@@ -97,5 +131,5 @@ def _command(tmp_path: Path):  # type: ignore[no-untyped-def]
         "--json",
         "-q",
     ]
-    command += ["--metrics", "cider,spice", "-o", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cache")]
+    command += ["--metrics", metrics, "-o", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cache")]
     return CliRunner().invoke(app, command)

@@ -1,6 +1,10 @@
 """SPICE through its Java program (Anderson et al. 2016), for those who have its jars.
 
-``pycocoevalcap`` ships SPICE without the parser it stands on, Stanford CoreNLP 3.6, which has to be fetched once.
+``pycocoevalcap`` 1.2 ships SPICE without the parser it stands on, Stanford CoreNLP 3.6, which has to be fetched once.
+The program is called as ``pycocoevalcap`` calls it (8 GB of heap, ``-cache``, ``-out``, ``-subset``, ``-silent``), and
+the score of an image is the same ``["scores"]["All"]["f"]``. Two things differ: the cache of parsed captions lies in
+vlmbench's cache directory and not in the installed package, and where neither caption nor references give a tuple, F is
+0 here; there it is NaN, and so is then the mean over all images.
 """
 
 import json
