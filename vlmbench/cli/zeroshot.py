@@ -37,10 +37,31 @@ def command(
             "--holdout", help="Of a dataset with one split, only the share that linear-probe holds out for its test."
         ),
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        option(
+            "--boxes",
+            metavar="FILE",
+            help="COCO instances JSON: classify its boxes in the images of -d (folder:DIR may be flat); each by the "
+            "mean embedding of its 1x and 1.5x crops, as ViLD.",
+        ),
+    ] = None,
+    tiles: Annotated[
+        int | None,
+        option(
+            "--tiles",
+            min=2,
+            metavar="N",
+            help="Score the whole image and N tiles; each class takes its best. The grid is the one of N whose tiles "
+            "are nearest to squares.",
+        ),
+    ] = None,
 ) -> None:
     """Zero-shot classification by a dual encoder (CLIP, SigLIP …): no labels, only class names.
 
     Example: [bold]vlmbench zeroshot -m tiny-clip -d digits -d shapes[/bold]
+
+    Example: [bold]vlmbench zeroshot -m tiny-clip -d folder:val2017 --boxes instances_val2017.json[/bold]
     """
     from vlmbench.runs.job import Job
     from vlmbench.runs.zeroshot import Request, check_zeroshot, run_zeroshot
@@ -53,5 +74,7 @@ def command(
         prompts=prompts,
         classnames=classnames,
         holdout=holdout,
+        boxes=boxes,
+        tiles=tiles,
     )
     common.perform(Job(partial(check_zeroshot, request), partial(run_zeroshot, request)))

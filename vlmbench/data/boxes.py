@@ -24,7 +24,7 @@ from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
-FORM = "the form is boxes:INSTANCES.json#folder:DIRECTORY"
+FORM = "zeroshot -d folder:DIRECTORY --boxes INSTANCES.json, or -d boxes:INSTANCES.json#folder:DIRECTORY"
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class Boxed:
         found, images = self.instances, self.pictures.info
         notes = []
         if found.crowds:
-            notes.append(f"{found.crowds:,} boxes of crowds (iscrowd) were left out")
+            notes.append(f"boxes of crowds (iscrowd) that were left out: {found.crowds:,}")
         beyond = sum(_reaches_beyond(box) for box in found.boxes)
         if beyond:
-            notes.append(f"{beyond:,} boxes reach beyond their image by more than a pixel; that part is cut off")
+            notes.append(f"boxes that reach beyond their image and are cut off there: {beyond:,}")
         return DatasetInfo(
             id=self.id,
             revision=images.revision,
@@ -211,7 +211,7 @@ def open_boxes(spec: str, rest: str, cache_dir: Path) -> Boxed:
     mark = next((i for i in marks if Path(rest[:i]).expanduser().is_file()), marks[0])
     path, dataset = Path(rest[:mark]).expanduser(), rest[mark + 1 :]
     if not path.is_file():
-        raise AbsentError(f"no such file: {visible(str(path))}", where=visible(spec), mend=FORM)
+        raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend=FORM)
     if not dataset or dataset.startswith("boxes:"):
         raise AbsentError("no images named to find the boxes in", where=visible(spec), mend=FORM)
     kind, _, directory = dataset.partition(":")

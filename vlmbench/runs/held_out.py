@@ -53,7 +53,8 @@ def check_share(share: float | None, info: DatasetInfo | None = None) -> None:
 def told(share: float, seed: int, *, multilabel: bool) -> str:
     """One line on what was held out."""
     what = "the images" if multilabel else "each class"
-    return f"one split: {100 * share:.3g} % of {what}, drawn with seed {seed}, is held out for the test"
+    verb = "are" if multilabel else "is"
+    return f"one split: {100 * share:.3g} % of {what}, drawn with seed {seed}, {verb} held out for the test"
 
 
 def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int, where: str) -> tuple[Rows, Rows]:
@@ -112,7 +113,7 @@ def rows_of(features: SplitFeatures, rows: Rows, share: float) -> SplitFeatures:
     own = digest([features.dataset.fingerprint, list(ids)])
     return replace(
         features,
-        x=features.x[rows],
+        x=features.x[features.rows(rows)],
         y=features.y[rows],
         ids=ids,
         dataset=features.dataset.model_copy(update={"fingerprint": own}),

@@ -192,7 +192,7 @@ def refuse_skipped(items: np.ndarray, opened: Opened, context: Context) -> tuple
         return ()
     damaged, first = "damaged images", visible(skipped[0])
     if opened.split.regions is not None:
-        damaged, first = "boxes in damaged images", f"annotation {first}"
+        damaged, first = f"{'box' if len(skipped) == 1 else 'boxes'} in damaged images", f"annotation {first}"
     if context.on_bad_image != "skip":
         raise BadImage(
             f"{len(skipped)} {damaged} cannot be decoded, the first is {first}",

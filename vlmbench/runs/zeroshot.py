@@ -7,7 +7,7 @@ from typing import Any
 
 from vlmbench.data.catalogue import expand
 from vlmbench.foundations.atomic import require_writable
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet, prompt_sets, read_classnames
@@ -40,6 +40,8 @@ class Request:
         limit: so many images a dataset; none: all.
         prompts: set names, files or templates, comma-separated; none: ``a photo of a {}.``
         classnames: a file of class names that replaces the dataset's.
+        boxes: a COCO instances file: its boxes in the datasets' images are classified, not whole images.
+        tiles: the whole image and so many tiles are looked at, of each class the best logit counts; none: the whole.
         holdout: only the images that a probe with this ``--holdout`` is tested on; none: all of the split.
     """
 
@@ -50,6 +52,8 @@ class Request:
     prompts: str | None = None
     classnames: Path | None = None
     holdout: float | None = None
+    boxes: Path | None = None
+    tiles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def run_zeroshot(request: Request, context: Context, session: Session | None = N
         session.prepare(models, plan.dataset, plan.split, limit=request.limit)
         for model in models:
             watch = Stopwatch()
-            features = session.features(model, plan.dataset, plan.split, limit=request.limit)
+            features = session.features(model, plan.dataset, plan.split, limit=request.limit, sparse=True)
             if request.holdout is not None:
                 features = held_out(features, request.holdout, context.seed)
             for prompts in plan.prompts:
@@ -102,16 +106,28 @@ def _checked(request: Request, session: Session) -> tuple[list[str], list[_Plan]
     for model in models:
         session.require_texts(model)
     check_share(request.holdout)
-    return models, [_plan(name, request, session) for name in expand(list(request.datasets))]
+    return models, [_plan(name, request, session) for name in _datasets(request, session)]
+
+
+def _datasets(request: Request, session: Session) -> list[str]:
+    """The datasets' names; those of their boxes or tiles, where these are asked for."""
+    names = expand(list(request.datasets))
+    if request.boxes is not None and request.tiles is not None:
+        raise UsageError("boxes are not cut into tiles", where="--boxes and --tiles", mend="leave one of them out")
+    if request.boxes is not None:
+        return [f"boxes:{request.boxes}#{name}" for name in names]
+    if request.tiles is not None and request.tiles < 2:
+        raise UsageError(f"{request.tiles} is no number of tiles", where="--tiles", mend="--tiles 4")
+    return [session.in_tiles(name, request.tiles) for name in names] if request.tiles is not None else names
 
 
 def _plan(dataset: str, request: Request, session: Session) -> _Plan:
     info = session.dataset(dataset).info
     if not info.classnames:
         raise InputError(
-            f"{visible(dataset)} has captions and no classes",
-            where=dataset,
-            mend=f"vlmbench retrieval -d {visible(dataset)}",
+            f"{visible(info.id)} has captions and no classes",
+            where=info.id,
+            mend=f"vlmbench retrieval -d {visible(info.id)}",
         )
     check_share(request.holdout, info)
     names = (
@@ -132,7 +148,7 @@ def _score(
 ) -> StoredRun:
     context = session.context
     head = session.text_weights(model, plan.names, prompts, plan.raw)
-    probabilities = softmax(logits(features.x, head))
+    probabilities = softmax(logits(features.x, head, views=features.views))
     columns = sample_columns(probabilities, features.y, features.ids)
     figures = metrics_from_samples(columns, metric_names(len(plan.names), multilabel=features.multilabel), context.seed)
     detail: dict[str, Any] = {} if features.multilabel else {"per_class": per_class(columns, head.classnames)}
