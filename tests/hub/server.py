@@ -9,7 +9,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +29,9 @@ class Hub:
         status: (kind, id) to the status every request of it gets, with the hub's error code.
         cut: paths whose first transfer ends in the middle.
         wrong: paths whose bytes are not what their checksum says.
+        faults: (id, path) to how many more ``GET`` of it are answered, and to the status of all later ones (0: the
+            connection is cut in the middle of the file).
+        before: called with the path of a file before it is sent.
         asked: how often each ``METHOD path`` was asked for.
         ranges: the ``Range`` headers that came.
     """
@@ -37,6 +40,8 @@ class Hub:
     status: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     wrong: set[str] = field(default_factory=set)
+    faults: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    before: Callable[[str], None] = lambda path: None
     asked: Counter[str] = field(default_factory=Counter)
     ranges: list[str] = field(default_factory=list)
     url: str = ""
@@ -137,6 +142,13 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.is_file():
             self._json(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound"})
             return
+        self.hub.before(name)
+        left, status = self.hub.faults.get((id, name), (1, 0))
+        if self.command == "GET" and (id, name) in self.hub.faults:
+            self.hub.faults[id, name] = (max(0, left - 1), status)
+        if status and not left:
+            self._json(status, {"error": ""}, {"X-Error-Code": "EntryNotFound"} if status == 404 else {})
+            return
         data = path.read_bytes()
         headers = {
             "X-Repo-Commit": commit_of(root),
@@ -158,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not body:
             return
-        if name in self.hub.cut:
+        if name in self.hub.cut or not left:
             self.hub.cut.discard(name)
             self.wfile.write(data[: len(data) // 2])
             self.wfile.flush()

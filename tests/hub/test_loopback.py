@@ -1,181 +1,56 @@
 """The real clients against a hub on loopback: fetch, cache, resume, pin, go offline; and each way it can fail."""
 
-import importlib.util
-import io
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
+import hub_server as server
 import numpy as np
-import pytest
-from PIL import Image
-
-_SPEC = importlib.util.spec_from_file_location("hub_server", Path(__file__).with_name("server.py"))
-server = importlib.util.module_from_spec(_SPEC)
-sys.modules["hub_server"] = server
-_SPEC.loader.exec_module(server)
+from hub_clients import command, environment, outcomes, together
+from hub_repositories import captioned, parquet, pictures, shards
 
 
-@pytest.fixture
-def hub():
-    with server.serving(server.Hub()) as running:
-        yield running
-
-
-def environment(hub, tmp_path, **more):
-    cleared = {
-        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VLMBENCH_", "TRANSFORMERS_"))
-    }
-    return {**cleared, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1", **more}
-
-
-def vlmbench(hub, tmp_path, *arguments, **more):
-    places = ["-o", tmp_path / "out", "--cache-dir", tmp_path / "cache", "--json"]
-    return subprocess.run(
-        [sys.executable, "-m", "vlmbench", *map(str, [*arguments, *places])],
-        env=environment(hub, tmp_path, **more),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def png(seed):
-    pixels = np.random.default_rng(seed).integers(0, 255, (24, 24, 3)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def parquet(root):
-    import datasets
-
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["red", "blue"])})
-    for split, count in (("train", 8), ("test", 6)):
-        rows = {
-            "image": [{"bytes": png(i), "path": None} for i in range(count)],
-            "label": [i % 2 for i in range(count)],
-        }
-        (root / "data").mkdir(parents=True, exist_ok=True)
-        table = datasets.Dataset.from_dict(rows, features=features)
-        table.to_parquet(root / "data" / f"{split}-00000-of-00001.parquet")
-    return root
-
-
-def shards(root):
-    for split in ("train", "test"):
-        (root / split).mkdir(parents=True)
-        with tarfile.open(root / split / "0.tar", "w") as tar:
-            for number in range(6):
-                for ending, data in (("png", png(number)), ("cls", str(number % 3).encode())):
-                    item = tarfile.TarInfo(f"s{number:04d}.{ending}")
-                    item.size = len(data)
-                    tar.addfile(item, io.BytesIO(data))
-    (root / "classnames.txt").write_text("red circle\nblue square\ngreen dog\n")
-    (root / "zeroshot_classification_templates.txt").write_text("a photo of {c}.\nan image of the {c}\n")
-    return root
-
-
-def pictures(root):
-    for split in ("train", "test"):
-        for place, name in enumerate(("cat", "dog")):
-            (root / split / name).mkdir(parents=True)
-            for number in range(2):
-                (root / split / name / f"{number}.png").write_bytes(png(place * 2 + number))
-    return root
-
-
-def captioned(root):
-    (root / "test").mkdir(parents=True)
-    lines = []
-    for number in range(4):
-        (root / "test" / f"{number}.png").write_bytes(png(number))
-        lines.append(
-            json.dumps({"file_name": f"{number}.png", "captions": [f"a photo of {w} dog" for w in ("a", "the")]})
-        )
-    (root / "test" / "metadata.jsonl").write_text("\n".join(lines))
-    return root
-
-
-def test_zero_shot_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_path):
+def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_path):
     hub.repositories = {
         ("models", "me/clip"): checkpoints("clip"),
         ("datasets", "me/parquet"): parquet(tmp_path / "r" / "parquet"),
         ("datasets", "me/shards"): shards(tmp_path / "r" / "shards"),
         ("datasets", "me/pictures"): pictures(tmp_path / "r" / "pictures"),
+        ("datasets", "me/captioned"): captioned(tmp_path / "r" / "captioned"),
     }
+    made = tmp_path / "made.json"
+    made.write_text(json.dumps({f"test-{number}/{number}.png": "a photo of a dog" for number in range(4)}))
     sets = [part for name in ("parquet", "shards", "pictures") for part in ("-d", f"hf:me/{name}")]
-    done = vlmbench(hub, tmp_path, "zeroshot", "-m", "me/clip", *sets, "--prompts", "dataset")
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)["results"]
-    assert [result["n"] for result in results] == [6, 6, 4]
-    records = [json.loads((Path(result["path"]) / "result.json").read_text()) for result in results]
+    zero_shot = command(tmp_path, "zeroshot", "-m", "me/clip", *sets, "--prompts", "dataset")
+    commands = [
+        zero_shot,
+        command(tmp_path, "linear-probe", "-m", "me/clip", "-d", "hf:me/parquet"),
+        command(tmp_path, "retrieval", "-m", "me/clip", "-d", "hf:me/captioned"),
+        command(tmp_path, "caption-eval", "-r", "hf:me/captioned", "-p", f"mine={made}", "--metrics", "bleu,cider"),
+    ]
+    online = together(hub, tmp_path, *commands)
+    assert [done.returncode for done in online] == [0] * 4, [done.stderr for done in online]
+    results = [json.loads(done.stdout)["results"] for done in online]
+    assert [[result["n"] for result in found] for found in results] == [[6, 6, 4], [6], [4], [4]]
+    fetched = [asked for asked in hub.asked if "resolve" in asked and "me/parquet" not in asked]
+    assert not any("train" in asked for asked in fetched), "a split nobody asked for came too"
+    records = [json.loads((Path(found["path"]) / "result.json").read_text()) for found in results[0]]
     assert records[1]["protocol"]["templates"] == ["a photo of {c}.", "an image of the {c}"]
     assert records[1]["protocol"]["classnames"] == ["red circle", "blue square", "green dog"]
     assert records[2]["protocol"]["classnames"] == ["cat", "dog"]
     for record, name in zip(records, ("parquet", "shards", "pictures"), strict=True):
         assert record["dataset"]["revision"] == server.commit_of(hub.repositories["datasets", f"me/{name}"])
         assert record["model"]["revision"] == server.commit_of(checkpoints("clip"))
-    assert not any("train" in asked and "resolve" in asked for asked in hub.asked), "a split nobody asked for came too"
+    for table in ("classification", "retrieval", "captions"):
+        assert (tmp_path / "out" / "tables" / f"{table}.csv").is_file()
     hub.asked.clear()
-    again = vlmbench(hub, tmp_path, "zeroshot", "-m", "me/clip", *sets, "--prompts", "dataset", "--offline")
-    assert again.returncode == 0, again.stderr
+    offline = together(hub, tmp_path, *([*line, "--offline"] for line in commands))
+    assert [done.returncode for done in offline] == [0] * 4, [done.stderr for done in offline]
     assert not hub.asked
-    assert json.loads(again.stdout) == json.loads(done.stdout)
-    assert again.stderr.count("features: 0 images encoded") == 3
-
-
-def test_probe_and_retrieval_from_a_hub_id_to_a_table(hub, checkpoints, tmp_path):
-    hub.repositories = {
-        ("models", "me/clip"): checkpoints("clip"),
-        ("datasets", "me/parquet"): parquet(tmp_path / "r" / "parquet"),
-        ("datasets", "me/captioned"): captioned(tmp_path / "r" / "captioned"),
-    }
-    probe = vlmbench(hub, tmp_path, "linear-probe", "-m", "me/clip", "-d", "hf:me/parquet")
-    assert probe.returncode == 0, probe.stderr
-    assert json.loads(probe.stdout)["results"][0]["n"] == 6
-    found = vlmbench(hub, tmp_path, "retrieval", "-m", "me/clip", "-d", "hf:me/captioned")
-    assert found.returncode == 0, found.stderr
-    (result,) = json.loads(found.stdout)["results"]
-    assert result["n"] == 4
-    assert (tmp_path / "out" / "tables" / "retrieval.csv").is_file()
-
-
-_PROBE = """
-import json, sys
-from pathlib import Path
-from vlmbench.data.registry import open_dataset
-from vlmbench.encoders.resolve import resolve
-from vlmbench.foundations.errors import VlmbenchError
-cache = Path(sys.argv[1])
-for spec in sys.argv[2:]:
-    try:
-        if spec.startswith("hf:"):
-            info = open_dataset(spec, cache).info
-            print(json.dumps({"spec": spec, "code": 0, "revision": info.revision}))
-        else:
-            print(json.dumps({"spec": spec, "code": 0, "revision": resolve(spec, cache).revision}))
-    except VlmbenchError as error:
-        print(json.dumps({"spec": spec, "code": error.exit_code, "what": error.what, "mend": error.mend}))
-"""
-
-
-def outcomes(hub, tmp_path, *specs, **more):
-    done = subprocess.run(
-        [sys.executable, "-c", _PROBE, str(tmp_path / "cache"), *specs],
-        env=environment(hub, tmp_path, **more),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return {line["spec"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert [json.loads(done.stdout)["results"] for done in offline] == results
+    assert offline[0].stderr.count("features: 0 images encoded") == 3
 
 
 def test_each_way_a_hub_can_refuse(hub, checkpoints, tmp_path):
@@ -251,8 +126,9 @@ def test_what_hf_download_fetched_is_found_offline(hub, checkpoints, tmp_path):
         ("datasets", "me/parquet"): parquet(tmp_path / "r" / "parquet"),
     }
     fetch = "from huggingface_hub import snapshot_download as s; s('me/clip'); s('me/parquet', repo_type='dataset')"
-    command = [sys.executable, "-c", fetch]
-    subprocess.run(command, env=environment(hub, tmp_path), check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-c", fetch], env=environment(hub, tmp_path), check=True, capture_output=True, timeout=300
+    )
     hub.asked.clear()
     found = outcomes(hub, tmp_path, "me/clip", "hf:me/parquet", HF_HUB_OFFLINE="1")
     assert [line["code"] for line in found.values()] == [0, 0], found
