@@ -37,6 +37,16 @@ def test_the_verdict_follows_the_table(arguments, says):
 
 
 @pytest.mark.parametrize(
+    ("metric", "words"),
+    [("accuracy", "90.0 and"), ("roc_auc", "90.0 ROC AUC and"), ("map11", "90.0 mAP (11 points) and")],
+)
+def test_a_figure_that_is_no_accuracy_says_what_it_is(metric, words):
+    table = classification(0.9, 0.97, -0.07, 0.001, "4.2")
+    named = Table("classification", "", (*table.columns, Column("metric", "")), ((*table.rows[0], Cell(text=metric)),))
+    assert f"zero-shot reaches {words} a probe on all labels 97.0: the probe wins" in read_tables([named])
+
+
+@pytest.mark.parametrize(
     ("mark", "says"), [("", "significantly better."), ("tied", "not significantly better than b.")]
 )
 def test_captioners_are_compared_by_cider(mark, says):

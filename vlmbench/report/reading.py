@@ -10,6 +10,14 @@ from vlmbench.report.table import Cell, Table
 
 Line = dict[str, Cell]
 
+METRICS = {
+    "mean_per_class_accuracy": "accuracy (mean per class)",
+    "map": "mAP",
+    "map11": "mAP (11 points)",
+    "roc_auc": "ROC AUC",
+}
+"""What a figure is called in a sentence, where it is not accuracy."""
+
 
 def read_tables(tables: Sequence[Table]) -> str:
     """One paragraph on the tables; empty where there is nothing to compare."""
@@ -35,7 +43,8 @@ def _classification(lines: Sequence[Line]) -> list[str]:
 def _dataset(line: Line, *, several: bool) -> str:
     name = line["dataset"].text + (f" with {line['model'].text}" if several else "")
     zero, probe = line["zero_shot"].figure(), line["probe"].figure()
-    start = f"On {name} zero-shot reaches {zero} and a probe on all labels {probe}"
+    metric = METRICS.get(line.get("metric", Cell()).text, "")
+    start = f"On {name} zero-shot reaches {zero}{metric and f' {metric}'} and a probe on all labels {probe}"
     difference = line.get("difference", Cell())
     if difference.p is None:
         return start + "."

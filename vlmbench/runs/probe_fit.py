@@ -15,6 +15,7 @@ from vlmbench.metrics.classification import metrics_from_samples, sample_columns
 from vlmbench.runs.probe_data import TRAIN, VAL, ProbeData
 from vlmbench.runs.session import Session
 
+RANKED = ("map11", "map", "roc_auc")
 NO_VALIDATION_C = 1.0
 """The strength where there is no image to choose it with (one image a class)."""
 
@@ -109,10 +110,12 @@ def _trainer(x: NDArray[np.floating], y: NDArray[Any], data: ProbeData, request:
 
 
 def _validate(fit: Fit, split: ProbeData) -> tuple[float, float]:
-    """The validation figure and log-loss of a fit."""
+    """The validation figure and log-loss of a fit; where no class can be ranked, the log-loss alone decides."""
     probabilities, truth = fit.probabilities(split.x[VAL]), split.y[VAL]
     columns = sample_columns(probabilities, truth, [""] * len(truth))
-    figure = metrics_from_samples(columns, [split.metric], 0, resamples=0)[split.metric].value
+    figure = 0.0
+    if split.metric not in RANKED or (np.ptp(truth.reshape(len(truth), -1), axis=0) > 0).any():
+        figure = metrics_from_samples(columns, [split.metric], 0, resamples=0)[split.metric].value
     tiny = np.finfo(np.float64).tiny
     if split.multilabel:
         right = np.where(truth == 1, probabilities, 1 - probabilities)
