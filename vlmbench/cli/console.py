@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,11 @@ from vlmbench.foundations.text import terminal
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.progress import Progress
+
+WIDE = 120
+"""Columns of a terminal that has room for everything."""
+_WORD = 14
+"""Letters of a word that are kept together where a column is squeezed."""
 
 
 class Console:
@@ -103,19 +108,53 @@ def print_paragraph(text: str) -> None:
 
 
 def print_table(
-    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str | None = None, left: int = 1
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str | None = None,
+    left: int = 1,
+    figures: Collection[str] = (),
+    whole: Collection[str] = (),
+    wide: Collection[str] = (),
 ) -> None:
-    """A rich table on stdout; the first `left` columns are flush left, figures right. Cells are made harmless here."""
+    """A rich table on stdout. Cells are made harmless here.
+
+    Args:
+        title: above the table.
+        header: names of the columns.
+        rows: cells of each row.
+        caption: below the table.
+        left: so many columns are flush left, the others right.
+        figures: columns among these that are flush right all the same.
+        whole: columns that are never broken into lines.
+        wide: columns that are shown only where the terminal has room for them.
+    """
     from rich import box
     from rich.table import Table
 
     note = terminal(caption) if caption else None
     table = Table(
-        title=terminal(title), caption=note, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left"
+        title=terminal(title),
+        caption=note,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        pad_edge=False,
     )
-    for index, name in enumerate(header):
-        text = index < left
-        table.add_column(terminal(name), justify="left" if text else "right", no_wrap=not text, overflow="fold")
+    out = _rich(stderr=False)
+    shown = [index for index, name in enumerate(header) if name not in wide or out.width >= WIDE]
+    for index in shown:
+        text = index < left and header[index] not in figures
+        keep = not text or header[index] in whole
+        words = [len(word) for row in rows for word in row[index].split()]
+        table.add_column(
+            terminal(header[index]),
+            justify="left" if text else "right",
+            no_wrap=keep,
+            overflow="fold",
+            min_width=min(max(words, default=0), _WORD),
+        )
     for row in rows:
-        table.add_row(*(terminal(cell) for cell in row))
-    _rich(stderr=False).print(table)
+        table.add_row(*(terminal(row[index]) for index in shown))
+    out.print(table)

@@ -17,6 +17,9 @@ class What(StrEnum):
     prompts = "prompts"
 
 
+_SHORT = {"parameters": "size"}
+
+
 @with_basics
 def command(common: Common, what: Annotated[What, typer.Argument(help="Which names to show.")]) -> None:
     """The names that can be given to -d, -m, --metrics and --prompts; touches no network.
@@ -30,17 +33,26 @@ def command(common: Common, what: Annotated[What, typer.Argument(help="Which nam
     if common.json:
         print_json({what.value: rows})
         return
-    header = list(rows[0]) if rows else ["name"]
-    print_table(
-        f"vlmbench list {what.value}",
-        header,
-        [[_cell(row[name]) for name in header] for row in rows],
-        caption=catalogue.CAPTIONS[what.value],
-        left=len(header),
-    )
+    parts = catalogue.parts(rows) if what is What.models else [(f"vlmbench list {what.value}", rows)]
+    for place, (title, part) in enumerate(parts):
+        header = [name for name in part[0] if name != "kind" and any(row[name] not in (None, "") for row in part)]
+        print_table(
+            title,
+            [_SHORT.get(name, name) for name in header],
+            [[_cell(name, row[name]) for name in header] for row in part],
+            caption=catalogue.CAPTIONS[what.value] if place == len(parts) - 1 else None,
+            left=len(header),
+            figures=("size", "width", "classes"),
+            whole=("name", "here"),
+            wide=("id", "where", "revision"),
+        )
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
+    if column == "parameters" and value:
+        return f"{value / 1e6:,.0f} M" if value >= 1e7 else f"{value / 1e6:.1f} M"
+    if column in {"group", "metric"}:
+        return str(value).replace("|", ", ").replace("_", " ")
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -7,7 +7,7 @@ from typing import Any
 from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
-from vlmbench.encoders.families import BACKBONE
+from vlmbench.encoders.families import BACKBONE, DUAL
 from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompt_sets import SETS
@@ -16,9 +16,16 @@ from vlmbench.heads.prompts import DATASET
 CAPTIONS = {
     "datasets": "also: group:GROUP, "
     "hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, file:PATH",
-    "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory",
+    "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory; "
+    "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",
     "prompts": "also: a .txt or .json file, or a template such as 'a photo of a {}.'",
+}
+
+_KINDS = {
+    DUAL: "Dual encoders: zeroshot, retrieval, linear-probe",
+    BACKBONE: "Image backbones: linear-probe",
+    "captioner": "Captioners: caption, caption-eval",
 }
 
 _METRICS = {
@@ -109,6 +116,11 @@ def models() -> list[dict[str, Any]]:
         for alias, captioner in CAPTIONERS.items()
     ]
     return [pixels, *encoders, *captioners]
+
+
+def parts(rows: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The models in groups of a kind, each with a heading."""
+    return [(heading, [row for row in rows if row["kind"] == kind]) for kind, heading in _KINDS.items()]
 
 
 def metrics() -> list[dict[str, Any]]:
