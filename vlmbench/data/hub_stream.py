@@ -39,12 +39,14 @@ class Piece:
     Attributes:
         unit: the file (or the whole folder of images) it is in.
         number: which of its row groups.
+        before: rows of its unit that come before it.
         start: the first of its rows in the split.
         rows: how many.
     """
 
     unit: int
     number: int
+    before: int
     start: int
     rows: int
 
@@ -136,8 +138,9 @@ class Stream:
             table = pq.read_table(self._part(unit, columns))
             for name, column in values.items():
                 column += table.column(name).to_pylist()
+            first = start
             for number, rows in enumerate(json.loads(table.schema.metadata[_FACTS])):
-                pieces.append(Piece(unit, number, start, rows))
+                pieces.append(Piece(unit, number, start - first, start, rows))
                 start += rows
         return datasets().Dataset.from_dict(values, features=kinds), tuple(pieces)
 
@@ -151,7 +154,9 @@ class Stream:
         with self._told():
             chosen = {column: self.features[column]} if self._parquet else None
             stream = self._load(self._units[piece.unit], features=self.features, columns=chosen)
-            if piece.number:
+            if piece.number and not hasattr(stream, "reshard"):  # an older `datasets`: what comes before is read too
+                stream = stream.skip(piece.before)
+            elif piece.number:
                 parts = stream.reshard()
                 count = parts.num_shards
                 stream = datasets().concatenate_datasets([parts.shard(count, at) for at in range(piece.number, count)])
