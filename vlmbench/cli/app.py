@@ -1,6 +1,7 @@
 """The ``vlmbench`` command: finds the commands, and turns every error into an exit code of the contract."""
 
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -70,11 +71,17 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """Imports a command and builds its parser."""
+    command = import_module(COMMANDS[name].module).command
     single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
-    single.command(name, context_settings=SETTINGS)(guarded(import_module(COMMANDS[name].module).command))
+    single.command(name, help=_paragraphs(command.__doc__), context_settings=SETTINGS)(guarded(command))
     built = get_command(single)
     built.name = name
     return built
+
+
+def _paragraphs(docstring: str) -> str:
+    """A docstring with each paragraph on one line, for a terminal to wrap."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring).split("\n\n"))
 
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
