@@ -56,6 +56,9 @@ def test_any_two_encoders_become_a_zero_shot_classifier(text, k, checkpoints, an
     assert issparse(found) == (k == 2), "12 anchors are many for 2 and few for 5"
     np.testing.assert_allclose(found.toarray() if k == 2 else found, x, atol=1e-6)
     np.testing.assert_array_equal(session.features(name, f"folder:{colours}", "test").x, x)
+    part = session.features(name, f"folder:{colours}", "test", part=(2, 3))
+    assert part.ids == session.features(vision, f"folder:{colours}", "test", layer="pre_proj").ids[5:10]
+    np.testing.assert_allclose(part.x, x[5:10], atol=1e-6)
 
 
 def test_it_retrieves_too(checkpoints, anchors, tmp_path):

@@ -1,4 +1,4 @@
-"""Loading through transformers: from a directory, never from the network; a checkpoint's own code only if trusted."""
+"""Loading through transformers: from a directory, never from the network, a checkpoint's own code only if trusted."""
 
 import os
 import warnings

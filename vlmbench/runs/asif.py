@@ -21,7 +21,7 @@ from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
-from vlmbench.runs.opened import Opened, SplitFeatures, refuse_skipped
+from vlmbench.runs.opened import Opened, Part, SplitFeatures, refuse_skipped
 
 if TYPE_CHECKING:
     from vlmbench.runs.session import Session
@@ -100,15 +100,18 @@ class Asif:
             weights_sha256=digest(key),
             preprocessing_sha256=vision.preprocessing_sha256,
             tokenizer_sha256=text.tokenizer_sha256,
+            own_code=vision.own_code or text.own_code,
         )
 
-    def features(self, dataset: str, split: str, limit: int | None, *, sparse: bool = False) -> SplitFeatures:
+    def features(
+        self, dataset: str, split: str, limit: int | None, part: Part | None, *, sparse: bool = False
+    ) -> SplitFeatures:
         """Relative representations [N, A] of a split's images; `sparse` allows them to be sparse.
 
         Raises:
             InputError: the anchors have no captions, or dense representations would not fit in memory.
         """
-        found = self.session.features(self.spec.vision, dataset, split, layer=self._layer(), limit=limit)
+        found = self.session.features(self.spec.vision, dataset, split, layer=self._layer(), limit=limit, part=part)
         anchors = self._anchors()
         refuse_skipped(anchors.rows, anchors.opened, self.session.context)
         x = self._relative(found.x, self._images(anchors))

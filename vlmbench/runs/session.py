@@ -150,7 +150,7 @@ class Session:
         """
         files = self.model(model).files
         if model.startswith(asif.PREFIX) and layer == PROJ:
-            return self._coupled(model).features(dataset, split, limit, sparse=sparse)
+            return self._coupled(model).features(dataset, split, limit, part, sparse=sparse)
         if layer not in files.family.layers:
             raise UsageError(
                 f"{visible(model)} ({files.family.name}) has no layer {layer}, only {', '.join(files.family.layers)}",
