@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from vlmbench.captioners.base import Decoding, Item
-from vlmbench.captioners.magic import LanguageModel, magic_scores
+from vlmbench.captioners.checkpoint import find_checkpoint
+from vlmbench.captioners.magic import LanguageModel, Magic, fluency, softmax
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.runs.captioners import open_captioner
 from vlmbench.runs.context import Context
@@ -66,8 +67,8 @@ def test_magic_is_the_paper_s_formula(
 ) -> None:
     lm, clip = captioner("gpt2"), checkpoints("clip")
     session = Session(Context(cache_dir=tmp_path))
-    magic = open_captioner(session, f"magic:{lm},{clip}", Decoding(prompt=PROMPT, max_new_tokens=5))
-    magic.alpha, magic.beta, magic.k = alpha, beta, 7
+    name = f"magic:{lm},{clip}?alpha={alpha}&beta={beta}&k=7"
+    magic = open_captioner(session, name, Decoding(prompt=PROMPT, max_new_tokens=5))
     items = [Item(str(n), str(n), picture) for n, picture in enumerate(pictures[:3])]
     given = [done.caption for batch in magic.stream(items) for done in batch]
     wanted = [plain(lm, clip, item.image, alpha=alpha, beta=beta, k=7, length=5) for item in items]
@@ -81,18 +82,55 @@ def test_the_paper_s_constants_and_the_key(
 ) -> None:
     session = Session(Context(cache_dir=tmp_path))
     magic = open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", Decoding())
-    assert (magic.alpha, magic.beta, magic.k) == (0.1, 2.0, 45)
+    assert {name: magic.decoding[name] for name in ("alpha", "beta", "k")} == {"alpha": 0.1, "beta": 2.0, "k": 45}
     assert magic.system == "magic:gpt2,random-clip"
-    assert magic.decoding["alpha"] == 0.1
     other = open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('siglip')}", Decoding())
     assert other.facts.weights_sha256 != magic.facts.weights_sha256
 
 
 def test_scores_by_hand() -> None:
     past = np.array([[1.0, 0.0], [0.0, 2.0]])
-    candidates = np.array([[3.0, 0.0], [1.0, 1.0]])
-    scores = magic_scores(np.array([0.5, 0.25]), past, candidates, np.array([0.0, math.log(3)]), alpha=0.1, beta=2.0)
-    np.testing.assert_allclose(scores, [0.45 - 0.1 + 0.5, 0.225 - 0.1 / math.sqrt(2) + 1.5])
+    ahead = np.array([[3.0, 0.0], [1.0, 1.0]])
+    scores = fluency(np.array([0.5, 0.25]), past, ahead, 0.1)
+    np.testing.assert_allclose(scores, [0.45 - 0.1, 0.225 - 0.1 / math.sqrt(2)])
+    np.testing.assert_allclose(softmax(np.array([0.0, math.log(3)])), [0.25, 0.75])
+
+
+def test_a_model_without_a_cache_is_read_anew(captioner: Callable[[str], Path], tmp_path: Path) -> None:
+    checkpoint = find_checkpoint(str(captioner("gpt2")), tmp_path)
+    language = LanguageModel(checkpoint, "cpu", "fp32")
+    ids = language.start(PROMPT)
+    kept = language.read(ids, 5)
+    language.caches = False
+    anew = language.read(ids, 5)
+    assert kept.tokens == anew.tokens
+    np.testing.assert_array_equal(kept.p, anew.p)
+    np.testing.assert_allclose(kept.ahead, anew.ahead, atol=1e-5)
+
+
+def test_a_beginning_is_read_once(
+    captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    session = Session(Context(cache_dir=tmp_path))
+    name = f"magic:{captioner('gpt2')},{checkpoints('clip')}?beta=0"
+    items = [Item(str(n), str(n), picture) for n, picture in enumerate(pictures)]
+    magic = open_captioner(session, name, Decoding(max_new_tokens=4))
+    assert isinstance(magic, Magic)
+    beginnings: list[tuple[int, ...]] = []
+    read = magic.language.read
+    magic.language.read = lambda ids, k: (beginnings.append(tuple(ids)), read(ids, k))[1]  # type: ignore[method-assign]
+    together = [done.caption for batch in magic.stream(items) for done in batch]
+    assert len(set(together)) == 1, "without the image's say all are alike"
+    assert len(beginnings) == len(set(beginnings)) <= 4
+
+
+@pytest.mark.parametrize("query", ["beta=-1", "alpha=2", "k=0", "beta=nan", "beta=x", "gamma=1", "beta"])
+def test_settings_that_are_none(
+    query: str, captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    session = Session(Context(cache_dir=tmp_path))
+    with pytest.raises(UsageError, match="MAGIC wants|no settings"):
+        open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}?{query}", Decoding())
 
 
 def test_the_published_language_models_begin_with_their_own_token(captioner: Callable[[str], Path]) -> None:

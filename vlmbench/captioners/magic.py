@@ -7,9 +7,12 @@ Each next token is the one, among the `K` likeliest, with the highest (equation 
 where h are hidden states of the last layer and CLIP is the dual encoder's own scaled cosine.
 """
 
+import inspect
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,8 +34,38 @@ from vlmbench.records.result import ModelFacts
 ALPHA, BETA, K = 0.1, 2.0, 45
 """The paper's choice for COCO."""
 STOP = "."
+_KEPT = 2048
+"""Beginnings whose continuations are kept in memory."""
 START = "<-start_of_text->"
 """The start token of the language models published with the paper; others begin with their own."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A language model's look ahead from a text of T tokens.
+
+    Attributes:
+        tokens: [K] the likeliest next tokens, the likeliest first.
+        p: [K] their probabilities.
+        past: [T, D] hidden states of the text, float64.
+        ahead: [K, D] hidden state of each next token, float64.
+    """
+
+    tokens: tuple[int, ...]
+    p: np.ndarray
+    past: np.ndarray
+    ahead: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """What of a step does not depend on the image: tokens [K], (1 - alpha) p - alpha penalty [K], unit-norm embeddings
+    [K, E] of the texts that end with each.
+    """
+
+    tokens: tuple[int, ...]
+    fluency: np.ndarray
+    texts: np.ndarray
 
 
 class LanguageModel:
@@ -65,6 +98,7 @@ class LanguageModel:
             ) from error
         self.model = (model.decoder if whole else model).eval().requires_grad_(False).to(device)
         self.device = torch.device(device)
+        self.caches = "past_key_values" in inspect.signature(self.model.forward).parameters
         self.positions = int(getattr(self.model.config, "max_position_embeddings", None) or 1024)
 
     def start(self, prompt: str) -> list[int]:
@@ -74,12 +108,26 @@ class LanguageModel:
         found = [*([first] if first is not None else []), *ids]
         return found or [self.tokenizer.eos_token_id]
 
-    def read(self, sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """Sequences [B, T] of tokens to probabilities of the next token [B, V] and hidden states [B, T, D], float64."""
-        ids = torch.tensor(sequences, device=self.device)
-        output = self.model(input_ids=ids, output_hidden_states=True, use_cache=False)
-        probability = output.logits[:, -1].double().softmax(-1)
-        return probability.cpu().numpy(), output.hidden_states[-1].double().cpu().numpy()
+    @torch.inference_mode()
+    def read(self, ids: Sequence[int], k: int) -> "Step":
+        """What may follow `ids` [T]: the `k` likeliest tokens."""
+        given = torch.tensor([list(ids)], device=self.device)
+        output = self.model(input_ids=given, output_hidden_states=True, use_cache=self.caches)
+        logits = output.logits[0, -1].double().cpu()
+        tokens = torch.sort(logits, descending=True, stable=True).indices[:k]
+        if self.caches:
+            cache = output.past_key_values
+            cache.reorder_cache(torch.zeros(len(tokens), dtype=torch.long, device=self.device))
+            more = {"past_key_values": cache, "input_ids": tokens[:, None].to(self.device)}
+        else:
+            more = {"input_ids": torch.cat([given.expand(len(tokens), -1), tokens[:, None].to(self.device)], dim=1)}
+        ahead = self.model(**more, output_hidden_states=True, use_cache=self.caches)
+        return Step(
+            tuple(tokens.tolist()),
+            logits.softmax(-1)[tokens].numpy(),
+            output.hidden_states[-1][0].double().cpu().numpy(),
+            ahead.hidden_states[-1][:, -1].double().cpu().numpy(),
+        )
 
     def text(self, ids: Sequence[int]) -> str:
         """Tokens as text, without special ones."""
@@ -87,8 +135,24 @@ class LanguageModel:
         return str(self.tokenizer.decode([token for token in ids if token != start], skip_special_tokens=True))
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The paper's alpha, beta and k; its choice for COCO unless said otherwise."""
+
+    alpha: float = ALPHA
+    beta: float = BETA
+    k: int = K
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1 or not 0 <= self.beta < math.inf or self.k < 1:
+            raise UsageError("MAGIC wants alpha from 0 to 1, beta of at least 0 and k of at least 1")
+
+
 class Magic:
     """A captioner of a language model and a dual encoder.
+
+    What the language model says of a beginning, and how the dual encoder reads what may come next, is kept for the
+    images that begin alike.
 
     Args:
         name: what it is called, ``magic:LM,ENCODER``.
@@ -97,10 +161,9 @@ class Magic:
         encoder: opens the dual encoder.
         encoder_key: hash of the dual encoder's weights and processor.
         options: prompt and longest caption.
+        batch_size: images encoded at a time.
         reporter: told of failures.
-        alpha: weight of the degeneration penalty.
-        beta: weight of the image.
-        k: candidates a step.
+        weights: alpha, beta and k.
 
     Raises:
         UsageError: beams, sampling or examples.
@@ -115,10 +178,9 @@ class Magic:
         encoder_key: str,
         options: Decoding,
         *,
+        batch_size: int,
         reporter: Reporter,
-        alpha: float = ALPHA,
-        beta: float = BETA,
-        k: int = K,
+        weights: Weights,
     ) -> None:
         if options.num_beams > 1 or options.temperature > 0 or options.shots:
             raise UsageError(
@@ -128,9 +190,11 @@ class Magic:
         self.checkpoint = checkpoint
         self.encoder_key = encoder_key
         self.options = options
+        self.batch_size = batch_size
         self.reporter = reporter
-        self.alpha, self.beta, self.k = alpha, beta, k
+        self.weights = weights
         self._language, self._encoder = language, encoder
+        self._next = lru_cache(maxsize=_KEPT)(self._candidates)
 
     @cached_property
     def language(self) -> LanguageModel:
@@ -149,62 +213,64 @@ class Magic:
         return {
             "prompt": self.options.prompt or "",
             "max_new_tokens": self.options.max_new_tokens,
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "k": self.k,
+            **asdict(self.weights),
             "stop": STOP,
             "processor": self.checkpoint.beside_sha256[:16],
         }
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions one image at a time."""
-        return Batcher(lambda batch: [self._caption(item) for item in batch], 1, self.reporter.warn).stream(items)
+        """Captions in batches: images are encoded together, each is then decoded alone."""
+        return Batcher(self._captions, self.batch_size, self.reporter.warn).stream(items)
 
-    @torch.inference_mode()
-    def _caption(self, item: Item) -> str:
-        language, encoder = self.language, self._encoder()
-        pixels = np.asarray(encoder.preprocess(item.image))[None]
-        image = unit(np.asarray(encoder.encode_images(pixels)[PROJ], np.float64))[0]
+    def _captions(self, items: Sequence[Item]) -> list[str]:
+        encoder = self._encoder()
+        pixels = np.stack([encoder.preprocess(item.image) for item in items])
+        images = unit(np.asarray(encoder.encode_images(pixels)[PROJ], np.float64))
+        return [self._decode(image, encoder.scale.scale) for image in images]
+
+    def _decode(self, image: np.ndarray, scale: float) -> str:
+        """The caption of an image [E], unit norm."""
+        language = self.language
         ids = language.start(self.options.prompt or "")
-        probability, hidden = language.read([ids])
-        p, past = probability[0], hidden[0]
         begun = len(ids)
         for _ in range(min(self.options.max_new_tokens, language.positions - begun)):
-            candidates = np.argsort(-p, kind="stable")[: self.k]
-            probability, hidden = language.read([[*ids, int(v)] for v in candidates])
-            texts = [language.text([*ids, int(v)]) for v in candidates]
-            cosines = unit(np.asarray(encoder.encode_texts(texts), np.float64)) @ image
-            scores = magic_scores(
-                p[candidates], past, hidden[:, -1], encoder.scale.scale * cosines, alpha=self.alpha, beta=self.beta
-            )
-            best = int(np.argmax(scores))
-            token = int(candidates[best])
+            following = self._next(tuple(ids))
+            scores = following.fluency + self.weights.beta * softmax(scale * (following.texts @ image))
+            token = following.tokens[int(np.argmax(scores))]
             if token == language.tokenizer.eos_token_id:
                 break
             ids.append(token)
-            p, past = probability[best], hidden[best]
             if language.text(ids[begun:]).rstrip().endswith(STOP):
                 break
         return one_line(language.text(ids))
 
+    def _candidates(self, ids: tuple[int, ...]) -> _Candidates:
+        """What may follow `ids`, without regard to the image."""
+        step = self.language.read(ids, self.weights.k)
+        texts = [self.language.text([*ids, token]) for token in step.tokens]
+        embedded = unit(np.asarray(self._encoder().encode_texts(texts), np.float64))
+        return _Candidates(step.tokens, fluency(step.p, step.past, step.ahead, self.weights.alpha), embedded)
 
-def magic_scores(
-    p: np.ndarray, past: np.ndarray, candidates: np.ndarray, similarity: np.ndarray, *, alpha: float, beta: float
-) -> np.ndarray:
-    """The score of each candidate token (Su et al. 2022, equation 5).
+
+def fluency(p: np.ndarray, past: np.ndarray, ahead: np.ndarray, alpha: float) -> np.ndarray:
+    """The part of each candidate token's score that the image has no say in: (1 - alpha) p - alpha max cos.
 
     Args:
         p: [K] its probability.
         past: [T, D] hidden states of the tokens so far.
-        candidates: [K, D] hidden state of each candidate.
-        similarity: [K] scaled cosine of the image and the text that ends with it.
+        ahead: [K, D] hidden state of each candidate.
         alpha: weight of the degeneration penalty, 0 to 1.
-        beta: weight of the image.
 
     Returns:
-        [K] float64; the highest is taken.
+        [K] float64.
     """
-    penalty = (unit(candidates) @ unit(past).T).max(axis=1)
-    weights = np.exp(similarity - similarity.max())
-    scores: np.ndarray = (1 - alpha) * p - alpha * penalty + beta * weights / weights.sum()
-    return scores
+    penalty = (unit(ahead) @ unit(past).T).max(axis=1)
+    found: np.ndarray = (1 - alpha) * p - alpha * penalty
+    return found
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Of `x` [K]; sums to 1."""
+    weights = np.exp(x - x.max())
+    shares: np.ndarray = weights / weights.sum()
+    return shares

@@ -3,8 +3,9 @@
 Or asked of an endpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 import numpy as np
 
@@ -165,23 +166,41 @@ def text_embeddings(session: Session, model: str, texts: Sequence[str]) -> np.nd
 
 
 def _magic(session: Session, model: str, rest: str, options: Decoding) -> Captioner:
-    from vlmbench.captioners.magic import LanguageModel, Magic
+    from vlmbench.captioners.magic import LanguageModel, Magic, Weights
 
-    named, _, images = rest.partition(",")
+    models, _, query = rest.partition("?")
+    named, _, images = models.partition(",")
     if not named or not images:
         raise UsageError(f"not a captioner: {visible(model)}", where=model, mend=f"a captioner is {FORMS}")
+    weights = Weights(**_numbers(model, query, {"alpha": float, "beta": float, "k": int}))
     checkpoint = find_checkpoint(named, session.context.cache_dir)
     encoder = dual_encoder(session, images)
     files = encoder.files
     return Magic(
-        f"magic:{checkpoint.system},{files.system}",
+        f"magic:{checkpoint.system},{files.system}" + (f"?{query}" if query else ""),
         checkpoint,
         lambda: LanguageModel(checkpoint, session.device, session.precision),
         lambda: cast(DualEncoder, encoder.encoder),
         digest([files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, session.precision]),
         options,
+        batch_size=session.context.batch_size,
         reporter=session.context.reporter,
+        weights=weights,
     )
+
+
+def _numbers(model: str, query: str, known: dict[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """The numbers after ``?`` in a captioner's name.
+
+    Raises:
+        UsageError: an unknown name, or no number.
+    """
+    try:
+        given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+        return {name: known[name](value) for name, value in given.items()}
+    except (KeyError, ValueError) as error:
+        form = "&".join(f"{name}=NUMBER" for name in known)
+        raise UsageError(f"no settings of a captioner: {visible(query)}", where=model, mend=f"…?{form}") from error
 
 
 def dual_encoder(session: Session, model: str) -> OpenModel:
