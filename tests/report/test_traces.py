@@ -60,7 +60,7 @@ def test_every_figure_of_the_csv(written: tuple[list[StoredRun], Path], name: st
 def test_every_figure_as_shown(written: tuple[list[StoredRun], Path], name: str, ending: str) -> None:
     runs, tables = written
     wanted = runs_of(runs, name)
-    (table,) = READERS[ending]((tables / f"{name}.{ending}").read_text())
+    table, *_ = READERS[ending]((tables / f"{name}.{ending}").read_text())
     for row in table[1:]:
         cells = dict(zip((cell.strip() for cell in table[0]), map(str.strip, row), strict=True))
         run = wanted.pop((cells["dataset"], cells.get("system") or cells["model"]))
@@ -75,7 +75,7 @@ def test_every_figure_as_shown(written: tuple[list[StoredRun], Path], name: str,
 def test_every_figure_of_the_html_holds_its_signature(written: tuple[list[StoredRun], Path], name: str) -> None:
     runs, tables = written
     wanted = runs_of(runs, name)
-    (table,) = parsing.html_rows((tables / f"{name}.html").read_text())
+    table, *_ = parsing.html_rows((tables / f"{name}.html").read_text())
     for row in table[1:]:
         run = wanted[row[0][0], row[1][0]]
         figures = [attributes for _, attributes in row if attributes.get("class") == "figure"]

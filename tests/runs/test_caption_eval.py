@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import random
@@ -147,6 +148,29 @@ def test_cider_d_with_document_frequencies_of_its_own(files):
     )
     assert own.metrics["cider_d"].value == pytest.approx(other.metrics["cider_d"].value)
     assert own.protocol["df"].startswith("refs.json[12]@")
+
+
+def test_what_captions_are_like_stands_beside_the_scores(files):
+    (files / "train.json").write_text(json.dumps({"x": ["A dog sleeping!", "zzz"], "y": ["the cat"]}))
+    (files / "said.json").write_text(json.dumps({str(k): "a Dog sleeping." if k < 9 else "red cat" for k in range(12)}))
+    common = ["caption-eval", "-r", str(files / "refs.json"), "-p", str(files / "said.json"), "-o", str(files / "out")]
+    done = CliRunner().invoke(app, [*common, *NO_METEOR, "--json", "--novel-to", str(files / "train.json")])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    record = json.loads((Path(document["results"][0]["path"]) / "result.json").read_text())
+    words, pairs = 9 * 3 + 3 * 2, 9 * 2 + 3
+    expected = {"words": words / 12, "vocabulary": 5, "distinct_1": 5 / words, "distinct_2": 3 / pairs}
+    assert record["detail"]["text"] == pytest.approx({**expected, "different": 2 / 12, "novel": 3 / 12})
+    assert record["detail"]["novel_to"].startswith("3@")
+    with open(document["tables"][0], newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert [float(row[name]) for name in ("words", "vocabulary", "different", "novel")] == [2.75, 5, 16.6667, 25]
+    page = (files / "out/tables/captions.md").read_text()
+    assert "What the captions are like" in page
+    assert "none of the training captions" in page
+    assert "novel" not in json.dumps(json.loads(CliRunner().invoke(app, [*common, *NO_METEOR, "--json"]).stdout))
+    missing = CliRunner().invoke(app, [*common, "--novel-to", str(files / "none.json")])
+    assert missing.exit_code == 3
 
 
 def test_meteor_without_its_data_is_left_out_with_a_clear_line(files, monkeypatch):

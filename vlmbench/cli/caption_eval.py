@@ -54,6 +54,10 @@ def command(
     df_from: Annotated[
         str | None, option("--df-from", help="References whose document frequencies CIDEr takes. (default: -r's)")
     ] = None,
+    novel_to: Annotated[
+        str | None,
+        option("--novel-to", help="Training captions, as -r or a captioned set: the share of captions unlike them."),
+    ] = None,
     split: Annotated[
         str | None, option("--split", help="Of a dataset given as references. (default: test, else the only one)")
     ] = None,
@@ -92,6 +96,7 @@ def command(
             "dataset": c.dataset_alone(dataset, references, candidates),
             "protocol": Protocol(metrics=metric_names(metrics), backend=backend, resamples=resamples),
             "clip": clip,
+            "training": novel_to,
             "split": split,
             "limit": limit,
             "anchors": anchors,
@@ -120,5 +125,6 @@ def command(
         split=split,
         images=dataset,
         clip=clip,
+        training=novel_to,
     )
     common.perform(Job(partial(check_caption_eval, request), partial(run_caption_eval, request)))

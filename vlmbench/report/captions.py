@@ -22,6 +22,20 @@ TITLES = {
     "refclipscore": "RefCLIPScore",
 }
 HEAD = (Column("dataset", "dataset"), Column("system", "system"), Column("n", "n"))
+TEXT = (
+    Column("words", "words a caption", True),
+    Column("vocabulary", "vocabulary", True),
+    Column("distinct_1", "distinct-1 %", True),
+    Column("distinct_2", "distinct-2 %", True),
+    Column("different", "different %", True),
+    Column("novel", "novel %", True),
+)
+"""What captions are like, beside how good they are; see `metrics.captions.profile`."""
+TEXT_NOTE = (
+    "Of the captions as tokens. Words a caption: their mean number. Vocabulary: different words. Distinct-n: different "
+    "n-grams of all n-grams (Li et al. 2016), which falls as captions grow in number. Different: captions unlike all "
+    "before. Novel: captions that are none of the training captions, where those are known."
+)
 
 
 def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Table | None:
@@ -64,7 +78,9 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
             "(paired bootstrap over images, Holm-corrected over the table)."
         )
     columns = HEAD + tuple(Column(name, TITLES.get(name, name), True) for name in names)
-    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes + missing + refusals(chosen)))
+    notes += missing + refusals(chosen)
+    like = [_like(labels[place], label, run) for place in sorted(places) for label, run in places[place]]
+    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes), _text_table(like))
 
 
 def named_captions(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredRun]]]:
@@ -89,6 +105,28 @@ def _named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:
 def _line(dataset: str, label: str, run: StoredRun, names: Sequence[str]) -> list[Cell]:
     head = [Cell(text=dataset), Cell(text=label), Cell(text=str(run.record.n), runs=(run,))]
     return head + [metric_cell(run, name) for name in names]
+
+
+def _text_table(rows: Sequence[tuple[Cell, ...]]) -> tuple[Table, ...]:
+    """The table of what the captions are like, without what is known of none; nothing where nothing is known."""
+    table = Table("captions-text", "What the captions are like", HEAD + TEXT, tuple(rows), (TEXT_NOTE,))
+    table = table.without_empty_columns()
+    return (table,) if len(table.columns) > len(HEAD) else ()
+
+
+def _like(dataset: str, label: str, run: StoredRun) -> tuple[Cell, ...]:
+    found = run.record.detail.get("text")
+    known = found if isinstance(found, dict) else {}
+    cells = []
+    for column in TEXT:
+        value = known.get(column.key)
+        if not isinstance(value, int | float):
+            cells.append(Cell())
+            continue
+        whole = f"{value:,.0f}" if column.key == "vocabulary" else ""
+        scale = 1.0 if column.key in ("words", "vocabulary") else 100.0
+        cells.append(Cell(whole, float(value), runs=(run,), scale=scale))
+    return (Cell(text=dataset), Cell(text=label), Cell(text=str(run.record.n), runs=(run,)), *cells)
 
 
 def _tests(

@@ -42,6 +42,8 @@ class Request:
     """The set whose images CLIPScore looks at; none: the references', where they are a dataset's."""
     clip: str | None = None
     """The dual encoder CLIPScore looks with; none: the paper's."""
+    training: str | None = None
+    """What the systems may have learnt from, for the share of novel captions."""
 
 
 def metric_names(text: str | Iterable[str]) -> tuple[str, ...]:
@@ -97,7 +99,21 @@ def run_caption_eval(request: Request, context: Context, session: "Session | Non
         from vlmbench.runs.session import Session
 
         seen = Seen(session or Session(context), request.clip or DEFAULT_CLIP, images, request.split)
-    return score_captions(references, systems, context, protocol=protocol, seen=seen, watch=watch)
+    training = training_captions(request.training, context)
+    return score_captions(references, systems, context, protocol=protocol, seen=seen, training=training, watch=watch)
+
+
+def training_captions(spec: str | None, context: Context) -> list[str]:
+    """Every caption of a file of references, or of the training split of a dataset; none where none is named.
+
+    Raises:
+        InputError: the file is not what it has to be, or the dataset has no captions or no training split.
+        AbsentError: there is no such dataset.
+    """
+    if spec is None:
+        return []
+    found = open_references(spec, context, "train" if _is_dataset(spec) else None)
+    return [caption for captions in found.captions.values() for caption in captions]
 
 
 def check_caption_eval(request: Request, session: "Session") -> list[Pass]:
@@ -107,6 +123,7 @@ def check_caption_eval(request: Request, session: "Session") -> list[Pass]:
         VlmbenchError: as `run_caption_eval`.
     """
     _, _, protocol = _read(request, session.context)
+    training_captions(request.training, session.context)
     images = _images(request, protocol)
     if images is not None:
         from vlmbench.runs.caption_clip import DEFAULT_CLIP
@@ -153,7 +170,7 @@ def open_references(spec: str, context: Context, split: str | None = None) -> Re
     from vlmbench.data.base import choose_split
     from vlmbench.data.registry import open_dataset
 
-    dataset = open_dataset(spec, context.cache_dir)
+    dataset = open_dataset(spec, context.cache_dir, context.reporter)
     part = dataset.split(choose_split(dataset.info, split, where=spec))
     if not part.captions:
         raise InputError(

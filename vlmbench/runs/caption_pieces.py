@@ -31,6 +31,13 @@ def tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
     return tokenize
 
 
+def known_tokens(training: Sequence[str], backend: str) -> list[Caption]:
+    """The tokens of training captions, made safe as the systems' captions are."""
+    from vlmbench.metrics.captions.sanitize import sanitize_all
+
+    return list(tokenizer(backend)(sanitize_all(list(training))[0]))
+
+
 def metric(value: float, ends: tuple[float, float] | None) -> Metric:
     """A figure with its interval, widened where rounding leaves the figure outside."""
     if ends is None:
@@ -84,11 +91,11 @@ def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "Seen", asked: se
         item.columns.update({name: found[name] for name in asked})
 
 
-def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path, *, alone: bool) -> dict[str, str]:
+def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path, asked: Sequence[str]) -> dict[str, str]:
     """Adds SPICE to the columns of every system; where it cannot run, nothing is added and the reason is given back.
 
     Raises:
-        AbsentError: it cannot run, and is `alone`: no other metric was asked for.
+        AbsentError: it cannot run, and no other metric was `asked` for.
         JavaError: its program went wrong.
     """
     from vlmbench.metrics.captions.spice import spice_scores
@@ -100,7 +107,7 @@ def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path, *, alo
             chosen = [lines[image] for image in images.tolist()]
             found.append(spice_scores([" ".join(tokens) for tokens in captions], chosen, cache_dir))
     except AbsentError as error:
-        if alone:
+        if tuple(asked) == ("spice",):
             raise
         return {"spice": f"{error.what} (to mend: {error.mend})"}
     for item, values in zip(scored, found, strict=True):

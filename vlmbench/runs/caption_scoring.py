@@ -38,6 +38,7 @@ from vlmbench.runs.caption_pieces import (
     encodable,
     fingerprint,
     frequency,
+    known_tokens,
     metric,
     nothing_left,
     rows,
@@ -164,9 +165,7 @@ class _Job:
         if self.seen is not None:
             add_clip(self.scored, self.aligned, self.seen, set(CLIP) & set(self.protocol.metrics))
         if "spice" in self.protocol.metrics and "spice" not in self.left_out:
-            self.left_out |= add_spice(
-                self.scored, self.text, self.context.cache_dir, alone=self.protocol.metrics == ("spice",)
-            )
+            self.left_out |= add_spice(self.scored, self.text, self.context.cache_dir, self.protocol.metrics)
         self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
         for name, why in self.left_out.items():
             self.context.reporter.warn(f"{name} is left out: {why}")
@@ -329,10 +328,11 @@ class _Job:
     @cached_property
     def _known(self) -> list[Caption] | None:
         """The training captions' tokens, if there are any."""
-        return list(tokenizer(self.protocol.backend)(self.training)) if self.training else None
+        return known_tokens(self.training, self.protocol.backend) if self.training else None
 
     def _detail(self, system: int) -> dict[str, Any]:
         detail: dict[str, Any] = {"text": profile(self.text.candidates[system], self._known)}
+        detail |= {"novel_to": f"{len(self.training)}@{digest(list(self.training))[:8]}"} if self.training else {}
         if self.left_out:
             detail["left_out"] = dict(self.left_out)
         counts = {

@@ -92,6 +92,7 @@ def score_captioners(
     *,
     protocol: "Protocol | None" = None,
     clip: str | None = None,
+    training: str | None = None,
     **options: Any,
 ) -> "list[StoredRun]":
     """``vlmbench caption-eval --captioner``: captions by each model of a captioned set, written down and scored.
@@ -104,6 +105,8 @@ def score_captioners(
         dataset: a captioned set, as the user names it.
         protocol: how to score.
         clip: the dual encoder of CLIPScore, if that is asked for; none: the paper's.
+        training: captions that count as not novel, a file or data set; none: those of the anchors' or the set's own
+            training split, where there is one.
         options: as `caption_dataset` takes them.
 
     Raises:
@@ -112,6 +115,7 @@ def score_captioners(
     from dataclasses import replace
 
     from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
+    from vlmbench.runs.caption_eval import training_captions
     from vlmbench.runs.caption_scoring import Protocol, score_captions
 
     session = session if isinstance(session, Session) else Session(session)
@@ -137,7 +141,8 @@ def score_captioners(
         models={name: captions.model for name, captions in zip(names, made, strict=True)},
         extra={name: _said(captions.decoding) for name, captions in zip(names, made, strict=True)},
         seen=Seen(session, clip or DEFAULT_CLIP, dataset, options.get("split")),
-        training=_training(session, options.get("anchors") or dataset, made[0].dataset.split),
+        training=training_captions(training, context)
+        or _training(session, options.get("anchors") or dataset, made[0].dataset.split),
     )
 
 
@@ -148,6 +153,7 @@ def check_captioners(
     *,
     protocol: "Protocol",
     clip: str | None = None,
+    training: str | None = None,
     on_failure: str = "skip",
     **options: Any,
 ) -> list[Pass]:
@@ -158,7 +164,9 @@ def check_captioners(
     """
     from vlmbench.metrics.captions.clipscore import METRICS
     from vlmbench.runs.caption_clip import DEFAULT_CLIP
+    from vlmbench.runs.caption_eval import training_captions
 
+    training_captions(training, session.context)
     for model in models:
         _, split = open_captioning(session, model, dataset, **options)
         if not any(split.captions):

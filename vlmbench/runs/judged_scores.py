@@ -179,7 +179,7 @@ def score_judgements(
                     raise
                 left_out["meteor"] = f"{error.what} (to mend: {error.mend})"
         if "spice" in rest:
-            left_out |= add_spice(scored, text, context.cache_dir, alone=len(metrics) == 1)
+            left_out |= add_spice(scored, text, context.cache_dir, metrics)
         columns |= scored[0].columns
     for name, why in left_out.items():
         context.reporter.warn(f"{name} is left out: {why}")

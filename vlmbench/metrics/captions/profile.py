@@ -18,8 +18,9 @@ def profile(
 
     Returns:
         ``words`` a caption (mean), ``vocabulary`` (different words), ``distinct_1`` and ``distinct_2`` (different
-        n-grams over all n-grams, 0 where there are none), ``different`` (share of captions that differ from all
-        before), and ``novel`` (share that is no training caption).
+        n-grams over all n-grams, 0 where there are none; both fall as captions grow in number), ``different`` (share of
+        captions that differ from all before), and ``novel`` (share that is no training caption). Captions are compared
+        as tokens: lower case, without punctuation.
     """
     said = [tuple(tokens) for tokens in captions]
     words = [word for tokens in said for word in tokens]
