@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 
-def png(seed):
-    pixels = np.random.default_rng(seed).integers(0, 255, (24, 24, 3)).astype(np.uint8)
+def png(seed, shift=0):
+    pixels = np.clip(np.random.default_rng(seed).integers(0, 255, (24, 24, 3)) + shift, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
@@ -36,19 +36,20 @@ def parquet(root, splits=(("train", 8), ("test", 6)), files=1, group=None, **col
     return root
 
 
-def shards(root, splits=("train", "test"), tars=1, extra=None):
+def shards(root, splits=("train", "test"), tars=1, extra=None, classes=3):
     """WebDataset shards, with class names and templates beside them; `extra` gives further members of a sample."""
     for split in splits:
         (root / split).mkdir(parents=True)
         for part in range(tars):
             with tarfile.open(root / split / f"{part}.tar", "w") as tar:
                 for number in range(6 * part, 6 * part + 6):
-                    members = {"png": png(number), "cls": str(number % 3).encode()}
+                    members = {"png": png(number), "cls": str(number % classes).encode()}
                     for ending, data in (extra(number) if extra else members).items():
                         item = tarfile.TarInfo(f"s{number:04d}.{ending}")
                         item.size = len(data)
                         tar.addfile(item, io.BytesIO(data))
-    (root / "classnames.txt").write_text("red circle\nblue square\ngreen dog\n")
+    names = ("red circle", "blue square", "green dog")[:classes]
+    (root / "classnames.txt").write_text("\n".join(names) + "\n")
     (root / "zeroshot_classification_templates.txt").write_text("a photo of {c}.\nan image of the {c}\n")
     return root
 

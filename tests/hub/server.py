@@ -26,6 +26,7 @@ class Hub:
 
     Attributes:
         repositories: (kind, id) to directory.
+        commits: (kind, id) to the commit that stands for its files, where a client pins one.
         status: (kind, id) to the status every request of it gets, with the hub's error code.
         cut: paths whose first transfer ends in the middle.
         wrong: paths whose bytes are not what their checksum says.
@@ -37,6 +38,7 @@ class Hub:
     """
 
     repositories: dict[tuple[str, str], Path] = field(default_factory=dict)
+    commits: dict[tuple[str, str], str] = field(default_factory=dict)
     status: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     wrong: set[str] = field(default_factory=set)
@@ -89,6 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._json(404, {"error": "Not found"})
 
+    def _commit(self, kind, id):
+        return self.hub.commits.get((kind, id)) or commit_of(self.hub.repositories[kind, id])
+
     def _repository(self, kind, id, revision):
         """The directory, or none after an error was sent."""
         if (kind, id) in self.hub.status:
@@ -99,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         if root is None:
             self._json(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
             return None
-        if revision not in (None, "main", commit_of(root)):
+        if revision not in (None, "main", self._commit(kind, id)):
             self._json(404, {"error": "Revision not found"}, {"X-Error-Code": "RevisionNotFound"})
             return None
         return root
@@ -113,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": name} for name in names]
             facts = {
                 "id": id,
-                "sha": commit_of(root),
+                "sha": self._commit(kind, id),
                 "siblings": siblings,
                 "private": False,
                 "gated": False,
@@ -151,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         data = path.read_bytes()
         headers = {
-            "X-Repo-Commit": commit_of(root),
+            "X-Repo-Commit": self._commit(kind, id),
             "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",

@@ -9,7 +9,9 @@ from pathlib import Path
 import hub_server as server
 import numpy as np
 from hub_clients import command, environment, outcomes, together
-from hub_repositories import captioned, parquet, pictures, shards
+from hub_repositories import captioned, parquet, pictures, png, shards
+
+from vlmbench.data.catalogue import listed
 
 
 def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_path):
@@ -51,6 +53,40 @@ def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_p
     assert not hub.asked
     assert [json.loads(done.stdout)["results"] for done in offline] == results
     assert offline[0].stderr.count("features: 0 images encoded") == 3
+
+
+def test_a_listed_binary_set_at_its_pinned_commit_streamed_by_roc_auc(hub, tmp_path):
+    entry = listed()["patch_camelyon"]
+    root = shards(
+        tmp_path / "r",
+        tars=5,
+        classes=2,
+        extra=lambda i: {"webp": png(i // 2, shift=40 * (i % 2)), "cls": str(i % 2).encode()},
+    )
+    hub.repositories = {("datasets", entry.hub_id): root}
+    hub.commits = {("datasets", entry.hub_id): entry.revision}
+    name = "patch_camelyon?stream=yes"
+    zero_shot, probe = together(
+        hub,
+        tmp_path,
+        command(tmp_path, "zeroshot", "-m", "tiny-clip", "-d", name),
+        command(tmp_path, "linear-probe", "-m", "tiny-clip", "-d", name, "--shots", "1,2,4,all", "--seeds", 2),
+    )
+    assert (zero_shot.returncode, probe.returncode) == (0, 0), zero_shot.stderr + probe.stderr
+    assert not probe.kept
+    results = [*json.loads(zero_shot.stdout)["results"], *json.loads(probe.stdout)["results"]]
+    assert [result["shots"] for result in results] == [None, 1, 2, 4, None]
+    for result in results:
+        assert result["dataset"] == "patch_camelyon"
+        assert {"roc_auc", "accuracy"} <= set(result["metrics"])
+        record = json.loads((Path(result["path"]) / "result.json").read_text())
+        assert record["dataset"]["revision"] == entry.revision
+        assert record["protocol"]["metric"] == "roc_auc"
+    curve = json.loads((Path(results[1]["path"]) / "result.json").read_text())["detail"]["curve"]
+    assert curve["metric"] == "roc_auc"
+    assert curve["zero_shot"] == results[0]["metrics"]["roc_auc"]["value"]
+    table = (tmp_path / "out" / "tables" / "classification.csv").read_text()
+    assert "roc_auc" in table
 
 
 def test_each_way_a_hub_can_refuse(hub, checkpoints, tmp_path):
