@@ -11,6 +11,7 @@ from vlmbench.captioners.base import Captioner, Decoding, Item
 from vlmbench.captioners.store import CaptionStore
 from vlmbench.data.base import Split, choose_split, subset
 from vlmbench.data.fingerprint import fingerprint, image_digest
+from vlmbench.data.naming import canonical
 from vlmbench.data.images import BadImage
 from vlmbench.data.loading import load
 from vlmbench.foundations.errors import InputError
@@ -111,7 +112,7 @@ def open_captioning(
     opened = session.dataset(dataset)
     chosen = opened.split(choose_split(opened.info, split, where=dataset))
     if limit is not None and limit < len(chosen):
-        generator = np.random.default_rng(derive_seed(session.context.seed, "limit", dataset, chosen.name))
+        generator = np.random.default_rng(derive_seed(session.context.seed, "limit", canonical(dataset), chosen.name))
         chosen = subset(chosen, np.sort(generator.permutation(len(chosen))[:limit]))
     captioner = open_captioner(
         session,
@@ -138,7 +139,7 @@ def caption_images(
     found = caption_split(context, captioner, split, on_failure=on_failure)
     references = [list(item) for item in split.captions] if split.captions else [[] for _ in split.ids]
     facts = DatasetFacts(
-        id=dataset,
+        id=canonical(dataset),
         revision=revision,
         fingerprint=digest([fingerprint(split, context.cache_dir, context.reporter), references]),
         split=split.name,
