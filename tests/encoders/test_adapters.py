@@ -79,7 +79,7 @@ def test_texts_do_not_depend_on_their_neighbours(name, checkpoints, tmp_path):
 
 
 @pytest.mark.parametrize("name", DUALS + BACKBONES)
-@pytest.mark.parametrize("precision", ["bf16"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_stays_near(name, precision, checkpoints, tmp_path):
     exact, rough = load(checkpoints(name), tmp_path), load(checkpoints(name), tmp_path, precision)
     batch = pixels(exact, 4)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
+from vlmbench.encoders.families import BACKBONE, DUAL, FAMILIES
 
 DUALS = ["clip", "clip-gelu", "siglip", "siglip2", "siglip2-naflex", "metaclip2", "altclip", "chinese-clip", "align"]
 DUALS += ["blip", "vision-text"]
@@ -19,6 +20,9 @@ BACKBONES += ["convnextv2", "swin", "swinv2", "regnet", "clip-vision", "siglip-v
     [("zeroshot", DUALS, []), ("linear-probe", BACKBONES, ["--shots", "all", "--c", "1"])],
 )
 def test_every_architecture_reaches_the_table(command, names, more, checkpoints, colours, tmp_path):
+    types = {json.loads((checkpoints(name) / "config.json").read_text())["model_type"] for name in names}
+    kind = DUAL if command == "zeroshot" else BACKBONE
+    assert types == {name for name, family in FAMILIES.items() if family.kind == kind}
     models = [word for name in names for word in ("-m", str(checkpoints(name)))]
     common = ["-d", f"folder:{colours}", "-o", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cache"), "--json"]
     done = CliRunner().invoke(app, [command, *models, *common, *more])
