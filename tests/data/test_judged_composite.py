@@ -77,7 +77,8 @@ def test_the_judged_reference_goes():
     [
         (";5;3;2;;", ";5;good;2;;", "not a number: 'good'"),
         ("a dog;There", ";There", "no input.text2 of image 111_aa.jpg"),
-        ("a dog;There", "a dog;of two; There", "37 cells under 36"),
+        ("a dog;There", "a dog;of two; There", "not a number: 'There is a dog"),
+        (";5;3;2;;", ";5;3;2;;;;x", "38 cells under 36"),
     ],
 )
 def test_a_wrong_row_is_named(put, old, new, message):
@@ -87,6 +88,15 @@ def test_a_wrong_row_is_named(put, old, new, message):
         read_judgements([put("8k.csv", text)])
     assert message in caught.value.what
     assert caught.value.where.endswith("8k.csv, line 2")
+
+
+def test_empty_cells_at_the_end_may_be_left_away_or_many(put):
+    assert SMALL.count(";;\n") >= 2
+    whole = read_judgements([put("8k.csv", SMALL)])
+    for end in ("\n", ";;;;;\n"):
+        assert read_judgements([put("8k.csv", SMALL.replace(";;\n", end))]).items == whole.items
+    lacking = read_judgements([put("8k.csv", SMALL.replace(";5;3;2;;\n", ";5;3\n"))])
+    assert (len(lacking.items), lacking.left_out) == (5, 1)
 
 
 def test_what_is_composite_and_what_is_not(put):

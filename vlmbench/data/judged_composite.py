@@ -56,11 +56,11 @@ def read(text: str, path: Path) -> Judgements:
         line = reader.line_num + 1
         for row in reader:
             place, line = f"line {line}", reader.line_num + 1
-            cells = dict(zip(header, row, strict=False))
-            image = cells.get(IMAGE, "").strip().rstrip("/").rpartition("/")[2]
+            cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))
+            image = cells[IMAGE].strip().rstrip("/").rpartition("/")[2]
             if not image:
                 continue
-            if len(row) != len(header):
+            if any(cell.strip() for cell in row[len(header) :]):
                 raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, _MEND)
             for k, (caption, answer) in enumerate(zip(texts, answers, strict=True)):
                 candidate, rating = cells[caption].strip(), cells[answer].strip()
