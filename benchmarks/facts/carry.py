@@ -94,7 +94,9 @@ def datasets(facts: Path) -> list[dict[str, str]]:
             (f"wds/{fact['name']}", fact["wds_id"], "", "", ""),
             (f"datacomp/{fact['name']}", fact["datacomp_id"], "", "", ""),
         ]
-        present = [copy for copy in copies if copy[1]]
+        # a copy whose source lists ids only serves where there is no other
+        present = [copy for copy in copies if copy[1]] or [(fact["name"], fact["unibench_id"], "", "", "")]
+        present = [copy for copy in present if copy[1]]
         for place, (name, hub_id, revision, train, test) in enumerate(present):
             pinned = hub_id == fact["hub_id"]
             tags = [tag for tag, column in (("clip27", "in_clip27"), ("vtab", "vtab19")) if fact[column] == "1"]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 from hub_clients import command, environment, reads, started, together
 from hub_repositories import captioned, parquet, pictures, png, shards
 from safetensors.numpy import load_file
@@ -146,15 +145,6 @@ def test_what_does_not_fit_on_the_disk_is_streamed_and_offline_needs_a_network(h
         assert (line["code"], line["read"]) == (4, 0)
         assert "needs a network" in line["what"]
         assert "hf download me/many --repo-type dataset" in line["mend"]
-
-
-@pytest.mark.parametrize("query", ["stream=maybe", "steam=yes", "stream"])
-def test_a_mistyped_query_is_usage(hub, tmp_path, query):
-    from vlmbench.data.naming import parted
-    from vlmbench.foundations.errors import UsageError
-
-    with pytest.raises(UsageError, match=query):
-        parted(f"hf:me/many?{query}")
 
 
 def test_labels_of_parquet_come_without_the_images(hub, tmp_path):

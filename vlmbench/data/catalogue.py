@@ -107,6 +107,8 @@ def groups() -> dict[str, list[str]]:
 def expand(asked: list[str]) -> list[str]:
     """Datasets as the user names them, with ``group:NAME`` replaced by its members, each once.
 
+    What follows a question mark (``group:text?stream=yes``) goes for every member that is on the hub.
+
     Raises:
         UsageError: no such group; those there are, are named.
     """
@@ -115,11 +117,11 @@ def expand(asked: list[str]) -> list[str]:
         if not name.startswith("group:"):
             found.append(name)
             continue
-        group = name.removeprefix("group:")
+        group, mark, query = name.removeprefix("group:").partition("?")
         known = groups()
         if group not in known:
             raise UsageError(f"no such group: {visible(group)}", where="-d", mend=f"one of {', '.join(known)}")
-        found += known[group]
+        found += [member + mark + query if member in listed() else member for member in known[group]]
     return list(dict.fromkeys(found))
 
 

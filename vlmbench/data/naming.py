@@ -21,7 +21,7 @@ def parted(spec: str) -> tuple[str, dict[str, str]]:
     asked = dict(parse_qsl(query))
     known = set(asked) <= {*COLUMNS, STREAM} and asked.get(STREAM, AUTO) in (AUTO, YES, NO)
     if mark and (not asked or not known):
-        raise UsageError(f"not columns: {visible(query)}", where=visible(spec), mend=_FORMS)
+        raise UsageError(f"not understood after a dataset's name: {visible(query)}", where=visible(spec), mend=_FORMS)
     return name, asked
 
 

@@ -57,6 +57,7 @@ def open_dataset(spec: str, cache_dir: Path, reporter: Reporter | None = None) -
 def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
     from vlmbench.data.bundled import bundled_names, open_bundled
     from vlmbench.data.catalogue import listed, names
+    from vlmbench.data.elsewhere import ELSEWHERE, elsewhere
 
     name, _, query = spec.partition("?")
     if name in bundled_names():
@@ -76,6 +77,9 @@ def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
         )
         rest = f"{entry.hub_id}?{query}" if query else entry.hub_id
         return open_hub(spec, rest, cache_dir, recipe, entry.revision, reporter)
+    absent = elsewhere(name)
+    if absent is not None:
+        raise absent
     if Path(name).is_dir():
         raise unknown("dataset", visible(name), names(), mend=f"folder:{visible(name)}")
-    raise unknown("dataset", visible(name), names())
+    raise unknown("dataset", visible(name), [*names(), *ELSEWHERE])

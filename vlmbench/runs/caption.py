@@ -11,9 +11,9 @@ from vlmbench.captioners.base import Captioner, Decoding, Item
 from vlmbench.captioners.store import CaptionStore
 from vlmbench.data.base import Split, choose_split, subset
 from vlmbench.data.fingerprint import fingerprint, image_digest
-from vlmbench.data.naming import canonical
 from vlmbench.data.images import BadImage
 from vlmbench.data.loading import load
+from vlmbench.data.naming import canonical
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.seeds import derive_seed

@@ -7,6 +7,7 @@ from typing import Any
 from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
+from vlmbench.data.elsewhere import ELSEWHERE
 from vlmbench.encoders.families import BACKBONE, DUAL
 from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.registry import MODELS
@@ -14,8 +15,9 @@ from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
 
 CAPTIONS = {
-    "datasets": "also: group:GROUP, "
-    "hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, file:PATH",
+    "datasets": "also: group:GROUP, hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, "
+    "file:PATH; after a hub set's name ?stream=yes reads it without fetching its files. No copy on the hub is known of "
+    f"{', '.join(ELSEWHERE)}: name one to be told how to evaluate on it",
     "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory; "
     "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",

@@ -1,0 +1,31 @@
+import pytest
+
+from vlmbench.data.naming import canonical, parted
+from vlmbench.foundations.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("mnist", "mnist"),
+        ("mnist?stream=yes", "mnist"),
+        ("hf:a/b@v1:c?image=x&stream=no", "hf:a/b@v1:c?image=x"),
+        ("hf:a/b?image=png|jpg&label=y", "hf:a/b?image=png|jpg&label=y"),
+        ("hf:a/b?stream=auto&caption=text", "hf:a/b?caption=text"),
+        ("folder:what?stream=yes", "folder:what?stream=yes"),
+    ],
+)
+def test_a_record_does_not_say_that_a_dataset_was_streamed(spec, expected):
+    assert canonical(spec) == expected
+
+
+def test_name_and_query_are_parted():
+    assert parted("hf:a/b?image=x&stream=yes") == ("hf:a/b", {"image": "x", "stream": "yes"})
+    assert parted("mnist") == ("mnist", {})
+
+
+@pytest.mark.parametrize("query", ["stream=maybe", "steam=yes", "stream", "", "label=x&labels=y"])
+def test_a_mistyped_query_is_usage(query):
+    with pytest.raises(UsageError, match="not understood") as caught:
+        parted(f"hf:me/many?{query}")
+    assert "?stream=yes" in caught.value.mend
