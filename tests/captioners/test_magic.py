@@ -12,6 +12,8 @@ from vlmbench.captioners.base import Decoding, Item
 from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.captioners.magic import LanguageModel, Magic, fluency, softmax
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.runs.caption_scoring import Protocol
+from vlmbench.runs.caption_systems import score_captioners
 from vlmbench.runs.captioners import open_captioner
 from vlmbench.runs.context import Context
 from vlmbench.runs.session import Session
@@ -129,7 +131,7 @@ def test_settings_that_are_none(
     query: str, captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
 ) -> None:
     session = Session(Context(cache_dir=tmp_path))
-    with pytest.raises(UsageError, match="MAGIC wants|no settings"):
+    with pytest.raises(UsageError, match=r"MAGIC wants|no settings"):
         open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}?{query}", Decoding())
 
 
@@ -139,6 +141,8 @@ def test_the_published_language_models_begin_with_their_own_token(captioner: Cal
     language = LanguageModel.__new__(LanguageModel)
     language.tokenizer = AutoTokenizer.from_pretrained(captioner("gpt2"))
     assert language.start("") == [language.tokenizer.bos_token_id]
+    language = LanguageModel.__new__(LanguageModel)
+    language.tokenizer = AutoTokenizer.from_pretrained(captioner("gpt2"))
     language.tokenizer.add_tokens(["<-start_of_text->"])
     (first,) = language.start("")
     assert first == len(language.tokenizer) - 1
@@ -168,3 +172,20 @@ def test_what_magic_does_not_take(
     magic = open_captioner(session, f"magic:{captioner('blip')},{checkpoints('clip')}", Decoding())
     with pytest.raises(InputError, match="as a language model"):
         list(magic.stream([Item("0", "0", Image.new("RGB", (8, 8)))]))
+
+
+def test_two_settings_stand_apart_in_one_call(
+    captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    name = f"magic:{captioner('gpt2')},{checkpoints('clip')}"
+    context = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
+    runs = score_captioners(
+        context,
+        [f"{name}?beta=1", f"{name}?beta=3"],
+        "scenes",
+        protocol=Protocol(metrics=("bleu_1",), resamples=100),
+        limit=2,
+        max_new_tokens=2,
+    )
+    assert [run.record.system for run in runs] == [f"{name}?beta=1", f"{name}?beta=3"]
+    assert [run.record.protocol["beta"] for run in runs] == [1.0, 3.0]

@@ -104,8 +104,7 @@ class LanguageModel:
     def start(self, prompt: str) -> list[int]:
         """The tokens decoding begins with: the start token, where there is one, and the prompt."""
         ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
-        first = self.tokenizer.get_vocab().get(START, self.tokenizer.bos_token_id)
-        found = [*([first] if first is not None else []), *ids]
+        found = [*([self.first] if self.first is not None else []), *ids]
         return found or [self.tokenizer.eos_token_id]
 
     @torch.inference_mode()
@@ -129,10 +128,15 @@ class LanguageModel:
             ahead.hidden_states[-1][:, -1].double().cpu().numpy(),
         )
 
+    @cached_property
+    def first(self) -> int | None:
+        """The start token, if there is one."""
+        found: int | None = self.tokenizer.get_vocab().get(START, self.tokenizer.bos_token_id)
+        return found
+
     def text(self, ids: Sequence[int]) -> str:
         """Tokens as text, without special ones."""
-        start = self.tokenizer.get_vocab().get(START)
-        return str(self.tokenizer.decode([token for token in ids if token != start], skip_special_tokens=True))
+        return str(self.tokenizer.decode([token for token in ids if token != self.first], skip_special_tokens=True))
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ class Magic:
     images that begin alike.
 
     Args:
-        name: what it is called, ``magic:LM,ENCODER``.
+        id: as the user named it.
+        name: what a table calls it, ``magic:LM,ENCODER``.
         checkpoint: the language model's files.
         language: opens the language model.
         encoder: opens the dual encoder.
@@ -171,6 +176,7 @@ class Magic:
 
     def __init__(
         self,
+        id: str,
         name: str,
         checkpoint: Checkpoint,
         language: Callable[[], LanguageModel],
@@ -186,6 +192,7 @@ class Magic:
             raise UsageError(
                 "MAGIC is a search of its own: --num-beams, --temperature and --shots do nothing there", where=name
             )
+        self.id = id
         self.system = name
         self.checkpoint = checkpoint
         self.encoder_key = encoder_key
@@ -205,7 +212,7 @@ class Magic:
     def facts(self) -> ModelFacts:
         """Both models: the hash is of the two hashes."""
         weights = digest([self.checkpoint.weights_sha256, self.encoder_key])
-        return ModelFacts(id=self.system, revision=self.checkpoint.revision, weights_sha256=weights, kind="magic")
+        return ModelFacts(id=self.id, revision=self.checkpoint.revision, weights_sha256=weights, kind="magic")
 
     @property
     def decoding(self) -> dict[str, Any]:

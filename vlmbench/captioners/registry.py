@@ -128,5 +128,5 @@ CAPTIONERS: dict[str, Entry] = {
 
 FORMS = (
     "an alias (vlmbench list models), a hub id, a directory saved by transformers, retrieval:DUAL_ENCODER, "
-    "asif:IMAGES[,TEXTS], magic:LANGUAGE_MODEL,DUAL_ENCODER, or endpoint:URL#MODEL"
+    "asif:IMAGES[,TEXTS], magic:LANGUAGE_MODEL,DUAL_ENCODER[?alpha=0.1&beta=2&k=45], or endpoint:URL#MODEL"
 )

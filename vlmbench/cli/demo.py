@@ -7,7 +7,7 @@ from vlmbench.cli.options import Common, with_common
 def command(common: Common) -> None:
     """The whole main job on what ships with the package: no network, no Java, under two minutes.
 
-    Zero-shot against a linear probe on digits, shapes and counting, two captioners on scenes, tables, a report, and
+    Zero-shot against a linear probe on digits, shapes and counting, four captioners on scenes, tables, a report, and
     one paragraph that reads them. The models are small and know a closed world: see their model cards.
 
     Example: [bold]vlmbench demo[/bold]

@@ -127,7 +127,7 @@ def score_captioners(
         raise _without_references(dataset)
     for captions in made:
         write_coco_results(context.out, captions)
-    names = _distinct([captions.system for captions in made])
+    names = _distinct(made)
     common = [id for id in made[0].ids if all(id in captions.references for captions in made)]
     if not common:
         raise InputError("no image has a caption by all captioners", where=dataset, mend="score them one by one")
@@ -268,11 +268,13 @@ def _chosen(captions: Captions, ids: Sequence[str]) -> Mapping[str, str]:
     return {id: found[id] for id in ids}
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Names made distinct: the second ``model`` becomes ``model (2)``."""
+def _distinct(made: Sequence[Captions]) -> list[str]:
+    """A name for each: its system's; what the user called it where two systems have one name, else with ``(2)``."""
+    systems = [captions.system for captions in made]
     seen: dict[str, int] = {}
     out = []
-    for name in names:
+    for captions in made:
+        name = captions.system if systems.count(captions.system) == 1 else captions.model.id
         seen[name] = seen.get(name, 0) + 1
         out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return out

@@ -15,11 +15,12 @@ SHOTS = (1, 2, 4, 8, 16, None)
 PIXEL_SHOTS = (1, 4, None)
 SEEDS = 5
 CAPTIONED = "scenes"
-CAPTIONERS = ("tiny-captioner", f"retrieval:{MODEL}")
+CAPTIONERS = ("tiny-captioner", f"asif:{MODEL}", f"retrieval:{MODEL}", f"magic:tiny-captioner,{MODEL}?beta=1&k=10")
+"""MAGIC's beta and k were chosen on the validation split: ``benchmarks/magic_settings.py``."""
 
 
 def run_demo(context: Context) -> list[StoredRun]:
-    """Zero-shot against probe on three datasets, raw pixels beside them, and two captioners on a fourth.
+    """Zero-shot against probe on three datasets, raw pixels beside them, and four captioners on a fourth.
 
     Raises:
         OutputError: the results directory cannot be written.
