@@ -168,3 +168,8 @@ def test_the_command_writes_coco_results(checkpoints: Callable[[str], Path], cap
 def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*arguments, "--cache-dir", str(tmp_path), "-o", str(tmp_path / "out")])
     assert done.exit_code == code, done.output
+
+
+def test_two_encoders_coupled_do_not_stand_for_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is two encoders"):
+        caption_dataset(Context(cache_dir=tmp_path), "retrieval:asif:tiny-clip+tiny-clip@scenes?k=9", "scenes", limit=1)
