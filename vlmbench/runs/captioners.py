@@ -42,8 +42,8 @@ def open_captioner(
 
     Args:
         session: models and data sets are opened through it.
-        model: a checkpoint, ``retrieval:ENCODER``, ``asif:IMAGES[,TEXTS]``, ``magic:LM,ENCODER`` or
-            ``endpoint:URL#MODEL``.
+        model: a checkpoint, ``retrieval:ENCODER``, ``asif:IMAGES[,TEXTS]``, ``magic:LM,ENCODER[?alpha=…&beta=…&k=…]``
+            or ``endpoint:URL#MODEL``.
         options: how it decodes.
         anchors: the captioned set whose training split retrieval, ASIF and worked examples draw on.
         avoid: the split that is captioned, in case the set has no other.
@@ -177,7 +177,8 @@ def _magic(session: Session, model: str, rest: str, options: Decoding) -> Captio
     encoder = dual_encoder(session, images)
     files = encoder.files
     return Magic(
-        f"magic:{checkpoint.system},{files.system}" + (f"?{query}" if query else ""),
+        model,
+        f"magic:{checkpoint.system},{files.system}",
         checkpoint,
         lambda: LanguageModel(checkpoint, session.device, session.precision),
         lambda: cast(DualEncoder, encoder.encoder),
