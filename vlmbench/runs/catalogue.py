@@ -46,10 +46,12 @@ _METRICS = {
     "rouge_l": ("captions", "ROUGE-L, beta 1.2 (Lin 2004)"),
     "meteor": ("captions", "METEOR 1.5, English, normalised (Denkowski and Lavie 2014)"),
     "cider": ("captions", "CIDEr, sigma 6, document frequency from the references (Vedantam et al. 2015)"),
-    "cider_d": ("captions", "CIDEr-D: clipped counts and a length penalty (Vedantam et al. 2015)"),
+    "cider_d": ("captions", "CIDEr-D: clipped counts and a length penalty; what pycocoevalcap calls CIDEr is the same"),
     "spice": ("captions", "SPICE, F of scene graphs; needs Java and Stanford CoreNLP (Anderson et al. 2016)"),
     "clipscore": ("captions", "CLIPScore, w 2.5: image against caption, 0 to 2.5 (Hessel et al. 2021)"),
     "refclipscore": ("captions", "RefCLIPScore: its harmonic mean with the nearest reference, 0 to 1.43"),
+    "kendall_tau_b": ("metric-eval", "Kendall's tau-b of a metric with human ratings, -1 to 1"),
+    "kendall_tau_c": ("metric-eval", "tau-c (Stuart 1953), for scales of unequal size, -1 to 1"),
 }
 
 
