@@ -1,14 +1,17 @@
 """``hf:./directory``: what `datasets` reads, read as it is laid out."""
 
+import errno
 import io
 import tarfile
 
 import pytest
 from PIL import Image
 
+from vlmbench.data.hub_client import told
+from vlmbench.data.hub_files import read
 from vlmbench.data.images import decode
 from vlmbench.data.registry import open_dataset
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import AbsentError, InputError
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +154,13 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
     first = opened(root, tmp_path).split("test")
     second = opened(parquet(root, labels=(1, 0, 0)), tmp_path).split("test")
     assert (first.labels.tolist(), second.labels.tolist()) == ([0, 1, 1], [1, 0, 0])
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+def test_a_full_disk_is_told_of(kind):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(AbsentError, match="no room is left on the disk") as caught, told("me/large", kind):
+        raise full
+    assert ("?stream=yes" in caught.value.mend) == (kind == "dataset")
+    with pytest.raises(AbsentError, match="no room is left on the disk"), read("hf:me/large"):
+        raise RuntimeError("An error occurred while generating the dataset") from full

@@ -118,9 +118,14 @@ def started(hub, tmp_path, **more):
 
 
 def outcomes(hub, tmp_path, *specs, **more):
-    """What becomes of each model or dataset that is opened: code and revision, or the error."""
+    """What becomes of each model or dataset that is opened: code and revision, or the error, by its name."""
+    return {line["spec"]: line for line in in_turn(hub, tmp_path, *specs, **more)}
+
+
+def in_turn(hub, tmp_path, *specs, **more):
+    """The same in a list, for names that are opened again and again."""
     done = _python(_OPEN, environment(hub, tmp_path, **more), str(tmp_path / "cache"), *specs)
-    return {line["spec"]: line for line in map(json.loads, done.stdout.splitlines())}
+    return list(map(json.loads, done.stdout.splitlines()))
 
 
 def reads(hub, tmp_path, *specs, **more):

@@ -29,7 +29,7 @@ class Hub:
         commits: (kind, id) to the commit that stands for its files, where a client pins one.
         status: (kind, id) to the status every request of it gets, with the hub's error code.
         cut: paths whose first transfer ends in the middle.
-        wrong: paths whose bytes are not what their checksum says.
+        wrong: paths whose first transfer has other bytes than its checksum says.
         faults: (id, path) to how many more ``GET`` of it are answered, and to the status of all later ones (0: the
             connection is cut in the middle of the file).
         before: called with the path of a file before it is sent.
@@ -163,6 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if name in self.hub.wrong:
             data = data[:-1] + bytes([data[-1] ^ 1])
+            self.hub.wrong -= {name} if body else set()
         if wanted := self.headers.get("Range"):
             self.hub.ranges.append(wanted)
             start, stop = re.match(r"bytes=(\d+)-(\d*)", wanted).groups()

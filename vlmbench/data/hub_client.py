@@ -1,5 +1,6 @@
 """The hub, through huggingface_hub: what is fetched, and what each of its failures means to a user."""
 
+import errno
 import json
 import os
 import re
@@ -180,6 +181,25 @@ def unreachable(error: BaseException) -> bool:
     )
 
 
+def disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, says that no room is left on a disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
+def no_room(id: str, kind: str) -> AbsentError:
+    """The error for a model or dataset that does not fit on the disk."""
+    stream = f"; or, without its files: {visible(id)}?stream=yes" if kind == "dataset" else ""
+    return AbsentError(
+        f"no room is left on the disk for the {kind} {visible(id)}",
+        where=id,
+        mend=f"make room, or set HF_HOME to a directory on another disk{stream}",
+    )
+
+
 def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
     """The snapshot that is here, and its commit."""
     from huggingface_hub import snapshot_download
@@ -241,6 +261,8 @@ def told(id: str, kind: str, again: str | None = None) -> Iterator[None]:
     except Exception as error:
         if isinstance(error.__cause__, errors.HfHubHTTPError):  # `datasets` gave up on it
             raise _answer(id, kind, error.__cause__, login, retry) from error
+        if disk_full(error):
+            raise no_room(id, kind) from error
         if not unreachable(error):
             raise
         raise AbsentError(f"fetching the {kind} {name} failed: {visible(str(error))}", where=id, mend=retry) from error

@@ -14,7 +14,9 @@ from vlmbench.data.hub_client import (
     dataset_commit,
     dataset_files,
     dataset_snapshot,
+    disk_full,
     fetch_dataset,
+    no_room,
     offline,
     require_sound,
     told,
@@ -264,6 +266,8 @@ class read:
             return
         if self.remote and unreachable(error):
             return
+        if disk_full(error):
+            raise no_room(self.id, "dataset") from error
         library = datasets()
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         if isinstance(error, library.exceptions.DatasetNotFoundError):
