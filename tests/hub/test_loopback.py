@@ -8,10 +8,12 @@ from pathlib import Path
 
 import hub_server as server
 import numpy as np
+import pytest
 from hub_clients import command, environment, in_turn, outcomes, together
 from hub_repositories import captioned, parquet, pictures, png, shards
 
 from vlmbench.data.catalogue import listed
+from vlmbench.data.registry import open_dataset
 
 
 def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_path):
@@ -55,7 +57,7 @@ def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_p
     assert offline[0].stderr.count("features: 0 images encoded") == 3
 
 
-def test_a_listed_binary_set_at_its_pinned_commit_streamed_by_roc_auc(hub, tmp_path):
+def test_listed_sets_streamed_the_binary_one_at_its_pinned_commit_and_by_roc_auc(hub, tmp_path):
     entry = listed()["patch_camelyon"]
     root = shards(
         tmp_path / "r",
@@ -65,13 +67,31 @@ def test_a_listed_binary_set_at_its_pinned_commit_streamed_by_roc_auc(hub, tmp_p
     )
     hub.repositories = {("datasets", entry.hub_id): root}
     hub.commits = {("datasets", entry.hub_id): entry.revision}
-    name = "patch_camelyon?stream=yes"
-    zero_shot, probe = together(
+    import datasets
+
+    said = {
+        f"caption_{n}": (datasets.Value("string"), lambda i, n=n: f"dog number {i} seen {n} times") for n in range(5)
+    }
+    captions = listed()["flickr8k"]
+    assert captions.captions == tuple(said)
+    hub.repositories["datasets", captions.hub_id] = parquet(tmp_path / "f", (("test", 6),), **said)
+    flickr, scenes = tmp_path / "flickr.json", tmp_path / "scenes.json"
+    flickr.write_text(json.dumps({f"test-{i}": f"dog number {i} seen 3 times" for i in range(6)}))
+    ids = open_dataset("scenes", tmp_path).split("test").ids
+    scenes.write_text(json.dumps(dict.fromkeys(ids, "a red square")))
+    name, metrics = "patch_camelyon?stream=yes", ("--metrics", "bleu,cider")
+    zero_shot, probe, *captioned = together(
         hub,
         tmp_path,
         command(tmp_path, "zeroshot", "-m", "tiny-clip", "-d", name),
         command(tmp_path, "linear-probe", "-m", "tiny-clip", "-d", name, "--shots", "1,2,4,all", "--seeds", 2),
+        command(tmp_path, "caption-eval", "-r", "flickr8k?stream=yes", "-p", flickr, *metrics),
+        command(tmp_path, "caption-eval", "-r", "scenes", "-p", scenes, *metrics),
     )
+    assert [done.returncode for done in captioned] == [0, 0], [done.stderr for done in captioned]
+    scored = [json.loads(done.stdout)["results"][0] for done in captioned]
+    assert [(result["dataset"], result["n"]) for result in scored] == [("flickr8k", 6), ("scenes", len(ids))]
+    assert scored[0]["metrics"]["bleu_4"]["value"] == pytest.approx(1)
     assert (zero_shot.returncode, probe.returncode) == (0, 0), zero_shot.stderr + probe.stderr
     assert not probe.kept
     results = [*json.loads(zero_shot.stdout)["results"], *json.loads(probe.stdout)["results"]]

@@ -187,7 +187,7 @@ def _is_dataset(spec: str) -> bool:
 def _bundled(spec: str) -> bool:
     from vlmbench.data.catalogue import names
 
-    return spec in names()
+    return spec.partition("?")[0] in names()
 
 
 def _named(text: str) -> tuple[str | None, Path]:
