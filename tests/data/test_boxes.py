@@ -142,8 +142,7 @@ ANNOTATION = ("annotations", 0)
 @pytest.mark.parametrize(
     ("changed", "message", "place"),
     [
-        (change((*ANNOTATION, "bbox"), [1, 1, 0, 3]), "has no area", "annotation 7"),
-        (change((*ANNOTATION, "bbox"), [1, 1, 3, -3]), "has no area", "annotation 7"),
+        (change((*ANNOTATION, "bbox"), [1, 1, 3, -3]), "a side below 0", "annotation 7"),
         (change((*ANNOTATION, "bbox"), [1, 1, 3]), "its bbox is", "annotation 7"),
         (change((*ANNOTATION, "bbox"), [1, 1, 3, "3"]), "its bbox is", "annotation 7"),
         (change((*ANNOTATION, "bbox"), [1, 1, 3, float("nan")]), "its bbox is", "annotation 7"),
@@ -198,6 +197,14 @@ def test_bytes_that_are_no_text(tmp_path):
     (tmp_path / "instances.json").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
     with pytest.raises(InputError, match="cannot read it as JSON"):
         read_instances(tmp_path / "instances.json")
+
+
+def test_boxes_without_area_are_left_out_and_counted(tmp_path):
+    data = document()
+    data["annotations"].append({"id": 99, "image_id": 10, "category_id": 1, "bbox": [2, 2, 0, 3]})
+    dataset = opened(tmp_path, data)
+    assert "boxes without area that were left out: 1" in dataset.info.notes
+    assert dataset.split("all").ids == ("3", "4", "7", "5")
 
 
 def test_only_crowds(tmp_path):

@@ -3,7 +3,7 @@
 Class names are the file's categories in order of their ids, ids are annotation ids. The images are those of
 ``folder:DIRECTORY`` (flat like COCO's ``val2017``, or with directories of any depth below), or of another dataset whose
 image ids are, or end in, the ``file_name``. Boxes lie on the pixel grid as it is stored; a crop is turned upright after
-it is cut, as whole images are. Crowds (``iscrowd``) are no single objects and are left out.
+it is cut, as whole images are. Crowds (``iscrowd``) are no single objects and are left out, as are boxes without area.
 """
 
 import os
@@ -87,6 +87,8 @@ class Boxed:
         notes = []
         if found.crowds:
             notes.append(f"boxes of crowds (iscrowd) that were left out: {found.crowds:,}")
+        if found.empty:
+            notes.append(f"boxes without area that were left out: {found.empty:,}")
         beyond = sum(_reaches_beyond(box) for box in found.boxes)
         if beyond:
             notes.append(f"boxes that reach beyond their image and are cut off there: {beyond:,}")

@@ -14,7 +14,7 @@ FORM = (
     "an instances file (instances_val2017.json): images with id and file_name, annotations with id, image_id, "
     "category_id and bbox, categories with id and name"
 )
-_BBOX = "a bbox is [x, y, width, height] in pixels, width and height above 0; mend or remove the annotation"
+_BBOX = "a bbox is [x, y, width, height] in pixels, neither side below 0; mend or remove the annotation"
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,16 @@ class Instances:
     Attributes:
         path: the file.
         categories: [C] names in order of their ids.
-        boxes: the boxes in the file's order, crowds left out.
+        boxes: the boxes in the file's order; crowds, and boxes without area, left out.
         crowds: how many crowds there were.
+        empty: how many boxes without area.
     """
 
     path: Path
     categories: tuple[str, ...]
     boxes: tuple[Box, ...]
     crowds: int
+    empty: int
 
 
 def read_instances(path: Path) -> Instances:
@@ -71,7 +73,7 @@ def read_instances(path: Path) -> Instances:
     order = sorted(categories, key=lambda id: (isinstance(id, str), id))
     places = {id: place for place, id in enumerate(order)}
     boxes: dict[str, Box] = {}
-    crowds = 0
+    crowds = empty = 0
     for number, entry in enumerate(annotations):
         if entry.get("iscrowd") in (1, True):
             crowds += 1
@@ -79,10 +81,13 @@ def read_instances(path: Path) -> Instances:
         box = _box(path, number, entry, images, places)
         if box.id in boxes:
             _wrong(path, f"annotation {box.id}", "two annotations have this id", "give each an id of its own")
+        if 0 in box.bbox[2:]:
+            empty += 1
+            continue
         boxes[box.id] = box
     if not boxes:
         _wrong(path, "", "no boxes" + (f" but {crowds:,} crowds" if crowds else ""), FORM)
-    return Instances(path, tuple(categories[id] for id in order), tuple(boxes.values()), crowds)
+    return Instances(path, tuple(categories[id] for id in order), tuple(boxes.values()), crowds, empty)
 
 
 def _json(path: Path) -> Any:
@@ -152,8 +157,8 @@ def _box(
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
         _wrong(path, place, f"its bbox is {visible(json.dumps(bbox))[:80]}", _BBOX)
     x, y, width, height = map(float, bbox)
-    if width <= 0 or height <= 0:
-        _wrong(path, place, f"its bbox {json.dumps(bbox)} has no area", _BBOX)
+    if width < 0 or height < 0:
+        _wrong(path, place, f"its bbox {json.dumps(bbox)} has a side below 0", _BBOX)
     return Box(id, images[image], places[category], (x, y, width, height))
 
 
