@@ -343,6 +343,7 @@ def test_compare_tests_every_two_systems(cli: Cli, tmp_path: Path) -> None:
         if item["task"] == "zero-shot":
             assert item["difference"] == pytest.approx(values[item["first"]] - values[item["second"]])
             assert (item["p_holm"] < 0.05) == ("one" in (item["first"], item["second"]))
+        assert (item["p_swapped_holm"] is not None) == (item["task"] == "captions")
     assert (tmp_path / "tables" / "comparisons.csv").is_file()
     assert (tmp_path / "report.html").is_file()
 

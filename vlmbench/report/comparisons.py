@@ -20,6 +20,7 @@ COLUMNS = (
     Column("n", "n"),
     Column("difference", "first − second", True),
     Column("p_holm", "p (Holm)", True),
+    Column("p_swapped_holm", "p by swaps (Holm)", True),
 )
 
 
@@ -79,13 +80,18 @@ def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
 
     labels = place_labels(sorted({item.place for item in found}))
     rows = []
-    for item, p in zip(found, holm([item.difference.p for item in found]), strict=True):
+    corrected = holm([item.difference.p for item in found])
+    swapped = iter(holm([item.difference.p_swapped for item in found if item.difference.p_swapped is not None]))
+    for item, p in zip(found, corrected, strict=True):
         gap = item.difference
+        again = next(swapped) if gap.p_swapped is not None else None
         texts = (labels[item.place], item.task, TITLES.get(item.metric, item.metric), item.first, item.second)
         difference = Cell(value=gap.value, low=gap.low, high=gap.high, runs=item.runs, signed=True, p=p)
-        rows.append((*map(Cell, texts), Cell(str(item.place.n)), difference, Cell(p_text(p), runs=item.runs, p=p)))
+        ps = [Cell() if q is None else Cell(p_text(q), runs=item.runs, p=q) for q in (p, again)]
+        rows.append((*map(Cell, texts), Cell(str(item.place.n)), difference, *ps))
     notes = (
         "Figures are times 100, with 95 % intervals in brackets, by paired bootstrap over the same images.",
-        "p: McNemar's exact test (accuracy) or the paired bootstrap, Holm-corrected over this table.",
+        "p: McNemar's exact test (accuracy) or the paired bootstrap; by swaps: approximate randomization (captions). "
+        "Both Holm-corrected over this table.",
     )
     return Table("comparisons", "Every two systems", COLUMNS, tuple(rows), notes)

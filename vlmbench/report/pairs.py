@@ -21,12 +21,13 @@ Columns = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Difference:
-    """First minus second, with its 95 % interval and two-sided p-value."""
+    """First minus second, with its 95 % interval and two-sided p-value (of captions also by randomization)."""
 
     value: float
     low: float
     high: float
     p: float
+    p_swapped: float | None = None
 
 
 class Pairs:
@@ -207,8 +208,13 @@ def _ranked(first: Columns, second: Columns, metric: str, seed: int) -> Differen
 
 
 def caption_differences(first: Columns, second: Columns, names: Sequence[str]) -> dict[str, Difference]:
-    """The differences of corpus scores on the same images in the same order, by paired bootstrap over images."""
+    """The differences of corpus scores on the same images in the same order, by paired bootstrap over images, and the p of
+    approximate randomization.
+    """
     from vlmbench.metrics.captions.statistics import paired_captions
 
     found = paired_captions(first, second, names, seed=derive_seed(SEED, "paired", "captions"), resamples=RESAMPLES)
-    return {name: Difference(item.difference, item.low, item.high, item.p_bootstrap) for name, item in found.items()}
+    return {
+        name: Difference(item.difference, item.low, item.high, item.p_bootstrap, item.p_randomization)
+        for name, item in found.items()
+    }

@@ -1,19 +1,15 @@
-"""Small pieces of scoring captions: tokenizers by backend, what Parquet can hold, rows that two systems share."""
+"""Small pieces of scoring captions: tokenizers by backend, what Parquet can hold."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from vlmbench.data.captions import Aligned, References
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.scoring import Scored, Tokenized
-from vlmbench.metrics.captions.statistics import Paired, Statistics
 from vlmbench.records.result import Metric
 
 if TYPE_CHECKING:
@@ -45,11 +41,6 @@ def metric(value: float, ends: tuple[float, float] | None) -> Metric:
     return Metric(value=value, low=min(value, ends[0]), high=max(value, ends[1]))
 
 
-def rows(statistics: Statistics, images: Sequence[int], common: Sequence[int]) -> Statistics:
-    """The rows of `common` images out of those of `images` (both ascending)."""
-    return replace(statistics, matrix=statistics.matrix[np.searchsorted(images, common)])
-
-
 def encodable(captions: Sequence[str]) -> list[str]:
     """Captions as they stood in the file, with half characters (lone surrogates) replaced: Parquet holds UTF-8."""
     return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in captions]
@@ -65,20 +56,6 @@ def frequency(documents: References | None, images: int) -> str:
     if documents is None:
         return f"references[{images}]"
     return f"{documents.name}[{len(documents.captions)}]@{documents.fingerprint[:8]}"
-
-
-def told(test: Paired, sign: int, p_holm: float, p_randomization_holm: float) -> dict[str, float]:
-    """A paired test as the record holds it; `sign` -1: seen from the other system."""
-    low, high = sorted((sign * test.low, sign * test.high))
-    return {
-        "difference": sign * test.difference,
-        "low": low,
-        "high": high,
-        "p": test.p_bootstrap,
-        "p_holm": p_holm,
-        "p_randomization": test.p_randomization,
-        "p_randomization_holm": p_randomization_holm,
-    }
 
 
 def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "Seen", asked: set[str]) -> None:

@@ -1,9 +1,9 @@
-"""Scores captions that are in memory: tokens, metrics, intervals, paired tests, and a record for each system."""
+"""Scores captions that are in memory: tokens, metrics, intervals, and a record for each system."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import chain, combinations
+from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +22,10 @@ from vlmbench.metrics.captions.statistics import (
     METEOR_STATISTICS,
     METRICS,
     RESAMPLES,
-    Paired,
     Statistics,
-    compare,
     intervals,
     resample,
 )
-from vlmbench.metrics.paired import holm
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.caption_pieces import (
@@ -41,9 +38,7 @@ from vlmbench.runs.caption_pieces import (
     known_tokens,
     metric,
     nothing_left,
-    rows,
     tokenizer,
-    told,
 )
 from vlmbench.runs.context import Context, Stopwatch, package_versions
 
@@ -147,7 +142,6 @@ class _Job:
     lines: list[list[str]] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
     values: list[dict[str, Metric]] = field(default_factory=list)
-    paired: list[dict[str, dict[str, dict[str, float]]]] = field(default_factory=list)
 
     def score(self) -> None:
         """Tokenizes, scores, resamples; METEOR runs beside the rest, on a second core."""
@@ -249,39 +243,12 @@ class _Job:
                 self.context.reporter.warn(f"{count:,} captions of {candidates.name} hold no word and score 0")
         statistics = [Statistics.of(item.columns, self.metrics) for item in self.scored]
         same = all(kept == self.aligned.images[0] for kept in self.aligned.images)
-        together = resample(statistics, self.context.seed, resamples=self.protocol.resamples) if same else None
-        self.paired = [{} for _ in statistics]
+        draw = partial(resample, seed=self.context.seed, resamples=self.protocol.resamples, swaps=False)
+        together = draw(statistics) if same else None
         for system, item in enumerate(statistics):
-            drawn = together or resample([item], self.context.seed, resamples=self.protocol.resamples)
-            ends = intervals(drawn, system if together else 0)
+            ends = intervals(together, system) if together else intervals(draw([item]), 0)
             values = {**item.corpus(), **self.scored[system].corpus}
             self.values.append({name: metric(values[name], ends.get(name)) for name in self.metrics})
-        tests: list[tuple[int, int, dict[str, Paired]]] = []
-        for first, second in combinations(range(len(statistics)), 2):
-            if together is not None:
-                tests.append((first, second, compare(together, first, second)))
-                continue
-            common = sorted(set(self.aligned.images[first]) & set(self.aligned.images[second]))
-            if common:
-                pair = [rows(statistics[k], self.aligned.images[k], common) for k in (first, second)]
-                tests.append(
-                    (first, second, compare(resample(pair, self.context.seed, resamples=self.protocol.resamples), 0, 1))
-                )
-        self._keep(tests)
-
-    def _keep(self, tests: Sequence[tuple[int, int, dict[str, Paired]]]) -> None:
-        """Holm's correction over all pairs and metrics of the call, and each test in the detail of both systems."""
-        family = [
-            (first, second, name, found[name])
-            for first, second, found in tests
-            for name in self.metrics
-            if name in found
-        ]
-        bootstrap = holm([test.p_bootstrap for *_, test in family])
-        randomization = holm([test.p_randomization for *_, test in family])
-        for (first, second, name, test), p, q in zip(family, bootstrap, randomization, strict=True):
-            for one, two, sign in ((first, second, 1), (second, first, -1)):
-                self.paired[one].setdefault(self.systems[two].name, {})[name] = told(test, sign, p, q)
 
     def write(
         self,
@@ -343,8 +310,6 @@ class _Job:
             "without_words": sum(not tokens for tokens in self.text.candidates[system]),
         }
         detail.update({name: count for name, count in counts.items() if count})
-        if self.paired[system]:
-            detail["paired"] = self.paired[system]
         return detail
 
     def _samples(self, system: int) -> dict[str, Any]:

@@ -118,11 +118,12 @@ class Resampled:
     scores: tuple[dict[str, Floats], ...]
     """For each system the corpus scores of the bootstrap's resamples, `[resamples]` by metric."""
     moved: tuple[Floats, ...]
-    """For each system the sums over the images that a random swap takes, `[resamples, K]`; empty for one system."""
+    """For each system the sums over the images that a random swap takes, `[resamples, K]`; empty without swaps."""
 
 
-def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAMPLES) -> Resampled:
-    """Bootstrap resamples and random swaps, the same for every system, so that differences between systems are paired.
+def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAMPLES, swaps: bool = True) -> Resampled:
+    """Bootstrap resamples and, if asked for, random swaps, the same for every system, so that differences between
+    systems are paired.
 
     Sources: Efron and Tibshirani (1993), chapter 16; Koehn (2004) for corpus metrics; Riezler and Maxwell (2005).
     """
@@ -130,9 +131,8 @@ def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAM
     together = np.concatenate([item.matrix for item in systems], axis=1)
     stream = iter_bootstrap_weights(size, resamples, derive_seed(seed, "captions", "bootstrap"))
     sums = np.concatenate([weights.astype(np.float64) @ together for weights in stream])
-    moved = (
-        _swaps(together, derive_seed(seed, "captions", "randomization"), resamples) if len(systems) > 1 else sums[:0]
-    )
+    swaps = swaps and len(systems) > 1
+    moved = _swaps(together, derive_seed(seed, "captions", "randomization"), resamples) if swaps else sums[:0]
     ends = np.cumsum([item.matrix.shape[1] for item in systems])[:-1]
     scores = tuple(item.scores(part) for item, part in zip(systems, np.split(sums, ends, axis=1), strict=True))
     return Resampled(tuple(systems), scores, tuple(np.split(moved, ends, axis=1)))
