@@ -49,6 +49,34 @@ def test_every_command_has_help_and_an_example(name):
     assert "vlmbench " + name in done.stdout
 
 
+PRINTING = """
+from vlmbench.cli.app import guarded
+from vlmbench.cli.console import print_json, print_table
+def command():
+    for _ in range(3000):
+        {}
+    open({!r}, "w").close()
+    return 1
+import typer
+one = typer.Typer()
+one.command()(guarded(command))
+one()
+"""
+
+
+@pytest.mark.parametrize("line", ["print_json({'a': 'b' * 80})", "print_table('a title', ['a'], [['b']])"])
+def test_a_command_whose_reader_has_gone_comes_to_its_end_with_its_own_exit_code(tmp_path, line):
+    script = PRINTING.format(line, str(tmp_path / "end"))
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as going:
+        going.stdout.readline()
+        going.stdout.close()
+        assert going.stderr.read() == ""
+    assert going.returncode == 1
+    assert (tmp_path / "end").exists()
+
+
 def end_of(raised):
     app = typer.Typer()
 

@@ -10,6 +10,7 @@ import parsing
 import pytest
 
 from vlmbench.records.store import StoredRun, find_runs
+from vlmbench.report.classification import MEAN
 from vlmbench.report.tables import build_tables, write_tables
 
 
@@ -150,9 +151,9 @@ def test_the_best_is_marked_and_those_not_significantly_worse(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"n": 300}, "n (300 and 400)"),
-        ({"dataset_facts": {"split": "val"}}, "split (test and val)"),
-        ({"protocol": {"metric": "mean_per_class_accuracy"}}, "metric (accuracy and mean_per_class_accuracy)"),
+        ({"n": 300}, "n (300, 400)"),
+        ({"dataset_facts": {"split": "val"}}, "split (test, val)"),
+        ({"protocol": {"metric": "mean_per_class_accuracy"}}, "metric (accuracy, mean_per_class_accuracy)"),
         ({"dataset_facts": {"fingerprint": "ff" * 32}}, "content ("),
     ],
 )
@@ -164,6 +165,20 @@ def test_what_is_not_comparable_is_not_put_side_by_side(tmp_path: Path, change: 
     assert "difference" not in [column.key for column in table.columns]
     assert any(word in note for note in table.notes), table.notes
     assert table.rows[0][0].text != table.rows[1][0].text
+
+
+def test_of_many_places_there_is_one_line_and_it_stands_beside_its_own_dataset_only(tmp_path: Path) -> None:
+    for n in (300, 400, 500):
+        factory.write_classification(tmp_path, n=n)
+    factory.write_classification(tmp_path, dataset="other")
+    factory.write_classification(tmp_path, dataset="third")
+    runs = find_runs([tmp_path])
+    table = build_tables(runs)[0]
+    lines = [note for note in table.notes if "side by side" in note]
+    assert lines == ["digits: not all runs are put side by side, they differ in n (300, 400, 500)"]
+    alone = table.with_runs([run for run in runs if run.record.dataset.id == "other"])
+    assert len(alone.rows) == 1
+    assert alone.notes == tuple(note for note in table.notes if note not in {*lines, MEAN})
 
 
 def test_zero_shot_under_other_prompts_is_not_tested_against(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from vlmbench import __version__
 from vlmbench.foundations import errors
+from vlmbench.foundations.pipes import give_up_stdout, outlived
 
 
 class Entry(NamedTuple):
@@ -120,14 +121,15 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         debug = bool(given.get("debug"))
         try:
             code = command(**given)
-            sys.stdout.flush()
+            with outlived():
+                sys.stdout.flush()
         except typer.Exit:
             raise
         except KeyboardInterrupt:
             print("\ninterrupted; what was computed is kept, the same command goes on from there", file=sys.stderr)
             code = errors.EXIT_INTERRUPTED
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            give_up_stdout()
             code = errors.EXIT_OK
         except errors.VlmbenchError as error:
             if debug:

@@ -68,7 +68,7 @@ def command(
     from vlmbench.report.tables import build_tables, write_tables
 
     found = unique(find_runs(runs or [out]))
-    refused = refusals(found)
+    refused = list(refusals(found))
     if refused and strict:
         raise InputError(refused[0], mend="compare runs on the same split and images, or leave --strict out")
     console = Console(quiet=quiet)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vlmbench.foundations.errors import VlmbenchError
+from vlmbench.foundations.pipes import give_up_stdout, outlived
 from vlmbench.foundations.progress import Advance
 from vlmbench.foundations.text import terminal
 
@@ -92,19 +93,32 @@ def show_error(error: VlmbenchError) -> None:
 def _rich(*, stderr: bool = True) -> "RichConsole":
     from rich.console import Console as RichConsole
 
-    return RichConsole(stderr=stderr, highlight=False)
+    class Lasting(RichConsole):
+        """A console that outlives its reader; rich's own would end the process with 1."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            give_up_stdout()
+
+    return Lasting(stderr=stderr, highlight=False)
+
+
+def stdout_console() -> "RichConsole":
+    """What tables are printed with."""
+    return _rich(stderr=False)
 
 
 def print_json(document: Any) -> None:
     """The JSON document on stdout; nothing else ever goes there with ``--json``."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    with outlived():
+        json.dump(document, sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
 
 def print_paragraph(text: str) -> None:
     """A paragraph on stdout, wrapped to the terminal."""
-    _rich(stderr=False).print("\n" + terminal(text))
+    stdout_console().print("\n" + terminal(text))
 
 
 def print_table(
@@ -142,7 +156,7 @@ def print_table(
         caption_justify="left",
         pad_edge=False,
     )
-    out = _rich(stderr=False)
+    out = stdout_console()
     shown = [index for index, name in enumerate(header) if name not in wide or out.width >= WIDE]
     for index in shown:
         text = index < left and header[index] not in figures

@@ -103,9 +103,9 @@ def comparisons(tables: "Sequence[Table]") -> list[dict[str, Any]]:
 def show_table(table: "Table") -> None:
     """A table and those that belong to it, on stdout: each interval below its figure, nothing cut off."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as RichTable
 
+    from vlmbench.cli.console import stdout_console
     from vlmbench.foundations.text import terminal
 
     for one in (table, *table.extra):
@@ -117,7 +117,7 @@ def show_table(table: "Table") -> None:
             drawn.add_column(terminal(column.title), justify="right" if column.figures else "left", overflow="fold")
         for row in shown.rows:
             drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
-        console = Console(highlight=False)
+        console = stdout_console()
         if not console.is_terminal:
             console.width = max(console.width, 160)
         console.print(drawn)

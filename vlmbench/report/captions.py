@@ -78,9 +78,10 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
             "(paired bootstrap over images, Holm-corrected over the table)."
         )
     columns = HEAD + tuple(Column(name, TITLES.get(name, name), True) for name in names)
-    notes += missing + refusals(chosen)
+    refused = refusals(chosen)
+    notes += [*missing, *refused]
     like = [_like(labels[place], label, run) for place in sorted(places) for label, run in places[place]]
-    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes), _text_table(like))
+    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes), refused, _text_table(like))
 
 
 def named_captions(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredRun]]]:

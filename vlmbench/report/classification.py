@@ -10,8 +10,9 @@ from vlmbench.records.store import StoredRun, natural
 from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, same_prompts, unique, variants
 from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
-from vlmbench.report.table import Cell, Column, Table, metric_cell
+from vlmbench.report.table import MEANS, Cell, Column, Table, metric_cell
 
+MEAN = "Mean: over datasets, each counting once; its interval takes them as independent."
 HEAD = (
     Column("dataset", "dataset"),
     Column("model", "model"),
@@ -65,10 +66,13 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
         notes += _mark(rows, cells, pairs)
         notes += untested([run for row in rows for run in (row.zero, row.full) if run])
     cells += _means(rows, cells)
-    notes = [*_notes(cells), *notes, *refusals([row.any_run for row in rows])]
+    refused = refusals([row.any_run for row in rows])
+    notes = [*_notes(cells), *notes, *refused]
     both = any(row.zero for row in rows) and any(row.full or row.shots for row in rows)
     title = "Zero-shot against linear probe" if both else "Classification"
-    table = Table("classification", title, HEAD + FIGURES, tuple(map(tuple, cells)), tuple(notes))
+    table = Table(
+        "classification", title, HEAD + FIGURES, tuple(map(tuple, cells)), tuple(notes), {**refused, MEAN: MEANS}
+    )
     few = _few_shot(rows, labels)
     return replace(table.without_empty_columns(), extra=(few,) if few else ())
 
@@ -305,7 +309,7 @@ def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
     for source in sorted({cell.source for row in cells for cell in row if cell.source}):
         notes.append(f"{source[:1].upper()}{source[1:]}.")
     if any(cell.mean for row in cells for cell in row):
-        notes.append("Mean: over datasets, each counting once; its interval takes them as independent.")
+        notes.append(MEAN)
     if any(cell.mark for row in cells for cell in row):
         notes.append(
             "Bold or *: best of its column on the dataset; =: not significantly worse (paired test, Holm-corrected)."

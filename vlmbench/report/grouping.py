@@ -7,6 +7,7 @@ whose protocols differ become rows of their own, named by the fields that differ
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, natural
@@ -44,17 +45,6 @@ class Place:
         data = record.dataset
         return Place(data.id, data.split, record.n, metric, data.skipped, data.fingerprint)
 
-    def differs(self, other: "Place") -> list[str]:
-        """The fields in which two places differ, each with both values, in words."""
-        words = []
-        for name in ("split", "n", "metric", "content"):
-            one, two = getattr(self, name), getattr(other, name)
-            if one != two:
-                words.append(f"{name} ({str(one)[:24]} and {str(two)[:24]})")
-        if self.skipped != other.skipped:
-            words.append(f"skipped images ({len(self.skipped)} and {len(other.skipped)})")
-        return words
-
 
 def unique(runs: Iterable[StoredRun]) -> list[StoredRun]:
     """The runs without copies of the same result in other directories, in natural order."""
@@ -68,18 +58,41 @@ def unique(runs: Iterable[StoredRun]) -> list[StoredRun]:
     return kept
 
 
-def refusals(runs: Sequence[StoredRun]) -> list[str]:
-    """One line for every two places of one dataset that are not put side by side, naming the fields that differ."""
-    lines = []
+def refusals(runs: Sequence[StoredRun]) -> dict[str, str]:
+    """One line for each dataset whose runs are not all put side by side, naming the fields that differ.
+
+    Returns:
+        The lines, and of each its dataset.
+    """
+    lines = {}
     for tasks in (CLASSIFICATION, ("caption-eval",)):
         places = sorted({Place.of(run.record) for run in runs if run.record.task in tasks})
-        for index, place in enumerate(places):
-            for other in places[index + 1 :]:
-                if other.dataset == place.dataset:
-                    lines.append(
-                        f"{place.dataset}: not put side by side, they differ in {', '.join(place.differs(other))}"
-                    )
+        for dataset in sorted({place.dataset for place in places}):
+            words = _differing([place for place in places if place.dataset == dataset])
+            if words:
+                lines[f"{dataset}: not all runs are put side by side, they differ in {'; '.join(words)}"] = dataset
     return lines
+
+
+def _differing(places: Sequence[Place]) -> list[str]:
+    """The fields in which places of one dataset differ, each with its values, in words."""
+    words = []
+    for name, show in _SHOWN.items():
+        if len({getattr(place, name) for place in places}) > 1:
+            values = list(dict.fromkeys(show(getattr(place, name)) for place in places))
+            words.append(f"{name} ({', '.join(values[:SHOWN])}{', …' if len(values) > SHOWN else ''})")
+    return words
+
+
+_SHOWN: dict[str, Callable[[Any], str]] = {
+    "split": str,
+    "n": str,
+    "metric": str,
+    "content": lambda text: text[:8],
+    "skipped": lambda names: f"{len(names)} images",
+}
+SHOWN = 6
+"""Values of a field that differs that are named."""
 
 
 def place_labels(places: Sequence[Place]) -> dict[Place, str]:

@@ -4,7 +4,7 @@ Every figure keeps the run it came from, so that a reader, and a test, can trace
 (fractions 0 to 1, CIDEr 0 to 10); they are multiplied by 100 where they are shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,6 +15,7 @@ Mark = Literal["", "best", "tied"]
 
 MARKS = {"": "", "best": "*", "tied": "="}
 """Best in its column among comparable rows; not significantly worse than the best."""
+MEANS = "means"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Of a note that speaks of one dataset only, that dataset; ``MEANS`` for a note on the means."""
     extra: tuple["Table", ...] = field(default=())
     """Further tables of the same file (few-shot curves); a CSV joins their columns to this one's rows."""
 
@@ -100,14 +103,16 @@ class Table:
         )
 
     def with_runs(self, runs: Sequence[StoredRun]) -> "Table":
-        """The same with only the rows, other than means, that show one of `runs`."""
+        """The same with only the rows, other than means, that show one of `runs`, and the notes that speak of them."""
+        datasets = {run.record.dataset.id for run in runs}
+        notes = tuple(note for note in self.notes if self.about.get(note) in {None, *datasets})
         wanted = {str(run.path) for run in runs}
         rows = tuple(
             row
             for row in self.rows
             if any(str(run.path) in wanted for cell in row if not cell.mean for run in cell.runs)
         )
-        return replace(self, rows=rows, extra=tuple(table.with_runs(runs) for table in self.extra))
+        return replace(self, rows=rows, notes=notes, extra=tuple(table.with_runs(runs) for table in self.extra))
 
     def signatures(self) -> dict[str, int]:
         """Every signature behind a figure of the table and its tables of the same file, numbered from 1."""
