@@ -102,9 +102,9 @@ def test_a_model_without_a_cache_is_read_anew(captioner: Callable[[str], Path], 
     checkpoint = find_checkpoint(str(captioner("gpt2")), tmp_path)
     language = LanguageModel(checkpoint, "cpu", "fp32")
     ids = language.start(PROMPT)
-    kept = language.read(ids, 5)
+    (kept,) = language.read([ids], 5)
     language.caches = False
-    anew = language.read(ids, 5)
+    (anew,) = language.read([ids], 5)
     assert kept.tokens == anew.tokens
     np.testing.assert_array_equal(kept.p, anew.p)
     np.testing.assert_allclose(kept.ahead, anew.ahead, atol=1e-5)
@@ -120,7 +120,7 @@ def test_a_beginning_is_read_once(
     assert isinstance(magic, Magic)
     beginnings: list[tuple[int, ...]] = []
     read = magic.language.read
-    magic.language.read = lambda ids, k: (beginnings.append(tuple(ids)), read(ids, k))[1]  # type: ignore[method-assign]
+    magic.language.read = lambda texts, k: (beginnings.extend(map(tuple, texts)), read(texts, k))[1]  # type: ignore[method-assign]
     together = [done.caption for batch in magic.stream(items) for done in batch]
     assert len(set(together)) == 1, "without the image's say all are alike"
     assert len(beginnings) == len(set(beginnings)) <= 4

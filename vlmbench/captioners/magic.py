@@ -10,9 +10,10 @@ where h are hidden states of the last layer and CLIP is the dual encoder's own s
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ ALPHA, BETA, K = 0.1, 2.0, 45
 STOP = "."
 _KEPT = 2048
 """Beginnings whose continuations are kept in memory."""
+_SMALL = 10_000_000
+"""Parameters of a model that one thread serves best."""
+_ROWS = 512
+"""Continuations that the language model reads at once."""
 START = "<-start_of_text->"
 """The start token of the language models published with the paper; others begin with their own."""
 
@@ -108,25 +113,24 @@ class LanguageModel:
         return found or [self.tokenizer.eos_token_id]
 
     @torch.inference_mode()
-    def read(self, ids: Sequence[int], k: int) -> "Step":
-        """What may follow `ids` [T]: the `k` likeliest tokens."""
-        given = torch.tensor([list(ids)], device=self.device)
+    def read(self, sequences: Sequence[Sequence[int]], k: int) -> list["Step"]:
+        """What may follow each of some texts of equally many tokens: the `k` likeliest tokens."""
+        given = torch.tensor([list(ids) for ids in sequences], device=self.device)
         output = self.model(input_ids=given, output_hidden_states=True, use_cache=self.caches)
-        logits = output.logits[0, -1].double().cpu()
-        tokens = torch.sort(logits, descending=True, stable=True).indices[:k]
+        logits = output.logits[:, -1].double().cpu()
+        tokens = torch.sort(logits, descending=True, stable=True).indices[:, :k]
+        p = logits.softmax(-1).gather(1, tokens).numpy()
+        past = output.hidden_states[-1].double().cpu().numpy()
+        following = tokens.reshape(-1, 1).to(self.device)
+        rows = torch.arange(len(given), device=self.device).repeat_interleave(tokens.shape[1])
         if self.caches:
             cache = output.past_key_values
-            cache.reorder_cache(torch.zeros(len(tokens), dtype=torch.long, device=self.device))
-            more = {"past_key_values": cache, "input_ids": tokens[:, None].to(self.device)}
+            cache.reorder_cache(rows)
+            ahead = self.model(input_ids=following, past_key_values=cache, output_hidden_states=True, use_cache=True)
         else:
-            more = {"input_ids": torch.cat([given.expand(len(tokens), -1), tokens[:, None].to(self.device)], dim=1)}
-        ahead = self.model(**more, output_hidden_states=True, use_cache=self.caches)
-        return Step(
-            tuple(tokens.tolist()),
-            logits.softmax(-1)[tokens].numpy(),
-            output.hidden_states[-1][0].double().cpu().numpy(),
-            ahead.hidden_states[-1][:, -1].double().cpu().numpy(),
-        )
+            ahead = self.model(input_ids=torch.cat([given[rows], following], dim=1), output_hidden_states=True)
+        states = ahead.hidden_states[-1][:, -1].double().cpu().numpy().reshape(*tokens.shape, -1)
+        return [Step(tuple(each.tolist()), *arrays) for each, *arrays in zip(tokens, p, past, states, strict=True)]
 
     @cached_property
     def first(self) -> int | None:
@@ -166,7 +170,7 @@ class Magic:
         encoder: opens the dual encoder.
         encoder_key: hash of the dual encoder's weights and processor.
         options: prompt and longest caption.
-        batch_size: images encoded at a time.
+        batch_size: images at a time.
         reporter: told of failures.
         weights: alpha, beta and k.
 
@@ -201,7 +205,7 @@ class Magic:
         self.reporter = reporter
         self.weights = weights
         self._language, self._encoder = language, encoder
-        self._next = lru_cache(maxsize=_KEPT)(self._candidates)
+        self._kept: dict[tuple[int, ...], _Candidates] = {}
 
     @cached_property
     def language(self) -> LanguageModel:
@@ -226,37 +230,65 @@ class Magic:
         }
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions in batches: images are encoded together, each is then decoded alone."""
+        """Captions in batches."""
         return Batcher(self._captions, self.batch_size, self.reporter.warn).stream(items)
 
     def _captions(self, items: Sequence[Item]) -> list[str]:
-        encoder = self._encoder()
+        with _threads_for(self.language.model):
+            return self._decode(items)
+
+    def _decode(self, items: Sequence[Item]) -> list[str]:
+        """Captions token by token, of all images at once: those that begin alike are looked up once."""
+        encoder, language, beta = self._encoder(), self.language, self.weights.beta
         pixels = np.stack([encoder.preprocess(item.image) for item in items])
         images = unit(np.asarray(encoder.encode_images(pixels)[PROJ], np.float64))
-        return [self._decode(image, encoder.scale.scale) for image in images]
+        start = language.start(self.options.prompt or "")
+        texts = [list(start) for _ in items]
+        open_ = list(range(len(items)))
+        for _ in range(min(self.options.max_new_tokens, language.positions - len(start))):
+            known = self._following({tuple(texts[row]) for row in open_})
+            for row in tuple(open_):
+                following = known[tuple(texts[row])]
+                scores = following.fluency + beta * softmax(encoder.scale.scale * (following.texts @ images[row]))
+                token = following.tokens[int(np.argmax(scores))]
+                if token != language.tokenizer.eos_token_id:
+                    texts[row].append(token)
+                    if not language.text(texts[row][len(start) :]).rstrip().endswith(STOP):
+                        continue
+                open_.remove(row)
+        return [one_line(language.text(ids)) for ids in texts]
 
-    def _decode(self, image: np.ndarray, scale: float) -> str:
-        """The caption of an image [E], unit norm."""
-        language = self.language
-        ids = language.start(self.options.prompt or "")
-        begun = len(ids)
-        for _ in range(min(self.options.max_new_tokens, language.positions - begun)):
-            following = self._next(tuple(ids))
-            scores = following.fluency + self.weights.beta * softmax(scale * (following.texts @ image))
-            token = following.tokens[int(np.argmax(scores))]
-            if token == language.tokenizer.eos_token_id:
-                break
-            ids.append(token)
-            if language.text(ids[begun:]).rstrip().endswith(STOP):
-                break
-        return one_line(language.text(ids))
+    def _following(self, beginnings: Collection[tuple[int, ...]]) -> dict[tuple[int, ...], _Candidates]:
+        """What may follow each of some beginnings of one length, without regard to the image."""
+        found = {ids: self._kept[ids] for ids in beginnings if ids in self._kept}
+        new = sorted(set(beginnings) - set(found))
+        at_once = max(1, _ROWS // self.weights.k)
+        for at in range(0, len(new), at_once):
+            part = new[at : at + at_once]
+            steps = self.language.read(part, self.weights.k)
+            texts = [
+                self.language.text([*ids, token])
+                for ids, step in zip(part, steps, strict=True)
+                for token in step.tokens
+            ]
+            embedded = unit(np.asarray(self._encoder().encode_texts(texts), np.float64))
+            for ids, step, own in zip(part, steps, np.split(embedded, len(part)), strict=True):
+                found[ids] = _Candidates(step.tokens, fluency(step.p, step.past, step.ahead, self.weights.alpha), own)
+        self._kept.update(found)
+        for ids in list(self._kept)[: max(0, len(self._kept) - _KEPT)]:
+            del self._kept[ids]
+        return found
 
-    def _candidates(self, ids: tuple[int, ...]) -> _Candidates:
-        """What may follow `ids`, without regard to the image."""
-        step = self.language.read(ids, self.weights.k)
-        texts = [self.language.text([*ids, token]) for token in step.tokens]
-        embedded = unit(np.asarray(self._encoder().encode_texts(texts), np.float64))
-        return _Candidates(step.tokens, fluency(step.p, step.past, step.ahead, self.weights.alpha), embedded)
+
+@contextmanager
+def _threads_for(model: Any) -> Iterator[None]:
+    """One thread for a small model: its products are so short that a second one waits longer than it works."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if model.num_parameters() < _SMALL else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fluency(p: np.ndarray, past: np.ndarray, ahead: np.ndarray, alpha: float) -> np.ndarray:

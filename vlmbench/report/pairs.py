@@ -208,7 +208,7 @@ def _ranked(first: Columns, second: Columns, metric: str, seed: int) -> Differen
 
 
 def caption_differences(first: Columns, second: Columns, names: Sequence[str]) -> dict[str, Difference]:
-    """The differences of corpus scores on the same images in the same order: bootstrap over images, and the p of swaps."""
+    """The differences of corpus scores on the same images in the same order: by bootstrap, and the p of swaps."""
     from vlmbench.metrics.captions.statistics import paired_captions
 
     found = paired_captions(first, second, names, seed=derive_seed(SEED, "paired", "captions"), resamples=RESAMPLES)
