@@ -264,8 +264,10 @@ def test_a_features_file_that_is_wrong_is_a_clear_error(digits, tmp_path, change
 
 def test_a_file_that_is_no_features_file(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(InputError, match="not readable"):
+    with pytest.raises(InputError, match=r"neither .safetensors nor an .npz"):
         run_linear_probe(Request(features=tmp_path / "text.npz"), context(tmp_path))
+    with pytest.raises(UsageError, match="or a features file"):
+        run_linear_probe(Request(features=tmp_path / "text.npz", datasets=["digits"]), context(tmp_path))
     with pytest.raises(AbsentError, match="no such file"):
         run_linear_probe(Request(features=tmp_path / "none.npz"), context(tmp_path))
 

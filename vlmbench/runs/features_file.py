@@ -1,5 +1,6 @@
 """Features of one's own: ``--features FILE.npz|.safetensors`` with x_train y_train [x_val y_val] x_test y_test."""
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def read_features(path: Path) -> FeaturesFile:
     x = {split: _features(arrays[f"x_{split}"], f"x_{split}", path) for split in present}
     widths = {split: table.shape[1] for split, table in x.items()}
     if len(set(widths.values())) > 1:
-        raise InputError(f"the splits have different numbers of features: {widths}", where=str(path), mend=_LAYOUT)
+        words = ", ".join(f"x_{split} {width}" for split, width in widths.items())
+        raise InputError(f"the splits have different numbers of features: {words}", where=str(path), mend=_LAYOUT)
     y, classnames = _labels({split: arrays[f"y_{split}"] for split in present}, path)
     for split in present:
         if len(x[split]) != len(y[split]):
@@ -66,14 +68,19 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             from safetensors.numpy import load_file
 
             return dict(load_file(path))
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        if zipfile.is_zipfile(path):
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        reason = "neither .safetensors nor an .npz archive"
     except Exception as error:  # zip, NumPy and safetensors each raise their own on a damaged file
-        raise InputError(
-            f"not readable without pickle: {visible(str(error))}",
-            where=str(path),
-            mend="np.savez(FILE, x_train=…, y_train=…, x_test=…, y_test=…); labels are numbers or text, not objects",
-        ) from error
+        reason = visible(str(error))
+    objects = reason.startswith("Object arrays")
+    raise InputError(
+        "not readable without pickle: an array of Python objects" if objects else f"not readable: {reason}",
+        where=str(path),
+        mend="np.savez(FILE, x_train=…, y_train=…, x_test=…, y_test=…)"
+        + ("; labels are numbers or text, not objects" if objects else ""),
+    )
 
 
 def _features(table: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]:

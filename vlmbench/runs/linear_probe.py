@@ -123,7 +123,8 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
 
 
 def _check(request: Request) -> None:
-    if (request.features is None) != bool(request.models and request.datasets):
+    both = request.features is not None and (request.models or request.datasets)
+    if both or (request.features is None and not (request.models and request.datasets)):
         raise UsageError(
             "give a model and a dataset, or a features file", mend="-m MODEL -d DATASET, or --features FILE"
         )
