@@ -18,21 +18,22 @@ def kept():
 _MANY = (
     _KEPT
     + """
-import contextlib, io, json, sys
+import contextlib, json, sys, tempfile
 import vlmbench.runs.session
 from vlmbench.cli.app import app
 given = json.load(sys.stdin)
 vlmbench.runs.session.ROWS = given["rows"] or vlmbench.runs.session.ROWS
 found = []
 for command in given["commands"]:
-    out, err = io.StringIO(), io.StringIO()
+    out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
     sys.argv = ["vlmbench", *command]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = app() or 0
         except SystemExit as stop:
             code = stop.code or 0
-    found.append({"returncode": code, "stdout": out.getvalue(), "stderr": err.getvalue(), "kept": kept()})
+    texts = [stream.seek(0) or stream.read() for stream in (out, err)]
+    found.append({"returncode": code, "stdout": texts[0], "stderr": texts[1], "kept": kept()})
 print(json.dumps(found))
 """
 )
@@ -135,7 +136,7 @@ def reads(hub, tmp_path, *specs, **more):
     """
     pairs = [(spec, 0) if isinstance(spec, str) else spec for spec in specs]
     given = json.dumps({"specs": pairs, "cache": str(tmp_path / "cache")})
-    done = _python(_READ, environment(hub, tmp_path, **more), given=given)
+    done = _python(_READ, environment(hub, tmp_path, USE_TORCH="0", **more), given=given)  # else `datasets` imports it
     return list(map(json.loads, done.stdout.splitlines()))
 
 

@@ -23,6 +23,7 @@ def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_p
         ("datasets", "me/shards"): shards(tmp_path / "r" / "shards"),
         ("datasets", "me/pictures"): pictures(tmp_path / "r" / "pictures"),
         ("datasets", "me/captioned"): captioned(tmp_path / "r" / "captioned"),
+        ("datasets", "me/streamed"): parquet(tmp_path / "r" / "streamed", files=2),
     }
     made = tmp_path / "made.json"
     made.write_text(json.dumps({f"test-{number}/{number}.png": "a photo of a dog" for number in range(4)}))
@@ -33,11 +34,12 @@ def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_p
         command(tmp_path, "linear-probe", "-m", "me/clip", "-d", "hf:me/parquet"),
         command(tmp_path, "retrieval", "-m", "me/clip", "-d", "hf:me/captioned"),
         command(tmp_path, "caption-eval", "-r", "hf:me/captioned", "-p", f"mine={made}", "--metrics", "bleu,cider"),
+        command(tmp_path, "zeroshot", "-m", "me/clip", "-d", "hf:me/streamed?stream=yes"),
     ]
     online = together(hub, tmp_path, *commands)
-    assert [done.returncode for done in online] == [0] * 4, [done.stderr for done in online]
+    assert [done.returncode for done in online] == [0] * 5, [done.stderr for done in online]
     results = [json.loads(done.stdout)["results"] for done in online]
-    assert [[result["n"] for result in found] for found in results] == [[6, 6, 4], [6], [4], [4]]
+    assert [[result["n"] for result in found] for found in results] == [[6, 6, 4], [6], [4], [4], [6]]
     fetched = [asked for asked in hub.asked if "resolve" in asked and "me/parquet" not in asked]
     assert not any("train" in asked for asked in fetched), "a split nobody asked for came too"
     records = [json.loads((Path(found["path"]) / "result.json").read_text()) for found in results[0]]
@@ -51,10 +53,11 @@ def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_p
         assert (tmp_path / "out" / "tables" / f"{table}.csv").is_file()
     hub.asked.clear()
     offline = together(hub, tmp_path, *([*line, "--offline"] for line in commands))
-    assert [done.returncode for done in offline] == [0] * 4, [done.stderr for done in offline]
+    assert [done.returncode for done in offline] == [0] * 5, [done.stderr for done in offline]
     assert not hub.asked
     assert [json.loads(done.stdout)["results"] for done in offline] == results
-    assert offline[0].stderr.count("features: 0 images encoded") == 3
+    assert [offline[place].stderr.count("features: 0 images encoded") for place in (0, -1)] == [3, 1]
+    assert not [path for path in (tmp_path / "hf").rglob("*streamed*") if path.suffix != ".lock"]
 
 
 def test_listed_sets_streamed_the_binary_one_at_its_pinned_commit_and_by_roc_auc(hub, tmp_path):
