@@ -33,33 +33,40 @@ METRICS = {
 MAIN_METRIC = {"patch_camelyon": "roc_auc", "camelyon17": "roc_auc"}
 FAMILIES = {
     "openai/clip": "CLIP",
-    "laion/CLIP-ViT": "CLIP (OpenCLIP weights)",
+    "laion/CLIP-ViT": "CLIP, OpenCLIP",
     "google/siglip2": "SigLIP 2",
     "google/siglip": "SigLIP",
     "kakaobrain/align": "ALIGN",
-    "Salesforce/blip-itm": "BLIP, contrastive towers and matching head",
+    "Salesforce/blip-itm": "BLIP, matching head",
     "facebook/metaclip-2": "MetaCLIP 2",
     "facebook/dinov2": "DINOv2",
     "facebook/dinov3": "DINOv3",
     "facebook/webssl-dino": "Web-SSL DINOv2",
 }
-# transformers itself names these as its architectures' checkpoints; it states no revision and no size.
-NAMED_BY_TRANSFORMERS = [
-    ("resnet-50", "microsoft/resnet-50", "backbone", "ResNet-50, ImageNet-1k", "resnet"),
-    ("vit-base-patch16-224", "google/vit-base-patch16-224", "backbone", "ViT-B/16, ImageNet-21k, then 1k", "vit"),
-    ("convnext-tiny-224", "facebook/convnext-tiny-224", "backbone", "ConvNeXt-T, ImageNet-1k", "convnext"),
+# The facts give the width of a tower here; what vlmbench compares is the shared space, as transformers configures it.
+WIDTHS = {
+    "ALIGN": ("640", "transformers 5.23.0 AlignConfig.projection_dim"),
+    "BLIP, matching head": ("256", "transformers 5.23.0 BlipConfig.image_text_hidden_size"),
+}
+# Sources other than the facts name these; they state no revision and no size, and no width but where one stands here.
+NAMED_ELSEWHERE = [
+    ("resnet-50", "microsoft/resnet-50", "backbone", "", "ResNet-50, ImageNet-1k", "resnet"),
+    ("vit-base-patch16-224", "google/vit-base-patch16-224", "backbone", "", "ViT-B/16, ImageNet-21k, then 1k", "vit"),
+    ("convnext-tiny-224", "facebook/convnext-tiny-224", "backbone", "", "ConvNeXt-T, ImageNet-1k", "convnext"),
     (
         "swin-tiny-patch4-window7-224",
         "microsoft/swin-tiny-patch4-window7-224",
         "backbone",
+        "",
         "Swin-T, ImageNet-1k",
         "swin",
     ),
-    ("altclip", "BAAI/AltCLIP", "dual-encoder", "AltCLIP", "altclip"),
+    ("altclip", "BAAI/AltCLIP", "dual-encoder", "", "AltCLIP", "altclip"),
     (
         "chinese-clip-vit-base-patch16",
         "OFA-Sys/chinese-clip-vit-base-patch16",
         "dual-encoder",
+        "",
         "Chinese-CLIP ViT-B/16",
         "chinese_clip",
     ),
@@ -67,10 +74,36 @@ NAMED_BY_TRANSFORMERS = [
         "metaclip-2-worldwide-huge-quickgelu",
         "facebook/metaclip-2-worldwide-huge-quickgelu",
         "dual-encoder",
+        "",
         "MetaCLIP 2 ViT-H/14",
         "metaclip_2",
     ),
+    (
+        "siglip2-base-patch16-naflex",
+        "google/siglip2-base-patch16-naflex",
+        "dual-encoder",
+        "768",
+        "SigLIP 2 NaFlex",
+        "siglip2",
+    ),
+    (
+        "metaclip-b32-400m",
+        "facebook/metaclip-b32-400m",
+        "dual-encoder",
+        "",
+        "MetaCLIP ViT-B/32",
+        "facebookresearch/MetaCLIP@00c39e82919c5f1cd42c59db0a0aa4d6d901ea62:README.md",
+    ),
+    (
+        "dinov3-convnext-tiny-pretrain-lvd1689m",
+        "facebook/dinov3-convnext-tiny-pretrain-lvd1689m",
+        "backbone",
+        "768",
+        "DINOv3 ConvNeXt",
+        "dinov3_convnext",
+    ),
 ]
+"""Alias, hub id, kind, width, what it is, and its source: a page of transformers' models, or a place."""
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -160,9 +193,9 @@ def models(facts: Path) -> list[dict[str, str]]:
             "hub_id": "",
             "revision": "",
             "kind": "dual-encoder",
-            "parameters": "",
-            "width": "",
-            "about": "ships with vlmbench: a small CLIP trained on rendered digits, letters and shapes",
+            "parameters": "1332097",
+            "width": "128",
+            "about": "CLIP, small, ships with vlmbench: digits, letters, shapes",
             "source": "vlmbench/bundled/models/tiny-clip",
         }
     }
@@ -171,6 +204,7 @@ def models(facts: Path) -> list[dict[str, str]]:
         if about is None or not fact["revision"] or fact["kind"] == "captioner":
             continue
         alias = fact["hub_id"].split("/")[1].lower()
+        width, why = WIDTHS.get(about, (fact["embed_dim"], ""))
         rows.setdefault(
             alias,
             {
@@ -179,12 +213,12 @@ def models(facts: Path) -> list[dict[str, str]]:
                 "revision": fact["revision"],
                 "kind": fact["kind"].replace("_", "-"),
                 "parameters": fact["params"] if fact["params"].isdigit() else "",
-                "width": fact["embed_dim"],
+                "width": width,
                 "about": about,
-                "source": fact["source"],
+                "source": fact["source"] + (f" ; width: {why}" if why else ""),
             },
         )
-    for alias, hub_id, kind, about, page in NAMED_BY_TRANSFORMERS:
+    for alias, hub_id, kind, width, about, where in NAMED_ELSEWHERE:
         rows.setdefault(
             alias,
             {
@@ -193,9 +227,9 @@ def models(facts: Path) -> list[dict[str, str]]:
                 "revision": "",
                 "kind": kind,
                 "parameters": "",
-                "width": "",
+                "width": width,
                 "about": about,
-                "source": f"transformers 5.23.0: models/{page}/configuration_{page}.py",
+                "source": where if "/" in where else f"transformers 5.23.0: models/{where}/configuration_{where}.py",
             },
         )
     return list(rows.values())
