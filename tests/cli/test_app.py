@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 
@@ -97,6 +98,8 @@ def end_of(raised):
         (errors.OutputError("x"), 3),
         (errors.AbsentError("x"), 4),
         (KeyboardInterrupt(), 130),
+        (OSError(errno.ENOSPC, "No space left on device"), 3),
+        (OSError(errno.EBADF, "Bad file descriptor"), 70),
         (ZeroDivisionError("x"), 70),
     ],
 )

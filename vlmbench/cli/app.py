@@ -1,5 +1,6 @@
 """The ``vlmbench`` command: finds the commands, and turns every error into an exit code of the contract."""
 
+import errno
 import functools
 import inspect
 import os
@@ -140,12 +141,23 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
             show_error(error)
             code = error.exit_code
+        except OSError as error:
+            code = _disk(error) if error.errno in FULL else _fault(error, debug)
         except Exception as error:
             code = _fault(error, debug)
         if code:
             raise typer.Exit(code)
 
     return run
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def _disk(error: OSError) -> int:
+    """A disk that takes no more, wherever it was noticed: stdout sent to a file, a library's own cache."""
+    print(f"error: cannot write: {error.strerror}\n  where: {error.filename or 'stdout'}", file=sys.stderr)
+    return errors.EXIT_INPUT
 
 
 def _fault(error: Exception, debug: bool) -> int:

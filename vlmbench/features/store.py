@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from vlmbench.foundations.atomic import atomic_path, exclusive, write_json
+from vlmbench.features.tensors import write_tensors
+from vlmbench.foundations.atomic import exclusive, write_json
 from vlmbench.foundations.hashing import digest
 
 ROWS = 1024
@@ -136,11 +136,7 @@ class FeatureEntry:
             **{name: np.ascontiguousarray(value, np.float32) for name, value in layers.items()},
         }
         facts = self._facts(shard, tensors)
-        with atomic_path(self._path(shard)) as temporary:
-            try:
-                save_file(tensors, temporary, metadata=facts)
-            except SafetensorError as error:  # its wrapper of a full or read-only disk
-                raise OSError(str(error)) from error
+        write_tensors(self._path(shard), tensors, facts)
 
     def finish(self, skipped: tuple[str, ...], layers: Mapping[str, int]) -> Manifest:
         """Writes the manifest: the entry is complete from here on."""

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from scipy.sparse import csr_array, issparse
 
 from vlmbench.encoders.base import Scale
 from vlmbench.features.store import array_sha256
-from vlmbench.foundations.atomic import atomic_path
+from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.hashing import digest
 
 _NAME = "values"
@@ -48,11 +47,7 @@ def write_texts(cache_dir: Path, key: str, values: Any, scale: Scale) -> None:
     tensors = {name: getattr(values, name) for name in _SPARSE} if issparse(values) else {_NAME: values}
     if issparse(values):
         facts["columns"] = str(values.shape[1])
-    with atomic_path(_path(cache_dir, key)) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=facts)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+    write_tensors(_path(cache_dir, key), tensors, facts)
 
 
 def _digest(values: Any) -> str:

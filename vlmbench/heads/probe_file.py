@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.foundations.atomic import atomic_path
+from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.heads.logistic import Fit
 from vlmbench.heads.zeroshot import normalise
@@ -48,8 +48,6 @@ def save_probe(path: Path, probe: Probe) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    from safetensors.numpy import save_file
-
     about = {
         "format": FORMAT,
         "classnames": list(probe.classnames),
@@ -62,8 +60,7 @@ def save_probe(path: Path, probe: Probe) -> None:
         "multilabel": probe.fit.multilabel,
     }
     tensors = {"coef": np.ascontiguousarray(probe.fit.coef), "intercept": np.ascontiguousarray(probe.fit.intercept)}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"vlmbench": json.dumps(about, sort_keys=True, ensure_ascii=False)})
+    write_tensors(path, tensors, {"vlmbench": json.dumps(about, sort_keys=True, ensure_ascii=False)})
 
 
 def load_probe(path: Path) -> Probe:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ
-from vlmbench.foundations.atomic import atomic_path, require_writable, write_json
+from vlmbench.features.tensors import write_tensors
+from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
@@ -49,8 +50,6 @@ def run_embed(request: Request, context: Context, session: Session | None = None
     Raises:
         VlmbenchError: what is wrong with the model, the dataset, an image or ``--out``.
     """
-    from safetensors.numpy import save_file
-
     require_writable(context.out)
     session = session or Session(context)
     layers = session.model(request.model).files.family.layers
@@ -64,8 +63,7 @@ def run_embed(request: Request, context: Context, session: Session | None = None
     suffix = f"-{number:04d}-of-{count:04d}" if count > 1 else ""
     name = slug(f"{found.model.id}-{request.dataset}-{split}-{layer}", longest=120) + suffix
     path = context.out / "embeddings" / f"{name}.safetensors"
-    with atomic_path(path) as temporary:
-        save_file({"x": found.x, "y": np.ascontiguousarray(found.y)}, temporary)
+    write_tensors(path, {"x": found.x, "y": np.ascontiguousarray(found.y)})
     facts = {
         "model": found.model.model_dump(mode="json"),
         "dataset": found.dataset.model_dump(mode="json"),
