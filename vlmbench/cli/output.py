@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from vlmbench.records.store import StoredRun
@@ -101,27 +101,34 @@ def comparisons(tables: "Sequence[Table]") -> list[dict[str, Any]]:
 
 
 def show_table(table: "Table") -> None:
-    """A table and those that belong to it, on stdout: each interval below its figure, nothing cut off."""
+    """A table and those that belong to it, on stdout: each interval below its figure, nothing cut off.
+
+    One that is wider than the terminal is shown in blocks of figures, each beside the columns that say of what.
+    """
     from rich import box
     from rich.table import Table as RichTable
 
+    from vlmbench.cli.blocks import blocks, figure_width, fits
     from vlmbench.cli.console import stdout_console
     from vlmbench.foundations.text import terminal
 
+    console = stdout_console()
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
     for one in (table, *table.extra):
         shown = one.without_empty_columns()
-        if not shown.rows:
-            continue
-        drawn = RichTable(title=terminal(shown.title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-        for column in shown.columns:
-            drawn.add_column(terminal(column.title), justify="right" if column.figures else "left", overflow="fold")
-        for row in shown.rows:
-            drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
-        console = stdout_console()
-        if not console.is_terminal:
-            console.width = max(console.width, 160)
-        console.print(drawn)
-        for note in shown.notes:
+        for block in blocks(shown, console.width) if shown.rows else ():
+            title = terminal(block.title) or None
+            drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+            whole = fits(block, console.width)
+            for place, column in enumerate(block.columns):
+                least = figure_width(block, place) if column.figures and whole else None
+                side: Literal["left", "right"] = "right" if column.figures else "left"
+                drawn.add_column(terminal(column.title), justify=side, overflow="fold", min_width=least)
+            for row in block.rows:
+                drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
+            console.print(drawn)
+        for note in shown.notes if shown.rows else ():
             console.print(terminal(note), style="dim")
 
 

@@ -75,11 +75,13 @@ def _captions(lines: Sequence[Line]) -> list[str]:
         if len(there) < 2:
             continue
         best = max(there, key=lambda line: line["cider"].value or 0.0)
-        told = ", ".join(f"{line['system'].text} {line['cider'].figure()}" for line in there if line is not best)
+        others = sorted((line for line in there if line is not best), key=lambda line: -(line["cider"].value or 0.0))
+        told = ", ".join(f"{line['system'].text} {line['cider'].figure()}" for line in others)
         tied = [line["system"].text for line in there if line["cider"].mark == "tied"]
         verdict = f"not significantly better than {' and '.join(tied)}" if tied else "significantly better"
         sentences.append(
-            f"Of the captions of {dataset}, those of {best['system'].text} have the higher CIDEr:"
+            f"Of the captions of {dataset}, those of {best['system'].text} have the "
+            f"{'highest' if len(others) > 1 else 'higher'} CIDEr:"
             f" {best['cider'].figure()} against {told}, {verdict}."
         )
     return sentences

@@ -1,0 +1,56 @@
+"""Tables in a narrow terminal: every figure whole, and beside what it is of."""
+
+import re
+
+import pytest
+
+from vlmbench.cli.blocks import blocks, fits
+from vlmbench.cli.output import show_table
+from vlmbench.report.table import Cell, Column, Table
+
+NAMES = ("bleu_1", "bleu_4", "meteor", "cider")
+
+
+def table(*systems: str) -> Table:
+    columns = (Column("dataset", "dataset"), Column("system", "system"), *(Column(name, name, True) for name in NAMES))
+    figures = [Cell(value=0.5 + place / 100, low=0.4, high=0.6) for place in range(len(NAMES))]
+    rows = tuple((Cell("scenes"), Cell(system), *figures) for system in systems)
+    return Table("captions", "Captions", columns, rows, ("a note",))
+
+
+def test_a_table_that_fits_is_left_alone() -> None:
+    given = table("one", "two")
+    assert blocks(given, 160) == [given]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("systems", [("one", "two"), ("magic:tiny-captioner,tiny-clip", "tiny-captioner"), ("one",)])
+def test_every_figure_stands_once_beside_its_system(width: int, systems: tuple[str, ...]) -> None:
+    given = table(*systems)
+    found = blocks(given, width)
+    assert [column.key for block in found for column in block.columns if column.figures] == list(NAMES)
+    for block in found:
+        assert fits(block, width)
+        place = [column.key for column in block.columns].index("system")
+        assert [row[place].text for row in block.rows] == list(systems)
+    if len(systems) > 1 and len(found) > 1:
+        assert found[0].title == "Captions (dataset scenes)"
+
+
+def test_a_row_without_figures_in_a_block_is_left_out_there() -> None:
+    given = table("one", "two")
+    lacking = (*given.rows[1][:4], Cell(), Cell())
+    found = blocks(Table("t", "T", given.columns, (given.rows[0], lacking)), 44)
+    assert [len(block.rows) for block in found] == [2, 1]
+
+
+def test_no_figure_is_folded_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    show_table(table("magic:tiny-captioner,tiny-clip", "tiny-captioner"))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert shown.count("[40.0, 60.0]") == 2 * len(NAMES)
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert shown.count("a note") == 1

@@ -1,0 +1,79 @@
+"""A table that is wider than the terminal, as tables that are not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vlmbench.foundations.text import terminal
+from vlmbench.report.table import Table
+
+_FOLDED = (30, 20, 12, 8)
+"""Characters at which a column of text may be folded: the widest that leaves room for the figures is taken."""
+_TOGETHER = 2
+"""Figures that should stand side by side."""
+_BETWEEN = 3
+"""What stands between two columns: a space on each side, and one for the rule."""
+
+
+def blocks(table: Table, width: int) -> list[Table]:
+    """The table itself where it fits into `width` characters, else tables that do, each with some of its figures.
+
+    Columns of text that say the same in every row go into the title then; the others stand in every block. A row
+    without a figure in a block is left out there.
+    """
+    if _needs(table, range(len(table.columns)), _FOLDED[0]) <= width:
+        return [table]
+    heads, said = [], []
+    for place, column in enumerate(table.columns):
+        if not column.figures:
+            texts = {row[place].text for row in table.rows}
+            if len(table.rows) > 1 and len(texts) == 1:
+                said.append(" ".join(filter(None, (column.title, *texts))))
+            else:
+                heads.append(place)
+    title = f"{table.title} ({', '.join(said)})" if said else table.title
+    parts = _parts(table, heads, width)
+    return [_only(table, title if not at else "", heads, part) for at, part in enumerate(parts)]
+
+
+def figure_width(table: Table, place: int) -> int:
+    """Characters a column of figures needs: its longest line, and the longest word of its title."""
+    lines = [line for row in table.rows for line in row[place].lines()]
+    return max(len(terminal(text)) for text in (*lines, *table.columns[place].title.split(), ""))
+
+
+def fits(table: Table, width: int) -> bool:
+    """Whether all figures can stand unfolded."""
+    return _needs(table, range(len(table.columns)), _FOLDED[-1]) <= width
+
+
+def _parts(table: Table, heads: Sequence[int], width: int) -> list[list[int]]:
+    """The figures of each block: all together if text can be folded so that they fit, else at least two if possible."""
+    figures = [place for place, column in enumerate(table.columns) if column.figures]
+    for folded in _FOLDED:
+        if _needs(table, [*heads, *figures], folded) <= width:
+            return [figures]
+    for folded in _FOLDED:
+        parts: list[list[int]] = [[]]
+        for place in figures:
+            if parts[-1] and _needs(table, [*heads, *parts[-1], place], folded) > width:
+                parts.append([])
+            parts[-1].append(place)
+        if all(len(part) >= _TOGETHER for part in parts[:-1]):
+            break
+    return parts
+
+
+def _needs(table: Table, places: Sequence[int], folded: int) -> int:
+    widths = [(figure_width(table, place), table.columns[place]) for place in places]
+    return 1 + sum(_BETWEEN + (width if column.figures else min(width, folded)) for width, column in widths)
+
+
+def _only(table: Table, title: str, heads: Sequence[int], figures: Sequence[int]) -> Table:
+    places = [*heads, *figures]
+    rows = [row for row in table.rows if any(row[place].lines() != [""] for place in figures)] or table.rows
+    return replace(
+        table,
+        title=title,
+        columns=tuple(table.columns[place] for place in places),
+        rows=tuple(tuple(row[place] for place in places) for row in rows),
+    )
