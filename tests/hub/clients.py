@@ -1,10 +1,16 @@
 """vlmbench in a process of its own, with the hub's real clients pointed at a hub on loopback."""
 
+import atexit
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
+
+_HERE = Path(__file__).parent
 
 _KEPT = """
 import os
@@ -101,21 +107,17 @@ def command(tmp_path, *arguments):
     return [str(part) for part in (*arguments, "-o", tmp_path / "out", "--cache-dir", tmp_path / "cache", "--json")]
 
 
-def together(hub, tmp_path, *commands, rows=None, **more):
+def together(hub, tmp_path, *commands, rows=None, meanwhile=lambda process: None, **more):
     """Commands one after the other in one process, which imports torch once.
 
-    Each gives returncode, stdout, stderr and kept, the data files in the clients' caches after it.
+    Each gives returncode, stdout, stderr and kept, the data files in the clients' caches after it. `meanwhile` is
+    called with the process's id once it runs; where it ends by a signal, there is one result with that.
     """
-    with started(hub, tmp_path, **more) as running:
-        out, err = running.communicate(json.dumps({"rows": rows, "commands": commands}), timeout=300)
-    assert running.returncode == 0, err
-    return [SimpleNamespace(**one) for one in json.loads(out)]
-
-
-def started(hub, tmp_path, **more):
-    """The process of `together`, waiting for its commands."""
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen([sys.executable, "-c", _MANY], env=environment(hub, tmp_path, **more), text=True, **pipes)
+    given = json.dumps({"rows": rows, "commands": commands})
+    done = _python(_MANY, environment(hub, tmp_path, **more), given=given, meanwhile=meanwhile)
+    if done.returncode < 0:
+        return [done]
+    return [SimpleNamespace(**one) for one in json.loads(done.stdout)]
 
 
 def outcomes(hub, tmp_path, *specs, **more):
@@ -140,8 +142,33 @@ def reads(hub, tmp_path, *specs, **more):
     return list(map(json.loads, done.stdout.splitlines()))
 
 
-def _python(code, env, *arguments, given=""):
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=env, input=given, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
+@cache
+def _warm():
+    """The process that forks for each job, as long as the tests run."""
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, str(_HERE / "warm.py")], env=env, text=True, bufsize=1, **pipes)
+    atexit.register(process.stdin.close)
+    return process
+
+
+def _python(code, env, *arguments, given="", meanwhile=lambda process: None):
+    """Runs code in a process of its own; a signal ends it where it may, an error does not."""
+    with tempfile.TemporaryDirectory() as name:
+        files = [Path(name, stream) for stream in ("in", "out", "err")]
+        files[0].write_text(given)
+        if sys.platform == "linux":
+            warm = _warm()
+            job = {"code": code, "env": env, "arguments": arguments, "files": list(map(str, files))}
+            print(json.dumps(job), file=warm.stdin)
+            meanwhile(int(warm.stdout.readline()))
+            status = int(warm.stdout.readline())
+        else:
+            with files[0].open() as take, files[1].open("w") as out, files[2].open("w") as err:
+                line = [sys.executable, "-c", code, *arguments]
+                process = subprocess.Popen(line, env=env, stdin=take, stdout=out, stderr=err)
+                meanwhile(process.pid)
+                status = process.wait(300)
+        done = SimpleNamespace(returncode=status, stdout=files[1].read_text(), stderr=files[2].read_text())
+    assert status <= 0, done.stderr
     return done

@@ -223,7 +223,7 @@ def _entries(root, names, below, recursive):
 def serving(hub: Hub) -> Iterator[Hub]:
     """Serves the hub on a free port of the loopback while the block runs; ``hub.url`` says where."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:

@@ -1,11 +1,12 @@
 """Splits that are streamed: what a run sees is what it sees of a fetched one, and nothing is kept on the disk."""
 
 import io
-import json
+import os
 import shutil
+import signal
 
 import numpy as np
-from hub_clients import command, reads, started, together
+from hub_clients import command, reads, together
 from hub_repositories import captioned, parquet, pictures, png, shards
 from safetensors.numpy import load_file
 
@@ -72,15 +73,15 @@ def test_a_stream_that_was_killed_goes_on_to_the_result_of_a_fetched_split(hub, 
         sets = [part for name in SETS for part in ("-d", f"hf:{name}{ending}")]
         return command(place, "zeroshot", "-m", "tiny-clip", *sets, "--batch-size", 4, "--workers", 1, *more)
 
-    with started(hub, tmp_path) as running:
-
+    def kill_later(process):
         def kill(path):
             if path == SECOND and any(one.rglob("*.safetensors")):
-                running.kill()
+                os.kill(process, signal.SIGKILL)
 
         hub.before = kill
-        running.communicate(json.dumps({"rows": 16, "commands": [zero_shot(one, "?stream=yes")]}), timeout=300)
-    assert running.returncode == -9
+
+    (killed,) = together(hub, tmp_path, zero_shot(one, "?stream=yes"), rows=16, meanwhile=kill_later)
+    assert killed.returncode == -signal.SIGKILL
     hub.before = lambda path: None
     done = sorted((one / "cache" / "features").rglob("*.safetensors"))
     assert len(done) >= 2
