@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from vlmbench.data.base import Split, subset
 from vlmbench.data.bundled import Arrays
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.registry import open_dataset
+from vlmbench.data.views import Regions
 from vlmbench.foundations.progress import Silent
 
 
@@ -28,6 +30,34 @@ def split(raws=(b"one", b"two", b"three"), labels=(0, 1, 0), ids=("a", "b", "c")
 )
 def test_any_change_shows(tmp_path, changed):
     assert fingerprint(changed, tmp_path, Silent()) != fingerprint(split(), tmp_path, Silent())
+
+
+class Unread:
+    """Images that nobody may look at."""
+
+    def __len__(self):
+        return 3
+
+    def __getattr__(self, name):
+        raise AssertionError(name)
+
+
+def known(checksum="sum", **more):
+    return replace(split(**more), images=Unread(), checksum=checksum)
+
+
+def test_checksums_of_the_files_stand_for_the_images(tmp_path):
+    first = fingerprint(known(), tmp_path, Silent())
+    assert first == fingerprint(known(), tmp_path / "other", Silent())
+    changed = [known("other sum"), known(labels=(0, 1, 1)), known(ids=("a", "b", "d")), subset(known(), [0, 1])]
+    assert len({first, *(fingerprint(item, tmp_path, Silent()) for item in changed)}) == 5
+    box = Regions(("one", "one", "two"), np.ones((3, 4)), np.ones((3, 2), np.int64), "boxes.json")
+    parts = [
+        replace(known(), regions=box),
+        replace(known(), regions=replace(box, images=("one", "two", "two"))),
+        replace(known(), regions=replace(box, boxes=np.ones((3, 4)) * 2)),
+    ]
+    assert len({first, *(fingerprint(item, tmp_path, Silent()) for item in parts)}) == 4
 
 
 def test_it_depends_on_nothing_else(tmp_path):

@@ -12,6 +12,9 @@ from vlmbench.foundations.errors import UsageError
         ("hf:a/b@v1:c?image=x&stream=no", "hf:a/b@v1:c?image=x"),
         ("hf:a/b?image=png|jpg&label=y", "hf:a/b?image=png|jpg&label=y"),
         ("hf:a/b?stream=auto&caption=text", "hf:a/b?caption=text"),
+        ("hf:a/b?stream=yes in 4 tiles", "hf:a/b in 4 tiles"),
+        ("boxes:x.json#hf:a/b?image=x&stream=yes", "boxes:x.json#hf:a/b?image=x"),
+        ("hf:a/b?stream=yesterday", "hf:a/b?stream=yesterday"),
         ("folder:what?stream=yes", "folder:what?stream=yes"),
     ],
 )

@@ -136,6 +136,7 @@ class Boxed:
             np.array([box.category for box in boxes], np.int64),
             Rows(pictures.images, places),
             regions=regions,
+            checksum=pictures.checksum,
         )
 
     def _located(self, ids: Sequence[str], split: str) -> dict[str, int]:

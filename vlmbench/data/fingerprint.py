@@ -27,7 +27,8 @@ def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
     It changes whenever an image, a label, an id, a box or the order does. For images whose files a hub has checksums
     of, these stand for the bytes, so that none is read, and a streamed split has the fingerprint of a fetched one.
     """
-    boxes = [split.regions.boxes.tolist()] if split.regions is not None else []
+    regions = split.regions
+    boxes = [] if regions is None else [regions.boxes.tolist(), list(regions.images)]
     if split.checksum is not None:
         return digest([_VERSION, split.checksum, list(split.ids), split.labels.tolist(), *boxes])
     stamp = split.images.stamp()

@@ -1,6 +1,7 @@
 """What follows the name of a dataset: ``hf:owner/name?image=COLUMN&label=COLUMN&stream=yes``, ``mnist?stream=yes``."""
 
-from urllib.parse import parse_qsl, urlencode
+import re
+from urllib.parse import parse_qsl
 
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
@@ -8,6 +9,7 @@ from vlmbench.foundations.text import visible
 COLUMNS = ("image", "label", "caption")
 STREAM = "stream"
 AUTO, YES, NO = "auto", "yes", "no"
+_STREAM = re.compile(rf"(?P<before>[?&]){STREAM}=(?:{AUTO}|{YES}|{NO})(?:(?P<after>&)|(?![\w-]))")
 _FORMS = "?image=COLUMN&label=COLUMN or ?stream=yes"
 
 
@@ -28,10 +30,6 @@ def parted(spec: str) -> tuple[str, dict[str, str]]:
 def canonical(spec: str) -> str:
     """The name that a record carries: without ``stream``, which says how a dataset is read and not which one it is."""
     kind, colon, _ = spec.partition(":")
-    if "?" not in spec or (colon and kind != "hf"):
+    if colon and kind not in ("hf", "boxes"):
         return spec
-    name, asked = parted(spec)
-    if STREAM not in asked:
-        return spec
-    kept = {key: value for key, value in asked.items() if key != STREAM}
-    return name + (f"?{urlencode(kept, safe='|')}" if kept else "")
+    return _STREAM.sub(lambda found: found["before"] if found["after"] else "", spec)
