@@ -12,6 +12,7 @@ from vlmbench.captioners.base import Decoding, Item
 from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.captioners.magic import LanguageModel, Magic, fluency, softmax
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.records.store import read_samples
 from vlmbench.runs.caption_scoring import Protocol
 from vlmbench.runs.caption_systems import score_captioners
 from vlmbench.runs.captioners import open_captioner
@@ -189,3 +190,22 @@ def test_two_settings_stand_apart_in_one_call(
     )
     assert [run.record.system for run in runs] == [f"{name}?beta=1", f"{name}?beta=3"]
     assert [run.record.protocol["beta"] for run in runs] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("name", ["siglip", "siglip2", "siglip2-naflex"])
+def test_siglip_guides_and_judges(
+    name: str, captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
+) -> None:
+    context = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
+    (run,) = score_captioners(
+        context,
+        [f"magic:{captioner('gpt2')},{checkpoints(name)}?beta=8"],
+        "scenes",
+        protocol=Protocol(metrics=("clipscore", "refclipscore"), resamples=100),
+        clip=str(checkpoints(name)),
+        limit=4,
+        max_new_tokens=3,
+    )
+    assert run.record.system == f"magic:gpt2,random-{name}"
+    assert len(set(read_samples(run)["candidate"])) > 1, "the image has to matter"
+    assert set(run.record.metrics) == {"clipscore", "refclipscore"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -15,6 +16,7 @@ from vlmbench.metrics.captions.clipscore import METRICS, PREFIX, W, clip_scores
 from vlmbench.records.result import ModelFacts
 from vlmbench.runs.caption_pieces import encodable
 from vlmbench.runs.captioners import dual_encoder, text_embeddings
+from vlmbench.runs.opened import SplitFeatures
 from vlmbench.runs.session import Session
 
 DEFAULT_CLIP = "openai/clip-vit-base-patch32"
@@ -86,13 +88,18 @@ class Seen:
             found.append(clip_scores(x, texts, groups))
         return {name: np.concatenate([part[k] for part in found]) for k, name in enumerate(METRICS)}
 
-    def _images(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """Image features by id; a damaged image is left out, and missed only if a caption is of it."""
+    @cached_property
+    def _features(self) -> SplitFeatures:
+        """Those of every image that can be decoded."""
         lenient = self.session
         if lenient.context.on_bad_image != "skip":
             lenient = Session(replace(lenient.context, on_bad_image="skip"))
         split = lenient.choose_split(self.dataset, self.split)
-        found = lenient.features(self.model, self.dataset, split, layer=PROJ)
+        return lenient.features(self.model, self.dataset, split, layer=PROJ)
+
+    def _images(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Image features by id; a damaged image is left out, and missed only if a caption is of it."""
+        found = self._features
         images = dict(zip(found.ids, found.x, strict=True))
         lacking = [id for id in dict.fromkeys(ids) if id not in images]
         if lacking:

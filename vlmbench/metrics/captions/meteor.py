@@ -82,7 +82,7 @@ def meteor_score(stats: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[n
         mean = 1.0 / ((1.0 - ALPHA) / precision + ALPHA / recall)
         chunks, matches = counts[..., 20], counts[..., 21:23]
         penalty = GAMMA * (chunks / (matches.sum(axis=-1) / 2)) ** BETA
-    return np.where((precision > 0) & (recall > 0), mean * (1.0 - penalty), 0.0)
+        return np.where((precision > 0) & (recall > 0), mean * (1.0 - penalty), 0.0)
 
 
 def summable(stats: NDArray[_Number]) -> NDArray[_Number]:
