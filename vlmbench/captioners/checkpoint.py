@@ -8,12 +8,14 @@ from typing import Any
 from vlmbench.captioners.registry import CAPTIONERS, FORMS
 from vlmbench.encoders.files import CONFIG, hash_files, read_json, weight_files
 from vlmbench.encoders.naming import bundled_directory, local_directory
+from vlmbench.encoders.pretrained import LOCAL, TRUSTED
 from vlmbench.encoders.registry import MODELS
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import ModelFacts
 
 _BESIDE = re.compile(r".*\.(json|jinja|txt|model|spm|bpe)$")
+_CODE = re.compile(r".*\.py$")
 _UNRELATED = re.compile(r"^(.*\.index\.json|trainer_state\.json|training_args.*|README.*|requirements.*|\..*)$")
 
 
@@ -29,7 +31,8 @@ class Checkpoint:
         config: its ``config.json``.
         weights_sha256: hash of its weights.
         beside_sha256: hash of everything else that decides its captions: configuration, processor, tokenizer, chat
-        template.
+            template, its own code if that is run.
+        own_code: whether Python files that came with it are run, since the user trusts them.
     """
 
     id: str
@@ -39,6 +42,7 @@ class Checkpoint:
     config: dict[str, Any]
     weights_sha256: str
     beside_sha256: str
+    own_code: bool = False
 
     @property
     def model_type(self) -> str:
@@ -48,15 +52,31 @@ class Checkpoint:
     @property
     def facts(self) -> ModelFacts:
         """For the record."""
-        return ModelFacts(id=self.id, revision=self.revision, weights_sha256=self.weights_sha256, kind="captioner")
+        return ModelFacts(
+            id=self.id,
+            revision=self.revision,
+            weights_sha256=self.weights_sha256,
+            kind="captioner",
+            trust_remote_code=self.own_code,
+        )
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How transformers is told to load it."""
+        return TRUSTED if self.own_code else LOCAL
 
 
-def find_checkpoint(model: str, cache_dir: Path) -> Checkpoint:
+def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Checkpoint:
     """The files of the captioner a user names, fetched from the hub where they are not here yet.
+
+    Args:
+        model: as the user names it.
+        cache_dir: where hashes are kept.
+        trusted: whether code that came with it may be run, where transformers does not know its architecture.
 
     Raises:
         AbsentError: no such captioner, or it is not here and cannot be fetched.
-        InputError: the directory is no checkpoint saved by transformers.
+        InputError: the directory is no checkpoint saved by transformers, or it comes with code that is not trusted.
     """
     if model in MODELS:
         kind = MODELS[model].kind
@@ -64,25 +84,33 @@ def find_checkpoint(model: str, cache_dir: Path) -> Checkpoint:
         raise AbsentError(f"{model} is a {kind} and no captioner", where=model, mend=mend)
     entry = CAPTIONERS.get(model)
     if entry is not None and not entry.hub_id:
-        return _read(bundled_directory(model), model, model, None, cache_dir)
+        return _read(bundled_directory(model), model, model, None, cache_dir, trusted)
     if entry is not None:
-        return _from_hub(model, entry.hub_id, entry.revision, cache_dir)
+        return _from_hub(model, entry.hub_id, entry.revision, cache_dir, trusted)
     path = local_directory(model, "captioner", CAPTIONERS, mend=f"a captioner is {FORMS}")
     if path is not None:
-        return _read(path, model, path.resolve().name, None, cache_dir)
-    return _from_hub(model, model, None, cache_dir)
+        return _read(path, model, path.resolve().name, None, cache_dir, trusted)
+    return _from_hub(model, model, None, cache_dir, trusted)
 
 
-def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path) -> Checkpoint:
+def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path, trusted: bool) -> Checkpoint:
     from vlmbench.data.hub_client import fetch_model
 
     name, _, asked = hub_id.partition("@")
-    directory, commit = fetch_model(name, asked or revision, folders=("qformer_tokenizer",))
-    return _read(directory, id, id, commit, cache_dir)
+    directory, commit = fetch_model(name, asked or revision, folders=("qformer_tokenizer",), code=trusted)
+    return _read(directory, id, id, commit, cache_dir, trusted)
 
 
-def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir: Path) -> Checkpoint:
+def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir: Path, trusted: bool) -> Checkpoint:
     config = read_json(directory / CONFIG, needed_by=id)
+    own_code = _needs_own_code(config)
+    if own_code and not trusted:
+        raise InputError(
+            f"the architecture {visible(str(config.get('model_type')))!r} comes with code of its own, which is not run "
+            "unasked",
+            where=f"{directory}, auto_map in config.json",
+            mend="read its Python files; if you trust them: --trust-remote-code",
+        )
     weights = weight_files(directory)
     if not weights:
         raise InputError(
@@ -93,7 +121,9 @@ def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir
     beside = sorted(
         path
         for path in directory.rglob("*")
-        if path.is_file() and _BESIDE.match(path.name) and not _UNRELATED.match(path.name)
+        if path.is_file()
+        and (_BESIDE.match(path.name) or (own_code and _CODE.match(path.name)))
+        and not _UNRELATED.match(path.name)
     )
     return Checkpoint(
         id=id,
@@ -103,4 +133,14 @@ def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir
         config=config,
         weights_sha256=hash_files(weights, cache_dir),
         beside_sha256=hash_files(beside, cache_dir),
+        own_code=own_code,
     )
+
+
+def _needs_own_code(config: dict[str, Any]) -> bool:
+    """Whether transformers does not know the architecture, and the checkpoint brings Python files that do."""
+    if not config.get("auto_map"):
+        return False
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return config.get("model_type") not in CONFIG_MAPPING_NAMES

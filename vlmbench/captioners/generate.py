@@ -18,7 +18,7 @@ from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.checkpoint import Checkpoint
 from vlmbench.captioners.processors import first_line, load_processor
 from vlmbench.captioners.prompts import END_OF_UTTERANCE, Prompt
-from vlmbench.encoders.pretrained import DTYPES, LOCAL, transformers
+from vlmbench.encoders.pretrained import DTYPES, transformers
 from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Reporter
@@ -26,6 +26,7 @@ from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import ModelFacts
 
+_AUTO = ("AutoModelForImageTextToText", "AutoModelForVision2Seq")
 _SAMPLING = {
     "do_sample": False,
     "temperature": 1.0,
@@ -186,9 +187,14 @@ class Generator:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                auto = getattr(library, "AutoModelForImageTextToText", None) or library.AutoModelForVision2Seq
-                model, loading = auto.from_pretrained(
-                    str(checkpoint.directory), dtype=DTYPES[self.precision], output_loading_info=True, **LOCAL
+                known = [name for name in _AUTO if hasattr(library, name)]
+                if checkpoint.own_code:
+                    known = [name for name in (*known, "AutoModelForCausalLM") if name in checkpoint.config["auto_map"]]
+                model, loading = getattr(library, known[0]).from_pretrained(
+                    str(checkpoint.directory),
+                    dtype=DTYPES[self.precision],
+                    output_loading_info=True,
+                    **checkpoint.loading,
                 )
         except VlmbenchError:
             raise

@@ -25,9 +25,8 @@ from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.checkpoint import Checkpoint
 from vlmbench.captioners.processors import first_line
 from vlmbench.encoders.base import PROJ, DualEncoder
-from vlmbench.encoders.pretrained import DTYPES, LOCAL, transformers
+from vlmbench.encoders.pretrained import DTYPES, transformers
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import ModelFacts
@@ -93,8 +92,8 @@ class LanguageModel:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = auto.from_pretrained(directory, dtype=DTYPES[precision], **LOCAL)
-                self.tokenizer = library.AutoTokenizer.from_pretrained(directory, **LOCAL)
+                model = auto.from_pretrained(directory, dtype=DTYPES[precision], **checkpoint.loading)
+                self.tokenizer = library.AutoTokenizer.from_pretrained(directory, **checkpoint.loading)
         except Exception as error:  # transformers raises many types here
             raise InputError(
                 f"cannot load {visible(checkpoint.id)} as a language model: {first_line(error)}",
@@ -163,12 +162,11 @@ class Magic:
     images that begin alike.
 
     Args:
-        id: as the user named it.
         name: what a table calls it, ``magic:LM,ENCODER``.
+        facts: for the record.
         checkpoint: the language model's files.
         language: opens the language model.
         encoder: opens the dual encoder.
-        encoder_key: hash of the dual encoder's weights and processor.
         options: prompt and longest caption.
         batch_size: images at a time.
         reporter: told of failures.
@@ -180,12 +178,11 @@ class Magic:
 
     def __init__(
         self,
-        id: str,
         name: str,
+        facts: ModelFacts,
         checkpoint: Checkpoint,
         language: Callable[[], LanguageModel],
         encoder: Callable[[], DualEncoder],
-        encoder_key: str,
         options: Decoding,
         *,
         batch_size: int,
@@ -196,10 +193,9 @@ class Magic:
             raise UsageError(
                 "MAGIC is a search of its own: --num-beams, --temperature and --shots do nothing there", where=name
             )
-        self.id = id
         self.system = name
+        self.facts = facts
         self.checkpoint = checkpoint
-        self.encoder_key = encoder_key
         self.options = options
         self.batch_size = batch_size
         self.reporter = reporter
@@ -211,12 +207,6 @@ class Magic:
     def language(self) -> LanguageModel:
         """The language model, loaded when the first caption is asked for."""
         return self._language()
-
-    @property
-    def facts(self) -> ModelFacts:
-        """Both models: the hash is of the two hashes."""
-        weights = digest([self.checkpoint.weights_sha256, self.encoder_key])
-        return ModelFacts(id=self.id, revision=self.checkpoint.revision, weights_sha256=weights, kind="magic")
 
     @property
     def decoding(self) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def load_processor(checkpoint: Checkpoint) -> Any:
     try:
         if checkpoint.model_type == "vision-encoder-decoder":
             return Separate(checkpoint)
+        if checkpoint.own_code and _brings_processor(checkpoint):
+            return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), **checkpoint.loading)
         if _major() < 5:
             return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), use_fast=False, **LOCAL)
         return _mended(_assembled(checkpoint), checkpoint.model_type)
@@ -48,6 +50,16 @@ def load_processor(checkpoint: Checkpoint) -> Any:
             where=str(checkpoint.directory),
             mend="get its files again, or name another model",
         ) from error
+
+
+def _brings_processor(checkpoint: Checkpoint) -> bool:
+    """Whether the code that came with a checkpoint has a processor in it."""
+    import json
+
+    paths = [checkpoint.directory / name for name in ("processor_config.json", "preprocessor_config.json")]
+    return any(
+        "AutoProcessor" in json.loads(path.read_text("utf-8")).get("auto_map", {}) for path in paths if path.is_file()
+    )
 
 
 def first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from vlmbench.captioners.anchors import Anchors, Asif, Retriever, unit
 from vlmbench.captioners.base import Captioner, Decoding, Example
-from vlmbench.captioners.checkpoint import find_checkpoint
+from vlmbench.captioners.checkpoint import Checkpoint, find_checkpoint
 from vlmbench.captioners.registry import FORMS
 from vlmbench.data.base import TRAIN
 from vlmbench.data.fingerprint import fingerprint, image_digest
@@ -72,12 +72,20 @@ def open_captioner(
         if session.context.offline and captioner.address.hostname not in LOOPBACK:
             raise UsageError("--offline forbids calling an endpoint", where=visible(model), mend="leave --offline out")
         return captioner
-    checkpoint = find_checkpoint(model, session.context.cache_dir)
+    checkpoint = _checkpoint(session, model)
     return generator(session, checkpoint, options, anchors, avoid)
 
 
+def _checkpoint(session: Session, name: str) -> Checkpoint:
+    context = session.context
+    found = find_checkpoint(name, context.cache_dir, trusted=context.trust_remote_code)
+    if found.own_code:
+        context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")
+    return found
+
+
 def generator(
-    session: Session, checkpoint: Any, options: Decoding, anchors: str | None, avoid: str | None
+    session: Session, checkpoint: Checkpoint, options: Decoding, anchors: str | None, avoid: str | None
 ) -> Captioner:
     """A checkpoint as a captioner, with its worked examples."""
     from vlmbench.captioners.generate import Generator
@@ -173,16 +181,23 @@ def _magic(session: Session, model: str, rest: str, options: Decoding) -> Captio
     if not named or not images:
         raise UsageError(f"not a captioner: {visible(model)}", where=model, mend=f"a captioner is {FORMS}")
     weights = Weights(**_numbers(model, query, {"alpha": float, "beta": float, "k": int}))
-    checkpoint = find_checkpoint(named, session.context.cache_dir)
+    checkpoint = _checkpoint(session, named)
     encoder = dual_encoder(session, images)
     files = encoder.files
+    sees = digest([files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, session.precision])
+    facts = ModelFacts(
+        id=model,
+        revision=checkpoint.revision,
+        weights_sha256=digest([checkpoint.weights_sha256, sees]),
+        kind="magic",
+        trust_remote_code=checkpoint.own_code or files.own_code,
+    )
     return Magic(
-        model,
         f"magic:{checkpoint.system},{files.system}",
+        facts,
         checkpoint,
         lambda: LanguageModel(checkpoint, session.device, session.precision),
         lambda: cast(DualEncoder, encoder.encoder),
-        digest([files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, session.precision]),
         options,
         batch_size=session.context.batch_size,
         reporter=session.context.reporter,
@@ -245,7 +260,13 @@ def _choosing(session: Session, model: str, kind: str, rest: str, anchors: str |
     if kind == "asif":
         key |= {"k": min(NONZERO, len(pairs)), "p": POWER}
         weights = digest([weights, opened[texts].files.weights_sha256])
-    identity = ModelFacts(id=model, revision=opened[images].files.revision, weights_sha256=weights, kind=kind)
+    identity = ModelFacts(
+        id=model,
+        revision=opened[images].files.revision,
+        weights_sha256=weights,
+        kind=kind,
+        trust_remote_code=any(item.files.own_code for item in opened.values()),
+    )
 
     def gather() -> Anchors:
         captions = tuple(caption for _, caption in pairs)
