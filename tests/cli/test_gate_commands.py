@@ -84,7 +84,7 @@ def test_compare_names_the_field_it_refuses_for(cli: Cli, results: Path) -> None
     factory.write_classification(results, "zeroshot", "other", n=200)
     code, _, err = cli("compare", results, "-o", results, "-q")
     assert code == 0
-    assert "n (200 and 1000)" in " ".join(err.split())
+    assert "n (200, 300, 1000)" in " ".join(err.split())
     assert cli("compare", results, "-o", results, "--strict")[0] == 3
 
 
