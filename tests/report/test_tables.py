@@ -198,6 +198,15 @@ def test_variants_of_one_model_are_rows_named_by_what_differs(tmp_path: Path) ->
     assert all(row[5].is_figure for row in rows)
 
 
+def test_a_probe_that_stands_in_two_rows_has_its_mark_in_both(tmp_path: Path) -> None:
+    for prompts in ("simple", "many"):
+        factory.write_classification(tmp_path, "zeroshot", protocol={"prompts": prompts})
+    factory.write_classification(tmp_path, "linear-probe", accuracy=0.9)
+    factory.write_classification(tmp_path, "linear-probe", "other", accuracy=0.5, seed=2)
+    rows = build_tables(find_runs([tmp_path]))[0].rows
+    assert {(row[1].text.split()[0], row[5].mark) for row in rows} == {("tiny-clip", "best"), ("other", "")}
+
+
 def test_a_copy_of_a_run_in_another_directory_is_one_row(demo_once: Path, demo: Path) -> None:
     once = build_tables(find_runs([demo_once]), tests=False)[0]
     twice = build_tables(find_runs([demo_once, demo]), tests=False)[0]

@@ -46,7 +46,7 @@ def command(
 
     Example: [bold]vlmbench caption -m tiny-captioner -d scenes[/bold]
     """
-    from vlmbench.cli.console import print_json, print_table
+    from vlmbench.cli.console import Console, print_json, print_table
     from vlmbench.runs.caption_systems import caption_document, run_caption
 
     made = run_caption(
@@ -66,6 +66,7 @@ def command(
         print_json(caption_document(made, common.seed))
         return
     for captions, path in made:
-        rows = [list(pair) for pair in zip(captions.captions[:SHOWN], captions.ids[:SHOWN], strict=True)]
-        more = f"{len(captions.ids)} captions are in {path}"
-        print_table(f"Captions by {captions.system}", ["caption", "image"], rows, caption=more)
+        rows = [list(pair) for pair in zip(captions.ids[:SHOWN], captions.captions[:SHOWN], strict=True)]
+        print_table(f"Captions by {captions.system}", ["image", "caption"], rows, left=2, whole=["image"])
+        if not common.quiet:
+            Console().note(f"{len(captions.ids):,} captions: {path}")

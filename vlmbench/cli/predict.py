@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -43,7 +43,7 @@ def command(
 
     found = find_images(images)
     predictor = open_predictor(probe, common.context())
-    write = _json_lines if format is Format.jsonl else _csv_rows
+    write = _json_document if common.json else _json_lines if format is Format.jsonl else _csv_rows
     if output is None:
         write(sys.stdout, predictor.probe.classnames, predictor.predict(found))
         sys.stdout.flush()
@@ -69,9 +69,20 @@ def _json_lines(target: TextIO, classnames: "Sequence[str]", predictions: "Itera
     import json
 
     for one in predictions:
-        row = {
-            "image": one.image,
-            "labels": list(one.labels),
-            "probabilities": dict(zip(classnames, one.probabilities, strict=True)),
-        }
-        target.write(json.dumps(row, ensure_ascii=True) + "\n")
+        target.write(json.dumps(_row(classnames, one), ensure_ascii=True) + "\n")
+
+
+def _json_document(target: TextIO, classnames: "Sequence[str]", predictions: "Iterable[Prediction]") -> None:
+    """Nothing is written unless all of it can be."""
+    import json
+
+    rows = [_row(classnames, one) for one in predictions]
+    target.write(json.dumps({"predictions": rows}, indent=2, ensure_ascii=True) + "\n")
+
+
+def _row(classnames: "Sequence[str]", one: "Prediction") -> dict[str, Any]:
+    return {
+        "image": one.image,
+        "labels": list(one.labels),
+        "probabilities": dict(zip(classnames, one.probabilities, strict=True)),
+    }

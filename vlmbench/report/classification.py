@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
 from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, same_prompts, unique, variants
 from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
-from vlmbench.report.table import MEANS, Cell, Column, Table, metric_cell
+from vlmbench.report.table import MEANS, Cell, Column, Mark, Table, metric_cell
 
 MEAN = "Mean: over datasets, each counting once; its interval takes them as independent."
 HEAD = (
@@ -192,28 +193,33 @@ def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> list[st
     columns = [column.key for column in HEAD + FIGURES]
     for key, attribute in (("zero_shot", "zero"), ("probe", "full")):
         at = columns.index(key)
-        tests: list[tuple[int, float]] = []
+        marks: dict[Path, Mark] = {}
+        tests: list[tuple[Path, float]] = []
         for place in sorted({row.place for row in rows}):
-            there = [(i, getattr(row, attribute)) for i, row in enumerate(rows) if row.place == place]
-            there = list({str(run.path): (i, run) for i, run in there if run is not None and pairs.has(run)}.values())
+            shown = [getattr(row, attribute) for row in rows if row.place == place]
+            there = list({run.path: run for run in shown if run is not None and pairs.has(run)}.values())
             if len(there) < 2:
                 continue
-            best, run = max(there, key=lambda item: item[1].record.metrics[place.metric].value)
+            best = max(there, key=lambda run: run.record.metrics[place.metric].value)
             if key == "zero_shot":
-                odd = {same_prompts(run.record, other.record) for _, other in there} - {None}
+                odd = {same_prompts(best.record, other.record) for other in there} - {None}
                 if odd:
                     notes.append(
                         f"{place.dataset}: zero-shot rows are not tested against each other, "
                         f"they differ in {', '.join(sorted(map(str, odd)))}"
                     )
                     continue
-            cells[best][at] = replace(cells[best][at], mark="best")
-            for i, other in there:
-                if i != best:
-                    tests.append((i, pairs.classification(run, other, place.metric).p))
-        for (i, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
+            marks[best.path] = "best"
+            for other in there:
+                if other is not best:
+                    tests.append((other.path, pairs.classification(best, other, place.metric).p))
+        for (path, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
             if p >= LEVEL:
-                cells[i][at] = replace(cells[i][at], mark="tied")
+                marks[path] = "tied"
+        for row, line in zip(rows, cells, strict=True):
+            run = getattr(row, attribute)
+            if run is not None and run.path in marks:
+                line[at] = replace(line[at], mark=marks[run.path])
     return notes
 
 

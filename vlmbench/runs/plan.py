@@ -64,7 +64,7 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
         InputError: it is no TOML (the line is named), a task is unknown, or there is nothing to do.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except FileNotFoundError as error:
         raise AbsentError("no such plan", where=visible(str(path)), mend="check the path") from error
     except (OSError, ValueError) as error:
