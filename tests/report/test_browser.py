@@ -263,3 +263,16 @@ def test_hostile_text_is_shown_and_not_obeyed(visit: Callable[..., Any], hostile
     ):
         assert shown in text
     assert check("return document.documentElement.scrollWidth") <= width
+
+
+def test_many_comparisons_are_folded_and_few_are_not(tmp_path: Path) -> None:
+    shown = []
+    for count in (2, 4):
+        out = tmp_path / str(count)
+        for seed in range(count):
+            factory.write_captions(out, f"system {seed}", wrong=0.1 + seed / 10, seed=seed)
+        runs = find_runs([out])
+        tables = build_tables(runs, every_pair=True)
+        rows = next(len(table.rows) for table in tables if table.name == "comparisons")
+        shown.append(f"{rows} comparisons</summary>" in render_report(runs, tables))
+    assert shown == [False, True]

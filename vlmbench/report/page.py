@@ -31,6 +31,9 @@ from vlmbench.report.table import Table
 LONGEST = 4000
 """Characters of a long signature that is still shown."""
 
+FOLDED = 12
+"""Comparisons of two systems that are shown at once; more are folded, so that curves and pictures are not far below."""
+
 Pictures = Callable[[str, str, Sequence[str]], Mapping[str, bytes]]
 """Dataset id, split and image ids to small PNG or JPEG pictures by id; an id it has no picture of is left out."""
 
@@ -126,6 +129,7 @@ def _table(table: Table) -> dict[str, Any]:
         "name": table.name,
         "title": table.title,
         "html": _safe(html_table(table)),
+        "folded": len(table.rows) if table.name == "comparisons" and len(table.rows) > FOLDED else 0,
         "extra": [{"title": one.title, "html": _safe(html_table(one))} for one in table.extra],
     }
 
