@@ -117,11 +117,14 @@ def score_captioners(
     from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
     from vlmbench.runs.caption_eval import training_captions
     from vlmbench.runs.caption_scoring import Protocol, score_captions
+    from vlmbench.runs.meteor_ahead import meteor_ahead
 
     session = session if isinstance(session, Session) else Session(session)
     context = session.context
     require_writable(context.out)
-    made = [caption_dataset(session, model, dataset, **options) for model in models]
+    protocol = replace(protocol or Protocol(), allow_empty=True)
+    with meteor_ahead(context, wanted=protocol.backend == "native" and "meteor" in protocol.metrics):
+        made = [caption_dataset(session, model, dataset, **options) for model in models]
     references = made[0].references
     if not any(references.values()):
         raise _without_references(dataset)
@@ -136,7 +139,7 @@ def score_captioners(
         {id: references[id] for id in common},
         {name: _chosen(captions, common) for name, captions in zip(names, made, strict=True)},
         context,
-        protocol=replace(protocol or Protocol(), allow_empty=True),
+        protocol=protocol,
         dataset=made[0].dataset.model_copy(update={"skipped": skipped}),
         models={name: captions.model for name, captions in zip(names, made, strict=True)},
         extra={name: _said(captions.decoding) for name, captions in zip(names, made, strict=True)},
