@@ -124,6 +124,11 @@ CAPTIONERS: dict[str, Entry] = {
         None,
         "Qwen2.5-VL",
     ),
+    "qwen3-vl-2b": Entry(
+        "Qwen/Qwen3-VL-2B-Instruct",
+        None,
+        "Qwen3-VL",
+    ),
 }
 
 FORMS = (
