@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli.options import COMMON, option
+from vlmbench.cli.options import Common, option, with_some
 
 
 class Export(StrEnum):
@@ -17,16 +17,15 @@ class Export(StrEnum):
     tensorboard = "tensorboard"
 
 
+@with_some("out", "cache_dir", "json", "quiet", "debug")
 def command(
+    common: Common,
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="[RUN_OR_DIR]...", help="Runs and results directories (default: --out).", show_default=False
         ),
     ] = None,
-    out: Annotated[Path, option("-o", "--out", help="Where tables and report.html go.", panel=COMMON)] = Path(
-        "results"
-    ),
     strict: Annotated[
         bool, option("--strict", help="Exit 3 where runs of one dataset cannot be put side by side.")
     ] = False,
@@ -41,12 +40,6 @@ def command(
     export_to: Annotated[
         list[Export] | None, option("--export", help="Also log every record there, where the package is installed.")
     ] = None,
-    cache_dir: Annotated[
-        Path | None, option("--cache-dir", help="Where datasets for the pictures are kept.", panel=COMMON)
-    ] = None,
-    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
-    quiet: Annotated[bool, option("-q", "--quiet", help="No notes.", panel=COMMON)] = False,
-    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False,
 ) -> None:
     """Tables over everything found, with paired tests between systems on the same images.
 
@@ -67,34 +60,36 @@ def command(
     from vlmbench.report.page import write_report
     from vlmbench.report.tables import build_tables, write_tables
 
-    found = unique(find_runs(runs or [out]))
+    found = unique(find_runs(runs or [common.out]))
     refused = list(refusals(found))
     if refused and strict:
         raise InputError(refused[0], mend="compare runs on the same split and images, or leave --strict out")
-    console = Console(quiet=quiet)
+    console = Console(quiet=common.quiet)
     for line in refused:
         console.warn(line)
     tables = build_tables(found, every_pair=True)
-    written = write_tables(tables, out)
+    written = write_tables(tables, common.out)
     if not no_report:
         written.append(
-            write_report(found, tables, out / "report.html", pictures=Thumbnails(cache_dir or default_cache_dir()))
+            write_report(
+                found, tables, common.out / "report.html", pictures=Thumbnails(common.cache_dir or default_cache_dir())
+            )
         )
     if figures:
         from vlmbench.report.curves import write_figures
 
-        write_figures(found, out)
+        write_figures(found, common.out)
     if eval_results:
         for name, text in export.eval_results(found).items():
             write_text(eval_results / name, text)
             written.append(eval_results / name)
     for target in export_to or []:
-        export_records(target.value, found, out)
+        export_records(target.value, found, common.out)
         console.note(f"logged {len(found)} records to {target.value}")
-    if json:
+    if common.json:
         print_json({**document(found, written), "comparisons": comparisons(tables)})
         return
     for table in tables:
         show_table(table)
-    if not quiet:
+    if not common.quiet:
         say_where(written)

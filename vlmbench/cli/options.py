@@ -133,6 +133,11 @@ def with_basics(command: Callable[..., Any]) -> Callable[..., Any]:
 BASICS = ["out", "cache_dir", "offline", "json", "quiet", "debug"]
 
 
+def with_some(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The same with the options named, the rest of `common` at its defaults."""
+    return lambda command: _with(command, list(names))
+
+
 def with_given(command: Callable[..., Any], common: Common) -> Callable[..., Any]:
     """The same with common options that are known already: none of them is an option of the command."""
     return _with(command, [], lambda: common)

@@ -5,20 +5,18 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli.options import COMMON, option
+from vlmbench.cli.options import Common, with_some
 
 
+@with_some("out", "json", "quiet", "debug")
 def command(
+    common: Common,
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="[RUN_OR_DIR]...", help="Runs and results directories (default: --out).", show_default=False
         ),
     ] = None,
-    out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results"),
-    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
-    quiet: Annotated[bool, option("-q", "--quiet", help="Only what does not fit.", panel=COMMON)] = False,
-    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False,
 ) -> None:
     """Recomputes every figure from its per-sample file, and checks hash, signature and n.
 
@@ -29,14 +27,14 @@ def command(
     from vlmbench.records.store import find_runs
     from vlmbench.report.verify import verify_run
 
-    found = find_runs(runs or [out])
-    console = Console(quiet=quiet)
+    found = find_runs(runs or [common.out])
+    console = Console(quiet=common.quiet)
     wrong: list[tuple[Path, str]] = []
     with console.task("verifying", len(found)) as advance:
         for run in found:
             wrong += [(run.path, line) for line in verify_run(run)]
             advance()
-    if json:
+    if common.json:
         mismatches = [{"path": str(path), "mismatch": line} for path, line in wrong]
         print_json({"verified": len(found), "mismatches": mismatches})
     if wrong:
