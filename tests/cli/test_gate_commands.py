@@ -271,9 +271,10 @@ def test_an_absent_baseline_says_how_to_make_one(cli: Cli, results: Path, tmp_pa
     assert "--update" in err
 
 
-@pytest.mark.parametrize("given", ["accuracy=x", "accuracy=-1", "nan", "accuracy="])
+@pytest.mark.parametrize("given", ["accuracy=x", "accuracy=-1", "nan", "accuracy=", "acuracy=0.01", "nosuch=1"])
 def test_a_mistyped_tolerance_is_usage(cli: Cli, baseline: Path, results: Path, given: str) -> None:
     assert cli("check", "--baseline", baseline, results, "--tolerance", given)[0] == 2
+    assert cli("check", "--baseline", baseline, results, "--tolerance", "cider_d=0.1")[0] == 0
 
 
 def test_ci_files(cli: Cli, baseline: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlmbench.cli.options import COMMON, option
+from vlmbench.cli.options import Common, option, with_some
 
 if TYPE_CHECKING:
     from vlmbench.report.gate import Outcome
 
 
+@with_some("out", "json", "quiet", "debug")
 def command(
+    common: Common,
     current: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -26,7 +28,9 @@ def command(
     tolerance: Annotated[
         list[str] | None,
         option(
-            "--tolerance", metavar="METRIC=ABS", help="The drop allowed, absolute (0.01: one point); again for more."
+            "--tolerance",
+            metavar="[METRIC=]ABS",
+            help="The drop allowed, absolute (0.01: one point); of every metric where none is named; repeat for more.",
         ),
     ] = None,
     level: Annotated[float, option("--level", min=0.0, max=1.0, help="Error rate over all tests of the call.")] = 0.05,
@@ -36,10 +40,6 @@ def command(
     update: Annotated[bool, option("--update", help="Write the baseline from CURRENT instead of comparing.")] = False,
     junit: Annotated[Path | None, option("--junit", help="Also write JUnit XML here.")] = None,
     gitlab: Annotated[Path | None, option("--gitlab", help="Also write GitLab's code quality JSON here.")] = None,
-    out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results"),
-    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False,
-    quiet: Annotated[bool, option("-q", "--quiet", help="No notes.", panel=COMMON)] = False,
-    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False,
 ) -> int:
     """Is anything worse than in the baseline? Exit 1 if so.
 
@@ -57,20 +57,21 @@ def command(
     from vlmbench.report.gate import outcome_table, run_gate
 
     tolerances = _tolerances(tolerance or [])
-    console = Console(quiet=quiet)
-    entries = entries_from_runs(find_runs(current or [out]))
+    console = Console(quiet=common.quiet)
+    entries = entries_from_runs(find_runs(current or [common.out]))
     if update:
         write_json(baseline, to_json(entries))
-        console.note(f"wrote {baseline}: {len(entries)} runs")
-        if json:
+        console.note(f"wrote {baseline}: {len(entries)} {'run' if len(entries) == 1 else 'runs'}")
+        if common.json:
             print_json({"baseline": str(baseline), "runs": [entry.key for entry in entries]})
         return EXIT_OK
+    _check_names(tolerances, {name for entry in entries for name in entry.metrics})
     outcome = run_gate(read_baseline(baseline), entries, tolerances, level=level, allow_missing=allow_missing)
     if junit:
         write_text(junit, ci.junit_xml(outcome))
     if gitlab:
         write_text(gitlab, ci.gitlab_quality(outcome, str(baseline)))
-    if json:
+    if common.json:
         print_json(ci.json_document(outcome))
     else:
         show_table(outcome_table(outcome))
@@ -117,3 +118,26 @@ def _tolerances(given: list[str]) -> dict[str, float]:
                 mend="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
             )
     return found
+
+
+def _check_names(tolerances: dict[str, float], present: set[str]) -> None:
+    """A mistyped metric would be gated by nothing, or by 0.
+
+    Raises:
+        UsageError: a tolerance is for a metric that no run has and `vlmbench list metrics` does not name.
+    """
+    if not set(tolerances) - present - {""}:
+        return
+    from difflib import get_close_matches
+
+    from vlmbench.foundations.errors import UsageError
+    from vlmbench.runs.catalogue import metrics
+
+    known = sorted(present | {row["name"] for row in metrics()})
+    for name in sorted(set(tolerances) - {"", *known}):
+        near = get_close_matches(name, known)
+        raise UsageError(
+            f"no such metric: {name}",
+            where="--tolerance",
+            mend=f"did you mean {' or '.join(near)}?" if near else "vlmbench list metrics",
+        )

@@ -9,7 +9,6 @@ from PIL.Image import Image
 
 PROJ = "proj"
 PRE_PROJ = "pre_proj"
-LAYERS = (PROJ, PRE_PROJ)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from vlmbench.encoders.pretrained import switches, transformers, unloadable
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
-PATCHES = "max_num_patches"
 _MODES = {2: "bilinear", 3: "bicubic"}
 
 

@@ -31,7 +31,6 @@ PUNCTUATION = frozenset(
     ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
 )
 """What ``pycocoevalcap`` removes from the tokenizer's output; the lower-cased brackets that come out are not in it."""
-METEOR_WIDTH = 23
 
 
 class JavaError(VlmbenchError):

@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-MODULES = ("exact", "stem", "synonym", "paraphrase")
 MODULE_WEIGHTS = (1.0, 0.6, 0.8, 0.6)
-"""Denkowski and Lavie 2014, table 2, English ranking weights: they score an alignment."""
+"""Of exact, stem, synonym and paraphrase matches (Denkowski and Lavie 2014, table 2, English ranking weights).
+
+They score an alignment.
+"""
 
 SEARCH_WEIGHTS = (1.0, 0.5, 0.5, 0.5)
 """The weights that the search for an alignment goes by, whatever the scoring weights are."""
