@@ -41,6 +41,13 @@ def test_a_mistyped_command_or_option_is_usage(arguments):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("zero-shot", "zeroshot"), ("captions", "caption"), ("lists", "list")])
+def test_of_a_mistyped_command_the_nearest_is_named(typed, meant):
+    done = subprocess.run([sys.executable, "-m", "vlmbench", typed], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"Did you mean {meant}" in done.stderr
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_and_an_example(name):
     done = subprocess.run(

@@ -89,7 +89,7 @@ def test_what_is_no_dataset_is_bad_input(tmp_path, names, message):
 
 def test_other_files_are_ignored_and_counted(tmp_path):
     info = opened(folder(tmp_path, "a/1.png", "a/Thumbs.db", "b/1.png")).info
-    assert any("1 files that are no images were ignored" in note for note in info.notes)
+    assert any("a file that is no image was ignored" in note for note in info.notes)
 
 
 def test_links_in_a_ring_end(tmp_path):

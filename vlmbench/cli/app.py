@@ -66,7 +66,13 @@ class LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=entry.line) if entry else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command itself, imported now."""
+        """The command itself, imported now; of a mistyped one the nearest."""
+        if args and args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS)
+            if near:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
         name, found, rest = super().resolve_command(ctx, args)
         return name, load(name) if found and name else found, rest
 

@@ -118,7 +118,9 @@ class Folder:
                 ignored += strange
         notes = []
         if ignored:
-            notes.append(f"{len(ignored)} files that are no images were ignored, the first is {visible(ignored[0])}")
+            many = f"{len(ignored)} files that are no images were ignored, the first is"
+            one = "a file that is no image was ignored:"
+            notes.append(f"{one if len(ignored) == 1 else many} {visible(ignored[0])}")
         return found, tuple(notes)
 
     @cached_property

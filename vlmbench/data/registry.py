@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vlmbench.data.base import Dataset
-from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 from vlmbench.records.registry import unknown
@@ -60,6 +60,8 @@ def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
     from vlmbench.data.elsewhere import ELSEWHERE, elsewhere
 
     name, _, query = spec.partition("?")
+    if not name.strip():
+        raise AbsentError("an empty name of a dataset", mend="vlmbench list datasets")
     if name in bundled_names():
         return open_bundled(name)
     entry = listed().get(name)

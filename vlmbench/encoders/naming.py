@@ -41,6 +41,8 @@ def local_directory(model: str, kind: str, names: Mapping[str, Any], mend: str |
         AbsentError: no such directory, or no form that a name can have.
         InputError: it is a file.
     """
+    if not model.strip():
+        raise AbsentError(f"an empty name of a {kind}", mend="vlmbench list models")
     path = Path(model).expanduser()
     if path.is_dir():
         return path

@@ -54,7 +54,10 @@ def told(share: float, seed: int, *, multilabel: bool) -> str:
     """One line on what was held out."""
     what = "the images" if multilabel else "each class"
     verb = "are" if multilabel else "is"
-    return f"one split: {100 * share:.3g} % of {what}, drawn with seed {seed}, {verb} held out for the test"
+    return (
+        f"one split: {100 * share:.3g} % of {what}, drawn with seed {seed}, {verb} held out for the test; "
+        f"zeroshot --holdout {share:g} is asked of the same images"
+    )
 
 
 def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int, where: str) -> tuple[Rows, Rows]:
