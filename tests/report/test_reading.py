@@ -61,3 +61,13 @@ def test_captioners_are_compared_by_cider(mark, says):
 
 def test_nothing_to_compare_says_nothing():
     assert read_tables([]) == ""
+
+
+def test_several_captioners_stand_in_order_of_their_cider():
+    columns = tuple(Column(key, key) for key in ("dataset", "system", "cider"))
+    rows = tuple(
+        (Cell(text="scenes"), Cell(text=name), Cell(value=value))
+        for name, value in {"a": 0.2, "b": 0.9, "c": 0.5}.items()
+    )
+    text = read_tables([Table("captions", "", columns, rows)])
+    assert "those of b have the highest CIDEr: 90.0 against c 50.0, a 20.0, significantly better." in text
