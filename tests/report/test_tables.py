@@ -10,7 +10,7 @@ import parsing
 import pytest
 
 from vlmbench.records.store import StoredRun, find_runs
-from vlmbench.report.classification import MEAN
+from vlmbench.report.classification import DIFFERENCE, MEAN
 from vlmbench.report.tables import build_tables, write_tables
 
 
@@ -179,6 +179,16 @@ def test_of_many_places_there_is_one_line_and_it_stands_beside_its_own_dataset_o
     alone = table.with_runs([run for run in runs if run.record.dataset.id == "other"])
     assert len(alone.rows) == 1
     assert alone.notes == tuple(note for note in table.notes if note not in {*lines, MEAN})
+
+
+def test_what_explains_a_column_stands_below_it_only(tmp_path: Path) -> None:
+    factory.write_classification(tmp_path, "linear-probe", accuracy=0.9)
+    for dataset in ("digits", "other"):
+        factory.write_classification(tmp_path, dataset=dataset)
+    runs = find_runs([tmp_path])
+    table = build_tables(runs)[0]
+    shown = [table.with_runs([run for run in runs if run.record.dataset.id == name]) for name in ("digits", "other")]
+    assert [DIFFERENCE in one.notes for one in shown] == [True, False]
 
 
 def test_zero_shot_under_other_prompts_is_not_tested_against(tmp_path: Path) -> None:

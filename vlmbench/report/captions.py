@@ -81,7 +81,8 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
     refused = refusals(chosen)
     notes += [*missing, *refused]
     like = [_like(labels[place], label, run) for place in sorted(places) for label, run in places[place]]
-    return Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes), refused, _text_table(like))
+    table = Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes), about=refused)
+    return replace(table, extra=_text_table(like))
 
 
 def named_captions(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredRun]]]:

@@ -13,6 +13,11 @@ from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
 from vlmbench.report.table import MEANS, Cell, Column, Mark, Table, metric_cell
 
+DIFFERENCE = (
+    "Difference: paired bootstrap over the same images. p: McNemar's exact test (accuracy) or the bootstrap, "
+    "Holm-corrected over the table."
+)
+TO_MATCH = "Labels to match: labelled images a class at which the probe's curve crosses zero-shot (log k)."
 MEAN = "Mean: over datasets, each counting once; its interval takes them as independent."
 HEAD = (
     Column("dataset", "dataset"),
@@ -72,7 +77,13 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
     both = any(row.zero for row in rows) and any(row.full or row.shots for row in rows)
     title = "Zero-shot against linear probe" if both else "Classification"
     table = Table(
-        "classification", title, HEAD + FIGURES, tuple(map(tuple, cells)), tuple(notes), {**refused, MEAN: MEANS}
+        "classification",
+        title,
+        HEAD + FIGURES,
+        tuple(map(tuple, cells)),
+        tuple(notes),
+        about={**refused, MEAN: MEANS},
+        explains={DIFFERENCE: "difference", TO_MATCH: "labels_to_match"},
     )
     few = _few_shot(rows, labels)
     return replace(table.without_empty_columns(), extra=(few,) if few else ())
@@ -306,12 +317,9 @@ def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
     notes = ["Figures are times 100, with 95 % intervals in brackets."]
     columns = [column.key for column in HEAD + FIGURES]
     if any(row[columns.index("difference")].is_figure for row in cells):
-        notes.append(
-            "Difference: paired bootstrap over the same images. p: McNemar's exact test (accuracy) or the bootstrap, "
-            "Holm-corrected over the table."
-        )
+        notes.append(DIFFERENCE)
     if any(row[columns.index("labels_to_match")].text for row in cells):
-        notes.append("Labels to match: labelled images a class at which the probe's curve crosses zero-shot (log k).")
+        notes.append(TO_MATCH)
     for source in sorted({cell.source for row in cells for cell in row if cell.source}):
         notes.append(f"{source[:1].upper()}{source[1:]}.")
     if any(cell.mean for row in cells for cell in row):

@@ -86,6 +86,8 @@ class Table:
     notes: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
     """Of a note that speaks of one dataset only, that dataset; ``MEANS`` for a note on the means."""
+    explains: Mapping[str, str] = field(default_factory=dict)
+    """Of a note that explains one column, the column's key."""
     extra: tuple["Table", ...] = field(default=())
     """Further tables of the same file (few-shot curves); a CSV joins their columns to this one's rows."""
 
@@ -105,12 +107,21 @@ class Table:
     def with_runs(self, runs: Sequence[StoredRun]) -> "Table":
         """The same with only the rows, other than means, that show one of `runs`, and the notes that speak of them."""
         datasets = {run.record.dataset.id for run in runs}
-        notes = tuple(note for note in self.notes if self.about.get(note) in {None, *datasets})
         wanted = {str(run.path) for run in runs}
         rows = tuple(
             row
             for row in self.rows
             if any(str(run.path) in wanted for cell in row if not cell.mean for run in cell.runs)
+        )
+        filled = {
+            column.key
+            for index, column in enumerate(self.columns)
+            if any(row[index].is_figure or row[index].text for row in rows)
+        }
+        notes = tuple(
+            note
+            for note in self.notes
+            if self.about.get(note) in {None, *datasets} and self.explains.get(note) in {None, *filled}
         )
         return replace(self, rows=rows, notes=notes, extra=tuple(table.with_runs(runs) for table in self.extra))
 
