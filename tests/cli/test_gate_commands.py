@@ -271,6 +271,12 @@ def test_an_absent_baseline_says_how_to_make_one(cli: Cli, results: Path, tmp_pa
     assert "--update" in err
 
 
+def test_eval_results_of_no_hub_dataset_are_said_to_be_none(cli: Cli, results: Path, tmp_path: Path) -> None:
+    code, _, err = cli("compare", results, "-o", tmp_path, "--eval-results", tmp_path / "hub", "--no-report")
+    assert code == 0
+    assert "no run is on a dataset of the hub" in " ".join(err.split())
+
+
 @pytest.mark.parametrize("given", ["accuracy=x", "accuracy=-1", "nan", "accuracy=", "acuracy=0.01", "nosuch=1"])
 def test_a_mistyped_tolerance_is_usage(cli: Cli, baseline: Path, results: Path, given: str) -> None:
     assert cli("check", "--baseline", baseline, results, "--tolerance", given)[0] == 2

@@ -80,7 +80,10 @@ def command(
 
         write_figures(found, common.out)
     if eval_results:
-        for name, text in export.eval_results(found).items():
+        entries = export.eval_results(found)
+        if not entries:
+            console.warn(f"nothing to write to {eval_results}: no run is on a dataset of the hub (hf:owner/name)")
+        for name, text in entries.items():
             write_text(eval_results / name, text)
             written.append(eval_results / name)
     for target in export_to or []:
