@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 import factory
 
 from vlmbench.cli.app import app
+from vlmbench.data import catalogue
 from vlmbench.records.store import find_runs
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -361,10 +362,12 @@ def test_compare_writes_the_hubs_evaluation_results(cli: Cli, tmp_path: Path) ->
 
     factory.write_classification(tmp_path, "zeroshot", "org/model: x", "hf:owner/set:config", accuracy=0.9)
     factory.write_classification(tmp_path, "zeroshot", "org/model: x", "digits", accuracy=0.9)
+    factory.write_classification(tmp_path, "zeroshot", "org/model: x", "cifar10", accuracy=0.9)
     assert cli("compare", tmp_path, "-o", tmp_path, "--eval-results", tmp_path / "hub", "--no-report")[0] == 0
     (file,) = (tmp_path / "hub").iterdir()
-    (entry,) = parse(yaml.safe_load(file.read_text()))
+    listed, entry = sorted(parse(yaml.safe_load(file.read_text())), key=lambda entry: entry.task_id == "config")
     assert (entry.dataset_id, entry.task_id) == ("owner/set", "config")
+    assert listed.dataset_id == catalogue.listed()["cifar10"].hub_id
     record = next(run.record for run in find_runs([tmp_path]) if run.record.dataset.id.startswith("hf:"))
     assert entry.value == pytest.approx(record.metrics["accuracy"].value * 100, abs=0.005)
     assert record.signature in entry.notes

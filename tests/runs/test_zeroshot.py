@@ -213,6 +213,13 @@ def test_a_bad_image_ends_the_run_and_is_named(checkpoints, tmp_path):
     with pytest.raises(InputError, match=r"red/1\.jpg") as caught:
         run_zeroshot(request(checkpoints("clip"), damaged(tmp_path)), context(tmp_path))
     assert caught.value.exit_code == 3
+    assert caught.value.where == f"folder:{tmp_path / 'damaged'}, red/1.jpg"
+
+
+def test_a_captioner_is_no_encoder(colours, tmp_path):
+    with pytest.raises(UsageError, match="is a captioner") as caught:
+        run_zeroshot(Request(models=["tiny-captioner"], datasets=[f"folder:{colours}"]), context(tmp_path))
+    assert caught.value.mend == "vlmbench caption -m tiny-captioner"
 
 
 def test_a_bad_image_may_be_skipped_and_is_counted(checkpoints, tmp_path):

@@ -80,7 +80,9 @@ def command(
 
         write_figures(found, common.out)
     if eval_results:
-        entries = export.eval_results(found)
+        from vlmbench.data.catalogue import listed
+
+        entries = export.eval_results(found, {name: entry.hub_id for name, entry in listed().items()})
         if not entries:
             console.warn(f"nothing to write to {eval_results}: no run is on a dataset of the hub (hf:owner/name)")
         for name, text in entries.items():

@@ -1,6 +1,7 @@
 """The terminal: progress bars, notes and errors on stderr; tables or one JSON document on stdout."""
 
 import json
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -157,6 +158,8 @@ def print_table(
         pad_edge=False,
     )
     out = stdout_console()
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = 160  # a file or a pipe, which has no width of its own
     shown = [index for index, name in enumerate(header) if name not in wide or out.width >= WIDE]
     for index in shown:
         text = index < left and header[index] not in figures

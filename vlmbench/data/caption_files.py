@@ -77,7 +77,7 @@ def read_text(path: Path) -> tuple[str, str]:
         raise InputError(
             f"not UTF-8: byte 0x{data[error.start]:02x}",
             where=f"{path}, byte {error.start} (line {line})",
-            mend=f"iconv -t UTF-8 {path.name}",
+            mend=f"iconv -f latin1 -t UTF-8 {path.name}, if Latin-1 is what it is",
         ) from error
 
 

@@ -1,7 +1,8 @@
 """Records for other tools: a pandas DataFrame, and the hub's evaluation results for model cards."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vlmbench.foundations.paths import slug
@@ -46,19 +47,25 @@ def to_dataframe(runs: Sequence[StoredRun]) -> "pd.DataFrame":
     return pd.DataFrame(long_rows(runs))
 
 
-def eval_results(runs: Sequence[StoredRun]) -> dict[str, str]:
+def eval_results(runs: Sequence[StoredRun], hub_ids: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """YAML texts by file name, for a model repository's ``.eval_results/`` on the hub.
 
     One file a model; an entry is the main metric (times 100) of a run on a dataset of the hub, with the signature as
     its notes. Runs on other datasets are left out, since the hub has no benchmark to list them under. Scalars are
     written as JSON, which YAML contains.
+
+    Args:
+        runs: any runs.
+        hub_ids: where datasets that have a short name are on the hub.
     """
     files: dict[str, list[str]] = {}
     for run in runs:
         record = run.record
-        if record.model is None or not record.dataset.id.startswith("hf:"):
+        dataset = hub_ids.get(record.dataset.id)
+        dataset = f"hf:{dataset}" if dataset else record.dataset.id
+        if record.model is None or not dataset.startswith("hf:"):
             continue
-        name, _, config = record.dataset.id.removeprefix("hf:").partition(":")
+        name, _, config = dataset.removeprefix("hf:").partition(":")
         metric = main_metric(record)
         lines = ["- dataset:", f"    id: {json.dumps(name)}", f"    task_id: {json.dumps(config or 'default')}"]
         if record.dataset.revision:

@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.base import Dataset, Split, choose_split
 from vlmbench.data.crops import Tiled
+from vlmbench.data.images import BadImage
 from vlmbench.data.registry import open_dataset
 from vlmbench.encoders.activation import doubt
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder, Scale
@@ -69,6 +71,8 @@ class Session:
             files = self._coupled(name).files()
             self._models[name] = OpenModel(files, lambda: self._load(files))
         if name not in self._models:
+            if name in CAPTIONERS:
+                raise UsageError(f"{name} is a captioner", where=name, mend=f"vlmbench caption -m {name}")
             files = resolve(name, self.context.cache_dir, trusted=self.context.trust_remote_code)
             if files.own_code:
                 self.context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")
@@ -298,14 +302,17 @@ class Session:
                 jobs, key=lambda job: job.entry.key.name
             ):  # one order for every run, so that none waits in a ring
                 locks.enter_context(job.entry.writing())
-            tally = encode_split(
-                opened.rows,
-                jobs,
-                batch_size=context.batch_size,
-                workers=context.workers,
-                on_bad_image=context.on_bad_image,
-                reporter=context.reporter,
-            )
+            try:
+                tally = encode_split(
+                    opened.rows,
+                    jobs,
+                    batch_size=context.batch_size,
+                    workers=context.workers,
+                    on_bad_image=context.on_bad_image,
+                    reporter=context.reporter,
+                )
+            except BadImage as error:
+                raise BadImage(error.what, where=f"{opened.name}, {error.where}", mend=error.mend) from error
         self.tallies.append(tally)
         for job in jobs:
             self._encoded[(job.name, job.entry.key.name)] = tally.encoded[job.name]
