@@ -250,3 +250,19 @@ def test_published_figures_stand_only_beside_the_same_images(tmp_path: Path) -> 
     assert "mteb single template" in found["a"].source
     assert found["c"].value == pytest.approx(0.8983)
     assert "open_clip" in found["c"].source
+
+
+def test_the_best_of_each_recall_is_marked_and_those_not_significantly_worse(tmp_path: Path) -> None:
+    for model, spread, seed in (("good", 2.0, 1), ("near", 2.05, 2), ("bad", 9.0, 3)):
+        factory.write_retrieval(tmp_path, model, spread=spread, seed=seed, n=400)
+    (table,) = build_tables(find_runs([tmp_path]))
+    rows = {row[1].text: row for row in table.rows}
+    for place in range(3, 9):
+        marks = {name: row[place].mark for name, row in rows.items()}
+        assert marks.pop("bad") == ""
+        assert sorted(marks.values()) == ["best", "tied"]
+        best = max(rows.values(), key=lambda row: row[place].value)
+        assert best[place].mark == "best"
+    assert any("Holm-corrected" in note for note in table.notes)
+    (plain,) = build_tables(find_runs([tmp_path]), tests=False)
+    assert {cell.mark for row in plain.rows for cell in row} == {""}

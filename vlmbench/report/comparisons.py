@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from vlmbench.records.store import StoredRun
-from vlmbench.report.captions import TITLES, named_captions
+from vlmbench.report.captions import TITLES
 from vlmbench.report.classification import classification_rows, p_text
-from vlmbench.report.grouping import Place, place_labels, same_prompts, unique
+from vlmbench.report.grouping import Place, named_runs, place_labels, same_prompts, unique
 from vlmbench.report.pairs import Difference, Pairs
+from vlmbench.report.retrieval import COLUMNS as RECALLS
 from vlmbench.report.table import Cell, Column, Table
 
 COLUMNS = (
@@ -54,20 +55,15 @@ def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
                     continue
                 difference = pairs.classification(first, second, place.metric)
                 found.append(Compared(place, task, place.metric, one, two, (first, second), difference))
-    for place, systems in named_captions(chosen).items():
-        for (one, first), (two, second) in combinations([item for item in systems if pairs.has(item[1])], 2):
-            shared = [name for name in TITLES if name in first.record.metrics and name in second.record.metrics]
-            for name, difference in pairs.captions(first, second, shared).items() if shared else ():
-                found.append(Compared(place, "captions", name, one, two, (first, second), difference))
-    retrieval = [run for run in chosen if run.record.task == "retrieval" and pairs.has(run)]
-    for first, second in combinations(retrieval, 2):
-        place = Place.of(first.record)
-        if place != Place.of(second.record) or first.record.system == second.record.system:
-            continue
-        for name in first.record.metrics:
-            if name in second.record.metrics:
-                names, gap = (first.record.system, second.record.system), pairs.classification(first, second, name)
-                found.append(Compared(place, "retrieval", name, *names, (first, second), gap))
+    for task, title, names, differences in (
+        ("caption-eval", "captions", list(TITLES), pairs.captions),
+        ("retrieval", "retrieval", [column.key for column in RECALLS], pairs.retrieval),
+    ):
+        for place, systems in named_runs(chosen, task).items():
+            for (one, first), (two, second) in combinations([item for item in systems if pairs.has(item[1])], 2):
+                shared = [name for name in names if name in first.record.metrics and name in second.record.metrics]
+                for name, difference in differences(first, second, shared).items() if shared else ():
+                    found.append(Compared(place, title, name, one, two, (first, second), difference))
     return found
 
 

@@ -58,6 +58,24 @@ def unique(runs: Iterable[StoredRun]) -> list[StoredRun]:
     return kept
 
 
+def named_runs(runs: Sequence[StoredRun], task: str) -> dict[Place, list[tuple[str, StoredRun]]]:
+    """The runs of a task by place, in order; each with its system's name and what tells it from others."""
+    places: dict[Place, list[StoredRun]] = {}
+    for run in runs:
+        if run.record.task == task:
+            places.setdefault(Place.of(run.record), []).append(run)
+    return {place: _named(there) for place, there in sorted(places.items())}
+
+
+def _named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:
+    named = []
+    for system in dict.fromkeys(run.record.system for run in runs):
+        group = variants([run for run in runs if run.record.system == system], lambda run: 0)
+        for label, members in group.items():
+            named.append((system + (f" ({label})" if label else ""), members[0]))
+    return named
+
+
 def refusals(runs: Sequence[StoredRun]) -> dict[str, str]:
     """One line for each dataset whose runs are not all put side by side, naming the fields that differ.
 
@@ -65,7 +83,7 @@ def refusals(runs: Sequence[StoredRun]) -> dict[str, str]:
         The lines, and of each its dataset.
     """
     lines = {}
-    for tasks in (CLASSIFICATION, ("caption-eval",)):
+    for tasks in (CLASSIFICATION, ("caption-eval",), ("retrieval",)):
         places = sorted({Place.of(run.record) for run in runs if run.record.task in tasks})
         for dataset in sorted({place.dataset for place in places}):
             words = _differing([place for place in places if place.dataset == dataset])

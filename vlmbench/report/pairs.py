@@ -68,6 +68,11 @@ class Pairs:
         """The difference of a metric: see `paired_difference`."""
         return paired_difference(*self.aligned(one, two), metric)
 
+    def retrieval(self, one: StoredRun, two: StoredRun, names: Sequence[str]) -> dict[str, Difference]:
+        """The differences of recalls: see `paired_difference`."""
+        first, second = self.aligned(one, two)
+        return {name: paired_difference(first, second, name) for name in names}
+
     def captions(self, one: StoredRun, two: StoredRun, names: Sequence[str]) -> dict[str, Difference]:
         """The differences of corpus scores, by paired bootstrap over images."""
         return caption_differences(*self.aligned(one, two), names)

@@ -1,9 +1,12 @@
-"""The retrieval table: models by recall in both directions."""
+"""The retrieval table: models by recall in both directions, the best marked, and those not significantly worse."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vlmbench.records.store import StoredRun
-from vlmbench.report.grouping import unique, variants
+from vlmbench.report.grouping import named_runs, place_labels, refusals, unique
+from vlmbench.report.marks import NOTE, Marks
+from vlmbench.report.pairs import Pairs, untested
 from vlmbench.report.table import Cell, Column, Table, metric_cell
 
 HEAD = (Column("dataset", "dataset"), Column("model", "model"), Column("n", "n"))
@@ -14,24 +17,34 @@ COLUMNS = tuple(
 )
 
 
-def retrieval_table(runs: Sequence[StoredRun]) -> Table | None:
-    """The table over the retrieval runs among `runs`; none where there are none."""
+def retrieval_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Table | None:
+    """The table over the retrieval runs among `runs`; none where there are none.
+
+    Args:
+        runs: any runs.
+        pairs: reads per-sample files for paired tests; none leaves tests and marks out.
+    """
     chosen = unique(run for run in runs if run.record.task == "retrieval")
     if not chosen:
         return None
-    rows = []
-    places = [(run.record.dataset.id, run.record.dataset.split, run.record.n) for run in chosen]
-    for place in sorted(set(places)):
-        there = [run for run, own in zip(chosen, places, strict=True) if own == place]
-        for system in dict.fromkeys(run.record.system for run in there):
-            groups = variants([run for run in there if run.record.system == system], lambda run: 0)
-            for label, members in groups.items():
-                run = members[0]
-                name = system + (f" ({label})" if label else "")
-                head = (Cell(text=place[0]), Cell(text=name), Cell(text=str(place[2]), runs=(run,)))
-                rows.append((*head, *(metric_cell(run, column.key) for column in COLUMNS)))
-    notes = (
+    places = named_runs(chosen, "retrieval")
+    labels = place_labels(sorted(places))
+    rows: list[list[Cell]] = []
+    marks = Marks(rows, [column.key for column in COLUMNS], len(HEAD))
+    for place, there in places.items():
+        start = len(rows)
+        for label, run in there:
+            head = [Cell(text=labels[place]), Cell(text=label), Cell(text=str(place.n), runs=(run,))]
+            rows.append(head + [metric_cell(run, column.key) for column in COLUMNS])
+        if pairs is not None:
+            marks.best(start, [run for _, run in there], pairs.retrieval)
+    notes = [
         "Figures are times 100, with 95 % intervals in brackets; R@k: the share of queries whose answer is among the k "
-        "nearest.",
-    )
-    return Table("retrieval", "Image-text retrieval", (*HEAD, *COLUMNS), tuple(rows), notes)
+        "nearest."
+    ]
+    if marks.tied():
+        notes.append(NOTE.format(test="McNemar's exact test, or paired bootstrap over images for text to image"))
+    refused = refusals(chosen)
+    notes += [*(untested(chosen) if pairs is not None and len(rows) > 1 else []), *refused]
+    table = Table("retrieval", "Image-text retrieval", (*HEAD, *COLUMNS), tuple(map(tuple, rows)), tuple(notes))
+    return replace(table, about=refused)

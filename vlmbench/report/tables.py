@@ -28,7 +28,7 @@ def build_tables(runs: Sequence[StoredRun], *, tests: bool = True, every_pair: b
         every_pair: add the table of every two systems.
     """
     pairs = Pairs() if tests else None
-    found = [classification_table(runs, pairs), captions_table(runs, pairs), retrieval_table(runs)]
+    found = [classification_table(runs, pairs), captions_table(runs, pairs), retrieval_table(runs, pairs)]
     found.append(agreement_table(runs))
     if every_pair and pairs is not None:
         from vlmbench.report.comparisons import comparisons_table

@@ -1,0 +1,64 @@
+"""The best of each column among comparable rows, and those that are not significantly worse."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from vlmbench.records.store import StoredRun
+from vlmbench.report.pairs import LEVEL, Difference, Pairs
+from vlmbench.report.table import Cell, Mark
+
+Differences = Callable[[StoredRun, StoredRun, Sequence[str]], Mapping[str, Difference]]
+"""The paired differences of metrics, first run minus second."""
+
+NOTE = (
+    "Bold or *: best of its column on the dataset; =: not significantly worse ({test}, Holm-corrected over the table)."
+)
+
+
+class Marks:
+    """Marks the cells of a table of one row a run, whose last columns are metrics.
+
+    Holm's correction is over all tests of the table: `best` is called for every group of comparable rows, then `tied`.
+
+    Args:
+        rows: the table's rows, changed in place.
+        names: the metrics, in the order of their columns.
+        first: the column of the first of them.
+    """
+
+    def __init__(self, rows: list[list[Cell]], names: Sequence[str], first: int) -> None:
+        self._rows = rows
+        self._columns = {name: first + index for index, name in enumerate(names)}
+        self._tests: list[tuple[int, int, float]] = []
+
+    def best(self, start: int, runs: Sequence[StoredRun], differences: Differences) -> None:
+        """Marks the best of each metric among `runs`, whose rows begin at `start`, and tests the others against it."""
+        top: dict[int, list[str]] = {}
+        for name in self._columns:
+            scored = [index for index, run in enumerate(runs) if name in run.record.metrics and Pairs.has(run)]
+            if len(scored) > 1:
+                best = max(scored, key=lambda index: runs[index].record.metrics[name].value)
+                top.setdefault(best, []).append(name)
+        for place, wanted in top.items():
+            for name in wanted:
+                self._mark(start + place, self._columns[name], "best")
+            for index, run in enumerate(runs):
+                shared = [name for name in wanted if name in run.record.metrics]
+                if index == place or not shared or not Pairs.has(run):
+                    continue
+                for name, found in differences(runs[place], run, shared).items():
+                    self._tests.append((start + index, self._columns[name], found.p))
+
+    def tied(self) -> bool:
+        """Marks what is not significantly worse than the best; whether there was anything to test."""
+        if not self._tests:
+            return False
+        from vlmbench.metrics.paired import holm
+
+        for (row, column, _), p in zip(self._tests, holm([p for _, _, p in self._tests]), strict=True):
+            if p >= LEVEL:
+                self._mark(row, column, "tied")
+        return True
+
+    def _mark(self, row: int, column: int, mark: Mark) -> None:
+        self._rows[row][column] = replace(self._rows[row][column], mark=mark)
