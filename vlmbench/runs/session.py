@@ -54,6 +54,7 @@ class Session:
         self._datasets: dict[str, Dataset] = {}
         self._splits: dict[tuple[str, str, int | None, Part | None], Opened] = {}
         self._encoded: dict[tuple[str, str], int] = {}
+        self._told: set[str] = set()
 
     @cached_property
     def device(self) -> str:
@@ -166,10 +167,12 @@ class Session:
         entry = self._entry(model, opened)
         rows, x, versions = self._read(entry, model, opened, files.family.stored_as(layer))
         encoded = self._encoded.pop((model, entry.key.name), 0)
-        self.context.reporter.note(
-            f"features: {encoded:,} {opened.things} encoded, {len(rows) - encoded:,} from the store "
-            f"({model}, {dataset}, {split})"
-        )
+        if encoded or entry.key.name not in self._told:
+            self._told.add(entry.key.name)
+            self.context.reporter.note(
+                f"features: {encoded:,} {opened.things} encoded, {len(rows) - encoded:,} from the store "
+                f"({model}, {dataset}, {split})"
+            )
         items, x = opened.fold(rows, x)
         return SplitFeatures(
             x=x,
