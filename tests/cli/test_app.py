@@ -33,6 +33,11 @@ def test_the_help_page_imports_nothing_heavy():
     }
 
 
+@pytest.mark.parametrize("module", ["caption_systems", "captioners", "session", "zeroshot"])
+def test_what_finds_models_and_stored_work_does_not_import_torch(module):
+    assert "torch" not in modules_after(f"import vlmbench.runs.{module}")
+
+
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"]])
 def test_a_mistyped_command_or_option_is_usage(arguments):
     done = subprocess.run([sys.executable, "-m", "vlmbench", *arguments], capture_output=True, text=True, check=False)

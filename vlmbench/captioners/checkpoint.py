@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.captioners.registry import CAPTIONERS, FORMS
-from vlmbench.encoders.files import CONFIG, hash_files, read_json, weight_files
+from vlmbench.encoders.families import own_code_refused
+from vlmbench.encoders.files import CONFIG, hash_files, read_json, switches, weight_files
 from vlmbench.encoders.naming import bundled_directory, local_directory
-from vlmbench.encoders.pretrained import LOCAL, TRUSTED
 from vlmbench.encoders.registry import MODELS
-from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.foundations.text import visible
+from vlmbench.foundations.errors import AbsentError
 from vlmbench.records.result import ModelFacts
 
 _BESIDE = re.compile(r".*\.(json|jinja|txt|model|spm|bpe)$")
@@ -63,7 +62,7 @@ class Checkpoint:
     @property
     def loading(self) -> dict[str, Any]:
         """How transformers is told to load it."""
-        return TRUSTED if self.own_code else LOCAL
+        return switches(self.own_code)
 
 
 def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Checkpoint:
@@ -105,19 +104,8 @@ def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir
     config = read_json(directory / CONFIG, needed_by=id)
     own_code = _needs_own_code(config)
     if own_code and not trusted:
-        raise InputError(
-            f"the architecture {visible(str(config.get('model_type')))!r} comes with code of its own, which is not run "
-            "unasked",
-            where=f"{directory}, auto_map in config.json",
-            mend="read its Python files; if you trust them: --trust-remote-code",
-        )
+        raise own_code_refused(config, str(directory))
     weights = weight_files(directory)
-    if not weights:
-        raise InputError(
-            f"no weights in {visible(str(directory))}",
-            where=str(directory),
-            mend="model.safetensors is looked for, then pytorch_model.bin",
-        )
     beside = sorted(
         path
         for path in directory.rglob("*")

@@ -9,7 +9,8 @@ from importlib.metadata import version
 from typing import Any
 
 from vlmbench.captioners.checkpoint import Checkpoint
-from vlmbench.encoders.pretrained import LOCAL, transformers
+from vlmbench.encoders.files import switches
+from vlmbench.encoders.pretrained import transformers
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
@@ -22,8 +23,8 @@ class Separate:
     def __init__(self, checkpoint: Checkpoint) -> None:
         library = transformers()
         directory = str(checkpoint.directory)
-        self.image_processor = library.AutoImageProcessor.from_pretrained(directory, **_pil(), **LOCAL)
-        self.tokenizer = library.AutoTokenizer.from_pretrained(directory, **LOCAL)
+        self.image_processor = library.AutoImageProcessor.from_pretrained(directory, **_pil(), **switches())
+        self.tokenizer = library.AutoTokenizer.from_pretrained(directory, **switches())
 
     def __call__(self, images: Any, **more: Any) -> Any:
         """Images to pixel values."""
@@ -42,7 +43,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
         if checkpoint.own_code and _brings_processor(checkpoint):
             return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), **checkpoint.loading)
         if _major() < 5:
-            return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), use_fast=False, **LOCAL)
+            return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), use_fast=False, **switches())
         return _mended(_assembled(checkpoint), checkpoint.model_type)
     except Exception as error:  # transformers raises many types here; each means that the files do not fit together
         raise InputError(
@@ -96,7 +97,7 @@ def _assembled(checkpoint: Checkpoint) -> Any:
     if base.__name__ == "SmolVLMProcessor":  # it wants num2words, to tell the number of a video's frames
         module: Any = import_module(base.__module__)
         module.num2words = getattr(module, "num2words", None) or _no_videos
-    settings, _ = base.get_processor_dict(directory, **LOCAL)
+    settings, _ = base.get_processor_dict(directory, **switches())
 
     class WithoutVideo(base):  # type: ignore[misc, valid-type]
         @classmethod
@@ -109,11 +110,11 @@ def _assembled(checkpoint: Checkpoint) -> Any:
     parts: dict[str, Any] = {}
     for name in names:
         if name == "image_processor":
-            parts[name] = library.AutoImageProcessor.from_pretrained(directory, **_pil(), **LOCAL)
+            parts[name] = library.AutoImageProcessor.from_pretrained(directory, **_pil(), **switches())
         elif name == "video_processor":
             parts[name] = None
         else:
-            parts[name] = base._load_tokenizer_from_pretrained(name, directory, **LOCAL)
+            parts[name] = base._load_tokenizer_from_pretrained(name, directory, **switches())
     return WithoutVideo.from_args_and_dict(list(parts.values()), settings)
 
 

@@ -128,16 +128,14 @@ def _check_names(tolerances: dict[str, float], present: set[str]) -> None:
     """
     if not set(tolerances) - present - {""}:
         return
-    from difflib import get_close_matches
-
     from vlmbench.foundations.errors import UsageError
+    from vlmbench.records.registry import nearest
     from vlmbench.runs.catalogue import metrics
 
     known = sorted(present | {row["name"] for row in metrics()})
     for name in sorted(set(tolerances) - {"", *known}):
-        near = get_close_matches(name, known)
         raise UsageError(
             f"no such metric: {name}",
             where="--tolerance",
-            mend=f"did you mean {' or '.join(near)}?" if near else "vlmbench list metrics",
+            mend=nearest(name, known, "vlmbench list metrics"),
         )

@@ -115,14 +115,20 @@ def family_of(config: Mapping[str, Any], where: str, *, trusted: bool = False) -
     if config.get("auto_map"):
         if trusted:
             return OWN_CODE
-        raise InputError(
-            f"the architecture {visible(str(name))!r} comes with code of its own, which is not run unasked",
-            where=f"{where}, auto_map in config.json",
-            mend="read its Python files; if you trust them: --trust-remote-code",
-        )
+        raise own_code_refused(config, where)
     known = ", ".join(sorted(FAMILIES))
     raise InputError(
         f"vlmbench has no adapter for the architecture {visible(str(name))!r}; it knows {known}",
         where=f"{where}, model_type in config.json",
         mend="name a model of one of these, or score features of your own: vlmbench linear-probe --features FILE",
+    )
+
+
+def own_code_refused(config: Mapping[str, Any], where: str) -> InputError:
+    """The error for a checkpoint that brings code of its own, which the user has not said they trust."""
+    name = visible(str(config.get("model_type")))
+    return InputError(
+        f"the architecture {name!r} comes with code of its own, which is not run unasked",
+        where=f"{where}, auto_map in config.json",
+        mend="read its Python files; if you trust them: --trust-remote-code",
     )

@@ -76,12 +76,6 @@ def read_files(
     config = read_json(directory / CONFIG, needed_by=id)
     family = family_of(config, str(directory), trusted=trusted)
     weights = weight_files(directory)
-    if not weights:
-        raise InputError(
-            f"no weights in {visible(str(directory))}",
-            where=str(directory),
-            mend="model.safetensors is looked for, then pytorch_model.bin",
-        )
     images = image_settings(directory, needed_by=id) if family.kind != TEXT else {}
     steady = {key: value for key, value in config.items() if key not in _VOLATILE}
     own_code = family is OWN_CODE
@@ -122,13 +116,26 @@ def image_settings(directory: Path, *, needed_by: str) -> dict[str, Any]:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files `transformers` would load, safetensors first."""
+    """The files `transformers` would load, safetensors first.
+
+    Raises:
+        InputError: there are none.
+    """
     for single, sharded in (("model.safetensors", "model*.safetensors"), ("pytorch_model.bin", "pytorch_model*.bin")):
         if (directory / single).is_file():
             return [directory / single]
         if found := sorted(directory.glob(sharded)):
             return found
-    return []
+    raise InputError(
+        f"no weights in {visible(str(directory))}",
+        where=str(directory),
+        mend="model.safetensors is looked for, then pytorch_model.bin",
+    )
+
+
+def switches(own_code: bool = False) -> dict[str, Any]:
+    """What every ``from_pretrained`` is given: no network, and a checkpoint's own code only where it is trusted."""
+    return {"local_files_only": True, "trust_remote_code": own_code}
 
 
 def sound_hash(paths: Sequence[Path], id: str, cache_dir: Path) -> str:

@@ -8,13 +8,11 @@ from typing import Any
 
 import torch
 
-from vlmbench.encoders.files import ModelFiles
+from vlmbench.encoders.files import ModelFiles, switches
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-TRUSTED: dict[str, Any] = {**LOCAL, "trust_remote_code": True}
 
 
 def transformers() -> Any:
@@ -25,11 +23,6 @@ def transformers() -> Any:
     library.utils.logging.set_verbosity_error()
     library.utils.logging.disable_progress_bar()
     return library
-
-
-def switches(files: ModelFiles) -> dict[str, Any]:
-    """What every ``from_pretrained`` of a checkpoint is given."""
-    return TRUSTED if files.own_code else LOCAL
 
 
 def load_model(files: ModelFiles, class_name: str, device: str, precision: str, **more: Any) -> Any:
@@ -43,7 +36,11 @@ def load_model(files: ModelFiles, class_name: str, device: str, precision: str, 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model, loading = getattr(library, class_name).from_pretrained(
-                str(files.directory), dtype=DTYPES[precision], output_loading_info=True, **switches(files), **more
+                str(files.directory),
+                dtype=DTYPES[precision],
+                output_loading_info=True,
+                **switches(files.own_code),
+                **more,
             )
     except VlmbenchError:
         raise
@@ -69,7 +66,7 @@ def load_tokenizer(files: ModelFiles) -> Any:
         InputError: it has none, or a damaged one.
     """
     try:
-        return transformers().AutoTokenizer.from_pretrained(str(files.directory), **switches(files))
+        return transformers().AutoTokenizer.from_pretrained(str(files.directory), **switches(files.own_code))
     except Exception as error:
         raise unloadable(files, "tokenizer", error) from error
 

@@ -12,8 +12,8 @@ import torch
 from PIL.Image import Image
 from torch.nn.functional import interpolate
 
-from vlmbench.encoders.files import ModelFiles, image_settings
-from vlmbench.encoders.pretrained import switches, transformers, unloadable
+from vlmbench.encoders.files import ModelFiles, image_settings, switches
+from vlmbench.encoders.pretrained import transformers, unloadable
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
@@ -45,7 +45,7 @@ class Processor:
         )
         try:
             self.processor = library.AutoImageProcessor.from_pretrained(
-                str(files.directory), **backend, **switches(files)
+                str(files.directory), **backend, **switches(files.own_code)
             )
         except Exception as error:
             raise unloadable(files, "image processor", error) from error

@@ -1,6 +1,6 @@
 """Registries of lazy ``"module:attr"`` targets, so that listing or naming a thing never imports it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -38,6 +38,10 @@ class Registry(Mapping[str, str]):
 
 def unknown(kind: str, name: str, names: Mapping[str, Any] | list[str], mend: str | None = None) -> AbsentError:
     """The error for a name that is not there, with the nearest names."""
+    return AbsentError(f"no such {kind}: {name}", mend=mend or nearest(name, names, f"vlmbench list {kind}s"))
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """How to mend a mistyped name: the nearest of `names`, or `otherwise` where none is near."""
     near = get_close_matches(name, list(names), n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"vlmbench list {kind}s"
-    return AbsentError(f"no such {kind}: {name}", mend=mend or hint)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

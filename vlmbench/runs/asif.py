@@ -21,7 +21,7 @@ from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
-from vlmbench.runs.opened import Opened, Part, SplitFeatures, refuse_skipped
+from vlmbench.runs.opened import Opened, Part, SplitFeatures, refuse_skipped, unreadable
 
 if TYPE_CHECKING:
     from vlmbench.runs.session import Session
@@ -156,11 +156,7 @@ class Asif:
                 self.session.features(self.spec.vision, self.spec.anchors, self.split, layer=self._layer())  # mends it
                 tensors = anchors.entry.read_shard(shard)
             if tensors is None:
-                raise InputError(
-                    "features were written and cannot be read back",
-                    where=str(anchors.entry.directory),
-                    mend="check the disk, or choose another --cache-dir",
-                )
+                raise unreadable(anchors.entry)
             if len(tensors["row"]):
                 yield np.repeat(tensors[layer], counts[tensors["row"]], axis=0)
 

@@ -15,6 +15,7 @@ from vlmbench.data.naming import canonical
 from vlmbench.data.views import MEAN
 from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
+from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.seeds import derive_seed
@@ -169,6 +170,15 @@ def open_split(
     views = dataset.info.views
     rows = items if views is None else expand(items, views, context.workers + 1)
     return Opened(dataset.info, name, items, rows, fingerprint(items, context.cache_dir, context.reporter))
+
+
+def unreadable(entry: FeatureEntry) -> InputError:
+    """The error for features that were encoded again, since they were damaged, and are damaged still."""
+    return InputError(
+        "features were written and cannot be read back",
+        where=str(entry.directory),
+        mend="check the disk, or choose another --cache-dir",
+    )
 
 
 def refuse_skipped(items: np.ndarray, opened: Opened, context: Context) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ import re
 import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError, VlmbenchError
 from vlmbench.foundations.text import visible
+from vlmbench.records.registry import nearest
 from vlmbench.records.store import StoredRun
 from vlmbench.runs.context import Context
 from vlmbench.runs.job import Job, Pass
@@ -199,5 +199,4 @@ def _place(path: Path, text: str, task: str, number: int) -> str:
 
 
 def _near(word: str, known: Collection[str], otherwise: str) -> str:
-    near = get_close_matches(word.replace("_", "-"), list(known), n=3)
-    return f"did you mean {' or '.join(near)}?" if near else otherwise + ", ".join(known)
+    return nearest(word.replace("_", "-"), known, otherwise + ", ".join(known))

@@ -24,7 +24,7 @@ from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.resolve import resolve
 from vlmbench.features.encode import Job, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
-from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import ZeroShotWeights
@@ -32,7 +32,7 @@ from vlmbench.records.result import DatasetFacts
 from vlmbench.runs import asif
 from vlmbench.runs import texts as text_side
 from vlmbench.runs.context import Context, package_versions
-from vlmbench.runs.opened import Opened, OpenModel, Part, SplitFeatures, open_split, refuse_skipped
+from vlmbench.runs.opened import Opened, OpenModel, Part, SplitFeatures, open_split, refuse_skipped, unreadable
 
 __all__ = ["ENCODING_PACKAGES", "OpenModel", "Session", "SplitFeatures"]
 
@@ -334,8 +334,4 @@ class Session:
                 )
                 entry.reopen()
                 self._encode(opened, [Job(model, entry, self.model(model).get)])
-        raise InputError(
-            "features were written and cannot be read back",
-            where=str(entry.directory),
-            mend="check the disk, or choose another --cache-dir",
-        )
+        raise unreadable(entry)
