@@ -148,6 +148,7 @@ def datasets(facts: Path) -> list[dict[str, str]]:
                     "test_size": fact["test_size_mteb" if pinned else "test_size_datacomp"],
                     "metric": MAIN_METRIC.get(fact["name"]) or METRICS.get(fact["metric"], "accuracy"),
                     "metric_in_source": fact["metric"],
+                    "wds_id": fact["wds_id"],
                     "metric_source": fact["metric_source"],
                     "source": fact["source"],
                     "note": fact["note"],

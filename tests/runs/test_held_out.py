@@ -117,7 +117,7 @@ def test_nothing_of_the_test_set_is_trained_or_validated_on(name, checkpoints, u
         layer=None,
         normalised=False,
         limit=None,
-        prompts=None,
+        prompts=(),
         zero_shot=False,
         zero_shot_start=False,
     )

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options import PROMPTS, Common, lines, option, with_common
 
 if TYPE_CHECKING:
     from vlmbench.records.store import StoredRun
@@ -75,7 +75,8 @@ def command(
         Init, option("--init", help="zeroshot: start from the text classifier and shrink towards it, a second probe.")
     ] = Init.zero,
     prompts: Annotated[
-        str | None, option("--prompts", help="Prompts of the zero-shot line and of --init zeroshot.")
+        list[str] | None,
+        option("--prompts", callback=lines, help="Prompts of the zero-shot line and of --init zeroshot. " + PROMPTS),
     ] = None,
     limit: Annotated[
         int | None, option("--limit", min=1, help="So many images of each split, drawn with --seed.")
@@ -114,7 +115,7 @@ def command(
         normalised=normalize,
         refit=refit,
         zero_shot_start=init is Init.zeroshot,
-        prompts=prompts,
+        prompts=prompts or [],
         limit=limit,
         holdout=holdout,
         save=save_probe,

@@ -6,6 +6,7 @@ below; they read ``VLMBENCH_<OPTION>`` as every option does. Nothing here import
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -50,6 +51,20 @@ def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any
     """`typer.Option` with the environment variable that the contract promises."""
     env = "VLMBENCH_" + next(n for n in names if n.startswith("--")).split("/")[0].lstrip("-").upper().replace("-", "_")
     return typer.Option(*names, help=help, envvar=env, show_envvar=False, rich_help_panel=panel, **more)
+
+
+def lines(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
+    """A repeated option whose values hold blanks: in its environment variable each line is a value, not each word."""
+    source = ctx.get_parameter_source(str(param.name))
+    if source is None or source.name != "ENVIRONMENT":
+        return value
+    return os.environ[str(param.envvar)].splitlines()
+
+
+PROMPTS = (
+    "A set (vlmbench list prompts), a .txt or .json file, or a template such as 'a photo of a {}.'. Commas part sets "
+    "and files; a template is taken whole, commas and all. "
+)
 
 
 @dataclass(frozen=True)

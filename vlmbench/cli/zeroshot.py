@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options import PROMPTS, Common, lines, option, with_common
 
 
 @with_common
@@ -22,14 +22,17 @@ def command(
         int | None, option("--limit", min=1, help="So many images of each dataset, drawn with --seed.")
     ] = None,
     prompts: Annotated[
-        str | None,
-        option(
-            "--prompts", help="Sets, files or a template, comma-separated: a row each. (default: 'a photo of a {}.')"
-        ),
+        list[str] | None,
+        option("--prompts", callback=lines, help=PROMPTS + "Repeat for a row each. (default: 'a photo of a {}.')"),
     ] = None,
     classnames: Annotated[
-        Path | None,
-        option("--classnames", help="Class names instead of the dataset's: .txt, a line a class, or .json."),
+        str | None,
+        option(
+            "--classnames",
+            metavar="FILE|wds",
+            help="Class names instead of the dataset's: .txt, a line a class, or .json; wds: those of its copy in "
+            "CLIP_benchmark's collection, put in the dataset's order.",
+        ),
     ] = None,
     holdout: Annotated[
         float | None,
@@ -71,7 +74,7 @@ def command(
         datasets=dataset,
         split=split,
         limit=limit,
-        prompts=prompts,
+        prompts=prompts or [],
         classnames=classnames,
         holdout=holdout,
         boxes=boxes,

@@ -24,7 +24,6 @@ ALIASES = {
     "testing": TEST,
 }
 _RUN_TOGETHER = re.compile(r"(?<=[a-z])(?=[A-Z])")
-DEFAULT_TEMPLATE = "a photo of a {}."
 
 
 class ImageSource(Protocol):
@@ -75,7 +74,8 @@ class DatasetInfo:
     revision: str | None
     splits: tuple[str, ...]
     classnames: tuple[str, ...]
-    templates: tuple[str, ...] = (DEFAULT_TEMPLATE,)
+    templates: tuple[str, ...] = ()
+    """The templates that the dataset carries; none where it carries none."""
     metric: str = "accuracy"
     multilabel: bool = False
     raw_classnames: tuple[str, ...] = ()

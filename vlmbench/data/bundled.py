@@ -57,7 +57,7 @@ class Bundled:
             revision=None,
             splits=tuple(facts["splits"]),
             classnames=tuple(facts.get("classnames", ())),
-            templates=tuple(facts.get("templates", ())) or ("a photo of a {}.",),
+            templates=tuple(facts.get("templates", ())),
             metric=facts.get("metric", "accuracy"),
             group=facts.get("group", ""),
         )

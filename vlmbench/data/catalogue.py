@@ -30,6 +30,7 @@ class Listed:
         classes: how many classes, if known.
         source: where these facts are from.
         note: what a reader has to know.
+        wds_id: the set's copy in CLIP_benchmark's WebDataset collection, ``owner/name[@revision]``, if it has one.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Listed:
     classes: int | None
     source: str
     note: str
+    wds_id: str | None = None
 
 
 @cache
@@ -67,6 +69,7 @@ def listed() -> dict[str, Listed]:
             classes=int(row["classes"]) if row["classes"].isdigit() else None,
             source=row["source"],
             note=row["note"],
+            wds_id=row["wds_id"] or None,
         )
     for row in _rows("captioned.csv"):
         found[row["name"]] = Listed(

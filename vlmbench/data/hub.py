@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vlmbench.data import hub_files
-from vlmbench.data.base import ALIASES, DEFAULT_TEMPLATE, DatasetInfo, ImageSource, Split, choose_split, readable_names
+from vlmbench.data.base import ALIASES, DatasetInfo, ImageSource, Split, choose_split, readable_names
 from vlmbench.data.hub_cursor import StreamedImages
 from vlmbench.data.hub_rows import (
     Columns,
@@ -186,7 +186,7 @@ class Hub:
             ),
             classnames=self.recipe.classnames or readable_names(raw),
             raw_classnames=raw,
-            templates=templates or (DEFAULT_TEMPLATE,),
+            templates=templates,
             metric="map" if multilabel and self.recipe.metric == "accuracy" else self.recipe.metric,
             multilabel=multilabel,
             group=self.recipe.group,

@@ -58,18 +58,29 @@ def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, c
         return Path(directory), Path(directory).name
 
 
-def dataset_commit(id: str, revision: str | None, cache_dir: Path) -> str:
+def dataset_commit(
+    id: str, revision: str | None, cache_dir: Path, *, pinned: bool = False, again: str | None = None
+) -> str:
     """The commit of a dataset repository that `revision` (a branch, a tag, none: its main branch) stands for now.
 
     Without a network it is the one that was fetched last.
+
+    Args:
+        id: the repository.
+        revision: as above.
+        cache_dir: where commits are noted.
+        pinned: give the commit that was found when first asked, and none that came later.
+        again: what a user runs once the reason for a failure is gone; none: the command that fetches the repository.
 
     Raises:
         AbsentError: it cannot be known, or there is no such repository.
     """
     if revision is not None and _COMMIT.match(revision):
         return revision
-    noted = cache_dir / "hub" / "commits" / f"{digest([id, revision])}.json"
-    with told(id, "dataset"):
+    noted = cache_dir / "hub" / ("pinned" if pinned else "commits") / f"{digest([id, revision])}.json"
+    if pinned and (first := _noted(noted)) is not None:
+        return first
+    with told(id, "dataset", again):
         from huggingface_hub import HfApi
 
         try:
@@ -108,6 +119,31 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
             here = Path(hf_hub_download(id, name, repo_type="dataset", revision=commit, local_files_only=offline()))
             places.append(here)
         return places[0].parents[len(Path(files[0]).parts) - 1]
+
+
+def fetch_text(id: str, commit: str, name: str, again: str) -> Path | None:
+    """A small file of a dataset repository; none where the repository has no such file.
+
+    Args:
+        id: the repository.
+        commit: its commit.
+        name: the file's path in it.
+        again: the command that fetches the file.
+
+    Raises:
+        AbsentError: it is not here and not to be had.
+    """
+    with told(id, "dataset", again):
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+        try:
+            found = hf_hub_download(id, name, repo_type="dataset", revision=commit, local_files_only=offline())
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError:
+            return None
+        return Path(found)
 
 
 def dataset_files(id: str, commit: str) -> dict[str, tuple[int, str]]:

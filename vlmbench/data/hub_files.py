@@ -88,13 +88,7 @@ class Source:
         """A text file at the top of the repository, if there is one."""
         if name not in self.other_files:
             return None
-        path = self._fetch((name,)) / name
-        if path.stat().st_size > _SMALL:
-            raise InputError(f"{name} is too large to be a list", where=str(path), mend="give a list with --classnames")
-        try:
-            return path.read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{name} is not UTF-8", where=str(path), mend="give a list with --classnames") from error
+        return small_text(self._fetch((name,)) / name)
 
     def load(self, split: str) -> Any:
         """The split as a `datasets.Dataset` on the disk.
@@ -137,6 +131,21 @@ class Source:
         for name in names:
             require_sound(root / name, kept_sha256(root / name, self.cache_dir), str(self.repository))
         return root
+
+
+def small_text(path: Path) -> str:
+    """The text of a file of class names, templates or the like.
+
+    Raises:
+        InputError: it is too large for that, or not UTF-8.
+    """
+    mend = "give a file of your own with --classnames or --prompts"
+    if path.stat().st_size > _SMALL:
+        raise InputError(f"{path.name} is too large to be a list", where=str(path), mend=mend)
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path.name} is not UTF-8", where=str(path), mend=mend) from error
 
 
 def local(id: str, root: Path, config: str | None) -> Source:

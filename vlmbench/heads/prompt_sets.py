@@ -4,8 +4,6 @@
 notebooks/Prompt_Engineering_for_ImageNet.ipynb): the ensemble of 80, and the seven that forward selection kept.
 """
 
-from vlmbench.data.base import DEFAULT_TEMPLATE
-
 _CLIP7 = (
     "itap of a {}.",
     "a bad photo of the {}.",
@@ -82,9 +80,12 @@ _CLIP80 = tuple(
 )
 
 SETS: dict[str, tuple[str, ...]] = {
-    "default": (DEFAULT_TEMPLATE,),
+    "default": ("a photo of a {}.",),
     "name": ("{}",),
     "clip7": _CLIP7,
     "clip80": _CLIP80,
 }
 """Set name to its templates."""
+
+ALIASES = {"imagenet": "clip80"}
+"""Other names of sets."""

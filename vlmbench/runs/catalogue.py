@@ -21,7 +21,8 @@ CAPTIONS = {
     "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory; "
     "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",
-    "prompts": "also: a .txt or .json file, or a template such as 'a photo of a {}.'",
+    "prompts": "imagenet is another name of clip80. Also: a file (.txt, a template a line; .json, a list, an object of "
+    "class names, or one of datasets as CLIP_benchmark's), or a template such as 'a photo of a {}.'",
 }
 
 _KINDS = {
@@ -135,7 +136,10 @@ def metrics() -> list[dict[str, Any]]:
 def prompts() -> list[dict[str, Any]]:
     """A row for each prompt set."""
     rows = [{"name": name, "templates": len(items), "first": items[0]} for name, items in SETS.items()]
-    return [*rows, {"name": DATASET, "templates": None, "first": "each dataset's own templates"}]
+    return [
+        *rows,
+        {"name": DATASET, "templates": None, "first": "the dataset's own, else those of its clip-benchmark copy"},
+    ]
 
 
 def _here(hub_id: str) -> bool:

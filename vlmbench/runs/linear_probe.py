@@ -15,7 +15,6 @@ from vlmbench.foundations.text import visible
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit
 from vlmbench.heads.probe_file import Probe, save_probe
-from vlmbench.heads.prompts import prompt_sets
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.classification import (
     INTERVALS,
@@ -32,7 +31,17 @@ from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.context import Context, Stopwatch, package_versions
 from vlmbench.runs.held_out import SHARE, check_share, hold_out, one_split, told
 from vlmbench.runs.job import Pass
-from vlmbench.runs.probe_data import TEST, TRAIN, VAL, ProbeData, from_file, from_session, probe_splits, with_validation
+from vlmbench.runs.probe_data import (
+    TEST,
+    TRAIN,
+    VAL,
+    ProbeData,
+    from_file,
+    from_session,
+    probe_splits,
+    with_validation,
+    zero_shot_prompts,
+)
 from vlmbench.runs.probe_fit import Request as Request
 from vlmbench.runs.probe_fit import fit_split
 from vlmbench.runs.session import Session
@@ -114,7 +123,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         splits = probe_splits(session, dataset)
         info = session.dataset(dataset).info
         check_share(request.holdout, info)
-        prompt_sets(request.prompts, info.templates)
+        zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
             labels = session.split(dataset, splits[TEST], request.limit).labels
             hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, dataset)
@@ -233,6 +242,7 @@ def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, 
         )
     found: dict[str, Any] = {"curve": {"metric": data.metric, "points": points, "zero_shot": data.zero_shot_value}}
     if data.zero_shot_value is not None:
+        found["curve"] |= {"zero_shot_prompts": data.prompts} if data.prompts else {}
         used = [
             point for index, point in enumerate(points) if index < len(few) or point["labels_per_class"] > few[-1].shots
         ]
@@ -264,7 +274,11 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
     )
     start: dict[str, Any] = {}
     if request.zero_shot_start and data.zero_shot is not None:
-        start = {"prompts_sha256": data.zero_shot.sha256, "logit_scale": data.zero_shot.logit_scale}
+        start = {
+            **data.prompts,
+            "prompts_sha256": data.zero_shot.sha256,
+            "logit_scale": data.zero_shot.logit_scale,
+        }
     return Record(
         task="linear-probe",
         system=data.system + ("+zeroshot-init" if request.zero_shot_start else ""),

@@ -36,7 +36,6 @@ class SplitFeatures:
         y: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
         ids: [N] image ids.
         classnames: [C] readable names.
-        templates: the dataset's own prompt templates.
         metric: the metric the literature reports for it.
         multilabel: whether y is a matrix.
         dataset: the dataset's part of a record.
@@ -55,7 +54,6 @@ class SplitFeatures:
     y: np.ndarray
     ids: tuple[str, ...]
     classnames: tuple[str, ...]
-    templates: tuple[str, ...]
     metric: str
     multilabel: bool
     dataset: DatasetFacts

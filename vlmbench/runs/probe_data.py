@@ -1,20 +1,22 @@
 """What a probe is trained and tested on, from a model and a dataset or from a features file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
+from vlmbench.data.base import DatasetInfo
 from vlmbench.encoders.base import PRE_PROJ, PROJ
 from vlmbench.encoders.families import DUAL
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import sha256_file
 from vlmbench.foundations.text import visible
 from vlmbench.heads.fewshot import holdout
-from vlmbench.heads.prompts import prompt_sets
+from vlmbench.heads.prompts import PromptSet, prompt_sets
 from vlmbench.heads.zeroshot import ZeroShotWeights, logits, normalise
 from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
 from vlmbench.records.result import DatasetFacts, ModelFacts
@@ -45,6 +47,7 @@ class ProbeData:
         facts: for ``run.json``.
         zero_shot: the zero-shot classifier of a dual encoder, where one was asked for.
         zero_shot_value: its figure on the test split.
+        prompts: what a record says of its prompts; empty where they are the default.
         group: the group a registry puts the dataset in.
     """
 
@@ -62,6 +65,7 @@ class ProbeData:
     facts: Mapping[str, Any] = field(default_factory=dict)
     zero_shot: ZeroShotWeights | None = None
     zero_shot_value: float | None = None
+    prompts: dict[str, JsonValue] = field(default_factory=dict)
     group: str = ""
 
 
@@ -98,7 +102,7 @@ def from_session(
     layer: str | None,
     normalised: bool,
     limit: int | None,
-    prompts: str | None,
+    prompts: Sequence[str],
     zero_shot: bool,
     zero_shot_start: bool,
     share: float | None = None,
@@ -112,7 +116,7 @@ def from_session(
         layer: ``proj`` or ``pre_proj``; the default is ``pre_proj``, or ``proj`` with `zero_shot_start`.
         normalised: bring features to unit length.
         limit: so many images a split.
-        prompts: the prompt set of the zero-shot classifier; the first of several is taken.
+        prompts: the prompt set of the zero-shot classifier; see `zero_shot_prompts`.
         zero_shot: whether to evaluate zero-shot on the test split, where the model has a text side.
         zero_shot_start: whether the probe starts from the zero-shot classifier (needs a text side and ``proj``).
         share: of a dataset of one split that is held out for the test; none: `SHARE`.
@@ -157,16 +161,35 @@ def from_session(
         facts=session.throughput(whole[TEST]),
     )
     if dual and (zero_shot or zero_shot_start):
-        sets = prompt_sets(prompts, info.templates)
+        chosen = zero_shot_prompts(prompts, info, session.context.cache_dir)
         names = [(name,) for name in info.classnames]
-        head = session.text_weights(model, names, sets[0], info.raw_classnames or info.classnames)
+        head = session.text_weights(model, names, chosen, info.raw_classnames or info.classnames)
         x = tested.x
         if layer != PROJ:
             x = session.features(model, dataset, splits[TEST], layer=PROJ, limit=limit).x[test_rows]
         columns = sample_columns(softmax(logits(x, head)), tested.y, tested.ids)
         figure = metrics_from_samples(columns, [data.metric], session.context.seed, resamples=0)[data.metric].value
-        data = replace(data, zero_shot=head, zero_shot_value=figure)
+        told = chosen.protocol() if prompts else {}
+        data = replace(data, zero_shot=head, zero_shot_value=figure, prompts=told)
     return _normalised(data) if normalised else data
+
+
+def zero_shot_prompts(asked: Sequence[str], info: DatasetInfo, cache_dir: Path) -> PromptSet:
+    """The one prompt set of the zero-shot classifier that a probe is held against, or starts from.
+
+    Raises:
+        UsageError: several are asked for.
+        VlmbenchError: see `heads.prompts.prompt_sets`.
+    """
+    sets = prompt_sets(asked, info, cache_dir)
+    if len(sets) > 1:
+        raise UsageError(
+            f"a probe is held against one zero-shot classifier, and there are {len(sets)} prompt sets: "
+            + ", ".join(visible(one.name) for one in sets),
+            where="--prompts",
+            mend=f"--prompts {visible(sets[0].name)}",
+        )
+    return sets[0]
 
 
 def probe_splits(session: Session, dataset: str) -> dict[str, str]:

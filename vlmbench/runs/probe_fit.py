@@ -36,7 +36,7 @@ class Request:
         normalised: bring features to unit length.
         refit: fit once more on train and val at the strength chosen.
         zero_shot_start: start from and shrink towards the zero-shot classifier.
-        prompts: prompts of the zero-shot classifier.
+        prompts: the prompt set of the zero-shot classifier; none: ``a photo of a {}.``
         limit: so many images a split.
         holdout: of a dataset of one split, the share of each class that is the test set; none: a quarter.
         save: a file to keep the probe in.
@@ -53,7 +53,7 @@ class Request:
     normalised: bool = False
     refit: bool = False
     zero_shot_start: bool = False
-    prompts: str | None = None
+    prompts: Sequence[str] = ()
     limit: int | None = None
     holdout: float | None = None
     save: Path | None = None

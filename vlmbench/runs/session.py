@@ -179,7 +179,6 @@ class Session:
             y=opened.split.labels[items],
             ids=tuple(opened.split.ids[item] for item in items),
             classnames=opened.info.classnames,
-            templates=opened.info.templates,
             metric=opened.info.metric,
             multilabel=opened.info.multilabel,
             dataset=DatasetFacts(

@@ -10,7 +10,8 @@ from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
-from vlmbench.heads.prompts import PromptSet, prompt_sets, read_classnames
+from vlmbench.heads.classnames import ClassNames, class_names
+from vlmbench.heads.prompts import PromptSet, prompt_sets
 from vlmbench.heads.zeroshot import logits
 from vlmbench.metrics.classification import (
     INTERVALS,
@@ -38,8 +39,8 @@ class Request:
         datasets: as the user names them.
         split: the split, or none for the dataset's own choice.
         limit: so many images a dataset; none: all.
-        prompts: set names, files or templates, comma-separated; none: ``a photo of a {}.``
-        classnames: a file of class names that replaces the dataset's.
+        prompts: names of sets and files between commas, or a template each; none: ``a photo of a {}.``
+        classnames: a file of class names that replaces the dataset's, or ``wds`` for those of its copy.
         boxes: a COCO instances file: its boxes in the datasets' images are classified, not whole images.
         tiles: the whole image and so many tiles are looked at, of each class the best logit counts; none: the whole.
         holdout: only the images that a probe with this ``--holdout`` is tested on; none: all of the split.
@@ -49,8 +50,8 @@ class Request:
     datasets: Sequence[str]
     split: str | None = None
     limit: int | None = None
-    prompts: str | None = None
-    classnames: Path | None = None
+    prompts: Sequence[str] = ()
+    classnames: str | None = None
     holdout: float | None = None
     boxes: Path | None = None
     tiles: int | None = None
@@ -62,7 +63,7 @@ class _Plan:
 
     dataset: str
     split: str
-    names: tuple[tuple[str, ...], ...]
+    classes: ClassNames
     raw: tuple[str, ...]
     prompts: list[PromptSet]
 
@@ -130,27 +131,21 @@ def _plan(dataset: str, request: Request, session: Session) -> _Plan:
             mend=f"vlmbench retrieval -d {visible(info.id)}",
         )
     check_share(request.holdout, info)
-    names = (
-        read_classnames(request.classnames, len(info.classnames))
-        if request.classnames
-        else tuple((name,) for name in info.classnames)
-    )
-    sets = prompt_sets(request.prompts, info.templates)
+    cache_dir = session.context.cache_dir
+    classes = class_names(request.classnames, info, cache_dir)
+    sets = prompt_sets(request.prompts, info, cache_dir, classes.names)
     raw = info.raw_classnames or info.classnames
-    for prompts in sets:
-        for index, synonyms in enumerate(names):
-            prompts.prompts(synonyms, raw[index])
-    return _Plan(dataset, session.choose_split(dataset, request.split), names, raw, sets)
+    return _Plan(dataset, session.choose_split(dataset, request.split), classes, raw, sets)
 
 
 def _score(
     session: Session, model: str, features: SplitFeatures, plan: _Plan, prompts: PromptSet, watch: Stopwatch
 ) -> StoredRun:
     context = session.context
-    head = session.text_weights(model, plan.names, prompts, plan.raw)
+    head = session.text_weights(model, plan.classes.names, prompts, plan.raw)
     probabilities = softmax(logits(features.x, head, views=features.views))
     columns = sample_columns(probabilities, features.y, features.ids)
-    figures = metrics_from_samples(columns, metric_names(len(plan.names), multilabel=features.multilabel), context.seed)
+    figures = metrics_from_samples(columns, metric_names(len(plan.raw), multilabel=features.multilabel), context.seed)
     detail: dict[str, Any] = {} if features.multilabel else {"per_class": per_class(columns, head.classnames)}
     if features.group:
         detail["group"] = features.group
@@ -167,7 +162,8 @@ def _score(
             **features.protocol,
             **prompts.protocol(),
             "classnames": list(head.classnames),
-            "classnames_sha256": digest([list(item) for item in plan.names]),
+            "classnames_sha256": digest([list(item) for item in plan.classes.names]),
+            **plan.classes.protocol(),
             "logit_scale": head.logit_scale,
             "logit_bias": head.logit_bias,
             "metric": features.metric,

@@ -1,0 +1,211 @@
+"""Class names that replace a dataset's own: from a file, or from the set's copy in CLIP_benchmark's collection.
+
+A file is one of
+- ``.txt``: a line a class, in the dataset's order;
+- ``.json`` with a list of names, or of lists of synonyms, in the dataset's order;
+- ``.json`` with an object, dataset to such a list: the form of LAION-AI/CLIP_benchmark's ``en_classnames.json``.
+
+A list that was not written for this copy of the dataset may have another order. Where all of its names are the
+dataset's, but for case and what is neither letter nor digit, they are put in the dataset's order; ``wds`` demands that.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from vlmbench.data.base import DatasetInfo
+from vlmbench.data.sibling import CLASSNAMES, sibling_lines, sibling_of
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.text import visible
+from vlmbench.heads.prompt_files import dataset_key, entry_source, no_entry, read_json, read_text
+
+WDS = "wds"
+_SHOWN = 5
+Names = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """Class names.
+
+    Attributes:
+        names: [C] the name of each class, then its synonyms.
+        source: where they are from, for the record; none where they are the dataset's own or a file in its order.
+    """
+
+    names: Names
+    source: Mapping[str, JsonValue] | None = None
+
+    def protocol(self) -> dict[str, JsonValue]:
+        """What a record says of their origin."""
+        return {} if self.source is None else {"classnames_source": dict(self.source)}
+
+
+def class_names(asked: str | None, info: DatasetInfo, cache_dir: Path) -> ClassNames:
+    """The class names that ``--classnames`` asks for, in the dataset's order.
+
+    Args:
+        asked: ``wds`` or a file; none: the dataset's own.
+        info: the dataset.
+        cache_dir: where commits and hashes are kept.
+
+    Raises:
+        AbsentError: no such file, no such copy, or it cannot be fetched.
+        InputError: they do not fit the dataset's classes; what does not is named.
+    """
+    if asked is None:
+        return ClassNames(tuple((name,) for name in info.classnames))
+    return _from_wds(info, cache_dir) if asked == WDS else _from_file(Path(asked).expanduser(), info)
+
+
+def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
+    found = sibling_lines(info.id, CLASSNAMES, cache_dir)
+    if found is None:
+        copy = sibling_of(info.id)
+        why = (
+            f"its copy {copy} has no {CLASSNAMES}" if copy else "no copy of it in CLIP_benchmark's collection is known"
+        )
+        raise AbsentError(
+            f"no class names for {visible(info.id)}: {why}",
+            where="--classnames wds",
+            mend="leave --classnames out, for the dataset's own, or give a file: .txt, a line a class, or .json",
+        )
+    names = tuple((name,) for name in found.lines)
+    _require_number(names, info, found.where)
+    order = _by_name(names, info)
+    if order is None:
+        theirs, ours = _keys(names), _keys_of(info)
+        left = [info.classnames[i] for i, key in enumerate(ours) if not key & set().union(*theirs)]
+        over = [names[i][0] for i, key in enumerate(theirs) if not key & set().union(*ours)]
+        what = f"without a name there: {_some(left)}; left over there: {_some(over)}"
+        raise InputError(
+            f"the class names of {found.repository} are not those of {visible(info.id)}: "
+            + (what if left or over else "several are the same but for case and punctuation"),
+            where=found.where,
+            mend="write the names in the dataset's order to a file, for --classnames FILE, or leave --classnames out",
+        )
+    return ClassNames(tuple(names[place] for place in order), found.source)
+
+
+def _from_file(path: Path, info: DatasetInfo) -> ClassNames:
+    text = read_text(path)
+    source: dict[str, JsonValue] | None = None
+    if path.suffix.lower() == ".json":
+        value, where = read_json(path, text), str(path)
+        if isinstance(value, dict):
+            key = dataset_key(value, info.id)
+            if key is None:
+                raise no_entry(path, value, info.id, "class names")
+            value, source, where = value[key], entry_source(path, key), f"{path}, {visible(key)}"
+        if not isinstance(value, list):
+            raise InputError(
+                "class names are a list, or an object of datasets and lists",
+                where=where,
+                mend='write ["cat", "dog"] or [["cat", "kitty"], ["dog"]]',
+            )
+        found = [
+            (f"{where}, entry {number}", item if isinstance(item, list) else [item])
+            for number, item in enumerate(value, 1)
+        ]
+    else:
+        lines, where = text.splitlines(), str(path)
+        while lines and not lines[-1].strip():
+            lines.pop()
+        found = [(f"{path}, line {number}", [line.strip()]) for number, line in enumerate(lines, 1)]
+    names = _checked(found, unique=source is None)
+    _require_number(names, info, where)
+    return ClassNames(names if source is None else _in_order(names, info, where), source)
+
+
+def _checked(found: Sequence[tuple[str, list[object]]], *, unique: bool) -> Names:
+    """The names, each with its place, if none is empty; `unique`: if no two classes have the same.
+
+    Published lists of ImageNet's classes call two of them ``missile`` and two ``sunglasses``.
+    """
+    firsts: dict[str, str] = {}
+    checked: list[tuple[str, ...]] = []
+    for place, items in found:
+        names = tuple(item for item in items if isinstance(item, str) and item.strip())
+        if not names or len(names) < len(items):
+            raise InputError("an empty class name", where=place, mend="every class needs a name")
+        if unique and names[0] in firsts:
+            raise InputError(
+                f"two classes are called {visible(names[0])}",
+                where=f"{firsts[names[0]]} and {place.rsplit(', ', 1)[-1]}",
+                mend="tell them apart by their names",
+            )
+        firsts[names[0]] = place
+        checked.append(names)
+    return tuple(checked)
+
+
+def _require_number(names: Names, info: DatasetInfo, where: str) -> None:
+    expected = len(info.classnames)
+    if len(names) != expected:
+        raise InputError(
+            f"{len(names)} class names, the dataset has {expected} classes",
+            where=where,
+            mend="give one for each class, in the dataset's order",
+        )
+
+
+def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
+    """The names of an entry in the dataset's order.
+
+    By name where they are the same; else as they stand, unless one of them shows that the order is another.
+
+    Raises:
+        InputError: a name is that of another class of the dataset.
+    """
+    order = _by_name(names, info)
+    if order is not None:
+        return tuple(names[place] for place in order)
+    ours = _keys_of(info)
+    for place, keys in enumerate(_keys(names)):
+        other = next((i for i, own in enumerate(ours) if i != place and own & keys and not keys & ours[place]), None)
+        if other is not None:
+            raise InputError(
+                f"the class names have another order than the dataset's classes: {visible(names[place][0])} is entry "
+                f"{place + 1}, and class {other + 1} of {visible(info.id)}",
+                where=where,
+                mend="write the names in the dataset's order to a file of their own",
+            )
+    return names
+
+
+def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
+    """[C] the place in `names` of each class's name; none where that is not complete and one to one."""
+    theirs = _keys(names)
+    order = []
+    for index, own in enumerate(_keys_of(info)):
+        fits = [place for place, keys in enumerate(theirs) if own & keys]
+        if index in fits:  # two classes of one name, such as ImageNet's, in the dataset's own order
+            fits = [index]
+        if len(fits) != 1:
+            return None
+        order += fits
+    return order if len(set(order)) == len(names) else None
+
+
+def _keys(names: Names) -> list[set[str]]:
+    return [{_normalised(name) for name in own} for own in names]
+
+
+def _keys_of(info: DatasetInfo) -> list[set[str]]:
+    """[C] the names of each class as the dataset spells them and as they are read."""
+    raw = info.raw_classnames or info.classnames
+    return _keys(tuple(zip(info.classnames, raw, strict=True)))
+
+
+def _normalised(name: str) -> str:
+    """Case, underscores, hyphens, blanks and punctuation away; the name itself where nothing else is in it."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(char for char in folded if char.isalnum()) or folded
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(map(visible, names[:_SHOWN]))
+    return (shown + (f", … ({len(names)} in all)" if len(names) > _SHOWN else "")) or "none"
