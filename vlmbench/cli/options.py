@@ -62,8 +62,8 @@ def lines(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | Non
 
 
 PROMPTS = (
-    "A set (vlmbench list prompts), a .txt or .json file, or a template such as 'a photo of a {}.'. Commas part sets "
-    "and files; a template is taken whole, commas and all. "
+    "A set (vlmbench list prompts), a .txt or .json file, or a template such as 'a photo of a {}.'. A comma separates "
+    "names of sets and files; a template is taken whole, commas included. "
 )
 
 

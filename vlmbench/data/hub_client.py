@@ -85,12 +85,12 @@ def dataset_commit(
 
         try:
             if offline():
-                return _noted(noted) or dataset_snapshot(id, revision).name
+                return _noted(noted) or _cached(id, revision, "dataset")[1]
             commit = str(HfApi().dataset_info(id, revision=revision, timeout=_SECONDS).sha)
         except Exception as error:
             if offline() or not unreachable(error):
                 raise
-            return _noted(noted) or dataset_snapshot(id, revision).name
+            return _noted(noted) or _cached(id, revision, "dataset")[1]
         write_json(noted, {"id": id, "revision": revision, "commit": commit})
         return commit
 

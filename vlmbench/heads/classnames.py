@@ -98,7 +98,7 @@ def _from_file(path: Path, info: DatasetInfo) -> ClassNames:
         if isinstance(value, dict):
             key = dataset_key(value, info.id)
             if key is None:
-                raise no_entry(path, value, info.id, "class names")
+                raise no_entry(path, value, info.id, ["first class", "second class"])
             value, source, where = value[key], entry_source(path, key), f"{path}, {visible(key)}"
         if not isinstance(value, list):
             raise InputError(

@@ -63,7 +63,7 @@ def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Promp
     if isinstance(value, dict) and value and not _is_by_class(value, classes):
         key = dataset_key(value, id)
         if key is None and not any(name in value for names in classes for name in names):
-            raise no_entry(path, value, id, "templates, or a class name its prompts")
+            raise no_entry(path, value, id, ["a photo of a {}."], ", and no key is one of its classes")
         if key is not None:
             value, source = value[key], entry_source(path, key)
     where = str(path) if source is None else f"{path}, {visible(str(source['entry']))}"
@@ -107,13 +107,13 @@ def entry_source(path: Path, key: str) -> dict[str, JsonValue]:
     return {"file": path.name, "entry": key, "sha256": sha256_file(path)}
 
 
-def no_entry(path: Path, value: Mapping[str, object], id: str, what: str) -> InputError:
-    """The error for an object none of whose keys is the dataset."""
+def no_entry(path: Path, value: Mapping[str, object], id: str, example: list[str], more: str = "") -> InputError:
+    """The error for an object none of whose keys is the dataset called `id`; `example` is what an entry looks like."""
     shown = ", ".join(map(visible, list(value)[:_SHOWN])) + (", …" if len(value) > _SHOWN else "")
     return InputError(
-        f"no entry for the dataset {visible(id)}, and no key is a class of it; the file has {shown}",
+        f"no entry for the dataset {visible(id)}{more}; the file has {shown or 'nothing'}",
         where=str(path),
-        mend=f"give the key {visible(benchmark_names(id)[-1])!r} a list of {what}",
+        mend=f"add {json.dumps(benchmark_names(id)[-1])}: {json.dumps(example)}",
     )
 
 

@@ -125,7 +125,7 @@ def _parts(value: str) -> list[str]:
         raise UsageError(
             f"{visible(named[0])} and a template in one value: {visible(value)}",
             where="--prompts",
-            mend=f"a row each, {words}; one template with these words, in a .txt file",
+            mend=f"for a row each: {words}; if all of it is one template, write it to a .txt file",
         )
     kept = [piece for piece in pieces if piece]
     if not kept:
@@ -184,7 +184,7 @@ def _of_dataset(info: DatasetInfo, cache_dir: Path) -> PromptSet:
     raise AbsentError(
         f"{visible(info.id)} has no templates of its own" + (f", nor has its copy {copy}" if copy else ""),
         where="--prompts dataset",
-        mend=f"--prompts {', '.join(SETS)}; a file, .txt or .json, such as CLIP_benchmark's "
+        mend=f"a set ({', '.join(SETS)}); a file, .txt or .json, such as CLIP_benchmark's "
         "en_zeroshot_classification_templates.json; or a template such as 'a photo of a {}.'"
         + (f"; -d {others[0]} is another copy, which may have templates" if others else ""),
     )
