@@ -149,6 +149,27 @@ def test_the_command_line_goes_before_the_plan_and_the_plan_before_the_environme
     assert (result["seed"], result["n"], Path(result["path"]).parents[1]) == (3, 5, out)
 
 
+def test_prompts_of_a_plan_are_a_text_or_a_list(run):
+    plan = '[[zeroshot]]\nmodel = "tiny-clip"\ndataset = "digits"\nlimit = 5\nprompts = {}\n'
+    for value, words in (
+        ('"default,dataset"', ["--prompts", "default,dataset"]),
+        (
+            '["default,dataset", "a cell of {}, seen"]',
+            ["--prompts", "default,dataset", "--prompts", "a cell of {}, seen"],
+        ),
+    ):
+        (command,) = json.loads(run(plan.format(value), "--dry-run", "--json").stdout)["commands"]
+        found = shlex.split(command)
+        assert found[found.index("--prompts") :][: len(words)] == words
+    done = run(plan.format('["default,dataset", "a cell of {}, seen"]'), "--json")
+    assert done.exit_code == 0, done.stderr
+    protocols = [
+        json.loads((Path(result["path"]) / "result.json").read_text())["protocol"]["prompts"]
+        for result in json.loads(done.stdout)["results"]
+    ]
+    assert protocols == ["default", "dataset", "a cell of {}, seen"]
+
+
 ZERO = '[[zeroshot]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
 PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
 
@@ -174,7 +195,7 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         (ZERO + "limit = 0", 3, "limit = 0", "key limit"),
         (ZERO + "limit = [1]", 3, "limit is a whole number, not a list", "key limit"),
         (ZERO + "split = 1979-05-27", 3, "split is text, not a date", "key split"),
-        (ZERO + "prompts = {a = 1}", 3, "prompts is text, not a table", "key prompts"),
+        (ZERO + "prompts = {a = 1}", 3, "prompts is text or a list of such, not a table", "key prompts"),
         (PROBE + "figures = 1", 3, "figures is true or false", "key figures"),
         (PROBE + 'shots = [1, "all"]', 3, 'shots = "1,all"', "key shots"),
         (PROBE + 'shots = "1,x"', 3, "'x' is no number", "key shots"),
@@ -185,6 +206,9 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         (ZERO + PROBE.replace("digits", "digitz"), 4, "did you mean digits?", "line 5, [[linear-probe]], key dataset"),
         (ZERO + '[[zeroshot]]\nmodel = "pixels"\ndataset = "digits"', 3, "cannot hold images", "line 4, [[zeroshot]]"),
         (ZERO + 'prompts = "none.txt"', 4, "no such prompt file", "key prompts"),
+        (ZERO + 'prompts = "clip7,a cell of {}."', 3, "a template in one value", "key prompts"),
+        (ZERO + 'prompts = ["name", 1.5, []]', 3, "prompts is text or a list of such, not a list", "key prompts"),
+        (PROBE + 'prompts = "clip7,name"', 3, "there are 2 prompt sets: clip7, name", "key prompts"),
         (ZERO + '[[linear-probe]]\nfeatures = "none.npz"', 4, "no such file", "line 4, [[linear-probe]], key features"),
         ('[[caption-eval]]\nreferences = "none.json"\ncandidates = ["a=b.json"]', 3, "no such file", "key references"),
         ('[[caption-eval]]\ncaptioner = "tiny-kaptioner"\ndataset = "scenes"', 4, "no such", "key captioner"),

@@ -80,6 +80,9 @@ def test_bad_folders(names, code, message, checkpoints, tmp_path):
     [
         (["--split", "holdout"], 3, "it has train, test"),
         (["--prompts", "no-such-set"], 4, "no such prompt set"),
+        (["--prompts", "imagenet,a cell of {}."], 2, "--prompts imagenet --prompts 'a cell of {}.'"),
+        (["--prompts", "default", "--prompts", "dataset"], 4, "has no templates of its own"),
+        (["--classnames", "wds"], 4, "no copy of it in CLIP_benchmark's collection is known"),
         (["--classnames", "no-such-file.txt"], 4, "no such file"),
         (["--no-such-option"], 2, "No such option"),
         (["--limit", "0"], 2, "limit"),
@@ -97,6 +100,25 @@ def test_bad_options(more, code, message, checkpoints, colours, tmp_path):
     assert done.exit_code == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "env"),
+    [
+        (["--prompts", "name,clip7", "--prompts", "a cell, {}."], {}),
+        ([], {"VLMBENCH_PROMPTS": "name,clip7\na cell, {}."}),
+    ],
+)
+def test_prompts_can_be_repeated_and_a_template_keeps_its_blanks_and_commas(more, env, checkpoints, colours, tmp_path):
+    options = ["-m", checkpoints("clip"), "-d", f"folder:{colours}", "-o", tmp_path / "out", "--json", *more]
+    done = call("zeroshot", *options, "--cache-dir", tmp_path / "cache", env=env)
+    assert done.exit_code == 0, done.stderr
+    paths = [
+        tmp_path / "out" / "runs" / result["path"] / "result.json" for result in json.loads(done.stdout)["results"]
+    ]
+    protocols = [json.loads(path.read_text())["protocol"] for path in paths]
+    assert [protocol["prompts"] for protocol in protocols] == ["name", "clip7", "a cell, {}."]
+    assert protocols[2]["templates"] == ["a cell, {}."]
 
 
 def test_an_out_that_is_a_file(checkpoints, colours, tmp_path):

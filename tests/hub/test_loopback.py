@@ -28,22 +28,25 @@ def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_p
     made = tmp_path / "made.json"
     made.write_text(json.dumps({f"test-{number}/{number}.png": "a photo of a dog" for number in range(4)}))
     sets = [part for name in ("parquet", "shards", "pictures") for part in ("-d", f"hf:me/{name}")]
-    zero_shot = command(tmp_path, "zeroshot", "-m", "me/clip", *sets, "--prompts", "dataset")
     commands = [
-        zero_shot,
+        command(tmp_path, "zeroshot", "-m", "me/clip", *sets),
         command(tmp_path, "linear-probe", "-m", "me/clip", "-d", "hf:me/parquet"),
         command(tmp_path, "retrieval", "-m", "me/clip", "-d", "hf:me/captioned"),
         command(tmp_path, "caption-eval", "-r", "hf:me/captioned", "-p", f"mine={made}", "--metrics", "bleu,cider"),
+        command(tmp_path, "zeroshot", "-m", "me/clip", "-d", "hf:me/shards", "--prompts", "dataset"),
         command(tmp_path, "zeroshot", "-m", "me/clip", "-d", "hf:me/streamed?stream=yes"),
     ]
     online = together(hub, tmp_path, *commands)
-    assert [done.returncode for done in online] == [0] * 5, [done.stderr for done in online]
+    assert [done.returncode for done in online] == [0] * 6, [done.stderr for done in online]
     results = [json.loads(done.stdout)["results"] for done in online]
-    assert [[result["n"] for result in found] for found in results] == [[6, 6, 4], [6], [4], [4], [6]]
+    assert [[result["n"] for result in found] for found in results] == [[6, 6, 4], [6], [4], [4], [6], [6]]
     fetched = [asked for asked in hub.asked if "resolve" in asked and "me/parquet" not in asked]
     assert not any("train" in asked for asked in fetched), "a split nobody asked for came too"
-    records = [json.loads((Path(found["path"]) / "result.json").read_text()) for found in results[0]]
-    assert records[1]["protocol"]["templates"] == ["a photo of {c}.", "an image of the {c}"]
+    own, *records = [
+        json.loads((Path(found["path"]) / "result.json").read_text()) for found in [*results[4], *results[0]]
+    ]
+    assert own["protocol"]["templates"] == ["a photo of {c}.", "an image of the {c}"]
+    assert "prompts_source" not in own["protocol"], "they are of the dataset's own revision"
     assert records[1]["protocol"]["classnames"] == ["red circle", "blue square", "green dog"]
     assert records[2]["protocol"]["classnames"] == ["cat", "dog"]
     for record, name in zip(records, ("parquet", "shards", "pictures"), strict=True):
@@ -53,7 +56,7 @@ def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_p
         assert (tmp_path / "out" / "tables" / f"{table}.csv").is_file()
     hub.asked.clear()
     offline = together(hub, tmp_path, *([*line, "--offline"] for line in commands))
-    assert [done.returncode for done in offline] == [0] * 5, [done.stderr for done in offline]
+    assert [done.returncode for done in offline] == [0] * 6, [done.stderr for done in offline]
     assert not hub.asked
     assert [json.loads(done.stdout)["results"] for done in offline] == results
     assert [offline[place].stderr.count("features: 0 images encoded") for place in (0, -1)] == [3, 1]
