@@ -77,9 +77,9 @@ def dataset_commit(
     """
     if revision is not None and _COMMIT.match(revision):
         return revision
-    noted = cache_dir / "hub" / ("pinned" if pinned else "commits") / f"{digest([id, revision])}.json"
-    if pinned and (first := _noted(noted)) is not None:
-        return first
+    noted, first = (cache_dir / "hub" / kind / f"{digest([id, revision])}.json" for kind in ("commits", "pinned"))
+    if pinned and (commit := _noted(first)) is not None:
+        return commit
     with told(id, "dataset", again):
         from huggingface_hub import HfApi
 
@@ -91,7 +91,7 @@ def dataset_commit(
             if offline() or not unreachable(error):
                 raise
             return _noted(noted) or _cached(id, revision, "dataset")[1]
-        write_json(noted, {"id": id, "revision": revision, "commit": commit})
+        write_json(first if pinned else noted, {"id": id, "revision": revision, "commit": commit})
         return commit
 
 
