@@ -55,19 +55,19 @@ def command(
     from vlmbench.foundations.paths import default_cache_dir
     from vlmbench.records.store import find_runs
     from vlmbench.report import export
-    from vlmbench.report.grouping import refusals, unique
+    from vlmbench.report.grouping import unique
     from vlmbench.report.loggers import export as export_records
     from vlmbench.report.page import write_report
     from vlmbench.report.tables import build_tables, write_tables
 
     found = unique(find_runs(runs or [common.out]))
-    refused = list(refusals(found))
+    tables = build_tables(found, every_pair=True)
+    refused = [line for table in tables for line in table.refused]
     if refused and strict:
         raise InputError(refused[0], mend="compare runs on the same split and images, or leave --strict out")
     console = Console(quiet=common.quiet)
     for line in refused:
         console.warn(line)
-    tables = build_tables(found, every_pair=True)
     written = write_tables(tables, common.out)
     if not no_report:
         written.append(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vlmbench.data.caption_files import Entry, parse, read_text
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 
 _NAMED = 5  # ids named in a message
@@ -196,6 +197,11 @@ def align(
         missing.append(lacking)
         unknown.append(extra)
     return Aligned(ids, list(wanted.values()), images, candidates, missing, unknown)
+
+
+def reference_digest(references: Mapping[str, Sequence[str]]) -> str:
+    """Digest of a set of references: ids and captions, whatever their order, and whatever the file is called."""
+    return digest(sorted((image, sorted(found)) for image, found in references.items()))
 
 
 def _complete(

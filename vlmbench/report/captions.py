@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from vlmbench.records.store import StoredRun
-from vlmbench.report.grouping import named_runs, place_labels, refusals, unique
+from vlmbench.report.caption_blocks import caption_blocks
+from vlmbench.report.grouping import place_labels, refusals
 from vlmbench.report.marks import NOTE, Marks
 from vlmbench.report.pairs import Pairs, untested
 from vlmbench.report.table import Cell, Column, Table, metric_cell
@@ -23,6 +25,8 @@ TITLES = {
     "refclipscore": "RefCLIPScore",
 }
 HEAD = (Column("dataset", "dataset"), Column("system", "system"), Column("n", "n"))
+OF = Column("n_own", "of")
+"""How many images a system has, where it is compared on fewer."""
 TEXT = (
     Column("words", "words a caption", True),
     Column("vocabulary", "vocabulary", True),
@@ -46,35 +50,45 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
     """
-    chosen = unique(run for run in runs if run.record.task == "caption-eval")
-    if not chosen:
+    blocks = caption_blocks(runs, pairs)
+    if not blocks:
         return None
+    chosen = [run for block in blocks for _, run in block.systems]
     have = {name for run in chosen for name in run.record.metrics}
     names = [name for name in TITLES if name in have] + sorted(have - set(TITLES))
-    places = named_runs(chosen, "caption-eval")
-    labels = place_labels(sorted(places))
+    labels = place_labels([block.place for block in blocks])
+    head = HEAD if all(block.images is None for block in blocks) else (*HEAD, OF)
     rows: list[list[Cell]] = []
-    marks = Marks(rows, names, len(HEAD))
-    for place, there in places.items():
+    marks = Marks(rows, names, len(head))
+    for block in blocks:
         start = len(rows)
-        rows += [_line(labels[place], label, run, names) for label, run in there]
+        for label, run in block.systems:
+            n = block.place.n if Pairs.has(run) else run.record.n
+            texts = (labels[block.place], label, str(n), str(run.record.n))
+            line = [Cell(text, runs=(run,) if column.key == "n" else ()) for column, text in zip(head, texts)]
+            rows.append(line + block.cells(run, names, pairs))
         if pairs is not None:
-            marks.best(start, [run for _, run in there], pairs.captions)
+            tests = partial(pairs.captions, images=block.images)
+            marks.best(start, [run for _, run in block.systems], tests, block.apart)
     missing = untested(chosen) if pairs is not None and len(rows) > 1 else []
     notes = ["Figures are times 100, with 95 % intervals in brackets."]
     if marks.tied():
         notes.append(NOTE.format(test="paired bootstrap over images"))
-    columns = HEAD + tuple(Column(name, TITLES.get(name, name), True) for name in names)
-    refused = refusals(chosen)
-    notes += [*missing, *refused]
-    like = [_like(labels[place], label, run) for place, there in places.items() for label, run in there]
-    table = Table("captions", "Captions", columns, tuple(map(tuple, rows)), tuple(notes), about=refused)
+    columns = head + tuple(Column(name, TITLES.get(name, name), True) for name in names)
+    refused = refusals(block.place for block in blocks)
+    notes += [*missing, *(note for block in blocks for note in block.notes()), *refused]
+    about = {note: block.place.dataset for block in blocks if len(block.datasets) == 1 for note in block.notes()}
+    table = Table(
+        "captions",
+        "Captions",
+        columns,
+        tuple(map(tuple, rows)),
+        tuple(notes),
+        about={**about, **refused},
+        refused=tuple(refused),
+    )
+    like = [_like(labels[block.place], label, run) for block in blocks for label, run in block.systems]
     return replace(table, extra=_text_table(like))
-
-
-def _line(dataset: str, label: str, run: StoredRun, names: Sequence[str]) -> list[Cell]:
-    head = [Cell(text=dataset), Cell(text=label), Cell(text=str(run.record.n), runs=(run,))]
-    return head + [metric_cell(run, name) for name in names]
 
 
 def _text_table(rows: Sequence[tuple[Cell, ...]]) -> tuple[Table, ...]:

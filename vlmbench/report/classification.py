@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
-from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, same_prompts, unique, variants
+from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, unique, variants
 from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
 from vlmbench.report.table import MEANS, Cell, Column, Mark, Table, metric_cell
@@ -33,6 +33,9 @@ FIGURES = (
     Column("labels_to_match", "labels a class to match", True),
     Column("published", "published", True),
 )
+
+MARKED = {"zero_shot": "zero", "probe": "full"}
+"""Columns whose best is marked, and the run of a `Row` that each shows."""
 
 
 class Row:
@@ -69,10 +72,10 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
     labels = place_labels(sorted({row.place for row in rows}))
     cells = [_cells(row, labels[row.place]) for row in rows]
     if pairs is not None:
-        notes += _mark(rows, cells, pairs)
+        _mark(rows, cells, pairs)
         notes += untested([run for row in rows for run in (row.zero, row.full) if run])
     cells += _means(rows, cells)
-    refused = refusals([row.any_run for row in rows])
+    refused = refusals(row.place for row in rows)
     notes = [*_notes(cells), *notes, *refused]
     both = any(row.zero for row in rows) and any(row.full or row.shots for row in rows)
     title = "Zero-shot against linear probe" if both else "Classification"
@@ -83,6 +86,7 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
         tuple(map(tuple, cells)),
         tuple(notes),
         about={**refused, MEAN: MEANS},
+        refused=tuple(refused),
         explains={DIFFERENCE: "difference", TO_MATCH: "labels_to_match"},
     )
     few = _few_shot(rows, labels)
@@ -196,42 +200,36 @@ def _labels_per_class(run: StoredRun) -> float:
     return images / len(names) if isinstance(images, int) and isinstance(names, list) and names else 0.0
 
 
-def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> list[str]:
-    """Marks a column's best among comparable rows and those not significantly worse; tells what was not compared."""
+def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> None:
+    """Marks a column's best among comparable rows and those not significantly worse.
+
+    Holm's correction is over the tests of both columns.
+    """
     from vlmbench.metrics.paired import holm
 
-    notes: list[str] = []
     columns = [column.key for column in HEAD + FIGURES]
-    for key, attribute in (("zero_shot", "zero"), ("probe", "full")):
-        at = columns.index(key)
-        marks: dict[Path, Mark] = {}
-        tests: list[tuple[Path, float]] = []
+    marks: dict[Path, Mark] = {}
+    tests: list[tuple[Path, float]] = []
+    for attribute in MARKED.values():
         for place in sorted({row.place for row in rows}):
             shown = [getattr(row, attribute) for row in rows if row.place == place]
             there = list({run.path: run for run in shown if run is not None and pairs.has(run)}.values())
             if len(there) < 2:
                 continue
             best = max(there, key=lambda run: run.record.metrics[place.metric].value)
-            if key == "zero_shot":
-                odd = {same_prompts(best.record, other.record) for other in there} - {None}
-                if odd:
-                    notes.append(
-                        f"{place.dataset}: zero-shot rows are not tested against each other, "
-                        f"they differ in {', '.join(sorted(map(str, odd)))}"
-                    )
-                    continue
             marks[best.path] = "best"
-            for other in there:
-                if other is not best:
-                    tests.append((other.path, pairs.classification(best, other, place.metric).p))
-        for (path, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
-            if p >= LEVEL:
-                marks[path] = "tied"
+            tests += [
+                (other.path, pairs.classification(best, other, place.metric).p) for other in there if other is not best
+            ]
+    for (path, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
+        if p >= LEVEL:
+            marks[path] = "tied"
+    for key, attribute in MARKED.items():
+        at = columns.index(key)
         for row, line in zip(rows, cells, strict=True):
             run = getattr(row, attribute)
             if run is not None and run.path in marks:
                 line[at] = replace(line[at], mark=marks[run.path])
-    return notes
 
 
 def _means(rows: Sequence[Row], cells: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
@@ -326,6 +324,6 @@ def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
         notes.append(MEAN)
     if any(cell.mark for row in cells for cell in row):
         notes.append(
-            "Bold or *: best of its column on the dataset; =: not significantly worse (paired test, Holm-corrected)."
+            "Bold or *: best of its column on the dataset; =: not significantly worse (paired test, Holm-corrected over the table)."
         )
     return notes

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 from vlmbench.records.store import StoredRun
+from vlmbench.report.caption_blocks import caption_blocks
 from vlmbench.report.captions import TITLES
 from vlmbench.report.classification import classification_rows, p_text
-from vlmbench.report.grouping import Place, named_runs, place_labels, same_prompts, unique
+from vlmbench.report.grouping import Place, named_runs, place_labels, unique
+from vlmbench.report.marks import Differences
 from vlmbench.report.pairs import Difference, Pairs
 from vlmbench.report.retrieval import COLUMNS as RECALLS
 from vlmbench.report.table import Cell, Column, Table
@@ -39,7 +42,7 @@ class Compared:
 
 
 def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
-    """Every two systems of one task that share a place and, for zero-shot, their prompts."""
+    """Every two systems of one task that can be compared; zero-shot with other prompts or class names is another system."""
     chosen = unique(runs)
     found: list[Compared] = []
     rows = classification_rows(chosen)
@@ -51,19 +54,30 @@ def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
                 entries.setdefault(row.place, {}).setdefault(str(run.path), (row.label, run))
         for place, there in sorted(entries.items()):
             for (one, first), (two, second) in combinations(there.values(), 2):
-                if task == "zero-shot" and same_prompts(first.record, second.record):
-                    continue
                 difference = pairs.classification(first, second, place.metric)
                 found.append(Compared(place, task, place.metric, one, two, (first, second), difference))
-    for task, title, names, differences in (
-        ("caption-eval", "captions", list(TITLES), pairs.captions),
-        ("retrieval", "retrieval", [column.key for column in RECALLS], pairs.retrieval),
-    ):
-        for place, systems in named_runs(chosen, task).items():
-            for (one, first), (two, second) in combinations([item for item in systems if pairs.has(item[1])], 2):
-                shared = [name for name in names if name in first.record.metrics and name in second.record.metrics]
-                for name, difference in differences(first, second, shared).items() if shared else ():
-                    found.append(Compared(place, title, name, one, two, (first, second), difference))
+    for block in caption_blocks(chosen, pairs):
+        names = [name for name in TITLES if name not in block.apart]
+        tests = partial(pairs.captions, images=block.images)
+        found += _every_two(block.place, "captions", block.systems, names, pairs, tests)
+    for place, systems in named_runs(chosen, "retrieval").items():
+        found += _every_two(place, "retrieval", systems, [column.key for column in RECALLS], pairs, pairs.retrieval)
+    return found
+
+
+def _every_two(
+    place: Place,
+    task: str,
+    systems: Sequence[tuple[str, StoredRun]],
+    names: Sequence[str],
+    pairs: Pairs,
+    differences: Differences,
+) -> list[Compared]:
+    found = []
+    for (one, first), (two, second) in combinations([item for item in systems if pairs.has(item[1])], 2):
+        shared = [name for name in names if name in first.record.metrics and name in second.record.metrics]
+        for name, difference in differences(first, second, shared).items() if shared else ():
+            found.append(Compared(place, task, name, one, two, (first, second), difference))
     return found
 
 

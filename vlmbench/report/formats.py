@@ -200,7 +200,7 @@ def html_cell(cell: Cell, title: str, *, head: bool = False, figure: bool = Fals
         kind = ' class="figure"' if figure else ""
         return f"<td{kind}{label}{value}>{text.html(cell.text)}</td>"
     lines = [f"{run.path.name}: {run.record.signature}" for run in cell.runs]
-    lines += [cell.source] if cell.source else []
+    lines += [line for line in (cell.source, cell.remark) if line]
     shown = text.html(cell.text if cell.text else cell.figure())
     if cell.mark == "best":
         shown = f"<strong>{shown}</strong>"

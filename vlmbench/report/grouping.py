@@ -1,6 +1,7 @@
 """Which runs may stand side by side, and which may not, and why.
 
-Two runs share a place when dataset, split, content, n and main metric are the same. Within a place, runs of one model
+Two runs share a place when dataset, split, content, n and main metric are the same; caption runs, of which images may
+be missing, are brought together by `caption_blocks`. Within a place, runs of one model
 whose protocols differ become rows of their own, named by the fields that differ.
 """
 
@@ -14,8 +15,7 @@ from vlmbench.records.store import StoredRun, natural
 
 CLASSIFICATION = ("zeroshot", "linear-probe")
 MAIN_METRICS = ("accuracy", "mean_per_class_accuracy", "map11", "roc_auc")
-PROMPT_FIELDS = ("prompt", "template", "classnames")
-_LAST = ("seed", "versions", "captions", "in")
+_LAST = ("seed", "versions", "captions", "dataset", "in")
 """Fields that say little: they tell runs apart only where nothing else does."""
 
 
@@ -40,8 +40,8 @@ class Place:
 
     @staticmethod
     def of(record: Record) -> "Place":
-        """The place of a record; captions are compared on all their metrics at once, so theirs is ``captions``."""
-        metric = main_metric(record) if record.task in CLASSIFICATION else "captions"
+        """The place of a record; where all metrics are compared at once, `metric` is the task."""
+        metric = main_metric(record) if record.task in CLASSIFICATION else record.task
         data = record.dataset
         return Place(data.id, data.split, record.n, metric, data.skipped, data.fingerprint)
 
@@ -64,31 +64,34 @@ def named_runs(runs: Sequence[StoredRun], task: str) -> dict[Place, list[tuple[s
     for run in runs:
         if run.record.task == task:
             places.setdefault(Place.of(run.record), []).append(run)
-    return {place: _named(there) for place, there in sorted(places.items())}
+    return {place: named(there) for place, there in sorted(places.items())}
 
 
-def _named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:
-    named = []
+def named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:
+    """Runs of one place, each with its system's name and what tells it from others of that system."""
+    found = []
     for system in dict.fromkeys(run.record.system for run in runs):
         group = variants([run for run in runs if run.record.system == system], lambda run: 0)
         for label, members in group.items():
-            named.append((system + (f" ({label})" if label else ""), members[0]))
-    return named
+            found.append((system + (f" ({label})" if label else ""), members[0]))
+    return found
 
 
-def refusals(runs: Sequence[StoredRun]) -> dict[str, str]:
+def refusals(places: Iterable[Place]) -> dict[str, str]:
     """One line for each dataset whose runs are not all put side by side, naming the fields that differ.
+
+    Args:
+        places: of the runs of one table.
 
     Returns:
         The lines, and of each its dataset.
     """
     lines = {}
-    for tasks in (CLASSIFICATION, ("caption-eval",), ("retrieval",)):
-        places = sorted({Place.of(run.record) for run in runs if run.record.task in tasks})
-        for dataset in sorted({place.dataset for place in places}):
-            words = _differing([place for place in places if place.dataset == dataset])
-            if words:
-                lines[f"{dataset}: not all runs are put side by side, they differ in {'; '.join(words)}"] = dataset
+    distinct = sorted(set(places))
+    for dataset in sorted({place.dataset for place in distinct}):
+        words = _differing([place for place in distinct if place.dataset == dataset])
+        if words:
+            lines[f"{dataset}: not all runs are put side by side, they differ in {'; '.join(words)}"] = dataset
     return lines
 
 
@@ -138,6 +141,7 @@ def fields(run: StoredRun) -> dict[str, str]:
         **flat,
         "seed": str(record.seed),
         "versions": json.dumps(record.versions),
+        "dataset": record.dataset.id,
         "in": str(run.path),
     }
 
@@ -165,14 +169,6 @@ def variants(runs: Sequence[StoredRun], role: Callable[[StoredRun], object]) -> 
         label = ", ".join(f"{key} {_short(item[key], end=key == 'in')}" for key in keys if key in item)
         found.setdefault(label, []).append(run)
     return found
-
-
-def same_prompts(one: Record, two: Record) -> str | None:
-    """The prompt field in which two zero-shot records differ, or none."""
-    for key in sorted({*one.protocol, *two.protocol}):
-        if key.startswith(PROMPT_FIELDS) and one.protocol.get(key) != two.protocol.get(key):
-            return key
-    return None
 
 
 def _short(text: str, *, end: bool = False) -> str:

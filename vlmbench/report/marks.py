@@ -1,6 +1,6 @@
 """The best of each column among comparable rows, and those that are not significantly worse."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from vlmbench.records.store import StoredRun
@@ -31,14 +31,26 @@ class Marks:
         self._columns = {name: first + index for index, name in enumerate(names)}
         self._tests: list[tuple[int, int, float]] = []
 
-    def best(self, start: int, runs: Sequence[StoredRun], differences: Differences) -> None:
-        """Marks the best of each metric among `runs`, whose rows begin at `start`, and tests the others against it."""
+    def best(
+        self,
+        start: int,
+        runs: Sequence[StoredRun],
+        differences: Differences,
+        apart: Collection[str] = (),
+    ) -> None:
+        """Marks the best of each metric among `runs`, whose rows begin at `start`, and tests the others against it.
+
+        Metrics `apart` are not comparable between these runs and have no marks.
+        """
         top: dict[int, list[str]] = {}
-        for name in self._columns:
-            scored = [index for index, run in enumerate(runs) if name in run.record.metrics and Pairs.has(run)]
-            if len(scored) > 1:
-                best = max(scored, key=lambda index: runs[index].record.metrics[name].value)
-                top.setdefault(best, []).append(name)
+        for name, column in self._columns.items():
+            values = {
+                index: value
+                for index, run in enumerate(runs)
+                if (value := self._rows[start + index][column].value) is not None and Pairs.has(run)
+            }
+            if len(values) > 1 and name not in apart:
+                top.setdefault(max(values, key=values.__getitem__), []).append(name)
         for place, wanted in top.items():
             for name in wanted:
                 self._mark(start + place, self._columns[name], "best")

@@ -34,27 +34,34 @@ class Pairs:
     """Paired tests, with each per-sample file read once."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, dict[str, Any]] = {}
+        self._columns: dict[tuple[str, tuple[str, ...] | None], dict[str, Any]] = {}
 
     @staticmethod
     def has(*runs: StoredRun) -> bool:
         """Whether the per-sample files are there; records can be shared without them."""
         return all(run.samples_path.is_file() for run in runs)
 
-    def columns(self, run: StoredRun) -> dict[str, Any]:
-        """The per-sample columns of a run, `[N]` each."""
-        key = str(run.path)
+    def columns(self, run: StoredRun, images: tuple[str, ...] | None = None) -> dict[str, Any]:
+        """The per-sample columns of a run, `[N]` each; of `images` only, in their order, where these are given."""
+        key = (str(run.path), images)
         if key not in self._columns:
-            self._columns[key] = read_samples(run)
+            whole = read_samples(run) if images is None else self.columns(run)
+            if images is not None:
+                place = {name: index for index, name in enumerate(whole["id"].tolist())}
+                order = [place[name] for name in images]
+                whole = {name: column[order] for name, column in whole.items()}
+            self._columns[key] = whole
         return self._columns[key]
 
-    def aligned(self, one: StoredRun, two: StoredRun) -> tuple[Columns, Columns]:
-        """The columns of two runs, the second brought into the order of the first's ids.
+    def aligned(
+        self, one: StoredRun, two: StoredRun, images: tuple[str, ...] | None = None
+    ) -> tuple[Columns, Columns]:
+        """The columns of two runs, the second brought into the order of the first's ids; or both of `images` only.
 
         Raises:
             InputError: the runs did not score the same images, once each.
         """
-        first, second = self.columns(one), self.columns(two)
+        first, second = self.columns(one, images), self.columns(two, images)
         order = same_order(first["id"], second["id"])
         if order is None:
             raise InputError(
@@ -73,9 +80,11 @@ class Pairs:
         first, second = self.aligned(one, two)
         return {name: paired_difference(first, second, name) for name in names}
 
-    def captions(self, one: StoredRun, two: StoredRun, names: Sequence[str]) -> dict[str, Difference]:
-        """The differences of corpus scores, by paired bootstrap over images."""
-        return caption_differences(*self.aligned(one, two), names)
+    def captions(
+        self, one: StoredRun, two: StoredRun, names: Sequence[str], images: tuple[str, ...] | None = None
+    ) -> dict[str, Difference]:
+        """The differences of corpus scores, by paired bootstrap over images: all of them, or `images`."""
+        return caption_differences(*self.aligned(one, two, images), names)
 
 
 def untested(runs: Sequence[StoredRun]) -> list[str]:

@@ -44,7 +44,7 @@ def retrieval_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Ta
     ]
     if marks.tied():
         notes.append(NOTE.format(test="McNemar's exact test, or paired bootstrap over images for text to image"))
-    refused = refusals(chosen)
+    refused = refusals(places)
     notes += [*(untested(chosen) if pairs is not None and len(rows) > 1 else []), *refused]
     table = Table("retrieval", "Image-text retrieval", (*HEAD, *COLUMNS), tuple(map(tuple, rows)), tuple(notes))
-    return replace(table, about=refused)
+    return replace(table, about=refused, refused=tuple(refused))

@@ -38,7 +38,9 @@ class Cell:
     open_interval: str = ""
     """The interval in words, where an end of it lies outside what was measured (``< 1 to 2.1``)."""
     source: str = ""
-    """Of a published figure: where it was published."""
+    """Of a figure that no run of ours gave: where it comes from."""
+    remark: str = ""
+    """What has to be known of this one figure."""
 
     @property
     def is_figure(self) -> bool:
@@ -88,6 +90,8 @@ class Table:
     """Of a note that speaks of one dataset only, that dataset; ``MEANS`` for a note on the means."""
     explains: Mapping[str, str] = field(default_factory=dict)
     """Of a note that explains one column, the column's key."""
+    refused: tuple[str, ...] = ()
+    """Those of the notes that say which runs are not put side by side, and why."""
     extra: tuple["Table", ...] = field(default=())
     """Further tables of the same file (few-shot curves); a CSV joins their columns to this one's rows."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlmbench.data.captions import Aligned, Candidates, References, align
+from vlmbench.data.captions import Aligned, Candidates, References, align, reference_digest
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
@@ -297,9 +297,15 @@ class _Job:
         """The training captions' tokens, if there are any."""
         return known_tokens(self.training, self.protocol.backend) if self.training else None
 
+    @cached_property
+    def _reference_set(self) -> str:
+        """Digest of all references, also of images that a system has no caption of: CIDEr weighs words by them."""
+        return reference_digest(dict(zip(self.aligned.ids, map(encodable, self.aligned.references), strict=True)))
+
     def _detail(self, system: int) -> dict[str, Any]:
         detail: dict[str, Any] = {"text": profile(self.text.candidates[system], self._known)}
         detail |= {"novel_to": f"{len(self.training)}@{digest(list(self.training))[:8]}"} if self.training else {}
+        detail["references_sha256"] = self._reference_set
         if self.left_out:
             detail["left_out"] = dict(self.left_out)
         counts = {
