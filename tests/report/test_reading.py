@@ -66,8 +66,15 @@ def test_nothing_to_compare_says_nothing():
 def test_several_captioners_stand_in_order_of_their_cider():
     columns = tuple(Column(key, key) for key in ("dataset", "system", "cider"))
     rows = tuple(
-        (Cell(text="scenes"), Cell(text=name), Cell(value=value))
-        for name, value in {"a": 0.2, "b": 0.9, "c": 0.5}.items()
+        (Cell(text="scenes"), Cell(text=name), Cell(value=value, mark=mark))
+        for name, value, mark in (("a", 0.2, ""), ("b", 0.9, "best"), ("c", 0.5, ""))
     )
     text = read_tables([Table("captions", "", columns, rows)])
     assert "those of b have the highest CIDEr: 90.0 against c 50.0, a 20.0, significantly better." in text
+
+
+def test_captioners_that_were_not_tested_are_not_called_significantly_better():
+    columns = tuple(Column(key, key) for key in ("dataset", "system", "cider"))
+    rows = tuple((Cell(text="scenes"), Cell(text=name), Cell(value=value)) for name, value in (("a", 0.2), ("b", 0.9)))
+    text = read_tables([Table("captions", "", columns, rows)])
+    assert text.endswith("those of b have the higher CIDEr: 90.0 against a 20.0, which was not tested.")

@@ -191,12 +191,40 @@ def test_what_explains_a_column_stands_below_it_only(tmp_path: Path) -> None:
     assert [DIFFERENCE in one.notes for one in shown] == [True, False]
 
 
-def test_zero_shot_under_other_prompts_is_not_tested_against(tmp_path: Path) -> None:
-    factory.write_classification(tmp_path, "zeroshot", "one", protocol={"prompts": "simple"})
-    factory.write_classification(tmp_path, "zeroshot", "two", protocol={"prompts": "many"}, seed=2)
-    table = build_tables(find_runs([tmp_path]))[0]
-    assert {row[4].mark for row in table.rows} == {""}
-    assert any("prompts" in note for note in table.notes)
+@pytest.mark.parametrize("field", ["prompts", "classnames_sha256"])
+def test_zero_shot_with_other_prompts_or_class_names_is_tested_against(tmp_path: Path, field: str) -> None:
+    for name, accuracy, seed in (("simple", 0.6, 1), ("many", 0.8, 2), ("more", 0.79, 3)):
+        factory.write_classification(tmp_path, "zeroshot", accuracy=accuracy, seed=seed, protocol={field: name})
+    classification, comparisons = build_tables(find_runs([tmp_path]), every_pair=True)
+    marks = {row[1].text: row[4].mark for row in classification.rows}
+    assert marks[f"tiny-clip ({field} simple)"] == ""
+    assert sorted(marks.values()) == ["", "best", "tied"]
+    assert not any("not tested" in note for note in classification.notes)
+    cells = [dict(zip((column.key for column in comparisons.columns), row, strict=True)) for row in comparisons.rows]
+    assert len(cells) == 3
+    gaps = {(line["first"].text, line["second"].text): line["difference"] for line in cells}
+    gap = gaps[f"tiny-clip ({field} many)", f"tiny-clip ({field} simple)"]
+    one, two = (run.record.metrics["accuracy"].value for run in gap.runs)
+    assert gap.value == pytest.approx(one - two)
+    assert gap.p < 0.001
+
+
+def test_holms_correction_is_over_both_columns(tmp_path: Path) -> None:
+    from vlmbench.report.pairs import Pairs
+
+    for task in ("zeroshot", "linear-probe"):
+        for model, accuracy, seed in (("good", 0.86, 1), ("near", 0.81, 5)):
+            factory.write_classification(tmp_path, task, model, accuracy=accuracy, seed=seed, n=600)
+    runs = find_runs([tmp_path])
+    pairs = Pairs()
+    ps = [
+        pairs.classification(one, two, "accuracy").p
+        for task in ("zeroshot", "linear-probe")
+        for one, two in [[run for run in runs if run.record.task == task]]
+    ]
+    assert all(0.025 < p < 0.05 for p in ps), "each would be significant alone, and neither is of two"
+    table = build_tables(runs)[0]
+    assert {row[at].mark for row in table.rows for at in (4, 5)} == {"best", "tied"}
 
 
 def test_variants_of_one_model_are_rows_named_by_what_differs(tmp_path: Path) -> None:

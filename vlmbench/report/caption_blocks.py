@@ -6,9 +6,10 @@ anew on these from its per-sample file, and its own stay in its record.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vlmbench.data.captions import reference_digest
 from vlmbench.foundations.hashing import digest
@@ -16,9 +17,6 @@ from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import Place, named, unique
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, metric_cell
-
-if TYPE_CHECKING:
-    from vlmbench.metrics.captions.statistics import Statistics
 
 SHARED = 0.5
 """Share of the largest run's images that all runs of a block have; a run on fewer stands in a block of its own, because
@@ -35,7 +33,7 @@ class Block:
     """Caption runs that are compared with each other."""
 
     place: Place
-    """The dataset's id and split as the first run has them; `n` is the number of common images."""
+    """The dataset's id as most runs have it, and its split; `n` is the number of common images."""
     systems: tuple[tuple[str, StoredRun], ...]
     images: tuple[str, ...] | None = None
     """Ids of the common images; none where all runs scored the same, so that their own figures are compared."""
@@ -50,7 +48,9 @@ class Block:
         if self.images is None or pairs is None or not pairs.has(run) or run.record.n == len(self.images):
             return own
         found = restated(run, pairs.columns(run, self.images))
-        return [self._again(cell, found[name]) if name in found else cell for name, cell in zip(names, own, strict=True)]
+        return [
+            self._again(cell, found[name]) if name in found else cell for name, cell in zip(names, own, strict=True)
+        ]
 
     def _again(self, own: Cell, found: tuple[float, float, float]) -> Cell:
         whole = own.runs[0].record.n
@@ -62,11 +62,11 @@ class Block:
         name, found = self.place.dataset, []
         if self.images is not None:
             found.append(
-                f"{name}: compared on the {self.place.n:,} images that all {len(self.systems)} systems have with the "
-                "same references; 'of' is how many each has. The figures on all of these stand in its record."
+                f"{name}: compared on the {self.place.n:,} images of which every system has a caption, with the same "
+                "references; 'of' is how many each has. Its figures on all of them stand in its record."
             )
         if len(self.datasets) > 1:
-            found.append(f"{name}: of these images {' and '.join(self.datasets)} hold the same references.")
+            found.append(f"{name}: {' and '.join(self.datasets)} hold the same references of these images.")
         if self.apart:
             found.append(
                 f"{name}: CIDEr is not compared, its document frequencies come from different references. Score all "
@@ -94,8 +94,8 @@ def caption_blocks(runs: Sequence[StoredRun], pairs: Pairs | None) -> list[Block
     for group in groups:
         block = _block(sorted(group.runs, key=lambda run: order[run.path]), group.common, pairs)
         if block.place in blocks:  # as many other images of the same references
-            content = digest([block.place.content, list(group.common or ())])
-            block = replace(block, place=replace(block.place, content=content))
+            other = digest([block.place.content, list(group.common or ())])
+            block = replace(block, place=replace(block.place, content=other))
         blocks[block.place] = block
     return [blocks[place] for place in sorted(blocks)]
 
@@ -134,7 +134,8 @@ def _content(run: StoredRun, pairs: Pairs | None) -> Content | None:
 
 
 def _block(runs: Sequence[StoredRun], common: Content | None, pairs: Pairs | None) -> Block:
-    first = runs[0].record
+    names = Counter(run.record.dataset.id for run in runs)
+    first = next(run.record for run in runs if run.record.dataset.id == names.most_common(1)[0][0])
     n = max(run.record.n for run in runs) if common is None else len(common)
     equal = all(run.record.n == n for run in runs)
     place = Place(first.dataset.id, first.dataset.split, n, "captions", (), first.dataset.fingerprint)
@@ -144,7 +145,7 @@ def _block(runs: Sequence[StoredRun], common: Content | None, pairs: Pairs | Non
         systems=tuple(named(runs)),
         images=None if equal or common is None else tuple(common),
         apart=FROM_DOCUMENTS if len(sources) > 1 else frozenset(),
-        datasets=tuple(dict.fromkeys(run.record.dataset.id for run in runs)),
+        datasets=tuple(names),
     )
 
 
@@ -175,7 +176,7 @@ def restated(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[floa
     from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, intervals, resample
 
     record = run.record
-    statistics: Statistics = Statistics.of(columns, list(record.metrics))
+    statistics = Statistics.of(columns, list(record.metrics))
     resamples = record.protocol.get("resamples")
     drawn = resample([statistics], record.seed, resamples=resamples if isinstance(resamples, int) else RESAMPLES)
     ends = intervals(drawn, 0)

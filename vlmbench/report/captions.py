@@ -9,7 +9,7 @@ from vlmbench.report.caption_blocks import caption_blocks
 from vlmbench.report.grouping import place_labels, refusals
 from vlmbench.report.marks import NOTE, Marks
 from vlmbench.report.pairs import Pairs, untested
-from vlmbench.report.table import Cell, Column, Table, metric_cell
+from vlmbench.report.table import Cell, Column, Table
 
 TITLES = {
     "bleu_1": "BLEU-1",
@@ -64,9 +64,8 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         start = len(rows)
         for label, run in block.systems:
             n = block.place.n if Pairs.has(run) else run.record.n
-            texts = (labels[block.place], label, str(n), str(run.record.n))
-            line = [Cell(text, runs=(run,) if column.key == "n" else ()) for column, text in zip(head, texts)]
-            rows.append(line + block.cells(run, names, pairs))
+            line = [Cell(labels[block.place]), Cell(label), Cell(str(n), runs=(run,)), Cell(str(run.record.n))]
+            rows.append(line[: len(head)] + block.cells(run, names, pairs))
         if pairs is not None:
             tests = partial(pairs.captions, images=block.images)
             marks.best(start, [run for _, run in block.systems], tests, block.apart)

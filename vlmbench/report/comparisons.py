@@ -42,7 +42,7 @@ class Compared:
 
 
 def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
-    """Every two systems of one task that can be compared; zero-shot with other prompts or class names is another system."""
+    """Every two systems of one task that can be compared; other prompts or class names make another system."""
     chosen = unique(runs)
     found: list[Compared] = []
     rows = classification_rows(chosen)

@@ -53,9 +53,7 @@ class Pairs:
             self._columns[key] = whole
         return self._columns[key]
 
-    def aligned(
-        self, one: StoredRun, two: StoredRun, images: tuple[str, ...] | None = None
-    ) -> tuple[Columns, Columns]:
+    def aligned(self, one: StoredRun, two: StoredRun, images: tuple[str, ...] | None = None) -> tuple[Columns, Columns]:
         """The columns of two runs, the second brought into the order of the first's ids; or both of `images` only.
 
         Raises:

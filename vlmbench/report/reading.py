@@ -79,6 +79,8 @@ def _captions(lines: Sequence[Line]) -> list[str]:
         told = ", ".join(f"{line['system'].text} {line['cider'].figure()}" for line in others)
         tied = [line["system"].text for line in there if line["cider"].mark == "tied"]
         verdict = f"not significantly better than {' and '.join(tied)}" if tied else "significantly better"
+        if best["cider"].mark != "best":
+            verdict = "which was not tested"
         sentences.append(
             f"Of the captions of {dataset}, those of {best['system'].text} have the "
             f"{'highest' if len(others) > 1 else 'higher'} CIDEr:"

@@ -37,7 +37,7 @@ class Captions:
         decoding: everything besides the weights that decides a caption.
         ids: [N] images that have a caption, in the data set's order.
         captions: [N] their captions.
-        references: the reference captions of each of them (empty lists where the set has none).
+        references: the reference captions of every image of the split (empty lists where the set has none).
         failed: images without a caption, and why.
         made: captions made now; the others were kept from before.
         seconds: how long making them took.
@@ -153,7 +153,7 @@ def caption_images(
         decoding=captioner.decoding,
         ids=tuple(split.ids[row] for row in kept),
         captions=[found.captions[split.ids[row]] for row in kept],
-        references={split.ids[row]: references[row] for row in kept},
+        references=dict(zip(split.ids, references, strict=True)),
         failed=found.failed,
         made=found.made,
         seconds=found.seconds,

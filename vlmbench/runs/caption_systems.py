@@ -97,7 +97,8 @@ def score_captioners(
 ) -> "list[StoredRun]":
     """``vlmbench caption-eval --captioner``: captions by each model of a captioned set, written down and scored.
 
-    An image that one of the models fails on is left out for all, so that all are scored on the same images.
+    An image that one of the models fails on is left out for all, so that all are scored on the same images; its
+    references still count in CIDEr's document frequencies, which are thus the same for every call.
 
     Args:
         session: the session, or the common options for one of its own.
@@ -122,7 +123,7 @@ def score_captioners(
     session = session if isinstance(session, Session) else Session(session)
     context = session.context
     require_writable(context.out)
-    protocol = replace(protocol or Protocol(), allow_empty=True)
+    protocol = replace(protocol or Protocol(), allow_empty=True, allow_missing=True)
     with meteor_ahead(context, wanted=protocol.backend == "native" and "meteor" in protocol.metrics):
         made = [caption_dataset(session, model, dataset, **options) for model in models]
     references = made[0].references
@@ -131,12 +132,12 @@ def score_captioners(
     for captions in made:
         write_coco_results(context.out, captions)
     names = _distinct(made)
-    common = [id for id in made[0].ids if all(id in captions.references for captions in made)]
+    common = [id for id in made[0].ids if all(id not in captions.failed for captions in made)]
     if not common:
         raise InputError("no image has a caption by all captioners", where=dataset, mend="score them one by one")
     skipped = tuple(dict.fromkeys(id for captions in made for id in captions.failed))
     return score_captions(
-        {id: references[id] for id in common},
+        references,
         {name: _chosen(captions, common) for name, captions in zip(names, made, strict=True)},
         context,
         protocol=protocol,
