@@ -1,7 +1,10 @@
+import factory
 import pytest
 
+from vlmbench.records.store import find_runs
 from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Cell, Column, Table
+from vlmbench.report.tables import build_tables
 
 
 def classification(zero, probe, difference, p, match):
@@ -78,3 +81,17 @@ def test_captioners_that_were_not_tested_are_not_called_significantly_better():
     rows = tuple((Cell(text="scenes"), Cell(text=name), Cell(value=value)) for name, value in (("a", 0.2), ("b", 0.9)))
     text = read_tables([Table("captions", "", columns, rows)])
     assert text.endswith("those of b have the higher CIDEr: 90.0 against a 20.0, which was not tested.")
+
+
+def test_prompts_of_one_model_are_compared_in_words(tmp_path):
+    for name, accuracy, seed in (("simple", 0.6, 1), ("many", 0.8, 2), ("more", 0.79, 3)):
+        factory.write_classification(tmp_path, accuracy=accuracy, seed=seed, protocol={"prompts": name})
+    factory.write_classification(tmp_path, system="other", accuracy=0.9, seed=4)
+    runs = find_runs([tmp_path])
+    shown = {run.record.protocol.get("prompts"): f"{run.record.metrics['accuracy'].value * 100:.1f}" for run in runs}
+    text = read_tables(build_tables(runs, every_pair=True))
+    best, second = sorted(("many", "more"), key=lambda name: -float(shown[name]))
+    assert text == (
+        f"Zero-shot with tiny-clip on digits is best with prompts {best}: {shown[best]}, significantly better than "
+        f"prompts simple ({shown['simple']}), not significantly better than prompts {second} ({shown[second]})."
+    )

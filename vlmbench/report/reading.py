@@ -28,6 +28,8 @@ def read_tables(tables: Sequence[Table]) -> str:
             sentences += _classification([line for line in lines if _has(line, "zero_shot") and _has(line, "probe")])
         elif table.name == "captions":
             sentences += _captions(lines)
+        elif table.name == "comparisons":
+            sentences += _prompts(lines)
     return " ".join(sentences)
 
 
@@ -87,3 +89,45 @@ def _captions(lines: Sequence[Line]) -> list[str]:
             f" {best['cider'].figure()} against {told}, {verdict}."
         )
     return sentences
+
+
+def _prompts(lines: Sequence[Line]) -> list[str]:
+    """Of each model that was asked with several prompts or class names: which are best, and whether by chance."""
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        one, two = (run.record for run in line["difference"].runs)
+        if line["task"].text == "zero-shot" and one.model is not None and one.model == two.model:
+            groups.setdefault((line["dataset"].text, one.system), []).append(line)
+    sentences = []
+    for (dataset, system), there in groups.items():
+        metric = there[0]["metric"].text
+        values = {
+            line[side].text: run.record.metrics[metric].value
+            for line in there
+            for side, run in zip(("first", "second"), line["difference"].runs, strict=True)
+        }
+        best = max(values, key=values.__getitem__)
+        tested = {
+            line["second" if line["first"].text == best else "first"].text: line["difference"].p
+            for line in there
+            if best in (line["first"].text, line["second"].text)
+        }
+        verdicts = []
+        for words, sure in (("significantly better than", True), ("not significantly better than", False)):
+            told = [
+                f"{_variant(name, system)} ({values[name] * 100:.1f})"
+                for name, p in sorted(tested.items(), key=lambda item: -values[item[0]])
+                if p is not None and (p < LEVEL) == sure
+            ]
+            verdicts += [f"{words} {' and '.join(told)}"] if told else []
+        figure = f"{values[best] * 100:.1f}{(words := METRICS.get(metric, '')) and f' {words}'}"
+        sentences.append(
+            f"Zero-shot with {system} on {dataset} is best with {_variant(best, system)}: {figure}, "
+            f"{', '.join(verdicts)}."
+        )
+    return sentences
+
+
+def _variant(label: str, system: str) -> str:
+    """``clip (prompts many)`` as ``prompts many``."""
+    return label.removeprefix(system).strip().removeprefix("(").removesuffix(")")
