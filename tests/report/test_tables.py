@@ -11,6 +11,7 @@ import pytest
 
 from vlmbench.records.store import StoredRun, find_runs
 from vlmbench.report.classification import DIFFERENCE, MEAN
+from vlmbench.report.published import published
 from vlmbench.report.tables import build_tables, write_tables
 
 
@@ -263,21 +264,51 @@ def test_the_latex_compiles(written: tuple[dict[str, StoredRun], Path], tmp_path
     parsing.assert_compiles((tables / "classification.tex").read_text(), tmp_path)
 
 
+def published_of(out: Path, protocol: dict, dataset: str = "hf:uoft-cs/cifar10", n: int = 10_000):
+    """The published cell and the notes beside a run of CLIP ViT-B/32."""
+    factory.write_classification(out, "zeroshot", "openai/clip-vit-base-patch32", dataset, n=n, protocol=protocol)
+    (table,) = build_tables(find_runs([out]))
+    return dict(zip((column.key for column in table.columns), table.rows[0], strict=True)).get("published"), table
+
+
+ONE = {"prompts": "default", "templates": ["a photo of a {}."]}
+OWN = {"prompts": "dataset", "templates": ["a photo of a {}.", "a blurry photo of a {}."]}
+
+
 def test_published_figures_stand_only_beside_the_same_images(tmp_path: Path) -> None:
-    clip, protocol = "openai/clip-vit-base-patch32", {"templates": ["a photo of a {}."]}
-    factory.write_classification(tmp_path / "a", "zeroshot", clip, "hf:uoft-cs/cifar10", n=10_000, protocol=protocol)
-    factory.write_classification(tmp_path / "b", "zeroshot", clip, "hf:uoft-cs/cifar10", n=200, protocol=protocol)
-    factory.write_classification(tmp_path / "c", "zeroshot", clip, "cifar10", n=10_000)
-    found = {}
-    for name in "abc":
-        (table,) = build_tables(find_runs([tmp_path / name]))
-        cells = dict(zip((column.key for column in table.columns), table.rows[0], strict=True))
-        found[name] = cells.get("published")
-    assert found["b"] is None
-    assert found["a"].value == pytest.approx(0.8831)
-    assert "mteb single template" in found["a"].source
-    assert found["c"].value == pytest.approx(0.8983)
-    assert "open_clip" in found["c"].source
+    assert published_of(tmp_path / "all", ONE)[0].value == pytest.approx(0.8831)
+    assert published_of(tmp_path / "few", ONE, n=200)[0] is None
+    assert published_of(tmp_path / "other", ONE, "hf:nobody/cifar10")[0] is None
+
+
+def test_published_figures_stand_beside_prompts_of_the_same_kind(tmp_path: Path) -> None:
+    one, table = published_of(tmp_path / "one", ONE)
+    assert one.value == pytest.approx(0.8831)
+    assert "one template: mteb single template" in one.source
+    assert any("Published, with one template" in note for note in table.notes)
+    own, _ = published_of(tmp_path / "own", OWN, "cifar10")
+    assert own.value == pytest.approx(0.8983)
+    assert "the dataset's templates: DataComp" in own.source
+    assert "open_clip" in own.source
+    fallen_back, _ = published_of(tmp_path / "fallen", {"prompts": "dataset", "templates": ["a photo of a {}."]})
+    assert fallen_back.value == pytest.approx(0.8831)
+
+
+def test_of_other_templates_the_published_cell_says_the_difference(tmp_path: Path) -> None:
+    cell, table = published_of(tmp_path / "clip7", {"prompts": "clip7", "templates": ["{}"] * 7})
+    assert cell.value == pytest.approx(0.8983)
+    assert "(the run beside it has other templates: clip7)" in cell.source
+    assert any("other templates: clip7" in note for note in table.notes)
+    written, _ = published_of(tmp_path / "cupl", {"prompts": "cupl.json", "templates": "class-specific"})
+    assert "other templates: cupl.json" in written.source
+
+
+def test_beside_one_template_no_figure_of_several_stands(tmp_path: Path) -> None:
+    """Of SVHN's 26,032 test images only CLIP ViT-B/32 with the dataset's own templates is published."""
+    kinds = published()["openai/clip-vit-base-patch32", "svhn", "accuracy", 26_032]
+    assert set(kinds) == {"the dataset's templates"}
+    assert published_of(tmp_path / "own", OWN, "svhn", n=26_032)[0].is_figure
+    assert published_of(tmp_path / "one", ONE, "svhn", n=26_032)[0] is None
 
 
 def test_the_best_of_each_recall_is_marked_and_those_not_significantly_worse(tmp_path: Path) -> None:

@@ -1,26 +1,40 @@
-"""Published figures beside measured ones: only where model, dataset, metric and number of images are the same."""
+"""Published figures beside measured ones: only where model, dataset, metric and number of images are the same, and
+beside prompts of the same kind."""
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any, Literal
 
+from vlmbench.data.base import DEFAULT_TEMPLATE
+from vlmbench.foundations.text import visible
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import main_metric
 from vlmbench.report.table import Cell
 
 Key = tuple[str, str, str, int]
-SINGLE = "mteb single template"
+Kind = Literal["one template", "the dataset's templates", "other templates"]
+"""What prompts a zero-shot figure was made with, as far as figures of the same kind may stand side by side."""
+
+_PROTOCOLS: dict[str, Kind] = {
+    "mteb single template": "one template",
+    "DataComp eval suite main metric": "the dataset's templates",
+    "CLIP_benchmark templates, full template ensemble": "the dataset's templates",
+}
+"""Kinds of the protocols of ``published.csv``; DataComp takes templates and class names from CLIP_benchmark."""
 
 
 @cache
-def published() -> dict[Key, dict[bool, tuple[float, str]]]:
-    """Model id, dataset, metric and n to zero-shot figures (0 to 1) with their sources: of one template, of several."""
-    found: dict[Key, dict[bool, tuple[float, str]]] = {}
+def published() -> dict[Key, dict[Kind, tuple[float, str]]]:
+    """Model id, dataset, metric and n to zero-shot figures (0 to 1) with their sources, by kind of prompts."""
+    found: dict[Key, dict[Kind, tuple[float, str]]] = {}
     for row in _rows("published.csv"):
-        told = (float(row["value"]), f"published: {row['protocol']}; {row['source']}")
+        kind = _PROTOCOLS[row["protocol"]]
+        told = (float(row["value"]), f"published, with {kind}: {row['protocol']}; {row['source']}")
         for model in row["models"].split(" "):
             key = (model, row["dataset"], row["metric"], int(row["n"]))
-            found.setdefault(key, {}).setdefault(row["protocol"] == SINGLE, told)
+            found.setdefault(key, {}).setdefault(kind, told)
     return found
 
 
@@ -33,21 +47,45 @@ def dataset_names() -> dict[str, str]:
 def published_cell(run: StoredRun) -> Cell:
     """The published zero-shot figure for a run's model and dataset with its source; empty where none is known.
 
-    Where both are published, a run with one template stands beside a figure of one template, else of several. Of crops
-    and tiles none is.
+    A figure of one template stands beside a run with one template, a figure of the dataset's own templates beside a run
+    with these. A run with several others (an ensemble of another set, or prompts for each class) has the latter beside
+    it too, and the source says so. Of crops and tiles none is known.
     """
     record = run.record
     if record.model is None or record.task != "zeroshot" or "views" in record.protocol:
         return Cell()
     model = record.model.id.partition("@")[0]
-    dataset = record.dataset.id.removeprefix("hf:").partition("@")[0].partition(":")[0].removeprefix("wds/")
-    known = published().get((model, dataset_names().get(dataset, ""), main_metric(record), record.n))
-    if known is None:
-        return Cell()
-    templates = record.protocol.get("templates")
-    single = isinstance(templates, list) and len(templates) == 1
-    value, source = known[single if single in known else not single]
-    return Cell(value=value, source=source)
+    known = published().get((model, dataset_name(record.dataset.id), main_metric(record), record.n), {})
+    kind = _kind(record.protocol)
+    if kind in known:
+        value, source = known[kind]
+        return Cell(value=value, source=source)
+    if kind == "other templates" and "the dataset's templates" in known:
+        value, source = known["the dataset's templates"]
+        return Cell(
+            value=value, source=f"{source} (the run beside it has other templates: {_prompts(record.protocol)})"
+        )
+    return Cell()
+
+
+def dataset_name(id: str) -> str:
+    """The name under which a dataset's published figures stand, from a record's id; empty where it has none."""
+    bare = id.removeprefix("hf:").partition("@")[0].partition(":")[0].removeprefix("wds/")
+    return dataset_names().get(bare, "")
+
+
+def _kind(protocol: Mapping[str, Any]) -> Kind | None:
+    """The kind of a run's prompts; none where its record does not say."""
+    templates = protocol.get("templates")
+    if protocol.get("prompts") == "dataset" and templates != [DEFAULT_TEMPLATE]:  # that was the way out where none are
+        return "the dataset's templates"
+    if isinstance(templates, list) and len(templates) == 1:
+        return "one template"
+    return "other templates" if templates else None
+
+
+def _prompts(protocol: Mapping[str, Any]) -> str:
+    return visible(str(protocol.get("prompts", "several")))
 
 
 def _rows(name: str) -> list[dict[str, str]]:
