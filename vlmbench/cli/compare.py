@@ -23,7 +23,9 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN_OR_DIR]...", help="Runs and results directories (default: --out).", show_default=False
+            metavar="[RUN_OR_DIR]...",
+            help="Runs, results directories, results of CLIP_benchmark (default: --out).",
+            show_default=False,
         ),
     ] = None,
     strict: Annotated[
@@ -43,31 +45,36 @@ def command(
 ) -> None:
     """Tables over everything found, with paired tests between systems on the same images.
 
-    Classification: zero-shot, probe and their difference for each dataset and model. Captions: systems by metrics. Runs
-    that cannot be compared (another split, n, metric) stand in rows of their own, and the fields that differ are
-    named.
+    Classification: zero-shot, probe and their difference for each dataset and model. Captions: systems by metrics, on
+    the images that all have. Runs that cannot be compared (another split, n, metric, other references) stand in rows
+    of their own, and the fields that differ are named. Results of CLIP_benchmark (its JSON, or the CSV of its build)
+    stand beside them: figures without interval, not tested.
     """
     from vlmbench.cli.console import Console, print_json
-    from vlmbench.cli.output import comparisons, document, say_where, show_table
+    from vlmbench.cli.output import comparisons, document, foreign_results, say_where, show_table
     from vlmbench.cli.pictures import Thumbnails
     from vlmbench.foundations.atomic import write_text
     from vlmbench.foundations.errors import InputError
     from vlmbench.foundations.paths import default_cache_dir
-    from vlmbench.records.store import find_runs
+    from vlmbench.records.store import find_results
     from vlmbench.report import export
+    from vlmbench.report.foreign import left_out
     from vlmbench.report.grouping import unique
     from vlmbench.report.loggers import export as export_records
     from vlmbench.report.page import write_report
     from vlmbench.report.tables import build_tables, write_tables
 
-    found = unique(find_runs(runs or [common.out]))
-    tables = build_tables(found, every_pair=True)
+    every, foreign = find_results(runs or [common.out])
+    found = unique(every)
+    tables = build_tables(found, every_pair=True, foreign=foreign)
     refused = [line for table in tables for line in table.refused]
     if refused and strict:
         raise InputError(refused[0], mend="compare runs on the same split and images, or leave --strict out")
     console = Console(quiet=common.quiet)
-    for line in refused:
+    for line in (*refused, *left_out(foreign)):
         console.warn(line)
+    if not tables:
+        raise InputError("nothing to show: no result has figures for a table", mend="vlmbench compare --help")
     written = write_tables(tables, common.out)
     if not no_report:
         written.append(
@@ -92,7 +99,8 @@ def command(
         export_records(target.value, found, common.out)
         console.note(f"logged {len(found)} records to {target.value}")
     if common.json:
-        print_json({**document(found, written), "comparisons": comparisons(tables)})
+        others = {"comparisons": comparisons(tables), "foreign": foreign_results(foreign)}
+        print_json({**document(found, written), **others})
         return
     for table in tables:
         show_table(table)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from vlmbench.records.foreign import Foreign
     from vlmbench.records.store import StoredRun
     from vlmbench.report.table import Table
 
@@ -98,6 +99,27 @@ def comparisons(tables: "Sequence[Table]") -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def foreign_results(results: "Sequence[Foreign]") -> list[dict[str, Any]]:
+    """The results of another program that tables show, by our names of datasets and metrics."""
+    from vlmbench.records.foreign import PROGRAM
+    from vlmbench.report.foreign import dataset_of, metrics_of, usable
+
+    return [
+        {
+            "program": PROGRAM,
+            "task": result.task,
+            "system": result.system,
+            "dataset": dataset_of(result.dataset),
+            "language": result.language or None,
+            "metrics": {
+                name: {"value": value, "low": None, "high": None} for name, value in metrics_of(result).items()
+            },
+            "path": str(result.path),
+        }
+        for result in usable(results)
+    ]
 
 
 def show_table(table: "Table") -> None:

@@ -19,6 +19,7 @@ from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
 from vlmbench.records.columns import arrow
+from vlmbench.records.foreign import PROGRAM, Foreign, find_foreign, read_foreign
 from vlmbench.records.result import SCHEMA_VERSION, Record
 from vlmbench.records.signature import signature
 
@@ -138,16 +139,60 @@ def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
     """
     found: dict[Path, StoredRun] = {}
     for path in paths:
-        files = [path] if path.is_file() else sorted(path.rglob(RESULT)) if path.is_dir() else []
-        if not files:
-            raise InputError(
-                f"no finished run in {visible(str(path))}",
-                where=str(path),
-                mend="run vlmbench zeroshot, linear-probe or caption-eval first",
-            )
-        for file in files:
-            found[file.parent.resolve()] = StoredRun(file.parent, read_record(file))
+        there = _runs_in(path)
+        if not there:
+            raise _no_run(path)
+        found |= there
     return sorted(found.values(), key=lambda run: natural(run.path.name))
+
+
+def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]:
+    """As `find_runs`, with the results of other programs that are named or lie below the paths too.
+
+    Raises:
+        InputError: a path holds neither.
+    """
+    found: dict[Path, StoredRun] = {}
+    foreign: list[Foreign] = []
+    for path in paths:
+        theirs = find_foreign([path]) if path.exists() else []
+        if not theirs and path.is_file() and path.name != RESULT:
+            raise InputError(
+                f"neither a run nor a result of {PROGRAM}",
+                where=str(path),
+                mend="name a run's directory, a results directory, or a file that clip_benchmark eval or build wrote",
+            )
+        there = {} if theirs and path.is_file() else _runs_in(path)
+        if not there and not theirs:
+            raise _no_run(path)
+        found |= there
+        foreign += theirs
+    return sorted(found.values(), key=lambda run: natural(run.path.name)), foreign
+
+
+def _runs_in(path: Path) -> dict[Path, StoredRun]:
+    """The runs at or below a path, by their resolved directories; what a directory holds of another program is passed
+    over, named it is an error."""
+    found = {}
+    for file in [path] if path.is_file() else sorted(path.rglob(RESULT)) if path.is_dir() else []:
+        try:
+            found[file.parent.resolve()] = StoredRun(file.parent, read_record(file))
+        except InputError as error:
+            if not read_foreign(file):
+                raise
+            if path.is_file():
+                raise InputError(
+                    f"a result of {PROGRAM}, not a run", where=str(file), mend=f"vlmbench compare {file} shows it"
+                ) from error
+    return found
+
+
+def _no_run(path: Path) -> InputError:
+    return InputError(
+        f"no finished run in {visible(str(path))}",
+        where=str(path),
+        mend="run vlmbench zeroshot, linear-probe or caption-eval first",
+    )
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:

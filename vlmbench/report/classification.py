@@ -6,8 +6,12 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
+from vlmbench.report.foreign import CLASSIFICATION as COLUMN_OF
+from vlmbench.report.foreign import among, classification_lines, same_dataset
+from vlmbench.report.foreign import note as foreign_note
 from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, unique, variants
 from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
@@ -56,15 +60,19 @@ class Row:
         return next(run for run in (self.zero, self.full, *self.shots.values()) if run is not None)
 
 
-def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Table | None:
+def classification_table(
+    runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
+) -> Table | None:
     """The table over the classification runs among `runs`; none where there are none.
 
     Args:
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
+        foreign: results of another program, shown beside.
     """
     rows = classification_rows(unique(runs))
-    if not rows:
+    theirs = classification_lines(foreign, {same_dataset(row.place.dataset): row.place.metric for row in rows})
+    if not rows and not theirs:
         return None
     notes = []
     if pairs is not None:
@@ -74,9 +82,13 @@ def classification_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) 
     if pairs is not None:
         _mark(rows, cells, pairs)
         notes += untested([run for row in rows for run in (row.zero, row.full) if run])
-    cells += _means(rows, cells)
+    means = _means(rows, cells)
     refused = refusals(row.place for row in rows)
-    notes = [*_notes(cells), *notes, *refused]
+    notes = [*_notes([*cells, *means]), *notes, *refused]
+    if theirs:
+        notes.append(foreign_note([result for result in foreign if result.task in COLUMN_OF]))
+        cells = among(cells, [row.place.dataset for row in rows], theirs, [column.key for column in HEAD + FIGURES])
+    cells += means
     both = any(row.zero for row in rows) and any(row.full or row.shots for row in rows)
     title = "Zero-shot against linear probe" if both else "Classification"
     table = Table(

@@ -22,7 +22,8 @@ _PROTOCOLS: dict[str, Kind] = {
     "DataComp eval suite main metric": "the dataset's templates",
     "CLIP_benchmark templates, full template ensemble": "the dataset's templates",
 }
-"""Kinds of the protocols of ``published.csv``; DataComp takes templates and class names from CLIP_benchmark."""
+"""Kinds of the protocols of ``published.csv``; DataComp takes the templates with CLIP_benchmark's own reader of
+data sets (``mlfoundations/datacomp``, ``eval_utils/wds_eval.py``)."""
 
 
 @cache

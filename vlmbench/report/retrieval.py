@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
+from vlmbench.report.foreign import RETRIEVAL, among, note, retrieval_lines
 from vlmbench.report.grouping import named_runs, place_labels, refusals, unique
 from vlmbench.report.marks import NOTE, Marks
 from vlmbench.report.pairs import Pairs, untested
@@ -17,15 +19,19 @@ COLUMNS = tuple(
 )
 
 
-def retrieval_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Table | None:
+def retrieval_table(
+    runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
+) -> Table | None:
     """The table over the retrieval runs among `runs`; none where there are none.
 
     Args:
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
+        foreign: results of another program, shown beside.
     """
     chosen = unique(run for run in runs if run.record.task == "retrieval")
-    if not chosen:
+    theirs = retrieval_lines(foreign, [column.key for column in COLUMNS])
+    if not chosen and not theirs:
         return None
     places = named_runs(chosen, "retrieval")
     labels = place_labels(sorted(places))
@@ -46,5 +52,11 @@ def retrieval_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Ta
         notes.append(NOTE.format(test="McNemar's exact test, or paired bootstrap over images for text to image"))
     refused = refusals(places)
     notes += [*(untested(chosen) if pairs is not None and len(rows) > 1 else []), *refused]
-    table = Table("retrieval", "Image-text retrieval", (*HEAD, *COLUMNS), tuple(map(tuple, rows)), tuple(notes))
+    columns = (*HEAD, *COLUMNS)
+    if theirs:
+        notes.append(note([result for result in foreign if result.task == RETRIEVAL]))
+        ids = [place.dataset for place, there in places.items() for _ in there]
+        rows = among(rows, ids, theirs, [column.key for column in columns])
+    table = Table("retrieval", "Image-text retrieval", columns, tuple(map(tuple, rows)), tuple(notes))
+    table = table.without_empty_columns() if theirs else table
     return replace(table, about=refused, refused=tuple(refused))

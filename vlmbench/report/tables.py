@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlmbench.foundations.atomic import write_text
+from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
 from vlmbench.report.agreement import agreement_table
 from vlmbench.report.captions import captions_table
 from vlmbench.report.classification import classification_table
+from vlmbench.report.foreign import usable
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.retrieval import retrieval_table
@@ -19,17 +21,21 @@ from vlmbench.report.table import Table
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 
 
-def build_tables(runs: Sequence[StoredRun], *, tests: bool = True, every_pair: bool = False) -> list[Table]:
+def build_tables(
+    runs: Sequence[StoredRun], *, tests: bool = True, every_pair: bool = False, foreign: Sequence[Foreign] = ()
+) -> list[Table]:
     """The tables that the runs give, classification first.
 
     Args:
         runs: any runs.
         tests: read per-sample files for paired tests.
         every_pair: add the table of every two systems.
+        foreign: results of another program, which stand beside the runs' in the tables of their tasks.
     """
     pairs = Pairs() if tests else None
-    found = [classification_table(runs, pairs), captions_table(runs, pairs), retrieval_table(runs, pairs)]
-    found.append(agreement_table(runs))
+    theirs = usable(foreign)
+    found = [classification_table(runs, pairs, theirs), captions_table(runs, pairs)]
+    found += [retrieval_table(runs, pairs, theirs), agreement_table(runs)]
     if every_pair and pairs is not None:
         from vlmbench.report.comparisons import comparisons_table
 
