@@ -223,3 +223,12 @@ def test_compare_is_strict_about_other_references_only(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*ask, str(first), str(second)])
     assert done.exit_code == 3
     assert "differ in" in done.stderr
+
+
+def test_the_terminal_shows_the_first_comparisons_and_the_files_all(tmp_path: Path) -> None:
+    systems = {f"s{number}": captions(number / 10, number) for number in range(6)}
+    out = score(tmp_path, "out", references(), **systems)
+    done = CliRunner().invoke(app, ["compare", "--no-report", str(out), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 0, done.output
+    assert "… and 50 more rows, which the table's files have." in done.stdout
+    assert len((tmp_path / "o" / "tables" / "comparisons.csv").read_text().splitlines()) == 1 + 15 * 6

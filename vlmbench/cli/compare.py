@@ -8,6 +8,9 @@ import typer
 
 from vlmbench.cli.options import Common, option, with_some
 
+SHOWN = 40
+"""Comparisons of two systems that are printed; they grow with the square of the systems, and the files have all."""
+
 
 class Export(StrEnum):
     """Where records can be logged."""
@@ -103,6 +106,6 @@ def command(
         print_json({**document(found, written), **others})
         return
     for table in tables:
-        show_table(table)
+        show_table(table, most=SHOWN if table.name == "comparisons" else None)
     if not common.quiet:
         say_where(written)

@@ -1,6 +1,7 @@
 """How every command ends: the tables written anew, and its own results printed, as a table or as JSON."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -122,10 +123,14 @@ def foreign_results(results: "Sequence[Foreign]") -> list[dict[str, Any]]:
     ]
 
 
-def show_table(table: "Table") -> None:
+def show_table(table: "Table", *, most: int | None = None) -> None:
     """A table and those that belong to it, on stdout: each interval below its figure, nothing cut off.
 
     One that is wider than the terminal is shown in blocks of figures, each beside the columns that say of what.
+
+    Args:
+        table: the table.
+        most: so many rows are shown, and said how many more there are; none: all.
     """
     from rich import box
     from rich.table import Table as RichTable
@@ -138,7 +143,7 @@ def show_table(table: "Table") -> None:
     if not console.is_terminal:
         console.width = max(console.width, 160)
     for one in (table, *table.extra):
-        shown = one.without_empty_columns()
+        shown = replace(one, rows=one.rows[:most]).without_empty_columns()
         for block in blocks(shown, console.width) if shown.rows else ():
             title = terminal(block.title) or None
             drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
@@ -150,6 +155,9 @@ def show_table(table: "Table") -> None:
             for row in block.rows:
                 drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
             console.print(drawn)
+        if len(shown.rows) < len(one.rows):
+            more = len(one.rows) - len(shown.rows)
+            console.print(f"… and {more:,} more rows, which the table's files have.", style="dim")
         for note in shown.notes if shown.rows else ():
             console.print(terminal(note), style="dim")
 

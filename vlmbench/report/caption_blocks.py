@@ -83,6 +83,8 @@ def caption_blocks(runs: Sequence[StoredRun], pairs: Pairs | None) -> list[Block
         pairs: reads per-sample files; none: only runs whose records say that they scored the same are together.
     """
     chosen = unique(run for run in runs if run.record.task == "caption-eval")
+    if len(chosen) < 2:  # nothing to compare, so that the per-sample file need not be read
+        pairs = None
     contents = {run.path: _content(run, pairs) for run in chosen}
     groups: list[_Group] = []
     for run in sorted(chosen, key=lambda run: (contents[run.path] is None, -run.record.n)):
