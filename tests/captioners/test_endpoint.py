@@ -23,7 +23,12 @@ from vlmbench.data.base import Split
 from vlmbench.data.bundled import Arrays
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.progress import Silent
+from vlmbench.records.store import StoredRun, read_samples
+from vlmbench.report.caption_blocks import caption_blocks
+from vlmbench.report.pairs import Pairs
 from vlmbench.runs.caption import caption_split
+from vlmbench.runs.caption_scoring import Protocol
+from vlmbench.runs.caption_systems import score_captioners
 from vlmbench.runs.captioners import open_captioner
 from vlmbench.runs.context import Context
 from vlmbench.runs.session import Session
@@ -246,6 +251,31 @@ def test_what_cannot_be_captioned_is_named(server: Server, tmp_path: Path) -> No
     assert "400" in found.failed["image-0002"]
     assert len(found.captions) == 4
     assert any("image-0002" in line for line in reporter.warnings)
+
+
+def test_an_image_that_fails_still_counts_in_the_document_frequencies(server: Server, tmp_path: Path) -> None:
+    """So that a call in which an image fails has the CIDEr of one in which none does, on the images of both."""
+
+    def score(out: str) -> StoredRun:
+        context = Context(out=tmp_path / out, cache_dir=tmp_path / out / "cache", reporter=Silent())
+        (run,) = score_captioners(
+            context, [f"endpoint:{server.url}#m"], "scenes", protocol=Protocol(("cider",)), limit=12, concurrency=1
+        )
+        return run
+
+    server.behave = lambda call: "400" if call == 3 else "well"
+    part = score("part")
+    server.behave = lambda call: "well"
+    whole = score("whole")
+    assert (part.record.n, whole.record.n) == (11, 12)
+    assert part.record.protocol["df"] == whole.record.protocol["df"] == "references[12]"
+    first, second = (
+        {id: (row, value) for id, row, value in zip(*columns, strict=True)}
+        for columns in ([read_samples(run)[name] for name in ("id", "candidate", "cider")] for run in (part, whole))
+    )
+    assert {id: second[id] for id in first} == first
+    (block,) = caption_blocks([part, whole], Pairs())
+    assert (block.place.n, block.apart) == (11, frozenset())
 
 
 def test_a_call_that_always_fails_is_tried_so_often_and_no_more(server: Server) -> None:

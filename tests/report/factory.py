@@ -127,7 +127,8 @@ def write_captions(
     if candidates is None:
         said = [SHAPES[generator.integers(3)] if generator.random() < wrong else s for _, s in pairs]
         candidates = [f"a {c} {s} on a background" for (c, _), s in zip(pairs, said, strict=True)]
-    ids = [f"scene-{index:04d}" for index in range(len(candidates))]
+    prefix = "scene" if dataset == "scenes" else dataset  # other sets have other images
+    ids = [f"{prefix}-{index:04d}" for index in range(len(candidates))]
     return score_captions(
         dict(zip(ids, references, strict=True)),
         {system: dict(zip(ids, candidates, strict=True))},

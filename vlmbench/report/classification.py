@@ -71,7 +71,8 @@ def classification_table(
         foreign: results of another program, shown beside.
     """
     rows = classification_rows(unique(runs))
-    theirs = classification_lines(foreign, {same_dataset(row.place.dataset): row.place.metric for row in rows})
+    metrics = {same_dataset(row.place.dataset): row.place.metric for row in rows} if foreign else {}
+    theirs = classification_lines(foreign, metrics)
     if not rows and not theirs:
         return None
     notes = []

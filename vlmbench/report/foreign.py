@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
 
-from vlmbench.data.catalogue import listed
 from vlmbench.foundations.text import visible
 from vlmbench.records.foreign import PROGRAM, Foreign
 from vlmbench.report.published import dataset_name
 from vlmbench.report.table import Cell
+
+if TYPE_CHECKING:
+    from vlmbench.data.catalogue import Listed
 
 CLASSIFICATION = {"zeroshot_classification": "zero_shot", "linear_probe": "probe"}
 """Tasks and the columns of the classification table that show them."""
@@ -28,8 +31,15 @@ ALL_LABELS = -1.0
 
 
 @cache
+def _catalogue() -> "dict[str, Listed]":
+    from vlmbench.data.catalogue import listed  # here, because it loads what opens images
+
+    return listed()
+
+
+@cache
 def _by_hub_id() -> dict[str, str]:
-    return {entry.hub_id: name for name, entry in listed().items()}
+    return {entry.hub_id: name for name, entry in _catalogue().items()}
 
 
 def dataset_of(name: str) -> str:
@@ -127,7 +137,7 @@ def classification_lines(results: Sequence[Foreign], metric_on: Mapping[str, str
     """
     found: dict[str, list[dict[str, Cell]]] = {}
     for row in _rows(results, CLASSIFICATION):
-        entry = listed().get(row.dataset)
+        entry = _catalogue().get(row.dataset)
         wanted = [metric_on.get(row.dataset, ""), entry.metric if entry else "", "accuracy", "map"]
         have = {name for result in row.shown.values() for name in metrics_of(result)}
         metric = next((name for name in wanted if name in have), min(have))

@@ -7,7 +7,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from vlmbench.data.base import DEFAULT_TEMPLATE
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import main_metric
@@ -77,6 +76,8 @@ def dataset_name(id: str) -> str:
 
 def _kind(protocol: Mapping[str, Any]) -> Kind | None:
     """The kind of a run's prompts; none where its record does not say."""
+    from vlmbench.data.base import DEFAULT_TEMPLATE  # here, because it loads what opens images
+
     templates = protocol.get("templates")
     if protocol.get("prompts") == "dataset" and templates != [DEFAULT_TEMPLATE]:  # that was the way out where none are
         return "the dataset's templates"
