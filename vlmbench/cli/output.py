@@ -95,7 +95,7 @@ def comparisons(tables: "Sequence[Table]") -> list[dict[str, Any]]:
                     "low": gap.low,
                     "high": gap.high,
                     "p_holm": gap.p,
-                    "p_swapped_holm": cells["p_swapped_holm"].p,
+                    "p_swapped_holm": cells["p_swapped_holm"].p if "p_swapped_holm" in cells else None,
                     "paths": [str(run.path) for run in gap.runs],
                 }
             )

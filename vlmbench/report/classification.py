@@ -337,7 +337,6 @@ def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
         notes.append(MEAN)
     if any(cell.mark for row in cells for cell in row):
         notes.append(
-            "Bold or *: best of its column on the dataset; =: not significantly worse (paired test, Holm-corrected "
-            "over the table)."
+            "Bold or *: best of its column on the dataset; =: not significantly worse (paired test, Holm-corrected)."
         )
     return notes

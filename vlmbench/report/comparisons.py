@@ -99,9 +99,10 @@ def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
         difference = Cell(value=gap.value, low=gap.low, high=gap.high, runs=item.runs, signed=True, p=p)
         ps = [Cell() if q is None else Cell(p_text(q), runs=item.runs, p=q) for q in (p, again)]
         rows.append((*map(Cell, texts), Cell(str(item.place.n)), difference, *ps))
+    swaps = any(item.difference.p_swapped is not None for item in found)
+    both = "; by swaps: approximate randomization (captions). Both" if swaps else ","
     notes = (
         "Figures are times 100, with 95 % intervals in brackets, by paired bootstrap over the same images.",
-        "p: McNemar's exact test (accuracy) or the paired bootstrap; by swaps: approximate randomization (captions). "
-        "Both Holm-corrected over this table.",
+        f"p: McNemar's exact test (accuracy) or the paired bootstrap{both} Holm-corrected over this table.",
     )
-    return Table("comparisons", "Every two systems", COLUMNS, tuple(rows), notes)
+    return Table("comparisons", "Every two systems", COLUMNS, tuple(rows), notes).without_empty_columns()

@@ -80,7 +80,7 @@ def _captions(lines: Sequence[Line]) -> list[str]:
         others = sorted((line for line in there if line is not best), key=lambda line: -(line["cider"].value or 0.0))
         told = ", ".join(f"{line['system'].text} {line['cider'].figure()}" for line in others)
         tied = [line["system"].text for line in there if line["cider"].mark == "tied"]
-        verdict = f"not significantly better than {' and '.join(tied)}" if tied else "significantly better"
+        verdict = f"not significantly better than {_listed(tied)}" if tied else "significantly better"
         if best["cider"].mark != "best":
             verdict = "which was not tested"
         sentences.append(
@@ -119,13 +119,18 @@ def _prompts(lines: Sequence[Line]) -> list[str]:
                 for name, p in sorted(tested.items(), key=lambda item: -values[item[0]])
                 if p is not None and (p < LEVEL) == sure
             ]
-            verdicts += [f"{words} {' and '.join(told)}"] if told else []
+            verdicts += [f"{words} {_listed(told)}"] if told else []
         figure = f"{values[best] * 100:.1f}{(words := METRICS.get(metric, '')) and f' {words}'}"
         sentences.append(
             f"Zero-shot with {system} on {dataset} is best with {_variant(best, system)}: {figure}, "
             f"{', '.join(verdicts)}."
         )
     return sentences
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _variant(label: str, system: str) -> str:
