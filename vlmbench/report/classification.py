@@ -10,8 +10,7 @@ from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
 from vlmbench.report.foreign import CLASSIFICATION as COLUMN_OF
-from vlmbench.report.foreign import among, classification_lines, same_dataset
-from vlmbench.report.foreign import note as foreign_note
+from vlmbench.report.foreign import with_classification
 from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, unique, variants
 from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
@@ -71,9 +70,7 @@ def classification_table(
         foreign: results of another program, shown beside.
     """
     rows = classification_rows(unique(runs))
-    metrics = {same_dataset(row.place.dataset): row.place.metric for row in rows} if foreign else {}
-    theirs = classification_lines(foreign, metrics)
-    if not rows and not theirs:
+    if not rows and not any(result.task in COLUMN_OF for result in foreign):
         return None
     notes = []
     if pairs is not None:
@@ -86,9 +83,8 @@ def classification_table(
     means = _means(rows, cells)
     refused = refusals(row.place for row in rows)
     notes = [*_notes([*cells, *means]), *notes, *refused]
-    if theirs:
-        notes.append(foreign_note([result for result in foreign if result.task in COLUMN_OF]))
-        cells = among(cells, [row.place.dataset for row in rows], theirs, [column.key for column in HEAD + FIGURES])
+    cells, theirs = with_classification(cells, foreign, HEAD + FIGURES, {labels[row.place]: row.place for row in rows})
+    notes += theirs
     cells += means
     both = any(row.zero for row in rows) and any(row.full or row.shots for row in rows)
     title = "Zero-shot against linear probe" if both else "Classification"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from vlmbench.foundations.text import visible
 from vlmbench.records.foreign import PROGRAM, Foreign
+from vlmbench.report.grouping import Place
 from vlmbench.report.published import dataset_name
-from vlmbench.report.table import Cell
+from vlmbench.report.table import Cell, Column
 
 if TYPE_CHECKING:
     from vlmbench.data.catalogue import Listed
@@ -128,13 +129,20 @@ def cell(result: Foreign, metric: str) -> Cell:
     return Cell() if value is None else Cell(value=value, source=f"{PROGRAM}: {visible(str(result.path))}")
 
 
-def classification_lines(results: Sequence[Foreign], metric_on: Mapping[str, str]) -> dict[str, list[dict[str, Cell]]]:
-    """Lines of the classification table by dataset, each with its cells by column.
+def with_classification(
+    lines: list[list[Cell]], results: Sequence[Foreign], columns: Sequence[Column], places: Mapping[str, Place]
+) -> tuple[list[list[Cell]], list[str]]:
+    """The lines of the classification table with those of foreign results among them, and a note on these.
+
+    They show the metric that our lines of the dataset show, where they have it.
 
     Args:
+        lines: our own.
         results: from `usable`.
-        metric_on: the metric of our own rows by dataset, which theirs show too where they have it.
+        columns: the table's columns.
+        places: of our lines, by what their first cell says.
     """
+    metric_on = {same_dataset(place.dataset): place.metric for place in places.values()} if results else {}
     found: dict[str, list[dict[str, Cell]]] = {}
     for row in _rows(results, CLASSIFICATION):
         entry = _catalogue().get(row.dataset)
@@ -143,56 +151,53 @@ def classification_lines(results: Sequence[Foreign], metric_on: Mapping[str, str
         metric = next((name for name in wanted if name in have), min(have))
         figures = {CLASSIFICATION[task]: cell(result, metric) for task, result in row.shown.items()}
         found.setdefault(row.dataset, []).append({"model": Cell(row.label), "metric": Cell(metric), **figures})
-    return found
+    return _among(lines, found, columns, places), _note(results, CLASSIFICATION)
 
 
-def retrieval_lines(results: Sequence[Foreign], names: Sequence[str]) -> dict[str, list[dict[str, Cell]]]:
-    """Lines of the retrieval table by dataset, each with its cells by column; `names` are the recalls."""
+def with_retrieval(
+    lines: list[list[Cell]], results: Sequence[Foreign], columns: Sequence[Column], places: Mapping[str, Place]
+) -> tuple[list[list[Cell]], list[str]]:
+    """The same of the retrieval table."""
     found: dict[str, list[dict[str, Cell]]] = {}
     for row in _rows(results, [RETRIEVAL]):
-        figures = {name: cell(row.shown[RETRIEVAL], name) for name in names}
+        figures = {column.key: cell(row.shown[RETRIEVAL], column.key) for column in columns if column.figures}
         found.setdefault(row.dataset, []).append({"model": Cell(row.label), **figures})
-    return found
+    return _among(lines, found, columns, places), _note(results, [RETRIEVAL])
 
 
-def among(
-    lines: Sequence[list[Cell]],
-    ids: Sequence[str],
+def _among(
+    lines: list[list[Cell]],
     foreign: Mapping[str, list[dict[str, Cell]]],
-    columns: Sequence[str],
+    columns: Sequence[Column],
+    places: Mapping[str, Place],
 ) -> list[list[Cell]]:
-    """The table's lines with the foreign ones after the last line of their dataset, or at the end.
-
-    Args:
-        lines: our own.
-        ids: the dataset id of each.
-        foreign: lines by dataset.
-        columns: the keys of the table's columns, of which ``dataset`` is the first.
-    """
-    last = {same_dataset(id): index for index, id in enumerate(ids)}
-    labels: dict[str, set[str]] = {}
-    for line, id in zip(lines, ids, strict=True):
-        labels.setdefault(same_dataset(id), set()).add(line[0].text)
-
-    def theirs(name: str, text: str) -> list[list[Cell]]:
-        return [[Cell(text), *(line.get(column, Cell()) for column in columns[1:])] for line in foreign[name]]
-
+    """Our lines with the foreign ones after the last line of their dataset, or at the end."""
+    if not foreign:
+        return lines
+    names = [same_dataset(places[line[0].text].dataset) if line[0].text in places else "" for line in lines]
     out: list[list[Cell]] = []
-    for index, (line, id) in enumerate(zip(lines, ids, strict=True)):
+    for index, (line, name) in enumerate(zip(lines, names, strict=True)):
         out.append(line)
-        name = same_dataset(id)
-        if name in foreign and last[name] == index:
-            out += theirs(name, line[0].text if len(labels[name]) == 1 else id)
-    for name in foreign:
-        out += theirs(name, name) if name not in last else []
+        if name in foreign and name not in names[index + 1 :]:
+            several = {other[0].text for other, its in zip(lines, names, strict=True) if its == name}
+            text = line[0].text if len(several) == 1 else places[line[0].text].dataset
+            out += [_line(text, cells, columns) for cells in foreign[name]]
+    for name, found in foreign.items():
+        out += [_line(name, cells, columns) for cells in found if name not in names]
     return out
 
 
-def note(results: Sequence[Foreign]) -> str:
-    """What has to be known of the rows of these results."""
-    paths = list(dict.fromkeys(visible(str(result.path)) for result in results))
+def _line(dataset: str, cells: Mapping[str, Cell], columns: Sequence[Column]) -> list[Cell]:
+    return [Cell(dataset), *(cells.get(column.key, Cell()) for column in columns[1:])]
+
+
+def _note(results: Sequence[Foreign], tasks: Iterable[str]) -> list[str]:
+    """What has to be known of the rows of the tasks' results; nothing where there are none."""
+    paths = list(dict.fromkeys(visible(str(result.path)) for result in results if result.task in tasks))
+    if not paths:
+        return []
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return (
+    return [
         f"{PROGRAM}: figures of that program, without intervals, neither tested nor marked; its files do not say n or "
         f"split. Read from {', '.join(paths[:_NAMED])}{more}."
-    )
+    ]

@@ -24,6 +24,9 @@ _PROTOCOLS: dict[str, Kind] = {
 """Kinds of the protocols of ``published.csv``; DataComp takes the templates with CLIP_benchmark's own reader of
 data sets (``mlfoundations/datacomp``, ``eval_utils/wds_eval.py``)."""
 
+_FALLBACK = ["a photo of a {}."]
+"""What records of older versions call the dataset's templates where a dataset had none."""
+
 
 @cache
 def published() -> dict[Key, dict[Kind, tuple[float, str]]]:
@@ -76,10 +79,8 @@ def dataset_name(id: str) -> str:
 
 def _kind(protocol: Mapping[str, Any]) -> Kind | None:
     """The kind of a run's prompts; none where its record does not say."""
-    from vlmbench.data.base import DEFAULT_TEMPLATE  # here, because it loads what opens images
-
     templates = protocol.get("templates")
-    if protocol.get("prompts") == "dataset" and templates != [DEFAULT_TEMPLATE]:  # that was the way out where none are
+    if protocol.get("prompts") == "dataset" and templates != _FALLBACK:
         return "the dataset's templates"
     if isinstance(templates, list) and len(templates) == 1:
         return "one template"

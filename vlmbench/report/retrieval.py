@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
-from vlmbench.report.foreign import RETRIEVAL, among, note, retrieval_lines
+from vlmbench.report.foreign import RETRIEVAL, with_retrieval
 from vlmbench.report.grouping import named_runs, place_labels, refusals, unique
 from vlmbench.report.marks import NOTE, Marks
 from vlmbench.report.pairs import Pairs, untested
@@ -30,8 +30,7 @@ def retrieval_table(
         foreign: results of another program, shown beside.
     """
     chosen = unique(run for run in runs if run.record.task == "retrieval")
-    theirs = retrieval_lines(foreign, [column.key for column in COLUMNS])
-    if not chosen and not theirs:
+    if not chosen and not any(result.task == RETRIEVAL for result in foreign):
         return None
     places = named_runs(chosen, "retrieval")
     labels = place_labels(sorted(places))
@@ -53,10 +52,7 @@ def retrieval_table(
     refused = refusals(places)
     notes += [*(untested(chosen) if pairs is not None and len(rows) > 1 else []), *refused]
     columns = (*HEAD, *COLUMNS)
-    if theirs:
-        notes.append(note([result for result in foreign if result.task == RETRIEVAL]))
-        ids = [place.dataset for place, there in places.items() for _ in there]
-        rows = among(rows, ids, theirs, [column.key for column in columns])
-    table = Table("retrieval", "Image-text retrieval", columns, tuple(map(tuple, rows)), tuple(notes))
+    rows, theirs = with_retrieval(rows, foreign, columns, {labels[place]: place for place in places})
+    table = Table("retrieval", "Image-text retrieval", columns, tuple(map(tuple, rows)), (*notes, *theirs))
     table = table.without_empty_columns() if theirs else table
     return replace(table, about=refused, refused=tuple(refused))
