@@ -297,10 +297,10 @@ def test_published_figures_stand_beside_prompts_of_the_same_kind(tmp_path: Path)
 def test_of_other_templates_the_published_cell_says_the_difference(tmp_path: Path) -> None:
     cell, table = published_of(tmp_path / "clip7", {"prompts": "clip7", "templates": ["{}"] * 7})
     assert cell.value == pytest.approx(0.8983)
-    assert "(the run beside it has other templates: clip7)" in cell.source
-    assert any("other templates: clip7" in note for note in table.notes)
+    assert "(the run beside it: prompts clip7)" in cell.source
+    assert any("beside it: prompts clip7" in note for note in table.notes)
     written, _ = published_of(tmp_path / "cupl", {"prompts": "cupl.json", "templates": "class-specific"})
-    assert "other templates: cupl.json" in written.source
+    assert "beside it: prompts cupl.json" in written.source
 
 
 def test_beside_one_template_no_figure_of_several_stands(tmp_path: Path) -> None:

@@ -65,9 +65,7 @@ def published_cell(run: StoredRun) -> Cell:
         return Cell(value=value, source=source)
     if kind == "other templates" and "the dataset's templates" in known:
         value, source = known["the dataset's templates"]
-        return Cell(
-            value=value, source=f"{source} (the run beside it has other templates: {_prompts(record.protocol)})"
-        )
+        return Cell(value=value, source=f"{source} (the run beside it: prompts {_prompts(record.protocol)})")
     return Cell()
 
 
