@@ -17,7 +17,8 @@ import numpy as np
 
 from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, Dataset, DatasetInfo, Rows, Split, readable_names
 from vlmbench.data.crops import outside
-from vlmbench.data.folder import SUFFIXES, Files
+from vlmbench.data.folder import Files
+from vlmbench.data.images import is_image
 from vlmbench.data.instances import Box, Instances, read_instances
 from vlmbench.data.views import Regions, Views, crop_of
 from vlmbench.foundations.errors import AbsentError, InputError
@@ -43,11 +44,7 @@ class Pictures:
         for place, directories, files in os.walk(self.root):
             directories[:] = [name for name in directories if not name.startswith(".")]
             below = Path(place).relative_to(self.root)
-            found += [
-                (below / name).as_posix()
-                for name in files
-                if not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES
-            ]
+            found += [(below / name).as_posix() for name in files if not name.startswith(".") and is_image(name)]
         found.sort(key=natural)
         splits = [ALIASES.get(name.partition("/")[0].lower()) if "/" in name else None for name in found]
         if not found:

@@ -9,6 +9,7 @@ from vlmbench.data.hub import Hub
 from vlmbench.data.hub_files import Source, local
 from vlmbench.data.listing import SUFFIXES as LISTS
 from vlmbench.data.listing import Listing
+from vlmbench.data.webdataset import MODULE
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
@@ -29,21 +30,21 @@ def open_file(spec: str, name: str, cache_dir: Path) -> Dataset:
     if ending in LISTS:
         return Listing(spec, path)
     if ending in {".parquet", ".arrow"}:
-        return Hub(spec, _single(spec, path, ending.lstrip(".")))
+        return Hub(spec, _single(spec, path, ending.lstrip("."), cache_dir))
     if path.name.lower().endswith(ARCHIVES):
         if ending == ".tar" and is_webdataset(path):
-            return Hub(spec, _single(spec, path, "webdataset"))
-        return _unpacked(spec, unpack(path, cache_dir))
+            return Hub(spec, _single(spec, path, MODULE, cache_dir))
+        return _unpacked(spec, unpack(path, cache_dir), cache_dir)
     raise InputError(f"not a dataset file: {visible(path.name)}", where=spec, mend=_MEND)
 
 
-def _single(spec: str, path: Path, module: str) -> Source:
+def _single(spec: str, path: Path, module: str, cache_dir: Path) -> Source:
     home = path.absolute().parent
     beside = tuple(sorted(item.name for item in home.glob("*.txt")))
-    return Source(spec, None, None, home, module, {ALL: (path.name,)}, beside, None)
+    return Source(spec, None, None, home, module, {ALL: (path.name,)}, beside, None, cache_dir)
 
 
-def _unpacked(spec: str, root: Path) -> Dataset:
+def _unpacked(spec: str, root: Path, cache_dir: Path) -> Dataset:
     from vlmbench.data.captioned import is_captioned_folder, open_captioned_folder
     from vlmbench.data.folder import open_folder
 
@@ -53,5 +54,5 @@ def _unpacked(spec: str, root: Path) -> Dataset:
     if lists:
         return Listing(spec, lists[0], enclosed=True)
     if any(root.rglob("*.parquet")) or any(root.rglob("*.arrow")) or any(root.rglob("*.tar")):
-        return Hub(spec, local(spec, root, None))
+        return Hub(spec, local(spec, root, None, cache_dir))
     return open_folder(spec, str(root))

@@ -12,34 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Split, readable
-from vlmbench.data.images import MEND, BadImage
+from vlmbench.data.images import MEND, BadImage, is_image
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
-SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".gif",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".avif",
-        ".jp2",
-        ".ico",
-        ".tga",
-    ]
-)
 LAYOUT = "the layout is PATH/<class name>/*.jpg, or PATH/{train,val,test}/<class name>/*.jpg"
 
 
@@ -225,6 +203,6 @@ def _images(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
             if name.startswith("."):
                 continue
             path = Path(place, name).relative_to(root).as_posix()
-            (images if path[path.rfind(".") :].lower() in SUFFIXES else others).append(path)
+            (images if is_image(path) else others).append(path)
     images.sort(key=natural)
     return tuple(images), others

@@ -16,7 +16,6 @@ import numpy as np
 
 from vlmbench.data import hub_files
 from vlmbench.data.base import ALIASES, DatasetInfo, ImageSource, Split, choose_split, readable_names
-from vlmbench.data.hub_cursor import StreamedImages
 from vlmbench.data.hub_rows import (
     Columns,
     Images,
@@ -27,8 +26,9 @@ from vlmbench.data.hub_rows import (
     own_ids,
     row_names,
 )
+from vlmbench.data.hub_shards import Shards
 from vlmbench.data.hub_space import is_streamed, shortage
-from vlmbench.data.hub_stream import PATH, Piece, Stream, size
+from vlmbench.data.hub_stream import PATH, Stream, size
 from vlmbench.data.naming import AUTO, STREAM, canonical, parted
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
@@ -90,30 +90,35 @@ class Hub:
             return self.source.load(self._names[name])
         return self._index(name)[0]
 
-    def _index(self, name: str) -> tuple[Any, tuple[Piece, ...]]:
+    def _index(self, name: str) -> tuple[Any, Any]:
         stream = self._stream(name)
         if stream is None:
-            raise ValueError(f"{name} is not streamed")
+            raise ValueError(f"{name} has no index")
         if name not in self._indexes:
             self._indexes[name] = stream.index(self._columns)
         return self._indexes[name]
 
     @cached_property
-    def _indexes(self) -> dict[str, tuple[Any, tuple[Piece, ...]]]:
+    def _indexes(self) -> dict[str, tuple[Any, Any]]:
         return {}
 
     @cached_property
-    def _streams(self) -> dict[str, Stream | None]:
+    def _streams(self) -> dict[str, Stream | Shards | None]:
         return {}
 
-    def _stream(self, name: str) -> Stream | None:
-        """What streams a split; none where its files are on this machine, or fit on its disk."""
+    def _stream(self, name: str) -> Stream | Shards | None:
+        """What reads a split by an index: of tars wherever they are, of other files only where they are streamed."""
         if name not in self._streams:
-            stream = Stream(self.source, self._names[name], self.reporter)
-            streamed = is_streamed(self.source, stream.split, indexed=stream.begun())
+            split = self._names[name]
+            shards = Shards(self.source, split, False, self.reporter) if self.source.has_shards(split) else None
+            stream = Stream(self.source, split, self.reporter)
+            streamed = is_streamed(self.source, split, indexed=(shards or stream).begun())
             if streamed and self.source.stream == AUTO:
-                self._tell(name, stream.split)
-            self._streams[name] = stream if streamed else None
+                self._tell(name, split)
+            if shards is not None:
+                self._streams[name] = replace(shards, streamed=streamed)
+            else:
+                self._streams[name] = stream if streamed else None
         return self._streams[name]
 
     def _tell(self, name: str, theirs: str) -> None:
@@ -140,13 +145,22 @@ class Hub:
 
     @cached_property
     def _columns(self) -> Columns:
-        return find_columns(self._features, self.recipe.image, self.recipe.label, self.recipe.captions, self.id)
+        texts = self.recipe.captions
+        if not texts and self._kind == "retrieval" and "txt" in self._features:
+            texts = ("txt",)
+        return find_columns(self._features, self.recipe.image, self.recipe.label, texts, self.id)
+
+    @property
+    def _kind(self) -> str:
+        """``retrieval`` or ``multilabel``, where a WebDataset says so."""
+        return (self.source.small_file("dataset_type.txt") or "").strip().lower()
 
     @cached_property
     def _raw_names(self) -> tuple[str, ...]:
         given = self.source.small_file("classnames.txt")
         if given is not None:
-            return tuple(line.strip() for line in given.splitlines() if line.strip())
+            lines = [line.strip() for line in given.rstrip().splitlines()]
+            return tuple(line or str(number) for number, line in enumerate(lines))  # a label is the number of a line
         return class_names(self._label_feature, lambda: self._table(self._first), self._columns, self.id)
 
     @property
@@ -172,9 +186,8 @@ class Hub:
                 mend="name another label column",
             )
         templates = self.recipe.templates or self._own_templates()
-        kind = self.source.small_file("dataset_type.txt") or ""
         several = hasattr(self._label_feature, "feature")
-        multilabel = self.recipe.multilabel or several or kind.strip() == "multilabel"
+        multilabel = self.recipe.multilabel or several or self._kind == "multilabel"
         return DatasetInfo(
             id=self.id,
             revision=self.source.commit,
@@ -226,7 +239,7 @@ class Hub:
         if stream is None:
             images = Images(table, self._columns.image, str(self.source.commit or ""))
             return images, images.names(name)
-        return StreamedImages(stream, self._index(name)[1], self._columns.image), row_names(name, list(table[PATH]))
+        return stream.images(self._index(name)[1], self._columns.image), row_names(name, list(table[PATH]))
 
 
 def open_hub(
@@ -267,7 +280,7 @@ def open_hub(
         root = Path(name).expanduser()
         if not root.is_dir():
             raise AbsentError(f"no such directory: {visible(name)}", where=spec, mend="check the path")
-        source = hub_files.local(spec, root, config)
+        source = hub_files.local(spec, root, config, cache_dir)
     else:
         source = hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir)
     return Hub(spec, replace(source, stream=asked.get(STREAM, AUTO)), recipe, reporter or Silent())

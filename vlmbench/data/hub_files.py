@@ -23,6 +23,7 @@ from vlmbench.data.hub_client import (
     unreachable,
 )
 from vlmbench.data.naming import AUTO
+from vlmbench.data.webdataset import MODULE, find_shards
 from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -31,6 +32,7 @@ from vlmbench.foundations.text import visible
 LAYOUTS = "Parquet files, WebDataset shards, Arrow, JSON or CSV files, or image folders, as `datasets` lays them out"
 _SMALL = 4_000_000
 _ROWS = "rows"
+_FORMAT = 2
 
 
 def datasets() -> Any:
@@ -84,11 +86,24 @@ class Source:
         """The declared features, or none."""
         return datasets().Features.from_dict(dict(self.declared)) if self.declared else None
 
+    def has_shards(self, split: str) -> bool:
+        """Whether a split lies in WebDataset tars that are not compressed."""
+        return self.module == MODULE and all(name.endswith(".tar") for name in self.data_files[split])
+
     def small_file(self, name: str) -> str | None:
-        """A text file at the top of the repository, if there is one."""
+        """A text file of the repository, if there is one."""
         if name not in self.other_files:
             return None
-        return small_text(self._fetch((name,)) / name)
+        return self.text(name)
+
+    def text(self, name: str) -> str:
+        """The text of a small file.
+
+        Raises:
+            AbsentError: it cannot be fetched.
+            InputError: it is large, or not UTF-8.
+        """
+        return small_text(self.fetch((name,)) / name)
 
     def load(self, split: str) -> Any:
         """The split as a `datasets.Dataset` on the disk.
@@ -99,7 +114,7 @@ class Source:
         """
         if split not in self._loaded:
             names = self.data_files[split]
-            root = self._fetch(names)
+            root = self.fetch(names)
             files = {_ROWS: [str(root / name) for name in names]}  # whatever the split is called: some names are taken
             with read(self.id):
                 self._loaded[split] = datasets().load_dataset(
@@ -108,23 +123,32 @@ class Source:
         return self._loaded[split]
 
     def checksum(self, split: str) -> str | None:
-        """A digest of the names and checksums of a split's files, read or not; none of a directory's.
+        """A digest of the names and checksums of a split's files, read or not; of a directory's, only of tars.
 
-        It is the same whether the files are fetched or streamed, and stays when a commit touches other files only.
+        It is the same whether the files are fetched, streamed or local, and stays when a commit touches other files
+        only.
         """
-        if self.repository is None:
+        if self.repository is None and not self.has_shards(split):
             return None
-        sums = [
-            self.checksums.get(name) or (checksum_of(self.root / name) if self.root is not None else None)
-            for name in self.data_files[split]
-        ]
+        sums = [self.checksums.get(name) or self._checksum_here(name) for name in self.data_files[split]]
         return digest([self.module, list(self.data_files[split]), sums]) if all(sums) else None
 
     @cached_property
     def _loaded(self) -> dict[str, Any]:
         return {}
 
-    def _fetch(self, names: tuple[str, ...]) -> Path:
+    def _checksum_here(self, name: str) -> str | None:
+        if self.root is None:
+            return None
+        path = self.root / name
+        return checksum_of(path) or (kept_sha256(path, self.cache_dir) if self.repository is None else None)
+
+    def fetch(self, names: tuple[str, ...]) -> Path:
+        """The directory below which files are, fetched now if they were not before.
+
+        Raises:
+            AbsentError: a file cannot be fetched, or came damaged.
+        """
         if self.root is not None:
             return self.root
         root = fetch_dataset(str(self.repository), str(self.commit), names)
@@ -148,16 +172,25 @@ def small_text(path: Path) -> str:
         raise InputError(f"{path.name} is not UTF-8", where=str(path), mend=mend) from error
 
 
-def local(id: str, root: Path, config: str | None) -> Source:
+def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
     """The source that is a directory.
 
     Raises:
-        InputError: `datasets` finds nothing it can read there.
+        InputError: it is no layout of WebDataset tars, and `datasets` finds nothing it can read there.
     """
+    if config is None:
+        home = root.absolute()
+        names = [path.relative_to(home).as_posix() for form in ("*", "*/*") for path in home.glob(form)]
+        others = tuple(sorted(name for name in names if name.endswith(".txt")))
+        source = Source(id, None, None, home, MODULE, {}, others, None, cache_dir)
+        shards = find_shards(names, source.text)
+        if shards is not None:
+            return replace(source, data_files=shards)
     with read(id):
         builder = datasets().load_dataset_builder(str(root), name=config)
     home = root.absolute()
-    return _source(id, builder, None, None, home, lambda file: Path(os.path.relpath(file, home)).as_posix())
+    found = _source(id, builder, None, None, home, lambda file: Path(os.path.relpath(file, home)).as_posix())
+    return replace(found, cache_dir=cache_dir)
 
 
 def remote(id: str, repository: str, revision: str | None, config: str | None, cache_dir: Path) -> Source:
@@ -170,23 +203,21 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
         InputError: `datasets` finds nothing in it that it can read.
     """
     commit = dataset_commit(repository, revision, cache_dir)
-    kept = cache_dir / "hub" / f"{digest([repository, commit, config])}.json"
+    kept = cache_dir / "hub" / f"{digest([_FORMAT, repository, commit, config])}.json"
     known = _known(kept, id, repository, commit, cache_dir)
     if known is not None:
         return known
     if offline():
         root = dataset_snapshot(repository, commit)
-        return replace(local(id, root, config), repository=repository, commit=commit, cache_dir=cache_dir)
-    with told(repository, "dataset"), read(id):
-        builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
-        prefix = f"hf://datasets/{repository}@{commit}/"
+        return replace(local(id, root, config, cache_dir), repository=repository, commit=commit)
     listed = dataset_files(repository, commit)
-    others = tuple(name for name in listed if "/" not in name and name.endswith(".txt"))
-    source = _source(id, builder, repository, commit, None, lambda file: str(file).removeprefix(prefix), others)
+    others = tuple(name for name in listed if name.count("/") <= 1 and name.endswith(".txt"))
+    source = Source(id, repository, commit, None, MODULE, {}, others, None, cache_dir)
+    shards = find_shards(listed, source.text) if config is None else None
+    source = replace(source, data_files=shards) if shards else _inferred(source, repository, commit, config)
     wanted = {name for names in source.data_files.values() for name in names}
     source = replace(
         source,
-        cache_dir=cache_dir,
         sizes={name: size for name, (size, _) in listed.items() if name in wanted},
         checksums={name: checksum for name, (_, checksum) in listed.items() if name in wanted},
     )
@@ -197,13 +228,30 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
             "commit": commit,
             "module": source.module,
             "data_files": {split: list(files) for split, files in source.data_files.items()},
-            "other_files": list(others),
+            "other_files": list(source.other_files),
             "features": source.declared,
             "sizes": dict(source.sizes),
             "checksums": dict(source.checksums),
         },
     )
     return source
+
+
+def _inferred(source: Source, repository: str, commit: str, config: str | None) -> Source:
+    """The source as `datasets` understands the repository."""
+    with told(repository, "dataset"), read(source.id):
+        builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
+        prefix = f"hf://datasets/{repository}@{commit}/"
+    found = _source(
+        source.id,
+        builder,
+        repository,
+        commit,
+        None,
+        lambda file: str(file).removeprefix(prefix),
+        tuple(name for name in source.other_files if "/" not in name),
+    )
+    return replace(found, cache_dir=source.cache_dir)
 
 
 def _source(

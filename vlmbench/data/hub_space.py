@@ -51,13 +51,16 @@ def is_streamed(source: Source, split: str, *, indexed: bool) -> bool:
 
 
 def shortage(source: Source, split: str) -> Shortage | None:
-    """What is lacking for a split's files and for the Arrow tables, as large again, that `datasets` makes of them."""
+    """What is lacking for a split's files and for the Arrow tables, as large again, that `datasets` makes of them.
+
+    Of tars it makes none: they are read as they are.
+    """
     from datasets import config
     from huggingface_hub import constants
 
     needs: dict[int, tuple[int, Path]] = {}
     absent = sum(source.sizes.get(name, 0) for name in _missing(source, split))
-    whole = sum(source.sizes.get(name, 0) for name in source.data_files[split])
+    whole = 0 if source.has_shards(split) else sum(source.sizes.get(name, 0) for name in source.data_files[split])
     for place, count in ((constants.HF_HUB_CACHE, absent), (config.HF_DATASETS_CACHE, whole)):
         there = _existing(Path(place))
         disk = there.stat().st_dev

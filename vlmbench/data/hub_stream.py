@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlmbench.data.hub_client import cached_file, offline, told
 from vlmbench.data.hub_files import Source, datasets, read
@@ -21,6 +21,9 @@ from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
+
+if TYPE_CHECKING:
+    from vlmbench.data.hub_cursor import StreamedImages
 
 AGAIN = "run the same command again: it goes on where it stopped"
 PATH = "path of the image"
@@ -103,7 +106,7 @@ class Stream:
             return library.Features.from_dict(json.loads(kept.read_text("utf-8")))
         except (OSError, ValueError, TypeError, AttributeError):
             pass  # not asked yet, or the note is damaged
-        with self._told():
+        with told_of(self.source):
             stream = self._load(self._units[0], features=None)
             found = stream.features or stream._resolve_features().features
         write_json(kept, found.to_dict())
@@ -144,6 +147,12 @@ class Stream:
                 start += rows
         return datasets().Dataset.from_dict(values, features=kinds), tuple(pieces)
 
+    def images(self, pieces: tuple[Piece, ...], column: str) -> "StreamedImages":
+        """The images of an index, undecoded."""
+        from vlmbench.data.hub_cursor import StreamedImages
+
+        return StreamedImages(self, pieces, column)
+
     def rows(self, piece: Piece, column: str) -> Iterator[Any]:
         """The undecoded images from the first of a piece to the end of its unit: bytes, or bytes and path.
 
@@ -151,7 +160,7 @@ class Stream:
             AbsentError: the connection fails, for longer than the clients try.
             InputError: the file is damaged.
         """
-        with self._told():
+        with told_of(self.source):
             chosen = {column: self.features[column]} if self._parquet else None
             stream = self._load(self._units[piece.unit], features=self.features, columns=chosen)
             if piece.number and not hasattr(stream, "reshard"):  # an older `datasets`: what comes before is read too
@@ -171,7 +180,7 @@ class Stream:
         """
         import fsspec
 
-        with self._told(), fsspec.open(path, "rb") as handle:
+        with told_of(self.source), fsspec.open(path, "rb") as handle:
             return bytes(handle.read())
 
     def _kinds(self, columns: Columns) -> Any:
@@ -204,7 +213,7 @@ class Stream:
         import pyarrow.parquet as pq
 
         kinds = self._kinds(columns)
-        with self._told():
+        with told_of(self.source):
             values, groups = (self._index_parquet if self._parquet else self._index_rows)(unit, kinds, columns.image)
             table = datasets().Dataset.from_dict(values, features=kinds).data.table
         found = {**(table.schema.metadata or {}), _FACTS: json.dumps(groups).encode()}
@@ -217,9 +226,9 @@ class Stream:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        address = self._address(self._units[unit][0])
-        system, path = fsspec.url_to_fs(address)
-        exact = {"cache_type": "none"} if address.startswith("hf:") else {}  # else megabytes around a column come too
+        place = address(self.source, self._units[unit][0])
+        system, path = fsspec.url_to_fs(place)
+        exact = {"cache_type": "none"} if place.startswith("hf:") else {}  # else megabytes around a column come too
         with system.open(path, "rb", **exact) as handle, pq.ParquetFile(handle, pre_buffer=True) as file:
             facts = file.metadata
             leaf = f"{image}.path"
@@ -246,33 +255,35 @@ class Stream:
         # their own 20 tries take half an hour where a server refuses
         library.config.STREAMING_READ_MAX_RETRIES = library.config.STREAMING_OPEN_MAX_RETRIES = _TRIES
         more = {"columns": list(columns), "features": library.Features(columns)} if columns else {"features": features}
-        files = {_ROWS: [self._address(name) for name in names]}
+        files = {_ROWS: [address(self.source, name) for name in names]}
         return library.load_dataset(self.source.module, data_files=files, split=_ROWS, streaming=True, **more)
 
-    def _address(self, name: str) -> str:
-        """Where a file is read: here if it was fetched before, else from the hub.
 
-        Raises:
-            AbsentError: it is not here, and the hub is switched off.
-        """
-        here = cached_file(self.repository, str(self.source.commit), name)
-        if here is not None:
-            return str(here)
-        if offline():
-            raise AbsentError(
-                f"{visible(self.source.id)} is streamed from the hub, which needs a network, and --offline (or "
-                "HF_HUB_OFFLINE) forbids it",
-                where=self.source.id,
-                mend=f"run it without --offline, or fetch it: hf download {visible(self.repository)} "
-                "--repo-type dataset",
-            )
-        return f"hf://datasets/{self.repository}@{self.source.commit}/{name}"
+def address(source: Source, name: str) -> str:
+    """Where a file is read: here if it was fetched before, else from the hub.
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turns what goes wrong in a stream into the error a user can act on."""
-        with told(self.repository, "dataset", AGAIN), read(self.source.id, remote=True):
-            yield
+    Raises:
+        AbsentError: it is not here, and the hub is switched off.
+    """
+    here = cached_file(str(source.repository), str(source.commit), name)
+    if here is not None:
+        return str(here)
+    if offline():
+        raise AbsentError(
+            f"{visible(source.id)} is streamed from the hub, which needs a network, and --offline (or "
+            "HF_HUB_OFFLINE) forbids it",
+            where=source.id,
+            mend=f"run it without --offline, or fetch it: hf download {visible(str(source.repository))} "
+            "--repo-type dataset",
+        )
+    return f"hf://datasets/{source.repository}@{source.commit}/{name}"
+
+
+@contextmanager
+def told_of(source: Source) -> Iterator[None]:
+    """Turns what goes wrong in a stream into the error a user can act on."""
+    with told(str(source.repository), "dataset", AGAIN), read(source.id, remote=True):
+        yield
 
 
 def size(count: int) -> str:

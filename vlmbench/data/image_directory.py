@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from vlmbench.data.base import ALL, DatasetInfo, Split
-from vlmbench.data.folder import SUFFIXES, Files
+from vlmbench.data.folder import Files
+from vlmbench.data.images import is_image
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
@@ -74,7 +75,7 @@ def _index(directory: Path) -> tuple[dict[str, list[str]], ...]:
     by_name: dict[str, list[str]] = {}
     by_stem: dict[str, list[str]] = {}
     for path in sorted(directory.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if is_image(path.name) and path.is_file():
             name = path.relative_to(directory).as_posix()
             by_path[name] = [name]
             by_name.setdefault(path.name, []).append(name)

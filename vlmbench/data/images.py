@@ -22,12 +22,24 @@ MAX_RATIO = 1000
 
 MEND = "mend or remove the image, or leave such images out with --on-bad-image skip"
 
+ENDINGS = (
+    *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"),
+    *("ppm", "pgm", "pbm", "pnm", "avif", "jp2", "ico", "tga"),
+)
+"""The endings by which files, and members of archives, are taken for images."""
+
 Raw = bytes | np.ndarray
 """An image as a reader hands it over: a file's bytes, or pixels [H, W] or [H, W, 3] uint8."""
 
 
 class BadImage(InputError):
     """An image that cannot be decoded; `--on-bad-image skip` leaves it out."""
+
+
+def is_image(name: str) -> bool:
+    """Whether the ending of a file's name (``cat.JPG``) is an image's."""
+    _, dot, ending = name.rpartition(".")
+    return bool(dot) and ending.lower() in ENDINGS
 
 
 def decode(raw: Raw, name: str) -> Image.Image:

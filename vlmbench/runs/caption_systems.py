@@ -9,7 +9,8 @@ import numpy as np
 from vlmbench import __version__
 from vlmbench.captioners.base import Decoding
 from vlmbench.data.base import TRAIN, Split
-from vlmbench.data.folder import SUFFIXES, Files
+from vlmbench.data.folder import Files
+from vlmbench.data.images import is_image
 from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -243,9 +244,7 @@ def caption_document(made: Sequence[tuple[Captions, Path]], seed: int) -> dict[s
 
 def _images(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(
-            (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES), key=lambda f: natural(str(f))
-        )
+        found = sorted((file for file in path.rglob("*") if is_image(file.name)), key=lambda f: natural(str(f)))
         if not found:
             raise InputError(f"no image below {visible(str(path))}", where=str(path), mend="name image files")
         return found

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.data.images import BadImage, decode
+from vlmbench.data.images import ENDINGS, BadImage, decode, is_image
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 from vlmbench.heads.probe_file import Probe, load_probe
 from vlmbench.runs.context import Context
 from vlmbench.runs.session import Session
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 @dataclass(frozen=True)
@@ -101,14 +99,14 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES and item.is_file())
+            found += sorted(item for item in path.rglob("*") if is_image(item.name) and item.is_file())
         elif path.is_file():
             found.append(path)
         else:
             raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
     if not found:
         raise InputError(
-            "no images", where=", ".join(map(str, paths)), mend=f"files ending in {' '.join(sorted(SUFFIXES))}"
+            "no images", where=", ".join(map(str, paths)), mend=f"files ending in {' '.join(sorted(ENDINGS))}"
         )
     return found
 
