@@ -68,7 +68,7 @@ from pathlib import Path
 from vlmbench.data.base import choose_split
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.loading import load
-from vlmbench.data import hub_space
+from vlmbench.data import hub_space, ranges
 from vlmbench.data.registry import open_dataset
 from vlmbench.foundations.errors import VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -76,6 +76,7 @@ from vlmbench.foundations.progress import Silent
 sleep = time.sleep
 time.sleep = lambda seconds: sleep(min(seconds, 0.01))  # the clients wait for minutes before they give up
 given = json.load(sys.stdin)
+ranges.BLOCK = given["block"] or ranges.BLOCK
 for spec, reserve in given["specs"]:
     hub_space.RESERVE = reserve
     reporter, read, found = Silent(), 0, {"spec": spec}
@@ -88,6 +89,10 @@ for spec, reserve in given["specs"]:
         bytes_of = [image_digest(split.images.read(row)) for row in range(len(split))]
         found |= {"code": 0, "rows": digest(rows), "images": digest(bytes_of), "n": len(split)}
         found |= {"fingerprint": fingerprint(split, Path(given["cache"]), reporter)}
+        found |= {"split": split.name, "splits": data.info.splits, "metric": data.info.metric}
+        found |= {"classes": len(data.info.classnames), "templates": len(data.info.templates)}
+        found |= {"multilabel": split.labels.ndim == 2, "captions": split.captions}
+        found |= {"revision": data.info.revision, "labels": split.labels.tolist(), "ids": split.ids}
     except VlmbenchError as error:
         found |= {"code": error.exit_code, "what": error.what, "mend": error.mend}
     print(json.dumps({**found, "read": read, "notes": reporter.notes, "kept": kept()}))
@@ -131,13 +136,14 @@ def in_turn(hub, tmp_path, *specs, **more):
     return list(map(json.loads, done.stdout.splitlines()))
 
 
-def reads(hub, tmp_path, *specs, **more):
+def reads(hub, tmp_path, *specs, block=None, **more):
     """What becomes of each dataset whose every image is read and decoded: digests of what was read, or the error.
 
-    Instead of a name it can be a name and the bytes of the disk that are to stay free.
+    Instead of a name it can be a name and the bytes of the disk that are to stay free. `block` is how many bytes of a
+    tar are asked for at a time.
     """
     pairs = [(spec, 0) if isinstance(spec, str) else spec for spec in specs]
-    given = json.dumps({"specs": pairs, "cache": str(tmp_path / "cache")})
+    given = json.dumps({"specs": pairs, "cache": str(tmp_path / "cache"), "block": block})
     done = _python(_READ, environment(hub, tmp_path, USE_TORCH="0", **more), given=given)  # else `datasets` imports it
     return list(map(json.loads, done.stdout.splitlines()))
 

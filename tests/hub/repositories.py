@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 
-def png(seed, shift=0):
+def png(seed, shift=0, form="PNG"):
     pixels = np.clip(np.random.default_rng(seed).integers(0, 255, (24, 24, 3)) + shift, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, form)
     return buffer.getvalue()
 
 
@@ -36,22 +36,55 @@ def parquet(root, splits=(("train", 8), ("test", 6)), files=1, group=None, **col
     return root
 
 
-def shards(root, splits=("train", "test"), tars=1, extra=None, classes=3):
-    """WebDataset shards, with class names and templates beside them; `extra` gives further members of a sample."""
-    for split in splits:
+def webdataset(root, splits, names=(), templates=(), kind=None):
+    """What CLIP_benchmark's ``webdataset_builder`` writes with webdataset's ``ShardWriter``.
+
+    `splits` gives for each split its tars, each a list of samples, each a mapping of ending to bytes; `kind` is
+    ``retrieval`` or ``multilabel``.
+    """
+    for split, tars in splits.items():
         (root / split).mkdir(parents=True)
-        for part in range(tars):
-            with tarfile.open(root / split / f"{part}.tar", "w") as tar:
-                for number in range(6 * part, 6 * part + 6):
-                    members = {"png": png(number), "cls": str(number % classes).encode()}
-                    for ending, data in (extra(number) if extra else members).items():
-                        item = tarfile.TarInfo(f"s{number:04d}.{ending}")
-                        item.size = len(data)
-                        tar.addfile(item, io.BytesIO(data))
-    names = ("red circle", "blue square", "green dog")[:classes]
-    (root / "classnames.txt").write_text("\n".join(names) + "\n")
-    (root / "zeroshot_classification_templates.txt").write_text("a photo of {c}.\nan image of the {c}\n")
+        number = 0
+        for part, samples in enumerate(tars):
+            with tarfile.open(root / split / f"{part}.tar", "w|") as tar:
+                for sample in samples:
+                    for ending in sorted(sample):
+                        item = tarfile.TarInfo(f"s{number:07d}.{ending}")
+                        item.size, item.mtime, item.mode = len(sample[ending]), 1685000000.25, 0o444
+                        item.uname = item.gname = "bigdata"
+                        tar.addfile(item, io.BytesIO(sample[ending]))
+                    number += 1
+        (root / split / "nshards.txt").write_text(f"{len(tars)}\n")
+    for name, lines in (
+        ("classnames.txt", names),
+        ("zeroshot_classification_templates.txt", templates),
+        ("dataset_type.txt", [kind] if kind else ()),
+    ):
+        if lines:
+            (root / name).write_text("\n".join(lines) + "\n")
     return root
+
+
+def several(labels):
+    """A multi-label ``.npy`` as CLIP_benchmark has it: zeros and ones, float32."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.array(labels, np.float32))
+    return buffer.getvalue()
+
+
+def shards(root, splits=("train", "test"), tars=1, extra=None, classes=3, kind=None):
+    """The same with six samples a tar; `extra` gives the members of a sample in place of an image and its class."""
+
+    def sample(number):
+        return extra(number) if extra else {"png": png(number), "cls": str(number % classes).encode()}
+
+    written = {
+        split: [[sample(number) for number in range(6 * part, 6 * part + 6)] for part in range(tars)]
+        for split in splits
+    }
+    names = () if kind == "retrieval" else ("red circle", "blue square", "green dog")[:classes]
+    templates = () if kind == "retrieval" else ("a photo of {c}.", "an image of the {c}")
+    return webdataset(root, written, names, templates, kind)
 
 
 def pictures(root):

@@ -35,6 +35,8 @@ class Hub:
         before: called with the path of a file before it is sent.
         asked: how often each ``METHOD path`` was asked for.
         ranges: the ``Range`` headers that came.
+        sent: bytes of each file that were sent.
+        together: how many files were sent at the same time, at most.
     """
 
     repositories: dict[tuple[str, str], Path] = field(default_factory=dict)
@@ -46,7 +48,23 @@ class Hub:
     before: Callable[[str], None] = lambda path: None
     asked: Counter[str] = field(default_factory=Counter)
     ranges: list[str] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)
+    together: int = 0
     url: str = ""
+    _now: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Counts those that are sent while the block runs."""
+        with self._lock:
+            self._now += 1
+            self.together = max(self.together, self._now)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._now -= 1
 
 
 def files_of(root: Path) -> list[str]:
@@ -64,6 +82,7 @@ def commit_of(root: Path) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for the client to confirm its headers
     hub: Hub
 
     def log_message(self, *_):
@@ -87,7 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._api(kind, id, what, revision, rest or "", posted)
         elif found := _FILE.match(path):
             data, id, revision, name = found.groups()
-            self._file("datasets" if data else "models", id, revision, name, body)
+            with self.hub.sending():
+                self._file("datasets" if data else "models", id, revision, name, body)
         else:
             self._json(404, {"error": "Not found"})
 
@@ -183,6 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        self.hub.sent[name] += len(data)
         self.wfile.write(data)
 
     def _json(self, status, value, headers=()):

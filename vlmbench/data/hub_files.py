@@ -23,7 +23,7 @@ from vlmbench.data.hub_client import (
     unreachable,
 )
 from vlmbench.data.naming import AUTO
-from vlmbench.data.webdataset import MODULE, find_shards
+from vlmbench.data.webdataset import COUNT, MODULE, beside, counted, find_shards
 from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -90,19 +90,32 @@ class Source:
         """Whether a split lies in WebDataset tars that are not compressed."""
         return self.module == MODULE and all(name.endswith(".tar") for name in self.data_files[split])
 
-    def small_file(self, name: str) -> str | None:
-        """A text file of the repository, if there is one."""
-        if name not in self.other_files:
-            return None
-        return self.text(name)
+    def files(self, split: str) -> tuple[str, ...]:
+        """The files of a split, relative to the root; of tars those that ``nshards.txt`` counts.
 
-    def text(self, name: str) -> str:
-        """The text of a small file.
+        Raises:
+            AbsentError: it counts more than are there.
+        """
+        if split not in self._files:
+            names = self.data_files[split]
+            if self.has_shards(split):
+                names = counted(names, self.small_file(beside(names[0].rpartition("/")[0], COUNT)), self.id)
+            self._files[split] = names
+        return self._files[split]
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def small_file(self, name: str) -> str | None:
+        """The text of a small file of the repository, if there is one.
 
         Raises:
             AbsentError: it cannot be fetched.
             InputError: it is large, or not UTF-8.
         """
+        if name not in self.other_files:
+            return None
         return small_text(self.fetch((name,)) / name)
 
     def load(self, split: str) -> Any:
@@ -113,7 +126,7 @@ class Source:
             InputError: `datasets` cannot read the files.
         """
         if split not in self._loaded:
-            names = self.data_files[split]
+            names = self.files(split)
             root = self.fetch(names)
             files = {_ROWS: [str(root / name) for name in names]}  # whatever the split is called: some names are taken
             with read(self.id):
@@ -130,8 +143,9 @@ class Source:
         """
         if self.repository is None and not self.has_shards(split):
             return None
-        sums = [self.checksums.get(name) or self._checksum_here(name) for name in self.data_files[split]]
-        return digest([self.module, list(self.data_files[split]), sums]) if all(sums) else None
+        names = self.files(split)
+        sums = [self.checksums.get(name) or self._checksum_here(name) for name in names]
+        return digest([self.module, list(names), sums]) if all(sums) else None
 
     @cached_property
     def _loaded(self) -> dict[str, Any]:
@@ -183,7 +197,7 @@ def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
         names = [path.relative_to(home).as_posix() for form in ("*", "*/*") for path in home.glob(form)]
         others = tuple(sorted(name for name in names if name.endswith(".txt")))
         source = Source(id, None, None, home, MODULE, {}, others, None, cache_dir)
-        shards = find_shards(names, source.text)
+        shards = find_shards(names)
         if shards is not None:
             return replace(source, data_files=shards)
     with read(id):
@@ -213,7 +227,7 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
     listed = dataset_files(repository, commit)
     others = tuple(name for name in listed if name.count("/") <= 1 and name.endswith(".txt"))
     source = Source(id, repository, commit, None, MODULE, {}, others, None, cache_dir)
-    shards = find_shards(listed, source.text) if config is None else None
+    shards = find_shards(listed) if config is None else None
     source = replace(source, data_files=shards) if shards else _inferred(source, repository, commit, config)
     wanted = {name for names in source.data_files.values() for name in names}
     source = replace(

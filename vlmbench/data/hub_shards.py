@@ -58,33 +58,19 @@ class Shards:
 
     @property
     def _names(self) -> tuple[str, ...]:
-        return self.source.data_files[self.split]
+        return self.source.files(self.split)
 
     @cached_property
     def ranges(self) -> Ranges:
         """The tars' bytes.
 
         Raises:
-            AbsentError: a tar is not there, or cannot be fetched.
+            AbsentError: a tar cannot be fetched.
         """
         if self.streamed:
-            self._require(self.source.sizes)
             return Blocks(self._fetch, tuple(self.source.sizes[name] for name in self._names))
-        if self.source.repository is not None and self.source.root is None:
-            self._require(self.source.sizes)
         root = self.source.fetch(self._names)
-        self._require({name for name in self._names if (root / name).is_file()})
         return Local(tuple(root / name for name in self._names))
-
-    def _require(self, there: Any) -> None:
-        absent = [name for name in self._names if name not in there]
-        if absent:
-            raise AbsentError(
-                f"{len(absent)} of the {len(self._names)} tars of the split {visible(self.split)} are not there: "
-                f"{visible(absent[0])}{' …' if len(absent) > 1 else ''}",
-                where=self.source.id,
-                mend="get them, or mend the number in nshards.txt",
-            )
 
     @cached_property
     def features(self) -> Any:
@@ -163,7 +149,6 @@ class Shards:
         """Where the index is kept: by commit, or by the files' sizes and times."""
         facts: list[Any] = [self.source.commit]
         if self.source.repository is None and self.source.root is not None:
-            self._require({name for name in self._names if (self.source.root / name).is_file()})
             found = [(self.source.root / name).stat() for name in self._names]
             facts = [str(self.source.root), [(one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found]]
         key = digest([_FORMAT, self.source.repository, facts, self.split, self._names])

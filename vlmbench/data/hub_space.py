@@ -60,7 +60,7 @@ def shortage(source: Source, split: str) -> Shortage | None:
 
     needs: dict[int, tuple[int, Path]] = {}
     absent = sum(source.sizes.get(name, 0) for name in _missing(source, split))
-    whole = 0 if source.has_shards(split) else sum(source.sizes.get(name, 0) for name in source.data_files[split])
+    whole = 0 if source.has_shards(split) else sum(source.sizes.get(name, 0) for name in source.files(split))
     for place, count in ((constants.HF_HUB_CACHE, absent), (config.HF_DATASETS_CACHE, whole)):
         there = _existing(Path(place))
         disk = there.stat().st_dev
@@ -75,9 +75,7 @@ def shortage(source: Source, split: str) -> Shortage | None:
 def _missing(source: Source, split: str) -> list[str]:
     """The files of a split that were not fetched before."""
     return [
-        name
-        for name in source.data_files[split]
-        if cached_file(str(source.repository), str(source.commit), name) is None
+        name for name in source.files(split) if cached_file(str(source.repository), str(source.commit), name) is None
     ]
 
 

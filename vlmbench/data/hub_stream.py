@@ -80,7 +80,7 @@ class Stream:
 
     @property
     def _names(self) -> tuple[str, ...]:
-        return tuple(self.source.data_files[self.split])
+        return tuple(self.source.files(self.split))
 
     @cached_property
     def _units(self) -> tuple[tuple[str, ...], ...]:

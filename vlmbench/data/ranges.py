@@ -112,8 +112,9 @@ class Blocks:
         keys = [(file, place) for place in range(first, last + 1)]
         with self._lock:
             before = self._last.get(file, -1)
-            self._last[file] = last
-            if not all(key in self._blocks for key in keys) and not before - AHEAD <= first <= before + 1:
+            near = before - AHEAD <= first <= before + 1
+            self._last[file] = max(before, last) if near else last
+            if not near and not all(key in self._blocks for key in keys):
                 return None
             ahead = AHEAD if 0 <= before < last else 0
             end = -(-self._sizes[file] // BLOCK)

@@ -7,67 +7,77 @@ one tar beside ``nshards.txt`` for text.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from vlmbench.data.base import ALL
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
 MODULE = "webdataset"
-_COUNT = "nshards.txt"
-_NUMBERED = re.compile(r"/\d+\.tar$")
+COUNT = "nshards.txt"
+_NUMBERED = re.compile(r"(^|/)\d+\.tar$")
 _BESIDE = frozenset({"classnames.txt", "zeroshot_classification_templates.txt", "dataset_type.txt"})
 
 
-def find_shards(names: Iterable[str], read: Callable[[str], str]) -> dict[str, tuple[str, ...]] | None:
+def find_shards(names: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
     """The tars of each split, in the order of their numbers, where files are laid out as CLIP_benchmark lays them out.
 
     Args:
         names: files of a repository or directory, relative to it.
-        read: gives the text of one of them.
 
     Returns:
-        Split to tars: those that ``nshards.txt`` counts, whether they are there or not, else all. None where it is
-        another layout.
-
-    Raises:
-        InputError: ``nshards.txt`` holds no number.
+        Split to tars; none where it is another layout.
     """
     names = set(names)
     folders: dict[str, list[str]] = {}
     for name in names:
         if name.endswith(".tar") and name.count("/") <= 1:
             folders.setdefault(name.rpartition("/")[0], []).append(name)
-    counted = {folder for folder in folders if _path(folder, _COUNT) in names}
-    if not counted and names & _BESIDE:
-        folders = {folder: tars for folder, tars in folders.items() if folder and all(map(_NUMBERED.search, tars))}
-    elif not counted:
-        return None
-    if set(folders) != {""}:
-        folders.pop("", None)
-    if not folders:
-        return None
-    return {
-        folder or ALL: _numbered(folder, tars, read) if folder in counted else _sorted(tars)
-        for folder, tars in sorted(folders.items())
-    }
+    chosen = {folder for folder in folders if beside(folder, COUNT) in names}
+    if not chosen and names & _BESIDE:
+        chosen = {folder for folder, tars in folders.items() if folder and all(map(_NUMBERED.search, tars))}
+    return {folder or ALL: tuple(sorted(folders[folder], key=natural)) for folder in sorted(chosen)} or None
 
 
-def _numbered(folder: str, tars: list[str], read: Callable[[str], str]) -> tuple[str, ...]:
-    name = _path(folder, _COUNT)
-    text = read(name).strip()
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**6):
-        raise InputError(
-            f"{name} holds no number of shards: {visible(text[:40])}", where=name, mend="write how many tars there are"
-        )
-    wanted = tuple(_path(folder, f"{number}.tar") for number in range(int(text)))
-    return wanted if wanted[0] in tars else _sorted(tars)
-
-
-def _sorted(tars: list[str]) -> tuple[str, ...]:
-    return tuple(sorted(tars, key=natural))
-
-
-def _path(folder: str, name: str) -> str:
+def beside(folder: str, name: str) -> str:
+    """The path of a file in a folder; of one at the top its name."""
     return f"{folder}/{name}" if folder else name
+
+
+def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]:
+    """The tars that ``nshards.txt`` counts: from ``0.tar`` on, as CLIP_benchmark reads them.
+
+    Args:
+        tars: those of the split that are there, in order.
+        text: what ``nshards.txt`` says; none: all of them count.
+        id: what an error calls the dataset.
+
+    Raises:
+        AbsentError: there are fewer.
+        InputError: it holds no number.
+    """
+    if text is None:
+        return tars
+    folder = tars[0].rpartition("/")[0]
+    where = beside(folder, COUNT)
+    said = text.strip()
+    if not (said.isascii() and said.isdigit() and 0 < int(said[:7]) < 10**6):
+        raise InputError(
+            f"{visible(where)} of {visible(id)} holds no number of tars: {visible(said[:40])}",
+            where=id,
+            mend="write into it how many tars the split has",
+        )
+    wanted = tuple(beside(folder, f"{number}.tar") for number in range(int(said)))
+    if not _NUMBERED.search(tars[0]):
+        wanted = tars[: int(said)]
+    absent = [name for name in wanted if name not in tars]
+    if absent or len(wanted) < int(said):
+        first = f": {visible(absent[0])}{' …' if len(absent) > 1 else ''}" if absent else ""
+        raise AbsentError(
+            f"{int(said) - len(wanted) + len(absent)} of the {said} tars that {visible(where)} of {visible(id)} "
+            f"counts are not there{first}",
+            where=id,
+            mend=f"get them, or mend the number in {visible(where)}",
+        )
+    return wanted
