@@ -200,7 +200,7 @@ class Shards:
                 cells.append(path if kind == PATH else _cell(ranges, file, name, sample, kind))
         try:
             table = datasets().Dataset.from_dict(values, features=kinds).data.table
-        except (pa.ArrowException, TypeError, ValueError) as error:
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"the labels in {visible(name)} are not all of one kind: {visible(str(error).partition(chr(10))[0])}",
                 where=f"{self.source.id}, {name}",

@@ -99,13 +99,10 @@ class Blocks:
         with self._lock:
             for key in [key for key in self._blocks if key[0] == file and key not in self._kept]:
                 if min((key[1] + 1) * BLOCK, self._sizes[file]) <= position:
-                    if self._over(_WORKING):
-                        del self._blocks[key]
-                    else:
+                    if (len(self._kept) + _WORKING) * BLOCK < self._room:
                         self._kept.add(key)
-
-    def _over(self, more: int) -> bool:
-        return (len(self._blocks) + more) * BLOCK > self._room
+                    else:
+                        del self._blocks[key]
 
     def _wanted(self, file: int, first: int, last: int) -> list[Future[bytes]] | None:
         """The blocks, each on its way or there; none where the range is better asked for by itself."""
@@ -133,6 +130,6 @@ class Blocks:
         """Drops what was read longest ago and is not kept for later, but none of the `_WORKING` newest."""
         free = [key for key in self._blocks if key not in self._kept][:-_WORKING]
         for key in free:
-            if not self._over(0):
+            if len(self._blocks) * BLOCK <= self._room:
                 return
             del self._blocks[key]
