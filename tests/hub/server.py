@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -67,6 +68,17 @@ class Hub:
                 self._now -= 1
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, computed anew when it changes."""
+    facts = path.stat()
+    return _sha256(path, facts.st_size, facts.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, *_: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def files_of(root: Path) -> list[str]:
     """Its files, as the hub lists them."""
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
@@ -76,7 +88,7 @@ def commit_of(root: Path) -> str:
     """A commit: 40 hexadecimal digits that change with any file."""
     total = hashlib.sha1()  # noqa: S324 - as git names commits
     for name in files_of(root):
-        total.update(name.encode() + hashlib.sha256((root / name).read_bytes()).digest())
+        total.update(name.encode() + bytes.fromhex(sha256_of(root / name)))
     return total.hexdigest()
 
 
@@ -177,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = path.read_bytes()
         headers = {
             "X-Repo-Commit": self._commit(kind, id),
-            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+            "ETag": f'"{sha256_of(path)}"',
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",
         }
@@ -228,14 +240,13 @@ def _entries(root, names, below, recursive):
             if recursive or depth == 1:
                 found[folder] = {"type": "directory", "path": folder, "oid": "0" * 40, "size": 0}
         if recursive or len(parts) == 1:
-            data = (root / name).read_bytes()
-            digest = hashlib.sha256(data).hexdigest()
+            digest, size = sha256_of(root / name), (root / name).stat().st_size
             found[name] = {
                 "type": "file",
                 "path": name,
                 "oid": digest[:40],
-                "size": len(data),
-                "lfs": {"oid": digest, "size": len(data), "pointerSize": 100},
+                "size": size,
+                "lfs": {"oid": digest, "size": size, "pointerSize": 100},
             }
     return list(found.values())
 

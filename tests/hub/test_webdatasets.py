@@ -62,6 +62,7 @@ def test_every_webdataset_of_the_catalogue_opens(hub, tmp_path):
         assert line["splits"] == (["test"] if entry.hub_id.startswith("djghosh/") else ["train", "test"]), name
         assert line["revision"] == (entry.revision or line["revision"]), name
         assert line["metric"] == entry.metric, name
+        assert line["multilabel"] == (entry.metric in {"map", "map11"}), name
         if entry.group == CAPTIONED:
             assert [len(texts) for texts in line["captions"]] == [5] * 4, name
             assert line["captions"][3][4] == "a dog 3 seen 4 times"

@@ -27,7 +27,8 @@ from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 
 _HEAD = 5
-_TARS = 4
+TARS = 4
+"""Tars whose labels are read at the same time."""
 _FORMAT = 1
 _OFFSET, _LENGTH = "offset of the image", "length of the image"
 
@@ -176,7 +177,7 @@ class Shards:
             )
         with (
             self.reporter.task(f"labels of {self.split} from {self.source.id}", len(missing)) as advance,
-            ThreadPoolExecutor(_TARS if self.streamed else 1, thread_name_prefix="index") as pool,
+            ThreadPoolExecutor(TARS if self.streamed else 1, thread_name_prefix="index") as pool,
         ):
             try:
                 for _ in pool.map(lambda file: self._index_file(ranges, file, columns), missing):
