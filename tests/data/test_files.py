@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from vlmbench.data import archives
+from vlmbench.data.images import ENDINGS
 from vlmbench.data.registry import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.runs.predict import find_images
 
 
 def png(value=0):
@@ -95,6 +97,31 @@ def test_a_webdataset_shard(tmp_path):
         files |= {f"{number:03d}.png": png(number), f"{number:03d}.cls": str(number % 2).encode()}
     data = opened(packed(tmp_path / "shard.tar", files), tmp_path)
     assert data.split("all").labels.tolist() == [0, 1, 0, 1]
+
+
+def test_a_shard_of_captions(tmp_path):
+    files = {}
+    for number in range(3):
+        files |= {f"{number:03d}.jpg": png(number), f"{number:03d}.txt": f"a cat {number}\na pet".encode()}
+    split = opened(packed(tmp_path / "shard.tar", files), tmp_path).split("all")
+    assert split.captions == tuple((f"a cat {number}", "a pet") for number in range(3))
+
+
+def test_the_same_image_endings_everywhere(tmp_path):
+    endings = [form(ending) for ending in ENDINGS for form in (str, str.upper)]
+    folder = {f"{name}/{place:02d}.{ending}": png() for name in "ab" for place, ending in enumerate(endings)}
+    for name, data in folder.items():
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).write_bytes(data)
+    samples = {}
+    for place, ending in enumerate(endings):
+        samples |= {f"{place:02d}.cls": str(place % 2).encode(), f"{place:02d}.{ending}": png()}
+    for archive in (packed(tmp_path / "d.zip", folder), packed(tmp_path / "d.tar", folder)):
+        assert len(opened(archive, tmp_path).split("all")) == 2 * len(endings)
+    assert len(open_dataset(f"folder:{tmp_path / 'd'}", tmp_path).split("all")) == 2 * len(endings)
+    assert len(find_images([tmp_path / "d"])) == 2 * len(endings), "predict"
+    split = opened(packed(tmp_path / "s.tar", samples), tmp_path).split("all")
+    assert [split.images.read(row) for row in range(len(split))] == [png()] * len(endings)
 
 
 def test_an_archive_with_a_list(tmp_path):

@@ -99,9 +99,7 @@ def test_webdataset_shards_with_names_and_templates_beside_them(tmp_path):
                 tar.addfile(item, io.BytesIO(data))
     (root / "classnames.txt").write_text("tabby cat\ngreat dane\n")
     (root / "zeroshot_classification_templates.txt").write_text("a photo of {c}.\nthe {c}\n")
-    (root / "README.md").write_text(
-        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: test\n    path: test/*.tar\n---\n"
-    )
+    (root / "test" / "nshards.txt").write_text("1\n")
     data = opened(root, tmp_path)
     assert data.info.classnames == ("tabby cat", "great dane")
     assert data.info.templates == ("a photo of {c}.", "the {c}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vlmbench.data import ranges
-from vlmbench.data.ranges import Blocks
+from vlmbench.data.ranges import Blocks, Memory
 from vlmbench.foundations.errors import AbsentError
 
 SIZE = 1000
@@ -41,14 +41,14 @@ def pieces(step=30):
 
 def test_in_order_each_block_is_asked_for_once():
     far = Far()
-    blocks = Blocks(far.fetch, (SIZE,), 10_000)
+    blocks = Blocks(far.fetch, (SIZE,), Memory(10_000))
     assert all(blocks.read(0, start, stop) == DATA[start:stop] for start, stop in pieces())
     assert sorted(far.asked) == [(0, start, start + 100) for start in range(0, SIZE, 100)]
 
 
 def test_from_threads_nothing_is_asked_for_twice():
     far = Far()
-    blocks = Blocks(far.fetch, (SIZE, SIZE), 10_000)
+    blocks = Blocks(far.fetch, (SIZE, SIZE), Memory(10_000))
     order = [(file, *piece) for file in (0, 1) for piece in pieces()]
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda item: blocks.read(*item), order))
@@ -59,7 +59,7 @@ def test_from_threads_nothing_is_asked_for_twice():
 def test_who_reads_on_has_the_next_blocks_on_their_way():
     together = threading.Barrier(ranges.AHEAD + 1)
     far = Far()
-    blocks = Blocks(far.fetch, (SIZE,), 10_000)
+    blocks = Blocks(far.fetch, (SIZE,), Memory(10_000))
     blocks.read(0, 0, 50)
     far.wait = lambda: together.wait(10)  # passes only where as many requests are under way
     assert blocks.read(0, 80, 130) == DATA[80:130]
@@ -68,7 +68,7 @@ def test_who_reads_on_has_the_next_blocks_on_their_way():
 
 def test_who_jumps_gets_no_more_than_was_asked_for():
     far = Far()
-    blocks = Blocks(far.fetch, (SIZE,), 10_000)
+    blocks = Blocks(far.fetch, (SIZE,), Memory(10_000))
     assert [blocks.read(0, start, start + 10) for start in (510, 950, 30)] == [
         DATA[start : start + 10] for start in (510, 950, 30)
     ]
@@ -77,7 +77,8 @@ def test_who_jumps_gets_no_more_than_was_asked_for():
 
 def test_what_a_first_pass_brought_is_kept_for_the_second_as_far_as_there_is_room():
     far = Far()
-    blocks = Blocks(far.fetch, (SIZE,), 1000)
+    memory = Memory(1000)
+    blocks = Blocks(far.fetch, (SIZE,), memory)
     for _ in range(2):
         for start, stop in pieces():
             blocks.read(0, start, stop)
@@ -86,15 +87,30 @@ def test_what_a_first_pass_brought_is_kept_for_the_second_as_far_as_there_is_roo
     assert [start for _, start, _ in far.asked[:10]] == list(range(0, SIZE, 100))
     assert 0 < len(again) < 10, "some were kept, not all"
     assert min(again) == 600, "the first ones were kept: they are asked for first"
-    assert len(blocks._blocks) <= 10
+    assert len(memory.blocks) <= 10
 
 
 def test_a_failed_request_comes_through_and_is_made_again():
     far = Far()
     far.fails = {0}
-    blocks = Blocks(far.fetch, (SIZE,), 10_000)
+    blocks = Blocks(far.fetch, (SIZE,), Memory(10_000))
     with pytest.raises(AbsentError, match="the connection is gone"):
         blocks.read(0, 0, 10)
     far.fails = set()
     assert blocks.read(0, 0, 10) == DATA[:10]
     assert blocks.read(0, 10, 10) == b""
+
+
+def test_all_that_is_streamed_shares_one_memory():
+    far, memory = Far(), Memory(1000)
+    one, two = Blocks(far.fetch, (SIZE,), memory), Blocks(far.fetch, (SIZE,), memory)
+    for blocks in (one, two):
+        for start, stop in pieces():
+            blocks.read(0, start, stop)
+            blocks.passed(0, stop)
+        assert 0 < len(memory.kept) <= len(memory.blocks) <= 10
+    del one, two, blocks
+    three = Blocks(far.fetch, (SIZE,), memory)
+    three.read(0, 0, 10)
+    assert not memory.kept, "what the others kept goes with them"
+    assert len(memory.blocks) == 1

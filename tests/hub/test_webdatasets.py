@@ -145,6 +145,26 @@ def test_a_stream_reads_every_byte_once_and_several_ranges_at_a_time(block, hub,
     assert hub.together >= 3
 
 
+def test_a_stream_that_breaks_off_is_one_error_and_goes_on_from_there(hub, tmp_path):
+    root = shards(tmp_path / "r", ("test",), tars=2)
+    faults = {"busy": 429, "gone": 404, "shut": 403, "cut": 0}
+    for name, status in faults.items():
+        hub.repositories["datasets", f"me/{name}"] = root
+        hub.faults[f"me/{name}", "test/1.tar"] = (3, status)
+    specs = [f"hf:me/{name}?stream=yes" for name in faults]
+    found = dict(zip(faults, reads(hub, tmp_path, *specs, block=4096), strict=True))
+    assert {name: (line["code"], line["read"]) for name, line in found.items()} == dict.fromkeys(faults, (4, 0))
+    assert "429" in found["busy"]["what"]
+    assert "lacks a file" in found["gone"]["what"]
+    assert "hf auth login" in found["shut"]["mend"]
+    for name in ("busy", "shut", "cut"):
+        assert "goes on where it stopped" in found[name]["mend"]
+    hub.faults.clear()
+    hub.sent.clear()
+    again = reads(hub, tmp_path, *specs, block=4096)
+    assert [(line["code"], line["n"]) for line in again] == [(0, 12)] * len(specs)
+
+
 def test_damaged_tars_are_one_error_wherever_they_lie(hub, tmp_path):
     root = shards(tmp_path / "r", ("test",), tars=2)
     whole = (root / "test" / "1.tar").read_bytes()

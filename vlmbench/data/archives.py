@@ -7,10 +7,12 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from vlmbench.data.fingerprint import kept_sha256
+from vlmbench.data.images import is_image
 from vlmbench.foundations.atomic import atomic_directory
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
@@ -23,6 +25,7 @@ RATIO = 500
 SMALL = 1024**3
 FILES = 20_000_000
 _COPY = 1024 * 1024
+_FIRST = 10
 
 
 def unpack(path: Path, cache_dir: Path) -> Path:
@@ -41,17 +44,15 @@ def unpack(path: Path, cache_dir: Path) -> Path:
 
 
 def is_webdataset(path: Path) -> bool:
-    """Whether a tar holds WebDataset samples: its first files are pairs such as ``0001.jpg`` and ``0001.cls``."""
+    """Whether a tar holds WebDataset samples: among its first files are ``0001.jpg`` and ``0001.cls`` (or npy, txt)."""
     try:
         with tarfile.open(path) as tar:
-            for number, item in enumerate(tar):
-                if item.name.endswith((".cls", ".cls.txt", ".npy")):
-                    return True
-                if number > 8:
-                    return False
+            first = [item.name for item in islice(tar, _FIRST)]
     except (tarfile.TarError, OSError, EOFError):
         return False
-    return False
+    images = {name.rpartition(".")[0] for name in first if is_image(name)}
+    labels = {name.rpartition(".")[0] for name in first if name.endswith((".cls", ".npy", ".txt"))}
+    return bool(images & labels)
 
 
 def _unpack(path: Path, target: Path) -> None:

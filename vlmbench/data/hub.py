@@ -1,8 +1,8 @@
 """``hf:owner/name[@revision][:config]`` and ``hf:./directory[:config]``, through `datasets` and `huggingface_hub`.
 
 Only the files of the split that is asked for are fetched, at one commit; `datasets` then reads them from the disk
-(Parquet, WebDataset shards, image folders, Arrow, JSON, CSV), never running a repository's own code. Where they do not
-fit on the disk, or ``?stream=yes`` says so, they are streamed.
+(Parquet, image folders, Arrow, JSON, CSV), never running a repository's own code, and WebDataset tars are read as they
+are (`hub_shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, they are streamed.
 """
 
 import re

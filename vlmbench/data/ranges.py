@@ -1,15 +1,17 @@
 """Ranges of files that are far away: read in blocks, several at a time, each block once as long as memory allows.
 
 Whoever reads on from block to block gets the next ones ahead; whoever jumps gets the bytes that were asked for and no
-more. What a first pass over the files brought is kept, up to `KEPT` bytes, for the pass that follows.
+more. What a first pass over the files brought is kept for the pass that follows, as far as there is room.
 """
 
 import os
 import threading
-from collections import OrderedDict
+import weakref
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import count
 from typing import Protocol
 
 BLOCK = 4 * 1024**2
@@ -21,8 +23,10 @@ CONNECTIONS = 8
 _MOST = 1024**3
 _WORKING = 16
 """Blocks that several readers are in the middle of."""
+_OWNERS = count()
 
-Key = tuple[int, int]
+Key = tuple[int, int, int]
+"""Of a block: whose it is, which file, and its number in it."""
 
 
 def kept_bytes() -> int:
@@ -49,25 +53,64 @@ class Ranges(Protocol):
         ...
 
 
+class Memory:
+    """The blocks of all that is streamed, on their way or there: up to `room` bytes, or a few that are in use.
+
+    Its methods are called with the lock held.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.lock = threading.Lock()
+        self.blocks: OrderedDict[Key, Future[bytes]] = OrderedDict()  # the one that was read longest ago comes first
+        self.kept: set[Key] = set()
+        self.gone: deque[int] = deque()  # owners whose blocks nobody can ask for any more
+
+    def trim(self) -> None:
+        """Drops what was read longest ago and is not kept for later, but none of the `_WORKING` newest."""
+        while self.gone:
+            owner = self.gone.popleft()
+            for key in [key for key in self.blocks if key[0] == owner]:
+                del self.blocks[key]
+                self.kept.discard(key)
+        for key in [key for key in self.blocks if key not in self.kept][:-_WORKING]:
+            if len(self.blocks) * BLOCK <= self.room:
+                return
+            del self.blocks[key]
+
+    def keep(self, keys: list[Key]) -> None:
+        """Keeps blocks until they are read again, or drops them where there is no room."""
+        for key in keys:
+            if (len(self.kept) + _WORKING) * BLOCK < self.room:
+                self.kept.add(key)
+            else:
+                del self.blocks[key]
+
+
+@cache
+def shared_memory() -> Memory:
+    """The one of this process."""
+    return Memory(kept_bytes())
+
+
 class Blocks:
     """Ranges of files behind slow requests.
 
     Args:
         fetch: gives the bytes of a file from one place up to another; called from several threads.
         sizes: bytes of each file.
-        kept: bytes of blocks that are kept.
+        memory: where blocks are kept; none: in the one that all share.
     """
 
     def __init__(
-        self, fetch: Callable[[int, int, int], bytes], sizes: tuple[int, ...], kept: int | None = None
+        self, fetch: Callable[[int, int, int], bytes], sizes: tuple[int, ...], memory: Memory | None = None
     ) -> None:
         self._fetch = fetch
         self._sizes = sizes
-        self._room = kept_bytes() if kept is None else kept
-        self._lock = threading.Lock()
-        self._blocks: OrderedDict[Key, Future[bytes]] = OrderedDict()  # the one that was read longest ago comes first
-        self._kept: set[Key] = set()
+        self._memory = memory or shared_memory()
+        self._owner = next(_OWNERS)
         self._last: dict[int, int] = {}
+        weakref.finalize(self, self._memory.gone.append, self._owner)  # no lock: it runs wherever memory is collected
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -88,48 +131,40 @@ class Blocks:
         try:
             data = b"".join(future.result() for future in wanted)
         except Exception:
-            with self._lock:
+            with self._memory.lock:
                 for place in range(first, last + 1):
-                    self._blocks.pop((file, place), None)
+                    self._memory.blocks.pop((self._owner, file, place), None)
+                    self._memory.kept.discard((self._owner, file, place))
             raise
         return data[start - first * BLOCK : stop - first * BLOCK]
 
     def passed(self, file: int, position: int) -> None:
         """Keeps the blocks of a file before `position` for the pass to come, or drops them where there is no room."""
-        with self._lock:
-            for key in [key for key in self._blocks if key[0] == file and key not in self._kept]:
-                if min((key[1] + 1) * BLOCK, self._sizes[file]) <= position:
-                    if (len(self._kept) + _WORKING) * BLOCK < self._room:
-                        self._kept.add(key)
-                    else:
-                        del self._blocks[key]
+        memory = self._memory
+        with memory.lock:
+            mine = [key for key in memory.blocks if key[:2] == (self._owner, file) and key not in memory.kept]
+            memory.keep([key for key in mine if min((key[2] + 1) * BLOCK, self._sizes[file]) <= position])
 
     def _wanted(self, file: int, first: int, last: int) -> list[Future[bytes]] | None:
         """The blocks, each on its way or there; none where the range is better asked for by itself."""
-        keys = [(file, place) for place in range(first, last + 1)]
-        with self._lock:
+        keys = [(self._owner, file, place) for place in range(first, last + 1)]
+        memory = self._memory
+        with memory.lock:
             before = self._last.get(file, -1)
             near = before - AHEAD <= first <= before + 1
             self._last[file] = max(before, last) if near else last
-            if not near and not all(key in self._blocks for key in keys):
+            if not near and not all(key in memory.blocks for key in keys):
                 return None
             ahead = AHEAD if 0 <= before < last else 0
             end = -(-self._sizes[file] // BLOCK)
             for place in range(first, min(last + ahead + 1, end)):
-                if (file, place) not in self._blocks:
+                if (self._owner, file, place) not in memory.blocks:
                     start = place * BLOCK
                     stop = min(start + BLOCK, self._sizes[file])
-                    self._blocks[file, place] = self._pool.submit(self._fetch, file, start, stop)
+                    memory.blocks[self._owner, file, place] = self._pool.submit(self._fetch, file, start, stop)
             for key in keys:
-                self._blocks.move_to_end(key)
-                self._kept.discard(key)
-            self._trim()
-            return [self._blocks[key] for key in keys]
-
-    def _trim(self) -> None:
-        """Drops what was read longest ago and is not kept for later, but none of the `_WORKING` newest."""
-        free = [key for key in self._blocks if key not in self._kept][:-_WORKING]
-        for key in free:
-            if len(self._blocks) * BLOCK <= self._room:
-                return
-            del self._blocks[key]
+                memory.blocks.move_to_end(key)
+                memory.kept.discard(key)
+            found = [memory.blocks[key] for key in keys]
+            memory.trim()
+            return found
