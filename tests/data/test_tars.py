@@ -12,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vlmbench.data import hub_shards, ranges
+from vlmbench.data.hub_files import Source
+from vlmbench.data.hub_rows import Columns
 from vlmbench.data.hub_shards import Local
 from vlmbench.data.registry import open_dataset
 from vlmbench.data.tars import members, samples, value
 from vlmbench.data.webdataset import counted, find_shards
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.progress import Silent
 
 
 def png(value=0):
@@ -74,8 +78,8 @@ def test_what_is_read_of_labels(tmp_path):
         buffer = io.BytesIO()
         np.save(buffer, array)
         files.append((name, buffer.getvalue()))
-    ranges = Local((packed(tmp_path / "0.tar", files),))
-    read = [value(ranges, 0, "0.tar", member) for member in members(ranges, 0, "0.tar")]
+    local = Local((packed(tmp_path / "0.tar", files),))
+    read = [value(local, 0, "0.tar", member) for member in members(local, 0, "0.tar")]
     assert read == [12, "ein Hündchen\nzwei", [1, 0, 1], [True, False], 4, [0.5]]
     assert {type(item) for item in read[2]} == {int}
 
@@ -101,9 +105,9 @@ def npy(array):
     ],
 )
 def test_labels_that_are_none(name, data, message, tmp_path):
-    ranges = Local((packed(tmp_path / "0.tar", [(name, data)]),))
+    local = Local((packed(tmp_path / "0.tar", [(name, data)]),))
     with pytest.raises(InputError, match=message):
-        value(ranges, 0, "0.tar", next(members(ranges, 0, "0.tar")))
+        value(local, 0, "0.tar", next(members(local, 0, "0.tar")))
 
 
 def test_a_tar_that_is_cut_off_anywhere_is_an_error(tmp_path):
@@ -215,6 +219,34 @@ def test_an_index_is_made_once_and_anew_when_a_tar_changes(tmp_path):
     assert part.stat().st_mtime_ns == written
     packed(path, [(name, b"1" if name.endswith("cls") else data) for name, data in pairs(5)])
     assert labels() == [1] * 5
+
+
+def test_where_memory_does_not_hold_what_is_streamed_it_says_so_and_is_the_same(tmp_path, monkeypatch):
+    path = packed(tmp_path / "test" / "0.tar", pairs(40))
+    fetched = []
+
+    def fetch(self, file, start, stop):
+        fetched.append((start, stop))
+        return path.read_bytes()[start:stop]
+
+    monkeypatch.setattr(hub_shards.Shards, "_fetch", fetch)
+    monkeypatch.setattr(hub_shards, "kept_bytes", lambda: 1000)
+    monkeypatch.setattr(ranges, "shared_memory", lambda: ranges.Memory(1000))
+    monkeypatch.setattr(ranges, "BLOCK", 512)
+    size, reporter = path.stat().st_size, Silent()
+    source = Source(
+        *("hf:me/x", "me/x", "1" * 40, None, "webdataset", {"test": ("test/0.tar",)}, (), None),
+        cache_dir=tmp_path / "cache",
+        sizes={"test/0.tar": size},
+    )
+    shards = hub_shards.Shards(source, "test", True, reporter)
+    table, places = shards.index(Columns("png", "cls"))
+    images = shards.images(places, "png")
+    assert list(table["cls"]) == [0, 1] * 20
+    assert [images.read(row) for row in range(40)] == [png(row) for row in range(40)]
+    assert size < sum(stop - start for start, stop in fetched) < 2.5 * size
+    (note,) = reporter.notes
+    assert "reads what does not fit into 1.0 kB of memory twice" in note
 
 
 def test_which_layout_a_repository_has():

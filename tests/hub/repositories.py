@@ -36,6 +36,21 @@ def parquet(root, splits=(("train", 8), ("test", 6)), files=1, group=None, **col
     return root
 
 
+def arrow(root, count=6):
+    """An Arrow file, in which labels cannot be had without the images."""
+    import datasets
+    import pyarrow as pa
+
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["red", "blue"])})
+    rows = {"image": [{"bytes": png(i), "path": None} for i in range(count)], "label": [i % 2 for i in range(count)]}
+    table = datasets.Dataset.from_dict(rows, features=kinds).data.table
+    (root / "data").mkdir(parents=True)
+    path = root / "data" / "test-00000-of-00001.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    return root
+
+
 def webdataset(root, splits, names=(), templates=(), kind=None):
     """What CLIP_benchmark's ``webdataset_builder`` writes with webdataset's ``ShardWriter``.
 

@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 from hub_clients import command, reads, together
-from hub_repositories import captioned, parquet, pictures, png, several, shards
+from hub_repositories import arrow, captioned, parquet, pictures, png, several, shards
 from safetensors.numpy import load_file
 
 IMAGES = 100
@@ -44,6 +44,7 @@ def repositories(root):
             extra=lambda i: {"png": png(i), "txt": f"a dog {i}\na cat".encode()},
             kind="retrieval",
         ),
+        ("datasets", "me/arrow"): arrow(root / "arrow"),
         ("datasets", "me/pictures"): pictures(root / "pictures"),
         ("datasets", "me/captioned"): captioned(root / "captioned"),
     }
@@ -60,7 +61,9 @@ def test_every_layout_reads_the_same_streamed_and_fetched(hub, tmp_path):
     assert all(line["kept"] for line in fetched)
     for one, two in zip(streamed, fetched, strict=True):
         assert {**one, "spec": "", "notes": [], "kept": []} == {**two, "spec": "", "notes": [], "kept": []}, one["spec"]
-    assert not any(line["notes"] for line in streamed)
+    notes = {line["spec"]: line["notes"] for line in streamed}
+    assert "reads all" in notes.pop("hf:me/arrow?stream=yes")[0]
+    assert not any(notes.values())
 
 
 def test_a_stream_that_was_killed_goes_on_to_the_result_of_a_fetched_split(hub, tmp_path):
