@@ -1,8 +1,8 @@
 """Is one system's ranking better than another's on the same images? Areas under the ROC curve, average precision.
 
 ROC AUC: DeLong's test (DeLong, DeLong and Clarke-Pearson 1988), from each image's share in the difference; nothing is
-drawn at random. Average precision: the paired bootstrap over images, whose tail below what its draws can show is the
-normal one (`metrics.paired.share_beyond`). Means over classes and over seeds are tested as one figure.
+drawn at random. Average precision: the paired bootstrap over images, stretched for small classes, whose tail below what
+its draws can show is the normal one (`metrics.paired.share_beyond`). Means over classes and over seeds are tested as one figure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -124,9 +124,23 @@ def _average_precision(
     value = float(gaps(np.ones((1, n), dtype=np.int64))[0])
     blocks = iter_bootstrap_weights(n, RESAMPLES, seed, chunk=_CHUNK)
     drawn = np.concatenate([gaps(block.astype(np.int32)) for block in blocks])
-    deviations = drawn[np.isfinite(drawn)] - value
+    deviations = (drawn[np.isfinite(drawn)] - value) * _stretch(np.array([hits.sum(axis=0) for hits, _ in ours]).ravel())
     half = float(special.ndtri(0.5 + LEVEL / 2) * np.sqrt((deviations**2).mean()))
     return value, max(-1.0, value - half), min(1.0, value + half), share_beyond(deviations, value)
+
+
+def _stretch(positives: NDArray[np.int64]) -> float:
+    """By how much a bootstrap's deviations are too small where classes have few images: as Hesterberg 2015, section 4.1.
+
+    Each class is as sure as its images with the class, `[C]`; the degrees of freedom of the mean are Welch's.
+    """
+    from scipy import special
+
+    variances, free = 1 / positives, np.maximum(positives - 1, 1)
+    freedom = variances.sum() ** 2 / (variances**2 / free).sum()
+    tail = 0.5 + LEVEL / 2
+    wider = (1 / free).sum() / variances.sum()
+    return float(wider**0.5 * special.stdtrit(freedom, tail) / special.ndtri(tail))
 
 
 def _blocks(columns: Mapping[str, Any]) -> list[Block]:

@@ -210,6 +210,11 @@ def paired_captions(
     return {name: pair for name, pair in compare(drawn, 0, 1).items() if name in names}
 
 
+def needed_columns(metric: str) -> tuple[str, ...]:
+    """The columns of a per-sample file that a metric is computed from."""
+    return BLEU_STATISTICS if metric in BLEU else (METEOR_STATISTICS,) if metric == "meteor" else (metric,)
+
+
 def caption_metrics_from_samples(columns: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
     """The corpus scores `names`, recomputed from the columns of a per-sample file.
 
