@@ -1,4 +1,4 @@
-"""Do the paired tests of ranking metrics keep their level, and how long do they take? Simulated systems, the gate's code.
+"""Do the paired tests of ranking metrics keep their level, and how long do they take? Simulated systems, real tests.
 
 Two systems score the same images of several classes; each score is the truth's signal, a part that the image decides
 for both, and noise of its own. Without a true difference at most about 5 % of the p-values may lie below 0.05; with a

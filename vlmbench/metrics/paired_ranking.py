@@ -2,7 +2,7 @@
 
 ROC AUC: DeLong's test (DeLong, DeLong and Clarke-Pearson 1988), from each image's share in the difference; nothing is
 drawn at random. Average precision: the paired bootstrap over images, stretched for small classes, whose tail below what
-its draws can show is the normal one (`metrics.paired.share_beyond`). Means over classes and over seeds are tested as one figure.
+its draws can show is the normal one (`metrics.paired.share_beyond`). Means over classes and seeds are tested as one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -88,11 +88,10 @@ def delong(ours: Sequence[Block], theirs: Sequence[Block]) -> tuple[float, float
                 influence[kind] += spread / (count * (size * max(1, size - 1)) ** 0.5)
     error = float(np.sqrt((influence**2).sum()))
     half = float(special.ndtri(0.5 + LEVEL / 2)) * error
+    p = 1.0 if value == 0 else 2.0 ** (1 - n)  # without any spread: as often as all images favour one system by chance
     if error > 0:
         p = float(special.erfc(abs(value) / error / 2**0.5))
-    else:
-        p = 1.0 if value == 0 else 2.0 ** (1 - n)
-    return value, max(-1.0, value - half), min(1.0, value + half), max(LEAST, min(1.0, p))
+    return value, max(-1.0, value - half), min(1.0, value + half), max(LEAST, p)
 
 
 def _placements(has: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Floats:
@@ -124,13 +123,14 @@ def _average_precision(
     value = float(gaps(np.ones((1, n), dtype=np.int64))[0])
     blocks = iter_bootstrap_weights(n, RESAMPLES, seed, chunk=_CHUNK)
     drawn = np.concatenate([gaps(block.astype(np.int32)) for block in blocks])
-    deviations = (drawn[np.isfinite(drawn)] - value) * _stretch(np.array([hits.sum(axis=0) for hits, _ in ours]).ravel())
+    positives = np.concatenate([truth.sum(axis=0) for truth, _ in ours])
+    deviations = (drawn[np.isfinite(drawn)] - value) * _stretch(positives)
     half = float(special.ndtri(0.5 + LEVEL / 2) * np.sqrt((deviations**2).mean()))
     return value, max(-1.0, value - half), min(1.0, value + half), share_beyond(deviations, value)
 
 
 def _stretch(positives: NDArray[np.int64]) -> float:
-    """By how much a bootstrap's deviations are too small where classes have few images: as Hesterberg 2015, section 4.1.
+    """By how much a bootstrap's deviations are too small where classes are small (as Hesterberg 2015, section 4.1).
 
     Each class is as sure as its images with the class, `[C]`; the degrees of freedom of the mean are Welch's.
     """

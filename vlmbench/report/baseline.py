@@ -126,7 +126,7 @@ def brier_steps(errors: "NDArray[Any]") -> "NDArray[np.uint8]":
     """
     import numpy as np
 
-    return np.round(255 * np.sqrt(np.clip(errors, 0, 2) / 2)).astype(np.uint8)
+    return np.asarray(np.round(255 * np.sqrt(np.clip(errors, 0, 2) / 2)), dtype=np.uint8)
 
 
 def brier_errors(steps: "NDArray[Any]") -> "NDArray[np.float64]":

@@ -1,8 +1,8 @@
 """The regression gate: a drop counts when it is beyond the tolerance and, where images are known, significant.
 
 The test is one-sided (is the new run worse?), on the same images, Holm-corrected over all tests of the call: McNemar's
-exact test for accuracy, DeLong's for ROC AUC, the paired bootstrap for the rest. Only the calibration error (ece) has no
-paired test. So with no change at most 5 % of calls raise an alarm.
+exact test for accuracy, DeLong's for ROC AUC, the paired bootstrap for the rest; only the calibration error (ece) has
+none. So with no change at most 5 % of calls raise an alarm.
 """
 
 from collections.abc import Mapping, Sequence
