@@ -23,10 +23,10 @@ DIFFERENCE = (
 )
 TO_MATCH = "Labels to match: labelled images per class at which the probe's curve crosses zero-shot (log k)."
 REFERENCES = (
-    "Reference rows are exact; they are no systems, and never marked or tested. Majority class: every image is given the "
-    "most frequent class, of the training split where the row says train, else of the images scored. Chance: each class "
-    "equally often; for ROC AUC 50; for average precision, also over 11 points, the share of images with the class, "
-    "which the same score for all images gets."
+    "Reference rows are exact; they are no systems, and never marked or tested. Majority class: every image is given "
+    "the most frequent class, of the training split where the row says train, else of the images scored. Chance: each "
+    "class equally often; for ROC AUC 50; for average precision, also over 11 points, the share of images with the "
+    "class, which the same score for all images gets."
 )
 MEAN = "Mean: over datasets, each counting once; its interval takes them as independent."
 HEAD = (

@@ -55,16 +55,16 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
 
 
 def _curve(row: Row) -> dict[str, Any]:
-    """The figures of a row's probes by labels per class; zero-shot as it was run, else as the probe's record tells it."""
+    """The figures of a row's probes by labels per class; zero-shot as it was run, else as a probe's record tells it."""
     metric = row.place.metric
     points: list[dict[str, Any]] = []
     for k, run in (*sorted(row.shots.items()), *([(labels_per_class(row.full), row.full)] if row.full else [])):
         if not points or k > points[-1]["labels_per_class"]:
             points.append({"labels_per_class": float(k), **run.record.metrics[metric].model_dump()})
-    level = row.zero.record.metrics[metric].value if row.zero else None
     told = next(iter(row.shots.values())).record.detail.get("curve")
-    if level is None and isinstance(told, dict) and told.get("metric") == metric:
-        level = told.get("zero_shot")
+    level = told.get("zero_shot") if isinstance(told, dict) and told.get("metric") == metric else None
+    if row.zero is not None:
+        level = row.zero.record.metrics[metric].value
     return {"metric": metric, "points": points, "zero_shot": level}
 
 
