@@ -74,8 +74,8 @@ def delong(ours: Sequence[Block], theirs: Sequence[Block]) -> tuple[float, float
     """
     from scipy import special
 
-    n, count = len(ours[0][0]), len(ours) * ours[0][0].shape[1]
-    influence = np.zeros(n)
+    count = len(ours) * ours[0][0].shape[1]
+    influence = np.zeros(len(ours[0][0]))
     value = 0.0
     for (truth, one), (_, two) in zip(ours, theirs, strict=True):
         for index in range(truth.shape[1]):
@@ -88,10 +88,12 @@ def delong(ours: Sequence[Block], theirs: Sequence[Block]) -> tuple[float, float
                 influence[kind] += spread / (count * (size * max(1, size - 1)) ** 0.5)
     error = float(np.sqrt((influence**2).sum()))
     half = float(special.ndtri(0.5 + LEVEL / 2)) * error
-    p = 1.0 if value == 0 else 2.0 ** (1 - n)  # without any spread: as often as all images favour one system by chance
     if error > 0:
-        p = float(special.erfc(abs(value) / error / 2**0.5))
-    return value, max(-1.0, value - half), min(1.0, value + half), max(LEAST, p)
+        p = max(LEAST, float(special.erfc(abs(value) / error / 2**0.5)))
+    else:
+        rarer = min(int(min(truth.sum(axis=0).min(), (~truth).sum(axis=0).min())) for truth, _ in ours)
+        p = 1.0 if value == 0 else _all_alike(rarer)
+    return value, max(-1.0, value - half), min(1.0, value + half), p
 
 
 def _placements(has: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Floats:
@@ -109,38 +111,51 @@ def _average_precision(
 ) -> tuple[float, float, float, float]:
     from scipy import special
 
-    def gaps(weights: NDArray[np.int64]) -> Floats:
+    def gaps(weights: NDArray[np.integer[Any]]) -> Floats:
+        """Of each class and seed the difference under each row of weights, `[K, R]`; NaN where no image has it."""
         found: list[Floats] = []
         for (truth, one), (_, two) in zip(ours, theirs, strict=True):
             for index in range(truth.shape[1]):
                 has = truth[:, index]
                 a, b = (average_precision(has, scores[:, index], weights, points=points) for scores in (one, two))
                 found.append(a - b)
-        together: Floats = np.ma.masked_invalid(np.stack(found)).mean(axis=0).filled(np.nan)
-        return together
+        return np.stack(found)
 
     n = len(ours[0][0])
-    value = float(gaps(np.ones((1, n), dtype=np.int64))[0])
-    blocks = iter_bootstrap_weights(n, RESAMPLES, seed, chunk=_CHUNK)
-    drawn = np.concatenate([gaps(block.astype(np.int32)) for block in blocks])
+    value = float(gaps(np.ones((1, n), dtype=np.int64)).mean())
     positives = np.concatenate([truth.sum(axis=0) for truth, _ in ours])
-    deviations = (drawn[np.isfinite(drawn)] - value) * _stretch(positives)
+    if positives.max() == 1:
+        return value, -1.0, 1.0, 1.0  # one image decides each class: nothing is known of its spread
+    blocks = iter_bootstrap_weights(n, RESAMPLES, seed, chunk=_CHUNK)
+    by_class = np.ma.masked_invalid(np.concatenate([gaps(block.astype(np.int32)) for block in blocks], axis=1))
+    means = by_class.mean(axis=0).compressed()
+    deviations = (means - value) * _stretch(positives, by_class.var(axis=1).filled(0.0))
     half = float(special.ndtri(0.5 + LEVEL / 2) * np.sqrt((deviations**2).mean()))
-    return value, max(-1.0, value - half), min(1.0, value + half), share_beyond(deviations, value)
+    p = share_beyond(deviations, value) if half > 0 else 1.0 if value == 0 else _all_alike(int(positives.sum()))
+    return value, max(-1.0, value - half), min(1.0, value + half), p
 
 
-def _stretch(positives: NDArray[np.int64]) -> float:
+def _stretch(positives: NDArray[np.int64], variances: Floats) -> float:
     """By how much a bootstrap's deviations are too small where classes are small (as Hesterberg 2015, section 4.1).
 
-    Each class is as sure as its images with the class, `[C]`; the degrees of freedom of the mean are Welch's.
+    Args:
+        positives: images with each class, `[K]`; a class's variance has one degree of freedom less.
+        variances: of each class's resampled differences, `[K]`; the degrees of freedom of their mean are Welch's.
     """
     from scipy import special
 
-    variances, free = 1 / positives, np.maximum(positives - 1, 1)
+    if not variances.any():
+        return 1.0
+    free = np.maximum(positives - 1, 1)
     freedom = variances.sum() ** 2 / (variances**2 / free).sum()
     tail = 0.5 + LEVEL / 2
-    wider = (1 / free).sum() / variances.sum()
+    wider = (variances * positives / free).sum() / variances.sum()
     return float(wider**0.5 * special.stdtrit(freedom, tail) / special.ndtri(tail))
+
+
+def _all_alike(images: int) -> float:
+    """The two-sided p where every image favours one system by the same: that all of them fall to one side by chance."""
+    return max(LEAST, 2.0 ** (1 - images))
 
 
 def _blocks(columns: Mapping[str, Any]) -> list[Block]:

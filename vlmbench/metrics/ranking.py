@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def average_precision(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.int64], *, points: int | None = None
+    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer], *, points: int | None = None
 ) -> NDArray[np.float64]:
     """Average precision under each row of weights.
 
@@ -39,7 +39,9 @@ def average_precision(
     return np.where(positives[:, 0] > 0, total / points, np.nan)
 
 
-def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+def roc_auc(
+    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """Area under the ROC curve (Mann and Whitney's statistic, ties a half) under each row of weights.
 
     Args:
@@ -59,7 +61,7 @@ def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDA
 
 
 def _at_hits(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.int64]
+    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Down the distinct scores of images that have the class, from the highest: `[R, T]` three times.
 
