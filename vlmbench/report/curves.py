@@ -14,7 +14,8 @@ from vlmbench.foundations.atomic import atomic_path, write_text
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import csv_cell, visible
 from vlmbench.records.store import StoredRun, read_samples
-from vlmbench.report.classification import Row, classification_rows, labels_per_class
+from vlmbench.report.classification import Row, classification_rows
+from vlmbench.report.crossing import labels_per_class
 from vlmbench.report.grouping import place_labels, unique
 
 if TYPE_CHECKING:
