@@ -17,7 +17,7 @@ from vlmbench.metrics.ranking import average_precision
 from vlmbench.metrics.resampling import LEVEL, iter_bootstrap_weights
 
 RANKED = ("map11", "map", "roc_auc")
-RESAMPLES = 250
+RESAMPLES = 200
 """Of average precision: enough for its standard error (to 5 %), which decides interval and tail."""
 _CHUNK = 4_000_000
 
