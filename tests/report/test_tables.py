@@ -204,7 +204,7 @@ def test_zero_shot_with_other_prompts_or_class_names_is_tested_against(tmp_path:
     for name, accuracy, seed in (("simple", 0.6, 1), ("many", 0.8, 2), ("more", 0.79, 3)):
         factory.write_classification(tmp_path, "zeroshot", accuracy=accuracy, seed=seed, protocol={field: name})
     classification, comparisons = build_tables(find_runs([tmp_path]), every_pair=True)
-    marks = {row[1].text: row[4].mark for row in classification.rows}
+    marks = {row[1].text: row[4].mark for row in factory.systems(classification)}
     assert marks[f"tiny-clip ({field} simple)"] == ""
     assert sorted(marks.values()) == ["", "best", "tied"]
     assert not any("not tested" in note for note in classification.notes)
@@ -232,7 +232,7 @@ def test_holms_correction_is_over_both_columns(tmp_path: Path) -> None:
     ]
     assert all(0.025 < p < 0.05 for p in ps), "each would be significant alone, and neither is of two"
     table = build_tables(runs)[0]
-    assert {row[at].mark for row in table.rows for at in (4, 5)} == {"best", "tied"}
+    assert {row[at].mark for row in factory.systems(table) for at in (4, 5)} == {"best", "tied"}
 
 
 def test_variants_of_one_model_are_rows_named_by_what_differs(tmp_path: Path) -> None:
