@@ -10,7 +10,7 @@ def test_interpolates_in_the_logarithm_of_the_labels():
     assert found["value"] == pytest.approx(8)
     assert found["text"] == "8.0"
     assert found["low"] is None
-    assert "8.0 labelled images a class" in found["sentence"]
+    assert "8.0 labelled images per class" in found["sentence"]
 
 
 def test_outside_the_curve_is_said_as_such():

@@ -8,6 +8,7 @@ import numpy as np
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
+from vlmbench.report.table import Cell, Table
 from vlmbench.runs.caption_scoring import Protocol, score_captions
 from vlmbench.runs.context import Context
 
@@ -84,6 +85,11 @@ def write_classification(
         task, system, dataset, n, metrics, shots=shots, detail=detail, protocol=protocol, **more
     )
     return write_run(out, record, samples, RUN)
+
+
+def systems(table: Table) -> list[tuple[Cell, ...]]:
+    """The rows of a table without its reference rows (majority, chance)."""
+    return [row for row in table.rows if not any(cell.reference for cell in row)]
 
 
 def write_demo(out: Path) -> list[StoredRun]:

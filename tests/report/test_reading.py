@@ -26,9 +26,9 @@ def classification(zero, probe, difference, p, match):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((0.9, 0.97, -0.07, 0.001, "4.2"), "the probe wins, once there are about 4 labels a class."),
-        ((0.9, 0.97, -0.07, 0.001, "< 1"), "the probe wins, once there are fewer than 1 label a class."),
-        ((0.9, 0.97, -0.07, 0.001, "> 32"), "the probe wins, once there are more than 32 labels a class."),
+        ((0.9, 0.97, -0.07, 0.001, "4.2"), "the probe wins, once there are about 4 labels per class."),
+        ((0.9, 0.97, -0.07, 0.001, "< 1"), "the probe wins, once there are fewer than 1 label per class."),
+        ((0.9, 0.97, -0.07, 0.001, "> 32"), "the probe wins, once there are more than 32 labels per class."),
         ((0.9, 0.91, -0.01, 0.4, "> 32"), "no significant difference, zero-shot is enough."),
         ((0.9, 0.8, 0.1, 0.001, "> 32"), "zero-shot is enough, and better."),
     ],

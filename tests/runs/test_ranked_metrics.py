@@ -8,6 +8,7 @@ import pytest
 
 from vlmbench.foundations.progress import Silent
 from vlmbench.metrics.classification import metrics_from_samples
+from vlmbench.records.result import Metric
 from vlmbench.records.store import read_samples
 from vlmbench.report.reading import read_tables
 from vlmbench.report.tables import build_tables
@@ -41,7 +42,9 @@ def ranked(monkeypatch):
 
     def choose(metric: str) -> None:
         monkeypatch.setattr(
-            linear_probe, "from_file", lambda *a, **k: replace(read(*a, **k), metric=metric, zero_shot_value=0.75)
+            linear_probe,
+            "from_file",
+            lambda *a, **k: replace(read(*a, **k), metric=metric, zero_shot_figure=Metric(value=0.75)),
         )
 
     read = linear_probe.from_file

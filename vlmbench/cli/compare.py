@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli.options import Common, option, with_some
+from vlmbench.cli.options import Common, MainMetric, option, with_some
 
 SHOWN = 40
 """Comparisons of two systems that are printed; they grow with the square of the systems, and the files have all."""
@@ -30,6 +30,10 @@ def command(
             help="Runs, results directories, results of CLIP_benchmark (default: --out).",
             show_default=False,
         ),
+    ] = None,
+    metric: Annotated[
+        MainMetric | None,
+        option("--metric", help="The metric of classification tables and tests. (default: each dataset's own)"),
     ] = None,
     strict: Annotated[
         bool, option("--strict", help="Exit 3 where runs of one dataset cannot be put side by side.")
@@ -61,6 +65,7 @@ def command(
     from vlmbench.foundations.paths import default_cache_dir
     from vlmbench.records.store import find_results
     from vlmbench.report import export
+    from vlmbench.report.chosen import by_metric
     from vlmbench.report.foreign import left_out
     from vlmbench.report.grouping import unique
     from vlmbench.report.loggers import export as export_records
@@ -69,11 +74,15 @@ def command(
 
     every, foreign = find_results(runs or [common.out])
     found = unique(every)
+    console = Console(quiet=common.quiet)
+    if metric is not None:
+        found, lacking = by_metric(found, metric.value)
+        for line in lacking:
+            console.warn(line)
     tables = build_tables(found, every_pair=True, foreign=foreign)
     refused = [line for table in tables for line in table.refused]
     if refused and strict:
         raise InputError(refused[0], mend="compare runs on the same split and images, or leave --strict out")
-    console = Console(quiet=common.quiet)
     for line in (*refused, *left_out(foreign)):
         console.warn(line)
     if not tables:

@@ -101,7 +101,7 @@ def _rich(*, stderr: bool = True) -> "RichConsole":
             self.quiet = True
             give_up_stdout()
 
-    return Lasting(stderr=stderr, highlight=False)
+    return Lasting(stderr=stderr, highlight=False, emoji=False)
 
 
 def stdout_console() -> "RichConsole":

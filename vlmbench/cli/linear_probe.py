@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from vlmbench.cli.options import PROMPTS, Common, lines, option, with_common
+from vlmbench.cli.options import PROMPTS, Common, MainMetric, lines, option, with_common
 
 if TYPE_CHECKING:
     from vlmbench.records.store import StoredRun
@@ -52,7 +52,7 @@ def command(
             help="Features of your own instead: .npz or .safetensors with x_train y_train [x_val y_val] x_test y_test.",
         ),
     ] = None,
-    shots: Annotated[str, option("--shots", help="Labels a class, comma-separated: 1,2,4,8,16,all.")] = "all",
+    shots: Annotated[str, option("--shots", help="Labels per class, comma-separated: 1,2,4,8,16,all.")] = "all",
     seeds: Annotated[int, option("--seeds", min=1, help="Few-shot samples to average over.")] = 5,
     c: Annotated[
         str, option("--c", help="Strength C = 1/λ as in scikit-learn; auto: searched on the validation split.")
@@ -81,6 +81,14 @@ def command(
     limit: Annotated[
         int | None, option("--limit", min=1, help="So many images of each split, drawn with --seed.")
     ] = None,
+    metric: Annotated[
+        MainMetric | None,
+        option(
+            "--metric",
+            help="The metric that the strength is searched by, and that curve, tables and tests show. "
+            "(default: the dataset's own)",
+        ),
+    ] = None,
     holdout: Annotated[
         float | None,
         option(
@@ -94,9 +102,9 @@ def command(
         Path | None, option("--save-probe", help="Keep the probe in FILE.safetensors, for vlmbench predict.")
     ] = None,
 ) -> None:
-    """Logistic regression on frozen features: with all labels, or with a few a class.
+    """Logistic regression on frozen features: with all labels, or with a few per class.
 
-    Few-shot runs also say how many labels a class zero-shot is worth. Examples:
+    Few-shot runs also say how many labels per class zero-shot is worth. Examples:
     [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
     and [bold]vlmbench linear-probe --features mine.npz[/bold]
     """
@@ -117,6 +125,7 @@ def command(
         zero_shot_start=init is Init.zeroshot,
         prompts=prompts or [],
         limit=limit,
+        metric=metric.value if metric else None,
         holdout=holdout,
         save=save_probe,
     )
@@ -144,7 +153,9 @@ def parse_shots(text: str) -> list[int | None]:
     for part in text.split(","):
         word = part.strip().lower()
         if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
-            raise UsageError(f"--shots: {part.strip()!r} is no number of labels a class", mend="--shots 1,2,4,8,16,all")
+            raise UsageError(
+                f"--shots: {part.strip()!r} is no number of labels per class", mend="--shots 1,2,4,8,16,all"
+            )
         found.append(None if word == "all" else int(word))
     return found
 

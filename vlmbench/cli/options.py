@@ -40,6 +40,17 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
+class MainMetric(StrEnum):
+    """The metric that decides."""
+
+    accuracy = "accuracy"
+    accuracy_top5 = "accuracy_top5"
+    mean_per_class_accuracy = "mean_per_class_accuracy"
+    roc_auc = "roc_auc"
+    map = "map"
+    map11 = "map11"
+
+
 class BadImage(StrEnum):
     """What to do with an image that cannot be decoded."""
 

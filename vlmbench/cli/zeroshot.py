@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options import PROMPTS, Common, lines, option, with_common
+from vlmbench.cli.options import PROMPTS, Common, MainMetric, lines, option, with_common
 
 
 @with_common
@@ -33,6 +33,10 @@ def command(
             help="Class names instead of the dataset's: .txt, a line a class, or .json; wds: those of its copy in "
             "CLIP_benchmark's collection, put in the dataset's order.",
         ),
+    ] = None,
+    metric: Annotated[
+        MainMetric | None,
+        option("--metric", help="The metric of tables and tests. (default: the dataset's own)"),
     ] = None,
     holdout: Annotated[
         float | None,
@@ -75,6 +79,7 @@ def command(
         split=split,
         limit=limit,
         prompts=prompts or [],
+        metric=metric.value if metric else None,
         classnames=classnames,
         holdout=holdout,
         boxes=boxes,

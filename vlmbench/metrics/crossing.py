@@ -1,7 +1,7 @@
-"""Labels to match zero-shot: how many labelled images a class make a linear probe as good as the text prompt.
+"""Labels to match zero-shot: how many labelled images per class make a linear probe as good as the text prompt.
 
 Radford et al. 2021, figure 7 ("data efficiency of zero-shot transfer"): the probe's few-shot curve is read off where it
-crosses the zero-shot figure, interpolated linearly in the logarithm of the labels a class.
+crosses the zero-shot figure, interpolated linearly in the logarithm of the labels per class.
 """
 
 import math
@@ -22,19 +22,19 @@ RESAMPLES = 2000
 def labels_to_match(
     shots: Sequence[float], values: Sequence[Sequence[float]], reference: float, *, seed: int
 ) -> dict[str, Any]:
-    """The labels a class at which the mean curve first reaches `reference`, with a 95 % bootstrap interval over seeds.
+    """The labels per class at which the mean curve first reaches `reference`, with a 95 % bootstrap interval.
 
-    A resample draws seeds, not single points, since one seed's samples are nested and its curve is one draw.
+    A resample draws seeds, and not single points, since one seed's samples are nested and its curve is one draw.
 
     Args:
-        shots: labels a class, rising, each above 0.
+        shots: labels per class, rising, each above 0.
         values: for each of them the figures of the seeds, the same number for each (one figure counts for all seeds).
         reference: the zero-shot figure.
         seed: seed of the resampling.
 
     Returns:
-        value, low, high: labels a class; None where the crossing lies outside the curve (below its first point or above
-        its last; a missing `low` is then "fewer than", a missing `high` "more than"). text: ``6.2``, ``< 1`` or
+        value, low, high: labels per class; None where the crossing lies outside the curve (below its first point or
+        above its last; a missing `low` is then "fewer than", a missing `high` "more than"). text: ``6.2``, ``< 1`` or
         ``> 32``. interval: ``4.8 to 8.1``. sentence: for people.
 
     Raises:
@@ -65,7 +65,7 @@ def labels_to_match(
 
 
 def _crossing(shots: Sequence[float], curve: NDArray[np.float64], reference: float) -> float:
-    """Labels a class at the first crossing; 0 below the first point, infinity beyond the last."""
+    """Labels per class at the first crossing; 0 below the first point, infinity beyond the last."""
     reached = np.flatnonzero(curve >= reference)
     if not len(reached):
         return math.inf
@@ -90,8 +90,9 @@ def _words(place: float, shots: Sequence[float]) -> str:
 
 def _sentence(place: float, shots: Sequence[float], interval: str) -> str:
     if place == 0:
-        return f"A linear probe beats zero-shot with fewer than {shots[0]:g} labelled images a class."
+        images = f"{shots[0]:g} labelled image{'' if shots[0] == 1 else 's'}"
+        return f"A linear probe beats zero-shot with fewer than {images} per class."
     if place == math.inf:
-        return f"A linear probe needs more than {shots[-1]:.3g} labelled images a class to match zero-shot."
+        return f"A linear probe needs more than {shots[-1]:.3g} labelled images per class to match zero-shot."
     between = f" (95 % interval over seeds: {interval})" if interval else ""
-    return f"Zero-shot is worth about {_words(place, shots)} labelled images a class{between}."
+    return f"Zero-shot is worth about {_words(place, shots)} labelled images per class{between}."

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def average_precision(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.int64], *, points: int | None = None
+    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer], *, points: int | None = None
 ) -> NDArray[np.float64]:
     """Average precision under each row of weights.
 
@@ -22,7 +22,7 @@ def average_precision(
     Returns:
         `[R]`, 0 to 1; NaN where no image with the class is counted.
     """
-    found, counted, _ = _at_hits(truth, scores, weights)
+    found, counted, _ = _at_hits(truth, scores, weights, above=False)
     if not found.shape[1]:
         return np.full(len(weights), np.nan)
     hits = np.cumsum(found, axis=1)
@@ -39,7 +39,9 @@ def average_precision(
     return np.where(positives[:, 0] > 0, total / points, np.nan)
 
 
-def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+def roc_auc(
+    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """Area under the ROC curve (Mann and Whitney's statistic, ties a half) under each row of weights.
 
     Args:
@@ -59,23 +61,24 @@ def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDA
 
 
 def _at_hits(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.int64]
+    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer], *, above: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Down the distinct scores of images that have the class, from the highest: `[R, T]` three times.
 
     Returns:
-        Counted images with the class at the score; counted images of any kind down to the score, with it and without.
+        Counted images with the class at the score; counted images of any kind down to the score, with it and without
+        (the last only with `above`, else the same again).
     """
     if not truth.any():
         empty = np.zeros((len(weights), 0), dtype=np.int64)
         return empty, empty, empty
     levels = np.unique(scores[truth])[::-1]
     order = np.argsort(-scores, kind="stable")
-    starts = np.searchsorted(-scores[order], -levels, side="left")
     ends = np.searchsorted(-scores[order], -levels, side="right")
+    starts = np.searchsorted(-scores[order], -levels, side="left") if above else ends
     own = np.flatnonzero(truth)[np.argsort(-scores[truth], kind="stable")]
-    found = np.add.reduceat(weights[:, own], np.searchsorted(-scores[own], -levels, side="left"), axis=1)
+    found = np.add.reduceat(weights.take(own, axis=1), np.searchsorted(-scores[own], -levels, side="left"), axis=1)
     cuts = np.unique(np.concatenate([[0], starts, ends]))
-    between = np.add.reduceat(weights[:, order], cuts[cuts < len(order)], axis=1)
+    between = np.add.reduceat(weights.take(order, axis=1), cuts[cuts < len(order)], axis=1)
     upto = np.concatenate([np.zeros((len(weights), 1), dtype=np.int64), np.cumsum(between, axis=1)], axis=1)
     return found, upto[:, np.searchsorted(cuts, ends)], upto[:, np.searchsorted(cuts, starts)]

@@ -71,7 +71,7 @@ class Record(Frozen):
     n: int = Field(ge=0)
     """Images scored."""
     shots: int | None = None
-    """Labelled images a class; none: all of the training split, or zero-shot."""
+    """Labelled images per class; none: all of the training split, or zero-shot."""
     seed: int
     protocol: dict[str, JsonValue] = Field(default_factory=dict)
     """What else decides the number: prompts, layer, precision, solver, tokenizer, backend, resamples …"""

@@ -1,8 +1,8 @@
 """A baseline: figures a person can review, with just enough of each image's result for paired tests.
 
 ``baseline.json`` has sorted keys. Under each run stand its figures and, packed, what its paired tests need, in the
-order of the sorted image ids: for classification one bit an image (right or wrong), for captions the sufficient
-statistics.
+order of the sorted image ids: for classification one bit for each image (right or wrong) and a byte for its Brier
+score, for captions the sufficient statistics.
 """
 
 import base64
@@ -20,9 +20,12 @@ from vlmbench.report.grouping import CLASSIFICATION, main_metric, unique, varian
 from vlmbench.report.pairs import caption_hits
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 SCHEMA = 1
+BRIER = "brier_steps"
+"""Each image's squared error as a whole number from 0 to 255, so that a baseline stays small."""
 BIGGEST = 1 << 28
 """Bytes a packed column may unpack to."""
 
@@ -102,6 +105,7 @@ def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
             columns = {"right": (samples["label"] == samples["prediction"])[order], "label": samples["label"][order]}
             columns |= {"top5": (samples["rank"] < 5)[order]} if "accuracy_top5" in run.record.metrics else {}
             columns |= {"score": samples["score"][order]} if "roc_auc" in run.record.metrics else {}
+            columns |= {BRIER: brier_steps(samples["brier"])[order]} if "brier" in run.record.metrics else {}
         if "seed" in samples:
             columns["seed"] = samples["seed"][order]
             again = np.lexsort((columns["seed"], ids))
@@ -113,6 +117,23 @@ def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
         wide = {name: _numbers(column) for name, column in samples.items() if name != "id"}
         columns = {name: column[order] for name, column in wide.items() if column is not None}
     return sha256_bytes("\n".join(ids.tolist()).encode("utf-8", "surrogatepass")), columns
+
+
+def brier_steps(errors: "NDArray[Any]") -> "NDArray[np.uint8]":
+    """Squared errors, 0 to 2, in 255 steps that are even in the root: fine near 0, where most images are, `[N]` uint8.
+
+    A run is rounded as its baseline was, so that equal runs stay equal.
+    """
+    import numpy as np
+
+    return np.asarray(np.round(255 * np.sqrt(np.clip(errors, 0, 2) / 2)), dtype=np.uint8)
+
+
+def brier_errors(steps: "NDArray[Any]") -> "NDArray[np.float64]":
+    """The squared errors, to the middle of their step, `[N]` float64."""
+    import numpy as np
+
+    return np.asarray(2 * (np.asarray(steps, dtype=np.float64) / 255) ** 2)
 
 
 def _numbers(column: "NDArray[Any]") -> "NDArray[Any] | None":

@@ -30,7 +30,7 @@ class Series:
 
 
 def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
-    """Probe by labels a class on a log axis, with bands, and zero-shot as a dashed line of the same colour."""
+    """Probe by labels per class on a log axis, with bands, and zero-shot as a dashed line of the same colour."""
     xs = sorted({x for one in series for x, *_ in one.points})
     if not xs:
         return ""
@@ -48,7 +48,7 @@ def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
     parts = [*_grid(low, high, step), *_ticks([(places[x], f"{x:g}") for x in xs] + [(end, "all")] * has_full, at, low)]
     for index, one in enumerate(series):
         parts += _one_series(one, index % COLOURS, places, end, at)
-    parts.append(_axis_title("labelled images a class"))
+    parts.append(_axis_title("labelled images per class"))
     told = "; ".join(_told(one) for one in series)
     return _svg(identity, title, told, parts)
 

@@ -9,18 +9,26 @@ from pathlib import Path
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
+from vlmbench.report.crossing import labels_to_match_cell
 from vlmbench.report.foreign import CLASSIFICATION as COLUMN_OF
 from vlmbench.report.foreign import with_classification
 from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, unique, variants
 from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
 from vlmbench.report.published import published_cell
+from vlmbench.report.references import Known, known_references, notes_of_datasets, with_references
 from vlmbench.report.table import MEANS, Cell, Column, Mark, Table, metric_cell
 
 DIFFERENCE = (
-    "Difference: paired bootstrap over the same images. p: McNemar's exact test (accuracy) or the bootstrap, "
-    "Holm-corrected over the table."
+    "Difference: paired bootstrap over the same images. p: McNemar's exact test (accuracy), DeLong's (ROC AUC) or "
+    "the bootstrap, Holm-corrected over the table."
 )
-TO_MATCH = "Labels to match: labelled images a class at which the probe's curve crosses zero-shot (log k)."
+TO_MATCH = "Labels to match: labelled images per class at which the probe's curve crosses zero-shot (log k)."
+REFERENCES = (
+    "Reference rows are exact; they are no systems, and never marked or tested. Majority class: every image is given "
+    "the most frequent class, of the training split where the row says train, else of the images scored. Chance: each "
+    "class equally often; for ROC AUC 50; for average precision, also over 11 points, the share of images with the "
+    "class, which the same score for all images gets."
+)
 MEAN = "Mean: over datasets, each counting once; its interval takes them as independent."
 HEAD = (
     Column("dataset", "dataset"),
@@ -33,7 +41,7 @@ FIGURES = (
     Column("probe", "probe, all labels", True),
     Column("difference", "zero-shot − probe", True),
     Column("p_holm", "p (Holm)", True),
-    Column("labels_to_match", "labels a class to match", True),
+    Column("labels_to_match", "labels per class to match", True),
     Column("published", "published", True),
 )
 
@@ -54,9 +62,22 @@ class Row:
         self.p_holm: float | None = None
 
     @property
+    def runs(self) -> list[StoredRun]:
+        """The runs of the row."""
+        return [run for run in (self.zero, self.full, *self.shots.values()) if run is not None]
+
+    @property
     def any_run(self) -> StoredRun:
         """A run of the row."""
-        return next(run for run in (self.zero, self.full, *self.shots.values()) if run is not None)
+        return self.runs[0]
+
+    def unbeaten(self, known: Known | None) -> tuple[str, float] | None:
+        """The reference that the row's zero-shot figure is not better than, with its value, if any."""
+        from vlmbench.metrics.reference import unbeaten
+
+        if self.zero is None or known is None:
+            return None
+        return unbeaten(self.zero.record.metrics[self.place.metric], known.values)
 
 
 def classification_table(
@@ -76,13 +97,16 @@ def classification_table(
     if pairs is not None:
         _differences(rows, pairs)
     labels = place_labels(sorted({row.place for row in rows}))
-    cells = [_cells(row, labels[row.place]) for row in rows]
+    known = known_references([(row.place, run) for row in rows for run in row.runs], pairs)
+    cells = [_cells(row, labels[row.place], known.get(row.place)) for row in rows]
     if pairs is not None:
         _mark(rows, cells, pairs)
         notes += untested([run for row in rows for run in (row.zero, row.full) if run])
     means = _means(rows, cells)
     refused = refusals(row.place for row in rows)
-    notes = [*_notes([*cells, *means]), *notes, *refused]
+    about = {**refused, **notes_of_datasets(rows, labels, known)}
+    cells = with_references(rows, cells, known, HEAD + FIGURES)
+    notes = [*_notes([*cells, *means]), *notes, *about]
     cells, theirs = with_classification(cells, foreign, HEAD + FIGURES, {labels[row.place]: row.place for row in rows})
     notes += theirs
     cells += means
@@ -94,7 +118,7 @@ def classification_table(
         HEAD + FIGURES,
         tuple(map(tuple, cells)),
         tuple(notes),
-        about={**refused, MEAN: MEANS},
+        about={**about, MEAN: MEANS},
         refused=tuple(refused),
         explains={DIFFERENCE: "difference", TO_MATCH: "labels_to_match"},
     )
@@ -144,7 +168,7 @@ def _differences(rows: Sequence[Row], pairs: Pairs) -> None:
         row.p_holm = p
 
 
-def _cells(row: Row, dataset: str) -> list[Cell]:
+def _cells(row: Row, dataset: str, known: Known | None) -> list[Cell]:
     zero = metric_cell(row.zero, row.place.metric) if row.zero else Cell()
     full = metric_cell(row.full, row.place.metric) if row.full else Cell()
     difference, p = Cell(), Cell()
@@ -164,7 +188,7 @@ def _cells(row: Row, dataset: str) -> list[Cell]:
         full,
         difference,
         p,
-        _labels_to_match(row),
+        Cell() if row.unbeaten(known) else labels_to_match_cell(row),
         published_cell(row.zero) if row.zero else Cell(),
     ]
 
@@ -172,41 +196,6 @@ def _cells(row: Row, dataset: str) -> list[Cell]:
 def p_text(p: float) -> str:
     """A p-value as shown: three digits, or ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _labels_to_match(row: Row) -> Cell:
-    """Where the curve of the few-shot probes, and of the one on all labels, reaches the row's zero-shot figure."""
-    if row.zero is None or not row.shots:
-        return Cell()
-    from vlmbench.metrics.crossing import labels_to_match
-
-    points: list[tuple[float, StoredRun, list[float]]] = []
-    for k, run in (*sorted(row.shots.items()), *([(_labels_per_class(row.full), row.full)] if row.full else [])):
-        values = run.record.detail.get("per_seed")
-        if isinstance(values, list) and values and (not points or k > points[-1][0]):
-            points.append((k, run, [float(value) for value in values if isinstance(value, int | float)]))
-    few = {len(values) for _, run, values in points if run.record.shots is not None}
-    if len(few) != 1:
-        return Cell()
-    reference = row.zero.record.metrics[row.place.metric].value
-    found = labels_to_match(
-        [k for k, _, _ in points], [values for _, _, values in points], reference, seed=row.zero.record.seed
-    )
-    return Cell(
-        text=found["text"],
-        value=found["value"],
-        low=found["low"],
-        high=found["high"],
-        runs=(row.zero, *(run for _, run, _ in points)),
-        scale=1.0,
-        open_interval="" if found["interval"] in {"", f"{found['text']} to {found['text']}"} else found["interval"],
-    )
-
-
-def _labels_per_class(run: StoredRun) -> float:
-    """Training images a class of a probe on all labels; 0 where its record does not say."""
-    images, names = run.record.detail.get("train_images"), run.record.protocol.get("classnames")
-    return images / len(names) if isinstance(images, int) and isinstance(names, list) and names else 0.0
 
 
 def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> None:
@@ -316,8 +305,8 @@ def _few_shot(rows: Sequence[Row], labels: dict[Place, str]) -> Table | None:
             ]
             figures = [metric_cell(row.shots[k], row.place.metric) if k in row.shots else Cell() for k in shots]
             lines.append(tuple(head + figures))
-    notes = ("k-shot: k labelled images a class. Mean over seeds; the interval is over seeds.",)
-    return Table("few_shot", "Linear probe by labels a class", columns, tuple(lines), notes)
+    notes = ("k-shot: k labelled images per class. Mean over seeds; the interval is over seeds.",)
+    return Table("few_shot", "Linear probe by labels per class", columns, tuple(lines), notes)
 
 
 def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
@@ -327,6 +316,8 @@ def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
         notes.append(DIFFERENCE)
     if any(row[columns.index("labels_to_match")].text for row in cells):
         notes.append(TO_MATCH)
+    if any(cell.reference for row in cells for cell in row):
+        notes.append(REFERENCES)
     for source in sorted({cell.source for row in cells for cell in row if cell.source}):
         notes.append(f"{source[:1].upper()}{source[1:]}.")
     if any(cell.mean for row in cells for cell in row):

@@ -103,6 +103,7 @@ def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
     both = "; by swaps: approximate randomization (captions). Both" if swaps else ","
     notes = (
         "Figures are times 100, with 95 % intervals in brackets, by paired bootstrap over the same images.",
-        f"p: McNemar's exact test (accuracy) or the paired bootstrap{both} Holm-corrected over this table.",
+        "p: McNemar's exact test (accuracy), DeLong's (ROC AUC) or the paired bootstrap"
+        f"{both} Holm-corrected over this table.",
     )
     return Table("comparisons", "Every two systems", COLUMNS, tuple(rows), notes).without_empty_columns()

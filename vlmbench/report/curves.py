@@ -14,6 +14,9 @@ from vlmbench.foundations.atomic import atomic_path, write_text
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import csv_cell, visible
 from vlmbench.records.store import StoredRun, read_samples
+from vlmbench.report.classification import Row, classification_rows
+from vlmbench.report.crossing import labels_per_class
+from vlmbench.report.grouping import place_labels, unique
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +33,7 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
     """Draws everything these runs can show, under `out`/figures.
 
     For zero-shot and for a probe on all labels: confusion matrix (PNG, SVG, CSV), per-class figures (CSV) and
-    reliability diagram. For few-shot runs: a curve for each dataset, a line a model.
+    reliability diagram. For few-shot runs: a curve for each dataset, a line for each model.
 
     Returns:
         The files.
@@ -43,22 +46,34 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
         record = run.record
         if record.shots is None and record.task in {"zeroshot", "linear-probe"} and "per_class" in record.detail:
             written += _one_run(run, out / "figures")
-    curves: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for run in runs:
-        curve = run.record.detail.get("curve")
-        if isinstance(curve, dict):
-            curves.setdefault(run.record.dataset.id, {})[run.record.system] = curve
-    for dataset, lines in curves.items():
+    rows = [row for row in classification_rows(unique(runs)) if row.shots]
+    names = place_labels(sorted({row.place for row in rows}))
+    for place, dataset in names.items():
+        lines = {row.label: _curve(row) for row in rows if row.place == place}
         stem = out / "figures" / slug(f"few-shot-{dataset}", longest=100)
-        written += few_shot_curve(lines, stem, title=f"{dataset}: linear probe by labels a class")
+        written += few_shot_curve(lines, stem, title=f"{dataset}: linear probe by labels per class")
     return written
+
+
+def _curve(row: Row) -> dict[str, Any]:
+    """The figures of a row's probes by labels per class; zero-shot as it was run, else as a probe's record tells it."""
+    metric = row.place.metric
+    points: list[dict[str, Any]] = []
+    for k, run in (*sorted(row.shots.items()), *([(labels_per_class(row.full), row.full)] if row.full else [])):
+        if not points or k > points[-1]["labels_per_class"]:
+            points.append({"labels_per_class": float(k), **run.record.metrics[metric].model_dump()})
+    told = next(iter(row.shots.values())).record.detail.get("curve")
+    level = told.get("zero_shot") if isinstance(told, dict) and told.get("metric") == metric else None
+    if row.zero is not None:
+        level = row.zero.record.metrics[metric].value
+    return {"metric": metric, "points": points, "zero_shot": level}
 
 
 def few_shot_curve(lines: Mapping[str, Mapping[str, Any]], stem: Path, *, title: str) -> list[Path]:
     """Draws few-shot curves with bands, zero-shot as a dashed line of the same colour, on a logarithmic axis.
 
     Args:
-        lines: for each system the record's ``detail["curve"]``.
+        lines: for each system its metric, its points (labels_per_class, value, low, high) and its zero_shot figure.
         stem: where to write ``stem.png`` and ``stem.svg``.
         title: above the picture.
     """
@@ -84,7 +99,7 @@ def few_shot_curve(lines: Mapping[str, Mapping[str, Any]], stem: Path, *, title:
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(ticks), [f"{tick:.3g}" for tick in sorted(ticks)])
     axes.minorticks_off()
-    axes.set_xlabel("labelled images a class")
+    axes.set_xlabel("labelled images per class")
     axes.set_ylabel(f"{next(iter(lines.values()))['metric'].replace('_', ' ')} × 100")
     axes.set_title(visible(title))
     axes.grid(alpha=0.25)

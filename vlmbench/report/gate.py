@@ -1,7 +1,8 @@
 """The regression gate: a drop counts when it is beyond the tolerance and, where images are known, significant.
 
 The test is one-sided (is the new run worse?), on the same images, Holm-corrected over all tests of the call: McNemar's
-exact test for accuracy, the paired bootstrap for the rest. So with no change at most 5 % of calls raise an alarm.
+exact test for accuracy, DeLong's for ROC AUC, the paired bootstrap for the rest; only the calibration error (ece) has
+none. So with no change at most 5 % of calls raise an alarm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.records.store import natural
-from vlmbench.report.baseline import Entry
+from vlmbench.report.baseline import BRIER, Entry, brier_errors
 from vlmbench.report.pairs import LEVEL, Difference, caption_differences, paired_difference
 from vlmbench.report.table import Cell, Column, Table
 
@@ -125,15 +126,15 @@ def _require_comparable(old: Entry, new: Entry) -> None:
 
 
 def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Change]:
-    captions = old.main == "captions"
     gated = [
         name
         for name in old.metrics
         if name in new.metrics
         and (name in tolerances or name == old.main or (old.main in SEVERAL and name not in UNTESTED))
     ]
-    paired = bool(old.columns) and bool(new.columns) and old.ids == new.ids and set(old.columns) == set(new.columns)
-    tests = _tests(old, new, gated, captions=captions) if paired else {}
+    shared = set(old.columns) & set(new.columns)
+    testable = [name for name in gated if _needs(old, name) <= shared] if old.ids == new.ids and shared else []
+    tests = _tests(old, new, testable) if testable else {}
     found = []
     for name in gated:
         change = Change(
@@ -152,23 +153,30 @@ def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Ch
     return found
 
 
-def _tests(old: Entry, new: Entry, names: Sequence[str], *, captions: bool) -> dict[str, Difference]:
-    """Now minus before, by metric, where there is a paired test."""
-    if captions:
+def _tests(old: Entry, new: Entry, names: Sequence[str]) -> dict[str, Difference]:
+    """Now minus before, by metric."""
+    if old.main == "captions":
         count = len(next(iter(old.columns.values())))
         ids = list(range(count))
         return caption_differences({"id": ids, **new.columns}, {"id": ids, **old.columns}, names)
     before, now = _per_image_columns(old), _per_image_columns(new)
-    return {
-        name: paired_difference(now, before, name) for name in names if name not in UNTESTED and _has_columns(old, name)
-    }
+    return {name: paired_difference(now, before, name) for name in names}
 
 
-def _has_columns(entry: Entry, metric: str) -> bool:
-    if "_recall_" in metric:
-        return "image_rank" in entry.columns
-    needed = {"accuracy_top5": "top5", "roc_auc": "score", "map11": "scores", "map": "scores", "brier": "brier"}
-    return needed.get(metric, "right") in entry.columns
+def _needs(entry: Entry, metric: str) -> set[str]:
+    """The per-image columns that the paired test of a metric takes; for a metric without a test one that is nowhere."""
+    if metric in UNTESTED:
+        return {"no test"}
+    if entry.main == "captions":
+        from vlmbench.metrics.captions.statistics import needed_columns
+
+        return set(needed_columns(metric))
+    if entry.main == "retrieval":
+        return {"image_rank", "captions"}
+    if "scores" in entry.columns:
+        return {"labels", "scores"}
+    more = {"accuracy_top5": "top5", "roc_auc": "score", "brier": BRIER}
+    return {"label", more.get(metric, "right")}
 
 
 def _per_image_columns(entry: Entry) -> dict[str, Any]:
@@ -180,6 +188,8 @@ def _per_image_columns(entry: Entry) -> dict[str, Any]:
         columns["prediction"] = np.where(columns["right"], columns["label"], -1)
     if "top5" in columns:
         columns["rank"] = np.where(columns["top5"], 0, 5)
+    if BRIER in columns:
+        columns["brier"] = brier_errors(columns[BRIER])
     rows = len(next(iter(columns.values())))
     seeds = len(np.unique(columns["seed"])) if "seed" in columns else 1
     columns["id"] = np.arange(rows) // seeds

@@ -148,7 +148,7 @@ def _curves(rows: Sequence[Row], names: _Names) -> list[dict[str, Any]]:
             level = row.zero.record.metrics[place.metric].value if row.zero else None
             full = row.full.record.metrics[place.metric].value if row.full else None
             series.append(Series(row.label, tuple(points), level, full))
-        title = f"{place.dataset}: {place.metric} by labels a class"
+        title = f"{place.dataset}: {place.metric} by labels per class"
         legend = [
             (
                 _safe(key_svg(i % COLOURS)),

@@ -109,8 +109,8 @@ def paired_difference(first: Columns, second: Columns, metric: str) -> Differenc
     """The difference of a metric on the same images in the same order.
 
     Accuracy, top-5, recall and mean per class: paired bootstrap of per-image shares, the p of yes-or-no metrics by
-    McNemar's exact test. Ranking metrics: paired bootstrap of the statistic itself. Several seeds (few-shot) are
-    averaged by image.
+    McNemar's exact test. ROC AUC: DeLong's test; average precision: paired bootstrap of the statistic itself. Several
+    seeds (few-shot) are averaged by image.
 
     Args:
         first: per-sample columns, `[N]` each.
@@ -118,10 +118,11 @@ def paired_difference(first: Columns, second: Columns, metric: str) -> Differenc
         metric: its name.
     """
     from vlmbench.metrics.paired import mcnemar_exact, paired_bootstrap
+    from vlmbench.metrics.paired_ranking import RANKED, paired_ranking
 
     seed = derive_seed(SEED, "paired", metric)
-    if metric in {"map11", "map", "roc_auc"}:
-        return _ranked(first, second, metric, seed)
+    if metric in RANKED:
+        return Difference(*paired_ranking(first, second, metric, seed))
     one, two = per_image(first, metric), per_image(second, metric)
     several = "seed" in first
     if several:
@@ -184,39 +185,6 @@ def _mean_by_image(ids: "NDArray[Any]", values: "NDArray[np.float64]") -> "NDArr
 
     _, place = np.unique(ids.astype(str), return_inverse=True)
     return np.asarray(np.bincount(place, weights=values) / np.bincount(place))
-
-
-def _ranked(first: Columns, second: Columns, metric: str, seed: int) -> Difference:
-    import numpy as np
-
-    from vlmbench.metrics.ranking import average_precision, roc_auc
-    from vlmbench.metrics.resampling import iter_bootstrap_weights, percentile_interval
-
-    def statistic(columns: Columns, weights: "NDArray[np.int64]") -> "NDArray[np.float64]":
-        if "scores" in columns:
-            truth, scores = np.stack(list(columns["labels"])), np.stack(list(columns["scores"]))
-        else:
-            truth, scores = columns["label"][:, None], columns["score"][:, None]
-        found = []
-        for index in range(truth.shape[1]):
-            has = truth[:, index] == 1
-            if metric == "roc_auc":
-                found.append(roc_auc(has, scores[:, index], weights))
-            else:
-                found.append(
-                    average_precision(has, scores[:, index], weights, points=11 if metric == "map11" else None)
-                )
-        return np.asarray(np.nanmean(np.stack(found), axis=0))
-
-    n = len(first["id"])
-    once = np.ones((1, n), dtype=np.int64)
-    value = float((statistic(first, once) - statistic(second, once))[0])
-    drawn = np.concatenate(
-        [statistic(first, block) - statistic(second, block) for block in iter_bootstrap_weights(n, RESAMPLES, seed)]
-    )
-    low, high = percentile_interval(drawn)
-    beyond = int((np.abs(drawn - value) >= abs(value) - 1e-12).sum())
-    return Difference(value, min(low, value), max(high, value), (1 + beyond) / (1 + RESAMPLES))
 
 
 def caption_differences(first: Columns, second: Columns, names: Sequence[str]) -> dict[str, Difference]:

@@ -3,8 +3,9 @@
 Every sentence is made from cells of the tables, so it says what they say and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from vlmbench.records.result import Metric
 from vlmbench.report.pairs import LEVEL
 from vlmbench.report.table import Cell, Table
 
@@ -25,7 +26,7 @@ def read_tables(tables: Sequence[Table]) -> str:
     for table in tables:
         lines = [dict(zip((column.key for column in table.columns), row, strict=True)) for row in table.rows]
         if table.name == "classification":
-            sentences += _classification([line for line in lines if _has(line, "zero_shot") and _has(line, "probe")])
+            sentences += _classification(lines)
         elif table.name == "captions":
             sentences += _captions(lines)
         elif table.name == "comparisons":
@@ -38,16 +39,54 @@ def _has(line: Line, key: str) -> bool:
 
 
 def _classification(lines: Sequence[Line]) -> list[str]:
-    places = [line for line in lines if line["zero_shot"].runs and len(line["zero_shot"].runs) == 1]
-    return [_dataset(line, several=len({line["model"].text for line in places}) > 1) for line in places]
+    """A sentence on each row with both figures, and on each zero-shot figure that says nothing of the model."""
+    references: dict[str, dict[str, float]] = {}
+    for line in lines:
+        for cell in line.values():
+            if cell.reference and cell.value is not None:
+                references.setdefault(line["dataset"].text, {})[cell.reference] = cell.value
+    places = [line for line in lines if _has(line, "zero_shot") and _system(line["zero_shot"])]
+    several = len({line["model"].text for line in places if _has(line, "probe")}) > 1
+    sentences = []
+    for line in places:
+        known = references.get(line["dataset"].text, {})
+        if _has(line, "probe"):
+            sentences.append(_dataset(line, known, several=several))
+        elif below := _unbeaten(line["zero_shot"], known):
+            name = f"{line['dataset'].text} with {line['model'].text}"
+            sentences.append(f"On {name} zero-shot reaches {_figure(line)}: {below}.")
+    return sentences
 
 
-def _dataset(line: Line, *, several: bool) -> str:
-    name = line["dataset"].text + (f" with {line['model'].text}" if several else "")
-    zero, probe = line["zero_shot"].figure(), line["probe"].figure()
+def _system(cell: Cell) -> bool:
+    """Whether a figure is one run's: no mean, no reference."""
+    return len(cell.runs) == 1 and not cell.reference
+
+
+def _figure(line: Line) -> str:
     metric = METRICS.get(line.get("metric", Cell()).text, "")
-    start = f"On {name} zero-shot reaches {zero}{metric and f' {metric}'} and a probe on all labels {probe}"
+    return line["zero_shot"].figure() + (f" {metric}" if metric else "")
+
+
+def _unbeaten(cell: Cell, known: Mapping[str, float]) -> str:
+    """``not better than chance (14.3)``; empty where a figure is better than all references."""
+    from vlmbench.metrics.reference import not_better, unbeaten
+
+    if cell.value is None:
+        return ""
+    below = unbeaten(Metric(value=cell.value, low=cell.low, high=cell.high), known)
+    return "" if below is None else not_better(*below)
+
+
+def _dataset(line: Line, known: Mapping[str, float], *, several: bool) -> str:
+    name = line["dataset"].text + (f" with {line['model'].text}" if several else "")
+    start = f"On {name} zero-shot reaches {_figure(line)} and a probe on all labels {line['probe'].figure()}"
     difference = line.get("difference", Cell())
+    if below := _unbeaten(line["zero_shot"], known):
+        if _unbeaten(line["probe"], known):
+            return f"{start}: neither is {below.removeprefix('not ')}."
+        better = difference.p is not None and difference.p < LEVEL and (difference.value or 0.0) < 0
+        return f"{start}: zero-shot is {below}{', the probe wins' if better else ''}."
     if difference.p is None:
         return start + "."
     if difference.p >= LEVEL:
@@ -57,7 +96,7 @@ def _dataset(line: Line, *, several: bool) -> str:
     match = line.get("labels_to_match", Cell()).text
     if not match:
         return f"{start}: the probe wins."
-    return f"{start}: the probe wins, once there are {_labels(match)} a class."
+    return f"{start}: the probe wins, once there are {_labels(match)} per class."
 
 
 def _labels(match: str) -> str:

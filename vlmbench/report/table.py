@@ -35,6 +35,8 @@ class Cell:
     scale: float = 100.0
     mean: bool = False
     """Whether the figure is a mean over datasets."""
+    reference: str = ""
+    """Of a figure that no system has made: ``majority`` or ``chance``."""
     open_interval: str = ""
     """The interval in words, where an end of it lies outside what was measured (``< 1 to 2.1``)."""
     source: str = ""
@@ -109,13 +111,19 @@ class Table:
         )
 
     def with_runs(self, runs: Sequence[StoredRun]) -> "Table":
-        """The same with only the rows, other than means, that show one of `runs`, and the notes that speak of them."""
+        """The same with only the rows, other than means, that show one of `runs`, the references of their datasets, and
+        the notes that speak of them."""
         datasets = {run.record.dataset.id for run in runs}
         wanted = {str(run.path) for run in runs}
+        shows = [
+            any(str(run.path) in wanted for cell in row if not (cell.mean or cell.reference) for run in cell.runs)
+            for row in self.rows
+        ]
+        names = {row[0].text for row, shown in zip(self.rows, shows, strict=True) if shown}
         rows = tuple(
             row
-            for row in self.rows
-            if any(str(run.path) in wanted for cell in row if not cell.mean for run in cell.runs)
+            for row, shown in zip(self.rows, shows, strict=True)
+            if shown or (row[0].text in names and any(cell.reference for cell in row))
         )
         filled = {
             column.key

@@ -1,4 +1,4 @@
-"""The linear probe: all labels, or a few a class over several seeds; one record for each model, dataset and shots."""
+"""The linear probe: all labels, or a few per class over several seeds; one record for each model, dataset and shots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit
 from vlmbench.heads.probe_file import Probe, save_probe
 from vlmbench.metrics.calibration import calibration_bins
+from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
     INTERVALS,
     INTERVALS_OVER_SEEDS,
@@ -25,6 +26,7 @@ from vlmbench.metrics.classification import (
     sample_columns,
 )
 from vlmbench.metrics.crossing import labels_to_match
+from vlmbench.metrics.reference import class_counts, not_better, references, unbeaten
 from vlmbench.metrics.resampling import RESAMPLES
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
@@ -71,7 +73,8 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
     passes = check_linear_probe(request, session)
     require_writable(context.out)
     if request.features is not None:
-        return _probe(from_file(request.features, normalised=request.normalised), request, session)
+        data = from_file(request.features, normalised=request.normalised, metric=request.metric)
+        return _probe(data, request, session)
     runs = []
     for dataset in expand(list(request.datasets)):
         for one in passes:
@@ -93,6 +96,7 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
                 zero_shot=any(k is not None for k in request.shots),
                 zero_shot_start=request.zero_shot_start,
                 share=request.holdout,
+                metric=request.metric,
             )
             runs += _probe(data, request, session)
     return runs
@@ -123,6 +127,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         splits = probe_splits(session, dataset)
         info = session.dataset(dataset).info
         check_share(request.holdout, info)
+        require_metric(request.metric, len(info.classnames), multilabel=info.multilabel, where=info.id)
         zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
             labels = session.split(dataset, splits[TEST], request.limit).labels
@@ -155,7 +160,7 @@ def _check(request: Request) -> None:
 def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRun]:
     shots = sorted(set(request.shots), key=lambda k: (k is None, k))
     if data.multilabel and shots != [None]:
-        raise UsageError("few-shot samples need one label an image", where=data.dataset.id, mend="--shots all")
+        raise UsageError("few-shot samples need one label per image", where=data.dataset.id, mend="--shots all")
     results, watches = [], []
     for k in shots:
         watch = Stopwatch()
@@ -184,8 +189,7 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     parts = [(split.x[name], split.y[name]) for name in (TRAIN, VAL) if name in split.x]
     fit, detail = fit_split(split, parts, request, session, refit=request.refit)
     columns = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
-    names = metric_names(len(data.classnames), multilabel=data.multilabel)
-    metrics = metrics_from_samples(columns, names, seed)
+    metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
     return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail, validation, fit)
 
@@ -209,8 +213,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         details.append({"seed": number, **detail})
         sizes.append(len(sample.train))
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    names = metric_names(len(data.classnames))
-    metrics = metrics_from_samples(columns, names, seed)
+    metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     per_seed = [metrics_from_samples(block, [data.metric], seed, resamples=0)[data.metric].value for block in blocks]
     more: dict[str, Any] = {"by_seed": details}
     if short:
@@ -219,6 +222,12 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
             f"{data.dataset.id}: {len(short)} classes have too few images for {k} shots; they give what they have"
         )
     return _Result(k, columns, metrics, per_seed, sizes[0], more, f"min({k}, 4) images a class out of train", fits[0])
+
+
+def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
+    """The metrics of the test set, and why others cannot be computed."""
+    names = metric_names(len(data.classnames), multilabel=data.multilabel)
+    return computable(names, data.y[TEST], data.metric, data.dataset.id)
 
 
 def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, Any]:
@@ -240,8 +249,10 @@ def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, 
                 "per_seed": result.per_seed,
             }
         )
-    found: dict[str, Any] = {"curve": {"metric": data.metric, "points": points, "zero_shot": data.zero_shot_value}}
-    if data.zero_shot_value is not None:
+    zero = data.zero_shot_figure
+    level = None if zero is None else zero.value
+    found: dict[str, Any] = {"curve": {"metric": data.metric, "points": points, "zero_shot": level}}
+    if zero is not None:
         found["curve"] |= {"zero_shot_prompts": data.prompts} if data.prompts else {}
         used = [
             point for index, point in enumerate(points) if index < len(few) or point["labels_per_class"] > few[-1].shots
@@ -249,9 +260,15 @@ def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, 
         found["labels_to_match"] = labels_to_match(
             [point["labels_per_class"] for point in used],
             [point["per_seed"] for point in used],
-            data.zero_shot_value,
+            zero.value,
             seed=seed,
         )
+        test, train = (class_counts(data.y[name], classes) for name in (TEST, TRAIN))
+        below = unbeaten(zero, references(data.metric, test, len(data.ids), train=train, multilabel=data.multilabel))
+        if below is not None:
+            told = f"Zero-shot ({100 * zero.value:.1f}) is {not_better(*below)}"
+            nothing = {"value": None, "low": None, "high": None, "text": "", "interval": ""}
+            found["labels_to_match"] = {**nothing, "sentence": f"{told}: no labels per class to match it are given."}
     return found
 
 
@@ -259,6 +276,9 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
     few = result.shots is not None
     over_seeds = few and request.seeds > 1
     detail: dict[str, Any] = {"per_seed": result.per_seed, "train_images": result.train_images, **result.detail}
+    detail["train_class_counts"] = class_counts(data.y[TRAIN], len(data.classnames)).tolist()
+    if left_out := _metrics(data)[1]:
+        detail["left_out"] = left_out
     if not data.multilabel:
         detail["per_class"] = per_class(result.columns, data.classnames)
         correct = result.columns["prediction"] == result.columns["label"]

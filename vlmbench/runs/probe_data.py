@@ -18,8 +18,9 @@ from vlmbench.foundations.text import visible
 from vlmbench.heads.fewshot import holdout
 from vlmbench.heads.prompts import PromptSet, prompt_sets
 from vlmbench.heads.zeroshot import ZeroShotWeights, logits, normalise
+from vlmbench.metrics.choice import require_metric
 from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
-from vlmbench.records.result import DatasetFacts, ModelFacts
+from vlmbench.records.result import DatasetFacts, Metric, ModelFacts
 from vlmbench.runs.features_file import read_features
 from vlmbench.runs.held_out import SHARE, hold_out, one_split, rows_of
 from vlmbench.runs.opened import SplitFeatures
@@ -46,7 +47,7 @@ class ProbeData:
         versions: packages that made them.
         facts: for ``run.json``.
         zero_shot: the zero-shot classifier of a dual encoder, where one was asked for.
-        zero_shot_value: its figure on the test split.
+        zero_shot_figure: its figure on the test split.
         prompts: what a record says of its prompts; empty where they are the default.
         group: the group a registry puts the dataset in.
     """
@@ -64,20 +65,22 @@ class ProbeData:
     versions: dict[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     zero_shot: ZeroShotWeights | None = None
-    zero_shot_value: float | None = None
+    zero_shot_figure: Metric | None = None
     prompts: dict[str, JsonValue] = field(default_factory=dict)
     group: str = ""
 
 
-def from_file(path: Path, *, normalised: bool) -> ProbeData:
+def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> ProbeData:
     """A features file as data for a probe; the system is named after it.
 
     Raises:
         AbsentError: there is no such file.
         InputError: it is not as it has to be.
+        UsageError: `metric` is not computed of such labels.
     """
     file = read_features(path)
     multilabel = file.y[TRAIN].ndim == 2
+    require_metric(metric, len(file.classnames), multilabel=multilabel, where=str(path))
     data = ProbeData(
         system=path.stem,
         model=None,
@@ -86,7 +89,7 @@ def from_file(path: Path, *, normalised: bool) -> ProbeData:
         y=file.y,
         ids=tuple(map(str, range(len(file.y[TEST])))),
         classnames=file.classnames,
-        metric="map11" if multilabel else "accuracy",
+        metric=metric or ("map11" if multilabel else "accuracy"),
         multilabel=multilabel,
         protocol={"layer": "given", "normalize": normalised},
         versions={},
@@ -106,6 +109,7 @@ def from_session(
     zero_shot: bool,
     zero_shot_start: bool,
     share: float | None = None,
+    metric: str | None = None,
 ) -> ProbeData:
     """The features of a dataset's splits by a model; of a dataset of one split, a part of it is the test set.
 
@@ -120,6 +124,7 @@ def from_session(
         zero_shot: whether to evaluate zero-shot on the test split, where the model has a text side.
         zero_shot_start: whether the probe starts from the zero-shot classifier (needs a text side and ``proj``).
         share: of a dataset of one split that is held out for the test; none: `SHARE`.
+        metric: the metric that decides; none: the dataset's own.
 
     Raises:
         InputError: the dataset has several splits and none to train on, no classes, or too few images of one.
@@ -147,9 +152,7 @@ def from_session(
         y={name: part.y for name, part in found.items()},
         ids=tested.ids,
         classnames=tested.classnames,
-        metric=tested.metric
-        if tested.metric in metric_names(len(tested.classnames), multilabel=tested.multilabel)
-        else "accuracy",
+        metric=metric or _own_metric(tested),
         multilabel=tested.multilabel,
         protocol={
             **tested.protocol,
@@ -168,9 +171,9 @@ def from_session(
         if layer != PROJ:
             x = session.features(model, dataset, splits[TEST], layer=PROJ, limit=limit).x[test_rows]
         columns = sample_columns(softmax(logits(x, head)), tested.y, tested.ids)
-        figure = metrics_from_samples(columns, [data.metric], session.context.seed, resamples=0)[data.metric].value
+        figure = metrics_from_samples(columns, [data.metric], session.context.seed)[data.metric]
         told = chosen.protocol() if prompts else {}
-        data = replace(data, zero_shot=head, zero_shot_value=figure, prompts=told)
+        data = replace(data, zero_shot=head, zero_shot_figure=figure, prompts=told)
     return _normalised(data) if normalised else data
 
 
@@ -190,6 +193,11 @@ def zero_shot_prompts(asked: Sequence[str], info: DatasetInfo, cache_dir: Path) 
             mend=f"--prompts {visible(sets[0].name)}",
         )
     return sets[0]
+
+
+def _own_metric(tested: SplitFeatures) -> str:
+    names = metric_names(len(tested.classnames), multilabel=tested.multilabel)
+    return tested.metric if tested.metric in names else "accuracy"
 
 
 def probe_splits(session: Session, dataset: str) -> dict[str, str]:

@@ -12,10 +12,10 @@ from vlmbench.heads.logistic import MAX_ITER, Fit, Trainer
 from vlmbench.heads.oracle import SklearnTrainer
 from vlmbench.heads.search import Trains, most_trials, search_strength
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns
+from vlmbench.metrics.paired_ranking import RANKED
 from vlmbench.runs.probe_data import TRAIN, VAL, ProbeData
 from vlmbench.runs.session import Session
 
-RANKED = ("map11", "map", "roc_auc")
 NO_VALIDATION_C = 1.0
 """The strength where there is no image to choose it with (one image a class)."""
 
@@ -38,6 +38,7 @@ class Request:
         zero_shot_start: start from and shrink towards the zero-shot classifier.
         prompts: the prompt set of the zero-shot classifier; none: ``a photo of a {}.``
         limit: so many images a split.
+        metric: the metric that decides, in the search of the strength too; none: the dataset's own.
         holdout: of a dataset of one split, the share of each class that is the test set; none: a quarter.
         save: a file to keep the probe in.
     """
@@ -55,6 +56,7 @@ class Request:
     zero_shot_start: bool = False
     prompts: Sequence[str] = ()
     limit: int | None = None
+    metric: str | None = None
     holdout: float | None = None
     save: Path | None = None
 
@@ -76,6 +78,7 @@ def fit_split(
         ) as advance:
             found = search_strength(trainer, lambda fit: _validate(fit, split), tried=advance)
         fit, detail["search"] = found.best, [trial.row() for trial in found.trials]
+        detail["search_metric"] = split.metric
         failed = [trial.exponent for trial in found.trials if not trial.converged]
         if failed:
             _warn(session, split, f"{len(failed)} of {len(found.trials)} fits of the search")

@@ -13,6 +13,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.heads.classnames import ClassNames, class_names
 from vlmbench.heads.prompts import PromptSet, prompt_sets
 from vlmbench.heads.zeroshot import logits
+from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
     INTERVALS,
     metric_names,
@@ -43,6 +44,7 @@ class Request:
         classnames: a file of class names that replaces the dataset's, or ``wds`` for those of its copy.
         boxes: a COCO instances file: its boxes in the datasets' images are classified, not whole images.
         tiles: the whole image and so many tiles are looked at, of each class the best logit counts; none: the whole.
+        metric: the metric that decides; none: the dataset's own.
         holdout: only the images that a probe with this ``--holdout`` is tested on; none: all of the split.
     """
 
@@ -53,6 +55,7 @@ class Request:
     prompts: Sequence[str] = ()
     classnames: str | None = None
     holdout: float | None = None
+    metric: str | None = None
     boxes: Path | None = None
     tiles: int | None = None
 
@@ -66,6 +69,7 @@ class _Plan:
     classes: ClassNames
     raw: tuple[str, ...]
     prompts: list[PromptSet]
+    metric: str | None
 
 
 def run_zeroshot(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
@@ -131,11 +135,12 @@ def _plan(dataset: str, request: Request, session: Session) -> _Plan:
             mend=f"vlmbench retrieval -d {visible(info.id)}",
         )
     check_share(request.holdout, info)
+    require_metric(request.metric, len(info.classnames), multilabel=info.multilabel, where=info.id)
     cache_dir = session.context.cache_dir
     classes = class_names(request.classnames, info, cache_dir)
     sets = prompt_sets(request.prompts, info, cache_dir, classes.names)
     raw = info.raw_classnames or info.classnames
-    return _Plan(dataset, session.choose_split(dataset, request.split), classes, raw, sets)
+    return _Plan(dataset, session.choose_split(dataset, request.split), classes, raw, sets, request.metric)
 
 
 def _score(
@@ -145,8 +150,13 @@ def _score(
     head = session.text_weights(model, plan.classes.names, prompts, plan.raw)
     probabilities = softmax(logits(features.x, head, views=features.views))
     columns = sample_columns(probabilities, features.y, features.ids)
-    figures = metrics_from_samples(columns, metric_names(len(plan.raw), multilabel=features.multilabel), context.seed)
+    metric = plan.metric or features.metric
+    possible = metric_names(len(plan.raw), multilabel=features.multilabel)
+    names, left_out = computable(possible, features.y, metric, features.dataset.id)
+    figures = metrics_from_samples(columns, names, context.seed)
     detail: dict[str, Any] = {} if features.multilabel else {"per_class": per_class(columns, head.classnames)}
+    if left_out:
+        detail["left_out"] = left_out
     if features.group:
         detail["group"] = features.group
     if features.dataset.skipped:
@@ -166,7 +176,7 @@ def _score(
             **plan.classes.protocol(),
             "logit_scale": head.logit_scale,
             "logit_bias": head.logit_bias,
-            "metric": features.metric,
+            "metric": metric,
             "intervals": INTERVALS,
             "resamples": RESAMPLES,
         },

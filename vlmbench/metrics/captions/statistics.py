@@ -6,7 +6,6 @@ are one matrix product. CIDEr's document frequencies stay those of the full refe
 not of the sample.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from vlmbench.metrics.captions.bleu import STATISTICS as BLEU_STATISTICS
 from vlmbench.metrics.captions.bleu import bleu_scores
 from vlmbench.metrics.captions.clipscore import HIGHEST as CLIP_HIGHEST
 from vlmbench.metrics.captions.clipscore import METRICS as CLIP
+from vlmbench.metrics.paired import share_beyond
 from vlmbench.metrics.resampling import iter_bootstrap_weights
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,6 @@ HIGHEST = {"cider": 10.0, "cider_d": 10.0, **CLIP_HIGHEST}
 METEOR_STATISTICS = "meteor_statistics"
 _Z = 1.959963984540054
 _CHUNK = 2_000_000
-_FEW, _LEAST = 10, 1e-16
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ def compare(drawn: Resampled, first: int, second: int) -> dict[str, Paired]:
         low, high = np.quantile(gap + deviations, [0.025, 0.975])
         swapped = ours[name] - theirs[name]
         found[name] = Paired(
-            gap, min(gap, float(low)), max(gap, float(high)), _share(deviations, gap), _share(swapped, gap)
+            gap, min(gap, float(low)), max(gap, float(high)), share_beyond(deviations, gap), share_beyond(swapped, gap)
         )
     return found
 
@@ -211,6 +210,11 @@ def paired_captions(
     return {name: pair for name, pair in compare(drawn, 0, 1).items() if name in names}
 
 
+def needed_columns(metric: str) -> tuple[str, ...]:
+    """The columns of a per-sample file that a metric is computed from."""
+    return BLEU_STATISTICS if metric in BLEU else (METEOR_STATISTICS,) if metric == "meteor" else (metric,)
+
+
 def caption_metrics_from_samples(columns: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
     """The corpus scores `names`, recomputed from the columns of a per-sample file.
 
@@ -232,22 +236,6 @@ def _swaps(together: Floats, seed: int, resamples: int) -> Floats:
         coins = np.frombuffer(generator.bytes(count * ((size + 7) // 8)), dtype=np.uint8).reshape(count, -1)
         moved[start : start + count] = np.unpackbits(coins, axis=1, count=size).astype(np.float64) @ together
     return moved
-
-
-def _share(deviations: Floats, gap: float) -> float:
-    """The two-sided p: how many deviations reach the observed difference, which counts as one of them.
-
-    A thousand draws cannot show a p below 0.001, and Holm's correction over a table needs that. So where fewer than
-    ten draws reach the difference, the tail is the normal one with the draws' own spread, never above the share
-    (after Knijnenburg et al. 2009, who fit a Pareto tail).
-    """
-    beyond = int((np.abs(deviations) >= abs(gap) - 1e-12).sum())
-    share = (1 + beyond) / (1 + len(deviations))
-    if beyond >= _FEW:
-        return float(share)
-    spread = float(np.sqrt((deviations**2).mean()))
-    tail = math.erfc(abs(gap) / spread / math.sqrt(2)) if spread else 0.0
-    return float(max(_LEAST, min(share, tail)))
 
 
 def _stretch(influence: Floats) -> float:

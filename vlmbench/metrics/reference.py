@@ -1,0 +1,92 @@
+"""What a classifier scores that has not looked at an image: always the most frequent class, or any class at random.
+
+Both are exact, from the numbers of images of each class; nothing is simulated. A figure that is not above them says
+nothing of the model, however high it looks on data of which one class is most.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.metrics.classification import TOP
+from vlmbench.metrics.paired_ranking import RANKED
+from vlmbench.records.result import Metric
+
+MAJORITY, CHANCE = "majority", "chance"
+UNBALANCED = 2.0
+"""Above this many times the mean of the other classes, the largest class makes a set unbalanced."""
+
+Counts = NDArray[np.int64]
+
+
+def class_counts(labels: NDArray[np.integer[Any]], classes: int) -> Counts:
+    """How many images have each class, `[C]`, of labels `[N]`, or `[N, C]` of 0 and 1."""
+    return labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
+
+
+def references(
+    metric: str, counts: Counts, images: int, *, train: Counts | None = None, multilabel: bool = False
+) -> dict[str, float]:
+    """The reference values of a metric, by `MAJORITY` and `CHANCE`.
+
+    Chance picks every class equally often: 1/C of the accuracy and of each class, 0.5 of ROC AUC. Of average precision
+    it is the share of images with the class, averaged over classes that have any: what one score for every image gets,
+    also interpolated over 11 points, since its precision is that share at every recall. The majority predictor gives
+    every image the same probabilities, highest for the most frequent class; ties go to the first.
+
+    Args:
+        metric: the metric's name.
+        counts: test images with each class, `[C]`.
+        images: N.
+        train: training images with each class, `[C]`, which decide what is most frequent; none: `counts` do.
+        multilabel: whether an image can have several labels.
+
+    Returns:
+        Nothing for a metric for which no reference makes sense (calibration), and no majority where images have
+        several labels.
+    """
+    shown = counts > 0
+    if not images or not shown.any():
+        return {}
+    order = np.argsort(-(counts if train is None else train), kind="stable")
+    if metric in RANKED:
+        value = 0.5 if metric == "roc_auc" else float((counts[shown] / images).mean())
+        return {CHANCE: value} if multilabel else {MAJORITY: value, CHANCE: value}
+    if metric == "mean_per_class_accuracy":
+        return {MAJORITY: float(shown[order[0]]) / int(shown.sum()), CHANCE: 1 / len(counts)}
+    kept = {"accuracy": 1, "accuracy_top5": TOP}.get(metric)
+    if kept is None:
+        return {}
+    return {MAJORITY: int(counts[order[:kept]].sum()) / images, CHANCE: min(1.0, kept / len(counts))}
+
+
+def unbeaten(figure: Metric, known: Mapping[str, float]) -> tuple[str, float] | None:
+    """The highest reference that a figure is not better than (its 95 % interval reaches down to it), if any.
+
+    Where both are equal it is chance. A figure without an interval has to be above.
+    """
+    low = figure.value if figure.low is None else figure.low
+    name = max(known, key=lambda key: (known[key], key == CHANCE), default=None)
+    return None if name is None or low > known[name] else (name, known[name])
+
+
+def imbalance(counts: Counts) -> float:
+    """How many times the mean of the other classes the largest class has, of those that have images; 1 for one class.
+
+    Above `UNBALANCED` accuracy is mostly the largest class's: of two classes from two thirds of the images on, of ten
+    from 18 %.
+    """
+    shown = counts[counts > 0]
+    if len(shown) < 2:
+        return 1.0
+    return float(shown.max() * (len(shown) - 1) / (shown.sum() - shown.max()))
+
+
+def not_better(name: str, value: float) -> str:
+    """``not better than chance (14.3)``, for a sentence; the value times 100."""
+    return f"not better than {WORDS[name]} ({100 * value:.1f})"
+
+
+WORDS = {MAJORITY: "always answering the most frequent class", CHANCE: "chance"}

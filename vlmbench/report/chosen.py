@@ -1,0 +1,67 @@
+"""Runs shown by another metric than their own: a new main metric for records that hold its figure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import JsonValue
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.records.store import StoredRun
+from vlmbench.report.grouping import CLASSIFICATION, main_metric
+from vlmbench.report.pairs import Pairs
+
+
+def by_metric(runs: Sequence[StoredRun], metric: str) -> tuple[list[StoredRun], list[str]]:
+    """The runs with `metric` as the one that decides, and notes on those that do not have it.
+
+    A run's path and figures stay; only which figure its tables, tests and curves show changes. What a record holds of a
+    few-shot curve is of its own metric, so the figures of the seeds are computed again from its per-sample file.
+
+    Args:
+        runs: any runs; those of other tasks than classification stay as they are.
+        metric: one of `metrics.choice.MAIN_METRICS`.
+
+    Raises:
+        InputError: no classification run has the metric, or a per-sample file cannot be read.
+    """
+    classified = [run for run in runs if run.record.task in CLASSIFICATION]
+    if classified and not any(metric in run.record.metrics for run in classified):
+        known = sorted({name for run in classified for name in run.record.metrics} - {"ece", "brier"})
+        raise InputError(f"no run has the metric {metric}", where="--metric", mend=f"one of {', '.join(known)}")
+    lacking = [run for run in classified if metric not in run.record.metrics]
+    notes = [f"without {metric}, so shown by {main_metric(run.record)}: {run.path.name}" for run in lacking]
+    pairs = Pairs()
+    return [_shown_by(run, metric, pairs) for run in runs], notes
+
+
+def _shown_by(run: StoredRun, metric: str, pairs: Pairs) -> StoredRun:
+    record = run.record
+    if record.task not in CLASSIFICATION or metric not in record.metrics or main_metric(record) == metric:
+        return run
+    detail = {key: value for key, value in record.detail.items() if key not in {"per_seed", "curve", "labels_to_match"}}
+    if record.task == "linear-probe":
+        figures = _per_seed(run, metric, pairs)
+        detail |= {"per_seed": figures} if figures else {}
+        detail.setdefault("search_metric", main_metric(record))
+    protocol: dict[str, JsonValue] = {**record.protocol, "metric": metric}
+    return replace(run, record=record.model_copy(update={"protocol": protocol, "detail": detail}))
+
+
+def _per_seed(run: StoredRun, metric: str, pairs: Pairs) -> list[JsonValue]:
+    """The metric of each seed of a few-shot run; empty where the per-sample file is missing."""
+    if run.record.shots is None:
+        return [run.record.metrics[metric].value]
+    if not pairs.has(run):
+        return []
+    import numpy as np
+
+    from vlmbench.metrics.classification import metrics_from_samples
+
+    columns = pairs.columns(run)
+    if "seed" not in columns:
+        return [run.record.metrics[metric].value]
+    found: list[JsonValue] = []
+    for seed in np.unique(columns["seed"]):
+        block = {name: column[columns["seed"] == seed] for name, column in columns.items() if name != "seed"}
+        found.append(metrics_from_samples(block, [metric], 0, resamples=0)[metric].value)
+    return found
