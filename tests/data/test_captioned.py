@@ -120,9 +120,13 @@ def test_coco_and_karpathy(tmp_path: Path) -> None:
     }
     (tmp_path / "karpathy.json").write_text(json.dumps(karpathy))
     opened = open_coco("k", f"{tmp_path}/karpathy.json")
-    assert opened.info.splits == ("train", "val")
-    assert opened.split("train").ids == ("9",)
+    assert opened.info.splits == ("val", "restval")
+    assert opened.split("restval").ids == ("9",)
+    assert opened.split("val").ids == ("b.png",), "Flickr's files have no cocoid: the file's name is the id"
     assert decode(opened.split("val").images.read(0), "b").size == (4, 4)
+    asked = open_dataset(f"coco:{tmp_path}/karpathy.json?restval=yes#{tmp_path}", tmp_path)
+    assert asked.info.splits == ("train", "val")
+    assert asked.split("train").ids == ("9",)
 
 
 def test_coco_files_that_are_none(tmp_path: Path) -> None:

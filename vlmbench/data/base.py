@@ -52,6 +52,7 @@ class Split:
         captions: [N] captions of each image, for captioned sets.
         regions: [N] where each item lies in its image, for sets whose items are parts of images.
         checksum: a digest of the files the images are in, where it is known without reading them (a hub's).
+        groups: [N] the group each image is in (nocaps' domain), for captioned sets that have some; empty: in none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Split:
     captions: tuple[tuple[str, ...], ...] = ()
     regions: Regions | None = None
     checksum: str | None = None
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -144,6 +146,7 @@ def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
         labels=split.labels[index],
         images=Rows(split.images, index),
         captions=tuple(split.captions[i] for i in index) if split.captions else (),
+        groups=tuple(split.groups[i] for i in index) if split.groups else (),
         regions=split.regions.take(index) if split.regions is not None else None,
         checksum=split.checksum,
     )
