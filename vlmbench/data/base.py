@@ -3,14 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from vlmbench.data.images import Raw
 from vlmbench.data.views import Regions, Views
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
+
+if TYPE_CHECKING:
+    from vlmbench.data.images import Raw
 
 TRAIN, VAL, TEST, ALL = "train", "val", "test", "all"
 ALIASES = {
@@ -31,7 +33,7 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: int) -> Raw:
+    def read(self, index: int) -> "Raw":
         """The image's encoded bytes, or its pixels; raises `BadImage` where it cannot be read."""
         ...
 
@@ -162,7 +164,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def read(self, index: int) -> Raw:
+    def read(self, index: int) -> "Raw":
         """The image at ``rows[index]`` of the source."""
         return self.source.read(int(self.rows[index]))
 

@@ -1,6 +1,6 @@
 """The formats of caption files: what a file is, and its entries with their place, for messages.
 
-COCO's annotations and results, Karpathy's ``dataset_coco.json`` (``dataset_flickr8k.json``, ``dataset_flickr30k.json``),
+COCO's annotations and results, Karpathy's ``dataset_coco.json`` (``dataset_flickr8k.json`` and ``…30k`` likewise),
 ``{id: caption}`` JSON, and tables (see `vlmbench.data.caption_tables`).
 """
 

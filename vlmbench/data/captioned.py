@@ -22,6 +22,7 @@ from vlmbench.data.caption_columns import FILES, GROUP, IDS, caption_columns
 from vlmbench.data.caption_entries import RESTVAL, captions_of
 from vlmbench.data.caption_tables import cell
 from vlmbench.data.folder import Files
+from vlmbench.data.naming import parted_restval
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
@@ -135,12 +136,6 @@ def open_coco(spec: str, rest: str) -> Captioned:
             mend="it needs images (id, file_name) and annotations (image_id, caption)",
         ) from error
     return _checked(Captioned(spec, root, tuple(rows), path))
-
-
-def parted_restval(name: str) -> tuple[str, bool]:
-    """A file's name without ``?restval=yes``, and whether it was there: Karpathy's ``restval`` counts as ``train``."""
-    file = name.removesuffix("?restval=yes")
-    return file, file != name
 
 
 def _split_files(root: Path) -> list[tuple[str, str, Path]]:

@@ -64,15 +64,16 @@ class Aligned:
     unknown: list[int] = field(default_factory=list)
     """For each system how many captions are of images without references."""
 
-    def only(self, rows: Sequence[int]) -> "Aligned":
-        """The images at `rows` (ascending indexes); what is missing among the others is not counted."""
+    def only(self, rows: Sequence[int], systems: Sequence[int]) -> "Aligned":
+        """The images at `rows` (ascending indexes), of these systems; captions of other images are not counted."""
         place = {row: new for new, row in enumerate(rows)}
-        kept = [[k for k, image in enumerate(images) if image in place] for images in self.images]
+        kept = [[k for k, image in enumerate(self.images[system]) if image in place] for system in systems]
+        chosen = list(zip(systems, kept, strict=True))
         return Aligned(
             tuple(self.ids[row] for row in rows),
             [self.references[row] for row in rows],
-            [[place[images[k]] for k in part] for images, part in zip(self.images, kept, strict=True)],
-            [[captions[k] for k in part] for captions, part in zip(self.candidates, kept, strict=True)],
+            [[place[self.images[system][k]] for k in part] for system, part in chosen],
+            [[self.candidates[system][k] for k in part] for system, part in chosen],
             [len(rows) - len(part) for part in kept],
             [0] * len(kept),
         )

@@ -75,7 +75,7 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         notes.append(NOTE.format(test="paired bootstrap over images"))
     columns = head + tuple(Column(name, TITLES.get(name, name), True) for name in names)
     refused = refusals(block.place for block in blocks)
-    notes += [*missing, *(note for block in blocks for note in block.notes()), *refused]
+    notes += [*missing, *(note for block in blocks for note in block.notes()), *refused, *_not_english(blocks)]
     about = {note: block.place.dataset for block in blocks if len(block.datasets) == 1 for note in block.notes()}
     table = Table(
         "captions",
@@ -88,6 +88,14 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
     )
     like = [_like(labels[block.place], label, run) for block in blocks for label, run in block.systems]
     return replace(table, extra=_text_table(like))
+
+
+def _not_english(blocks: Sequence[Block]) -> list[str]:
+    """A note that names the systems whose captions, or whose references, are not English."""
+    found = list(dict.fromkeys(run.record.system for block in blocks for _, run in block.systems if run.record.detail.get("not_english")))
+    if not found:
+        return []
+    return [f"Captions that do not look English: {', '.join(found)}; the tokenizer and METEOR are made for English."]
 
 
 def _text_table(rows: Sequence[tuple[Cell, ...]]) -> tuple[Table, ...]:
