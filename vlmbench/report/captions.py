@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from vlmbench.records.store import StoredRun
-from vlmbench.report.caption_blocks import caption_blocks
+from vlmbench.report.caption_blocks import Block, caption_blocks
 from vlmbench.report.grouping import place_labels, refusals
 from vlmbench.report.marks import NOTE, Marks
 from vlmbench.report.pairs import Pairs, untested
@@ -92,7 +92,8 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
 
 def _not_english(blocks: Sequence[Block]) -> list[str]:
     """A note that names the systems whose captions, or whose references, are not English."""
-    found = list(dict.fromkeys(run.record.system for block in blocks for _, run in block.systems if run.record.detail.get("not_english")))
+    records = [run.record for block in blocks for _, run in block.systems]
+    found = list(dict.fromkeys(record.system for record in records if record.detail.get("not_english")))
     if not found:
         return []
     return [f"Captions that do not look English: {', '.join(found)}; the tokenizer and METEOR are made for English."]
