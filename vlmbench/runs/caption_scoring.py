@@ -154,7 +154,7 @@ class _Job:
             values=[],
             sanitised=[],
         )
-        part.text = group.text
+        part.text, part._known = group.text, self._known
         part.resample()
         return part
 
