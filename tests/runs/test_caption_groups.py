@@ -26,8 +26,8 @@ def sentence(rng: random.Random) -> str:
     return f"A {rng.choice(THINGS)} near the {rng.choice(THINGS)} and a {rng.choice(THINGS)}."
 
 
-def context(folder: Path) -> Context:
-    return Context(out=folder / "out", cache_dir=folder / "cache", reporter=Silent())
+def context(folder: Path, cache: Path | None = None) -> Context:
+    return Context(out=folder / "out", cache_dir=cache or folder / "cache", reporter=Silent())
 
 
 @pytest.fixture
@@ -83,16 +83,20 @@ def ask(folder: Path, references: str, *systems: str, **more: object) -> Request
 
 
 @pytest.mark.parametrize("documents", [None, "nocaps.json"])
-def test_a_domain_is_scored_as_a_file_cut_to_it(nocaps: Path, documents: str | None) -> None:
+def test_a_domain_is_scored_as_a_file_cut_to_it(
+    nocaps: Path, documents: str | None, pytestconfig: pytest.Config
+) -> None:
+    assert pytestconfig.cache is not None
+    here = context(nocaps, Path(pytestconfig.cache.mkdir("meteor")))
     more = {"documents": str(nocaps / documents), "metrics": FAST} if documents else {}
-    runs = run_caption_eval(ask(nocaps, "nocaps.json", "one", "two", **more), context(nocaps))
+    runs = run_caption_eval(ask(nocaps, "nocaps.json", "one", "two", **more), here)
     assert [run.record.dataset.id for run in runs] == ["nocaps.json"] * 2 + [
         f"nocaps.json {domain}" for domain in DOMAINS for _ in "ab"
     ]
     assert [run.record.n for run in runs] == [24, 24, 12, 12, 6, 6, 6, 6]
     for place, domain in enumerate(DOMAINS):
         cut(nocaps, domain)
-        alone = run_caption_eval(ask(nocaps, "cut.json", "cut-one", "cut-two", **more), context(nocaps))
+        alone = run_caption_eval(ask(nocaps, "cut.json", "cut-one", "cut-two", **more), here)
         for run, other in zip(runs[2 + 2 * place : 4 + 2 * place], alone, strict=True):
             for name, metric in run.record.metrics.items():
                 assert metric.model_dump() == pytest.approx(other.record.metrics[name].model_dump(), rel=1e-12)
