@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import find_runs, read_samples
 from vlmbench.report.verify import verify_run
@@ -250,3 +250,19 @@ def test_captions_that_are_not_english_are_told_of_once(tmp_path: Path) -> None:
     run_caption_eval(ask(tmp_path, "r.json", "english", "german", metrics=FAST), here)
     (said,) = here.reporter.warnings
     assert "the references: " in said
+
+
+def test_a_split_may_be_that_of_the_images_clipscore_looks_at(tmp_path: Path) -> None:
+    from vlmbench.data.registry import open_dataset
+    from vlmbench.runs.caption_eval import check_caption_eval
+    from vlmbench.runs.session import Session
+
+    split = open_dataset("scenes", tmp_path).split("val")
+    (tmp_path / "r.json").write_text(json.dumps(dict(zip(split.ids, map(list, split.captions), strict=True))))
+    said = {id: found[0] for id, found in zip(split.ids, split.captions, strict=True)}
+    (tmp_path / "p.json").write_text(json.dumps(said))
+    files = {"references": str(tmp_path / "r.json"), "candidates": [str(tmp_path / "p.json")], "split": "val"}
+    session = Session(context(tmp_path))
+    check_caption_eval(Request(**files, metrics=("clipscore",), images="scenes", clip="tiny-clip"), session)
+    with pytest.raises(UsageError, match="does not say of its images which split"):
+        check_caption_eval(Request(**files, metrics=("rouge_l",)), session)

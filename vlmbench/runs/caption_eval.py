@@ -161,7 +161,8 @@ def _read(request: Request, context: Context) -> tuple[References, list[Candidat
     named = [_named(item) for item in request.candidates]
     distinct([name for name, _ in named])
     columns = parse_named(request.columns)
-    references = open_references(request.references, context, request.split, columns=columns)
+    looked_at = request.images is not None and bool(set(protocol.metrics) & set(CLIP))
+    references = open_references(request.references, context, request.split, columns=columns, lenient=looked_at)
     if request.documents is not None:
         protocol = replace(protocol, documents=open_references(request.documents, context))
     want = Want(columns, split=request.split)
@@ -196,7 +197,13 @@ def _images(request: Request, protocol: Protocol) -> str | None:
 
 
 def open_references(
-    spec: str, context: Context, split: str | None = None, *, columns: Named | None = None, training: bool = False
+    spec: str,
+    context: Context,
+    split: str | None = None,
+    *,
+    columns: Named | None = None,
+    training: bool = False,
+    lenient: bool = False,
 ) -> References:
     """References from a file, or the captions of a dataset (``hf:…``, ``folder:…``, ``coco:…``, a bundled name).
 
@@ -206,6 +213,7 @@ def open_references(
         split: the split, of a dataset or of a file that tells splits apart; none: test, else what there is.
         columns: columns of a table, where the user names them.
         training: training captions are wanted: what has no such split but one only is taken whole.
+        lenient: a split that a file does not have is no error: it is meant for something else too.
 
     Raises:
         InputError: the file is not what it has to be, or the dataset has no captions.
@@ -214,7 +222,7 @@ def open_references(
     """
     if not _is_dataset(spec):
         path, restval = _caption_file(spec)
-        want = Want(columns or Named(), split=split, lenient=training, restval=restval)
+        want = Want(columns or Named(), split=split, lenient=training or lenient, restval=restval)
         found = read_references(path, want)
         return replace(found, name=found.name + "?restval=yes") if restval else found
     from vlmbench.data.base import choose_split
