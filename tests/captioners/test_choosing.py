@@ -1,6 +1,7 @@
 """Retrieval and ASIF against plain statements of their formulas, on a small random CLIP."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from vlmbench.cli.app import app
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.runs.caption import caption_dataset
-from vlmbench.runs.caption_systems import write_coco_results
+from vlmbench.runs.caption_scoring import Protocol
+from vlmbench.runs.caption_systems import score_captioners, write_coco_results
 from vlmbench.runs.captioners import text_embeddings
 from vlmbench.runs.context import Context
 from vlmbench.runs.session import Session
@@ -132,6 +134,38 @@ def test_training_captions_never_come_from_the_captioned_split(
     assert elsewhere.captions == caption_dataset(context, model, f"folder:{captioned}").captions
     with pytest.raises(UsageError, match="chooses a caption whole"):
         caption_dataset(context, model, f"folder:{captioned}", num_beams=3)
+
+
+def test_novelty_is_against_the_captions_that_were_drawn_on_whatever_the_captioned_split_is_called(
+    checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
+) -> None:
+    model, protocol = f"retrieval:{checkpoints('clip')}", Protocol(metrics=("rouge_l",), resamples=100)
+    copy = tmp_path / "copy"
+    shutil.copytree(captioned, copy)
+    here = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
+    ask = {"models": [model], "dataset": f"folder:{captioned}", "protocol": protocol, "split": "train"}
+    (run,) = score_captioners(here, **ask, anchors=f"folder:{copy}")
+    assert run.record.detail["text"]["novel"] == 0, "each caption is one of the anchors'"
+    assert run.record.detail["novel_to"].startswith("18@")
+    (tmp_path / "new.json").write_text(json.dumps({"1": ["something else"]}))
+    (run,) = score_captioners(here, **ask, anchors=f"folder:{copy}", training=str(tmp_path / "new.json"))
+    assert run.record.detail["text"]["novel"] == 1
+
+
+def test_document_frequencies_of_another_file_count_for_captioners_too(
+    checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
+) -> None:
+    model, protocol = f"retrieval:{checkpoints('clip')}", Protocol(metrics=("cider",), resamples=100)
+    here = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
+    ask = {"models": [model], "dataset": f"folder:{captioned}", "protocol": protocol}
+    (tmp_path / "df.json").write_text(json.dumps({str(n): [f"a photo of {n} dogs", "a cat"] for n in range(5)}))
+    own, other = (
+        score_captioners(here, **ask, documents=documents)[0].record for documents in (None, str(tmp_path / "df.json"))
+    )
+    assert other.protocol["df"].startswith("df.json[5]@")
+    assert other.metrics["cider"].value != own.metrics["cider"].value
+    with pytest.raises(InputError, match="no such file"):
+        score_captioners(here, **ask, documents=str(tmp_path / "nowhere.json"))
 
 
 def test_the_command_writes_coco_results(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_basic_commands_take_only_the_basics():
     @with_basics
     def command(common: Common) -> None: ...
 
-    assert sorted(inspect.signature(command).parameters) == sorted(BASICS)
+    assert sorted(inspect.signature(command).parameters) == sorted([*BASICS, "ctx"])
 
 
 def test_doctor_finds_this_environment_whole_and_leaves_no_litter(tmp_path):

@@ -208,7 +208,7 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         (ZERO + 'prompts = "none.txt"', 4, "no such prompt file", "key prompts"),
         (ZERO + 'prompts = "clip7,a cell of {}."', 3, "a template in one value", "key prompts"),
         (ZERO + 'prompts = ["name", 1.5, []]', 3, "prompts is text or a list of such, not a list", "key prompts"),
-        (PROBE + 'prompts = "clip7,name"', 3, "there are 2 prompt sets: clip7, name", "key prompts"),
+        (PROBE + 'prompts = "clip7,name"\nshots = "4"', 3, "there are 2 prompt sets: clip7, name", "key prompts"),
         (ZERO + '[[linear-probe]]\nfeatures = "none.npz"', 4, "no such file", "line 4, [[linear-probe]], key features"),
         ('[[caption-eval]]\nreferences = "none.json"\ncandidates = ["a=b.json"]', 3, "no such file", "key references"),
         ('[[caption-eval]]\ncaptioner = "tiny-kaptioner"\ndataset = "scenes"', 4, "no such", "key captioner"),

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from vlmbench.data.captioned import captions_of, is_captioned_folder, open_captioned_folder, open_coco
+from vlmbench.data.captions import read_references
 from vlmbench.data.images import decode
 from vlmbench.data.registry import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
@@ -120,9 +121,13 @@ def test_coco_and_karpathy(tmp_path: Path) -> None:
     }
     (tmp_path / "karpathy.json").write_text(json.dumps(karpathy))
     opened = open_coco("k", f"{tmp_path}/karpathy.json")
-    assert opened.info.splits == ("train", "val")
-    assert opened.split("train").ids == ("9",)
+    assert opened.info.splits == ("val", "restval")
+    assert opened.split("restval").ids == ("9",)
+    assert opened.split("val").ids == ("b.png",), "Flickr's files have no cocoid: the file's name is the id"
     assert decode(opened.split("val").images.read(0), "b").size == (4, 4)
+    asked = open_dataset(f"coco:{tmp_path}/karpathy.json?restval=yes#{tmp_path}", tmp_path)
+    assert asked.info.splits == ("train", "val")
+    assert asked.split("train").ids == ("9",)
 
 
 def test_coco_files_that_are_none(tmp_path: Path) -> None:
@@ -162,6 +167,45 @@ def test_a_hub_set_keeps_its_own_ids(tmp_path: Path) -> None:
     table.remove_columns("imgid").to_parquet(str(tmp_path / "set/data/test-00000-of-00001.parquet"))
     split = open_dataset(f"hf:{tmp_path}/set", tmp_path / "other").split("test")
     assert len(set(split.ids)) == 3, "an id that stands twice is none"
+
+
+@pytest.mark.parametrize(
+    ("columns", "ids"),
+    [
+        ({"image_id": [4, 9], "annotations_captions": [["x", "y"], ["z"]]}, ("4", "9")),
+        ({"image_id": ["a", "b"], "caption_str": [["x", "y"], ["z"]], "question_id": ["q", "r"]}, ("a", "b")),
+        ({"question_id": ["q", "r"], "answer": [["x", "y"], ["z"]], "id": [7, 8]}, ("7", "8")),
+        ({"imgid": [0, 1], "cocoid": [50, 60], "sentences": [["x", "y"], ["z"]]}, ("50", "60")),
+        ({"img_id": ["7", "8"], "caption_0": ["x", "z"], "caption_1": ["y", ""]}, ("7", "8")),
+    ],
+    ids=["nocaps", "TextCaps", "COCO", "Karpathy", "Flickr8k"],
+)
+def test_the_columns_of_published_sets_are_known_everywhere(
+    tmp_path: Path, columns: dict[str, list[object]], ids: tuple[str, ...]
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    (tmp_path / "hub/data").mkdir(parents=True)
+    pixels = [{"bytes": _png(shade), "path": None} for shade in (0, 100)]
+    table = datasets.Dataset.from_dict({"image": pixels, **columns}).cast_column("image", datasets.Image())
+    table.to_parquet(str(tmp_path / "hub/data/test-00000-of-00001.parquet"))
+    rows = [{name: values[row] for name, values in columns.items()} for row in range(2)]
+    write(tmp_path / "folder", *({"file_name": f"{row}.png", **own} for row, own in enumerate(rows)))
+    for spec, split in ((f"hf:{tmp_path}/hub", "test"), (f"folder:{tmp_path}/folder", "all")):
+        found = open_dataset(spec, tmp_path / "cache").split(split)
+        assert (found.ids, found.captions) == (ids, (("x", "y"), ("z",)))
+    references = read_references(tmp_path / "hub/data/test-00000-of-00001.parquet")
+    assert references.captions == dict(zip(ids, (["x", "y"], ["z"]), strict=True))
+
+
+def test_the_domains_of_nocaps(tmp_path: Path) -> None:
+    nocaps = {
+        "images": [{"id": n, "file_name": f"{n}.png", "domain": f"{d}-domain"} for n, d in enumerate(("in", "out"))],
+        "annotations": [{"image_id": n, "caption": "a"} for n in (0, 1)],
+    }
+    (tmp_path / "nocaps.json").write_text(json.dumps(nocaps))
+    assert open_coco("n", f"{tmp_path}/nocaps.json").split("all").groups == ("in-domain", "out-domain")
+    write(tmp_path / "f", {"file_name": "a.png", "caption": "a", "domain": "x"}, {"file_name": "b.png", "caption": "b"})
+    assert open_captioned_folder("f", str(tmp_path / "f")).split("all").groups == ("x", "")
 
 
 def _png(shade: int) -> bytes:

@@ -104,7 +104,7 @@ BAD_REFERENCES = {
     '{"image_id": 1, "caption": "a"}\n3': "an entry of type number",
     "image_id,caption\n1,a,b\n": "3 cells under 2 columns",
     'image_id,caption\n1,"a\n': "not valid CSV",
-    "image_id,text\n1,a\n": "columns image_id and caption",
+    "image_id,words\n1,a\n": "columns image_id and caption",
     "image_id,caption\n,a\n": "an empty id",
     '{"\\ud800": ["a"]}': "lone surrogate",
     "[" * 100_000: "nested too deeply",

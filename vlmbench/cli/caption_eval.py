@@ -16,7 +16,7 @@ def command(
         option(
             "-r",
             "--references",
-            help="COCO annotations JSON, {id: [caption, …]}, JSONL, CSV (or gzip), or hf:owner/name.",
+            help="COCO's or Karpathy's JSON, {id: [caption, …]}, JSONL, CSV, Parquet, or a captioned set.",
         ),
     ] = None,
     candidates: Annotated[
@@ -25,7 +25,15 @@ def command(
             "-p",
             "--candidates",
             metavar="[NAME=]FILE",
-            help="COCO results JSON, {id: caption}, JSONL, CSV (or gzip); repeat for several systems.",
+            help="COCO results JSON, {id: caption}, JSONL, CSV, Parquet; repeat for several systems.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        option(
+            "--columns",
+            metavar="ROLE=COLUMN,…",
+            help="Columns of tables and lists of objects: image, captions, prediction, group, split.",
         ),
     ] = None,
     captioner: Annotated[
@@ -59,13 +67,14 @@ def command(
         option("--novel-to", help="Training captions, as -r or a captioned set: the share of captions unlike them."),
     ] = None,
     split: Annotated[
-        str | None, option("--split", help="Of a dataset given as references. (default: test, else the only one)")
+        str | None,
+        option("--split", help="Of a dataset, of Karpathy's JSON, of a table. (default: test, else the only one)"),
     ] = None,
     allow_missing: Annotated[
         bool, option("--allow-missing", help="Score the images that have both candidate and references.")
     ] = False,
     allow_empty: Annotated[bool, option("--allow-empty", help="Score an empty caption as it is, which is 0.")] = False,
-    limit: Annotated[int | None, option("--limit", min=1, help="So many images of -d, drawn with --seed.")] = None,
+    limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
     prompt: c.Prompt = None,
     num_beams: c.Beams = 1,
     max_new_tokens: c.Tokens = 40,
@@ -93,10 +102,11 @@ def command(
 
         asked: dict[str, Any] = {
             "models": captioner,
-            "dataset": c.dataset_alone(dataset, references, candidates),
+            "dataset": c.dataset_of(dataset),
             "protocol": Protocol(metrics=metric_names(metrics), backend=backend, resamples=resamples),
             "clip": clip,
             "training": novel_to,
+            "documents": df_from,
             "split": split,
             "limit": limit,
             "anchors": anchors,
@@ -112,7 +122,7 @@ def command(
             )
         )
         return
-    references, candidates = c.files_alone(references, candidates)
+    references, candidates = c.files_of(references, candidates)
     request = Request(
         references=references,
         candidates=candidates,
@@ -126,5 +136,7 @@ def command(
         images=dataset,
         clip=clip,
         training=novel_to,
+        limit=limit,
+        columns=columns,
     )
     common.perform(Job(partial(check_caption_eval, request), partial(run_caption_eval, request)))

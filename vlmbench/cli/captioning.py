@@ -49,22 +49,20 @@ def decoding(prompt: str | None, num_beams: int, max_new_tokens: int, temperatur
     }
 
 
-def dataset_alone(dataset: str | None, references: str | None, candidates: list[str] | None) -> str:
+def dataset_of(dataset: str | None) -> str:
     """The data set of ``caption-eval --captioner``.
 
     Raises:
-        UsageError: none is named, or caption files are named beside it.
+        UsageError: none is named.
     """
     from vlmbench.foundations.errors import UsageError
 
-    if dataset is None or references is not None or candidates:
-        raise UsageError(
-            "--captioner goes with -d, and without -r and -p", mend="vlmbench caption-eval --captioner MODEL -d scenes"
-        )
+    if dataset is None:
+        raise UsageError("--captioner goes with -d", mend="vlmbench caption-eval --captioner MODEL -d scenes")
     return dataset
 
 
-def files_alone(references: str | None, candidates: list[str] | None) -> tuple[str, list[str]]:
+def files_of(references: str | None, candidates: list[str] | None) -> tuple[str, list[str]]:
     """The files of ``caption-eval`` without captioner.
 
     Raises:

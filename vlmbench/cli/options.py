@@ -147,7 +147,11 @@ class Common:
 
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Replaces the parameter `common` of a command by the fields of `Common`, each an option of its own."""
+    """Replaces the parameter `common` of a command by the fields of `Common`, each an option of its own.
+
+    Before the command is called, its options are looked through for those that the call has no use for
+    (`vlmbench.cli.modes.settle`).
+    """
     return _with(command, [item.name for item in fields(Common)])
 
 
@@ -170,20 +174,28 @@ def with_given(command: Callable[..., Any], common: Common) -> Callable[..., Any
 
 
 def _with(command: Callable[..., Any], names: list[str], make: Callable[..., Common] = Common) -> Callable[..., Any]:
+    from vlmbench.cli.modes import settle
+
     signature = inspect.signature(command, eval_str=True)
+    defaults = {name: item.default for name, item in signature.parameters.items() if item.default is not item.empty}
 
     @functools.wraps(command)
-    def wrapped(**given: Any) -> Any:
+    def wrapped(ctx: typer.Context, **given: Any) -> Any:
+        given = settle(ctx, given, defaults)
         common = make(**{name: given.pop(name) for name in names})
+        if "ctx" in signature.parameters:
+            given["ctx"] = ctx
         return command(common=common, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
-    own = [item.replace(kind=keyword) for item in signature.parameters.values() if item.name != "common"]
+    called = inspect.Parameter("ctx", keyword, annotation=typer.Context)
+    own = [item.replace(kind=keyword) for item in signature.parameters.values() if item.name not in ("common", "ctx")]
     shared = [
         inspect.Parameter(item.name, keyword, default=item.default, annotation=item.type)
         for item in fields(Common)
         if item.name in names
     ]
-    wrapped.__signature__ = signature.replace(parameters=own + shared)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {item.name: item.annotation for item in own + shared}
+    parameters = [called, *own, *shared]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
     return wrapped

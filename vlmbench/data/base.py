@@ -3,14 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from vlmbench.data.images import Raw
 from vlmbench.data.views import Regions, Views
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
+
+if TYPE_CHECKING:
+    from vlmbench.data.images import Raw
 
 TRAIN, VAL, TEST, ALL = "train", "val", "test", "all"
 ALIASES = {
@@ -31,7 +33,7 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: int) -> Raw:
+    def read(self, index: int) -> "Raw":
         """The image's encoded bytes, or its pixels; raises `BadImage` where it cannot be read."""
         ...
 
@@ -52,6 +54,7 @@ class Split:
         captions: [N] captions of each image, for captioned sets.
         regions: [N] where each item lies in its image, for sets whose items are parts of images.
         checksum: a digest of the files the images are in, where it is known without reading them (a hub's).
+        groups: [N] the group each image is in (nocaps' domain), for captioned sets that have some; empty: in none.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Split:
     captions: tuple[tuple[str, ...], ...] = ()
     regions: Regions | None = None
     checksum: str | None = None
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -144,6 +148,7 @@ def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
         labels=split.labels[index],
         images=Rows(split.images, index),
         captions=tuple(split.captions[i] for i in index) if split.captions else (),
+        groups=tuple(split.groups[i] for i in index) if split.groups else (),
         regions=split.regions.take(index) if split.regions is not None else None,
         checksum=split.checksum,
     )
@@ -159,7 +164,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def read(self, index: int) -> Raw:
+    def read(self, index: int) -> "Raw":
         """The image at ``rows[index]`` of the source."""
         return self.source.read(int(self.rows[index]))
 

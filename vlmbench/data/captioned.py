@@ -1,14 +1,16 @@
 """Captioned image sets: a folder with a ``metadata`` file, or COCO annotations with a directory of images.
 
 ``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): a line an image, ``file_name`` and ``captions`` (a list) or
-``caption`` (one; several lines of the same image add up), maybe ``image_id`` and ``split``; or
-``PATH/{train,val,test}/metadata.jsonl``. ``coco:ANNOTATIONS.json#DIRECTORY``: COCO's ``images`` and ``annotations``, or
-Karpathy's ``images`` with ``sentences`` and ``split``; the directory defaults to the file's own.
+``caption`` (one; several lines of the same image add up), maybe ``image_id``, ``split`` and ``domain``, or whatever
+else `vlmbench.data.caption_columns` knows; or ``PATH/{train,val,test}/metadata.jsonl``.
+``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``: COCO's ``images`` and ``annotations``, or Karpathy's ``images`` with
+``sentences`` and ``split``; the directory defaults to the file's own. Karpathy's ``restval`` is a split of its own, or
+with ``?restval=yes`` a part of ``train``, as most training runs on COCO have it.
 """
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, DatasetInfo, Split
+from vlmbench.data.caption_columns import FILES, GROUP, IDS, caption_columns
+from vlmbench.data.caption_entries import RESTVAL, captions_of
+from vlmbench.data.caption_tables import cell
 from vlmbench.data.folder import Files
+from vlmbench.data.naming import parted_restval
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
 METADATA = ("metadata.jsonl", "metadata.csv")
-CAPTION_FIELDS = ("captions", "caption", "sentences", "texts", "text", "answer")
-_ID_FIELDS = ("image_id", "id", "imgid", "img_id")
 _MEND = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
 
 
@@ -33,6 +37,7 @@ class Row(NamedTuple):
     id: str
     file: str
     captions: tuple[str, ...]
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Captioned:
             np.zeros(len(rows), np.int64),
             files,
             tuple(row.captions for row in rows),
+            groups=tuple(row.group for row in rows) if any(row.group for row in rows) else (),
         )
 
 
@@ -79,7 +85,7 @@ def is_captioned_folder(path: str) -> bool:
     if file is None:
         return False
     _, first = next(_entries(file), ("", {}))
-    return any(field in first for field in CAPTION_FIELDS)
+    return bool(caption_columns(first))
 
 
 def open_captioned_folder(spec: str, path: str) -> Captioned:
@@ -101,13 +107,14 @@ def open_captioned_folder(spec: str, path: str) -> Captioned:
 
 
 def open_coco(spec: str, rest: str) -> Captioned:
-    """The captioned set ``coco:ANNOTATIONS.json#DIRECTORY``.
+    """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``.
 
     Raises:
         AbsentError: no such file or directory.
         InputError: it is neither COCO's nor Karpathy's format.
     """
     file, _, directory = rest.partition("#")
+    file, restval = parted_restval(file)
     path = Path(file).expanduser()
     root = Path(directory).expanduser() if directory else path.parent
     for what, there, name in (("annotations file", path.is_file(), path), ("image directory", root.is_dir(), root)):
@@ -120,7 +127,8 @@ def open_coco(spec: str, rest: str) -> Captioned:
     try:
         data = json.loads(path.read_text("utf-8"))
         images = data["images"]
-        rows = _karpathy(images) if images and "sentences" in images[0] else _coco(images, data["annotations"])
+        karpathy = images and "sentences" in images[0]
+        rows = _karpathy(images, restval=restval) if karpathy else _coco(images, data["annotations"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
             f"not COCO's captions format: {visible(f'{type(error).__name__}: {error}')}",
@@ -128,22 +136,6 @@ def open_coco(spec: str, rest: str) -> Captioned:
             mend="it needs images (id, file_name) and annotations (image_id, caption)",
         ) from error
     return _checked(Captioned(spec, root, tuple(rows), path))
-
-
-def captions_of(value: Any) -> tuple[str, ...] | None:
-    """A caption, a list of captions, or Karpathy's list of ``{"raw": caption}``, as captions.
-
-    None if it is none of these.
-    """
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, list | tuple):
-        return None
-    found = [item.get("raw") if isinstance(item, Mapping) else item for item in value]
-    texts = tuple(item for item in found if isinstance(item, str))
-    return texts if len(texts) == len(found) else None
 
 
 def _split_files(root: Path) -> list[tuple[str, str, Path]]:
@@ -160,22 +152,23 @@ def _rows(file: Path, split: str, folder: str) -> list[Row]:
     """The images of a metadata file, in order; lines of the same image add up."""
     found: dict[tuple[str, str], Row] = {}
     for place, entry in _entries(file):
-        name = entry.get("file_name")
+        name = next((entry[field] for field in FILES if field in entry), None)
         if not isinstance(name, str) or not name:
             raise InputError("no file_name", where=place, mend=_MEND)
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(
                 f"file_name leads out of the folder: {visible(name)}", where=place, mend="name files below the folder"
             )
-        given = next((entry[field] for field in CAPTION_FIELDS if entry.get(field) not in (None, "")), None)
-        captions = captions_of(given)
+        given = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
+        captions = captions_of(given[0] if len(given) == 1 else given)
         if not captions:
             raise InputError(f"{visible(name)} has no caption", where=place, mend=_MEND)
         own = entry.get("split")
         key = (ALIASES.get(str(own).lower(), str(own)) if own else split, folder + name)
-        image = str(next((entry[field] for field in _ID_FIELDS if entry.get(field) not in (None, "")), name))
+        image = str(next((entry[field] for field in IDS if entry.get(field) not in (None, "")), name))
         before = found.get(key)
-        found[key] = Row(key[0], image, key[1], (before.captions if before else ()) + captions)
+        group = str(entry.get(GROUP) or "")
+        found[key] = Row(key[0], image, key[1], (before.captions if before else ()) + captions, group)
     return list(found.values())
 
 
@@ -185,7 +178,7 @@ def _entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         with open(file, encoding="utf-8-sig", newline="") as handle:
             if file.suffix == ".csv":
                 for number, row in enumerate(csv.DictReader(handle), 2):
-                    yield f"{file}, row {number}", dict(row)
+                    yield f"{file}, row {number}", {k: cell(v) if isinstance(v, str) else v for k, v in row.items()}
                 return
             for number, line in enumerate(handle, 1):
                 if not line.strip():
@@ -204,19 +197,27 @@ def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> li
     captions: dict[str, list[str]] = {str(image["id"]): [] for image in images}
     for annotation in annotations:
         captions[str(annotation["image_id"])].append(str(annotation["caption"]))
-    return [Row(ALL, str(image["id"]), str(image["file_name"]), tuple(captions[str(image["id"])])) for image in images]
+    return [
+        Row(
+            ALL,
+            str(image["id"]),
+            str(image["file_name"]),
+            tuple(captions[str(image["id"])]),
+            str(image.get(GROUP) or ""),
+        )
+        for image in images
+    ]
 
 
-def _karpathy(images: list[dict[str, Any]]) -> list[Row]:
+def _karpathy(images: list[dict[str, Any]], *, restval: bool) -> list[Row]:
     rows = []
     for image in images:
-        split = "train" if image.get("split") == "restval" else str(image.get("split", ALL))
+        split = TRAIN if restval and image.get("split") == RESTVAL else str(image.get("split", ALL))
         folder = image.get("filepath", "")
         name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
-        id = str(image.get("cocoid", image.get("imgid", name)))
-        rows.append(
-            Row(ALIASES.get(split, split), id, name, tuple(str(sentence["raw"]) for sentence in image["sentences"]))
-        )
+        captions = tuple(str(sentence["raw"]) for sentence in image["sentences"])
+        id = str(image.get("cocoid", image["filename"]))
+        rows.append(Row(ALIASES.get(split, split), id, name, captions, str(image.get(GROUP) or "")))
     return rows
 
 

@@ -1,16 +1,18 @@
 """Reads reference and candidate captions, and checks them before anything is scored.
 
-A file may be COCO JSON (annotations or results), ``{id: caption}`` or ``{id: [caption, …]}`` JSON, JSONL, CSV or TSV,
-plain or gzipped; what it is follows from its content. Ids are compared as text: ``42`` and ``"42"`` are the same
-image.
+A file may be COCO JSON (annotations or results), Karpathy's JSON, ``{id: caption}`` or ``{id: [caption, …]}`` JSON, a
+list of objects, JSONL, CSV or TSV, plain or gzipped, or Parquet; what it is follows from its content. Ids are compared
+as text: ``42`` and ``"42"`` are the same image.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vlmbench.data.caption_files import Entry, parse, read_text
-from vlmbench.foundations.errors import InputError
+from vlmbench.data.base import ALL
+from vlmbench.data.caption_entries import Entry, Want
+from vlmbench.data.caption_files import read_captions
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 
@@ -27,7 +29,13 @@ class References:
     """SHA-256 of the file, or the data set's fingerprint."""
     captions: dict[str, list[str]]
     where: str
-    split: str = "all"
+    split: str = ALL
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """The group of each image that is in one (nocaps' domain)."""
+
+    def only(self, images: Sequence[str]) -> "References":
+        """The references of these images, in this order."""
+        return replace(self, captions={image: self.captions[image] for image in images})
 
 
 @dataclass(frozen=True)
@@ -56,17 +64,41 @@ class Aligned:
     unknown: list[int] = field(default_factory=list)
     """For each system how many captions are of images without references."""
 
+    def only(self, rows: Sequence[int], systems: Sequence[int]) -> "Aligned":
+        """The images at `rows` (ascending indexes), of these systems; captions of other images are not counted."""
+        place = {row: new for new, row in enumerate(rows)}
+        kept = [[k for k, image in enumerate(self.images[system]) if image in place] for system in systems]
+        chosen = list(zip(systems, kept, strict=True))
+        return Aligned(
+            tuple(self.ids[row] for row in rows),
+            [self.references[row] for row in rows],
+            [[place[self.images[system][k]] for k in part] for system, part in chosen],
+            [[self.candidates[system][k] for k in part] for system, part in chosen],
+            [len(rows) - len(part) for part in kept],
+            [0] * len(kept),
+        )
 
-def read_references(path: Path) -> References:
+
+def read_references(path: Path, want: Want | None = None) -> References:
     """Reads reference captions.
+
+    Args:
+        path: the file.
+        want: the columns and the split, where the user names them.
 
     Raises:
         InputError: the file is absent or damaged, an entry is not what it has to be (named with its place), an id
-        stands
-            twice, or an image has no reference.
+            stands twice, an image has no reference, or there is no such split.
+        UsageError: a split is named, and the file does not tell splits apart.
     """
-    text, sha256 = read_text(path)
-    parsed = parse(text, path)
+    want = want or Want()
+    parsed, sha256 = read_captions(path, want)
+    if parsed.split is None and want.split not in (None, ALL) and not want.lenient:
+        raise UsageError(
+            f"{visible(path.name)} does not say of its images which split they are in",
+            where=f"--split {visible(str(want.split))}",
+            mend="leave --split out; Karpathy's files, data sets and tables with a column split have splits",
+        )
     captions: dict[str, list[str]] = {image: [] for image in parsed.declared}
     if parsed.declared and len(captions) != len(parsed.declared):
         raise _problem(
@@ -95,23 +127,23 @@ def read_references(path: Path) -> References:
         raise InputError(
             "no caption in the file",
             where=str(path),
-            mend="give references as COCO JSON, {id: [caption, ...]}, JSONL or CSV",
+            mend="give references as COCO JSON, {id: [caption, ...]}, JSONL, CSV or Parquet",
         )
-    return References(path.name, sha256, captions, str(path))
+    return References(path.name, sha256, captions, str(path), parsed.split or ALL, parsed.groups)
 
 
-def read_candidates(path: Path, name: str | None = None) -> Candidates:
+def read_candidates(path: Path, name: str | None = None, want: Want | None = None) -> Candidates:
     """Reads one system's candidates, one caption an image.
 
     Args:
         path: the file.
         name: the system's name; none: the file's name without its endings.
+        want: the columns and the split, where the user names them.
 
     Raises:
         InputError: as `read_references`; also where an image has two captions.
     """
-    text, sha256 = read_text(path)
-    parsed = parse(text, path)
+    parsed, sha256 = read_captions(path, replace(want or Want(), candidates=True, lenient=True))
     if parsed.declared:
         raise InputError(
             "this is an annotations file, not a results file",
@@ -132,7 +164,7 @@ def read_candidates(path: Path, name: str | None = None) -> Candidates:
         raise InputError(
             "no caption in the file",
             where=str(path),
-            mend="give candidates as a list of {image_id, caption}, {id: caption}, JSONL or CSV",
+            mend="give candidates as a list of {image_id, caption}, {id: caption}, JSONL, CSV or Parquet",
         )
     return Candidates(
         name or stem(path), sha256, {entry.image: entry.captions[0] for entry in parsed.entries}, str(path)
@@ -142,7 +174,7 @@ def read_candidates(path: Path, name: str | None = None) -> Candidates:
 def stem(path: Path) -> str:
     """A file's name without ``.json``, ``.jsonl.gz`` and the like."""
     name = path.name
-    for ending in (".gz", ".json", ".jsonl", ".ndjson", ".csv", ".tsv"):
+    for ending in (".gz", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"):
         name = name.removesuffix(ending)
     return name or path.name
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vlmbench.data.base import DatasetInfo
+from vlmbench.data.caption_columns import CAPTIONS, IDS, caption_columns
 from vlmbench.data.images import MEND, BadImage, Raw
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
@@ -16,8 +17,6 @@ from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
 _IMAGES = ("image", "img", "webp", "png", "jpg", "jpeg", "picture", "photo")
-_CAPTIONS = ("captions", "caption", "sentences", "txt", "text", "answer")
-IDS = ("image_id", "imgid", "img_id", "cocoid", "id", "question_id")
 _LABELS = ("label", "labels", "cls", "class", "fine_label", "category", "target", "npy")
 
 
@@ -51,10 +50,10 @@ def find_columns(
     found = _choose("image", asked, images, _IMAGES, features, id)
     texts = tuple(captions)
     if not texts and label is None and not labels:
-        texts = tuple(name for name in _CAPTIONS if name in features)[:1]
+        texts = caption_columns(features)
     if texts:
         for name in texts:
-            _choose("caption", name, [], _CAPTIONS, features, id)
+            _choose("caption", name, [], CAPTIONS, features, id)
         return Columns(found, captions=texts)
     return Columns(found, _choose("label", label, labels, _LABELS, features, id))
 

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlmbench.data.caption_columns import IDS
 from vlmbench.data.hub_client import cached_file, offline, told
 from vlmbench.data.hub_files import Source, datasets, read
-from vlmbench.data.hub_rows import IDS, Columns
+from vlmbench.data.hub_rows import Columns
 from vlmbench.foundations.atomic import atomic_path, write_json
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.hashing import digest

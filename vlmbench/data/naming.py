@@ -33,3 +33,9 @@ def canonical(spec: str) -> str:
     if colon and kind not in ("hf", "boxes"):
         return spec
     return _STREAM.sub(lambda found: found["before"] if found["after"] else "", spec)
+
+
+def parted_restval(name: str) -> tuple[str, bool]:
+    """A file's name without ``?restval=yes``, and whether it was there: Karpathy's ``restval`` counts as ``train``."""
+    file = name.removesuffix("?restval=yes")
+    return file, file != name

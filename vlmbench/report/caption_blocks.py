@@ -109,7 +109,9 @@ class _Group:
     """Images that all of the runs have, with the same references; none where no per-sample file is there."""
 
     def takes(self, run: StoredRun, content: Content | None) -> bool:
-        """Whether the run belongs here; then it is added."""
+        """Whether the run belongs here; then it is added. A group of images is compared with its like only."""
+        if run.record.protocol.get("group") != self.runs[0].record.protocol.get("group"):
+            return False
         if content is None or self.common is None:
             same = {(other.record.dataset.fingerprint, other.record.n) for other in self.runs}
             if (run.record.dataset.fingerprint, run.record.n) not in same:

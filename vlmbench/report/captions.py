@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from vlmbench.records.store import StoredRun
-from vlmbench.report.caption_blocks import caption_blocks
+from vlmbench.report.caption_blocks import Block, caption_blocks
 from vlmbench.report.grouping import place_labels, refusals
 from vlmbench.report.marks import NOTE, Marks
 from vlmbench.report.pairs import Pairs, untested
@@ -75,7 +75,7 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         notes.append(NOTE.format(test="paired bootstrap over images"))
     columns = head + tuple(Column(name, TITLES.get(name, name), True) for name in names)
     refused = refusals(block.place for block in blocks)
-    notes += [*missing, *(note for block in blocks for note in block.notes()), *refused]
+    notes += [*missing, *(note for block in blocks for note in block.notes()), *refused, *_not_english(blocks)]
     about = {note: block.place.dataset for block in blocks if len(block.datasets) == 1 for note in block.notes()}
     table = Table(
         "captions",
@@ -88,6 +88,15 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
     )
     like = [_like(labels[block.place], label, run) for block in blocks for label, run in block.systems]
     return replace(table, extra=_text_table(like))
+
+
+def _not_english(blocks: Sequence[Block]) -> list[str]:
+    """A note that names the systems whose captions, or whose references, are not English."""
+    records = [run.record for block in blocks for _, run in block.systems]
+    found = list(dict.fromkeys(record.system for record in records if record.detail.get("not_english")))
+    if not found:
+        return []
+    return [f"Captions that do not look English: {', '.join(found)}; the tokenizer and METEOR are made for English."]
 
 
 def _text_table(rows: Sequence[tuple[Cell, ...]]) -> tuple[Table, ...]:

@@ -38,6 +38,7 @@ class Captions:
         ids: [N] images that have a caption, in the data set's order.
         captions: [N] their captions.
         references: the reference captions of every image of the split (empty lists where the set has none).
+        groups: the group of each image that is in one.
         failed: images without a caption, and why.
         made: captions made now; the others were kept from before.
         seconds: how long making them took.
@@ -53,6 +54,7 @@ class Captions:
     failed: dict[str, str] = field(default_factory=dict)
     made: int = 0
     seconds: float = 0.0
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 def caption_dataset(
@@ -157,6 +159,7 @@ def caption_images(
         failed=found.failed,
         made=found.made,
         seconds=found.seconds,
+        groups={id: group for id, group in zip(split.ids, split.groups, strict=True) if group} if split.groups else {},
     )
 
 

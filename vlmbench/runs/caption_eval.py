@@ -7,14 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from vlmbench.data.base import TRAIN
+from vlmbench.data.caption_columns import Named, parse_named
+from vlmbench.data.caption_entries import Want
 from vlmbench.data.captions import Candidates, References, read_candidates, read_references
+from vlmbench.data.naming import canonical, parted_restval
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.statistics import BLEU, METRICS, RESAMPLES
 from vlmbench.records.store import StoredRun
-from vlmbench.runs.caption_scoring import DEFAULT, Protocol, distinct, score_captions
+from vlmbench.runs.caption_pieces import distinct
+from vlmbench.runs.caption_scoring import DEFAULT, Protocol, score_captions
 from vlmbench.runs.context import Context, Stopwatch
 from vlmbench.runs.job import Pass
 
@@ -44,6 +52,10 @@ class Request:
     """The dual encoder CLIPScore looks with; none: the paper's."""
     training: str | None = None
     """What the systems may have learnt from, for the share of novel captions."""
+    limit: int | None = None
+    """So many images, drawn with the context's seed; none: all."""
+    columns: str | None = None
+    """``image=…,captions=…,prediction=…``: the columns of files that are tables, where they have other names."""
 
 
 def metric_names(text: str | Iterable[str]) -> tuple[str, ...]:
@@ -104,7 +116,10 @@ def run_caption_eval(request: Request, context: Context, session: "Session | Non
 
 
 def training_captions(spec: str | None, context: Context) -> list[str]:
-    """Every caption of a file of references, or of the training split of a dataset; none where none is named.
+    """Every caption of the training split of a file of references or of a dataset; none where none is named.
+
+    What has no splits is taken whole. Of Karpathy's files ``restval`` is left out, unless ``?restval=yes`` follows the
+    name.
 
     Raises:
         InputError: the file is not what it has to be, or the dataset has no captions or no training split.
@@ -112,7 +127,7 @@ def training_captions(spec: str | None, context: Context) -> list[str]:
     """
     if spec is None:
         return []
-    found = open_references(spec, context, "train" if _is_dataset(spec) else None)
+    found = open_references(spec, context, TRAIN, training=True)
     return [caption for captions in found.captions.values() for caption in captions]
 
 
@@ -145,10 +160,33 @@ def _read(request: Request, context: Context) -> tuple[References, list[Candidat
     )  # fmt: skip
     named = [_named(item) for item in request.candidates]
     distinct([name for name, _ in named])
-    references = open_references(request.references, context, request.split)
+    columns = parse_named(request.columns)
+    looked_at = request.images is not None and bool(set(protocol.metrics) & set(CLIP))
+    references = open_references(request.references, context, request.split, columns=columns, lenient=looked_at)
     if request.documents is not None:
         protocol = replace(protocol, documents=open_references(request.documents, context))
-    return references, [read_candidates(path, name) for name, path in named], protocol
+    want = Want(columns, split=request.split)
+    systems = [read_candidates(path, name, want) for name, path in named]
+    columns.check()
+    if request.limit is not None and request.limit < len(references.captions):
+        references, systems = _drawn(references, systems, request, context.seed)
+        protocol = replace(protocol, limit=request.limit)
+    return references, systems, protocol
+
+
+def _drawn(
+    references: References, systems: list[Candidates], request: Request, seed: int
+) -> tuple[References, list[Candidates]]:
+    """So many images as asked for, the ones that ``--limit`` draws of a dataset elsewhere, and the captions of them."""
+    images = list(references.captions)
+    generator = np.random.default_rng(derive_seed(seed, "limit", canonical(request.references), references.split))
+    rows = np.sort(generator.permutation(len(images))[: request.limit])
+    kept = references.only([images[row] for row in rows])
+    left_out = references.captions.keys() - kept.captions.keys()
+    return kept, [
+        replace(item, captions={image: text for image, text in item.captions.items() if image not in left_out})
+        for item in systems
+    ]
 
 
 def _images(request: Request, protocol: Protocol) -> str | None:
@@ -158,30 +196,67 @@ def _images(request: Request, protocol: Protocol) -> str | None:
     return request.images or (request.references if _is_dataset(request.references) else None)
 
 
-def open_references(spec: str, context: Context, split: str | None = None) -> References:
+def open_references(
+    spec: str,
+    context: Context,
+    split: str | None = None,
+    *,
+    columns: Named | None = None,
+    training: bool = False,
+    lenient: bool = False,
+) -> References:
     """References from a file, or the captions of a dataset (``hf:…``, ``folder:…``, ``coco:…``, a bundled name).
+
+    Args:
+        spec: ``PATH``, ``file:PATH``, or a dataset as the user names it; ``?restval=yes`` after a file of Karpathy's.
+        context: where data sets are.
+        split: the split, of a dataset or of a file that tells splits apart; none: test, else what there is.
+        columns: columns of a table, where the user names them.
+        training: training captions are wanted: what has no such split but one only is taken whole.
+        lenient: a split that a file does not have is no error: it is meant for something else too.
 
     Raises:
         InputError: the file is not what it has to be, or the dataset has no captions.
         AbsentError: there is no such dataset.
+        UsageError: a split of a file without splits, or columns of a dataset.
     """
     if not _is_dataset(spec):
-        return read_references(Path(spec))
+        path, restval = _caption_file(spec)
+        want = Want(columns or Named(), split=split, lenient=training or lenient, restval=restval)
+        found = read_references(path, want)
+        return replace(found, name=found.name + "?restval=yes") if restval else found
     from vlmbench.data.base import choose_split
     from vlmbench.data.registry import open_dataset
 
     dataset = open_dataset(spec, context.cache_dir, context.reporter)
-    part = dataset.split(choose_split(dataset.info, split, where=spec))
+    alone = training and len(dataset.info.splits) == 1
+    part = dataset.split(choose_split(dataset.info, None if alone else split, where=spec))
     if not part.captions:
         raise InputError(
             "the dataset has no captions", where=spec, mend="give a captioned one, with a column caption or captions"
         )
     captions = {image: list(found) for image, found in zip(part.ids, part.captions, strict=True)}
-    return References(dataset.info.id, "", captions, spec, part.name)
+    groups = {image: group for image, group in zip(part.ids, part.groups, strict=True) if group} if part.groups else {}
+    return References(dataset.info.id, "", captions, spec, part.name, groups)
+
+
+def _caption_file(spec: str) -> tuple[Path, bool]:
+    """The file a user names, ``file:`` before it or not, and whether its ``restval`` counts as ``train``."""
+    if Path(spec).is_file():
+        return Path(spec), False
+    name, restval = parted_restval(spec.removeprefix("file:"))
+    return Path(name).expanduser(), restval
 
 
 def _is_dataset(spec: str) -> bool:
-    return not Path(spec).is_file() and (spec.partition(":")[0] in ("hf", "folder", "coco") or _bundled(spec))
+    if Path(spec).is_file():
+        return False
+    kind = spec.partition(":")[0]
+    if kind == "file":
+        from vlmbench.data.archives import SUFFIXES
+
+        return spec.lower().endswith(SUFFIXES)
+    return kind in ("hf", "folder", "coco") or _bundled(spec)
 
 
 def _bundled(spec: str) -> bool:
@@ -194,7 +269,7 @@ def _named(text: str) -> tuple[str | None, Path]:
     """``NAME=FILE`` or ``FILE``; a file whose own name holds ``=`` is a file."""
     name, equals, rest = text.partition("=")
     if not equals or Path(text).exists():
-        return None, Path(text)
+        return None, _caption_file(text)[0]
     if not name.strip() or not rest:
         raise UsageError(f"not NAME=FILE: {visible(text)}", where="-p")
-    return name.strip(), Path(rest)
+    return name.strip(), _caption_file(rest)[0]

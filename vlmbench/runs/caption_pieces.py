@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmbench.data.captions import Aligned, References
-from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError, VlmbenchError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.corpus import Caption
+from vlmbench.metrics.captions.language import not_english
 from vlmbench.metrics.captions.scoring import Scored, Tokenized
 from vlmbench.records.result import Metric
 
@@ -32,6 +35,25 @@ def known_tokens(training: Sequence[str], backend: str) -> list[Caption]:
     from vlmbench.metrics.captions.sanitize import sanitize_all
 
     return list(tokenizer(backend)(sanitize_all(list(training))[0]))
+
+
+def foreign_captions(names: Sequence[str], lines: Sequence[Sequence[str]], reporter: Reporter) -> dict[str, str]:
+    """Whose captions are taken not to be English, and why; said once, as a warning.
+
+    Args:
+        names: the systems' names, an empty one for the references.
+        lines: the captions of each.
+        reporter: hears the warning.
+    """
+    reasons = {name: not_english(captions) for name, captions in zip(names, lines, strict=True)}
+    found = {name: why for name, why in reasons.items() if why is not None}
+    if found:
+        whose = "; ".join(f"{visible(name) or 'the references'}: {why}" for name, why in found.items())
+        reporter.warn(
+            f"captions that do not look English ({whose}): the tokenizer and METEOR are made for English, "
+            "and scores mislead elsewhere"
+        )
+    return found
 
 
 def metric(value: float, ends: tuple[float, float] | None) -> Metric:
@@ -97,6 +119,20 @@ def nothing_left(left_out: Mapping[str, str]) -> VlmbenchError:
     reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
     kind = InputError if {"cider", "cider_d"} & set(left_out) else AbsentError
     return kind(f"nothing is left to score: {reasons}", where="--metrics", mend="ask for other metrics")
+
+
+def distinct(names: Sequence[str | None]) -> None:
+    """Refuses two systems of one name.
+
+    Raises:
+        UsageError: a name stands twice.
+    """
+    given = [name for name in names if name is not None]
+    twice = sorted({name for name in given if given.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"two systems are called {visible(twice[0])}", where="-p", mend="name them: -p first=FILE -p second=FILE"
+        )
 
 
 def cores() -> int:

@@ -1,7 +1,7 @@
 """Scores captions that are in memory: tokens, metrics, intervals, and a record for each system."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,6 @@ import numpy as np
 from vlmbench.data.captions import Aligned, Candidates, References, align, reference_digest
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.background import Arrays, Background
 from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.corpus import Caption
@@ -28,12 +27,15 @@ from vlmbench.metrics.captions.statistics import (
 )
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
+from vlmbench.runs.caption_groups import Group, groups_of
 from vlmbench.runs.caption_pieces import (
     add_clip,
     add_spice,
     cores,
+    distinct,
     encodable,
     fingerprint,
+    foreign_captions,
     frequency,
     known_tokens,
     metric,
@@ -61,6 +63,8 @@ class Protocol:
     allow_empty: bool = False
     documents: References | None = None
     """References whose document frequencies CIDEr takes; none: those scored against."""
+    limit: int | None = None
+    """So many images were drawn, for the record; none: all."""
 
 
 def score_captions(
@@ -76,7 +80,8 @@ def score_captions(
     training: Sequence[str] = (),
     watch: Stopwatch | None = None,
 ) -> list[StoredRun]:
-    """Scores systems against references and writes a run for each.
+    """Scores systems against references and writes a run for each; where the references have groups, also one for each
+    of them.
 
     Args:
         references: references, or ``{image: [caption, …]}``.
@@ -107,21 +112,11 @@ def score_captions(
     job = _Job(references, systems, aligned, protocol, context, seen, training)
     job.score()
     facts = dataset or DatasetFacts(id=references.name, fingerprint=fingerprint(aligned), split=references.split)
-    return job.write(facts, models or {}, extra or {}, watch)
-
-
-def distinct(names: Sequence[str | None]) -> None:
-    """Refuses two systems of one name.
-
-    Raises:
-        UsageError: a name stands twice.
-    """
-    given = [name for name in names if name is not None]
-    twice = sorted({name for name in given if given.count(name) > 1})
-    if twice:
-        raise UsageError(
-            f"two systems are called {visible(twice[0])}", where="-p", mend="name them: -p first=FILE -p second=FILE"
-        )
+    runs = job.write(facts, models or {}, extra or {}, watch)
+    for group in groups_of(aligned, job.text, job.scored, references.groups, job.metrics):
+        part = job.cut(group)
+        runs += part.write(group.facts(facts, references.groups), models or {}, extra or {}, watch)
+    return runs
 
 
 @dataclass
@@ -142,12 +137,35 @@ class _Job:
     lines: list[list[str]] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
     values: list[dict[str, Metric]] = field(default_factory=list)
+    foreign: dict[str, str] = field(default_factory=dict)
+    """Why the captions of a system, or the references (under an empty name), are taken not to be English."""
+    group: str | None = None
+
+    def cut(self, group: Group) -> "_Job":
+        """The same for a group of the images, scored."""
+        part = replace(
+            self,
+            systems=[self.systems[index] for index in group.systems],
+            aligned=group.aligned,
+            group=group.name,
+            scored=group.scored,
+            left_out={**self.left_out, **group.left_out},
+            metrics=tuple(name for name in self.metrics if name not in group.left_out),
+            values=[],
+            sanitised=[],
+        )
+        part.text, part._known = group.text, self._known
+        part.resample()
+        return part
 
     def score(self) -> None:
         """Tokenizes, scores, resamples; METEOR runs beside the rest, on a second core."""
         documents = self.protocol.documents
         self.left_out = refusals(self.protocol.metrics, len(documents.captions if documents else self.aligned.ids))
         self.lines = self._safe()
+        if set(self.protocol.metrics) - set(CLIP):
+            names = ["", *(candidates.name for candidates in self.systems)]
+            self.foreign = foreign_captions(names, self.lines, self.context.reporter)
         java = self.protocol.backend == "java"
         meteor = "meteor" in self.protocol.metrics and not java and self._meteor_data()
         with Background(self._meteor, allowed=meteor) as beside:
@@ -165,7 +183,11 @@ class _Job:
             self.context.reporter.warn(f"{name} is left out: {why}")
         if not self.metrics:
             raise nothing_left(self.left_out)
-        self._resample()
+        for candidates, captions in zip(self.systems, self.text.candidates, strict=True):
+            count = sum(not tokens for tokens in captions)
+            if count:
+                self.context.reporter.warn(f"{count:,} captions of {candidates.name} hold no word and score 0")
+        self.resample()
 
     def _safe(self) -> list[list[str]]:
         """Captions fit for any line protocol: those of references and documents, then each system's."""
@@ -236,11 +258,8 @@ class _Job:
             raise error
         self.left_out["meteor"] = f"{error.what} (to mend: {error.mend})"
 
-    def _resample(self) -> None:
-        for candidates, captions in zip(self.systems, self.text.candidates, strict=True):
-            count = sum(not tokens for tokens in captions)
-            if count:
-                self.context.reporter.warn(f"{count:,} captions of {candidates.name} hold no word and score 0")
+    def resample(self) -> None:
+        """Figures and intervals from the scores."""
         statistics = [Statistics.of(item.columns, self.metrics) for item in self.scored]
         same = all(kept == self.aligned.images[0] for kept in self.aligned.images)
         draw = partial(resample, seed=self.context.seed, resamples=self.protocol.resamples, swaps=False)
@@ -288,6 +307,8 @@ class _Job:
             "df": frequency(self.protocol.documents, len(counts)),
             "resamples": self.protocol.resamples,
             "metrics": ",".join(self.metrics),
+            **({"limit": self.protocol.limit} if self.protocol.limit is not None else {}),
+            **({"group": self.group} if self.group is not None else {}),
             **({"clip": self.seen.protocol} if self.seen is not None and set(CLIP) & set(self.metrics) else {}),
             "captions": digest([ids, captions])[:16],
         }
@@ -306,13 +327,15 @@ class _Job:
         detail: dict[str, Any] = {"text": profile(self.text.candidates[system], self._known)}
         detail |= {"novel_to": f"{len(self.training)}@{digest(list(self.training))[:8]}"} if self.training else {}
         detail["references_sha256"] = self._reference_set
+        if foreign := [self.foreign[key] for key in ("", self.systems[system].name) if key in self.foreign]:
+            detail["not_english"] = foreign[0]
         if self.left_out:
             detail["left_out"] = dict(self.left_out)
         counts = {
             "missing": self.aligned.missing[system],
             "unknown": self.aligned.unknown[system],
-            "sanitised_references": self.sanitised[0],
-            "sanitised": self.sanitised[1 + system],
+            "sanitised_references": self.sanitised[0] if self.sanitised else 0,
+            "sanitised": self.sanitised[1 + system] if self.sanitised else 0,
             "without_words": sum(not tokens for tokens in self.text.candidates[system]),
         }
         detail.update({name: count for name, count in counts.items() if count})

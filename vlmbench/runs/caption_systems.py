@@ -11,6 +11,7 @@ from vlmbench.captioners.base import Decoding
 from vlmbench.data.base import TRAIN, Split
 from vlmbench.data.folder import Files
 from vlmbench.data.images import is_image
+from vlmbench.data.naming import canonical
 from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -76,14 +77,9 @@ def run_caption(
         if dataset is not None:
             captions = caption_dataset(session, model, dataset, **options)
         else:
-            captions = caption_files(
-                session, model, paths, **{k: v for k, v in options.items() if k not in _OF_DATASETS}
-            )
+            captions = caption_files(session, model, paths, **options)
         done.append((captions, write_coco_results(context.out, captions)))
     return done
-
-
-_OF_DATASETS = ("split", "limit")
 
 
 def score_captioners(
@@ -94,6 +90,7 @@ def score_captioners(
     protocol: "Protocol | None" = None,
     clip: str | None = None,
     training: str | None = None,
+    documents: str | None = None,
     **options: Any,
 ) -> "list[StoredRun]":
     """``vlmbench caption-eval --captioner``: captions by each model of a captioned set, written down and scored.
@@ -109,6 +106,7 @@ def score_captioners(
         clip: the dual encoder of CLIPScore, if that is asked for; none: the paper's.
         training: captions that count as not novel, a file or data set; none: those of the anchors' or the set's own
             training split, where there is one.
+        documents: references whose document frequencies CIDEr takes, a file or data set; none: the set's own.
         options: as `caption_dataset` takes them.
 
     Raises:
@@ -116,8 +114,9 @@ def score_captioners(
     """
     from dataclasses import replace
 
+    from vlmbench.data.captions import References
     from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
-    from vlmbench.runs.caption_eval import training_captions
+    from vlmbench.runs.caption_eval import open_references, training_captions
     from vlmbench.runs.caption_scoring import Protocol, score_captions
     from vlmbench.runs.meteor_ahead import meteor_ahead
 
@@ -125,6 +124,8 @@ def score_captioners(
     context = session.context
     require_writable(context.out)
     protocol = replace(protocol or Protocol(), allow_empty=True, allow_missing=True)
+    if documents is not None:
+        protocol = replace(protocol, documents=open_references(documents, context))
     with meteor_ahead(context, wanted=protocol.backend == "native" and "meteor" in protocol.metrics):
         made = [caption_dataset(session, model, dataset, **options) for model in models]
     references = made[0].references
@@ -138,7 +139,7 @@ def score_captioners(
         raise InputError("no image has a caption by all captioners", where=dataset, mend="score them one by one")
     skipped = tuple(dict.fromkeys(id for captions in made for id in captions.failed))
     return score_captions(
-        references,
+        References(dataset, "", references, dataset, groups=made[0].groups),
         {name: _chosen(captions, common) for name, captions in zip(names, made, strict=True)},
         context,
         protocol=protocol,
@@ -147,7 +148,7 @@ def score_captioners(
         extra={name: _said(captions.decoding) for name, captions in zip(names, made, strict=True)},
         seen=Seen(session, clip or DEFAULT_CLIP, dataset, options.get("split")),
         training=training_captions(training, context)
-        or _training(session, options.get("anchors") or dataset, made[0].dataset.split),
+        or _training(session, dataset, made[0].dataset.split, options.get("anchors")),
     )
 
 
@@ -159,6 +160,7 @@ def check_captioners(
     protocol: "Protocol",
     clip: str | None = None,
     training: str | None = None,
+    documents: str | None = None,
     on_failure: str = "skip",
     **options: Any,
 ) -> list[Pass]:
@@ -169,9 +171,11 @@ def check_captioners(
     """
     from vlmbench.metrics.captions.clipscore import METRICS
     from vlmbench.runs.caption_clip import DEFAULT_CLIP
-    from vlmbench.runs.caption_eval import training_captions
+    from vlmbench.runs.caption_eval import open_references, training_captions
 
     training_captions(training, session.context)
+    if documents is not None:
+        open_references(documents, session.context)
     for model in models:
         _, split = open_captioning(session, model, dataset, **options)
         if not any(split.captions):
@@ -258,10 +262,11 @@ def _said(decoding: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in decoding.items() if value is not None and key != "seed"}
 
 
-def _training(session: Session, dataset: str, captioned: str) -> list[str]:
-    """Captions of the training split, where there is one that is not itself captioned."""
-    opened = session.dataset(dataset)
-    if TRAIN not in opened.info.splits or captioned == TRAIN:
+def _training(session: Session, dataset: str, captioned: str, anchors: str | None) -> list[str]:
+    """Captions of the training split of the anchors or the set itself, where there is one that is not captioned."""
+    opened = session.dataset(anchors or dataset)
+    itself = anchors is None or canonical(anchors) == canonical(dataset)
+    if TRAIN not in opened.info.splits or (itself and captioned == TRAIN):
         return []
     return [caption for captions in opened.split(TRAIN).captions for caption in captions]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmbench.data.base import ALL
 from vlmbench.data.judged import Judgements
 from vlmbench.data.judged_composite import without_rated
 from vlmbench.data.judged_flickr8k import is_tokens, read_tokens, stem
@@ -108,7 +109,7 @@ def _book(spec: str, context: Context) -> tuple[bool, References]:
         text = read_text(path)[0]
         if is_tokens(text):
             return True, {image: list(captions.values()) for image, captions in read_tokens(path, text).items()}
-    return False, open_references(spec, context).captions
+    return False, open_references(spec, context, ALL if path.is_file() else None).captions
 
 
 def _look_up(image: str, books: Sequence[tuple[bool, References]]) -> list[str] | None:

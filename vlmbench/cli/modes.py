@@ -1,0 +1,222 @@
+"""What each command does with its options: an option that a call has no use for is an error, and is never dropped.
+
+A command has one mode or several (``caption-eval`` scores files, or makes the captions first); each lists the options
+it uses. Some options have a use only beside others (``--clip`` where CLIPScore is asked for). An option on the command
+line, or in a plan, that has no use ends with a usage error that names it and the mode; one from the environment is
+meant for all commands and is passed over. The common options are for every command, and are refused only where
+something else must be meant.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import typer
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What has to stand beside an option for it to have a use.
+
+    Attributes:
+        options: the parameters' names.
+        words: what it is that needs them, and how to ask for it.
+        met: whether the values of a call ask for it.
+    """
+
+    options: str
+    words: str
+    met: Callable[[Values], bool]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way in which a command works.
+
+    Attributes:
+        words: what messages call it.
+        uses: the names of the parameters it uses.
+        by: the parameters that choose it; none: it is what is left.
+        needs: which of them have a use only beside others.
+        never: common options that it does not use and that may be taken for another, each with what is meant.
+    """
+
+    words: str
+    uses: str
+    by: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    never: Mapping[str, str] = field(default_factory=dict)
+
+
+def _has(name: str, part: str) -> Callable[[Values], bool]:
+    return lambda values: part in str(values[name] or "").lower().replace("-", "_")
+
+
+def _endpoint(name: str) -> Callable[[Values], bool]:
+    return lambda values: any(model.startswith("endpoint:") for model in values[name] or ())
+
+
+def _draws_on_captions(values: Values) -> bool:
+    return bool(values["shots"]) or any(model.startswith(("retrieval:", "asif:")) for model in values["model"])
+
+
+def _few(values: Values) -> bool:
+    return any(part.strip().lower() != "all" for part in values["shots"].split(","))
+
+
+def _all(values: Values) -> bool:
+    return any(part.strip().lower() == "all" for part in values["shots"].split(","))
+
+
+_SCORES = "dataset metrics clip backend resamples df_from novel_to split limit"
+_DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurrency timeout on_failure"
+_CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _has("metrics", "cider"))
+_FEATURES = "shots seeds c solver normalize refit figures save_probe"
+_PROBE_NEEDS = (
+    Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
+    Need("refit", "the probe on all labels: --shots all", _all),
+)
+
+MODES: dict[str, tuple[Mode, ...]] = {
+    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles"),),
+    "linear-probe": (
+        Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS),
+        Mode(
+            "linear-probe -m -d",
+            f"model dataset {_FEATURES} features_layer init prompts limit holdout",
+            needs=(
+                *_PROBE_NEEDS,
+                Need(
+                    "prompts",
+                    "zero-shot beside few-shot, or --init zeroshot",
+                    lambda values: _few(values) or str(values["init"]) == "zeroshot",
+                ),
+            ),
+        ),
+    ),
+    "retrieval": (Mode("retrieval", "model dataset split limit captions rerank"),),
+    "predict": (
+        Mode(
+            "predict",
+            "images probe format output",
+            needs=(Need("format", "text on stdout or in --output, not --json", lambda values: not values["json"]),),
+            never={"out": "predictions are written by --output FILE", "seed": "nothing is drawn"},
+        ),
+    ),
+    "caption-eval": (
+        Mode(
+            "caption-eval --captioner",
+            f"captioner {_SCORES} {_DECODING}",
+            ("captioner",),
+            (
+                _CIDER,
+                Need("clip", "CLIPScore: --metrics clipscore,refclipscore", _has("metrics", "clipscore")),
+                Need("concurrency timeout", "a captioner endpoint:URL#MODEL", _endpoint("captioner")),
+            ),
+        ),
+        Mode(
+            "caption-eval -r -p",
+            f"references candidates columns allow_missing allow_empty {_SCORES}",
+            ("references", "candidates"),
+            (
+                _CIDER,
+                Need("dataset clip", "CLIPScore: --metrics clipscore,refclipscore", _has("metrics", "clipscore")),
+            ),
+        ),
+    ),
+    "caption": (
+        Mode(
+            "caption IMAGES",
+            f"model images {_DECODING}",
+            ("images",),
+            (
+                Need("concurrency timeout", "a captioner endpoint:URL#MODEL", _endpoint("model")),
+                Need("anchors", "retrieval:MODEL, asif:MODEL or --shots", _draws_on_captions),
+            ),
+        ),
+        Mode(
+            "caption -d",
+            f"model dataset split limit {_DECODING}",
+            ("dataset",),
+            (
+                Need("concurrency timeout", "a captioner endpoint:URL#MODEL", _endpoint("model")),
+                Need("anchors", "retrieval:MODEL, asif:MODEL or --shots", _draws_on_captions),
+            ),
+        ),
+    ),
+    "compare": (Mode("compare", "runs strict figures no_report eval_results export_to"),),
+    "check": (
+        Mode("check --update", "current baseline update", ("update",)),
+        Mode("check", "current baseline tolerance level allow_missing junit gitlab"),
+    ),
+    "verify": (Mode("verify", "runs"),),
+    "metric-eval": (
+        Mode(
+            "metric-eval",
+            "judgements references format metrics images clip resamples",
+            needs=(Need("images clip", "CLIPScore: --metrics clipscore,refclipscore", _has("metrics", "clipscore")),),
+        ),
+    ),
+    "embed": (Mode("embed", "model dataset split layer limit shard"),),
+    "run": (Mode("run", "plan dry_run"),),
+    "list": (Mode("list", "what"),),
+    "demo": (Mode("demo", ""),),
+    "doctor": (Mode("doctor", ""),),
+}
+"""A new option belongs into every mode that uses it; `tests/cli/test_modes.py` holds that each stands in one."""
+
+
+def settle(ctx: typer.Context, values: dict[str, Any], defaults: Values) -> dict[str, Any]:
+    """The values of a call without those that its mode has no use for, which are at their defaults.
+
+    Args:
+        ctx: the call.
+        values: of its parameters, by name.
+        defaults: of the command's parameters.
+
+    Raises:
+        UsageError: an option on the command line has no use.
+    """
+    modes = MODES.get(str(ctx.info_name), ())
+    if not modes:
+        return values
+    typed = {name for name in values if _typed(ctx, name)}
+    mode = _choose(modes, typed, values)
+    known = {name for item in modes for name in (*item.uses.split(), *item.by)}
+    idle = {name: _owner(name, modes) for name in values if name in known and name not in mode.uses.split()}
+    for need in mode.needs:
+        idle |= {} if need.met(values) else dict.fromkeys(need.options.split(), f"it is for {need.words}")
+    for name, why in {**idle, **mode.never}.items():
+        if name in typed:
+            from vlmbench.foundations.errors import UsageError
+
+            option = _spelled(ctx, name)
+            raise UsageError(
+                f"{mode.words} has no use for {option} here: {why}", where=option, mend=f"leave {option} out"
+            )
+    return {**values, **{name: defaults[name] for name in idle if name in defaults}}
+
+
+def _choose(modes: tuple[Mode, ...], typed: set[str], values: Values) -> Mode:
+    """The mode that options on the command line choose, else that those of the environment do, else what is left."""
+    for there in (typed, {name for name, value in values.items() if value}):
+        for mode in modes:
+            if there & set(mode.by):
+                return mode
+    return modes[-1]
+
+
+def _owner(name: str, modes: tuple[Mode, ...]) -> str:
+    return f"it is for {' and '.join(mode.words for mode in modes if name in mode.uses.split())}"
+
+
+def _typed(ctx: typer.Context, name: str) -> bool:
+    source: Any = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _spelled(ctx: typer.Context, name: str) -> str:
+    found = next((param for param in ctx.command.params if param.name == name), None)
+    return max(found.opts, key=len) if found is not None else name

@@ -1,0 +1,107 @@
+"""The names under which captioned data have ids, captions, predictions and groups, wherever they lie.
+
+One list for caption files, ``folder:``, ``file:`` and ``hf:``: what a published set calls its columns (COCO's and
+Karpathy's files, the copies of COCO, Flickr30k, nocaps and TextCaps on the hub, five columns an image as
+``jxie/flickr8k`` has them) is found without being named. ``--columns`` names others.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.text import visible
+
+IDS = ("image_id", "cocoid", "imgid", "img_id", "id", "question_id")
+FILES = ("file_name", "filename", "image", "image_path", "path")
+"""Names of an image's file, which stand for it where it has no id."""
+CAPTIONS = (
+    "captions",
+    "caption",
+    "sentences",
+    "annotations_captions",
+    "caption_str",
+    "references",
+    "texts",
+    "txt",
+    "text",
+    "answer",
+)
+PREDICTIONS = ("prediction", "candidate")
+"""Before `CAPTIONS` where candidates are looked for: a file that has both has references under the others."""
+GROUP = "domain"
+"""nocaps' in-domain, near-domain and out-domain."""
+ROLES = ("image", "captions", "prediction", "group", "split")
+_NUMBERED = re.compile(r"(?:caption|reference|sentence)_?\d+")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Columns as ``--columns`` names them, by role (see `ROLES`); what it does not name has its usual name."""
+
+    by_role: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    """Roles whose column stood in a file; filled while files are read."""
+
+    def of(self, role: str, there: Collection[str]) -> tuple[str, ...]:
+        """The columns named for a role, if the file has them; none where it lacks one, or none is named."""
+        columns = self.by_role.get(role, ())
+        if not columns or not set(columns) <= set(there):
+            return ()
+        self.used.add(role)
+        return columns
+
+    def check(self) -> None:
+        """Refuses names that stood in no file.
+
+        Raises:
+            UsageError: a role was named and never used.
+        """
+        for role, columns in self.by_role.items():
+            if role not in self.used:
+                raise UsageError(
+                    f"none of the files has a column {visible('|'.join(columns))}",
+                    where=f"--columns {role}={visible('|'.join(columns))}",
+                    mend="name a column of a CSV, TSV, JSONL, Parquet file or list of objects, as it is spelled there",
+                )
+
+
+def parse_named(text: str | None) -> Named:
+    """``image=file,captions=refs,prediction=out`` by role; several columns of captions are parted by ``|``.
+
+    Raises:
+        UsageError: it is not of this form, or a role is unknown or stands twice.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for part in (text or "").split(",") if text is not None else ():
+        role, equals, names = part.strip().partition("=")
+        columns = tuple(name.strip() for name in names.split("|"))
+        if not equals or role not in ROLES or role in found or not all(columns):
+            raise UsageError(
+                f"not understood: {visible(part.strip())}",
+                where="--columns",
+                mend=f"--columns image=file,captions=references,prediction=output (roles: {', '.join(ROLES)})",
+            )
+        found[role] = columns
+    return Named(found)
+
+
+def id_column(there: Iterable[str]) -> str | None:
+    """The column that names the image: an id, else its file."""
+    present = set(there)
+    return next((name for name in (*IDS, *FILES) if name in present), None)
+
+
+def caption_columns(there: Iterable[str], *, candidates: bool = False) -> tuple[str, ...]:
+    """The columns of captions: one of a usual name, else all that are numbered (``caption_0`` … ``caption_4``).
+
+    Args:
+        there: the columns' names, in order.
+        candidates: a system's captions are looked for, not references.
+    """
+    present = list(there)
+    for name in (*(PREDICTIONS if candidates else ()), *CAPTIONS):
+        if name in present:
+            return (name,)
+    numbered = [name for name in present if _NUMBERED.fullmatch(name)]
+    return tuple(sorted(numbered, key=lambda name: int(re.sub(r"\D", "", name))))
