@@ -73,14 +73,14 @@ def _all(values: Values) -> bool:
 _SCORES = "dataset metrics clip backend resamples df_from novel_to split limit"
 _DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurrency timeout on_failure"
 _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _has("metrics", "cider"))
-_FEATURES = "shots seeds c solver normalize refit figures save_probe"
+_FEATURES = "shots seeds c solver normalize refit figures save_probe metric"
 _PROBE_NEEDS = (
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )
 
 MODES: dict[str, tuple[Mode, ...]] = {
-    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles"),),
+    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric"),),
     "linear-probe": (
         Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS),
         Mode(
@@ -146,7 +146,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
             ),
         ),
     ),
-    "compare": (Mode("compare", "runs strict figures no_report eval_results export_to"),),
+    "compare": (Mode("compare", "runs strict metric figures no_report eval_results export_to"),),
     "check": (
         Mode("check --update", "current baseline update", ("update",)),
         Mode("check", "current baseline tolerance level allow_missing junit gitlab"),

@@ -14,8 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vlmbench.data.caption_columns import IDS
 from vlmbench.data.hub_files import Source, datasets
-from vlmbench.data.hub_rows import IDS, Columns
+from vlmbench.data.hub_rows import Columns
 from vlmbench.data.hub_stream import AGAIN, PATH, address, size, told_of
 from vlmbench.data.images import MEND, BadImage
 from vlmbench.data.ranges import Blocks, Ranges, kept_bytes
