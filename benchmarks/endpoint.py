@@ -35,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as real servers do: head and body are written one by one
 
     def log_message(self, *args: object) -> None:
         """Quiet."""

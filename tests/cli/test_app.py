@@ -30,6 +30,9 @@ def test_the_help_page_imports_nothing_heavy():
         "sklearn",
         "matplotlib",
         "scipy",
+        "httpx2",
+        "huggingface_hub",
+        "filelock",
     }
 
 

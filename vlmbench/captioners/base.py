@@ -1,5 +1,6 @@
 """What a captioner is to the rest of vlmbench, and how it decodes."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -8,6 +9,8 @@ from PIL.Image import Image
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.records.result import ModelFacts
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -116,5 +119,5 @@ class Captioner(Protocol):
 
 
 def one_line(text: str) -> str:
-    """A model's output as a caption: every run of white space becomes one space."""
-    return " ".join(text.split())
+    """A model's output as a caption: every run of white space becomes one space, half a surrogate pair U+FFFD."""
+    return _LONE_SURROGATE.sub("\ufffd", " ".join(text.split()))

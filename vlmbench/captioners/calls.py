@@ -1,29 +1,36 @@
 """One HTTP call that ends: a deadline for the whole of it, retries with back-off, and no secret in what it says.
 
-Standard library only. Redirects are not followed, so that a key never goes to another host; ``HTTPS_PROXY``,
-``HTTP_PROXY`` and ``NO_PROXY`` are honoured.
+The exchange is httpx2's (the maintained successor of httpx, and what huggingface_hub stands on): pooled connections,
+``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` with their credentials, ``NO_PROXY``. What is ours is the policy: what is
+tried again and when it is given up. Redirects are not followed, so that a key never goes to another host.
 """
 
-import http.client
+import asyncio
+import base64
 import json
 import random
-import socket
-import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import SplitResult
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
+from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
+
+if TYPE_CHECKING:
+    import httpx2
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 LONGEST_ANSWER = 8 * 1024 * 1024
 LONGEST_PAUSE = 120.0
+"""Seconds that are waited because a server asks for it; one that asks for more has given the run up."""
+_SHORTEST_SECRET = 8
+"""Letters. Shorter keys (``EMPTY``, ``none``, ``ollama``) are words that servers without keys are given."""
 
 
 class CallFailed(Exception):
@@ -48,29 +55,55 @@ class CallFailed(Exception):
 
 @dataclass
 class Caller:
-    """Posts JSON to one address.
+    """Posts JSON to one address; a context manager, inside which connections are kept open between calls.
 
     Attributes:
         address: where to.
-        headers: sent with every call.
+        headers: sent with every call, ASCII.
         timeout: seconds for one try, from connecting to the last byte.
         tries: how often a call is tried.
         backoff: seconds before the second try at most; doubled for each further one, up to 30 (full jitter).
-        secret: replaced by ``***`` wherever an answer repeats it.
+        secret: replaced by ``***`` wherever an answer repeats it, as are the proxy's credentials.
+
+    Raises:
+        UsageError: a proxy in the environment is no proxy's address.
     """
 
-    address: SplitResult
-    headers: dict[str, str]
+    address: str
+    headers: dict[str, str] = field(repr=False)
     timeout: float
     tries: int = 6
     backoff: float = 0.5
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
     stop: threading.Event = field(default_factory=threading.Event)
     _quiet_until: float = 0.0
     _jitter: random.Random = field(default_factory=random.Random)
 
+    def __post_init__(self) -> None:
+        self._secrets = sorted({*([self.secret] if self.secret else []), *_proxy_secrets()}, key=len, reverse=True)
+        self._client = self._new_client()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> "Caller":
+        if self._client.is_closed:
+            self._client = self._new_client()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        with suppress(TimeoutError):  # a connection that does not even close
+            asyncio.run_coroutine_threadsafe(self._client.aclose(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
+
     def post(self, body: Callable[[], dict[str, Any]], read: Callable[[Any], str]) -> str:
-        """Posts `body` and hands the answer's JSON to `read`, until that gives a text.
+        """Posts `body` and hands the answer's JSON to `read`, until that gives a text, in which no secret stands.
 
         Args:
             body: the JSON object to send; asked for before each try.
@@ -82,13 +115,14 @@ class Caller:
         for attempt in range(1, self.tries + 1):
             self._wait_for_quiet()
             try:
-                return read(self._once(json.dumps(body()).encode()))
+                return self._without_secrets(read(self._once(json.dumps(body()).encode())), _SHORTEST_SECRET)
             except CallFailed as error:
                 if not error.retry or attempt == self.tries or self.stop.is_set():
                     raise CallFailed(
                         f"{error} (try {attempt} of {self.tries})" if error.retry else str(error),
                         status=error.status,
                         retry=error.retry,
+                        after=error.after,
                         connected=error.connected,
                     ) from error
                 self._back_off(attempt, error)
@@ -97,8 +131,8 @@ class Caller:
     def _back_off(self, attempt: int, error: CallFailed) -> None:
         delay = self._jitter.uniform(0, min(30.0, self.backoff * 2 ** (attempt - 1)))
         if error.after is not None:
-            delay += min(error.after, LONGEST_PAUSE)
-            self._quiet_until = max(self._quiet_until, time.monotonic() + min(error.after, LONGEST_PAUSE))
+            delay += error.after
+            self._quiet_until = max(self._quiet_until, time.monotonic() + error.after)
         self.stop.wait(delay)
 
     def _wait_for_quiet(self) -> None:
@@ -108,77 +142,100 @@ class Caller:
             self.stop.wait(pause)
 
     def _once(self, data: bytes) -> Any:
-        connection = self._connection()
-        expired = threading.Event()
+        import httpx2
 
-        def expire() -> None:
-            expired.set()
-            if connection.sock is not None:
-                with suppress(OSError):  # closed in the meantime: the call has ended
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(self.timeout, expire)
-        timer.daemon = True
-        timer.start()
-        connected = False
+        if self._loop is None:
+            raise RuntimeError("a Caller is used inside its with statement")
         try:
-            connection.connect()
-            connected = True
-            connection.request("POST", self._target(), body=data, headers=self.headers)
-            response = connection.getresponse()
-            text = response.read(LONGEST_ANSWER + 1)
-            if expired.is_set():
-                raise TimeoutError
-        except (OSError, http.client.HTTPException) as error:
-            late = expired.is_set() or isinstance(error, TimeoutError)
-            why = f"no whole answer within {self.timeout:g} s" if late else f"{type(error).__name__}: {error}"
-            raise CallFailed(self._clean(why), retry=True, connected=connected) from error
-        finally:
-            timer.cancel()
-            connection.close()
-        if response.status != 200:
-            raise self._refused(response, text)
-        if len(text) > LONGEST_ANSWER:
+            status, headers, body = asyncio.run_coroutine_threadsafe(self._exchange(data), self._loop).result()
+        except TimeoutError as error:
+            raise CallFailed(f"no whole answer within {self.timeout:g} s", retry=True) from error
+        except (httpx2.HTTPError, OSError, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
+            absent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | UnicodeError)
+            why = self._clean(f"{type(error).__name__}: {error}") + (self._by_proxy() if absent else "")
+            raise CallFailed(why, retry=True, connected=not absent) from error
+        if status != 200:
+            raise self._refused(status, headers, body)
+        if len(body) > LONGEST_ANSWER:
             raise CallFailed("an answer of more than 8 MiB", retry=False)
         try:
-            return json.loads(text)
+            return json.loads(body)
         except (ValueError, RecursionError) as error:
             raise CallFailed("the answer is no JSON", retry=True) from error
 
-    def _refused(self, response: http.client.HTTPResponse, text: bytes) -> CallFailed:
-        said = self._clean(" ".join(text[:2000].decode("utf-8", "replace").split()))[:300]
+    async def _exchange(self, data: bytes) -> "tuple[int, httpx2.Headers, bytes]":
+        """Status, headers and body, the body as it came and cut off beyond `LONGEST_ANSWER`."""
+        async with (
+            asyncio.timeout(self.timeout),
+            self._client.stream("POST", self.address, content=data, headers=self.headers) as response,
+        ):
+            body = bytearray()
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > LONGEST_ANSWER:
+                    break
+            return response.status_code, response.headers, bytes(body)
+
+    def _refused(self, status: int, headers: "httpx2.Headers", body: bytes) -> CallFailed:
+        said = self._clean(" ".join(body.decode("utf-8", "replace").split()))
+        if 300 <= status < 400:
+            said = f"a redirect to {self._clean(headers.get('Location', 'nowhere'))}, which is not followed"
+        after = retry_after(headers.get("Retry-After"))
+        patient = after is None or after <= LONGEST_PAUSE
         return CallFailed(
-            f"the server answered {response.status}" + (f": {said}" if said else ""),
-            status=response.status,
-            retry=response.status in RETRIED,
-            after=retry_after(response.getheader("Retry-After")),
+            f"the server answered {status}" + (f": {said}" if said else "") + self._by_proxy() * (status == 407),
+            status=status,
+            retry=status in RETRIED and patient,
+            after=after if status in RETRIED else None,
         )
 
-    def _connection(self) -> http.client.HTTPConnection:
-        host, port, secure = self.address.hostname or "", self.address.port, self.address.scheme == "https"
-        proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(self.address.scheme)
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        more: dict[str, Any] = {"timeout": self.timeout}
-        if secure:
-            more["context"] = ssl.create_default_context()
-        if proxy is None:
-            return kind(host, port, **more)
-        through, _, number = proxy.rpartition("://")[2].rpartition("@")[2].rstrip("/").partition(":")
-        connection = kind(through, int(number or 80), **more)
-        if secure:
-            connection.set_tunnel(host, port or 443)
-        return connection
+    def _new_client(self) -> "httpx2.AsyncClient":
+        import httpx2
 
-    def _target(self) -> str:
-        path = self.address.path + (f"?{self.address.query}" if self.address.query else "")
-        plain = self.address.scheme == "http"
-        host = self.address.hostname or ""
-        if plain and not urllib.request.proxy_bypass(host) and urllib.request.getproxies().get("http"):
-            return f"http://{self.address.netloc}{path}"
-        return path
+        # Connecting has half of the time at most, so that a host that does not answer is told from a slow answer.
+        timeout = httpx2.Timeout(None, connect=min(30.0, self.timeout / 2))
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+        try:
+            return httpx2.AsyncClient(timeout=timeout, limits=limits)
+        except (ValueError, ImportError, httpx2.InvalidURL) as error:
+            raise UsageError(
+                "a proxy in the environment cannot be used: " + self._without_secrets(str(error)),
+                where="HTTP_PROXY, HTTPS_PROXY or ALL_PROXY",
+                mend="give it as http://host:port, with http://name:password@host:port where it asks for them"
+                if not isinstance(error, ImportError)
+                else "pip install socksio, which SOCKS proxies need",
+            ) from None
+
+    def _by_proxy(self) -> str:
+        """That a proxy may be the reason."""
+        proxies = getproxies()
+        proxy = proxies.get(urlsplit(self.address).scheme) or proxies.get("all")
+        if not proxy:
+            return ""
+        host = self._clean(proxy.rpartition("://")[2].rpartition("@")[2])
+        return f" (the environment names the proxy {host}; NO_PROXY lists hosts that are reached without it)"
 
     def _clean(self, text: str) -> str:
-        return visible(text.replace(self.secret, "***") if self.secret else text)
+        """`text` without secrets, in one line of 300 characters at most."""
+        return visible(self._without_secrets(text)[:300])
+
+    def _without_secrets(self, text: str, shortest: int = 1) -> str:
+        for secret in self._secrets:
+            if len(secret) >= shortest:
+                text = text.replace(secret, "***")
+        return text
+
+
+def _proxy_secrets() -> set[str]:
+    """Passwords of the environment's proxies, as written, decoded, and as they are sent."""
+    found = set()
+    for proxy in getproxies().values():
+        user, has_credentials, _ = proxy.rpartition("://")[2].rpartition("@")
+        name, has_password, password = user.partition(":")
+        if has_credentials and has_password and password:
+            sent = f"{unquote(name)}:{unquote(password)}".encode()
+            found |= {password, unquote(password), base64.b64encode(sent).decode()}
+    return found
 
 
 def retry_after(value: str | None) -> float | None:

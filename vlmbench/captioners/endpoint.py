@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from PIL.Image import Image
 
 from vlmbench.captioners.base import Decoding, Done, Example, Item, one_line
-from vlmbench.captioners.calls import Caller, CallFailed
+from vlmbench.captioners.calls import LONGEST_PAUSE, Caller, CallFailed
 from vlmbench.captioners.families import DESCRIBE
 from vlmbench.foundations.errors import AbsentError, UsageError, VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -29,7 +29,10 @@ from vlmbench.records.result import ModelFacts
 
 FORM = "endpoint:http://127.0.0.1:8000/v1#MODEL"
 _SECRET = re.compile(r"key|token|secret|sig|password|auth", re.IGNORECASE)
+_KEY = re.compile("[!-~]+")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _LARGE = 4 * 1024 * 1024
+_LONGEST_CAPTION = 65_536
 _NEWER_LIMIT = "max_completion_tokens"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -47,7 +50,7 @@ class Endpoint:
         backoff: seconds before the second try at most, doubled for each further one.
 
     Raises:
-        UsageError: no such form, credentials in the URL, or beams.
+        UsageError: no such form, credentials in the URL, a key or proxy that cannot be sent, or beams.
     """
 
     def __init__(
@@ -71,9 +74,10 @@ class Endpoint:
         self.url = self.address.geturl().removesuffix("/chat/completions")
         key = _key(self.address.hostname or "")
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "vlmbench"}
+        headers["Accept-Encoding"] = "identity"  # nothing that is small on the wire and large in memory
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
-        self.caller = Caller(self.address, headers, timeout, tries=tries, backoff=backoff, secret=key)
+        self.caller = Caller(self.address.geturl(), headers, timeout, tries=tries, backoff=backoff, secret=key)
         self._limit = "max_tokens"
         self._answered = threading.Event()
 
@@ -104,12 +108,12 @@ class Endpoint:
         on first.
 
         Raises:
-            AbsentError: the server is not there, or knows neither key nor model.
+            AbsentError: the server is not there, knows neither key nor model, sends elsewhere, or asks to wait for long.
         """
         fatal: BaseException | None = None
         waiting: set[Future[Done]] = set()
         source = iter(items)
-        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="endpoint") as pool:
+        with self.caller, ThreadPoolExecutor(self.concurrency, thread_name_prefix="endpoint") as pool:
             try:
                 while True:
                     try:
@@ -167,6 +171,18 @@ class Endpoint:
             return AbsentError(
                 f"the endpoint wants another key: {error}", where=where, mend="export VLMBENCH_API_KEY=…"
             )
+        if error.status is not None and 300 <= error.status < 400:
+            return AbsentError(f"{error}", where=where, mend="give the address that it sends to, if that is trusted")
+        if error.status == 407:
+            return AbsentError(
+                f"{error}", where=where, mend="give the proxy as http://name:password@host:port in HTTP(S)_PROXY"
+            )
+        if error.after is not None and error.after > LONGEST_PAUSE:
+            return AbsentError(
+                f"the endpoint asks to wait for {error.after:,.0f} s: {error}",
+                where=where,
+                mend="run the same command then; what it has captioned is kept",
+            )
         if error.status == 404:
             return AbsentError(f"no such model or address: {error}", where=where, mend=f"the form is {FORM}")
         if not error.connected and not self._answered.is_set():
@@ -204,6 +220,8 @@ class Endpoint:
             raise CallFailed("the answer holds no choices[0].message.content", retry=True) from error
         if not isinstance(content, str) or not content.strip():
             raise CallFailed("the answer's caption is empty", retry=True)
+        if len(content) > _LONGEST_CAPTION:
+            raise CallFailed(f"a caption of {len(content):,} characters", retry=False)
         return content
 
 
@@ -219,30 +237,52 @@ def data_url(image: Image) -> str:
 
 
 def _address(url: str, model: str) -> SplitResult:
+    """The address to post to.
+
+    Raises:
+        UsageError: `url` is no address, or holds credentials.
+    """
+    import httpx2
+
+    wrong = UsageError("not an endpoint: URL and model are needed", where="endpoint:…", mend=f"the form is {FORM}")
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"not a URL: {error}", where="endpoint:…", mend=f"the form is {FORM}") from error
+        host = httpx2.URL(url).raw_host.decode("ascii")
+    except (ValueError, httpx2.InvalidURL) as error:
+        raise UsageError(f"not a URL: {visible(str(error))}", where="endpoint:…", mend=wrong.mend) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not model or port == 0:
-        raise UsageError("not an endpoint: URL and model are needed", where="endpoint:…", mend=f"the form is {FORM}")
+        raise wrong
     named = [name for name, _ in parse_qsl(parts.query)]
     if parts.username or parts.password or any(map(_SECRET.search, named)):
         raise UsageError(
             "credentials in a URL would end in records and logs",
-            where=f"endpoint:{parts.scheme}://{parts.hostname}/…",
+            where=f"endpoint:{parts.scheme}://{visible(parts.hostname)}/…",
             mend="leave them out of the URL and export VLMBENCH_API_KEY",
         )
+    if ":" not in host and not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
+        raise UsageError(f"not the name of a host: {visible(parts.hostname)}", where="endpoint:…", mend=wrong.mend)
     path = parts.path.rstrip("/")
     if not path.endswith("/chat/completions"):
         path = f"{path or '/v1'}/chat/completions"
-    return parts._replace(path=path, fragment="")
+    shown = f"[{host}]" if ":" in host else host  # as it is sent: letters beyond ASCII in their IDNA form
+    return parts._replace(netloc=shown if port is None else f"{shown}:{port}", path=path, fragment="")
 
 
 def _key(host: str) -> str | None:
-    """The key for a host, from the environment."""
-    key = os.environ.get("VLMBENCH_API_KEY")
+    """The key for a host, from the environment.
+
+    Raises:
+        UsageError: it cannot be sent.
+    """
+    name, key = "VLMBENCH_API_KEY", os.environ.get("VLMBENCH_API_KEY", "").strip()
     openai = host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
     if not key and (openai or host in LOOPBACK):
-        key = os.environ.get("OPENAI_API_KEY")
-    return key.strip() if key and key.strip() else None
+        name, key = "OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY", "").strip()
+    if key and not _KEY.fullmatch(key):
+        raise UsageError(
+            "the key holds a blank, a line break or a letter beyond ASCII, and cannot be sent",
+            where=name,
+            mend=f"export the key alone, in one piece: export {name}=…",
+        )
+    return key or None

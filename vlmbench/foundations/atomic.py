@@ -5,16 +5,21 @@ destination. A reader sees the old file or the new one, never half of either; a 
 ``.tmp-*`` file behind. The price is one fsync a file.
 """
 
+import errno
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vlmbench.foundations.errors import OutputError
+
+_log = logging.getLogger(__name__)
+_NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP))
 
 
 @contextmanager
@@ -106,27 +111,29 @@ def require_writable(directory: Path) -> None:
 
 @contextmanager
 def exclusive(lock: Path) -> Iterator[None]:
-    """Holds the lock file `lock`, so that two processes that need the same thing make it once.
+    """Holds the lock file `lock`, so that two processes or threads that need the same thing make it once.
 
-    The lock is the operating system's: it goes with the process that holds it, however that one ends. Where there are
-    no such locks (Windows, some network disks) work may be done twice.
+    The lock is the operating system's, on Windows too (`filelock`): it goes with the process that holds it, however
+    that one ends. The empty file stays, one a name; Windows removes it. Where the disk has no such locks (some network
+    disks), a warning says so and work may be done twice: all that is written under a lock is written atomically.
 
     Raises:
-        OutputError: the file cannot be made.
+        OutputError: the file cannot be made or opened.
     """
+    from filelock import FileLock
+
+    held = FileLock(lock, fallback_to_soft=False, thread_local=False)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        held.acquire()
     except OSError as error:
-        raise cannot_write(lock, error) from error
+        if error.errno not in _NO_LOCKS:
+            raise cannot_write(lock, error) from error
+        _log.warning("%s lies on a disk without file locks: two runs at once may do the same work twice", lock.parent)
     try:
-        with suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        held.release()
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

@@ -117,7 +117,6 @@ def test_other_data_has_another_index(tmp_path):
     assert first.folder != second.folder
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs the operating system's file locks (fcntl)")
 def test_builders_at_once_build_it_once(tmp_path, monkeypatch):
     sources = make(tmp_path / "data")
     found: list[MeteorIndex] = []
