@@ -108,7 +108,7 @@ class Endpoint:
         on first.
 
         Raises:
-            AbsentError: the server is not there, knows neither key nor model, sends elsewhere, or asks to wait for long.
+            AbsentError: the server is not there, knows neither key nor model, sends elsewhere, or asks for a long wait.
         """
         fatal: BaseException | None = None
         waiting: set[Future[Done]] = set()
