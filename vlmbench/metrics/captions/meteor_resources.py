@@ -17,6 +17,7 @@ from vlmbench.foundations.errors import AbsentError
 
 _JAR = "meteor-1.5.jar"
 _PARAPHRASES = "data/paraphrase-en.gz"
+_PREFIXES = "nonbreaking/english.prefixes"
 _LISTS = ("function/english.words", "synonym/english.synsets", "synonym/english.exceptions")
 _MEND = "python -m pip install --force-reinstall 'pycocoevalcap>=1.2'"
 
@@ -149,3 +150,16 @@ def detached(word: str) -> Iterator[str]:
 def function_words(sources: Sources) -> frozenset[str]:
     """METEOR's English function words (those with a relative frequency above 10^-3; Denkowski and Lavie 2011, 2.2)."""
     return frozenset(sources.lines("function/english.words"))
+
+
+def nonbreaking_prefixes(sources: Sources) -> tuple[frozenset[str], frozenset[str]]:
+    """The jar's list of words after which a full stop does not end a sentence, and of those that need a number after.
+
+    A line is a word; ``#`` begins a comment, ``#NUMERIC_ONLY#`` behind a word marks those of the second set.
+    """
+    always, numbers = set(), set()
+    for line in sources.lines(_PREFIXES):
+        word, _, remark = line.partition("#")
+        if word.strip():
+            (numbers if "NUMERIC_ONLY" in remark else always).add(word.strip())
+    return frozenset(always), frozenset(numbers)
