@@ -357,15 +357,16 @@ def test_compare_tests_every_two_systems(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_compare_writes_the_hubs_evaluation_results(cli: Cli, tmp_path: Path) -> None:
-    parse = pytest.importorskip("huggingface_hub", reason="needs huggingface_hub").parse_eval_result_entries
     import yaml
+    from huggingface_hub import parse_eval_result_entries
 
     factory.write_classification(tmp_path, "zeroshot", "org/model: x", "hf:owner/set:config", accuracy=0.9)
     factory.write_classification(tmp_path, "zeroshot", "org/model: x", "digits", accuracy=0.9)
     factory.write_classification(tmp_path, "zeroshot", "org/model: x", "cifar10", accuracy=0.9)
     assert cli("compare", tmp_path, "-o", tmp_path, "--eval-results", tmp_path / "hub", "--no-report")[0] == 0
-    (file,) = (tmp_path / "hub").iterdir()
-    listed, entry = sorted(parse(yaml.safe_load(file.read_text())), key=lambda entry: entry.task_id == "config")
+    files = [yaml.safe_load(file.read_text("utf-8")) for file in (tmp_path / "hub" / "org-model-x").iterdir()]
+    assert [len(entries) for entries in files] == [1, 1]
+    listed, entry = sorted(parse_eval_result_entries(sum(files, [])), key=lambda entry: entry.task_id == "config")
     assert (entry.dataset_id, entry.task_id) == ("owner/set", "config")
     assert listed.dataset_id == catalogue.listed()["cifar10"].hub_id
     record = next(run.record for run in find_runs([tmp_path]) if run.record.dataset.id.startswith("hf:"))

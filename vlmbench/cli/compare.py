@@ -44,7 +44,7 @@ def command(
     no_report: Annotated[bool, option("--no-report", help="Tables only, no report.html.")] = False,
     eval_results: Annotated[
         Path | None,
-        option("--eval-results", metavar="DIR", help="Also write the hub's .eval_results YAML for model cards."),
+        option("--eval-results", metavar="DIR", help="Also write the hub's .eval_results YAML, a folder a model."),
     ] = None,
     export_to: Annotated[
         list[Export] | None, option("--export", help="Also log every record there, where the package is installed.")

@@ -1,16 +1,18 @@
 """Records for other tools: a pandas DataFrame, and the hub's evaluation results for model cards."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vlmbench.foundations.paths import slug
-from vlmbench.records.store import StoredRun
+from vlmbench.records.store import StoredRun, run_id
 from vlmbench.report.grouping import main_metric
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ON_THE_HUB = re.compile(r"hf:(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(@[^:?]+)?(:(?P<config>[^?]+))?(\?.*)?")
 
 
 def long_rows(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
@@ -48,29 +50,36 @@ def to_dataframe(runs: Sequence[StoredRun]) -> "pd.DataFrame":
 
 
 def eval_results(runs: Sequence[StoredRun], hub_ids: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """YAML texts by file name, for a model repository's ``.eval_results/`` on the hub.
+    """YAML texts by file name, for the ``.eval_results/`` of model repositories on the hub.
 
-    One file a model; an entry is the main metric (times 100) of a run on a dataset of the hub, with the signature as
-    its notes. Runs on other datasets are left out, since the hub has no benchmark to list them under. Scalars are
-    written as JSON, which YAML contains.
+    A folder a model, in it a file a run, named as the run is: few-shot runs, other prompts and other splits are files
+    of their own, as the hub wants variants to be, and no two entries meet. An entry is the main metric (times 100) of
+    a run on a dataset of the hub; its notes say which metric, and hold the signature. Runs on other datasets are left
+    out, since the hub has no benchmark to list them under.
 
     Args:
         runs: any runs.
         hub_ids: where datasets that have a short name are on the hub.
     """
-    files: dict[str, list[str]] = {}
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+    from huggingface_hub.utils import yaml_dump
+
+    files: dict[str, str] = {}
     for run in runs:
         record = run.record
-        dataset = hub_ids.get(record.dataset.id)
-        dataset = f"hf:{dataset}" if dataset else record.dataset.id
-        if record.model is None or not dataset.startswith("hf:"):
+        listed = hub_ids.get(record.dataset.id)
+        found = _ON_THE_HUB.fullmatch(f"hf:{listed}" if listed else record.dataset.id)
+        if record.model is None or found is None:
             continue
-        name, _, config = dataset.removeprefix("hf:").partition(":")
         metric = main_metric(record)
-        lines = ["- dataset:", f"    id: {json.dumps(name)}", f"    task_id: {json.dumps(config or 'default')}"]
-        if record.dataset.revision:
-            lines.append(f"    revision: {json.dumps(record.dataset.revision)}")
-        lines.append(f"  value: {json.dumps(round(record.metrics[metric].value * 100, 2))}")
-        lines.append(f"  notes: {json.dumps(f'{metric}, {record.signature}')}")
-        files.setdefault(f"{slug(record.model.id)}.yaml", []).append("\n".join(lines))
-    return {name: "\n".join(entries) + "\n" for name, entries in files.items()}
+        shots = "" if record.shots is None else f", {record.shots} shots"
+        entry = EvalResultEntry(
+            dataset_id=found["name"],
+            task_id=found["config"] or "default",
+            value=round(record.metrics[metric].value * 100, 2),
+            dataset_revision=record.dataset.revision,
+            notes=f"{record.task}{shots}, {record.dataset.split}, {metric}: {record.signature}",
+        )
+        name = f"{slug(record.model.id)}/{run_id(record)}.yaml"
+        files[name] = yaml_dump(eval_result_entries_to_yaml([entry]))
+    return files

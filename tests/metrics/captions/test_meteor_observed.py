@@ -1,4 +1,4 @@
-"""The normaliser and the stemmer against what METEOR's jar answered to the probes, and, where there is Java, answers."""
+"""The normaliser and the stemmer against what METEOR's jar answered to the probes, and answers where there is Java."""
 
 import gzip
 import importlib.util
