@@ -366,7 +366,9 @@ def test_compare_writes_the_hubs_evaluation_results(cli: Cli, tmp_path: Path) ->
     assert cli("compare", tmp_path, "-o", tmp_path, "--eval-results", tmp_path / "hub", "--no-report")[0] == 0
     files = [yaml.safe_load(file.read_text("utf-8")) for file in (tmp_path / "hub" / "org-model-x").iterdir()]
     assert [len(entries) for entries in files] == [1, 1]
-    listed, entry = sorted(parse_eval_result_entries([*files[0], *files[1]]), key=lambda entry: entry.task_id == "config")
+    listed, entry = sorted(
+        parse_eval_result_entries([*files[0], *files[1]]), key=lambda entry: entry.task_id == "config"
+    )
     assert (entry.dataset_id, entry.task_id) == ("owner/set", "config")
     assert listed.dataset_id == catalogue.listed()["cifar10"].hub_id
     record = next(run.record for run in find_runs([tmp_path]) if run.record.dataset.id.startswith("hf:"))

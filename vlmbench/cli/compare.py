@@ -95,7 +95,7 @@ def command(
             )
         )
     if figures:
-        from vlmbench.report.curves import write_figures
+        from vlmbench.report.figures import write_figures
 
         write_figures(found, common.out)
     if eval_results:

@@ -133,7 +133,7 @@ def command(
     def run(context: "Context", session: "Session | None") -> "list[StoredRun]":
         runs = run_linear_probe(request, context, session)
         if figures:
-            from vlmbench.report.curves import write_figures
+            from vlmbench.report.figures import write_figures
 
             write_figures(runs, context.out)
         return runs

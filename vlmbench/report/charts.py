@@ -4,11 +4,17 @@ Colour never stands alone: every series has its own marker too. Each chart has a
 readers.
 """
 
+import base64
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from vlmbench.foundations.text import html
+from vlmbench.foundations.text import html, visible
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 At = Callable[[float, float], tuple[float, float]]
 """From (x, value) to the picture's coordinates."""
@@ -16,6 +22,10 @@ At = Callable[[float, float], tuple[float, float]]
 WIDTH, HEIGHT = 340, 250
 LEFT, RIGHT, TOP, BOTTOM = 38, 14, 12, 40
 COLOURS = 8
+MOST_NAMED = 40
+"""Above this many classes a confusion matrix has no names beside it."""
+MOST_COUNTED = 20
+"""Above this many classes it has no counts in its cells."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +124,66 @@ def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float
     return _svg(identity, title, f"Accuracy in {len(bins)} bins of equal size: {told}", parts)
 
 
-def _svg(identity: str, title: str, description: str, parts: Sequence[str]) -> str:
+def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames: Sequence[str]) -> str:
+    """A confusion matrix, each row as shares of its class; named up to 40 classes, with counts up to 20.
+
+    Args:
+        identity: of the chart.
+        title: for screen readers.
+        matrix: images by class (rows) and prediction (columns), `[C, C]`.
+        classnames: `[C]`.
+    """
+    classes = len(classnames)
+    names = [name if len(name) <= 24 else name[:23] + "…" for name in map(visible, classnames)]
+    named = classes <= MOST_NAMED
+    margin = 26 + (max(6.4 * max(map(len, names), default=0), 10) if named else 6)
+    cell = max(300 / max(classes, 1), 16.0 if named else 300 / max(classes, 1))
+    side = cell * classes
+    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
+    parts = [
+        f'<image x="{margin:g}" y="6" width="{side:g}" height="{side:g}" href="{_heat(shares)}"/>',
+        f'<rect class="frame" x="{margin:g}" y="6" width="{side:g}" height="{side:g}"/>',
+    ]
+    for row, name in enumerate(names if named else ()):
+        middle = (row + 0.5) * cell + 4
+        parts.append(
+            f'<text class="tick" x="{margin - 5:g}" y="{6 + middle:.1f}" text-anchor="end">{html(name)}</text>'
+        )
+        x, y = margin + middle, 6 + side + 5
+        turned = f'transform="rotate(-90 {x:.1f} {y:.1f})"'
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="end" {turned}>{html(name)}</text>')
+        for column in range(classes if classes <= MOST_COUNTED else 0):
+            if matrix[row, column]:
+                at = f'x="{margin + (column + 0.5) * cell:.1f}" y="{6 + middle - 0.5:.1f}" text-anchor="middle"'
+                dark = "pale" if shares[row, column] > 0.5 else "ink"
+                parts.append(f'<text class="count {dark}" {at}>{int(matrix[row, column])}</text>')
+    width, height = margin + side + 10, side + margin + 6
+    x = margin + side / 2
+    parts.append(f'<text class="axis" x="{x:.1f}" y="{height - 5:.1f}" text-anchor="middle">predicted</text>')
+    turned = f'transform="rotate(-90 12 {6 + side / 2:.1f})"'
+    parts.append(f'<text class="axis" x="12" y="{6 + side / 2:.1f}" text-anchor="middle" {turned}>true</text>')
+    return _svg(identity, title, f"Confusion matrix of {classes} classes", parts, width, height)
+
+
+def _heat(shares: "NDArray[Any]") -> str:
+    """Shares 0 to 1 as a picture of white to blue, a ``data:`` URL; enlarged, so that no viewer blurs the cells."""
+    import numpy as np
+    from PIL import Image
+
+    blue = np.array((11, 70, 140))
+    pixels = np.rint(255 - shares[..., None] * (255 - blue)).astype(np.uint8)
+    times = max(1, 800 // max(len(shares), 1))
+    out = io.BytesIO()
+    Image.fromarray(pixels.repeat(times, 0).repeat(times, 1)).save(out, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _svg(
+    identity: str, title: str, description: str, parts: Sequence[str], width: float = WIDTH, height: float = HEIGHT
+) -> str:
     name = html(identity)
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="{name}-t {name}-d">'
         f'<title id="{name}-t">{html(title)}</title><desc id="{name}-d">{html(description)}</desc>'
         + "".join(parts)
         + "</svg>"

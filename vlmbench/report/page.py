@@ -19,8 +19,9 @@ from vlmbench.foundations.text import visible
 from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.captions import TITLES
-from vlmbench.report.charts import COLOURS, Series, few_shot_svg, key_svg, reliability_svg
+from vlmbench.report.charts import COLOURS, few_shot_svg, key_svg, reliability_svg
 from vlmbench.report.classification import Row, classification_rows
+from vlmbench.report.figures import few_shot_series
 from vlmbench.report.findings import best_and_worst, class_names, confusion, disagreements
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import unique
@@ -137,18 +138,7 @@ def _table(table: Table) -> dict[str, Any]:
 def _curves(rows: Sequence[Row], names: _Names) -> list[dict[str, Any]]:
     """A chart for every place with few-shot runs."""
     found = []
-    for place in dict.fromkeys(row.place for row in rows if row.shots):
-        there = [row for row in rows if row.place == place and row.shots]
-        series = []
-        for row in there:
-            points = []
-            for shots in sorted(row.shots):
-                metric = row.shots[shots].record.metrics[place.metric]
-                points.append((float(shots), metric.value, metric.low, metric.high))
-            level = row.zero.record.metrics[place.metric].value if row.zero else None
-            full = row.full.record.metrics[place.metric].value if row.full else None
-            series.append(Series(row.label, tuple(points), level, full))
-        title = f"{place.dataset}: {place.metric} by labels per class"
+    for place, series in few_shot_series(rows):
         legend = [
             (
                 _safe(key_svg(i % COLOURS)),
@@ -157,6 +147,7 @@ def _curves(rows: Sequence[Row], names: _Names) -> list[dict[str, Any]]:
             )
             for i, one in enumerate(series)
         ]
+        title = f"{place.dataset}: {place.metric} by labels per class"
         svg = _safe(few_shot_svg(names(f"curve {place.dataset}"), title, series))
         found.append({"dataset": place.dataset, "metric": place.metric, "svg": svg, "legend": legend})
     return found
