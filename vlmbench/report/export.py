@@ -61,8 +61,8 @@ def eval_results(runs: Sequence[StoredRun], hub_ids: Mapping[str, str] = Mapping
         runs: any runs.
         hub_ids: where datasets that have a short name are on the hub.
     """
+    import yaml
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-    from huggingface_hub.utils import yaml_dump
 
     files: dict[str, str] = {}
     for run in runs:
@@ -81,5 +81,5 @@ def eval_results(runs: Sequence[StoredRun], hub_ids: Mapping[str, str] = Mapping
             notes=f"{record.task}{shots}, {record.dataset.split}, {metric}: {record.signature}",
         )
         name = f"{slug(record.model.id)}/{run_id(record)}.yaml"
-        files[name] = yaml_dump(eval_result_entries_to_yaml([entry]))
+        files[name] = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True)
     return files

@@ -164,8 +164,8 @@ def standalone(chart: str, legend: Sequence[tuple[int, str, bool]], title: str) 
     group.extend(child for child in inner if child.tag not in (f"{SVG}title", f"{SVG}desc"))
     for number, (colour, text, dashed) in enumerate(entries):
         y = height + top + _LINE * number + 10
-        line = {"class": f"{'level' if dashed else 'line'} c{colour}", "x1": "38", "x2": "62"}
-        ET.SubElement(root, f"{SVG}line", {**line, "y1": f"{y:g}", "y2": f"{y:g}"})
+        sample = {"class": f"{'level' if dashed else 'line'} c{colour}", "x1": "38", "x2": "62"}
+        ET.SubElement(root, f"{SVG}line", {**sample, "y1": f"{y:g}", "y2": f"{y:g}"})
         if not dashed:
             root.append(ET.fromstring(re.sub(" ", f' xmlns="{SVG.strip("{}")}" ', marker(colour, 50, y), count=1)))  # noqa: S314
         _text(root, text, 68, y + 4, "start", "11")

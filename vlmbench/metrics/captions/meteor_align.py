@@ -2,7 +2,7 @@
 
 An alignment is a set of matches of which no two share a word (Denkowski and Lavie 2011, section 2.1: as many words
 covered as possible, then as few chunks, then as little crossing). METEOR 1.5 looks for it with a beam search whose
-habits, found by trying the jar, are part of the metric and are kept here.
+habits are part of the metric and are kept here; the tests hold them to the jar's answers.
 """
 
 from collections import Counter

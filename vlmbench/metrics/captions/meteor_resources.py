@@ -157,7 +157,8 @@ def nonbreaking_prefixes(sources: Sources) -> tuple[frozenset[str], frozenset[st
 
     A line is a word; ``#`` begins a comment, ``#NUMERIC_ONLY#`` behind a word marks those of the second set.
     """
-    always, numbers = set(), set()
+    always: set[str] = set()
+    numbers: set[str] = set()
     for line in sources.lines(_PREFIXES):
         word, _, remark = line.partition("#")
         if word.strip():

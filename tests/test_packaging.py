@@ -1,0 +1,87 @@
+"""What is imported is declared, and what is built holds what it should."""
+
+import ast
+import importlib
+import re
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(lines: list[str]) -> set[str]:
+    return {normal(re.match(r"[\w.-]+", line)[0]) for line in lines}
+
+
+REQUIRED = declared(PROJECT["dependencies"])
+EXTRAS = {name for lines in PROJECT["optional-dependencies"].values() for name in declared(lines)}
+IMPORT_NAMES = {"open_clip": "open-clip-torch"}
+"""Of packages that need not be installed here."""
+HOSTS = {"pytest": "the plugin is loaded by pytest itself"}
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.partition(".")[0])
+    return names - sys.stdlib_module_names - {"vlmbench"}
+
+
+def distributions(module: str) -> set[str]:
+    found = {normal(name) for name in packages_distributions().get(module, [])}
+    return found or {normal(IMPORT_NAMES.get(module, module))}
+
+
+IMPORTED = {name for path in (ROOT / "vlmbench").rglob("*.py") for name in imported(path)}
+
+
+@pytest.mark.parametrize("module", sorted(IMPORTED - set(HOSTS)))
+def test_what_is_imported_is_declared(module: str) -> None:
+    assert distributions(module) & (REQUIRED | EXTRAS), f"{module} is imported and not declared in pyproject.toml"
+
+
+def test_what_is_declared_is_used() -> None:
+    used = {name for module in IMPORTED for name in distributions(module)}
+    data = {"pycocoevalcap"}  # its data are read, and its oracle is imported where --backend java asks for it
+    assert REQUIRED - used - data == set()
+
+
+def test_the_pinned_versions_hold_what_is_declared_and_are_not_doubled() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line]
+    names = [normal(line.partition("==")[0]) for line in lines]
+    assert len(names) == len(set(names))
+    assert set(names) >= REQUIRED
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
+    """The names in the wheel and in the source archive, by the build backend itself."""
+    build = importlib.import_module("hatchling.build")
+    out = tmp_path_factory.mktemp("dist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        wheel, source = build.build_wheel(str(out)), build.build_sdist(str(out))
+    with zipfile.ZipFile(out / wheel) as archive, tarfile.open(out / source) as tar:
+        return set(archive.namelist()), {name.partition("/")[2] for name in tar.getnames()}
+
+
+def test_the_wheel_is_typed_and_says_whose_it_is(built: tuple[set[str], set[str]]) -> None:
+    wheel, source = built
+    assert "vlmbench/py.typed" in wheel
+    assert {name.rpartition("/")[2] for name in wheel if ".dist-info/licenses/" in name} == {"LICENSE", "NOTICE"}
+    assert not [name for name in wheel if name.startswith(("tests", "benchmarks")) or name.endswith(".pyc")]
+    assert {"LICENSE", "NOTICE", "README.md", "vlmbench/py.typed", "benchmarks/meteor_observed.txt.gz"} <= source
