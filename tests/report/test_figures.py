@@ -15,6 +15,7 @@ from PIL import Image
 
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.report.charts import Series
+from vlmbench.report.classification import classification_rows
 from vlmbench.report.figures import (
     SCALE,
     confusion_picture,
@@ -84,13 +85,18 @@ def test_the_files_hold_the_drawings_of_the_page(tmp_path):
 
 def test_few_shot_runs_need_no_other_runs(tmp_path):
     runs = [factory.write_classification(tmp_path, "linear-probe", shots=k) for k in (1, 4)]
-    from vlmbench.report.classification import classification_rows
-
     ((place, (series,)),) = few_shot_series(classification_rows(runs))
     assert [x for x, *_ in series.points] == [1, 4]
     assert (series.level, series.full) == (None, None)
     assert few_shot_title(place) == "digits: accuracy (%) by labels a class"
     assert {path.suffix for path in write_figures(runs, tmp_path)} == {".png", ".svg"}
+
+
+def test_zero_shot_as_the_probes_run_noted_it_is_the_level(tmp_path):
+    curve = {"metric": "accuracy", "points": [], "zero_shot": 0.75}
+    runs = [factory.write_classification(tmp_path, "linear-probe", shots=k, detail={"curve": curve}) for k in (1, 4)]
+    ((_, (series,)),) = few_shot_series(classification_rows(runs))
+    assert series.level == 0.75
 
 
 def test_styles_stand_at_the_elements(tmp_path):

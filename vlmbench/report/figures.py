@@ -72,10 +72,18 @@ def few_shot_series(rows: Sequence[Row]) -> Iterator[tuple[Place, list[Series]]]
                 continue
             metrics = [(float(shots), row.shots[shots].record.metrics[place.metric]) for shots in sorted(row.shots)]
             points = tuple((shots, metric.value, metric.low, metric.high) for shots, metric in metrics)
-            level = row.zero.record.metrics[place.metric].value if row.zero else None
             full = row.full.record.metrics[place.metric].value if row.full else None
-            series.append(Series(row.label, points, level, full))
+            series.append(Series(row.label, points, _level(row, place.metric), full))
         yield place, series
+
+
+def _level(row: Row, metric: str) -> float | None:
+    """Zero-shot beside a few-shot curve: of its own run, or as the probe's run noted it."""
+    if row.zero is not None:
+        return row.zero.record.metrics[metric].value
+    curve = row.any_run.record.detail.get("curve")
+    noted = curve.get("zero_shot") if isinstance(curve, dict) and curve.get("metric") == metric else None
+    return float(noted) if isinstance(noted, int | float) else None
 
 
 def few_shot_title(place: Place) -> str:
