@@ -21,7 +21,7 @@ from vlmbench.foundations.text import csv_cell, visible
 from vlmbench.records.store import StoredRun, read_samples
 from vlmbench.report.charts import COLOURS, Series, confusion_svg, few_shot_svg, marker, reliability_svg
 from vlmbench.report.classification import Row, classification_rows
-from vlmbench.report.grouping import Place, unique
+from vlmbench.report.grouping import Place, place_labels, unique
 from vlmbench.report.raster import SVG, png
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
     """Draws everything these runs can show, under `out`/figures.
 
     For zero-shot and for a probe on all labels: confusion matrix (PNG, SVG, CSV), per-class figures (CSV) and
-    reliability diagram. For few-shot runs: a curve for each dataset, a line a model.
+    reliability diagram. For few-shot runs: a curve for each dataset, a line for each model.
 
     Returns:
         The files.
@@ -53,13 +53,12 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
         record = run.record
         if record.shots is None and record.task in {"zeroshot", "linear-probe"} and "per_class" in record.detail:
             written += _one_run(run, out / "figures")
-    taken: set[str] = set()
-    for place, series in few_shot_series(classification_rows(unique(runs))):
-        name = base = slug(f"few-shot-{place.dataset}", longest=100)
-        while name in taken:
-            name = f"{base}-{sum(other.startswith(base) for other in taken) + 1}"
-        taken.add(name)
-        written += few_shot_curve(series, out / "figures" / name, title=few_shot_title(place))
+    curves = list(few_shot_series(classification_rows(unique(runs))))
+    names = place_labels(sorted(place for place, _ in curves))
+    for place, series in curves:
+        stem = out / "figures" / slug(f"few-shot-{names[place]}", longest=100)
+        metric = place.metric.replace("_", " ")
+        written += few_shot_curve(series, stem, title=f"{names[place]}: {metric} (%) by labels per class")
     return written
 
 
@@ -86,13 +85,8 @@ def _level(row: Row, metric: str) -> float | None:
     return float(noted) if isinstance(noted, int | float) else None
 
 
-def few_shot_title(place: Place) -> str:
-    """What a few-shot curve shows."""
-    return f"{place.dataset}: {place.metric.replace('_', ' ')} (%) by labels a class"
-
-
 def few_shot_curve(series: Sequence[Series], stem: Path, *, title: str) -> list[Path]:
-    """Writes a few-shot curve as ``stem.svg`` and ``stem.png``, a line a series."""
+    """Writes a few-shot curve as ``stem.svg`` and ``stem.png``, a line for each series."""
     legend = [(index % COLOURS, one.name, one.level is not None) for index, one in enumerate(series)]
     return _save(few_shot_svg("curve", title, series), legend, stem, title)
 
