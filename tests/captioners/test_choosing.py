@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 from vlmbench.captioners.anchors import unit
 from vlmbench.cli.app import app
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Silent
 from vlmbench.runs.caption import caption_dataset
 from vlmbench.runs.caption_scoring import Protocol
 from vlmbench.runs.caption_systems import score_captioners, write_coco_results
-from vlmbench.runs.captioners import text_embeddings
+from vlmbench.runs.captioners import unit_embeddings
 from vlmbench.runs.context import Context
+from vlmbench.runs.retrieval import Request, run_retrieval
 from vlmbench.runs.session import Session
 
 COLOURS = ["red", "green", "blue"]
@@ -100,14 +102,65 @@ def test_asif_is_the_paper_s_formula(checkpoints: Callable[[str], Path], caption
 
 def test_text_embeddings_are_unit_and_come_from_the_store(checkpoints: Callable[[str], Path], tmp_path: Path) -> None:
     texts = ["a dog", "a cat", "a dog"]
-    first = text_embeddings(Session(Context(cache_dir=tmp_path)), str(checkpoints("clip")), texts)
+    first = unit_embeddings(Session(Context(cache_dir=tmp_path)), str(checkpoints("clip")), texts)
     session = Session(Context(cache_dir=tmp_path))
-    again = text_embeddings(session, str(checkpoints("clip")), texts)
+    again = unit_embeddings(session, str(checkpoints("clip")), texts)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-6)
     assert not session.model(str(checkpoints("clip"))).loaded
     with pytest.raises(UsageError, match="no text side"):
-        text_embeddings(session, str(checkpoints("vit")), texts)
+        unit_embeddings(session, str(checkpoints("vit")), texts)
+
+
+@pytest.fixture(scope="module")
+def unlike(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ``folder:`` set whose training captions are all different: 40 of them, and 6 test images."""
+    root = tmp_path_factory.mktemp("unlike")
+    generator = np.random.default_rng(1)
+    for split, count in (("train", 40), ("test", 6)):
+        (root / split).mkdir()
+        lines = []
+        for number in range(count):
+            Image.fromarray(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+                root / split / f"{number}.png"
+            )
+            words = [COLOURS[number % 3], *["many", "the", "dog", "cat", "with"][: number % 6]]
+            caption = " ".join(words) + " square" * (number // 6)
+            lines.append(json.dumps({"file_name": f"{number}.png", "captions": [caption]}))
+        (root / split / "metadata.jsonl").write_text("\n".join(lines))
+    return root
+
+
+def test_what_another_command_stored_of_the_same_texts_does_not_change_the_choice(
+    checkpoints: Callable[[str], Path], unlike: Path, tmp_path: Path
+) -> None:
+    clip, data = str(checkpoints("clip")), f"folder:{unlike}"
+    alone = caption_dataset(Context(cache_dir=tmp_path / "alone"), f"retrieval:{clip}", data)
+    context = Context(out=tmp_path / "out", cache_dir=tmp_path / "shared")
+    run_retrieval(Request(models=[clip], datasets=[data], split="train"), context)
+    assert caption_dataset(context, f"retrieval:{clip}", data).captions == alone.captions
+    again = Session(context)
+    x, _ = again.text_embeddings(clip, [texts[0] for texts in again.dataset(data).split("train").captions])
+    assert not again.model(clip).loaded, "the command before stored the same texts"
+    assert np.ptp(np.linalg.norm(x, axis=1)) > 0.01, "those of the session are un-normalised"
+
+
+def test_captions_chosen_by_an_older_version_s_embeddings_are_made_again(
+    checkpoints: Callable[[str], Path], unlike: Path, tmp_path: Path
+) -> None:
+    model, data = f"retrieval:{checkpoints('clip')}", f"folder:{unlike}"
+    first = caption_dataset(Context(cache_dir=tmp_path), model, data)
+    (key,) = (tmp_path / "captions").glob("*/key.json")
+    facts = json.loads(key.read_text())
+    old = {**facts, "version": 1}
+    place = tmp_path / "captions" / f"{old['weights_sha256'][:16]}-{digest(old)[:16]}"
+    key.parent.rename(place)
+    kept = (place / "captions.jsonl").read_text()
+    (place / "captions.jsonl").write_text(kept.replace("many", "wrong").replace("square", "wrong"))
+    assert "wrong" in (place / "captions.jsonl").read_text()
+    second = caption_dataset(Context(cache_dir=tmp_path), model, data)
+    assert second.captions == first.captions
+    assert second.made == 6
 
 
 def test_a_second_run_makes_no_caption(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from vlmbench.runs.context import Context
 
 ITEMS = [Item(f"i{n}", f"{n:064x}", Image.new("RGB", (2, 2))) for n in range(10)]
 KEY = {"num_beams": 1}
+MODEL = ModelFacts(id="plain", weights_sha256="f" * 64, kind="captioner")
 
 
 def run(batcher: Batcher, items: Iterable[Item] = ITEMS) -> list[Done]:
@@ -90,34 +91,34 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
 
 def test_a_store_keeps_what_was_added_and_forgets_what_was_cut_short(tmp_path: Path) -> None:
     texts = {"a" * 64: "a dog", "b" * 64: 'zwei "Hunde"\u2028\ud800'}
-    with CaptionStore(tmp_path, "f" * 64, KEY) as store:
+    with CaptionStore(tmp_path, MODEL, KEY) as store:
         store.add(texts)
         path = store.path
     whole = path.read_bytes()
     for cut in (len(whole) - 1, len(whole) - 20, 5):
         path.write_bytes(whole[:cut])
-        with CaptionStore(tmp_path, "f" * 64, KEY) as store:
+        with CaptionStore(tmp_path, MODEL, KEY) as store:
             kept = sum(store.get(image) == text for image, text in texts.items())
             assert kept == (2 if cut == len(whole) - 1 else 1 if cut > 20 else 0)
             store.add({"c" * 64: "a cat"})
-        with CaptionStore(tmp_path, "f" * 64, KEY) as store:
+        with CaptionStore(tmp_path, MODEL, KEY) as store:
             assert store.get("c" * 64) == "a cat"
             assert len(store) == kept + 1
 
 
 def test_other_weights_or_another_decoding_are_other_captions(tmp_path: Path) -> None:
-    with CaptionStore(tmp_path, "f" * 64, KEY) as store:
+    with CaptionStore(tmp_path, MODEL, KEY) as store:
         store.add({"a" * 64: "a dog"})
-    with CaptionStore(tmp_path, "f" * 64, {"num_beams": 2}) as store:
+    with CaptionStore(tmp_path, MODEL, {"num_beams": 2}) as store:
         assert store.get("a" * 64) is None
-    with CaptionStore(tmp_path, "e" * 64, KEY) as store:
+    with CaptionStore(tmp_path, MODEL.model_copy(update={"weights_sha256": "e" * 64}), KEY) as store:
         assert store.get("a" * 64) is None
 
 
 def test_a_store_that_cannot_be_written_is_said_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        CaptionStore(tmp_path / "file" / "cache", "f" * 64, KEY)
+        CaptionStore(tmp_path / "file" / "cache", MODEL, KEY)
 
 
 class Plain:

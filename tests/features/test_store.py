@@ -6,8 +6,9 @@ from scipy.sparse import csr_array
 
 from vlmbench.encoders.base import Scale
 from vlmbench.features.store import FeatureEntry, FeatureKey
-from vlmbench.features.texts import read_texts, write_texts
+from vlmbench.features.texts import EMBEDDINGS, WEIGHTS, TextKey, read_texts, write_texts
 
+TEXTS = TextKey(EMBEDDINGS, "weights", "preprocessing", "tokenizer", "fp32", "content")
 KEY = FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test")
 
 
@@ -92,24 +93,41 @@ def test_no_temporary_files_stay(tmp_path):
     assert not [path for path in one.directory.iterdir() if path.name.startswith(".tmp")]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": WEIGHTS},
+        {"weights_sha256": "other"},
+        {"preprocessing_sha256": "other"},
+        {"tokenizer_sha256": "other"},
+        {"precision": "bf16"},
+        {"content": "other"},
+        {"format": 1},
+    ],
+)
+def test_every_part_of_a_texts_key_makes_another_file(tmp_path, change):
+    write_texts(tmp_path, replace(TEXTS, **change), np.ones((1, 2)), Scale(1.0))
+    assert read_texts(tmp_path, TEXTS) is None
+    assert read_texts(tmp_path, replace(TEXTS, **change)) is not None
+
+
 def test_texts_come_back_with_the_scale_and_damage_shows(tmp_path):
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
-    write_texts(tmp_path, "k" * 64, values, Scale(14.25, -3.5))
-    found, scale = read_texts(tmp_path, "k" * 64)
+    write_texts(tmp_path, TEXTS, values, Scale(14.25, -3.5))
+    found, scale = read_texts(tmp_path, TEXTS)
     assert found.tolist() == values.tolist()
     assert scale == Scale(14.25, -3.5)
-    assert read_texts(tmp_path, "k" * 32 + "j" * 32) is None
     (path,) = (tmp_path / "texts").iterdir()
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
-    assert read_texts(tmp_path, "k" * 64) is None
+    assert read_texts(tmp_path, TEXTS) is None
 
 
 def test_sparse_texts_come_back_as_they_were(tmp_path):
     values = csr_array(np.array([[0, 1.5, 0, 2], [0, 0, 0, 0], [3, 0, 0, 0]], np.float32))
-    write_texts(tmp_path, "s" * 64, values, Scale(1.0))
-    found, scale = read_texts(tmp_path, "s" * 64)
+    write_texts(tmp_path, TEXTS, values, Scale(1.0))
+    found, scale = read_texts(tmp_path, TEXTS)
     assert scale == Scale(1.0)
     assert found.shape == (3, 4)
     np.testing.assert_array_equal(found.toarray(), values.toarray())
@@ -117,4 +135,4 @@ def test_sparse_texts_come_back_as_they_were(tmp_path):
     data = bytearray(file.read_bytes())
     data[-3] ^= 1
     file.write_bytes(data)
-    assert read_texts(tmp_path, "s" * 64) is None
+    assert read_texts(tmp_path, TEXTS) is None

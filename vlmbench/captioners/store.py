@@ -15,8 +15,10 @@ from typing import Any, Self
 
 from vlmbench.foundations.atomic import cannot_write, require_writable, write_json
 from vlmbench.foundations.hashing import digest
+from vlmbench.records.result import ModelFacts
 
-_VERSION = 1
+_VERSIONS = {"retrieval": 2, "asif": 2}
+"""By kind of captioner, else 1. Captions that were chosen by text embeddings of format 1 are not believed."""
 
 
 class CaptionStore:
@@ -24,16 +26,17 @@ class CaptionStore:
 
     Args:
         cache_dir: the cache directory.
-        weights_sha256: of the model (for an endpoint: of its address and name).
+        model: the captioner's part of a record; its weights' hash counts (for an endpoint: of address and name).
         decoding: everything else that decides a caption, as JSON values.
 
     Raises:
         OutputError: the directory cannot be written.
     """
 
-    def __init__(self, cache_dir: Path, weights_sha256: str, decoding: Mapping[str, Any]) -> None:
-        key = {"version": _VERSION, "weights_sha256": weights_sha256, "decoding": dict(decoding)}
-        self.directory = cache_dir / "captions" / f"{weights_sha256[:16]}-{digest(key)[:16]}"
+    def __init__(self, cache_dir: Path, model: ModelFacts, decoding: Mapping[str, Any]) -> None:
+        version, weights = _VERSIONS.get(model.kind, 1), model.weights_sha256
+        key = {"version": version, "weights_sha256": weights, "decoding": dict(decoding)}
+        self.directory = cache_dir / "captions" / f"{weights[:16]}-{digest(key)[:16]}"
         self.path = self.directory / "captions.jsonl"
         require_writable(self.directory)
         if not (self.directory / "key.json").exists():

@@ -9,6 +9,8 @@ from PIL.Image import Image
 
 PROJ = "proj"
 PRE_PROJ = "pre_proj"
+TEXT_BATCH = 256
+"""Texts a forward pass."""
 
 
 @dataclass(frozen=True)

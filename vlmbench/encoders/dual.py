@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
+from vlmbench.encoders.base import PRE_PROJ, PROJ, TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.pretrained import load_model, load_tokenizer, told
 from vlmbench.encoders.processors import open_processor
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
-
-TEXT_BATCH = 256
 
 
 class _Dual:
@@ -89,8 +87,7 @@ class _Dual:
         if cut:
             self._told = True
             self.reporter.warn(
-                f"{len(cut)} prompts are longer than the {self.context} tokens {self.id} reads and were cut; "
-                f"the first is {visible(cut[0])!r}"
+                f"texts longer than the {self.context} tokens {self.id} reads are cut; the first is {visible(cut[0])!r}"
             )
 
     def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

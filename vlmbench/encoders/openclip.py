@@ -12,7 +12,7 @@ import numpy as np
 from PIL.Image import Image
 
 from vlmbench.data.fingerprint import kept_sha256
-from vlmbench.encoders.base import PROJ, Scale
+from vlmbench.encoders.base import PROJ, TEXT_BATCH, Scale
 from vlmbench.encoders.families import DUAL, Family
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
@@ -23,7 +23,6 @@ from vlmbench.foundations.text import visible
 PREFIX = "open-clip:"
 INSTALL = "pip install 'vlmbench-eval[open-clip]'"
 FAMILY = Family("open_clip", DUAL, "vlmbench.encoders.openclip:OpenClipEncoder", (PROJ,), (PROJ,))
-_TEXT_BATCH = 256
 
 
 def open_clip_files(name: str, cache_dir: Path) -> ModelFiles:
@@ -128,8 +127,8 @@ class OpenClipEncoder:
 
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(texts), _TEXT_BATCH):
-                tokens = self.tokenizer(list(texts[start : start + _TEXT_BATCH])).to(self.device)
+            for start in range(0, len(texts), TEXT_BATCH):
+                tokens = self.tokenizer(list(texts[start : start + TEXT_BATCH])).to(self.device)
                 parts.append(self.model.encode_text(tokens).float().cpu().numpy())
         return np.concatenate(parts)
 

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from vlmbench.encoders.base import Scale
+from vlmbench.encoders.base import TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.pretrained import load_model, load_tokenizer
 from vlmbench.foundations.progress import Reporter
-
-_BATCH = 256
 
 
 class MeanPooledTexts:
@@ -35,9 +33,9 @@ class MeanPooledTexts:
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts [T] to un-normalised embeddings [T, D] float32."""
         parts = []
-        for start in range(0, len(texts), _BATCH):
+        for start in range(0, len(texts), TEXT_BATCH):
             batch = self.tokenizer(
-                list(texts[start : start + _BATCH]),
+                list(texts[start : start + TEXT_BATCH]),
                 padding=True,
                 truncation=True,
                 max_length=self.context,

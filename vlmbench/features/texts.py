@@ -1,8 +1,10 @@
-"""The text side of the store: one small file a prompt set and model, with the model's logit scale beside it.
+"""The text side of the store: small files of class weights and of text embeddings, each with the model's logit scale.
 
 Sparse rows (`scipy.sparse.csr_array`) are stored as their numbers, columns and row ends.
 """
 
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,44 @@ from vlmbench.foundations.hashing import digest
 _NAME = "values"
 _SPARSE = ("data", "indices", "indptr")
 
+FORMAT = 2
+"""Files of format 1 are not read: un-normalised and unit-norm embeddings stood there under one key."""
 
-def read_texts(cache_dir: Path, key: str) -> tuple[Any, Scale] | None:
+EMBEDDINGS = "embeddings"
+"""Un-normalised text embeddings, a row a text."""
+WEIGHTS = "class-weights"
+"""A zero-shot classifier, a unit-norm row a class."""
+
+
+@dataclass(frozen=True)
+class TextKey:
+    """Everything that decides a file; a change of any field is another file.
+
+    Attributes:
+        kind: `EMBEDDINGS` or `WEIGHTS`: what the rows are.
+        weights_sha256: of the model.
+        preprocessing_sha256: of its configuration.
+        tokenizer_sha256: of its tokenizer.
+        precision: it runs in.
+        content: digest of the texts.
+        format: of the file.
+    """
+
+    kind: str
+    weights_sha256: str
+    preprocessing_sha256: str
+    tokenizer_sha256: str
+    precision: str
+    content: str
+    format: int = FORMAT
+
+    @cached_property
+    def name(self) -> str:
+        """64 hexadecimal digits; the file is called after the first 32."""
+        return digest(asdict(self))
+
+
+def read_texts(cache_dir: Path, key: TextKey) -> tuple[Any, Scale] | None:
     """What `write_texts` stored under `key`; none where it is absent or damaged."""
     try:
         with safe_open(_path(cache_dir, key), framework="numpy") as handle:
@@ -29,21 +67,21 @@ def read_texts(cache_dir: Path, key: str) -> tuple[Any, Scale] | None:
                 values: Any = csr_array(tuple(parts), shape=(len(parts[-1]) - 1, int(facts["columns"])))
             else:
                 values = handle.get_tensor(_NAME)
-        if facts.get("key") != key or facts.get("sha256") != _digest(values):
+        if facts.get("key") != key.name or facts.get("sha256") != _digest(values):
             return None
         return values, Scale(float(facts["scale"]), float(facts["bias"]))
     except (OSError, SafetensorError, ValueError, KeyError):
         return None
 
 
-def write_texts(cache_dir: Path, key: str, values: Any, scale: Scale) -> None:
-    """Stores values [M, D] float32, dense or sparse, and the scale, under `key` (a digest of all that decides them).
+def write_texts(cache_dir: Path, key: TextKey, values: Any, scale: Scale) -> None:
+    """Stores values [M, D] float32, dense or sparse, and the scale, under `key`.
 
     Raises:
         OutputError: it cannot be written.
     """
     values = values.astype(np.float32) if issparse(values) else np.ascontiguousarray(values, np.float32)
-    facts = {"key": key, "sha256": _digest(values), "scale": repr(scale.scale), "bias": repr(scale.bias)}
+    facts = {"key": key.name, "sha256": _digest(values), "scale": repr(scale.scale), "bias": repr(scale.bias)}
     tensors = {name: getattr(values, name) for name in _SPARSE} if issparse(values) else {_NAME: values}
     if issparse(values):
         facts["columns"] = str(values.shape[1])
@@ -56,5 +94,5 @@ def _digest(values: Any) -> str:
     return array_sha256(values)
 
 
-def _path(cache_dir: Path, key: str) -> Path:
-    return cache_dir / "texts" / f"{key[:32]}.safetensors"
+def _path(cache_dir: Path, key: TextKey) -> Path:
+    return cache_dir / "texts" / f"{key.name[:32]}.safetensors"

@@ -33,7 +33,7 @@ LARGEST = 500_000_000
 SPARSE = 4
 """Representations are dense where there are at most so many times k anchors: sparse ones would save nothing."""
 CAPTIONS = 65_536
-"""Captions that are encoded and stored together."""
+"""Captions whose embeddings are held at once."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Asif:
                 yield np.repeat(tensors[layer], counts[tensors["row"]], axis=0)
 
     def _captions(self, anchors: "_Anchors") -> Iterator[np.ndarray]:
-        """The anchors' text features, so many captions at a time, each part stored by itself."""
+        """The anchors' text features, so many captions at a time."""
         captions = chain.from_iterable(anchors.opened.split.captions[row] for row in anchors.rows)
         while part := list(islice(captions, CAPTIONS)):
             yield self.session.text_embeddings(self.spec.text, part)[0]

@@ -184,7 +184,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
     found = Found()
     reporter = context.reporter
     started = time.perf_counter()
-    with CaptionStore(context.cache_dir, captioner.facts.weights_sha256, captioner.decoding) as store:
+    with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding) as store:
         digests: dict[int, str] = {}
         for row, id in enumerate(split.ids):
             try:

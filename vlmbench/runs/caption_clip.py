@@ -15,7 +15,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.clipscore import METRICS, PREFIX, W, clip_scores
 from vlmbench.records.result import ModelFacts
 from vlmbench.runs.caption_pieces import encodable
-from vlmbench.runs.captioners import dual_encoder, text_embeddings
+from vlmbench.runs.captioners import dual_encoder, unit_embeddings
 from vlmbench.runs.opened import SplitFeatures
 from vlmbench.runs.session import Session
 
@@ -77,7 +77,7 @@ class Seen:
         said = [PREFIX + text for text in encodable(candidates)]
         known = [[PREFIX + text for text in encodable(group)] for group in references]
         unique = list(dict.fromkeys(chain(said, chain.from_iterable(known))))
-        embedded = text_embeddings(self.session, self.model, unique)
+        embedded = unit_embeddings(self.session, self.model, unique)
         place = {text: row for row, text in enumerate(unique)}
         found: list[tuple[np.ndarray, np.ndarray]] = []
         for start in range(0, len(ids), _BLOCK):

@@ -19,7 +19,6 @@ from vlmbench.data.images import decode
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder
 from vlmbench.encoders.families import ASIF, DUAL
 from vlmbench.encoders.relative import NONZERO, POWER
-from vlmbench.features.texts import read_texts, write_texts
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.seeds import derive_seed
@@ -150,27 +149,14 @@ def training_split(session: Session, dataset: str | None, avoid: str | None, wha
     return split
 
 
-def text_embeddings(session: Session, model: str, texts: Sequence[str]) -> np.ndarray:
-    """Unit-norm text embeddings [M, D] float32 by a dual encoder, from the store where they were made before.
+def unit_embeddings(session: Session, model: str, texts: Sequence[str]) -> np.ndarray:
+    """Unit-norm text embeddings [M, D] float32 by a dual encoder; see `Session.text_embeddings`.
 
     Raises:
         UsageError: the model has no text side.
     """
-    opened = dual_encoder(session, model)
-    unique = list(dict.fromkeys(texts))
-    files = opened.files
-    key = digest(
-        ["texts", files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, session.precision, unique]
-    )
-    stored = read_texts(session.context.cache_dir, key)
-    if stored is None:
-        encoder = cast(DualEncoder, opened.encoder)
-        with session.context.reporter.task(f"{len(unique):,} texts by {model}", None):
-            stored = unit(encoder.encode_texts(unique)), encoder.scale
-        write_texts(session.context.cache_dir, key, *stored)
-    place = {text: row for row, text in enumerate(unique)}
-    found: np.ndarray = stored[0][[place[text] for text in texts]]
-    return found
+    dual_encoder(session, model)
+    return unit(session.text_embeddings(model, texts)[0])
 
 
 def _magic(session: Session, model: str, rest: str, options: Decoding) -> Captioner:
@@ -270,7 +256,7 @@ def _choosing(session: Session, model: str, kind: str, rest: str, anchors: str |
 
     def gather() -> Anchors:
         captions = tuple(caption for _, caption in pairs)
-        embedded = text_embeddings(session, texts, captions)
+        embedded = unit_embeddings(session, texts, captions)
         if kind == "retrieval":
             return Anchors(None, embedded, captions, facts)
         layer = PROJ if PROJ in opened[images].files.family.layers else PRE_PROJ

@@ -7,7 +7,7 @@ encoded in one pass over the images for all the models that lack it.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from vlmbench.data.crops import Tiled
 from vlmbench.data.images import BadImage
 from vlmbench.data.registry import open_dataset
 from vlmbench.encoders.activation import doubt
-from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder, Scale
+from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.device import resolve_device, resolve_precision
 from vlmbench.encoders.families import DUAL, TEXT
 from vlmbench.encoders.files import ModelFiles
@@ -233,21 +233,17 @@ class Session:
             "session_images_per_second": round(decoded / seconds, 1) if seconds else None,
         }
 
-    def text_embeddings(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+    def text_embeddings(self, model: str, texts: Sequence[str]) -> tuple[Any, Scale]:
         """Un-normalised embeddings [T, D] float32 of texts, and the model's scale; stored like all else.
+
+        Those of an ASIF model are made from its text encoder's, and sparse where its anchors are many.
 
         Raises:
             UsageError: the model has no text side.
         """
-        return text_side.text_embeddings(self, model, texts)
-
-    def embed_texts(self, model: str, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
-        """The same by the model itself, whatever is stored."""
         if model.startswith(asif.PREFIX):
             return self._coupled(model).text_embeddings(texts)
-        encoder = cast(DualEncoder, self.model(model).encoder)
-        with self.context.reporter.task(f"texts of {model}", None):
-            return encoder.encode_texts(texts), encoder.scale
+        return text_side.text_embeddings(self, model, texts)
 
     def _coupled(self, name: str) -> "asif.Asif":
         return asif.Asif(self, name, asif.parse(name))

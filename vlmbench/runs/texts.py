@@ -1,14 +1,17 @@
-"""A session's texts: class weights and embeddings, from the store where they have been made before."""
+"""A session's texts: class weights and embeddings, from the store where they have been made before.
+
+Nothing else reads or writes that part of the store. Embeddings are stored un-normalised, a file a batch of texts, as
+soon as the batch is done: a run that is stopped goes on from there.
+"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlmbench.encoders.base import Scale
-from vlmbench.encoders.families import ASIF
+from vlmbench.encoders.base import TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.features.texts import read_texts, write_texts
+from vlmbench.features.texts import EMBEDDINGS, WEIGHTS, TextKey, read_texts, write_texts
 from vlmbench.foundations.hashing import digest
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights
@@ -24,12 +27,12 @@ def text_weights(
     files = session.require_texts(model).files
     texts = [prompts.prompts(names, raw[i] if raw else None) for i, names in enumerate(classnames)]
     prompts_sha = digest([list(item) for item in texts])
-    key = digest(["class-weights", *_key(session, files), prompts_sha])
+    key = _key(session, files, WEIGHTS, prompts_sha)
     stored = read_texts(session.context.cache_dir, key)
     if stored is None:
         flat = [text for item in texts for text in item]
         unique = list(dict.fromkeys(flat))
-        embedded, scale = session.embed_texts(model, unique)
+        embedded, scale = session.text_embeddings(model, unique)
         place = {text: i for i, text in enumerate(unique)}
         weights = class_weights(embedded[[place[text] for text in flat]], [len(item) for item in texts])
         stored = (weights, scale)
@@ -45,18 +48,29 @@ def text_weights(
     )
 
 
-def text_embeddings(session: "Session", model: str, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+def text_embeddings(session: "Session", model: str, texts: Sequence[str]) -> tuple[Any, Scale]:
     """Embeddings [T, D] of texts and the model's scale; see `Session.text_embeddings`."""
-    files = session.require_texts(model, alone=True).files
-    if files.family is ASIF:
-        return session.embed_texts(model, texts)
-    key = digest(["texts", *_key(session, files), list(texts)])
-    stored = read_texts(session.context.cache_dir, key)
-    if stored is None:
-        stored = session.embed_texts(model, texts)
-        write_texts(session.context.cache_dir, key, *stored)
-    return stored
+    opened = session.require_texts(model, alone=True)
+    unique = list(dict.fromkeys(texts))
+    parts = []
+    with session.context.reporter.task(f"texts of {model}", len(unique)) as advance:
+        for start in range(0, len(unique), TEXT_BATCH):
+            part = unique[start : start + TEXT_BATCH]
+            key = _key(session, opened.files, EMBEDDINGS, digest(part))
+            stored = read_texts(session.context.cache_dir, key)
+            if stored is None:
+                stored = opened.encoder.encode_texts(part), opened.encoder.scale
+                write_texts(session.context.cache_dir, key, *stored)
+            parts.append(stored)
+            advance(len(part))
+    values, scale = np.concatenate([values for values, _ in parts]), parts[0][1]
+    if len(unique) < len(texts):
+        place = {text: row for row, text in enumerate(unique)}
+        values = values[[place[text] for text in texts]]
+    return values, scale
 
 
-def _key(session: "Session", files: ModelFiles) -> list[str]:
-    return [files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, session.precision]
+def _key(session: "Session", files: ModelFiles, kind: str, content: str) -> TextKey:
+    return TextKey(
+        kind, files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, session.precision, content
+    )
