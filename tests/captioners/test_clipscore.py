@@ -1,7 +1,8 @@
 """CLIPScore and RefCLIPScore against their definition (Hessel et al. 2021, sections 3 and 3.1)."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.progress import Advance, Silent
 from vlmbench.metrics.captions.clipscore import HIGHEST, clip_scores
 from vlmbench.metrics.captions.statistics import METRICS
+from vlmbench.runs.caption_clip import Seen
+from vlmbench.runs.caption_scoring import Protocol
+from vlmbench.runs.caption_systems import score_captioners
+from vlmbench.runs.context import Context
+from vlmbench.runs.session import Session
 
 CAPTIONS = {"0.png": "a photo of red dog", "1.png": "the green circle", "2.png": "many blue cat"}
 REFERENCES = {name: [f"an image of {text}", "a square"] for name, text in CAPTIONS.items()}
@@ -28,6 +36,7 @@ def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "metadata.jsonl").write_text("\n".join(lines))
     entries = [{"image_id": name, "caption": text} for name, text in reversed(CAPTIONS.items())]
     (root / "results.json").write_text(json.dumps(entries))
+    (root / "references.json").write_text(json.dumps(REFERENCES))
     return root
 
 
@@ -80,6 +89,47 @@ def test_the_command_gives_the_definition(checkpoints: Callable[[str], Path], ca
     verified = CliRunner().invoke(app, ["verify", str(tmp_path / "out")])
     assert verified.exit_code == 0, verified.output
     assert "CLIPScore" in (tmp_path / "out/tables/captions.md").read_text()
+
+
+class Told(Silent):
+    """Also keeps the tasks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: list[str] = []
+
+    @contextmanager
+    def task(self, label: str, total: int | None) -> Iterator[Advance]:
+        self.tasks.append(label)
+        yield lambda units=1: None
+
+
+@pytest.mark.parametrize("on_bad_image", ["error", "skip"])
+def test_images_without_a_caption_are_not_encoded_and_the_encoder_is_loaded_once(
+    checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path, on_bad_image: str
+) -> None:
+    clip, told, protocol = str(checkpoints("clip")), Told(), Protocol(metrics=("clipscore",), resamples=50)
+    context = Context(tmp_path / "out", tmp_path / "cache", reporter=told, on_bad_image=on_bad_image)
+    data = f"folder:{captioned}"
+    (record,) = score_captioners(
+        Session(context), ["magic:tiny-captioner," + clip], data, protocol=protocol, clip=clip, limit=2,
+        max_new_tokens=3, training=str(captioned / "references.json"),
+    )  # fmt: skip
+    assert record.record.n == 2
+    (note,) = [note for note in told.notes if note.startswith("features")]
+    assert note.startswith("features: 2 images encoded, 0 from the store")
+    assert told.tasks.count(f"loading {clip}") == 1
+
+
+def test_captions_of_images_that_are_not_there_are_said_before_any_is_encoded(
+    checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
+) -> None:
+    told = Told()
+    context = Context(tmp_path / "out", tmp_path / "cache", reporter=told)
+    seen = Seen(Session(context), str(checkpoints("clip")), f"folder:{captioned}", ["0.png", "9.png"])
+    with pytest.raises(InputError, match=r"1 images that are not in .*, the first is 9\.png"):
+        seen.scores(["0.png", "9.png"], ["a dog", "a cat"], [["a dog"], ["a cat"]])
+    assert not told.notes
 
 
 def test_the_images_have_to_be_named(captioned: Path, tmp_path: Path, checkpoints: Callable[[str], Path]) -> None:

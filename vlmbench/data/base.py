@@ -171,3 +171,22 @@ class Rows:
     def stamp(self) -> str | None:
         """The source's stamp (the rows are part of the ids that go into the fingerprint's key)."""
         return self.source.stamp()
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A dataset of whose split `name` only the images at `rows` are looked at."""
+
+    dataset: Dataset
+    name: str
+    rows: Sequence[int]
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The dataset's."""
+        return self.dataset.info
+
+    def split(self, name: str) -> Split:
+        """A split; of `name` some images."""
+        found = self.dataset.split(name)
+        return subset(found, self.rows) if name == self.name else found

@@ -1,7 +1,7 @@
 """CLIPScore and RefCLIPScore of captions, with any dual encoder, over the images of a captioned set."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vlmbench.captioners.anchors import unit
+from vlmbench.data.base import Split
 from vlmbench.encoders.base import PROJ
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
@@ -32,12 +33,14 @@ class Seen:
         session: models and data sets are opened through it.
         model: the dual encoder.
         dataset: whose images; their ids are those of the captions.
-        split: one of its splits; none: test, else what there is.
+        of: the images that captions may be of; the set's others are not looked at.
+        split: one of the set's splits; none: test, else what there is.
     """
 
     session: Session
     model: str
     dataset: str
+    of: Collection[str]
     split: str | None = None
 
     @property
@@ -90,27 +93,31 @@ class Seen:
 
     @cached_property
     def _features(self) -> SplitFeatures:
-        """Those of every image that can be decoded."""
-        lenient = self.session
-        if lenient.context.on_bad_image != "skip":
-            lenient = Session(replace(lenient.context, on_bad_image="skip"))
-        split = lenient.choose_split(self.dataset, self.split)
-        return lenient.features(self.model, self.dataset, split, layer=PROJ)
+        """Those of every image of `of` that can be decoded."""
+        lenient, split = self.session.skipping_damaged(), self._split.name
+        return lenient.features(self.model, lenient.only(self.dataset, split, self.of), split, layer=PROJ)
+
+    @cached_property
+    def _split(self) -> Split:
+        return self.session.dataset(self.dataset).split(self.session.choose_split(self.dataset, self.split))
 
     def _images(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Image features by id; a damaged image is left out, and missed only if a caption is of it."""
-        found = self._features
-        images = dict(zip(found.ids, found.x, strict=True))
-        lacking = [id for id in dict.fromkeys(ids) if id not in images]
-        if lacking:
-            skipped = set(found.dataset.skipped)
-            damaged = [id for id in lacking if id in skipped]
+        there = set(self._split.ids)
+        unknown = [id for id in dict.fromkeys(ids) if id not in there]
+        if unknown:
             raise InputError(
-                f"{len(damaged):,} images cannot be decoded, the first is {visible(damaged[0])}"
-                if damaged
-                else f"captions of {len(lacking):,} images that are not in {visible(self.dataset)}, "
-                f"the first is {visible(lacking[0])}",
+                f"captions of {len(unknown):,} images that are not in {visible(self.dataset)}, "
+                f"the first is {visible(unknown[0])}",
                 where=self.dataset,
-                mend="mend or replace it" if damaged else "name the set that holds these images",
+                mend="name the set that holds these images",
+            )
+        images = dict(zip(self._features.ids, self._features.x, strict=True))
+        damaged = [id for id in dict.fromkeys(ids) if id not in images]
+        if damaged:
+            raise InputError(
+                f"{len(damaged):,} images cannot be decoded, the first is {visible(damaged[0])}",
+                where=self.dataset,
+                mend="mend or replace it",
             )
         return images

@@ -110,7 +110,9 @@ def run_caption_eval(request: Request, context: Context, session: "Session | Non
         from vlmbench.runs.caption_clip import DEFAULT_CLIP, Seen
         from vlmbench.runs.session import Session
 
-        seen = Seen(session or Session(context), request.clip or DEFAULT_CLIP, images, request.split)
+        seen = Seen(
+            session or Session(context), request.clip or DEFAULT_CLIP, images, references.captions, request.split
+        )
     training = training_captions(request.training, context)
     return score_captions(references, systems, context, protocol=protocol, seen=seen, training=training, watch=watch)
 

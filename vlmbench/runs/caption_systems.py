@@ -146,7 +146,7 @@ def score_captioners(
         dataset=made[0].dataset.model_copy(update={"skipped": skipped}),
         models={name: captions.model for name, captions in zip(names, made, strict=True)},
         extra={name: _said(captions.decoding) for name, captions in zip(names, made, strict=True)},
-        seen=Seen(session, clip or DEFAULT_CLIP, dataset, options.get("split")),
+        seen=Seen(session, clip or DEFAULT_CLIP, dataset, common, options.get("split")),
         training=training_captions(training, context)
         or _training(session, dataset, made[0].dataset.split, options.get("anchors")),
     )

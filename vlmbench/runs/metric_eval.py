@@ -106,7 +106,7 @@ def _seen(request: Request, references: References, context: Context) -> "Seen |
         directory = open_images(Path(images), list(references))
         session.adopt(directory.id, directory)
         images = directory.id
-    return Seen(session, request.clip or DEFAULT_CLIP, images)
+    return Seen(session, request.clip or DEFAULT_CLIP, images, references)
 
 
 @dataclass(frozen=True)

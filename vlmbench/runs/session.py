@@ -4,15 +4,17 @@ Zero-shot, probe and few-shot all ask a session for features and get them from t
 encoded in one pass over the images for all the models that lack it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from vlmbench.captioners.registry import CAPTIONERS
-from vlmbench.data.base import Dataset, Split, choose_split
+from vlmbench.data.base import Dataset, Split, Subset, choose_split
 from vlmbench.data.crops import Tiled
 from vlmbench.data.images import BadImage
 from vlmbench.data.registry import open_dataset
@@ -25,6 +27,7 @@ from vlmbench.encoders.resolve import resolve
 from vlmbench.features.encode import Job, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import ZeroShotWeights
@@ -107,6 +110,22 @@ class Session:
             raise UsageError("boxes are not cut into tiles", where="--tiles", mend="leave --tiles out")
         self._datasets.setdefault(name, Tiled(opened, dataset, tiles))
         return name
+
+    def only(self, dataset: str, split: str, ids: Collection[str]) -> str:
+        """A name under which `features` looks at no images of a split but these; its own where it has no others."""
+        opened, ids = self.dataset(dataset), set(ids)
+        rows = [row for row, id in enumerate(opened.split(split).ids) if id in ids]
+        if len(rows) == len(opened.split(split)):
+            return dataset
+        name = f"{len(rows):,} images of {dataset} ({digest([split, rows])[:8]})"
+        self._datasets.setdefault(name, Subset(opened, split, rows))
+        return name
+
+    def skipping_damaged(self) -> Self:
+        """The same session, with the same models and datasets open, but for what it does with a damaged image."""
+        other = copy(self)
+        other.context = replace(self.context, on_bad_image="skip")
+        return other
 
     def choose_split(self, dataset: str, asked: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
