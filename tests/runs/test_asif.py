@@ -12,6 +12,9 @@ from vlmbench.records.store import read_samples
 from vlmbench.runs import asif as module
 from vlmbench.runs.asif import parse
 from vlmbench.runs.context import Context
+from vlmbench.runs.linear_probe import Request as ProbeRequest
+from vlmbench.runs.linear_probe import run_linear_probe
+from vlmbench.runs.predict import find_images, open_predictor
 from vlmbench.runs.retrieval import Request as RetrievalRequest
 from vlmbench.runs.retrieval import run_retrieval
 from vlmbench.runs.session import Session
@@ -59,6 +62,23 @@ def test_any_two_encoders_become_a_zero_shot_classifier(text, k, checkpoints, an
     part = session.features(name, f"folder:{colours}", "test", part=(2, 3))
     assert part.ids == session.features(vision, f"folder:{colours}", "test", layer="pre_proj").ids[5:10]
     np.testing.assert_allclose(part.x, x[5:10], atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [5, 2])
+def test_a_probe_on_it_predicts_images(k, checkpoints, anchors, colours, tmp_path):
+    session, data = Session(context(tmp_path)), f"folder:{colours}"
+    name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@{anchors}?k={k}&p=3"
+    request = ProbeRequest([name], [data], shots=(4,), seeds=1, layer="proj", save=tmp_path / "probe.safetensors")
+    run_linear_probe(request, session.context, session)
+    predictor = open_predictor(request.save, context(tmp_path))
+    paths = find_images([colours / "test"])
+    found = list(predictor.predict(paths))
+    features = session.features(name, data, "test")
+    wanted = dict(zip(features.ids, predictor.probe.probabilities(features.x), strict=True))
+    assert len(found) == 15
+    for one in found:
+        (id,) = [id for id in wanted if one.image.endswith(id)]
+        np.testing.assert_allclose(one.probabilities, wanted[id], atol=1e-5)
 
 
 def test_it_retrieves_too(checkpoints, anchors, tmp_path):

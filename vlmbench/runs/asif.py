@@ -3,7 +3,7 @@
 ``?k=100&p=8&split=val`` after the anchors sets the anchors that are kept, the power, and the anchors' split.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 from scipy.sparse import issparse
 
-from vlmbench.encoders.base import PROJ, Scale
+from vlmbench.encoders.base import PROJ, ImageEncoder, Preprocess, Scale
 from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.relative import NONZERO, POWER, relative
@@ -127,6 +127,10 @@ class Asif:
         facts = self.session.model(self.name).facts
         return replace(found, x=x, model=facts, protocol={**protocol, "anchors": anchors.opened.fingerprint})
 
+    def image_encoder(self) -> "_Images":
+        """Its image side by itself, for images that are in no dataset."""
+        return _Images(self, self.session.model(self.spec.vision).encoder, self._anchors())
+
     def text_embeddings(self, texts: Sequence[str]) -> tuple[Any, Scale]:
         """Relative representations [T, A] of texts, sparse where anchors are many; the scale is 1, ASIF has none."""
         values, _ = self.session.text_embeddings(self.spec.text, list(texts))
@@ -146,9 +150,14 @@ class Asif:
             )
         return _Anchors(opened, entry, rows)
 
+    @property
+    def _stored(self) -> str:
+        """The stored layer of the image encoder that representations are made from."""
+        return self.session.model(self.spec.vision).files.family.stored_as(self._layer())
+
     def _images(self, anchors: "_Anchors") -> Iterator[np.ndarray]:
         """The anchors' image features, a shard at a time; an image with several captions stands as often."""
-        layer = self.session.model(self.spec.vision).files.family.stored_as(self._layer())
+        layer = self._stored
         counts = np.array([len(own) for own in anchors.opened.split.captions])
         for shard in range(anchors.entry.shards):
             tensors = anchors.entry.read_shard(shard)
@@ -182,3 +191,24 @@ class _Anchors:
     opened: Opened
     entry: FeatureEntry
     rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Images:
+    """An ASIF model's image side as an encoder."""
+
+    coupled: Asif
+    vision: ImageEncoder
+    anchors: _Anchors
+    layers: tuple[str, ...] = (PROJ,)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The image encoder's."""
+        return self.vision.preprocess
+
+    def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
+        """A batch of prepared images to ``proj``: dense relative representations [B, A] float32."""
+        values = self.vision.encode_images(pixels)[self.coupled._stored]
+        found = self.coupled._relative(values, self.coupled._images(self.anchors))
+        return {PROJ: found.toarray() if issparse(found) else found}

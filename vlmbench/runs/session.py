@@ -72,8 +72,8 @@ class Session:
     def model(self, name: str) -> OpenModel:
         """The model called `name`; see `encoders.resolve.resolve` for what can be wrong with it."""
         if name not in self._models and name.startswith(asif.PREFIX):
-            files = self._coupled(name).files()
-            self._models[name] = OpenModel(files, lambda: self._load(files))
+            coupled = self._coupled(name)
+            self._models[name] = OpenModel(coupled.files(), coupled.image_encoder)
         if name not in self._models:
             if name in CAPTIONERS:
                 raise UsageError(f"{name} is a captioner", where=name, mend=f"vlmbench caption -m {name}")
