@@ -1,6 +1,7 @@
 import inspect
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -58,6 +59,18 @@ def test_doctor_finds_this_environment_whole_and_leaves_no_litter(tmp_path):
     assert findings["torch"].state == "ok"
     assert findings["results"].state == "ok"
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("free", "state", "said"), [(2**30 // 2, "nearly full", "512 MiB free"), (2**31, "ok", "2,048 MiB free")]
+)
+def test_doctor_says_that_a_disk_is_nearly_full_not_absent(tmp_path, monkeypatch, free, state, said):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    findings = {finding.what: finding for finding in examine(tmp_path / "cache", tmp_path / "out")}
+    for what, switch in (("cache", "--cache-dir"), ("results", "--out")):
+        assert findings[what].state == state
+        assert said in findings[what].detail
+        assert (switch in findings[what].mend) == (state != "ok")
 
 
 def test_doctor_says_what_is_broken_and_ends_with_4(tmp_path):

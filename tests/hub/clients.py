@@ -46,6 +46,7 @@ print(json.dumps(found))
 _OPEN = """
 import json, sys
 from pathlib import Path
+from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.data.registry import open_dataset
 from vlmbench.encoders.resolve import resolve
 from vlmbench.foundations.errors import VlmbenchError
@@ -55,6 +56,9 @@ for spec in sys.argv[2:]:
         if spec.startswith("hf:"):
             info = open_dataset(spec, cache).info
             print(json.dumps({"spec": spec, "code": 0, "revision": info.revision}))
+        elif spec.startswith("captioner:"):
+            found = find_checkpoint(spec.removeprefix("captioner:"), cache)
+            print(json.dumps({"spec": spec, "code": 0, "revision": found.revision}))
         else:
             print(json.dumps({"spec": spec, "code": 0, "revision": resolve(spec, cache).revision}))
     except VlmbenchError as error:

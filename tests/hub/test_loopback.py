@@ -14,6 +14,7 @@ from hub_repositories import captioned, parquet, pictures, png, shards
 
 from vlmbench.data.catalogue import listed
 from vlmbench.data.registry import open_dataset
+from vlmbench.encoders.naming import bundled_directory
 
 
 def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_path):
@@ -115,6 +116,25 @@ def test_listed_sets_streamed_the_binary_one_at_its_pinned_commit_and_by_roc_auc
     assert "roc_auc" in table
 
 
+def test_pictures_for_a_report_ask_the_hub_nothing_and_leave_the_process_online(hub, tmp_path):
+    hub.repositories = {
+        ("datasets", "me/captioned"): captioned(tmp_path / "r" / "captioned"),
+        ("datasets", "me/shards"): shards(tmp_path / "r" / "shards"),
+    }
+    made, asked = tmp_path / "made.json", []
+    made.write_text(json.dumps({f"test-{number}/{number}.png": f"a photo of {number} dogs" for number in range(4)}))
+    line = command(tmp_path, "caption-eval", "-r", "hf:me/captioned", "-p", f"mine={made}", "--metrics", "bleu")
+    first = together(hub, tmp_path, line)
+    asked.append(sum(count for name, count in hub.asked.items() if "me/" in name))
+    report = command(tmp_path, "compare", tmp_path / "out")
+    (drawn,) = together(hub, tmp_path, report)
+    asked.append(sum(count for name, count in hub.asked.items() if "me/" in name))
+    after = together(hub, tmp_path, report, command(tmp_path, "zeroshot", "-m", "tiny-clip", "-d", "hf:me/shards"))
+    assert [done.returncode for done in (*first, drawn, *after)] == [0] * 4, after[-1].stderr
+    assert asked[0] == asked[1]
+    assert "data:image/" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
 def test_each_way_a_hub_can_refuse(hub, checkpoints, tmp_path):
     hub.repositories = {("models", "me/clip"): checkpoints("clip"), ("datasets", "me/p"): parquet(tmp_path / "r")}
     for name, status in {
@@ -167,6 +187,15 @@ def test_a_cut_download_is_resumed_and_a_damaged_one_removed(hub, checkpoints, t
         assert "SHA-256" in damaged["what"]
         assert "run the same command again" in damaged["mend"]
     assert (model_again["code"], dataset_again["code"]) == (0, 0)
+
+
+def test_a_captioner_s_damaged_weights_are_removed_too(hub, tmp_path):
+    hub.repositories = {("models", "me/captioner"): bundled_directory("tiny-captioner")}
+    hub.wrong = {"model.safetensors"}
+    damaged, again = in_turn(hub, tmp_path, *["captioner:me/captioner"] * 2)
+    assert damaged["code"] == 4
+    assert "SHA-256" in damaged["what"]
+    assert again["code"] == 0
 
 
 def test_a_pinned_revision_stays_when_the_branch_moves_on(hub, tmp_path):

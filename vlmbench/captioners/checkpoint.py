@@ -7,7 +7,7 @@ from typing import Any
 
 from vlmbench.captioners.registry import CAPTIONERS, FORMS
 from vlmbench.encoders.families import own_code_refused
-from vlmbench.encoders.files import CONFIG, hash_files, read_json, switches, weight_files
+from vlmbench.encoders.files import CONFIG, hash_files, read_json, sound_weights, switches
 from vlmbench.encoders.naming import bundled_directory, local_directory
 from vlmbench.encoders.registry import MODELS
 from vlmbench.foundations.errors import AbsentError
@@ -74,7 +74,7 @@ def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Ch
         trusted: whether code that came with it may be run, where transformers does not know its architecture.
 
     Raises:
-        AbsentError: no such captioner, or it is not here and cannot be fetched.
+        AbsentError: no such captioner, or it is not here and cannot be fetched, or its weights are damaged.
         InputError: the directory is no checkpoint saved by transformers, or it comes with code that is not trusted.
     """
     if model in MODELS:
@@ -105,7 +105,6 @@ def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir
     own_code = _needs_own_code(config)
     if own_code and not trusted:
         raise own_code_refused(config, str(directory))
-    weights = weight_files(directory)
     beside = sorted(
         path
         for path in directory.rglob("*")
@@ -119,7 +118,7 @@ def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir
         revision=revision,
         directory=directory,
         config=config,
-        weights_sha256=hash_files(weights, cache_dir),
+        weights_sha256=sound_weights(directory, id, cache_dir),
         beside_sha256=hash_files(beside, cache_dir),
         own_code=own_code,
     )

@@ -20,9 +20,14 @@ class Thumbnails:
 
     def __call__(self, dataset: str, split: str, ids: Sequence[str]) -> Mapping[str, bytes]:
         """PNG or JPEG bytes by image id; an image that is not here (streamed, say) or is damaged is left out."""
+        from vlmbench.data.hub_client import switched_off
+
+        with switched_off():
+            return self._made(self._open(dataset, split), ids)
+
+    def _made(self, opened: Any, ids: Sequence[str]) -> dict[str, bytes]:
         from vlmbench.data.images import decode
 
-        opened = self._open(dataset, split)
         if opened is None:
             return {}
         places = {name: index for index, name in enumerate(opened.ids)}
@@ -41,9 +46,7 @@ class Thumbnails:
         if key not in self._splits:
             from vlmbench.data.crops import shown
             from vlmbench.data.registry import open_dataset
-            from vlmbench.runs.context import go_offline
 
-            go_offline()
             try:
                 self._splits[key] = shown(open_dataset(dataset, self._cache_dir), split)
             except VlmbenchError:

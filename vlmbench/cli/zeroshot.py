@@ -57,10 +57,9 @@ def command(
         int | None,
         option(
             "--tiles",
-            min=2,
             metavar="N",
-            help="Score the whole image and N tiles; each class takes its best. The grid is the one of N whose tiles "
-            "are nearest to squares.",
+            help="Score the whole image and N tiles (2 to 64); each class takes its best. The grid is the one of N "
+            "whose tiles are nearest to squares.",
         ),
     ] = None,
 ) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ _TORCH = "pytorch_model*.bin"
 _SECONDS = 20
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_off: ContextVar[bool] = ContextVar("off", default=False)
 
 
 def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, code: bool = False) -> tuple[Path, str]:
@@ -204,8 +206,18 @@ def _noted(path: Path) -> str | None:
 
 
 def offline() -> bool:
-    """Whether the hub is switched off by ``HF_HUB_OFFLINE`` (which ``--offline`` sets)."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    """Whether the hub is switched off: by ``HF_HUB_OFFLINE`` (which ``--offline`` sets), or within `switched_off`."""
+    return _off.get() or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+@contextmanager
+def switched_off() -> Iterator[None]:
+    """Within it this thread asks the hub nothing; what comes after it, and what others do meanwhile, is as before."""
+    before = _off.set(True)
+    try:
+        yield
+    finally:
+        _off.reset(before)
 
 
 def unreachable(error: BaseException) -> bool:

@@ -17,6 +17,9 @@ SCALES = (1.0, 1.5)
 MEAN, BEST = "mean", "best"
 _FORMAT = 1
 
+MOST_TILES = 64
+"""8 x 8: beyond it, a tile of a photo is smaller than what encoders look at, and an image costs hundreds of passes."""
+
 Rectangle = tuple[int, int, int, int]
 
 

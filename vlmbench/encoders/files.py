@@ -6,7 +6,7 @@ transformers.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def read_files(
     """
     config = read_json(directory / CONFIG, needed_by=id)
     family = family_of(config, str(directory), trusted=trusted)
-    weights = weight_files(directory)
+    weights_sha256 = sound_weights(directory, id, cache_dir)
     images = image_settings(directory, needed_by=id) if family.kind != TEXT else {}
     steady = {key: value for key, value in config.items() if key not in _VOLATILE}
     own_code = family is OWN_CODE
@@ -89,7 +89,7 @@ def read_files(
         directory=directory,
         config=config,
         family=family,
-        weights_sha256=sound_hash(weights, id, cache_dir),
+        weights_sha256=weights_sha256,
         preprocessing_sha256=digest([steady, images, *code]),
         tokenizer_sha256=hash_files(tokenizer, cache_dir) if tokenizer else "",
         own_code=own_code,
@@ -138,12 +138,14 @@ def switches(own_code: bool = False) -> dict[str, Any]:
     return {"local_files_only": True, "trust_remote_code": own_code}
 
 
-def sound_hash(paths: Sequence[Path], id: str, cache_dir: Path) -> str:
-    """`hash_files`, each file held against the checksum by which the hub's cache names it.
+def sound_weights(directory: Path, id: str, cache_dir: Path) -> str:
+    """`hash_files` of a model's weights, each file held against the checksum by which the hub's cache names it.
 
     Raises:
+        InputError: there are none.
         AbsentError: a file is damaged.
     """
+    paths = weight_files(directory)
     for path in paths:
         require_sound(path, kept_sha256(path, cache_dir), id)
     return hash_files(paths, cache_dir)

@@ -24,7 +24,7 @@ class Finding:
 
     what: str
     state: str
-    """``ok``, ``absent`` (something optional is not there) or ``broken`` (the main job does not run)."""
+    """``ok``, ``absent`` (something optional is not there), ``nearly full``, ``broken`` (the main job does not run)."""
     detail: str
     mend: str = ""
 
@@ -71,14 +71,16 @@ def _places(cache_dir: Path, out: Path) -> Iterator[Finding]:
         there = path.exists()
         try:
             require_writable(path)
-            free = shutil.disk_usage(path).free / 2**30
+            free = shutil.disk_usage(path).free / 2**30  # GiB
         except VlmbenchError as error:
             yield Finding(name, "broken", error.what, f"choose another place with {switch} DIR")
             continue
         if not there:
             path.rmdir()
-        state, mend = ("ok", "") if free > 1 else ("absent", f"choose another place with {switch} DIR")
-        yield Finding(name, state, f"{path}, {free:.0f} GiB free", mend)
+        mend = f"make room, or choose another place with {switch} DIR"
+        left = f"{free:.0f} GiB" if free >= 10 else f"{free * 1024:,.0f} MiB"
+        state = "ok" if free > 1 else "nearly full"
+        yield Finding(name, state, f"{path}, {left} free", "" if state == "ok" else mend)
 
 
 def _bundled() -> Finding:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.data.catalogue import expand
+from vlmbench.data.views import MOST_TILES
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -107,6 +108,12 @@ def check_zeroshot(request: Request, session: Session) -> list[Pass]:
 
 
 def _checked(request: Request, session: Session) -> tuple[list[str], list[_Plan]]:
+    if request.boxes is not None and request.tiles is not None:
+        raise UsageError("boxes are not cut into tiles", where="--boxes and --tiles", mend="leave one of them out")
+    if request.tiles is not None and not 2 <= request.tiles <= MOST_TILES:
+        raise UsageError(
+            f"an image is cut into 2 to {MOST_TILES} tiles, not {request.tiles}", where="--tiles", mend="--tiles 4"
+        )
     models = list(dict.fromkeys(request.models))
     for model in models:
         session.require_texts(model)
@@ -117,12 +124,8 @@ def _checked(request: Request, session: Session) -> tuple[list[str], list[_Plan]
 def _datasets(request: Request, session: Session) -> list[str]:
     """The datasets' names; those of their boxes or tiles, where these are asked for."""
     names = expand(list(request.datasets))
-    if request.boxes is not None and request.tiles is not None:
-        raise UsageError("boxes are not cut into tiles", where="--boxes and --tiles", mend="leave one of them out")
     if request.boxes is not None:
         return [f"boxes:{request.boxes}#{name}" for name in names]
-    if request.tiles is not None and request.tiles < 2:
-        raise UsageError(f"{request.tiles} is no number of tiles", where="--tiles", mend="--tiles 4")
     return [session.in_tiles(name, request.tiles) for name in names] if request.tiles is not None else names
 
 
