@@ -268,7 +268,7 @@ def test_damaged_packed_columns_are_bad_input(cli: Cli, baseline: Path, results:
 
 def test_an_absent_baseline_says_how_to_make_one(cli: Cli, results: Path, tmp_path: Path) -> None:
     code, _, err = cli("check", "--baseline", tmp_path / "none.json", results)
-    assert code == 3
+    assert code == 4
     assert "--update" in err
 
 

@@ -231,7 +231,7 @@ def test_a_box_that_reaches_beyond_is_cut_and_counted(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
-        ("boxes:nowhere.json#folder:x", AbsentError, "no such file: nowhere.json"),
+        ("boxes:nowhere.json#folder:x", AbsentError, "no such instances file: nowhere.json"),
         ("boxes:{file}#folder:nowhere", AbsentError, "no such directory: nowhere"),
         ("boxes:{file}", AbsentError, "no images named"),
         ("boxes:{file}#boxes:{file}#digits", AbsentError, "no images named"),

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from vlmbench.data.judgements import read_judgements
-from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 
 TOKENS = "".join(f"{image}.jpg#{k}\tcaption {k} of {image} .\n" for image in ("a", "b", "c") for k in range(3))
 EXPERT = "a.jpg\tb.jpg#1\t1\t2\t1\na.jpg\ta.jpg#0\t4\t4\t4\nb.jpg\tc.jpg#2\t3\t3\t4\n"
@@ -136,7 +136,7 @@ def test_files_without_judgements(put, tmp_path):
             read(put("j.csv", text))
     with pytest.raises(InputError, match="no judgement"):
         read(put("e.txt", "a.jpg\ta.jpg#0\t4\t4\t4\n"), captions=put("t.txt", TOKENS))
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(AbsentError, match="no such file"):
         read(tmp_path / "none.csv")
     with pytest.raises(UsageError, match="no such format"):
         read(tmp_path / "none.csv", "xml")

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from vlmbench.foundations import atomic, errors, hashing, seeds, text
+from vlmbench.foundations import atomic, errors, hashing, paths, seeds, text
 
 
 def test_each_error_has_the_exit_code_of_the_contract():
@@ -131,3 +131,22 @@ def test_rich_shows_escaped_markup_as_it_was():
         console = Console(file=io.StringIO(), width=200)
         console.print(text.terminal(raw))
         assert console.file.getvalue() == raw + "\n"
+
+
+def test_what_is_named_has_to_be_there_and_of_its_kind(tmp_path):
+    (tmp_path / "file").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
+    assert paths.named_file(tmp_path / "file") == tmp_path / "file"
+    assert paths.named_file(tmp_path / "pipe") == tmp_path / "pipe", "as a shell's <(command) is"
+    assert paths.named_directory(tmp_path) == tmp_path
+    for look in (paths.named_file, paths.named_directory, paths.named_path):
+        with pytest.raises(errors.AbsentError, match="no such"):
+            look(tmp_path / "none")
+        with pytest.raises(errors.AbsentError, match="no such"):
+            look(tmp_path / "file" / "below")
+        with pytest.raises(errors.InputError, match="cannot open"):
+            look(tmp_path / ("x" * 5000))
+    with pytest.raises(errors.InputError, match="a directory, not a probe"):
+        paths.named_file(tmp_path, what="probe")
+    with pytest.raises(errors.InputError, match="is a file, a directory is needed"):
+        paths.named_directory(tmp_path / "file")

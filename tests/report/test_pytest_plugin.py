@@ -44,7 +44,7 @@ def test_the_fixture_writes_a_baseline_and_fails_a_regression(folder: Path) -> N
 def test_the_fixture_fails_for_what_it_does_not_know(folder: Path) -> None:
     done = run_pytest(folder, "-k", "before")
     assert done.returncode == 1
-    assert "no baseline here" in done.stdout
+    assert "no such baseline" in done.stdout
     (folder / "baseline.json").write_text('{"vlmbench_baseline": 1, "runs": {}}')
     done = run_pytest(folder, "-k", "before")
     assert done.returncode == 1

@@ -182,7 +182,7 @@ def test_what_captions_are_like_stands_beside_the_scores(files):
     assert "none of the training captions" in page
     assert "novel" not in json.dumps(json.loads(CliRunner().invoke(app, [*common, *NO_METEOR, "--json"]).stdout))
     missing = CliRunner().invoke(app, [*common, "--novel-to", str(files / "none.json")])
-    assert missing.exit_code == 3
+    assert missing.exit_code == 4
 
 
 def test_meteor_without_its_data_is_left_out_with_a_clear_line(files, monkeypatch):
@@ -271,10 +271,10 @@ def test_the_command_prints_the_document_of_the_contract(files):
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
-        (["-p", "{}/absent.json"], 3, "absent.json"),
+        (["-p", "{}/absent.json"], 4, "absent.json"),
         (["--metrics", "spyce"], 2, "spyce"),
         (["--backend", "rust"], 2, "rust"),
-        (["-r", "{}/good.json/x"], 3, "x"),
+        (["-r", "{}/good.json/x"], 4, "x"),
         (["-o", "{}/good.json"], 3, "good.json"),
         (["-p", "x={}/bad.json", "-p", "x={}/good.json"], 2, "x"),
     ],

@@ -270,7 +270,7 @@ def test_a_file_that_is_no_features_file(tmp_path):
         run_linear_probe(Request(features=tmp_path / "text.npz"), context(tmp_path))
     with pytest.raises(UsageError, match="or a features file"):
         run_linear_probe(Request(features=tmp_path / "text.npz", datasets=["digits"]), context(tmp_path))
-    with pytest.raises(AbsentError, match="no such file"):
+    with pytest.raises(AbsentError, match="no such features file"):
         run_linear_probe(Request(features=tmp_path / "none.npz"), context(tmp_path))
 
 

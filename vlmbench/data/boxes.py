@@ -22,6 +22,7 @@ from vlmbench.data.images import is_image
 from vlmbench.data.instances import Box, Instances, read_instances
 from vlmbench.data.views import Regions, Views, crop_of
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
@@ -210,15 +211,12 @@ def open_boxes(spec: str, rest: str, cache_dir: Path) -> Boxed:
     marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
     mark = next((i for i in marks if Path(rest[:i]).expanduser().is_file()), marks[0])
     path, dataset = Path(rest[:mark]).expanduser(), rest[mark + 1 :]
-    if not path.is_file():
-        raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend=FORM)
+    named_file(path, what="instances file", mend=FORM)
     if not dataset or dataset.startswith("boxes:"):
         raise AbsentError("no images named to find the boxes in", where=visible(spec), mend=FORM)
     kind, _, directory = dataset.partition(":")
     if kind == "folder":
-        root = Path(directory).expanduser()
-        if not root.is_dir():
-            raise AbsentError(f"no such directory: {visible(directory)}", where=visible(dataset), mend=FORM)
+        root = named_directory(Path(directory).expanduser(), where=visible(dataset), mend=FORM)
         pictures: Dataset = Pictures(dataset, root)
     else:
         pictures = open_dataset(dataset, cache_dir)

@@ -17,6 +17,7 @@ from vlmbench.data.caption_entries import FORMS, Entry, Pairs, Parsed, Want, cap
 from vlmbench.data.caption_tables import PARQUET, from_csv, from_lines, from_parquet, from_records, is_row
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import sha256_file
+from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 
 
@@ -33,6 +34,8 @@ def read_captions(path: Path, want: Want) -> tuple[Parsed, str]:
 
 
 def _is_parquet(path: Path) -> bool:
+    if not path.is_file():  # a pipe can be read once
+        return False
     try:
         with open(path, "rb") as handle:
             return handle.read(len(PARQUET)) == PARQUET
@@ -44,14 +47,11 @@ def read_text(path: Path) -> tuple[str, str]:
     """A file's text, unpacked where it is gzip, and the SHA-256 of its bytes.
 
     Raises:
+        AbsentError: there is no such file.
         InputError: it cannot be read, its gzip is damaged, or it is not UTF-8 (or UTF-16 with a mark).
     """
     try:
-        data = path.read_bytes()
-    except IsADirectoryError as error:
-        raise InputError("a directory, not a caption file", where=str(path), mend="name the file in it") from error
-    except FileNotFoundError as error:
-        raise InputError("no such file", where=str(path), mend="check the path") from error
+        data = named_file(path).read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read the file: {error}", where=str(path), mend="check the path and its permissions"

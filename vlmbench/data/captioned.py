@@ -24,6 +24,7 @@ from vlmbench.data.caption_tables import cell
 from vlmbench.data.folder import Files
 from vlmbench.data.naming import parted_restval
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
 
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -117,13 +118,9 @@ def open_coco(spec: str, rest: str) -> Captioned:
     file, restval = parted_restval(file)
     path = Path(file).expanduser()
     root = Path(directory).expanduser() if directory else path.parent
-    for what, there, name in (("annotations file", path.is_file(), path), ("image directory", root.is_dir(), root)):
-        if not there:
-            raise AbsentError(
-                f"no such {what}: {visible(str(name))}",
-                where=spec,
-                mend="the form is coco:ANNOTATIONS.json#IMAGE_DIRECTORY",
-            )
+    mend = "the form is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
+    named_file(path, what="annotations file", where=spec, mend=mend)
+    named_directory(root, what="image directory", where=spec, mend=mend)
     try:
         data = json.loads(path.read_text("utf-8"))
         images = data["images"]

@@ -10,7 +10,8 @@ from vlmbench.data.hub_files import Source, local
 from vlmbench.data.listing import SUFFIXES as LISTS
 from vlmbench.data.listing import Listing
 from vlmbench.data.webdataset import MODULE
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 
 _MEND = "a .csv, .tsv or .jsonl list, a .parquet or .arrow file, or a .zip or .tar archive"
@@ -23,9 +24,7 @@ def open_file(spec: str, name: str, cache_dir: Path) -> Dataset:
         AbsentError: no such file.
         InputError: it is none of the kinds above.
     """
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise AbsentError(f"no such file: {visible(name)}", where=spec, mend=_MEND)
+    path = named_file(Path(name).expanduser(), where=spec, mend=_MEND)
     ending = path.suffix.lower()
     if ending in LISTS:
         return Listing(spec, path)

@@ -13,8 +13,9 @@ import numpy as np
 
 from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Split, readable
 from vlmbench.data.images import MEND, BadImage, is_image
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import named_directory
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
@@ -169,12 +170,7 @@ def open_folder(spec: str, path: str) -> Folder:
         AbsentError: there is no such directory.
         InputError: it is a file.
     """
-    root = Path(path).expanduser()
-    if not root.exists():
-        raise AbsentError(f"no such directory: {visible(path)}", where=spec, mend=LAYOUT)
-    if not root.is_dir():
-        raise InputError(f"{visible(path)} is a file, a directory is needed", where=spec, mend=LAYOUT)
-    return Folder(spec, root)
+    return Folder(spec, named_directory(Path(path).expanduser(), where=spec, mend=LAYOUT))
 
 
 def _directories(root: Path) -> list[Path]:

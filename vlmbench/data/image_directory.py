@@ -9,7 +9,8 @@ import numpy as np
 from vlmbench.data.base import ALL, DatasetInfo, Split
 from vlmbench.data.folder import Files
 from vlmbench.data.images import is_image
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import named_directory
 from vlmbench.foundations.text import visible
 
 _NAMED = 3
@@ -44,8 +45,7 @@ def open_images(directory: Path, ids: Sequence[str]) -> ImageDirectory:
         AbsentError: no such directory.
         InputError: images are not there, or two files have the name of one.
     """
-    if not directory.is_dir():
-        raise AbsentError(f"no such directory: {visible(str(directory))}", where="--images", mend="check the path")
+    named_directory(directory, where="--images")
     by_path, by_name, by_stem = _index(directory)
     names: list[str] = []
     absent: list[str] = []

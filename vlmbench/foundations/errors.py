@@ -58,6 +58,6 @@ class OutputError(VlmbenchError):
 
 
 class AbsentError(VlmbenchError):
-    """A model, dataset, program, package or network is not there (exit 4)."""
+    """A model, dataset, program, package or network, or a file that was named, is not there (exit 4)."""
 
     exit_code = EXIT_ABSENT

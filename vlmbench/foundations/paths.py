@@ -1,10 +1,13 @@
-"""Where things lie: the cache directory and the log."""
+"""Where things lie: the cache directory, and what a user names on the command line or in a plan."""
 
 import os
 import re
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.text import visible
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -19,3 +22,54 @@ def slug(text: str, *, longest: int = 60) -> str:
     """`text` as part of a file name: letters, digits, dot, dash and underscore; never empty, never hidden."""
     cleaned = _UNSAFE.sub("-", text).strip("-._")
     return cleaned[:longest].rstrip("-._") or "unnamed"
+
+
+def named_file(path: Path, *, what: str = "file", where: str | None = None, mend: str = "check the path") -> Path:
+    """A file that a user names, which has to be there. A pipe (``<(zcat …)``) is as good.
+
+    Args:
+        path: as it was named.
+        what: what messages call it.
+        where: the option or name it stands in; none: the path itself.
+        mend: what to do about it.
+
+    Raises:
+        AbsentError: there is nothing at that path.
+        InputError: it is a directory, or cannot be looked at.
+    """
+    if named_path(path, what=what, where=where, mend=mend).is_dir():
+        raise InputError(f"a directory, not a {what}", where=where or str(path), mend="name the file in it")
+    return path
+
+
+def named_directory(
+    path: Path, *, what: str = "directory", where: str | None = None, mend: str = "check the path"
+) -> Path:
+    """The same for a directory.
+
+    Raises:
+        AbsentError: there is nothing at that path.
+        InputError: it is a file, or cannot be looked at.
+    """
+    if not named_path(path, what=what, where=where, mend=mend).is_dir():
+        raise InputError(f"{visible(str(path))} is a file, a {what} is needed", where=where or str(path), mend=mend)
+    return path
+
+
+def named_path(
+    path: Path, *, what: str = "file or directory", where: str | None = None, mend: str = "check the path"
+) -> Path:
+    """The same for either.
+
+    Raises:
+        AbsentError: there is nothing at that path.
+        InputError: it cannot be looked at.
+    """
+    where = where or str(path)
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise InputError(f"cannot open {visible(str(path))}: {error.strerror}", where=where, mend=mend) from error
+    if not there:
+        raise AbsentError(f"no such {what}: {visible(str(path))}", where=where, mend=mend)
+    return path

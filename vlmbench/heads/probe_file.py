@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.features.tensors import write_tensors
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import named_file
 from vlmbench.heads.logistic import Fit
 from vlmbench.heads.zeroshot import normalise
 
@@ -72,8 +73,7 @@ def load_probe(path: Path) -> Probe:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise AbsentError(f"no probe {path}", where=str(path), mend="vlmbench linear-probe … --save-probe FILE")
+    named_file(path, what="probe", mend="vlmbench linear-probe … --save-probe FILE")
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {}).get("vlmbench", "null"))

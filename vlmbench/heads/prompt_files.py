@@ -17,8 +17,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from vlmbench.data.sibling import benchmark_names
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import sha256_file
+from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 
 PLACE = re.compile(r"\{c?\}")
@@ -141,9 +142,7 @@ def read_text(path: Path) -> str:
         InputError: it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text("utf-8-sig")
-    except FileNotFoundError as error:
-        raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path") from error
+        return named_file(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the file as UTF-8 text: {visible(str(error))}", where=str(path), mend="save it as UTF-8"

@@ -16,7 +16,7 @@ from vlmbench import __version__
 from vlmbench.foundations.atomic import atomic_path, write_json
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest, sha256_file
-from vlmbench.foundations.paths import slug
+from vlmbench.foundations.paths import named_file, named_path, slug
 from vlmbench.foundations.text import visible
 from vlmbench.records.columns import arrow
 from vlmbench.records.foreign import PROGRAM, Foreign, find_foreign, read_foreign
@@ -104,14 +104,12 @@ def read_record(path: Path) -> Record:
     """Reads a ``result.json``.
 
     Raises:
-        InputError: it is absent, not JSON, not a record, or of a newer schema than this vlmbench knows.
+        AbsentError: it is absent.
+        InputError: it is not JSON, not a record, or of a newer schema than this vlmbench knows.
     """
+    named_file(path, what=RESULT, mend="name a run's directory or a results directory")
     try:
         data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"no {RESULT} here", where=str(path), mend="name a run's directory or a results directory"
-        ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"not readable as JSON: {error}", where=str(path), mend="run the command again") from error
     found = data.get("schema_version") if isinstance(data, dict) else None
@@ -135,11 +133,12 @@ def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
     """Every finished run at or below the paths (a ``result.json``, a run's directory, a results directory), sorted.
 
     Raises:
+        AbsentError: there is nothing at a path.
         InputError: a path holds no finished run.
     """
     found: dict[Path, StoredRun] = {}
     for path in paths:
-        there = _runs_in(path)
+        there = _runs_in(named_path(path))
         if not there:
             raise _no_run(path)
         found |= there
@@ -150,12 +149,13 @@ def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]
     """As `find_runs`, with the results of other programs that are named or lie below the paths too.
 
     Raises:
+        AbsentError: there is nothing at a path.
         InputError: a path holds neither.
     """
     found: dict[Path, StoredRun] = {}
     foreign: list[Foreign] = []
     for path in paths:
-        theirs = find_foreign([path]) if path.exists() else []
+        theirs = find_foreign([named_path(path)])
         if not theirs and path.is_file() and path.name != RESULT:
             raise InputError(
                 f"neither a run nor a result of {PROGRAM}",

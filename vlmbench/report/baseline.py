@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import sha256_bytes
+from vlmbench.foundations.paths import named_file
 from vlmbench.records.store import StoredRun, find_runs, read_samples
 from vlmbench.report.grouping import CLASSIFICATION, main_metric, unique, variants
 from vlmbench.report.pairs import caption_hits
@@ -166,16 +167,14 @@ def read_baseline(path: Path) -> list[Entry]:
     """The entries of a baseline file, or of the runs in a directory.
 
     Raises:
-        InputError: it is absent, or is no baseline, or of a newer schema.
+        AbsentError: there is no such file.
+        InputError: it is no baseline, or of a newer schema.
     """
     if path.is_dir() or path.name == "result.json":
         return entries_from_runs(find_runs([path]))
+    named_file(path, what="baseline", mend=f"vlmbench check --update --baseline {path} RESULTS")
     try:
         data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            "no baseline here", where=str(path), mend=f"vlmbench check --update --baseline {path} RESULTS"
-        ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"the baseline is not readable as JSON: {error}", where=str(path)) from error
     schema = data.get("vlmbench_baseline") if isinstance(data, dict) else None

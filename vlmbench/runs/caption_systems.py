@@ -13,9 +13,9 @@ from vlmbench.data.folder import Files
 from vlmbench.data.images import is_image
 from vlmbench.data.naming import canonical
 from vlmbench.foundations.atomic import require_writable, write_json
-from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import slug
+from vlmbench.foundations.paths import named_file, slug
 from vlmbench.foundations.text import visible
 from vlmbench.records.signature import format_fields
 from vlmbench.records.store import natural
@@ -252,9 +252,7 @@ def _images(path: Path) -> list[Path]:
         if not found:
             raise InputError(f"no image below {visible(str(path))}", where=str(path), mend="name image files")
         return found
-    if not path.exists():
-        raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
-    return [path]
+    return [named_file(path)]
 
 
 def _said(decoding: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 
 SPLITS = ("train", "val", "test")
@@ -39,9 +40,7 @@ def read_features(path: Path) -> FeaturesFile:
         AbsentError: there is no such file.
         InputError: it is no such file, lacks an array, or its arrays do not belong together.
     """
-    if not path.is_file():
-        raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
-    arrays = _load(path)
+    arrays = _load(named_file(path, what="features file"))
     present = [split for split in SPLITS if f"x_{split}" in arrays or f"y_{split}" in arrays]
     missing = [
         name for split in {*present, "train", "test"} for name in (f"x_{split}", f"y_{split}") if name not in arrays

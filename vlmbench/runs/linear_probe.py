@@ -9,9 +9,9 @@ import numpy as np
 
 from vlmbench.data.catalogue import expand
 from vlmbench.foundations.atomic import require_writable
-from vlmbench.foundations.errors import AbsentError, UsageError
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.foundations.text import visible
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit
 from vlmbench.heads.probe_file import Probe, save_probe
@@ -114,8 +114,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     _check(request)
     check_share(request.holdout)
     if request.features is not None:
-        if not request.features.is_file():
-            raise AbsentError("no such file", where=visible(str(request.features)), mend="check the path")
+        named_file(request.features, what="features file")
         return []
     models = tuple(dict.fromkeys(request.models))
     for model in models:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.foundations.atomic import require_writable
-from vlmbench.foundations.errors import AbsentError, InputError, UsageError, VlmbenchError
+from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
+from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 from vlmbench.records.registry import nearest
 from vlmbench.records.store import StoredRun
@@ -64,9 +65,7 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
         InputError: it is no TOML (the line is named), a task is unknown, or there is nothing to do.
     """
     try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError as error:
-        raise AbsentError("no such plan", where=visible(str(path)), mend="check the path") from error
+        text = named_file(path, what="plan").read_text("utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the plan: {error}", where=visible(str(path))) from error
     try:

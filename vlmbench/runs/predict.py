@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vlmbench.data.images import ENDINGS, BadImage, decode, is_image
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 from vlmbench.heads.probe_file import Probe, load_probe
 from vlmbench.runs.context import Context
@@ -100,10 +101,8 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             found += sorted(item for item in path.rglob("*") if is_image(item.name) and item.is_file())
-        elif path.is_file():
-            found.append(path)
         else:
-            raise AbsentError(f"no such file: {visible(str(path))}", where=str(path), mend="check the path")
+            found.append(named_file(path))
     if not found:
         raise InputError(
             "no images", where=", ".join(map(str, paths)), mend=f"files ending in {' '.join(sorted(ENDINGS))}"
