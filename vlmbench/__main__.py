@@ -1,6 +1,18 @@
-"""``python -m vlmbench``."""
+"""The ``vlmbench`` script and ``python -m vlmbench``: signals and streams first, since imports take their time."""
 
-from vlmbench.cli.app import main
+from vlmbench.foundations import interrupts
+
+
+def main() -> None:
+    """Runs the command line; it ends with an exit code of the contract, whatever comes."""
+    interrupts.handle()
+    from vlmbench.foundations import streams
+
+    streams.ready()
+    from vlmbench.cli.app import app
+
+    app()
+
 
 if __name__ == "__main__":
     main()

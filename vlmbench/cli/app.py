@@ -14,8 +14,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from vlmbench import __version__
-from vlmbench.foundations import errors
-from vlmbench.foundations.pipes import give_up_stdout, outlived
+from vlmbench.foundations import errors, interrupts
+from vlmbench.foundations.streams import give_up_stdout, outlived
 
 
 class Entry(NamedTuple):
@@ -121,20 +121,21 @@ def root(
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose every end is an exit code of the contract: 0, 1, 3, 4, 70, 130 (typer itself ends with 2)."""
+    """A command whose every end is an exit code of the contract; typer itself ends with 2."""
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
         debug = bool(given.get("debug"))
         try:
-            code = command(**given)
-            with outlived():
-                sys.stdout.flush()
+            with interrupts.raised():
+                code = command(**given)
+                with outlived():
+                    sys.stdout.flush()
         except typer.Exit:
             raise
-        except KeyboardInterrupt:
-            print("\ninterrupted; what was computed is kept, the same command goes on from there", file=sys.stderr)
-            code = errors.EXIT_INTERRUPTED
+        except KeyboardInterrupt as error:
+            print(f"\n{interrupts.SAID}", file=sys.stderr)
+            code = getattr(error, "exit_code", errors.EXIT_INTERRUPTED)
         except BrokenPipeError:
             give_up_stdout()
             code = errors.EXIT_OK
@@ -187,8 +188,3 @@ def _fault(error: Exception, debug: bool) -> int:
     summary = visible(f"{type(error).__name__}: {error}")
     print(f"error: a fault of vlmbench itself: {summary}\n  {place}; please report it", file=sys.stderr)
     return errors.EXIT_FAULT
-
-
-def main() -> None:
-    """The entry point of the ``vlmbench`` script."""
-    app()

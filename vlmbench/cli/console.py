@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vlmbench.foundations.errors import VlmbenchError
-from vlmbench.foundations.pipes import give_up_stdout, outlived
 from vlmbench.foundations.progress import Advance
+from vlmbench.foundations.streams import give_up_stdout, outlived, writable
 from vlmbench.foundations.text import terminal
 
 if TYPE_CHECKING:
@@ -95,11 +95,15 @@ def _rich(*, stderr: bool = True) -> "RichConsole":
     from rich.console import Console as RichConsole
 
     class Lasting(RichConsole):
-        """A console that outlives its reader; rich's own would end the process with 1."""
+        """A console that outlives its reader (rich's own would end the process with 1), and whose columns are as wide
+        as what its encoding can hold."""
 
         def on_broken_pipe(self) -> None:
             self.quiet = True
             give_up_stdout()
+
+        def render_str(self, text: str, **more: Any) -> Any:
+            return super().render_str(writable(text, self.encoding), **more)
 
     return Lasting(stderr=stderr, highlight=False, emoji=False)
 

@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM: one line that says how to go on, whenever they come.
+
+Until a command works and once it is done, a signal ends the process at once: nothing is lost. While it works, the
+signal is raised in it as `Interrupted`, so that what is computed can be stored; a second one ends it at once.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SAID = "interrupted; what was stored is kept, and the same command goes on from there"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came while a command worked.
+
+    Attributes:
+        exit_code: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+_home: int | None = None
+"""The process whose signals are handled; a process forked from it ends without a word."""
+
+
+def handle() -> None:
+    """From now on a signal ends the process with its line. One that is ignored (``nohup``) stays so."""
+    global _home
+    _home = os.getpid()
+    _set(_end)
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Within it, a signal that is handled is raised as `Interrupted`; what comes after it is as before."""
+    if _home is None:
+        yield
+        return
+    _set(_raise)
+    try:
+        yield
+    finally:
+        _set(_end)
+
+
+def _set(handler: "signal._HANDLER") -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            signal.signal(number, handler)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    if os.getpid() != _home:
+        os._exit(128 + number)
+    _set(_end)
+    raise Interrupted(number)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    if os.getpid() == _home and sys.stderr is not None:
+        clean = _SHOW_CURSOR if os.isatty(2) else ""  # a progress bar hides it
+        os.write(2, f"{clean}\n{SAID}\n".encode("ascii"))
+    os._exit(128 + number)
