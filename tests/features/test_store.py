@@ -1,24 +1,31 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from vlmbench.encoders.base import Scale
-from vlmbench.features.store import FeatureEntry, FeatureKey
+from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.features.texts import EMBEDDINGS, WEIGHTS, TextKey, read_texts, write_texts
 
 TEXTS = TextKey(EMBEDDINGS, "weights", "preprocessing", "tokenizer", "fp32", "content")
 KEY = FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test")
 
 
-def entry(cache, images=10, rows=4, versions=None):
-    return FeatureEntry(cache, KEY, images, versions or {"torch": "2"}, rows=rows)
+def entry(cache, images=10, versions=None):
+    return FeatureEntry(cache, KEY, images, versions or {"torch": "2"})
 
 
-def fill(one, shard):
-    rows = np.array(one.shard_range(shard))
-    one.write_shard(shard, rows, {"proj": np.outer(rows, [1, 2]).astype(np.float32)})
+def fill(one, *ends):
+    for start, stop in pairwise(ends):
+        rows = np.arange(start, stop)
+        one.write_shard(range(start, stop), rows, {"proj": np.outer(rows, [1, 2]).astype(np.float32)})
+
+
+def covered(one, **how):
+    """The images of each shard, and whether they are there."""
+    return [(part.start, part.stop, tensors is not None) for part, tensors in one.shards(**how)]
 
 
 @pytest.mark.parametrize(
@@ -39,18 +46,40 @@ def test_every_part_of_the_key_makes_another_entry(change):
 
 def test_shards_come_back_as_they_were(tmp_path):
     one = entry(tmp_path)
-    assert one.shards == 3
-    assert one.shard_range(2) == range(8, 10)
-    for shard in range(3):
-        fill(one, shard)
-    found = one.read_shard(2)
+    fill(one, 0, 4, 8, 10)
+    assert covered(one) == [(0, 4, True), (4, 8, True), (8, 10, True)]
+    ((part, found),) = one.shards(8)
+    assert part == range(8, 10)
     assert found["row"].tolist() == [8, 9]
     assert found["proj"].tolist() == [[8, 16], [9, 18]]
 
 
+def test_shards_of_any_size_stand_beside_each_other_and_gaps_are_told(tmp_path):
+    one = entry(tmp_path)
+    fill(one, 1, 2)
+    fill(one, 5, 9)
+    assert covered(one) == [(0, 1, False), (1, 2, True), (2, 5, False), (5, 9, True), (9, 10, False)]
+    fill(one, 2, 7)  # then nothing needs the one that begins at 5
+    assert covered(one) == [(0, 1, False), (1, 2, True), (2, 7, True), (7, 10, False)]
+
+
+def test_shards_that_earlier_versions_counted_are_read(tmp_path):
+    one = entry(tmp_path, images=2 * ROWS + 3)
+    fill(one, 0, ROWS, 2 * ROWS, 2 * ROWS + 3)
+    for number in range(3):
+        (one.directory / f"{number * ROWS:09d}.safetensors").rename(one.directory / f"{number:05d}.safetensors")
+    parts = [(0, ROWS, True), (ROWS, 2 * ROWS, True), (2 * ROWS, 2 * ROWS + 3, True)]
+    assert covered(one) == parts
+    (one.directory / "00001.safetensors").write_bytes(b"rubbish")
+    parts[1] = (ROWS, 2 * ROWS, False)
+    assert covered(one) == parts
+    fill(one, ROWS, ROWS + 5)
+    assert covered(one) == [parts[0], (ROWS, ROWS + 5, True), (ROWS + 5, 2 * ROWS, False), parts[2]]
+
+
 def test_an_entry_is_unfinished_until_its_manifest_is_there(tmp_path):
     one = entry(tmp_path)
-    fill(one, 0)
+    fill(one, 0, 4)
     assert one.manifest() is None
     one.finish(("bad.jpg",), {"proj": 2})
     assert one.manifest().skipped == ("bad.jpg",)
@@ -62,33 +91,31 @@ def test_an_entry_is_unfinished_until_its_manifest_is_there(tmp_path):
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "other", "absent"])
 def test_a_damaged_shard_is_never_read(tmp_path, damage):
     one = entry(tmp_path)
-    fill(one, 0)
-    fill(one, 1)
-    path = one.directory / "00000.safetensors"
+    fill(one, 0, 4, 8)
+    path = one.directory / "000000000.safetensors"
     data = bytearray(path.read_bytes())
     if damage == "flip":
         data[-1] ^= 1
         path.write_bytes(bytes(data))
     elif damage == "other":
-        path.write_bytes((one.directory / "00001.safetensors").read_bytes())
+        path.write_bytes((one.directory / "000000004.safetensors").read_bytes())
     elif damage == "absent":
         path.unlink()
     else:
         path.write_bytes(bytes(data[: len(data) // 2 if damage == "cut" else 0]))
-    assert one.read_shard(0) is None
-    assert one.read_shard(1) is not None
+    assert covered(one) == [(0, 4, False), (4, 8, True), (8, 10, False)]
 
 
 def test_shards_of_other_versions_are_not_continued(tmp_path):
-    fill(entry(tmp_path), 0)
+    fill(entry(tmp_path), 0, 10)
     newer = entry(tmp_path, versions={"torch": "3"})
-    assert newer.read_shard(0) is not None
-    assert newer.read_shard(0, same_versions=True) is None
+    assert covered(newer) == [(0, 10, True)]
+    assert covered(newer, same_versions=True) == [(0, 10, False)]
 
 
 def test_no_temporary_files_stay(tmp_path):
     one = entry(tmp_path)
-    fill(one, 0)
+    fill(one, 0, 4)
     one.finish((), {"proj": 2})
     assert not [path for path in one.directory.iterdir() if path.name.startswith(".tmp")]
 

@@ -148,19 +148,19 @@ def test_each_model_is_loaded_once_and_each_image_decoded_once(checkpoints, colo
 def test_a_stopped_run_goes_on_at_the_first_missing_shard(checkpoints, colours, tmp_path, monkeypatch):
     monkeypatch.setattr("vlmbench.runs.session.ROWS", 4)
     model = str(checkpoints("clip"))
-    whole = Session(context(tmp_path / "whole")).features(model, f"folder:{colours}", "test").x
+    whole = Session(context(tmp_path / "whole", batch_size=4)).features(model, f"folder:{colours}", "test").x
     write = FeatureEntry.write_shard
 
-    def stop(self, shard, rows, layers):
-        if shard == 2:
+    def stop(self, covered, rows, layers):
+        if covered.start == 8:
             raise KeyboardInterrupt
-        write(self, shard, rows, layers)
+        write(self, covered, rows, layers)
 
     with monkeypatch.context() as patch:
         patch.setattr(FeatureEntry, "write_shard", stop)
         with pytest.raises(KeyboardInterrupt):
-            Session(context(tmp_path)).features(model, f"folder:{colours}", "test")
-    found = Session(context(tmp_path)).features(model, f"folder:{colours}", "test")
+            Session(context(tmp_path, batch_size=4)).features(model, f"folder:{colours}", "test")
+    found = Session(context(tmp_path, batch_size=4)).features(model, f"folder:{colours}", "test")
     assert found.encoded == 7
     assert (found.x == whole).all()
 
@@ -168,12 +168,12 @@ def test_a_stopped_run_goes_on_at_the_first_missing_shard(checkpoints, colours, 
 def test_a_damaged_shard_is_encoded_again(checkpoints, colours, tmp_path, monkeypatch):
     monkeypatch.setattr("vlmbench.runs.session.ROWS", 4)
     model, data = str(checkpoints("clip")), f"folder:{colours}"
-    first = Session(context(tmp_path)).features(model, data, "test")
-    shard = next((tmp_path / "cache" / "features").rglob("00001.safetensors"))
+    first = Session(context(tmp_path, batch_size=4)).features(model, data, "test")
+    shard = next((tmp_path / "cache" / "features").rglob("000000004.safetensors"))
     content = bytearray(shard.read_bytes())
     content[-5] ^= 255
     shard.write_bytes(bytes(content))
-    again = context(tmp_path)
+    again = context(tmp_path, batch_size=4)
     second = Session(again).features(model, data, "test")
     assert second.encoded == 4
     assert (second.x == first.x).all()

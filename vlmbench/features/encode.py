@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, starmap
 
 import numpy as np
 from PIL.Image import Image
@@ -10,7 +11,7 @@ from PIL.Image import Image
 from vlmbench.data.base import Split
 from vlmbench.data.loading import load
 from vlmbench.encoders.base import ImageEncoder
-from vlmbench.features.store import FeatureEntry, Manifest
+from vlmbench.features.store import ROWS, SECONDS, FeatureEntry, Manifest
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Advance, Reporter
 
@@ -48,9 +49,20 @@ class Tally:
 
 
 def encode_split(
-    split: Split, jobs: Sequence[Job], *, batch_size: int, workers: int, on_bad_image: str, reporter: Reporter
+    split: Split,
+    jobs: Sequence[Job],
+    *,
+    batch_size: int,
+    workers: int,
+    on_bad_image: str,
+    reporter: Reporter,
+    rows: int = ROWS,
+    seconds: float = SECONDS,
 ) -> Tally:
-    """Fills the entries of `jobs` with the features of `split`, shard by shard; shards that are there are kept.
+    """Fills the entries of `jobs` with the features of `split`; shards that are there are kept.
+
+    A shard is closed at the end of a batch, after `rows` images or `seconds`, so that batches, and with them features,
+    are the same wherever shards end. Whatever ends the pass early, the batches that are done are stored.
 
     Raises:
         BadImage: an image cannot be decoded and `on_bad_image` is ``error``.
@@ -61,32 +73,36 @@ def encode_split(
     if not open_jobs:
         return tally
     started = time.perf_counter()
-    widths: dict[str, dict[str, int]] = {job.name: {} for job in open_jobs}
-    gone: dict[str, set[int]] = {job.name: set() for job in open_jobs}
+    found = {job.name: _Found() for job in open_jobs}
+    lacking: dict[str, list[range]] = {job.name: [] for job in open_jobs}
+    for job in open_jobs:
+        for covered, tensors in job.entry.shards(same_versions=True):
+            if tensors is None:
+                lacking[job.name].append(covered)
+            else:
+                found[job.name].note(covered, tensors)
     with reporter.task(f"encoding {split.name} with {', '.join(job.name for job in open_jobs)}", len(split)) as advance:
-        for shard in range(open_jobs[0].entry.shards):
-            covered = open_jobs[0].entry.shard_range(shard)
-            needing = []
-            for job in open_jobs:
-                kept = job.entry.read_shard(shard, same_versions=True)
-                if kept is None:
-                    needing.append(job)
-                else:
-                    _note(kept, covered, widths[job.name], gone[job.name])
+        ends = {0, len(split)}.union(*({part.start, part.stop} for parts in lacking.values() for part in parts))
+        for covered in starmap(range, pairwise(sorted(ends))):
+            needing = [job for job in open_jobs if any(covered.start in part for part in lacking[job.name])]
             if not needing:
                 advance(len(covered))
                 continue
-            for job, rows, layers in _encode_shard(
-                split, covered, needing, batch_size, workers, on_bad_image, tally, advance
-            ):
-                job.entry.write_shard(shard, rows, layers)
-                _note({"row": rows, **layers}, covered, widths[job.name], gone[job.name])
+            writer = _Writer(covered.start, needing, found, rows, seconds)
+            try:
+                for batch in _batches(split, covered, needing, batch_size, workers, on_bad_image, tally, advance):
+                    writer.add(batch)
+                writer.close(covered.stop)
+            except BaseException:  # an interruption too: what is done is not lost
+                writer.close(writer.done)
+                raise
     for job in open_jobs:
-        if len(gone[job.name]) == len(split):
+        gone, widths = found[job.name].gone, found[job.name].widths
+        if len(gone) == len(split):
             raise InputError(
                 f"none of the {len(split)} images can be decoded", where=split.ids[0], mend="look at these files"
             )
-        job.entry.finish(tuple(split.ids[row] for row in sorted(gone[job.name])), widths[job.name])
+        job.entry.finish(tuple(split.ids[row] for row in sorted(gone)), widths)
     tally.seconds = time.perf_counter() - started
     return tally
 
@@ -98,8 +114,7 @@ def read_layer(entry: FeatureEntry, manifest: Manifest, layer: str) -> tuple[np.
         Rows [n] int64 into the split and features [n, D] float32; none where a shard is absent or damaged.
     """
     rows, parts = [], []
-    for shard in range(entry.shards):
-        tensors = entry.read_shard(shard)
+    for _, tensors in entry.shards():
         if tensors is None:
             return None
         if not len(tensors["row"]):
@@ -114,12 +129,68 @@ def read_layer(entry: FeatureEntry, manifest: Manifest, layer: str) -> tuple[np.
     return (found, np.concatenate(parts)) if len(found) == entry.images - len(manifest.skipped) else None
 
 
-def _note(tensors: dict[str, np.ndarray], covered: range, widths: dict[str, int], gone: set[int]) -> None:
-    gone.update(set(covered) - set(tensors["row"].tolist()))
-    widths.update({name: value.shape[1] for name, value in tensors.items() if name != "row" and value.shape[0]})
+@dataclass
+class _Found:
+    """What is known of an entry: images that could not be decoded, and the width of each layer."""
+
+    gone: set[int] = field(default_factory=set)
+    widths: dict[str, int] = field(default_factory=dict)
+
+    def note(self, covered: range, tensors: Mapping[str, np.ndarray]) -> None:
+        """Takes a shard into account."""
+        self.gone.update(set(covered) - set(tensors["row"].tolist()))
+        self.widths.update({name: value.shape[1] for name, value in tensors.items() if name != "row" and len(value)})
 
 
-def _encode_shard(
+@dataclass(frozen=True)
+class _Batch:
+    """Images that went through every encoder at once.
+
+    Attributes:
+        rows: [B] their places in the split.
+        layers: for each job, layer to [B, D] float32.
+        stop: the place behind the last image that was looked at.
+    """
+
+    rows: list[int]
+    layers: list[Mapping[str, np.ndarray]]
+    stop: int
+
+
+class _Writer:
+    """Gathers batches and stores them, a shard at a time, in every job's entry."""
+
+    def __init__(self, start: int, jobs: Sequence[Job], found: Mapping[str, _Found], rows: int, seconds: float) -> None:
+        self._start, self._jobs, self._found, self._rows, self._seconds = start, jobs, found, rows, seconds
+        self._batches: list[_Batch] = []
+        self._opened = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """The place behind the last image whose batch is done."""
+        return self._batches[-1].stop if self._batches else self._start
+
+    def add(self, batch: _Batch) -> None:
+        """Takes a batch; stores the shard if it is large or old enough."""
+        self._batches.append(batch)
+        if batch.stop - self._start >= self._rows or time.monotonic() - self._opened >= self._seconds:
+            self.close(batch.stop)
+
+    def close(self, stop: int) -> None:
+        """Stores what there is as the shard of all images up to `stop`."""
+        covered = range(self._start, stop)
+        if not covered:
+            return
+        rows = np.array([row for batch in self._batches for row in batch.rows], np.int64)
+        for place, job in enumerate(self._jobs):
+            parts = [batch.layers[place] for batch in self._batches]
+            layers = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+            job.entry.write_shard(covered, rows, layers)
+            self._found[job.name].note(covered, {"row": rows, **layers})
+        self._start, self._batches, self._opened = stop, [], time.monotonic()
+
+
+def _batches(
     split: Split,
     covered: range,
     jobs: Sequence[Job],
@@ -128,8 +199,8 @@ def _encode_shard(
     on_bad_image: str,
     tally: Tally,
     advance: Advance,
-) -> Iterator[tuple[Job, np.ndarray, dict[str, np.ndarray]]]:
-    """The rows [n] of a shard that could be decoded, and each job's layers of them."""
+) -> Iterator[_Batch]:
+    """The images of a part of the split through the encoders of `jobs`, those left out that cannot be decoded."""
     encoders = [job.encoder() for job in jobs]
 
     def make(image: Image) -> list[np.ndarray]:
@@ -137,13 +208,17 @@ def _encode_shard(
 
     rows: list[int] = []
     pending: list[list[np.ndarray]] = []
-    found: list[list[Mapping[str, np.ndarray]]] = [[] for _ in jobs]
 
-    def flush() -> None:
-        for place, encoder in enumerate(encoders):
-            found[place].append(encoder.encode_images(np.stack([item[place] for item in pending])))
-            tally.encoded[jobs[place].name] += len(pending)
+    def encoded(stop: int) -> _Batch:
+        layers = [
+            encoder.encode_images(np.stack([item[place] for item in pending])) for place, encoder in enumerate(encoders)
+        ]
+        for job in jobs:
+            tally.encoded[job.name] += len(rows)
+        batch = _Batch(rows.copy(), layers, stop)
+        rows.clear()
         pending.clear()
+        return batch
 
     for item in load(split, covered, make, workers=workers, ahead=2 * batch_size):
         tally.decoded += 1
@@ -155,11 +230,7 @@ def _encode_shard(
             continue
         rows.append(item.row)
         pending.append(item.value)
-        if len(pending) == batch_size:
-            flush()
-    if pending:
-        flush()
-    for place, job in enumerate(jobs):
-        parts = found[place]
-        layers = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
-        yield job, np.asarray(rows, np.int64), layers
+        if len(rows) == batch_size:
+            yield encoded(item.row + 1)
+    if rows:
+        yield encoded(covered.stop)

@@ -1,8 +1,9 @@
 """Feature shards on disk: written once, whole or not at all, checked when read, resumed where a run was stopped.
 
-``features/<key>/{00000.safetensors, 00001.safetensors, …, manifest.json}``. A shard covers `ROWS` consecutive images
-of the split and holds every layer of the encoder, so that zero-shot and probe share one pass; each carries its own
-digest. The manifest is written last: a directory without it is a run to be continued.
+``features/<key>/{000000000.safetensors, 000001024.safetensors, …, manifest.json}``. A shard covers consecutive images
+of the split, is named after the first of them, and holds every layer of the encoder, so that zero-shot and probe share
+one pass; each carries its own digest. How many images a shard covers says how long the encoder took, and nothing else.
+The manifest is written last: a directory without it is a run to be continued.
 """
 
 import hashlib
@@ -22,11 +23,14 @@ from vlmbench.foundations.atomic import exclusive, write_json
 from vlmbench.foundations.hashing import digest
 
 ROWS = 1024
-"""Images a shard: what an interruption can lose, so that it stays minutes for the slowest encoders."""
+"""Images a shard, where they are encoded within `SECONDS`."""
+SECONDS = 30.0
+"""After so long a shard is closed at the next batch: what a run that is killed outright can lose."""
 
 FORMAT = 2
 MANIFEST = "manifest.json"
 _ROW = "row"
+_OLD_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -58,36 +62,25 @@ class Manifest:
         skipped: ids of the damaged ones among them, which have no row.
         layers: layer to width.
         versions: the packages that encoded them.
-        rows_per_shard: rows of a shard.
     """
 
     images: int
     skipped: tuple[str, ...]
     layers: dict[str, int]
     versions: dict[str, str]
-    rows_per_shard: int = ROWS
+
+
+Tensors = dict[str, np.ndarray]
 
 
 class FeatureEntry:
     """The features of one split by one model."""
 
-    def __init__(
-        self, cache_dir: Path, key: FeatureKey, images: int, versions: Mapping[str, str], rows: int = ROWS
-    ) -> None:
+    def __init__(self, cache_dir: Path, key: FeatureKey, images: int, versions: Mapping[str, str]) -> None:
         self.key = key
         self.directory = cache_dir / "features" / key.name
         self.images = images
         self.versions = dict(versions)
-        self.rows = rows
-
-    def shard_range(self, shard: int) -> range:
-        """The images that a shard covers."""
-        return range(shard * self.rows, min((shard + 1) * self.rows, self.images))
-
-    @property
-    def shards(self) -> int:
-        """How many shards the split takes."""
-        return -(-self.images // self.rows)
 
     def manifest(self) -> Manifest | None:
         """The manifest, if the entry is finished."""
@@ -98,49 +91,48 @@ class FeatureEntry:
                 skipped=tuple(map(str, data["skipped"])),
                 layers={str(name): int(width) for name, width in data["layers"].items()},
                 versions={str(name): str(value) for name, value in data["versions"].items()},
-                rows_per_shard=int(data["rows_per_shard"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return found if found.images == self.images and found.rows_per_shard == self.rows else None
+        return found if found.images == self.images else None
 
-    def read_shard(self, shard: int, *, same_versions: bool = False) -> dict[str, np.ndarray] | None:
-        """A shard's tensors (``row`` [n] int64 and each layer [n, D] float32), or none where it is absent or damaged.
+    def shards(self, position: int = 0, *, same_versions: bool = False) -> Iterator[tuple[range, Tensors | None]]:
+        """The split from `position` to its end: the images of each shard with its tensors, and with none those that no
+        sound shard covers.
 
-        With `same_versions`, also none where other versions of the packages encoded it.
+        Tensors are ``row`` [n] int64 and each layer [n, D] float32. With `same_versions`, a shard that other versions
+        of the packages encoded counts for none.
         """
-        try:
-            with safe_open(self._path(shard), framework="numpy") as handle:
-                facts = handle.metadata() or {}
-                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError, ValueError):
-            return None
-        expected = self._facts(shard, tensors)
-        if not same_versions:
-            expected["versions"] = facts.get("versions", "")
-        return tensors if facts == expected and _ROW in tensors else None
+        while position < self.images:
+            found = self._read(position, same_versions)
+            if found is not None:
+                yield found
+                position = found[0].stop
+                continue
+            later = min((start for start in self._starts() if start > position), default=self.images)
+            yield range(position, later), None
+            position = later
 
-    def write_shard(self, shard: int, rows: np.ndarray, layers: Mapping[str, np.ndarray]) -> None:
+    def write_shard(self, covered: range, rows: np.ndarray, layers: Mapping[str, np.ndarray]) -> None:
         """Writes a shard whole or not at all.
 
         Args:
-            shard: its number.
-            rows: [n] int64 indices into the split.
+            covered: the images it stands for.
+            rows: [n] int64 indices into the split: those among them that could be decoded.
             layers: layer to [n, D] float32.
 
         Raises:
             OutputError: it cannot be written.
         """
-        tensors: dict[str, np.ndarray] = {
+        tensors: Tensors = {
             _ROW: np.asarray(rows, np.int64),
             **{name: np.ascontiguousarray(value, np.float32) for name, value in layers.items()},
         }
-        facts = self._facts(shard, tensors)
-        write_tensors(self._path(shard), tensors, facts)
+        write_tensors(next(self._paths(covered.start)), tensors, self._facts(covered, tensors))
 
     def finish(self, skipped: tuple[str, ...], layers: Mapping[str, int]) -> Manifest:
         """Writes the manifest: the entry is complete from here on."""
-        manifest = Manifest(self.images, skipped, dict(layers), self.versions, self.rows)
+        manifest = Manifest(self.images, skipped, dict(layers), self.versions)
         write_json(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": asdict(self.key)})
         return manifest
 
@@ -154,9 +146,31 @@ class FeatureEntry:
         with exclusive(self.directory / ".lock"):
             yield
 
-    def _facts(self, shard: int, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    def _read(self, start: int, same_versions: bool) -> tuple[range, Tensors] | None:
+        """The shard that begins at `start`; none where it is absent or damaged."""
+        for path in self._paths(start):
+            try:
+                with safe_open(path, framework="numpy") as handle:
+                    facts = handle.metadata() or {}
+                    tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
+                covered = range(start, int(facts["stop"]))
+            except (OSError, SafetensorError, ValueError, KeyError):
+                continue
+            expected = self._facts(covered, tensors)
+            if not same_versions:
+                expected["versions"] = facts.get("versions", "")
+            if facts == expected and _ROW in tensors and start < covered.stop <= self.images:
+                return covered, tensors
+        return None
+
+    def _starts(self) -> Iterator[int]:
+        """Where shards begin, sound or not."""
+        for path in self.directory.glob("*.safetensors"):
+            if path.stem.isdigit():
+                yield int(path.stem) * (ROWS if len(path.stem) == _OLD_DIGITS else 1)
+
+    def _facts(self, covered: range, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
         """What a shard's header says of it."""
-        covered = self.shard_range(shard)
         return {
             "sha256": _digest(tensors),
             "key": self.key.name,
@@ -165,8 +179,11 @@ class FeatureEntry:
             "versions": json.dumps(self.versions, sort_keys=True),
         }
 
-    def _path(self, shard: int) -> Path:
-        return self.directory / f"{shard:05d}.safetensors"
+    def _paths(self, start: int) -> Iterator[Path]:
+        """Where the shard lies that begins at `start`, or where earlier versions put it, which counted shards."""
+        yield self.directory / f"{start:09d}.safetensors"
+        if start % ROWS == 0:
+            yield self.directory / f"{start // ROWS:0{_OLD_DIGITS}d}.safetensors"
 
 
 def array_sha256(values: np.ndarray) -> str:

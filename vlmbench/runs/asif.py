@@ -159,15 +159,17 @@ class Asif:
         """The anchors' image features, a shard at a time; an image with several captions stands as often."""
         layer = self._stored
         counts = np.array([len(own) for own in anchors.opened.split.captions])
-        for shard in range(anchors.entry.shards):
-            tensors = anchors.entry.read_shard(shard)
+        position = 0
+        while position < anchors.entry.images:
+            covered, tensors = next(anchors.entry.shards(position))
             if tensors is None:
                 self.session.features(self.spec.vision, self.spec.anchors, self.split, layer=self._layer())  # mends it
-                tensors = anchors.entry.read_shard(shard)
+                covered, tensors = next(anchors.entry.shards(position))
             if tensors is None:
                 raise unreadable(anchors.entry)
             if len(tensors["row"]):
                 yield np.repeat(tensors[layer], counts[tensors["row"]], axis=0)
+            position = covered.stop
 
     def _captions(self, anchors: "_Anchors") -> Iterator[np.ndarray]:
         """The anchors' text features, so many captions at a time."""

@@ -310,7 +310,7 @@ class Session:
         key = FeatureKey(
             files.weights_sha256, files.preprocessing_sha256, self.precision, opened.content, opened.split.name
         )
-        return FeatureEntry(self.context.cache_dir, key, len(opened.rows), package_versions(*ENCODING_PACKAGES), ROWS)
+        return FeatureEntry(self.context.cache_dir, key, len(opened.rows), package_versions(*ENCODING_PACKAGES))
 
     def _encode(self, opened: Opened, jobs: list[Job]) -> None:
         context = self.context
@@ -327,6 +327,7 @@ class Session:
                     workers=context.workers,
                     on_bad_image=context.on_bad_image,
                     reporter=context.reporter,
+                    rows=ROWS,
                 )
             except BadImage as error:
                 raise BadImage(error.what, where=f"{opened.name}, {error.where}", mend=error.mend) from error

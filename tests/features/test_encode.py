@@ -1,0 +1,131 @@
+"""One pass for several encoders: where shards end changes nothing, and a pass that ends early stores what is done."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from vlmbench.data.base import Split
+from vlmbench.data.bundled import Arrays
+from vlmbench.data.images import BadImage
+from vlmbench.features import encode as module
+from vlmbench.features.encode import Job, encode_split, read_layer
+from vlmbench.features.store import FeatureEntry, FeatureKey
+from vlmbench.foundations.progress import Silent
+
+
+class Encoder:
+    """A layer that says which images were in the batch, as a product of matrices does in its last digits."""
+
+    layers = ("proj",)
+
+    def __init__(self, width=3, stop_after=None, clock=None):
+        self.width, self.stop_after, self.clock, self.batches = width, stop_after, clock, []
+
+    def preprocess(self, image):
+        return np.asarray(image)[0, 0].astype(np.float32)
+
+    def encode_images(self, pixels):
+        if len(self.batches) == self.stop_after:
+            raise KeyboardInterrupt
+        self.batches.append(pixels[:, 0].astype(int).tolist())
+        if self.clock is not None:
+            self.clock.now += 10
+        return {"proj": np.repeat(pixels[:, :1] + pixels[:, 0].sum() / 1000, self.width, axis=1)}
+
+
+def split_of(count, damaged=()):
+    raws = tuple(b"no image" if n in damaged else np.full((2, 2, 3), n, np.uint8) for n in range(count))
+    return Split("test", tuple(f"i{n}" for n in range(count)), np.zeros(count, np.int64), Arrays(raws))
+
+
+def entry(cache, name="a", images=50):
+    return FeatureEntry(cache, FeatureKey(name, "", "fp32", "", "test"), images, {"torch": "2"})
+
+
+def run(split, jobs, on_bad_image="skip", **more):
+    jobs = [Job(job.key.weights_sha256, job, lambda encoder=encoder: encoder) for job, encoder in jobs]
+    return encode_split(
+        split, jobs, batch_size=8, workers=2, on_bad_image=on_bad_image, reporter=Silent(), **more
+    )  # fmt: skip
+
+
+def features(one):
+    return read_layer(one, one.manifest(), "proj")
+
+
+def starts(one):
+    return [part.start for part, tensors in one.shards() if tensors is not None]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still but for what encoders do to it."""
+    found = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: found.now)
+    return found
+
+
+@pytest.mark.parametrize("damaged", [(), (0, 7, 8, 9, 30, 49), range(10, 40)])
+def test_features_are_the_same_wherever_shards_end(tmp_path, damaged):
+    split, found = split_of(50, damaged), []
+    for number, (rows, seconds) in enumerate([(1000, 1000.0), (8, 1000.0), (20, 1000.0), (1000, 0.0)]):
+        one = entry(tmp_path / str(number))
+        run(split, [(one, Encoder())], rows=rows, seconds=seconds)
+        found.append(features(one))
+        assert one.manifest().skipped == tuple(f"i{n}" for n in damaged)
+    assert len(starts(entry(tmp_path / "3"))) > len(starts(entry(tmp_path / "0"))) == 1
+    for rows, x in found[1:]:
+        assert rows.tobytes() == found[0][0].tobytes()
+        assert x.tobytes() == found[0][1].tobytes()
+
+
+def test_a_shard_is_closed_after_images_or_after_time(tmp_path, clock):
+    slow, fast = entry(tmp_path, "slow"), entry(tmp_path, "fast")
+    run(split_of(50), [(slow, Encoder(clock=clock))], rows=1000, seconds=20)
+    assert starts(slow) == [0, 16, 32, 48]
+    run(split_of(50), [(fast, Encoder())], rows=24, seconds=20)
+    assert starts(fast) == [0, 24, 48]
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 3])
+def test_an_interruption_keeps_the_batches_that_are_done(tmp_path, stop_after):
+    whole, one = entry(tmp_path / "whole"), entry(tmp_path)
+    run(split_of(50, [3]), [(whole, Encoder())])
+    with pytest.raises(KeyboardInterrupt):
+        run(split_of(50, [3]), [(one, Encoder(stop_after=stop_after))])
+    again = Encoder()
+    tally = run(split_of(50, [3]), [(one, again)])
+    assert tally.encoded == {"a": 49 - 8 * stop_after}
+    assert features(one)[1].tobytes() == features(whole)[1].tobytes()
+
+
+def test_a_damaged_image_keeps_the_batches_before_it(tmp_path):
+    one = entry(tmp_path)
+    with pytest.raises(BadImage, match="i40"):
+        run(split_of(50, [40]), [(one, Encoder())], on_bad_image="error")
+    assert [part for part, tensors in one.shards() if tensors is not None] == [range(40)]
+
+
+def test_encoders_that_were_stopped_at_different_places_go_on_together(tmp_path):
+    whole = {name: entry(tmp_path / "whole", name) for name in "ab"}
+    ours = {name: entry(tmp_path, name) for name in "ab"}
+    split = split_of(50, [3, 20])
+    for name, width in (("a", 3), ("b", 5)):
+        run(split, [(whole[name], Encoder(width))])
+    for name, stop_after in (("a", 1), ("b", 4)):
+        with pytest.raises(KeyboardInterrupt):
+            run(split, [(ours[name], Encoder(5, stop_after=stop_after))], rows=8)
+    (ours["b"].directory / "000000009.safetensors").unlink()
+    encoders = {"a": Encoder(5), "b": Encoder(5)}
+    tally = run(split, [(ours[name], encoders[name]) for name in "ab"])
+    assert tally.encoded == {"a": 40, "b": 24}
+    assert tally.decoded == 41
+    for name in "ab":
+        assert features(ours[name])[0].tolist() == [n for n in range(50) if n not in (3, 20)]
+        assert features(ours[name])[1][:, 0].tobytes() == features(whole[name])[1][:, 0].tobytes()
+
+
+def test_nothing_but_damaged_images_is_an_error(tmp_path):
+    with pytest.raises(module.InputError, match="none of the 5 images"):
+        run(split_of(5, range(5)), [(entry(tmp_path, images=5), Encoder())])
