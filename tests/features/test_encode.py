@@ -19,8 +19,8 @@ class Encoder:
 
     layers = ("proj",)
 
-    def __init__(self, width=3, stop_after=None, clock=None):
-        self.width, self.stop_after, self.clock, self.batches = width, stop_after, clock, []
+    def __init__(self, width=3, stop_after=None, clock=None, seconds=10):
+        self.width, self.stop_after, self.clock, self.seconds, self.batches = width, stop_after, clock, seconds, []
 
     def preprocess(self, image):
         return np.asarray(image)[0, 0].astype(np.float32)
@@ -30,7 +30,7 @@ class Encoder:
             raise KeyboardInterrupt
         self.batches.append(pixels[:, 0].astype(int).tolist())
         if self.clock is not None:
-            self.clock.now += 10
+            self.clock.now += self.seconds
         return {"proj": np.repeat(pixels[:, :1] + pixels[:, 0].sum() / 1000, self.width, axis=1)}
 
 
@@ -43,11 +43,10 @@ def entry(cache, name="a", images=50):
     return FeatureEntry(cache, FeatureKey(name, "", "fp32", "", "test"), images, {"torch": "2"})
 
 
-def run(split, jobs, on_bad_image="skip", **more):
+def run(split, jobs, on_bad_image="skip", reporter=None, **more):
     jobs = [Job(job.key.weights_sha256, job, lambda encoder=encoder: encoder) for job, encoder in jobs]
-    return encode_split(
-        split, jobs, batch_size=8, workers=2, on_bad_image=on_bad_image, reporter=Silent(), **more
-    )  # fmt: skip
+    common = {"batch_size": 8, "workers": 2, "on_bad_image": on_bad_image, "reporter": reporter or Silent()}
+    return encode_split(split, jobs, **common, **more)
 
 
 def features(one):
@@ -86,6 +85,16 @@ def test_a_shard_is_closed_after_images_or_after_time(tmp_path, clock):
     assert starts(slow) == [0, 16, 32, 48]
     run(split_of(50), [(fast, Encoder())], rows=24, seconds=20)
     assert starts(fast) == [0, 24, 48]
+
+
+def test_a_batch_that_takes_longer_than_work_should_be_unkept_is_told_of_once(tmp_path, clock):
+    told = Silent()
+    slow, quick = Encoder(clock=clock, seconds=31), Encoder(clock=clock, seconds=29)
+    run(split_of(50), [(entry(tmp_path, "quick"), quick)], reporter=told)
+    assert told.notes == []
+    run(split_of(50), [(entry(tmp_path, "slow"), slow)], reporter=told)
+    (note,) = told.notes
+    assert note.startswith("8 images at once take 31 s")
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 3])

@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
 
 _RUN = """
@@ -51,3 +52,32 @@ def test_a_killed_run_is_continued_and_two_at_once_encode_once(checkpoints, tmp_
     outputs = [run.communicate(timeout=240)[0].split() for run in runs]
     assert sorted(int(encoded) for encoded, _ in outputs) == [0, max(0, 300 - 8 * len(whole))]
     assert outputs[0][1] == outputs[1][1]
+
+
+_STOPPED = """
+import os, runpy, sys
+from vlmbench.features import encode
+number, *sys.argv[1:] = sys.argv[1:]
+add, seen = encode._Writer.add, []
+def stop(self, batch):
+    add(self, batch)
+    seen.append(batch)
+    if len(seen) == 5:
+        os.kill(os.getpid(), int(number))
+encode._Writer.add = stop
+runpy.run_module("vlmbench", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_computed_when_a_signal_came_is_kept_as_the_message_says(checkpoints, colours, tmp_path, number):
+    line = ["zeroshot", "-m", checkpoints("clip"), "-d", f"folder:{colours}", "--split", "train", "--batch-size", 4]
+    line += ["-o", tmp_path / "out", "--cache-dir", tmp_path / "cache"]
+    ends = [
+        subprocess.run([sys.executable, *start, *map(str, line)], capture_output=True, text=True, check=False)
+        for start in (["-c", _STOPPED, str(int(number))], ["-m", "vlmbench"])
+    ]
+    assert ends[0].returncode == 128 + number, ends[0].stderr
+    assert ends[0].stderr.strip() == "interrupted; what was stored is kept, and the same command goes on from there"
+    assert ends[1].returncode == 0, ends[1].stderr
+    assert "features: 4 images encoded, 20 from the store" in ends[1].stderr

@@ -11,9 +11,9 @@ from PIL.Image import Image
 from vlmbench.data.base import Split
 from vlmbench.data.loading import load
 from vlmbench.encoders.base import ImageEncoder
-from vlmbench.features.store import ROWS, SECONDS, FeatureEntry, Manifest
+from vlmbench.features.store import ROWS, FeatureEntry, Manifest
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.progress import Advance, Reporter
+from vlmbench.foundations.progress import SECONDS, Advance, Reporter, tell_slow
 
 
 @dataclass
@@ -72,7 +72,7 @@ def encode_split(
     open_jobs = [job for job in jobs if job.entry.manifest() is None]
     if not open_jobs:
         return tally
-    started = time.perf_counter()
+    started, told = time.perf_counter(), False
     found = {job.name: _Found() for job in open_jobs}
     lacking: dict[str, list[range]] = {job.name: [] for job in open_jobs}
     for job in open_jobs:
@@ -91,6 +91,7 @@ def encode_split(
             writer = _Writer(covered.start, needing, found, rows, seconds)
             try:
                 for batch in _batches(split, covered, needing, batch_size, workers, on_bad_image, tally, advance):
+                    told = told or tell_slow(batch.seconds, len(batch.rows), reporter)
                     writer.add(batch)
                 writer.close(covered.stop)
             except BaseException:  # an interruption too: what is done is not lost
@@ -150,11 +151,13 @@ class _Batch:
         rows: [B] their places in the split.
         layers: for each job, layer to [B, D] float32.
         stop: the place behind the last image that was looked at.
+        seconds: what encoding them took.
     """
 
     rows: list[int]
     layers: list[Mapping[str, np.ndarray]]
     stop: int
+    seconds: float
 
 
 class _Writer:
@@ -210,12 +213,13 @@ def _batches(
     pending: list[list[np.ndarray]] = []
 
     def encoded(stop: int) -> _Batch:
+        begun = time.monotonic()
         layers = [
             encoder.encode_images(np.stack([item[place] for item in pending])) for place, encoder in enumerate(encoders)
         ]
         for job in jobs:
             tally.encoded[job.name] += len(rows)
-        batch = _Batch(rows.copy(), layers, stop)
+        batch = _Batch(rows.copy(), layers, stop, time.monotonic() - begun)
         rows.clear()
         pending.clear()
         return batch

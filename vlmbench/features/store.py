@@ -23,10 +23,7 @@ from vlmbench.foundations.atomic import exclusive, write_json
 from vlmbench.foundations.hashing import digest
 
 ROWS = 1024
-"""Images a shard, where they are encoded within `SECONDS`."""
-SECONDS = 30.0
-"""After so long a shard is closed at the next batch: what a run that is killed outright can lose."""
-
+"""Images a shard, where they are encoded within `vlmbench.foundations.progress.SECONDS`."""
 FORMAT = 2
 MANIFEST = "manifest.json"
 _ROW = "row"

@@ -31,6 +31,21 @@ class Reporter(Protocol):
         ...
 
 
+SECONDS = 30.0
+"""After so long, work should be on the disk: what a run that is killed outright can lose."""
+
+
+def tell_slow(took: float, images: int, reporter: Reporter) -> bool:
+    """Says so where a single batch takes longer than `SECONDS`, and whether it did."""
+    slow = images > 1 and took > SECONDS
+    if slow:
+        reporter.note(
+            f"{images} images at once take {took:.0f} s, and nothing less is kept when the run is interrupted; "
+            "a smaller --batch-size keeps more"
+        )
+    return slow
+
+
 class Silent:
     """A reporter that keeps what was said and shows nothing."""
 

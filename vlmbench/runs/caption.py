@@ -16,6 +16,7 @@ from vlmbench.data.loading import load
 from vlmbench.data.naming import canonical
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import tell_slow
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import DatasetFacts, ModelFacts
@@ -202,7 +203,10 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
         with reporter.task(f"captions by {captioner.facts.id}", len(digests)) as advance:
             advance(len(found.captions))
             items = _items(split, rows, context, found, on_failure)
+            begun, told = time.monotonic(), False
             for batch in captioner.stream(items):
+                took, begun = time.monotonic() - begun, time.monotonic()
+                told = told or tell_slow(took, len(batch), reporter)
                 store.add({done.item.digest: done.caption for done in batch if done.caption is not None})
                 for done in batch:
                     for row in rows[done.item.digest]:
