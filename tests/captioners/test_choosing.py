@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from vlmbench.captioners.anchors import unit
 from vlmbench.cli.app import app
-from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Silent
 from vlmbench.runs.caption import caption_dataset
@@ -217,7 +217,7 @@ def test_document_frequencies_of_another_file_count_for_captioners_too(
     )
     assert other.protocol["df"].startswith("df.json[5]@")
     assert other.metrics["cider"].value != own.metrics["cider"].value
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(AbsentError, match="no such file"):
         score_captioners(here, **ask, documents=str(tmp_path / "nowhere.json"))
 
 

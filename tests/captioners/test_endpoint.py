@@ -216,7 +216,7 @@ def test_interrupted_runs_go_on_and_ask_for_nothing_twice(server: Server, tmp_pa
     with pytest.raises(InputError, match="no caption of image-"):
         caption_split(context, endpoint(server, concurrency=1), split, on_failure="error")
     kept = endpoint(server)
-    with CaptionStore(tmp_path, kept.facts.weights_sha256, kept.decoding) as store:
+    with CaptionStore(tmp_path, kept.facts, kept.decoding) as store:
         assert len(store) == 20
     server.behave = lambda call: "well"
     found = caption_split(context, endpoint(server), split)

@@ -46,7 +46,7 @@ def call(line: list[str], named: Path, place: Path) -> tuple[int, str]:
     (place / "judged.jsonl").write_text("\n".join(rows))
     known = {"good": place / "good.json", "runs": place / "runs", "judged": place / "judged.jsonl"}
     given = [part.format(named, **known) for part in line]
-    done = CliRunner().invoke(app, [*given, "-o", str(place / "out")])
+    done = CliRunner().invoke(app, given, env={"VLMBENCH_OUT": str(place / "out")})
     assert "Traceback" not in done.output
     return done.exit_code, done.stderr
 
