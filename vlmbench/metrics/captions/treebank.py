@@ -64,7 +64,7 @@ def _ranges(kind: str) -> tuple[tuple[int, int], ...]:
 
 
 _SHAPE = _Shape()
-_ACCENTED = re.compile(r"&[A-Za-z](?:acute|grave|uml);")
+_ACCENTED = re.compile(r"&[aeiouAEIOU](?:acute|grave|uml);")
 
 # --- the alphabet of the patterns -------------------------------------------------------------------------------------
 LETTER = "A-Za-zé\xad"
@@ -77,16 +77,16 @@ LETTERS = f"[{LETTER}\u02c2\u02c3][{LETTER}{DIGIT}\u02c2\u02c3]*"
 NAME = "A-Za-zé"
 NAMED = f"[dDlLoO]{RAISED}[{NAME}{DIGIT}]{{2,}}"
 INITIALS = r"(?:[A-Za-z]\.){2,}"
-JOINED = f"(?:{NAMED}|{PLAIN}+)"
+JOINED = f"(?:{NAMED}|[{NAME}{DIGIT}]+)"
 COMPOUND = f"{JOINED}(?:[-_‐]{JOINED})+"
-MEASURE = rf"[A-Za-z0-9][A-Za-z0-9.,]*(?:-(?:{INITIALS}|[A-Za-z0-9]+))+"
+MEASURE = rf"[A-Za-z0-9][A-Za-z0-9.,\xad]*(?:-(?:{INITIALS}|[A-Za-z0-9\xad]+))+"
 DOTTED = f"{LETTERS}(?:[.!?]{LETTERS})+"
 ALLIED = "[A-Z]+(?:(?:&(?:[aA][mM][pP];)?|[+])[A-Z]+)+"
-UNIT = f"(?:{PLAIN}+|{LETTERS}|{DOTTED}|{COMPOUND}|{MEASURE}|{ALLIED}|{NAMED})"
+UNIT = f"(?:{MEASURE}|{COMPOUND}|{DOTTED}|{ALLIED}|{NAMED}|{LETTERS}|{PLAIN}+)"
 CLITICS = "(?i:s|d|m|ll|re|ve)"
 OUTSIDE = r"\"()<>| \t"  # never inside an address
 LAST = rf"[^{OUTSIDE}!,\-.?{{}}]"  # what an address may end in
-PATH = f"(?:/[^{OUTSIDE}]*{LAST})?"
+PATH = f"(?:/[^{OUTSIDE}]+{LAST})?"
 GAP = "[- \t\xa0]"
 
 
@@ -180,7 +180,7 @@ READINGS: tuple[Reading, ...] = (
         "abbreviations after_abbreviations",
         "[A-Za-z]",
         rf"((?:{_words(tables.CLOSING)}|{_words(tables.CLOSING_NAMES, first=False)}"
-        rf"|{_words(tables.CLOSING_SMALL, rest=False)})\.)(?:[^A-Za-z0-9é]?.[.,!?]?)?",
+        rf"|{_words(tables.CLOSING_SMALL, rest=False)})\.)(?:[^A-Za-z0-9é]?.(?:[.,!?]|{BLANK})?)?",
     ),
     Reading(
         "title",
@@ -188,7 +188,7 @@ READINGS: tuple[Reading, ...] = (
         "[A-Za-z]",
         rf"(?:{_words(tables.TITLES)}|{_words(tables.TITLES_SMALL, rest=False)})\.",
     ),
-    Reading("number's name", "abbreviations", "[A-Za-z]", rf"((?:{_words(tables.NUMBERED)})\.){BLANK}*[{DIGIT}]"),
+    Reading("number's name", "abbreviations", "[A-Za-z]", rf"((?:{_words(tables.NUMBERED)})\.){BLANK}?[{DIGIT}]"),
     Reading("initials", "dots", "[A-Za-z]", INITIALS),
     Reading(
         "initial before a sentence",
@@ -216,7 +216,7 @@ READINGS: tuple[Reading, ...] = (
     Reading("language", "signs", "[cCfF]", r"[cCfF]#|[cC]\+\+"),
     # apostrophes
     Reading("elided name", "apostrophes", "[dDlLoOnN]", rf"{NAMED}|[nN]{RAISED}[{NAME}]{{2,}}"),
-    Reading("capital and name", "apostrophes", "[A-HJ-Z]", rf"[A-HJ-Z]{RAISED}[{NAME}]{{2,}}"),
+    Reading("capital and name", "apostrophes", "[A-HJ-XZ]", rf"[A-HJ-XZ]{RAISED}[{NAME}]{{2,}}"),
     Reading(
         "name of two vowels",
         "apostrophes",
@@ -227,28 +227,28 @@ READINGS: tuple[Reading, ...] = (
         "word with an apostrophe",
         "words apostrophe_words",
         "[A-Za-z]",
-        f"{_words(tables.APOSTROPHE_WORDS)}|o{RAISED}o",
+        f"{_words(tables.APOSTROPHE_WORDS)}|[oO]{RAISED}[oO]",
     ),
-    Reading("elided article", "words apostrophes", "[dDlLoOjJ]", f"(?:{_words(tables.ELIDED)})"),
     Reading("elided pronoun", "apostrophes", "[jJyY]", rf"([jJyY]{CURLED})[A-Za-z]"),
     Reading("verb before n't", "apostrophes", "[A-Za-z\xad]", rf"([A-Za-z\xad]*[A-MO-Za-mo-z\xad])[nN]{RAISED}[tT]"),
     Reading("n't", "apostrophes", "[nN]", f"[nN]{RAISED}[tT]", _straight),
     Reading("clitic", "apostrophes words", CURLED, rf"'{CLITICS}(?![A-Za-z])|’{CLITICS}", _straight),
-    Reading("clitic 'n", "apostrophes words", CURLED, rf"'[nN](?![A-Za-z\u02c2])|’[nN]"),
+    Reading("clitic 'n", "apostrophes words", CURLED, rf"'[nN](?![A-Za-z0-9\u02c2`‘])|’[nN]"),
     Reading("'n'", "apostrophes words", CURLED, f"{CURLED}[nN]{CURLED}"),
     Reading("clipped word", "words apostrophe_words", CURLED, f"{CURLED}(?:{_words(tables.CLIPPED)})"),
     Reading("'t of 'tis", "words", "'", "('[tT])(?i:is|was)"),
-    Reading("decade", "dates", CURLED, rf"{CURLED}[0-9]0[sS]|{CURLED}[0-9]{{2}}(?={BLANK}|$)"),
+    Reading("decade", "dates", CURLED, rf"{CURLED}[1-9]0[sS]|{CURLED}[0-9]{{2}}(?={BLANK}|$)"),
     # figures
     Reading("number", "numbers", f"[-+.,:{DIGIT}]", f"[-+]?[.,:]?[{DIGIT}]+(?:[.,:\xad٫][{DIGIT}]+)*"),
     Reading(
         "fraction", "fractions", f"[{DIGIT}]", rf"(?:[{DIGIT}]{{1,4}}{GAP})?[{DIGIT}]{{1,4}}\\?/[{DIGIT}]{{1,4}}", _bracketed
     ),
+    Reading("date", "dates", "[0-9]", "[0-9]{1,2}/[0-9]{1,2}-[0-9]{2,4}"),
     Reading(
         "telephone",
         "phones",
         f"[(+{DIGIT}]",
-        rf"(?:\([{DIGIT}]{{2,3}}\){GAP}?|(?:\+?[{DIGIT}]{{2,4}}{GAP})?[{DIGIT}]{{2,4}}{GAP})"
+        rf"(?:\([{DIGIT}]{{2,3}}\){GAP}?|\+?[{DIGIT}]{{2,4}}{GAP}(?:[{DIGIT}]{{2,4}}{GAP})?)"
         rf"[{DIGIT}]{{3,4}}{GAP}?[{DIGIT}]{{3,5}}",
         _bracketed,
     ),
@@ -281,17 +281,17 @@ READINGS: tuple[Reading, ...] = (
         "mark-up",
         "tags",
         "<",
-        rf"</?[A-Za-z][\w.:-]*[ \t]*/?>|<[!?][A-Za-z-][^>]*>"
-        rf"|<[A-Za-z][\w.:-]*(?:[ \t]+[A-Za-z][\w.:-]*(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|'[^']*'))?)*[ \t]*/?>",
+        rf"</?[A-Za-z][A-Za-z0-9_.:-]*[ \t]*/?>|<[!?][A-Za-z-][^>]*>"
+        rf"|<[A-Za-z][A-Za-z0-9_.:-]*(?:[ \t]+[A-Za-z][A-Za-z0-9_.:-]*(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|'[^']*'))?)*[ \t]*/?[ \t]*>",
         _blanks,
     ),
     Reading("entity", "entities", "&", rf"&(?:{_words(' '.join(tables.ENTITIES))});|&#[0-9]+;", _entity),
     Reading(
         "face",
         "faces",
-        r"[<>:;=xX~'(^-]",
-        r"[<>]?[:;=][-o*']?[()DdPpO\\|@\[\]{](?![A-Za-z0-9])|[xX=~<>'^-]_[xX=~<>'^-]"
-        r"|\((?:[xX=~<>'^-][_.]?[xX=~<>'^-]|[xX=~<>'^]-[xX=~<>'^])\)",
+        r"[<>:;=x~'(^-]",
+        r"[<>]?[:;=][-o*']?[()DdPpO\\|@\[\]{](?![A-Za-z0-9])|[x=~<>'^-]_[x=~<>'^-]"
+        r"|\((?:[x=~<>'^-][_.]?[x=~<>'^-]|[x=~<>'^]-[x=~<>'^])\)",
         _bracketed,
     ),
     Reading("straight quotes", "quotes", "'", "''?", _nothing),
