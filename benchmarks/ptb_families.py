@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905, E501 (lists of probes read better as text)
 """The probes that ``ptb_probe.py`` puts to Stanford's program, made here by rule, family by family.
 
 A *listed* family is small enough that every answer is kept. Of a *sparse* family (every string of up to four letters,
@@ -37,7 +38,7 @@ def groups(joints: tuple[str, ...], longest: int, before: str = "") -> Iterator[
         yield f"q {before}" + "".join(part + joint for part, joint in zip(parts, (*joints, ""), strict=True)) + " q"
 
 
-# --- single characters: every one of the Basic Multilingual Plane, each in all of these places ------------------------
+# --- single characters: every one of the Basic Multilingual Plane, each in all of these places
 PLACES = (
     "x {} x", "x{}b", "1{}2", "x{}", "{}x", "{}{}", "5{}", "#{}", "x.{}", "x-{}", "x_{}", "x'{}", "{}'x", "@{}", "x/{}",
     "{}&B", "'{}s", "{}.", "x@b{}", "{}²", "{}₂", "“{}", "no.{}5",
@@ -50,7 +51,7 @@ def characters() -> list[str]:
     return [chr(code) for code in range(0x10000) if code not in left_out]
 
 
-# --- listed families ----------------------------------------------------------------------------------------------------
+# --- listed families
 _LATIN = [chr(code) for code in (*range(0x20, 0x7F), *range(0xA0, 0x100))]
 _WEB = [*string.punctuation, *"éа日²½“‘’”…–·°€¿\u0663\u02c2\xad\xa0"]
 _ACCENTS = "acute grave uml circ tilde cedil ring slash caron lig".split()
@@ -76,15 +77,57 @@ def _addresses() -> Texts:
 
 
 def _tags() -> Texts:
-    bodies = ["b", "b ", " b", "b/", "b /", "/b", "/ b", "5", "é", "b5", "b-c", "b_c", "b:c", "b.c", "b x", "b x=y", "b x='y'"]
-    bodies += ['b x="y z"', 'b x="y>z"', 'b x = "y"', 'b x="y" z', 'b x="y"z="w"', "!-- note --", "!doctype html", "!x", "?x"]
-    bodies += ['?xml v="1"?', "b c=''", "b c=", 'b c-d="x"', 'b 1="x"', "a b c d", '/b c="d"', "b / ", "b /c", "b c=1", "x,y"]
+    bodies = [
+        "b",
+        "b ",
+        " b",
+        "b/",
+        "b /",
+        "/b",
+        "/ b",
+        "5",
+        "é",
+        "b5",
+        "b-c",
+        "b_c",
+        "b:c",
+        "b.c",
+        "b x",
+        "b x=y",
+        "b x='y'",
+    ]
+    bodies += [
+        'b x="y z"',
+        'b x="y>z"',
+        'b x = "y"',
+        'b x="y" z',
+        'b x="y"z="w"',
+        "!-- note --",
+        "!doctype html",
+        "!x",
+        "?x",
+    ]
+    bodies += [
+        '?xml v="1"?',
+        "b c=''",
+        "b c=",
+        'b c-d="x"',
+        'b 1="x"',
+        "a b c d",
+        '/b c="d"',
+        "b / ",
+        "b /c",
+        "b c=1",
+        "x,y",
+    ]
     return filled(("<{}>", "q <{}> q", "<{}", "{}>", "a<{}>b", "<<{}>>", "<{}>>"), bodies)
 
 
 def _entities() -> Texts:
     yield from filled(("&{};", "a&{};b", "caf&{};s x"), [a + b for a in string.ascii_letters for b in _ACCENTS])
-    yield from filled(("&{};", "a &{}; b", "AT&{};T"), ["#39", "#8217", "amp", "lt", "gt", "quot", "apos", "nbsp", "AMP", "x"])
+    yield from filled(
+        ("&{};", "a &{}; b", "AT&{};T"), ["#39", "#8217", "amp", "lt", "gt", "quot", "apos", "nbsp", "AMP", "x"]
+    )
 
 
 def _dates() -> Texts:
@@ -97,7 +140,9 @@ def _dates() -> Texts:
 
 def _numbers() -> Texts:
     yield from filled(("q {} q",), strings("1\u0663+-.,:", 5))
-    yield from filled(("{}5", "{} 5", "{}5.50 a", "5{}", "5 {}", "-{}5"), "$ £ € ¥ ¢ US$ HK$ A$ us$ # % ° °C kg x ½ ¼ ²".split())
+    yield from filled(
+        ("{}5", "{} 5", "{}5.50 a", "5{}", "5 {}", "-{}5"), "$ £ € ¥ ¢ US$ HK$ A$ us$ # % ° °C kg x ½ ¼ ²".split()
+    )
 
 
 def _phones() -> Texts:
@@ -120,7 +165,10 @@ def _fractions() -> Texts:
 def _pauses() -> Texts:
     units = "dog x 9 dog9 5x x-y a5-b x.y x.y.z a.b-c x_y ma'am o'neil d'ab n'ab J'abc 5.5 5-5 5/5 a/b A&B a!b #a @a é é-é ño % - * "
     units += "don't dog's cannot gonna inc mr ph.d u.s no fig :) '90s $5 +5 555-1234 www.a.com foo.com/xy non-u.s Tex.-etc a-b-c"
-    return filled(("{}., and", "{}.,x", "{}.; a", "{}.: a", "{}.? a", "{}.! a", "{}.) a", '{}." a', "{}.. a", "{}... a"), units.split())
+    return filled(
+        ("{}., and", "{}.,x", "{}.; a", "{}.: a", "{}.? a", "{}.! a", "{}.) a", '{}." a', "{}.. a", "{}... a"),
+        units.split(),
+    )
 
 
 LISTED: dict[str, Callable[[], Texts]] = {
@@ -131,7 +179,7 @@ LISTED: dict[str, Callable[[], Texts]] = {
     "apostrophes": lambda: itertools.chain(
         strings("oaBI'’ ", 5), strings("nNtT'x’ ", 4), strings("dsem'’l ", 4), strings("nt'`‘’o", 4),
         filled(("{}'ab", "zb{}'Ab", "zba'{}b", "zb{}'a", "{}'5b", "{}'ab-x", "x-{}'ab", "{}'ab., x", "za{}n't", "x{}'s"), string.ascii_letters),
-    ),  # fmt: skip
+    ),
     "numbers": _numbers,
     "dates": _dates,
     "phones": _phones,
@@ -156,7 +204,7 @@ LISTED: dict[str, Callable[[], Texts]] = {
 }  # fmt: skip
 
 
-# --- sparse families ----------------------------------------------------------------------------------------------------
+# --- sparse families
 def candidates(words: list[str]) -> list[str]:
     """What might be an abbreviation: short strings, words, their beginnings, ends and consonants, some with an s."""
     found = {*strings(LOWER, 4), *(f"{a}.{b}" for a in strings(LOWER, 2) for b in LOWER if len(a) > 1)}
@@ -169,7 +217,14 @@ def candidates(words: list[str]) -> list[str]:
     return sorted(found)
 
 
-AFTER_PERIOD = {"{}. the": "{} the", "{}. The": "{} the", "{}. Xyq": "{} xyq", "{}.": "{}", "{}. 5": "{} 5", "{}.-x": "{}.-x"}
+AFTER_PERIOD = {
+    "{}. the": "{} the",
+    "{}. The": "{} the",
+    "{}. Xyq": "{} xyq",
+    "{}.": "{}",
+    "{}. 5": "{} 5",
+    "{}.-x": "{}.-x",
+}
 CLITICS = {"s", "d", "m", "n", "ll", "re", "ve"}
 
 
@@ -208,7 +263,9 @@ def sparse(words: list[str]) -> dict[str, Callable[[], Iterator[tuple[str, str]]
                 yield from cased(pattern, rule, longer)
 
     def lone_words() -> Iterator[tuple[str, str]]:
-        clipped = sorted({word[:-1] for word in plain if word.endswith("ing")} | {word[:n] for word in plain for n in (5, 6)})
+        clipped = sorted(
+            {word[:-1] for word in plain if word.endswith("ing")} | {word[:n] for word in plain for n in (5, 6)}
+        )
         for pattern in ("a {} b", "a '{} b", "a {}' b"):
             yield from cased(pattern, "a {} b", known)
         yield from cased("a {}' b", "a {} b", clipped)

@@ -92,9 +92,7 @@ def observe(words: list[str]) -> dict[str, Any]:
         for batch in batches(probes()):
             count += len(batch)
             answers = ask([text for text, _ in batch])
-            other += [
-                [text, line] for (text, plain), line in zip(batch, answers, strict=True) if line != plain
-            ]
+            other += [[text, line] for (text, plain), line in zip(batch, answers, strict=True) if line != plain]
         found[name] = {"kind": "sparse", "probes": count, "other": other}
         print(f"{name}: {count:,} probes, {len(other):,} not by the plain rule", flush=True)
     return found
@@ -103,7 +101,10 @@ def observe(words: list[str]) -> dict[str, Any]:
 def single_characters() -> dict[str, Any]:
     """The characters that behave alike, by what stands in each of the places."""
     signs = characters()
-    answers = [[line for batch in batches([place.replace("{}", sign) for sign in signs]) for line in ask(batch)] for place in PLACES]
+    answers = [
+        [line for batch in batches([place.replace("{}", sign) for sign in signs]) for line in ask(batch)]
+        for place in PLACES
+    ]
     kinds: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for index, sign in enumerate(signs):
         kinds[tuple(lines[index].replace(sign.lower(), "{}") for lines in answers)].append(sign)

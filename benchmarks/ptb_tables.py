@@ -43,7 +43,9 @@ def _mapping(name: str, source: str, items: dict[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + "".join(c if c.isascii() and c.isprintable() or c.isalpha() else f"\\u{ord(c):04x}" for c in text) + '"'
+    return (
+        '"' + "".join(c if (c.isascii() and c.isprintable()) or c.isalpha() else f"\\u{ord(c):04x}" for c in text) + '"'
+    )
 
 
 def _lines(words: str, indent: str = "    ") -> str:
@@ -57,13 +59,13 @@ def _lines(words: str, indent: str = "    ") -> str:
     return "".join(f'{indent}"{row}"\n' for row in rows)
 
 
-# --- characters ---------------------------------------------------------------------------------------------------------
+# --- characters
 # A character's kind shows in the places of ``ptb_families.PLACES``; here by number, with {} for the character.
 ALONE, INSIDE, FIGURES, DOUBLED, TAGGED, COMPOUND = 0, 1, 2, 5, 7, 9
 ELIDED, SUPER, SUB, QUOTED, NUMBERED = 16, 19, 20, 21, 22
 
 
-def _kind(answers: list[str]) -> str:  # noqa: PLR0911
+def _kind(answers: list[str]) -> str:
     """The lexer's name for characters that behave so; empty where a character stands for itself alone."""
     if answers[NUMBERED] == "x no. 5" and answers[ALONE] == "x x":
         return "spaces"
@@ -115,7 +117,7 @@ def _characters(kinds: Iterable[dict[str, Any]]) -> tuple[dict[str, str], dict[s
     return text, dict(sorted(names.items()))
 
 
-# --- abbreviations ------------------------------------------------------------------------------------------------------
+# --- abbreviations
 def _abbreviations(other: list[list[str]]) -> dict[str, tuple[str, set[str]]]:
     """Words that keep their period: always, only in some casings, only before a number."""
     seen: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -158,7 +160,7 @@ def _closing(word: str, answers: dict[str, str]) -> bool:
     return answers.get(f"{word}.-x") == f"{word}. x"
 
 
-# --- the other lists ----------------------------------------------------------------------------------------------------
+# --- the other lists
 def _others(observed: dict[str, Any]) -> dict[str, tuple[str, set[str]]]:
     words, starters = set(), set()
     whole, clipped, halved = set(), set(), set()

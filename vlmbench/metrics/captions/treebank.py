@@ -66,7 +66,7 @@ def _ranges(kind: str) -> tuple[tuple[int, int], ...]:
 _SHAPE = _Shape()
 _ACCENTED = re.compile(r"&[aeiouAEIOU](?:acute|grave|uml);")
 
-# --- the alphabet of the patterns -------------------------------------------------------------------------------------
+# --- the alphabet of the patterns
 LETTER = "A-Za-zé\xad"
 DIGIT = "0-9\u0660"
 BLANK = "[ \t\xa0\u2009]"
@@ -79,7 +79,7 @@ NAMED = f"[dDlLoO]{RAISED}[{NAME}{DIGIT}]{{2,}}"
 INITIALS = r"(?:[A-Za-z]\.){2,}"
 JOINED = f"(?:{NAMED}|[{NAME}{DIGIT}]+)"
 COMPOUND = f"{JOINED}(?:[-_‐]{JOINED})+"
-MEASURE = rf"[A-Za-z0-9][A-Za-z0-9.,\xad]*(?:-(?:{INITIALS}|[A-Za-z0-9\xad]+))+"
+MEASURE = rf"[A-Za-z0-9][A-Za-z0-9.,\xad]*+(?:-(?:{INITIALS}|[A-Za-z0-9\xad]+))+"
 DOTTED = f"{LETTERS}(?:[.!?]{LETTERS})+"
 ALLIED = "[A-Z]+(?:(?:&(?:[aA][mM][pP];)?|[+])[A-Z]+)+"
 UNIT = f"(?:{MEASURE}|{COMPOUND}|{DOTTED}|{ALLIED}|{NAMED}|{LETTERS}|{PLAIN}+)"
@@ -88,6 +88,8 @@ OUTSIDE = r"\"()<>| \t"  # never inside an address
 LAST = rf"[^{OUTSIDE}!,\-.?{{}}]"  # what an address may end in
 PATH = f"(?:/[^{OUTSIDE}]+{LAST})?"
 GAP = "[- \t\xa0]"
+TAG = "[A-Za-z][A-Za-z0-9_.:-]*"
+VALUE = r"(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|'[^']*'))"
 
 
 def _words(words: str, *, first: bool = True, rest: bool = True) -> str:
@@ -100,7 +102,7 @@ def _words(words: str, *, first: bool = True, rest: bool = True) -> str:
     return "|".join(found).replace("'", CURLED)
 
 
-# --- what a reading says ----------------------------------------------------------------------------------------------
+# --- what a reading says
 Say = Callable[[str, str], list[str]]
 
 
@@ -233,7 +235,7 @@ READINGS: tuple[Reading, ...] = (
     Reading("verb before n't", "apostrophes", "[A-Za-z\xad]", rf"([A-Za-z\xad]*[A-MO-Za-mo-z\xad])[nN]{RAISED}[tT]"),
     Reading("n't", "apostrophes", "[nN]", f"[nN]{RAISED}[tT]", _straight),
     Reading("clitic", "apostrophes words", CURLED, rf"'{CLITICS}(?![A-Za-z])|’{CLITICS}", _straight),
-    Reading("clitic 'n", "apostrophes words", CURLED, rf"'[nN](?![A-Za-z0-9\u02c2`‘])|’[nN]"),
+    Reading("clitic 'n", "apostrophes words", CURLED, r"'[nN](?![A-Za-z0-9\u02c2`‘])|’[nN]"),
     Reading("'n'", "apostrophes words", CURLED, f"{CURLED}[nN]{CURLED}"),
     Reading("clipped word", "words apostrophe_words", CURLED, f"{CURLED}(?:{_words(tables.CLIPPED)})"),
     Reading("'t of 'tis", "words", "'", "('[tT])(?i:is|was)"),
@@ -241,7 +243,11 @@ READINGS: tuple[Reading, ...] = (
     # figures
     Reading("number", "numbers", f"[-+.,:{DIGIT}]", f"[-+]?[.,:]?[{DIGIT}]+(?:[.,:\xad٫][{DIGIT}]+)*"),
     Reading(
-        "fraction", "fractions", f"[{DIGIT}]", rf"(?:[{DIGIT}]{{1,4}}{GAP})?[{DIGIT}]{{1,4}}\\?/[{DIGIT}]{{1,4}}", _bracketed
+        "fraction",
+        "fractions",
+        f"[{DIGIT}]",
+        rf"(?:[{DIGIT}]{{1,4}}{GAP})?[{DIGIT}]{{1,4}}\\?/[{DIGIT}]{{1,4}}",
+        _bracketed,
     ),
     Reading("date", "dates", "[0-9]", "[0-9]{1,2}/[0-9]{1,2}-[0-9]{2,4}"),
     Reading(
@@ -259,12 +265,14 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading("page", "addresses", "[hH]", rf"(?i:https?)://[^{OUTSIDE}{{}}]+{LAST}", _kept),
     Reading("host", "addresses", "[wW]", rf"(?i:www)\.(?:[^{OUTSIDE},{{}}.]+\.)+[A-Za-z]{{2,4}}{PATH}", _kept),
-    Reading("host and path", "addresses", "[wW]", rf"(?i:www)\.(?:[^{OUTSIDE},{{}}./]+\.)+[A-Za-z]{{2,4}}{PATH}", _kept),
+    Reading(
+        "host and path", "addresses", "[wW]", rf"(?i:www)\.(?:[^{OUTSIDE},{{}}./]+\.)+[A-Za-z]{{2,4}}{PATH}", _kept
+    ),
     Reading(
         "site",
         "addresses",
         r"[^ \tA-Z0-9.]",
-        rf"(?:[^{OUTSIDE}\u02c3A-Z0-9!$',\-/:;=?@\[\\\]^_`{{}}.]+\.)+(?:{_words(tables.DOMAINS)}){PATH}",
+        rf"(?:[^{OUTSIDE}\u02c3A-Z0-9!$',\-/:;=?@\[\\\]^_`{{}}.]++\.)+(?:{_words(tables.DOMAINS)}){PATH}",
         _kept,
     ),
     Reading(
@@ -281,8 +289,7 @@ READINGS: tuple[Reading, ...] = (
         "mark-up",
         "tags",
         "<",
-        rf"</?[A-Za-z][A-Za-z0-9_.:-]*[ \t]*/?>|<[!?][A-Za-z-][^>]*>"
-        rf"|<[A-Za-z][A-Za-z0-9_.:-]*(?:[ \t]+[A-Za-z][A-Za-z0-9_.:-]*(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|'[^']*'))?)*[ \t]*/?[ \t]*>",
+        rf"</?{TAG}[ \t]*/?>|<[!?][A-Za-z-][^>]*>|<{TAG}(?:[ \t]+{TAG}{VALUE}?)*[ \t]*/?[ \t]*>",
         _blanks,
     ),
     Reading("entity", "entities", "&", rf"&(?:{_words(' '.join(tables.ENTITIES))});|&#[0-9]+;", _entity),
