@@ -54,6 +54,7 @@ def characters() -> list[str]:
 # --- listed families
 _LATIN = [chr(code) for code in (*range(0x20, 0x7F), *range(0xA0, 0x100))]
 _WEB = [*string.punctuation, *"éа日²½“‘’”…–·°€¿\u0663\u02c2\xad\xa0"]
+_ENTITIES = "amp lt gt quot apos nbsp ndash mdash hellip lsquo rsquo ldquo rdquo copy euro pound frac12 times szlig".split()
 _ACCENTS = "acute grave uml circ tilde cedil ring slash caron lig".split()
 
 
@@ -126,7 +127,7 @@ def _tags() -> Texts:
 def _entities() -> Texts:
     yield from filled(("&{};", "a&{};b", "caf&{};s x"), [a + b for a in string.ascii_letters for b in _ACCENTS])
     yield from filled(
-        ("&{};", "a &{}; b", "AT&{};T"), ["#39", "#8217", "amp", "lt", "gt", "quot", "apos", "nbsp", "AMP", "x"]
+        ("&{};", "a &{}; b", "AT&{};T"), ["#39", "#8217", "AMP", "x", *_ENTITIES]
     )
 
 
@@ -283,7 +284,7 @@ def sparse(words: list[str]) -> dict[str, Callable[[], Iterator[tuple[str, str]]
 
     def initials() -> Iterator[tuple[str, str]]:
         yield from cased("zab Q. {} and", "zab q. {} and", known)
-        yield from cased("zab Q. {}. x", "zab q. {} x", strings(LOWER, 4))
+        yield from cased("zab Q. {}. x", "zab q. {} x", short)
         yield from ((f"in a {c}. then", f"in a {c.lower()}. then") for c in string.ascii_letters + "éÉ5")
 
     return {

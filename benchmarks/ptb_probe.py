@@ -79,15 +79,19 @@ def batches(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def observe(words: list[str]) -> dict[str, Any]:
-    """All that is kept of all answers."""
-    found: dict[str, Any] = {"characters": single_characters()}
+def observe(words: list[str], only: list[str]) -> dict[str, Any]:
+    """All that is kept of all answers, or of those of some families."""
+    found: dict[str, Any] = {"characters": single_characters()} if "characters" in only or not only else {}
     for name, make in LISTED.items():
+        if only and name not in only:
+            continue
         texts = list(make())
         lines = [line for batch in batches(texts) for line in ask(batch)]
         found[name] = {"kind": "listed", "probes": len(texts), "answers": lines}
         print(f"{name}: {len(texts):,} probes", flush=True)
     for name, probes in sparse(words).items():
+        if only and name not in only:
+            continue
         count, other = 0, []
         for batch in batches(probes()):
             count += len(batch)
@@ -145,12 +149,14 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--words", type=Path, default=Path("/usr/share/dict/american-english-huge"))
+    parser.add_argument("--families", nargs="+", default=[], help="ask these only, and keep the stored ones")
     parser.add_argument("--tables", action="store_true", help="write only the tables, from the stored observations")
     args = parser.parse_args()
     if not args.tables:
         begin = time.perf_counter()
         lines = {line.strip().lower() for line in args.words.read_text("utf-8").splitlines()}
-        write(observe(sorted(lines - {""})), args.words, time.perf_counter() - begin)
+        before = json.loads(gzip.decompress(OBSERVED.read_bytes())) if args.families else {}
+        write(before | observe(sorted(lines - {""}), args.families), args.words, time.perf_counter() - begin)
     from ptb_tables import tables
 
     TABLES.write_text(tables(json.loads(gzip.decompress(OBSERVED.read_bytes()))), "utf-8")

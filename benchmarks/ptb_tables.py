@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -62,21 +63,23 @@ def _lines(words: str, indent: str = "    ") -> str:
 # --- characters
 # A character's kind shows in the places of ``ptb_families.PLACES``; here by number, with {} for the character.
 ALONE, INSIDE, FIGURES, DOUBLED, TAGGED, COMPOUND = 0, 1, 2, 5, 7, 9
-ELIDED, SUPER, SUB, QUOTED, NUMBERED = 16, 19, 20, 21, 22
+MAILED, ELIDED, SUPER, SUB, QUOTED, NUMBERED = 18, 16, 19, 20, 21, 22
 
 
 def _kind(answers: list[str]) -> str:
     """The lexer's name for characters that behave so; empty where a character stands for itself alone."""
-    if answers[NUMBERED] == "x no. 5" and answers[ALONE] == "x x":
-        return "spaces"
+    if answers[NUMBERED] == "no. 5" and answers[ALONE] == "x x":
+        return "spaces" if answers[MAILED] == "x@b{}" else ""
+    if answers[ALONE] == "x x" and answers[INSIDE] == "xb":
+        return ""  # the soft hyphen
     if answers[ALONE] == "x {} x":
         if answers[INSIDE] == "x{}b":
-            if answers[COMPOUND] == "x-{}":
+            if answers[COMPOUND] in ("x-{}", "x-ς"):
                 return "letters" if answers[TAGGED] == "#{}" else "digits"
             return "marks"
-        if answers[SUPER] == "{}²":
+        if answers[SUPER] in ("{}²", "{}{}"):
             return "superscripts" if answers[DOUBLED] == "{}{}" else ""
-        if answers[SUB] == "{}₂":
+        if answers[SUB] in ("{}₂", "{}{}"):
             return "subscripts" if answers[DOUBLED] == "{}{}" else ""
         return "symbols" if answers[QUOTED] == "{}" and answers[FIGURES] == "1 {} 2" else ""
     if answers[ALONE] != "x x":
@@ -185,7 +188,7 @@ def _others(observed: dict[str, Any]) -> dict[str, tuple[str, set[str]]]:
     domains = {text[4:-2].lower() for text, answer in observed["domains"]["other"] if answer == text.lower()}
     return {
         "HALVED": ("words: two tokens", halved),
-        "APOSTROPHE_WORDS": ("words, apostrophe_words: one token, not by the rules", whole | words - {"o'o"}),
+        "APOSTROPHE_WORDS": ("words, apostrophe_words: one token, not by the rules", whole | words - {"o'o", "n't"}),
         "CLIPPED": ("words: one token with the apostrophe before it", clipped),
         "STARTERS": ("initials: what begins a sentence after an initial", starters),
         "EXTENSIONS": ("files: what makes a figure and a word one name", files),
@@ -195,13 +198,11 @@ def _others(observed: dict[str, Any]) -> dict[str, tuple[str, set[str]]]:
 
 def _entities(observed: dict[str, Any]) -> dict[str, str]:
     found = {}
-    for text, answer in observed["entity_names"]["other"]:
-        name = text[1:-1].lower()
-        if answer != text.lower():
-            found[name] = answer
-    for text, answer in zip(_listed("entities"), observed["entities"]["answers"], strict=True):
-        if re.fullmatch(r"&[a-z]+;", text) and answer in {"<", ">", "&", ""}:
-            found[text[1:-1]] = answer
+    listed = zip(_listed("entities"), observed["entities"]["answers"], strict=True)
+    for text, answer in itertools.chain(observed["entity_names"]["other"], listed):
+        match = re.fullmatch("&([A-Za-z0-9]+);", text)
+        if match and not re.fullmatch("[aeiouAEIOU](acute|grave|uml)", match[1]) and answer != f"& {match[1].lower()}":
+            found[match[1]] = answer
     return dict(sorted(found.items()))
 
 

@@ -20,8 +20,11 @@ FILE = HERE / "data" / "ptb_observed.json.gz"
 OBSERVED = json.loads(gzip.decompress(FILE.read_bytes()).decode("utf-8", "surrogatepass"))
 LOG = json.loads(FILE.with_name("ptb_observed.log.json").read_text("utf-8"))
 
-# How many probes of a family read otherwise here. None of this stands in captions.
-OTHERWISE: dict[str, int] = {}
+# How many probes of a family read otherwise here, and why.
+OTHERWISE = {
+    "pairs": 1,  # `1+` with a soft hyphen before the figure
+    "two_lines": 2,  # `no.` and `fig.` look for a figure in the next caption
+}
 
 
 def _load(name):

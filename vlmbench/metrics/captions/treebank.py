@@ -141,7 +141,7 @@ def _sign(text: str, shape: str) -> list[str]:
 
 
 def _entity(text: str, shape: str) -> list[str]:
-    return [tables.ENTITIES.get(text[1:-1].lower(), "" if text[1] != "#" else text.lower())]
+    return [tables.ENTITIES.get(text[1:-1], text.lower())]
 
 
 def _quotes(text: str, shape: str) -> list[str]:
@@ -241,7 +241,7 @@ READINGS: tuple[Reading, ...] = (
     Reading("'t of 'tis", "words", "'", "('[tT])(?i:is|was)"),
     Reading("decade", "dates", CURLED, rf"{CURLED}[1-9]0[sS]|{CURLED}[0-9]{{2}}(?={BLANK}|$)"),
     # figures
-    Reading("number", "numbers", f"[-+.,:{DIGIT}]", f"[-+]?[.,:]?[{DIGIT}]+(?:[.,:\xad٫][{DIGIT}]+)*"),
+    Reading("number", "numbers", f"[-+.,:٫{DIGIT}]", f"[-+]?[.,:٫]?[{DIGIT}]+(?:[.,:\xad٫⁄][{DIGIT}]+)*"),
     Reading(
         "fraction",
         "fractions",
@@ -292,7 +292,7 @@ READINGS: tuple[Reading, ...] = (
         rf"</?{TAG}[ \t]*/?>|<[!?][A-Za-z-][^>]*>|<{TAG}(?:[ \t]+{TAG}{VALUE}?)*[ \t]*/?[ \t]*>",
         _blanks,
     ),
-    Reading("entity", "entities", "&", rf"&(?:{_words(' '.join(tables.ENTITIES))});|&#[0-9]+;", _entity),
+    Reading("entity", "entities", "&", rf"&(?:{'|'.join(tables.ENTITIES)});|&#[0-9]+;", _entity),
     Reading(
         "face",
         "faces",

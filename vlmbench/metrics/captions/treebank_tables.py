@@ -18,7 +18,7 @@ CHARACTERS = {
     "hyphens": "58a 2010-2011",
     "letters": (
         "aa b5 ba c0-d6 d8-f6 f8-2c1 2c6-2d1 2e0-2e4 2ec 2ee 370-374 376-377 37a-37d 386 388-38a 38c 38e-3a1 "
-        "3a4-3f5 3f7-481 48a-527 531-556 559 561-587 5d0-5ea 5f0-5f2 620-64a 66e-66f 671-6d3 6d5 6e5-6e6 "
+        "3a3-3f5 3f7-481 48a-527 531-556 559 561-587 5d0-5ea 5f0-5f2 620-64a 66e-66f 671-6d3 6d5 6e5-6e6 "
         "6ee-6ef 6fa-6fc 6ff 710 712-72f 74d-7a5 7b1 7ca-7ea 7f4-7f5 7fa 800-815 81a 824 828 840-858 8a0 "
         "8a2-8ac 904-939 93d 950 958-961 971-977 979-97f 985-98c 98f-990 993-9a8 9aa-9b0 9b2 9b6-9b9 9bd 9ce "
         "9dc-9dd 9df-9e1 9f0-9f1 a05-a0a a0f-a10 a13-a28 a2a-a30 a32-a33 a35-a36 a38-a39 a59-a5c a5e a72-a74 "
@@ -50,14 +50,14 @@ CHARACTERS = {
         "fe70-fe74 fe76-fefc ff21-ff3a ff41-ff5a ff66-ffbe ffc2-ffc7 ffca-ffcf ffd2-ffd7 ffda-ffdc"
     ),
     "marks": (
-        "2c2-2c5 2d2-2df 2e5-2eb 2ed 2ef-36f 375 378-379 384-385 3a3 3f6 483-487 55a-55f 591-5bd 5bf 5c1-5c2 "
+        "2c2-2c5 2d2-2df 2e5-2eb 2ed 2ef-36f 375 378-379 384-385 3f6 483-487 55a-55f 591-5bd 5bf 5c1-5c2 "
         "5c4-5c5 5c7 615-61a 64b-65e 670 6d6-6e4 6e7-6ed 6fd-6fe 70f 711 730-74c 7a6-7b0 7eb-7f3 900-903 93c "
         "93e-94e 951-955 962-963 981-983 9bc 9be-9c4 9c7-9c8 9cb-9cd 9d7 9e2-9e3 a01-a03 a3c a3e-a4f a81-a83 "
         "abc abe-acf b82 bbe-bc2 bc6-bc8 bca-bcd c01-c03 c3e-c56 d3e-d44 d46-d48 e31 e34-e3a e47-e4e eb1 "
         "eb4-ebc ec8-ecd"
     ),
     "nothing": (
-        "81-84 86-90 95-a0 ad 37f-383 38b 38d 3a2 482 488-489 528-530 557-558 560 588 58b-590 5c8-5cf 5eb-5ef "
+        "81-84 86-90 95-9f 37f-383 38b 38d 3a2 482 488-489 528-530 557-558 560 588 58b-590 5c8-5cf 5eb-5ef "
         "5f5-5ff 604-605 60d-613 61c-61d 65f 70e 7b2-7bf 7f9 7fb-7ff 816-819 81b-823 825-827 829-83f 859-89f "
         "8a1 8ad-8ff 93a-93b 94f 956-957 970 978 980 984 98d-98e 991-992 9a9 9b1 9b3-9b5 9ba-9bb 9c5-9c6 "
         "9c9-9ca 9cf-9d6 9d8-9db 9de 9e4-9e5 9f2-a00 a04 a0b-a0e a11-a12 a29 a31 a34 a37 a3a-a3b a3d a50-a58 "
@@ -75,28 +75,29 @@ CHARACTERS = {
         "19c8-19cf 19da-19ff 1a17-1a1f 1a55-1a7f 1a8a-1a8f 1a9a-1aa6 1aa8-1b04 1b34-1b44 1b4c-1b4f 1b5a-1b82 "
         "1ba1-1bad 1be6-1bff 1c24-1c3f 1c4a-1c4c 1c7e-1ce8 1ced 1cf2-1cf4 1cf7-1cff 1dc0-1dff 1f16-1f17 "
         "1f1e-1f1f 1f46-1f47 1f4e-1f4f 1f58 1f5a 1f5c 1f5e 1f7e-1f7f 1fb5 1fbf-1fc1 1fc5 1fcd-1fcf 1fd4-1fd5 "
-        "1fdc-1fdf 1fed-1ff1 1ff5 1ffd-200f 2012-2015 2024-2027 202a-202f 203c-203d 2043 2045-206f 2072-2073 "
-        "208f 209d-209f 20a1-20a3 20a5-20ab 20ad-20ff 2150-2152 215f-2182 2185-218f 2c2f 2c5f 2ce5-2cea "
-        "2cef-2cf1 2cf4-2cff 2d26 2d28-2d2c 2d2e-2d2f 2d68-2d6e 2d70-2d7f 2d97-2d9f 2da7 2daf 2db7 2dbf 2dc7 "
-        "2dcf 2dd7 2ddf-2e2e 2e30-3000 3003-3004 3007-3011 3013-3030 3036-303a 303d-3040 3097-309c 30a0 "
-        "3100-3104 312e-3130 318f-319f 31bb-31ef 3200-33ff 4db6-4dff 9fcd-9fff a48d-a4cf a4fe-a4ff a60d-a60f "
-        "a62c-a63f a66f-a67e a698-a69f a6e6-a716 a720-a721 a789-a78a a78f a794-a79f a7ab-a7f7 a802 a806 a80b "
-        "a823-a83f a874-a881 a8b4-a8cf a8da-a8f1 a8f8-a8fa a8fc-a8ff a926-a92f a947-a95f a97d-a983 a9b3-a9ce "
-        "a9da-a9ff aa29-aa3f aa43 aa4c-aa4f aa5a-aa5f aa77-aa79 aa7b-aa7f aab0 aab2-aab4 aab7-aab8 aabe-aabf "
-        "aac1 aac3-aada aade-aadf aaeb-aaf1 aaf5-ab00 ab07-ab08 ab0f-ab10 ab17-ab1f ab27 ab2f-abbf abe3-abef "
-        "abfa-abff d7a4-d7af d7c7-d7ca d7fc-d7ff e000-f8ff fa6e-fa6f fada-faff fb07-fb12 fb18-fb1c fb1e fb29 "
-        "fb37 fb3d fb3f fb42 fb45 fbb2-fbd2 fd3e-fd4f fd90-fd91 fdc8-fdef fdfc-fe6f fe75 fefd-ff00 ffbf-ffc1 "
-        "ffc8-ffc9 ffd0-ffd1 ffd8-ffd9 ffdd-ffdf ffe2-ffe4 ffe7-ffff"
+        "1fdc-1fdf 1fed-1ff1 1ff5 1ffd-1fff 200b-200f 2012-2015 2024-2027 202a-202f 203c-203d 2043 2045-206f "
+        "2072-2073 208f 209d-209f 20a1-20a3 20a5-20ab 20ad-20ff 2150-2152 215f-2182 2185-218f 2c2f 2c5f "
+        "2ce5-2cea 2cef-2cf1 2cf4-2cff 2d26 2d28-2d2c 2d2e-2d2f 2d68-2d6e 2d70-2d7f 2d97-2d9f 2da7 2daf 2db7 "
+        "2dbf 2dc7 2dcf 2dd7 2ddf-2e2e 2e30-2fff 3003-3004 3007-3011 3013-3030 3036-303a 303d-3040 3097-309c "
+        "30a0 3100-3104 312e-3130 318f-319f 31bb-31ef 3200-33ff 4db6-4dff 9fcd-9fff a48d-a4cf a4fe-a4ff "
+        "a60d-a60f a62c-a63f a66f-a67e a698-a69f a6e6-a716 a720-a721 a789-a78a a78f a794-a79f a7ab-a7f7 a802 "
+        "a806 a80b a823-a83f a874-a881 a8b4-a8cf a8da-a8f1 a8f8-a8fa a8fc-a8ff a926-a92f a947-a95f a97d-a983 "
+        "a9b3-a9ce a9da-a9ff aa29-aa3f aa43 aa4c-aa4f aa5a-aa5f aa77-aa79 aa7b-aa7f aab0 aab2-aab4 aab7-aab8 "
+        "aabe-aabf aac1 aac3-aada aade-aadf aaeb-aaf1 aaf5-ab00 ab07-ab08 ab0f-ab10 ab17-ab1f ab27 ab2f-abbf "
+        "abe3-abef abfa-abff d7a4-d7af d7c7-d7ca d7fc-d7ff e000-f8ff fa6e-fa6f fada-faff fb07-fb12 fb18-fb1c "
+        "fb1e fb29 fb37 fb3d fb3f fb42 fb45 fbb2-fbd2 fd3e-fd4f fd90-fd91 fdc8-fdef fdfc-fe6f fe75 fefd-ff00 "
+        "ffbf-ffc1 ffc8-ffc9 ffd0-ffd1 ffd8-ffd9 ffdd-ffdf ffe2-ffe4 ffe7-ffff"
     ),
     "opening": "91 2018 201b 2039",
     "separators": "66b-66c",
-    "subscripts": "2080-2081 2083-2089",
-    "superscripts": "b3 b9 2070 2074-2079",
+    "spaces": "2000-200a 3000",
+    "subscripts": "2080-2089",
+    "superscripts": "b2-b3 b9 2070 2074-2079",
     "symbols": (
-        "a1 a5-a9 ac ae-b2 b4 b6-b8 bf d7 f7 37e 387 589 5be 5c0 5c3 5c6 5f3-5f4 600-603 606-60c 614 61b "
+        "a1 a5-a9 ac ae-b1 b4 b6-b8 bf d7 f7 37e 387 589 5be 5c0 5c3 5c6 5f3-5f4 600-603 606-60c 614 61b "
         "61e-61f 66a 66d 6d4 700-70d 7f6-7f8 964-965 e3f e4f 1fbd 2016-2017 2020-2023 2030-2038 203b 203e-2042 "
-        "207c-207e 2082 208c-208e 20a4 2100-2101 2103-2106 2108-2109 2114 2116-2118 211e-2123 2125 2127 2129 "
-        "212e 213a-213b 2140-2144 214a-214d 214f 2155-215e 2190-2bff 3001-3002 3012 30fb ff01-ff0f ff1a-ff20 "
+        "207c-207e 208c-208e 20a4 2100-2101 2103-2106 2108-2109 2114 2116-2118 211e-2123 2125 2127 2129 212e "
+        "213a-213b 2140-2144 214a-214d 214f 2155-215e 2190-2bff 3001-3002 3012 30fb ff01-ff0f ff1a-ff20 "
         "ff3b-ff40 ff5b-ff65 ffe0-ffe1 ffe5-ffe6"
     ),
 }
@@ -163,7 +164,7 @@ HALVED = (
 
 # words, apostrophe_words: one token, not by the rules
 APOSTROPHE_WORDS = (
-    "c'est c'mon cap'n d' dunkin' e'er ev'ry j' l' li'l n't nat'l nor'easter ol' somethin'"
+    "c'est c'mon cap'n d' dunkin' e'er ev'ry j' l' li'l nat'l nor'easter ol' somethin'"
 )
 
 # words: one token with the apostrophe before it
@@ -173,9 +174,9 @@ CLIPPED = (
 
 # initials: what begins a sentence after an initial
 STARTERS = (
-    "a about according additionally after an as at but earlier he her here however if in it last many more now "
-    "once one other our she since so some such that the their then there these they this we what when while yet "
-    "you"
+    "a about according additionally after an as at but earlier he her here however if in it last many more mr. "
+    "ms. now once one other our she since so some such that the their then there these they this we what when "
+    "while yet you"
 )
 
 # files: what makes a figure and a word one name
@@ -191,11 +192,59 @@ DOMAINS = (
 
 # entity_names, entities
 ENTITIES = {
+    "AMP": "&",
+    "APOS": "&apos;",
+    "AUML": "&auml;",
+    "Amp": "&",
+    "Apos": "&apos;",
+    "CDQ": "&cdq;",
+    "Cdq": "&cdq;",
+    "EUML": "&euml;",
+    "GT": ">",
+    "Gt": ">",
+    "HT": "&ht;",
+    "Ht": "&ht;",
+    "IUML": "&iuml;",
+    "LR": "&lr;",
+    "LT": "<",
+    "Lr": "&lr;",
+    "Lt": "<",
+    "MD": "",
+    "Md": "",
+    "NBSP": "",
+    "Nbsp": "",
+    "ODQ": "&odq;",
+    "OUML": "&ouml;",
+    "Odq": "&odq;",
+    "QC": "&qc;",
+    "QL": "&ql;",
+    "QR": "&qr;",
+    "QUOT": "&quot;",
+    "Qc": "&qc;",
+    "Ql": "&ql;",
+    "Qr": "&qr;",
+    "Quot": "&quot;",
+    "TL": "&tl;",
+    "Tl": "&tl;",
+    "UR": "&ur;",
+    "UUML": "&uuml;",
+    "Ur": "&ur;",
     "amp": "&",
     "apos": "",
+    "cdq": "&cdq;",
     "gt": ">",
+    "ht": "&ht;",
+    "lr": "&lr;",
     "lt": "<",
     "md": "",
+    "mdash": "",
     "nbsp": "",
+    "ndash": "",
+    "odq": "&odq;",
+    "qc": "&qc;",
+    "ql": "&ql;",
+    "qr": "&qr;",
     "quot": "",
+    "tl": "&tl;",
+    "ur": "&ur;",
 }
