@@ -54,7 +54,9 @@ def characters() -> list[str]:
 # --- listed families
 _LATIN = [chr(code) for code in (*range(0x20, 0x7F), *range(0xA0, 0x100))]
 _WEB = [*string.punctuation, *"éа日²½“‘’”…–·°€¿\u0663\u02c2\xad\xa0"]
-_ENTITIES = "amp lt gt quot apos nbsp ndash mdash hellip lsquo rsquo ldquo rdquo copy euro pound frac12 times szlig".split()
+_ENTITIES = (
+    "amp lt gt quot apos nbsp ndash mdash hellip lsquo rsquo ldquo rdquo copy euro pound frac12 times szlig".split()
+)
 _ACCENTS = "acute grave uml circ tilde cedil ring slash caron lig".split()
 
 
@@ -126,9 +128,7 @@ def _tags() -> Texts:
 
 def _entities() -> Texts:
     yield from filled(("&{};", "a&{};b", "caf&{};s x"), [a + b for a in string.ascii_letters for b in _ACCENTS])
-    yield from filled(
-        ("&{};", "a &{}; b", "AT&{};T"), ["#39", "#8217", "AMP", "x", *_ENTITIES]
-    )
+    yield from filled(("&{};", "a &{}; b", "AT&{};T"), ["#39", "#8217", "AMP", "x", *_ENTITIES])
 
 
 def _dates() -> Texts:
@@ -180,6 +180,7 @@ LISTED: dict[str, Callable[[], Texts]] = {
     "apostrophes": lambda: itertools.chain(
         strings("oaBI'’ ", 5), strings("nNtT'x’ ", 4), strings("dsem'’l ", 4), strings("nt'`‘’o", 4),
         filled(("{}'ab", "zb{}'Ab", "zba'{}b", "zb{}'a", "{}'5b", "{}'ab-x", "x-{}'ab", "{}'ab., x", "za{}n't", "x{}'s"), string.ascii_letters),
+        filled(("x 'n{} y", "bos'n{}", "x ’n{} y", "dog's{} y", "dog’s{} y", "'em{} y", "don't{}", "dogs'{}"), _WEB),
     ),
     "numbers": _numbers,
     "dates": _dates,

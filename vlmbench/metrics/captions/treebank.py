@@ -235,7 +235,7 @@ READINGS: tuple[Reading, ...] = (
     Reading("verb before n't", "apostrophes", "[A-Za-z\xad]", rf"([A-Za-z\xad]*[A-MO-Za-mo-z\xad])[nN]{RAISED}[tT]"),
     Reading("n't", "apostrophes", "[nN]", f"[nN]{RAISED}[tT]", _straight),
     Reading("clitic", "apostrophes words", CURLED, rf"'{CLITICS}(?![A-Za-z])|’{CLITICS}", _straight),
-    Reading("clitic 'n", "apostrophes words", CURLED, r"'[nN](?![A-Za-z0-9\u02c2`‘])|’[nN]"),
+    Reading("clitic 'n", "apostrophes words", CURLED, r"'[nN](?=[ \t\xa0]|$)|’[nN]"),
     Reading("'n'", "apostrophes words", CURLED, f"{CURLED}[nN]{CURLED}"),
     Reading("clipped word", "words apostrophe_words", CURLED, f"{CURLED}(?:{_words(tables.CLIPPED)})"),
     Reading("'t of 'tis", "words", "'", "('[tT])(?i:is|was)"),
