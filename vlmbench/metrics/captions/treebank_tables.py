@@ -131,14 +131,10 @@ CLOSING = (
 )
 
 # abbreviations: the same, with a capital only
-CLOSING_NAMES = (
-    "ark az del ill la mass miss ore pa tex wash"
-)
+CLOSING_NAMES = "ark az del ill la mass miss ore pa tex wash"
 
 # abbreviations: the same, never in capitals
-CLOSING_SMALL = (
-    "ppte ppty pte ptes pty ptys"
-)
+CLOSING_SMALL = "ppte ppty pte ptes pty ptys"
 
 # abbreviations: period kept
 TITLES = (
@@ -148,29 +144,19 @@ TITLES = (
 )
 
 # abbreviations: the same, never in capitals
-TITLES_SMALL = (
-    "mfg mtg"
-)
+TITLES_SMALL = "mfg mtg"
 
 # abbreviations: period kept before a number only
-NUMBERED = (
-    "art ca fig figs no nos op pp prop"
-)
+NUMBERED = "art ca fig figs no nos op pp prop"
 
 # words: two tokens
-HALVED = (
-    "cannot gimme gonna gotta lemme wanna"
-)
+HALVED = "cannot gimme gonna gotta lemme wanna"
 
 # words, apostrophe_words: one token, not by the rules
-APOSTROPHE_WORDS = (
-    "c'est c'mon cap'n d' dunkin' e'er ev'ry j' l' li'l nat'l nor'easter ol' somethin'"
-)
+APOSTROPHE_WORDS = "c'est c'mon cap'n d' dunkin' e'er ev'ry j' l' li'l nat'l nor'easter ol' somethin'"
 
 # words: one token with the apostrophe before it
-CLIPPED = (
-    "cause em til till"
-)
+CLIPPED = "cause em til till"
 
 # initials: what begins a sentence after an initial
 STARTERS = (
@@ -186,9 +172,7 @@ EXTENSIONS = (
 )
 
 # domains
-DOMAINS = (
-    "com edu net org"
-)
+DOMAINS = "com edu net org"
 
 # entity_names, entities
 ENTITIES = {
