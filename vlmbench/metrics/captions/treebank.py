@@ -1,8 +1,8 @@
 r"""A small grammar of what Penn Treebank tokens look like in captions, as Stanford's program of 2014 reads them.
 
 Written from two things: the Penn Treebank's published conventions (clitics and ``n't`` are tokens, ``cannot`` is two,
-brackets are ``-LRB-`` …; M. Marcus, B. Santorini, M. A. Marcinkiewicz, 1993, and R. MacIntyre's note on tokenization,
-1995), and what ``benchmarks/ptb_probe.py`` observed when it ran the program as a black box. The observations lie in
+brackets are ``-LRB-`` …; M. Marcus, B. Santorini and M. A. Marcinkiewicz, Computational Linguistics 19(2), 1993), and
+what ``benchmarks/ptb_probe.py`` observed when it ran the program as a black box. The observations lie in
 ``tests/metrics/captions/data/ptb_observed.json.gz``; each `Reading` below names the families of probes it serves,
 and the tests hold the whole grammar to all of them.
 
