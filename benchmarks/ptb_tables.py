@@ -30,7 +30,8 @@ def tables(observed: dict[str, Any]) -> str:
 
 
 def _text(name: str, source: str, words: str) -> str:
-    return f"# {source}\n{name} = (\n{_lines(words)})\n"
+    rows = _lines(words)
+    return f"# {source}\n{name} = " + (f"(\n{rows})\n" if rows.count("\n") > 1 else f"{rows.strip()}\n")
 
 
 def _mapping(name: str, source: str, items: dict[str, str]) -> str:
