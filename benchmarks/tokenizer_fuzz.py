@@ -5,26 +5,30 @@
 
 Needs Java and ``pycocoevalcap`` (for Stanford's jar). Stanford's program is run as ``pycocoevalcap`` runs it, with a line of
 its own between any two texts, so that a text that swallows a line break is found and asked again alone. `--file FILE`
-compares the lines of a file instead, `--record FILE` writes the probes and Stanford's tokens as the tests' golden file.
+compares the lines of a file instead, `--words FILE` every word of a list in twelve contexts, `--record FILE` writes
+the probes and Stanford's tokens as the tests' golden file.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import random
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ptb_families import CASES
+from ptb_probe import ask
+
 from vlmbench.metrics.captions.sanitize import sanitize
 from vlmbench.metrics.captions.tokenizer import tokenize
 
-PUNCTUATION = frozenset({"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"})
-GUARD = "qqguard"
+GUARD = "The qqguard"  # what follows a caption mostly begins so
+CONTEXTS = (
+    "a {} on", "A {}. The dog", "{}. the dog", "near the {}.", "{}, and {}", "the {}'s tail", "'{}' says", "a {}-like {}",
+    "({})", "two {}' hats", "{} 5", "{}; {}!",
+)  # fmt: skip
 
 WORDS = (
     "the a man woman riding on of with red street two dogs running grass city light people standing near table plate food "
@@ -278,29 +282,16 @@ GENERATORS = (sentence, chat, social, glued, characters)
 
 def stanford(texts: list[str]) -> list[list[str]]:
     """The tokens Stanford's program gives for each text, without pycocoevalcap's punctuation."""
-    package = importlib.util.find_spec("pycocoevalcap")
-    if package is None or not package.submodule_search_locations:
-        raise SystemExit("pycocoevalcap is not installed: pip install pycocoevalcap==1.2")
-    jar = Path(next(iter(package.submodule_search_locations)), "tokenizer", "stanford-corenlp-3.4.1.jar")
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "texts")
-        source.write_bytes("".join(f"{GUARD}\n{text}\n" for text in texts).encode() + f"{GUARD}\n".encode())
-        command = [
-            "java",
-            "-cp",
-            str(jar),
-            "edu.stanford.nlp.process.PTBTokenizer",
-            "-preserveLines",
-            "-lowerCase",
-            str(source),
-        ]
-        out = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8").split("\n")
-    if len(out) != 2 * len(texts) + 2 or any(line.rstrip() != GUARD for line in out[: 2 * len(texts) : 2]):
-        if len(texts) == 1:
-            return [[word for line in out[1:-2] for word in line.split(" ") if word and word not in PUNCTUATION]]
-        half = len(texts) // 2
-        return stanford(texts[:half]) + stanford(texts[half:])
-    return [[w for w in line.rstrip().split(" ") if w and w not in PUNCTUATION] for line in out[1 : 2 * len(texts) : 2]]
+    return [[token for token in line.split(" ") if token] for line in ask(texts, GUARD)]
+
+
+def word_lines(words: Path) -> dict[str, list[str]]:
+    """Every word of a list in each of the contexts, three casings in turn."""
+    found = sorted({line.strip() for line in words.read_text("utf-8").splitlines()} - {""})
+    return {
+        context: [sanitize(context.replace("{}", CASES[n % 3](word)))[0] for n, word in enumerate(found)]
+        for context in CONTEXTS
+    }
 
 
 def compare(name: str, texts: list[str], show: int) -> int:
@@ -330,10 +321,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=10, help="differences to show for each generator")
     parser.add_argument("--file", type=Path, help="compare the lines of this file instead")
+    parser.add_argument("--words", type=Path, help="compare every word of this list, in twelve contexts")
     parser.add_argument("--record", type=Path, help="write the lines and Stanford's tokens to this JSON file")
     args = parser.parse_args()
     if args.file:
         compare(args.file.name, [sanitize(line)[0] for line in args.file.read_text("utf-8").split("\n")], args.show)
+        return
+    if args.words:
+        lines = word_lines(args.words)
+        wrong = sum(compare(context, texts, args.show) for context, texts in lines.items())
+        print(f"all: {wrong} of {sum(map(len, lines.values())):,} differ")
         return
     each = max(1, args.lines // len(GENERATORS))
     corpora = {}
