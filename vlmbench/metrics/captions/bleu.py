@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match
+from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match, Order
 
 Floats = NDArray[np.float64]
 
@@ -12,38 +12,45 @@ STATISTICS = (*(f"bleu_matches_{n}" for n in range(1, ORDERS + 1)), *(f"bleu_ngr
 _TINY, _SMALL = 1e-15, 1e-9  # what pycocoevalcap adds to numerators and denominators
 
 
-def clipped_matches(match: Match, images: int) -> Floats:
-    """How many n-grams of each candidate a reference holds, each counted as often as in that one reference, `[n]`.
-
-    Args:
-        match: `Order.match(system)`.
-        images: the system's images, n.
-    """
-    counts = np.minimum(match.count, match.largest).astype(np.float64)
-    return np.asarray(np.bincount(match.image, counts, minlength=images), dtype=np.float64)
+def bleu(corpus: Corpus) -> list[Floats]:
+    """For each system what BLEU sums over images, `[n, 10]`; `bleu_scores` of a row, or of their sum, is BLEU."""
+    scorer = Bleu(corpus)
+    corpus.scan(scorer)
+    return [scorer.statistics(system) for system in range(len(corpus.images))]
 
 
-def bleu_statistics(corpus: Corpus, system: int, matched: Floats) -> Floats:
-    """What BLEU sums over images, `[n, 10]`: matched n-grams (n = 1 … 4), n-grams, candidate length, reference length.
+class Bleu:
+    """BLEU as a scorer of `Corpus.scan`, which sees n-grams order by order."""
 
-    A match is clipped to the highest count in one reference. The reference length is the one closest to the
-    candidate's; of two equally close the shorter.
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+        self._matched = [np.zeros((len(images), ORDERS)) for images in corpus.images]
 
-    Args:
-        corpus: the corpus.
-        system: index of the system.
-        matched: `clipped_matches` of each order, `[n, 4]`.
-    """
-    tokens, own = corpus.candidate_tokens(system)
-    lengths = tokens.lengths[own]
-    kept = corpus.images[system]
-    table = np.zeros((len(kept), 2 * ORDERS + 2))
-    table[:, :ORDERS] = matched
-    table[:, ORDERS : 2 * ORDERS] = np.maximum(0, lengths[:, None] - np.arange(ORDERS))
-    table[:, -2] = lengths
-    if len(kept):
-        table[:, -1] = _closest(corpus, system)
-    return table
+    def start(self, order: Order) -> None:
+        """Takes note of the order that follows."""
+        self._n = order.n
+
+    def add(self, system: int, match: Match) -> None:
+        """Counts how many n-grams of each candidate a reference holds, each as often at most as that one reference."""
+        counts = np.minimum(match.count, match.largest).astype(np.float64)
+        matched = self._matched[system]
+        matched[:, self._n - 1] = np.bincount(match.image, counts, minlength=len(matched))
+
+    def statistics(self, system: int) -> Floats:
+        """Matched n-grams (n = 1 … 4), n-grams, candidate length, reference length, `[n, 10]`.
+
+        A match is clipped to the highest count in one reference. The reference length is the one closest to the
+        candidate's; of two equally close the shorter.
+        """
+        tokens, own = self._corpus.candidate_tokens(system)
+        lengths = tokens.lengths[own]
+        table = np.zeros((len(lengths), 2 * ORDERS + 2))
+        table[:, :ORDERS] = self._matched[system]
+        table[:, ORDERS : 2 * ORDERS] = np.maximum(0, lengths[:, None] - np.arange(ORDERS))
+        table[:, -2] = lengths
+        if len(lengths):
+            table[:, -1] = _closest(self._corpus, system)
+        return table
 
 
 def _closest(corpus: Corpus, system: int) -> NDArray[np.int64]:

@@ -1,8 +1,14 @@
 """CIDEr as ``pycocoevalcap`` 1.2 computes it, which is CIDEr-D of the paper (Vedantam et al. 2015, equation 6).
 
-TF-IDF vectors of n-grams, n = 1 … 4; a candidate's weight is clipped to the reference's, a Gaussian (σ 6) punishes a
-different length, the mean over orders and references is multiplied by 10. Nothing is stemmed. A length is counted in
-bigrams; that differs from words only for an empty caption, whose similarity is 0 either way.
+A caption is four TF-IDF vectors, one for n-grams of each order n = 1 … 4::
+
+    g_n(caption)[w]  =  count of w in the caption  ·  (log(images) - log(images whose references hold w))
+
+    CIDEr(candidate, references)  =  10 · mean over n and references of
+        exp(-(length - reference length)² / (2 · 6²))  ·  min(g_n(c), g_n(r)) · g_n(r)  /  (|g_n(c)| · |g_n(r)|)
+
+Nothing is stemmed. A length is counted in bigrams; that differs from words only for an empty caption, whose similarity
+is 0 either way.
 """
 
 import numpy as np
@@ -18,57 +24,63 @@ SCALE = 10.0
 FEWEST = 2
 
 
-def cider_scores(corpus: Corpus, system: int, likeness: Floats) -> Floats:
-    """CIDEr of each candidate, `[n]`, 0 to 10; the corpus score is its mean.
+def cider(corpus: Corpus) -> list[Floats]:
+    """CIDEr of each system's candidates, `[n]` each, 0 to 10; a system's corpus score is their mean.
 
-    An n-gram's inverse document frequency is ``log(images) - log(max(1, images whose references hold it))``, over all
-    the references of the corpus (or over its `documents`), never over a resample.
-
-    Args:
-        corpus: the corpus.
-        system: index of the system.
-        likeness: the sum of `cosines` over the orders, `[R]`.
+    Document frequencies are counted over all the references of the corpus (or over its `documents`), never over a
+    resample; an n-gram that stands in no document counts as standing in one.
 
     Raises:
         InputError: fewer than two documents, of which every n-gram is in all: every score would be 0.
     """
-    if corpus.documents < FEWEST:
-        raise InputError(
-            "CIDEr needs at least two images: with one, every n-gram stands in every document and every score is 0",
-            mend="take document frequencies from a larger set of references, or leave cider out",
-        )
-    kept = corpus.images[system]
-    tokens, own = corpus.candidate_tokens(system)
-    length = np.zeros(corpus.size)
-    length[kept] = np.maximum(0, tokens.lengths[own] - 1)
-    gap = length[corpus.image_of_reference] - np.maximum(0, tokens.lengths[: corpus.references] - 1)
-    likeness = likeness * np.exp(-(gap**2) / (2 * SIGMA**2))
-    scores = np.add.reduceat(likeness, corpus.first_reference) if corpus.size else np.zeros(0)
-    return np.asarray((scores / corpus.per_image)[kept] / ORDERS * SCALE)
+    scorer = Cider(corpus)
+    corpus.scan(scorer)
+    return [scorer.scores(system) for system in range(len(corpus.images))]
 
 
-def rarities(corpus: Corpus, order: Order) -> tuple[Floats, Floats, Floats]:
-    """Inverse document frequencies `[grams]`, the references' weights `[K]`, and their norms `[R]`."""
-    rarity = np.log(corpus.documents) - np.log(np.maximum(1, order.frequency))
-    weights = order.references.count * rarity[order.references.gram]
-    norms = np.sqrt(np.bincount(order.references.caption, weights**2, minlength=corpus.references))
-    return rarity, weights, norms
+class Cider:
+    """CIDEr as a scorer of `Corpus.scan`, which sees n-grams order by order; the raised errors are those of `cider`."""
 
+    def __init__(self, corpus: Corpus) -> None:
+        if corpus.documents < FEWEST:
+            raise InputError(
+                "CIDEr needs at least two images: with one, every n-gram stands in every document and every score is 0",
+                mend="take document frequencies from a larger set of references, or leave cider out",
+            )
+        self._corpus = corpus
+        self._similarity = [np.zeros(corpus.references) for _ in corpus.images]
+        """For each system the sum over orders of the cosine of each reference and its image's candidate, `[R]`."""
 
-def cosines(
-    corpus: Corpus, system: int, order: Order, match: Match, rarity: Floats, weights: Floats, norms: Floats
-) -> Floats:
-    """Clipped cosine of each reference and its image's candidate, one order, `[R]`; the last three from `rarities`."""
-    kept = corpus.images[system]
-    ours = match.count * rarity[match.gram]
-    row = np.repeat(np.arange(len(match.gram)), match.rows)
-    inside = np.arange(len(row)) - np.repeat(np.cumsum(match.rows) - match.rows, match.rows)
-    other = match.first[row] + inside
-    theirs = weights[other]
-    products = np.bincount(
-        order.references.caption[other], np.minimum(ours[row], theirs) * theirs, minlength=corpus.references
-    )
-    size = np.zeros(corpus.size)
-    size[kept] = np.sqrt(np.bincount(match.image, ours**2, minlength=len(kept)))
-    below = size[corpus.image_of_reference] * norms
-    return np.asarray(np.divide(products, below, out=np.zeros(corpus.references), where=below > 0))
+    def start(self, order: Order) -> None:
+        """Weighs the n-grams of one order in the references."""
+        found = order.references
+        self._order = order
+        self._idf = np.log(self._corpus.documents) - np.log(np.maximum(1, order.frequency))
+        self._weights = found.count * self._idf[found.gram]
+        self._norms = np.sqrt(np.bincount(found.caption, self._weights**2, minlength=self._corpus.references))
+
+    def add(self, system: int, match: Match) -> None:
+        """Adds one system's clipped cosines of this order."""
+        corpus, kept = self._corpus, self._corpus.images[system]
+        ours = match.count * self._idf[match.gram]
+        row = np.repeat(np.arange(len(match.gram)), match.rows)
+        inside = np.arange(len(row)) - np.repeat(np.cumsum(match.rows) - match.rows, match.rows)
+        other = match.first[row] + inside
+        theirs = self._weights[other]
+        caption = self._order.references.caption[other]
+        products = np.bincount(caption, np.minimum(ours[row], theirs) * theirs, minlength=corpus.references)
+        norm = np.zeros(corpus.size)
+        norm[kept] = np.sqrt(np.bincount(match.image, ours**2, minlength=len(kept)))
+        below = norm[corpus.image_of_reference] * self._norms
+        self._similarity[system] += np.divide(products, below, out=np.zeros(corpus.references), where=below > 0)
+
+    def scores(self, system: int) -> Floats:
+        """CIDEr of each candidate of a system, `[n]`, once all orders are through."""
+        corpus, kept = self._corpus, self._corpus.images[system]
+        tokens, own = corpus.candidate_tokens(system)
+        length = np.zeros(corpus.size)
+        length[kept] = np.maximum(0, tokens.lengths[own] - 1)
+        gap = length[corpus.image_of_reference] - np.maximum(0, tokens.lengths[: corpus.references] - 1)
+        alike = self._similarity[system] * np.exp(-(gap**2) / (2 * SIGMA**2))
+        sums = np.add.reduceat(alike, corpus.first_reference) if corpus.size else np.zeros(0)
+        return np.asarray((sums / corpus.per_image)[kept] / ORDERS * SCALE)

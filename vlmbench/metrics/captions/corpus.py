@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,18 @@ class Order:
         there = self.keys[place] == wanted
         rows, largest = self.rows[place] * there, self.largest[place] * there
         return Match(own.caption, own.gram, own.count, self.firsts[place], rows, largest)
+
+
+class Scorer(Protocol):
+    """What is computed from n-grams: `Corpus.scan` shows it each order, then every system's n-grams of that order."""
+
+    def start(self, order: Order) -> None:
+        """An order begins."""
+        ...
+
+    def add(self, system: int, match: Match) -> None:
+        """One system's n-grams of that order."""
+        ...
 
 
 class Corpus:
@@ -172,6 +185,16 @@ class Corpus:
             del table, own, keys, documents, seen, frequency, candidates, firsts, rows, largest
             yield order
             del order
+
+    def scan(self, *scorers: Scorer) -> None:
+        """Shows the n-grams to all scorers in one pass; they are counted once, whatever the number of scorers."""
+        for order in self.orders() if scorers else ():
+            for scorer in scorers:
+                scorer.start(order)
+            for system in range(len(self.images)):
+                match = order.match(system)
+                for scorer in scorers:
+                    scorer.add(system, match)
 
     def candidate_tokens(self, system: int, *, blanks: bool = False) -> tuple[Tokens, slice]:
         """The tokens of everything, and the slice of captions that are the system's candidates."""

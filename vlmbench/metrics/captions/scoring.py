@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.background import Arrays
-from vlmbench.metrics.captions.bleu import STATISTICS, bleu_scores, bleu_statistics, clipped_matches
-from vlmbench.metrics.captions.cider import FEWEST, cider_scores, cosines, rarities
-from vlmbench.metrics.captions.corpus import ORDERS, Caption, Corpus
+from vlmbench.metrics.captions.bleu import STATISTICS, Bleu, bleu_scores
+from vlmbench.metrics.captions.cider import FEWEST, Cider
+from vlmbench.metrics.captions.corpus import Caption, Corpus, Scorer
 from vlmbench.metrics.captions.rouge import rouge_l
 from vlmbench.metrics.captions.statistics import BLEU, METEOR_STATISTICS
 
@@ -61,24 +61,19 @@ def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
     corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
     found = [Scored() for _ in text.candidates]
     wanted = [name for name in ("cider", "cider_d") if name in metrics]
-    matched = [np.zeros((len(images), ORDERS)) for images in text.images]
-    likeness = [np.zeros(corpus.references) for _ in text.images]
-    bleu = any(name in BLEU for name in metrics)
-    for order in corpus.orders() if wanted or bleu else ():
-        rare = rarities(corpus, order)
-        for system, images in enumerate(text.images):
-            match = order.match(system)
-            matched[system][:, order.n - 1] = clipped_matches(match, len(images))
-            likeness[system] += cosines(corpus, system, order, match, *rare)
+    bleu = Bleu(corpus) if any(name in BLEU for name in metrics) else None
+    cider = Cider(corpus) if wanted else None
+    scorers: list[Scorer] = [scorer for scorer in (bleu, cider) if scorer is not None]
+    corpus.scan(*scorers)
     for system, scored in enumerate(found):
-        if bleu:
-            statistics = bleu_statistics(corpus, system, matched[system])
+        if bleu is not None:
+            statistics = bleu.statistics(system)
             scored.columns.update(zip(BLEU, bleu_scores(statistics).T, strict=True))
             scored.columns.update(zip(STATISTICS, statistics.T, strict=True))
         if "rouge_l" in metrics:
             scored.columns["rouge_l"] = rouge_l(corpus, system)
-        if wanted:
-            scored.columns.update(dict.fromkeys(wanted, cider_scores(corpus, system, likeness[system])))
+        if cider is not None:
+            scored.columns.update(dict.fromkeys(wanted, cider.scores(system)))
     return found
 
 
