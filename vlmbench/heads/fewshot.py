@@ -13,6 +13,8 @@ from vlmbench.foundations.seeds import derive_seed
 
 VALIDATION_SHOTS = 4
 HOLDOUT = 0.2
+NO_VALIDATION_C = 1.0
+"""The strength where there is no image to choose it with (one image per class)."""
 
 
 @dataclass(frozen=True)

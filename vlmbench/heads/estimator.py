@@ -1,0 +1,193 @@
+"""`LinearProbe`: the probe as an estimator that keeps scikit-learn's contract; torch is imported when it is fitted."""
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.heads.fewshot import NO_VALIDATION_C, holdout
+from vlmbench.metrics.rows import normalise
+
+if TYPE_CHECKING:
+    from vlmbench.heads.logistic import Fit, Trainer
+
+
+class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """L2-regularised multinomial logistic regression on frozen features (Radford et al. 2021, A.3).
+
+    The objective is that of scikit-learn's ``LogisticRegression(C=C)``, solved by L-BFGS on CPU or GPU. With
+    ``C="auto"`` the strength is the one of 96 between 1e-6 and 1e6 that is best on validation images, found by the
+    paper's search; the defaults are those of ``vlmbench linear-probe``.
+
+    Args:
+        C: the strength, 1 / λ, above 0; ``"auto"``: searched.
+        normalize: features to unit length first.
+        refit: with ``C="auto"``, fit once more on training and validation images at the strength that was chosen.
+        max_iter: the most steps of a fit.
+        tol: largest entry of the gradient of the mean loss at the end.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        random_state: seed of the split that validation images are drawn by where `fit` is given none.
+
+    Attributes:
+        classes_: [K] the labels, sorted.
+        coef_: [K, D] float64; two classes: [1, D], as in scikit-learn.
+        intercept_: [K] float64; two classes: [1].
+        C_: the strength.
+        n_iter_: [1] steps of the last fit.
+        n_features_in_: D.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vlmbench import LinearProbe
+        >>> x = np.random.default_rng(0).normal(size=(60, 8)) + np.repeat(np.eye(3, 8) * 9, 20, axis=0)
+        >>> y = np.repeat(["cat", "dog", "owl"], 20)
+        >>> probe = LinearProbe(C=0.316).fit(x, y)
+        >>> probe.score(x, y), probe.coef_.shape
+        (1.0, (3, 8))
+    """
+
+    def __init__(
+        self,
+        C: float | Literal["auto"] = "auto",
+        *,
+        normalize: bool = False,
+        refit: bool = False,
+        max_iter: int = 1000,
+        tol: float = 1e-6,
+        device: str = "cpu",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.C = C
+        self.normalize = normalize
+        self.refit = refit
+        self.max_iter = max_iter
+        self.tol = tol
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, X_val: ArrayLike | None = None, y_val: ArrayLike | None = None) -> Self:
+        """Fits the probe.
+
+        Args:
+            X: [N, D] features.
+            y: [N] labels of any kind that can be sorted.
+            X_val: [M, D] features of validation images, for ``C="auto"``; none: a stratified fifth of X is kept for it.
+            y_val: [M] their labels, all among those of `y`.
+
+        Raises:
+            ValueError: what scikit-learn refuses (shapes, NaN, continuous labels), one class only, a strength that is
+                not above 0, a validation label that training does not have.
+        """
+        from vlmbench.heads.logistic import Trainer
+
+        strength = _strength(self.C)
+        x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        classes = len(self.classes_)
+        if classes < 2:
+            raise ValueError(f"LinearProbe needs two classes or more, and the data have 1 class: {self.classes_[0]!r}")
+        x = self._scaled(np.require(x, requirements="W"))  # torch shares an array's memory only where it may write
+        val_x, val_codes = self._validation(X_val, y_val)
+
+        def trainer(rows: NDArray[Any], targets: NDArray[np.int64]) -> "Trainer":
+            return Trainer(rows, targets, classes=classes, device=self.device)
+
+        fit = self._solve(trainer, strength, (x, codes), (val_x, val_codes))
+        if not fit.converged:
+            warnings.warn(
+                f"the probe did not converge in max_iter={self.max_iter} steps", ConvergenceWarning, stacklevel=2
+            )
+        two = classes == 2
+        self.coef_ = fit.coef[1:] - fit.coef[:1] if two else fit.coef
+        self.intercept_ = fit.intercept[1:] - fit.intercept[:1] if two else fit.intercept
+        self.C_ = fit.c
+        self.n_iter_ = np.array([fit.iterations], dtype=np.int32)
+        return self
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Logits [N, K]; two classes: [N], above 0 for the second."""
+        check_is_fitted(self)
+        x = self._scaled(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        logits = np.asarray(x, dtype=np.float64) @ self.coef_.T + self.intercept_
+        return logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities [N, K], in the order of `classes_`."""
+        logits = self.decision_function(X)
+        if logits.ndim == 1:
+            logits = np.stack([-logits, logits], axis=1) / 2
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Labels [N]."""
+        logits = self.decision_function(X)
+        return np.asarray(self.classes_[(logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)])
+
+    def _scaled(self, x: NDArray[Any]) -> NDArray[Any]:
+        return normalise(x) if self.normalize else x
+
+    def _validation(self, X: ArrayLike | None, y: ArrayLike | None) -> tuple[NDArray[Any] | None, NDArray[np.int64]]:
+        """The validation images a caller gave, with labels as places in `classes_`."""
+        if X is None and y is None:
+            return None, np.zeros(0, dtype=np.int64)
+        if X is None or y is None:
+            raise ValueError("X_val and y_val go together: one of them is missing")
+        x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=False)
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y_val has labels that y does not have: {', '.join(map(str, unknown[:5]))}")
+        return self._scaled(x), np.searchsorted(self.classes_, labels)
+
+    def _solve(
+        self,
+        trainer: "Callable[[NDArray[Any], NDArray[np.int64]], Trainer]",
+        strength: float | None,
+        train: tuple[NDArray[Any], NDArray[np.int64]],
+        given: tuple[NDArray[Any] | None, NDArray[np.int64]],
+    ) -> "Fit":
+        from vlmbench.heads.search import search_strength
+
+        x, y = train
+        val_x, val_y = given
+        if strength is None and val_x is None:
+            kept, held = holdout(y, derive_seed(self._seed(), "validation"))
+            x, y, val_x, val_y = x[kept], y[kept], x[held], y[held]
+        if strength is not None or val_x is None or not len(val_x):
+            fit, _ = trainer(*train).fit(strength or NO_VALIDATION_C, tol=self.tol, max_iter=self.max_iter)
+            return fit
+
+        def validate(fit: "Fit") -> tuple[float, float]:
+            probabilities = fit.probabilities(val_x)
+            right = probabilities.argmax(axis=1) == val_y
+            own = probabilities[np.arange(len(val_y)), val_y]
+            return float(right.mean()), float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())
+
+        best = search_strength(trainer(x, y), validate, tol=self.tol, max_iter=self.max_iter).best
+        if self.refit:
+            both = np.concatenate([x, val_x]), np.concatenate([y, val_y])
+            best, _ = trainer(*both).fit(best.c, tol=self.tol, max_iter=self.max_iter)
+        return best
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31))
+
+
+def _strength(given: object) -> float | None:
+    """None for ``"auto"``, else the number."""
+    if isinstance(given, str) and given == "auto":
+        return None
+    if isinstance(given, int | float | np.number) and not isinstance(given, bool) and 0 < given < float("inf"):
+        return float(given)
+    raise ValueError(f"C is neither 'auto' nor a number above 0: {given!r}")

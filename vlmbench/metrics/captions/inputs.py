@@ -1,0 +1,169 @@
+"""Captions as a program gives them, checked, made safe, tokenized, and brought into one order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.text import visible
+from vlmbench.metrics.captions.corpus import Caption, Corpus
+
+Captions = Sequence[str] | Mapping[Any, str] | Sequence[Caption] | Mapping[Any, Caption]
+"""[N] captions, or ``{image: caption}``; with ``tokenized=True`` a caption is a list of tokens."""
+CaptionLists = (
+    Sequence[Sequence[str]]
+    | Mapping[Any, Sequence[str]]
+    | Sequence[Sequence[Caption]]
+    | Mapping[Any, Sequence[Caption]]
+)
+"""[N] lists of captions, or ``{image: [caption, …]}``."""
+
+
+@dataclass(frozen=True)
+class CaptionInputs:
+    """Tokens of candidates [N] and references [N][R], and the images' ids where these were given."""
+
+    candidates: list[Caption]
+    references: list[list[Caption]]
+    ids: tuple[str, ...] | None
+
+    def corpus(self, documents: "Sequence[Sequence[Caption]] | None" = None) -> Corpus:
+        """Both as a corpus of one system."""
+        return Corpus(self.references, [self.candidates], images=[np.arange(len(self.candidates))], documents=documents)
+
+
+def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized: bool = False) -> CaptionInputs:
+    """Candidates and references of the same images, in the order of the references, as tokens.
+
+    Text is sanitised and tokenized as ``vlmbench caption-eval`` does it.
+
+    Args:
+        candidates: `[N]` captions, or ``{image: caption}`` (or ``{image: [caption]}``, as pycocoevalcap has it).
+        references: `[N]` lists of captions, or ``{image: [caption, …]}``.
+        tokenized: captions are lists of tokens already, and are taken as they are.
+
+    Raises:
+        InputError: one is a mapping and the other is not, their images differ, an image has no reference, there is no
+            image, or something is no caption.
+    """
+    _require(candidates, "candidates")
+    wanted = caption_lists(references, "references", tokenized=tokenized)
+    if isinstance(candidates, Mapping) != isinstance(references, Mapping):
+        raise InputError(
+            "one of candidates and references has image ids and the other does not",
+            mend="give both as lists in the same order, or both as {image: …}",
+        )
+    if isinstance(candidates, Mapping):
+        found = {str(image): one for image, one in candidates.items()}
+        lacking, extra = [image for image in wanted if image not in found], [i for i in found if i not in wanted]
+        if lacking or extra:
+            said = [f"no candidate of {_named(lacking)}"] * bool(lacking) + [f"no reference of {_named(extra)}"] * bool(
+                extra
+            )
+            raise InputError(
+                f"candidates and references are not of the same images: {'; '.join(said)}",
+                mend="give the same images to both",
+            )
+        ordered = [found[image] for image in wanted]
+    elif len(candidates) != len(wanted):
+        raise InputError(
+            f"{len(candidates)} candidates, but references of {len(wanted)} images", mend="give one candidate per image"
+        )
+    else:
+        ordered = list(candidates)
+    one_each = [_candidate(caption, image, tokenized) for image, caption in zip(wanted, ordered, strict=True)]
+    ids = tuple(wanted) if isinstance(references, Mapping) else None
+    if tokenized:
+        return CaptionInputs(one_each, list(wanted.values()), ids)
+    safe = _tokens(one_each)
+    return CaptionInputs(safe, reference_tokens(list(wanted.values())), ids)
+
+
+def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dict[str, list[Any]]:
+    """Lists of captions by image id (by position, where they are a list), checked.
+
+    Raises:
+        InputError: something is no list of captions, or an image has none, or there is no image.
+    """
+    _require(references, what)
+    items = references.items() if isinstance(references, Mapping) else enumerate(references)
+    found: dict[str, list[Any]] = {}
+    for image, captions in items:
+        where = f"{what}, image {visible(str(image))[:80]}"
+        if isinstance(captions, str) or not isinstance(captions, Sequence):
+            raise InputError(
+                f"{_kind(captions)} where a list of captions belongs", where=where, mend='["a dog.", "a brown dog"]'
+            )
+        if not captions:
+            raise InputError("the image has no caption", where=where, mend="give every image a reference")
+        found[str(image)] = [_caption(caption, where, tokenized) for caption in captions]
+    if not found:
+        raise InputError(f"{what} hold no image", mend="give at least one")
+    return found
+
+
+def reference_tokens(captions: Sequence[Sequence[str]]) -> list[list[Caption]]:
+    """The tokens of every image's references `[N][R]`; a caption's last initial is settled by the caption after it."""
+    from vlmbench.metrics.captions.sanitize import sanitize_all
+    from vlmbench.metrics.captions.tokenizer import settle_initials, tokenize
+
+    safe, _ = sanitize_all(list(chain.from_iterable(captions)))
+    lines, tokens = iter(safe), iter(tokenize(safe))
+    found: list[list[Caption]] = []
+    for own in captions:
+        found.append(_take(tokens, len(own)))
+        settle_initials(_take(lines, len(own)), found[-1])
+    return found
+
+
+def _tokens(captions: Sequence[str]) -> list[Caption]:
+    from vlmbench.metrics.captions.sanitize import sanitize_all
+    from vlmbench.metrics.captions.tokenizer import tokenize
+
+    return list(tokenize(sanitize_all(captions)[0]))
+
+
+def _take(items: Iterator[Any], count: int) -> list[Any]:
+    return [next(items) for _ in range(count)]
+
+
+def _require(value: Any, what: str) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence | Mapping):
+        raise InputError(
+            f"{what} are {_kind(value)}, not a list or a mapping", mend="give a caption, or a list, per image"
+        )
+
+
+def _candidate(caption: Any, image: str, tokenized: bool) -> Any:
+    one = not tokenized and isinstance(caption, Sequence) and not isinstance(caption, str)
+    if one and len(caption) != 1:
+        raise InputError(
+            f"{len(caption)} captions where one belongs", where=f"candidates, image {visible(image)[:80]}",
+            mend="give one candidate per image",
+        )  # fmt: skip
+    return _caption(caption[0] if one else caption, f"candidates, image {visible(image)[:80]}", tokenized)
+
+
+def _caption(caption: Any, where: str, tokenized: bool) -> Any:
+    if isinstance(caption, str) and not tokenized:
+        return caption
+    if tokenized and isinstance(caption, Sequence) and not isinstance(caption, str):
+        if all(isinstance(token, str) for token in caption):
+            return caption
+        raise InputError("a token is not text", where=where, mend='["a", "brown", "dog"]')
+    belongs, example = ("a list of tokens", '["a", "brown", "dog"]') if tokenized else ("a caption", '"a brown dog"')
+    raise InputError(f"{_kind(caption)} where {belongs} belongs", where=where, mend=example)
+
+
+def _kind(value: Any) -> str:
+    return (
+        "text" if isinstance(value, str) else "nothing" if value is None else f"a value of type {type(value).__name__}"
+    )
+
+
+def _named(images: Sequence[str]) -> str:
+    shown = ", ".join(visible(image[:80]) for image in images[:5])
+    return f"{len(images):,} image{'s' * (len(images) != 1)} ({shown}{', …' if len(images) > 5 else ''})"
