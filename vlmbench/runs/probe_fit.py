@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmbench.heads.fewshot import NO_VALIDATION_C
 from vlmbench.heads.logistic import MAX_ITER, Fit, Trainer
 from vlmbench.heads.oracle import SklearnTrainer
 from vlmbench.heads.search import Trains, most_trials, search_strength
@@ -15,9 +16,6 @@ from vlmbench.metrics.classification import metrics_from_samples, sample_columns
 from vlmbench.metrics.paired_ranking import RANKED
 from vlmbench.runs.probe_data import TRAIN, VAL, ProbeData
 from vlmbench.runs.session import Session
-
-NO_VALIDATION_C = 1.0
-"""The strength where there is no image to choose it with (one image a class)."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vlmbench.cli.blocks import blocks, fits
+from vlmbench.report.blocks import blocks, fits
 from vlmbench.cli.output import show_table
 from vlmbench.report.table import Cell, Column, Table
 

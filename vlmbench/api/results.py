@@ -1,0 +1,246 @@
+"""What the API returns: runs, comparisons and outcomes of the gate, each as a frame, in rich and in HTML."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from vlmbench.records.foreign import Foreign
+from vlmbench.records.result import Metric, Record
+from vlmbench.records.store import StoredRun, read_samples
+from vlmbench.report.gate import Change, Outcome, outcome_table
+from vlmbench.report.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Shown:
+    """Something that consists of tables: `rich.print` draws them, a notebook shows them."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables."""
+        raise NotImplementedError
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+
+        from vlmbench.report.terminal import Drawn
+
+        return Group(*map(Drawn, self.tables)) if self.tables else repr(self)
+
+    def _repr_html_(self) -> str:
+        from vlmbench.foundations.text import html
+        from vlmbench.report.formats import html_table
+
+        parts = [html_table(one) for table in self.tables for one in (table, *table.extra)]
+        return "\n".join(parts) or f"<p>{html(repr(self))}</p>"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run: one system on one dataset under one protocol.
+
+    Attributes:
+        task: ``zeroshot``, ``linear-probe``, ``retrieval``, ``caption-eval`` or ``metric-eval``.
+        system: the name tables show.
+        model: the model's id; none for captions from a file or features of one's own.
+        dataset: the dataset's id.
+        n: images scored.
+        shots: labelled images per class; none: all, or zero-shot.
+        seed: of samples, splits and resampling.
+        metrics: each figure with its 95 % interval; fractions are 0 to 1, CIDEr 0 to 10.
+        signature: one line that says how the figures were made.
+        path: the run's directory.
+        record: all of ``result.json``, with protocol and detail.
+    """
+
+    task: str
+    system: str
+    model: str | None
+    dataset: str
+    n: int
+    shots: int | None
+    seed: int
+    metrics: Mapping[str, Metric]
+    signature: str
+    path: Path
+    record: Record = field(repr=False)
+
+    @classmethod
+    def of(cls, run: StoredRun) -> "Result":
+        """A stored run as a result."""
+        record = run.record
+        return cls(
+            task=record.task,
+            system=record.system,
+            model=record.model.id if record.model else None,
+            dataset=record.dataset.id,
+            n=record.n,
+            shots=record.shots,
+            seed=record.seed,
+            metrics=record.metrics,
+            signature=record.signature,
+            path=run.path,
+            record=record,
+        )
+
+    @property
+    def run(self) -> StoredRun:
+        """The same as the store has it."""
+        return StoredRun(self.path, self.record)
+
+    def samples(self) -> "pd.DataFrame":
+        """The per-sample file, a row per image (of a few-shot run, per image and seed).
+
+        Raises:
+            InputError: it is absent or damaged.
+        """
+        import pandas as pd
+
+        return pd.DataFrame({name: list(column) for name, column in read_samples(self.run).items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as it stands in the document of ``--json``."""
+        names = ("task", "system", "model", "dataset", "n", "shots", "seed", "signature")
+        metrics = {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in self.metrics.items()}
+        return {**{name: getattr(self, name) for name in names}, "path": str(self.path), "metrics": metrics}
+
+
+class Results(Shown, Sequence[Result]):
+    """Runs, in the order they were made or found."""
+
+    def __init__(self, runs: Iterable[StoredRun]) -> None:
+        self.runs = tuple(runs)
+        self._results = tuple(map(Result.of, self.runs))
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Results": ...
+
+    def __getitem__(self, index: int | slice) -> "Result | Results":
+        return Results(self.runs[index]) if isinstance(index, slice) else self._results[index]
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{one.task} {one.system} on {one.dataset}" for one in self._results[:3])
+        more = ", …" if len(self) > 3 else ""
+        return f"<Results: {len(self)} run{'s' * (len(self) != 1)}{': ' * bool(named)}{named}{more}>"
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that ``vlmbench compare`` shows of them, without that of every two systems."""
+        from vlmbench.report.tables import build_tables
+
+        return tuple(build_tables(self.runs))
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per run and metric, in the records' own scale."""
+        from vlmbench.report.export import to_dataframe
+
+        return to_dataframe(self.runs)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
+    """Runs side by side, tested against each other on the same images.
+
+    Attributes:
+        results: the runs, none twice.
+        tables: classification, captions, retrieval, metric-eval, and every two systems, where there are any.
+        refused: which runs are not put side by side, and why.
+        lacking: which runs do not have the metric that was asked for.
+        foreign: results of another program that stand in the tables.
+    """
+
+    results: Results
+    tables: tuple[Table, ...] = ()
+    refused: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.results)} runs: {', '.join(table.name for table in self.tables)}>"
+
+    def pairs(self) -> list[dict[str, Any]]:
+        """A row for every two systems and each metric, in the records' own scale; empty where there are no two."""
+        found = []
+        for table in self.tables:
+            for row in table.rows if table.name == "comparisons" else ():
+                cells = dict(zip((column.key for column in table.columns), row, strict=True))
+                gap = cells["difference"]
+                found.append(
+                    {
+                        **{key: cells[key].text for key in ("dataset", "task", "metric", "first", "second")},
+                        "n": int(cells["n"].text),
+                        "difference": gap.value,
+                        "low": gap.low,
+                        "high": gap.high,
+                        "p_holm": gap.p,
+                        "p_swapped_holm": cells["p_swapped_holm"].p if "p_swapped_holm" in cells else None,
+                        "paths": [str(run.path) for run in gap.runs],
+                    }
+                )
+        return found
+
+    def to_frame(self) -> "pd.DataFrame":
+        """`pairs` as a frame; the figures of each run are in ``.results.to_frame()``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.pairs())
+
+    def write(self, out: Path | str) -> list[Path]:
+        """Writes the tables as CSV, Markdown, LaTeX and HTML under `out`/tables and returns the files.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        from vlmbench.report.tables import write_tables
+
+        return write_tables(self.tables, Path(out))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CheckOutcome(Shown):
+    """What the regression gate found; `changes` have the worst first."""
+
+    outcome: Outcome
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Every gated metric of every run, then and now."""
+        return self.outcome.changes
+
+    @property
+    def regressions(self) -> tuple[Change, ...]:
+        """The changes that fail the gate: beyond the tolerance and, where it can be tested, significant."""
+        return self.outcome.regressions
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be compared."""
+        return self.outcome.notes
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """One table, a row per change."""
+        return (outcome_table(self.outcome),)
+
+    def __repr__(self) -> str:
+        return f"<CheckOutcome: {len(self.regressions)} of {len(self.changes)} figures regressed>"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per change, in the records' own scale."""
+        import pandas as pd
+
+        from vlmbench.report.ci import json_document
+
+        return pd.DataFrame(json_document(self.outcome)["changes"])
+
+

@@ -1,0 +1,51 @@
+"""A table as rich draws it, in a terminal or in a notebook: each interval below its figure, nothing cut off."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from vlmbench.foundations.text import terminal
+from vlmbench.report.blocks import blocks, figure_width, fits
+from vlmbench.report.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A table and those that belong to it.
+
+    One that is wider than the console is drawn in blocks of figures, each beside the columns that say of what.
+
+    Attributes:
+        table: the table.
+        most: so many rows are shown, and said how many more there are; none: all.
+    """
+
+    table: Table
+    most: int | None = None
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        for one in (self.table, *self.table.extra):
+            shown = replace(one, rows=one.rows[: self.most]).without_empty_columns()
+            for block in blocks(shown, options.max_width) if shown.rows else ():
+                title = terminal(block.title) or None
+                drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+                whole = fits(block, options.max_width)
+                for place, column in enumerate(block.columns):
+                    least = figure_width(block, place) if column.figures and whole else None
+                    side: Literal["left", "right"] = "right" if column.figures else "left"
+                    drawn.add_column(terminal(column.title), justify=side, overflow="fold", min_width=least)
+                for row in block.rows:
+                    drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
+                yield drawn
+            if len(shown.rows) < len(one.rows):
+                more = len(one.rows) - len(shown.rows)
+                yield Text(f"… and {more:,} more rows, which the table's files have.", style="dim")
+            for note in shown.notes if shown.rows else ():
+                yield Text.from_markup(terminal(note), style="dim", emoji=False)
