@@ -242,5 +242,3 @@ class CheckOutcome(Shown):
         from vlmbench.report.ci import json_document
 
         return pd.DataFrame(json_document(self.outcome)["changes"])
-
-

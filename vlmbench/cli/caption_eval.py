@@ -1,7 +1,6 @@
 """``vlmbench caption-eval``."""
 
 import os
-from functools import partial
 from typing import Annotated, Any
 
 from vlmbench.cli import captioning as c
@@ -93,12 +92,12 @@ def command(
     """
     if not captioner:  # a thin product gains nothing from threads that wait for each other and take METEOR's core
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from vlmbench.runs.caption_eval import Request, check_caption_eval, metric_names, run_caption_eval
-    from vlmbench.runs.job import Job
+    from vlmbench.runs.caption_eval import Request, metric_names
 
     if captioner:
         from vlmbench.runs.caption_scoring import Protocol
         from vlmbench.runs.caption_systems import check_captioners, score_captioners
+        from vlmbench.runs.job import Job
 
         asked: dict[str, Any] = {
             "models": captioner,
@@ -122,6 +121,8 @@ def command(
             )
         )
         return
+    from vlmbench.api.jobs import captions_job
+
     references, candidates = c.files_of(references, candidates)
     request = Request(
         references=references,
@@ -139,4 +140,4 @@ def command(
         limit=limit,
         columns=columns,
     )
-    common.perform(Job(partial(check_caption_eval, request), partial(run_caption_eval, request)))
+    common.perform(captions_job(request))

@@ -47,26 +47,27 @@ def command(
     figures are known, and for the calibration error (ece), when it is beyond the tolerance. Each dataset's own metric
     is gated, and every caption score; a metric named by --tolerance is gated too.
     """
+    from vlmbench.api.calls import check
     from vlmbench.cli.console import Console, print_json
     from vlmbench.cli.output import show_table
     from vlmbench.foundations.atomic import write_json, write_text
     from vlmbench.foundations.errors import EXIT_OK, EXIT_REGRESSION
     from vlmbench.records.store import find_runs
     from vlmbench.report import ci
-    from vlmbench.report.baseline import entries_from_runs, read_baseline, to_json
-    from vlmbench.report.gate import outcome_table, run_gate
+    from vlmbench.report.baseline import entries_from_runs, to_json
+    from vlmbench.report.gate import outcome_table
 
     tolerances = _tolerances(tolerance or [])
     console = Console(quiet=common.quiet)
-    entries = entries_from_runs(find_runs(current or [common.out]))
+    given = current or [common.out]
     if update:
+        entries = entries_from_runs(find_runs(given))
         write_json(baseline, to_json(entries))
         console.note(f"wrote {baseline}: {len(entries)} {'run' if len(entries) == 1 else 'runs'}")
         if common.json:
             print_json({"baseline": str(baseline), "runs": [entry.key for entry in entries]})
         return EXIT_OK
-    _check_names(tolerances, {name for entry in entries for name in entry.metrics})
-    outcome = run_gate(read_baseline(baseline), entries, tolerances, level=level, allow_missing=allow_missing)
+    outcome = check(baseline, given, tolerances, level=level, allow_missing=allow_missing).outcome
     if junit:
         write_text(junit, ci.junit_xml(outcome))
     if gitlab:
@@ -102,40 +103,13 @@ def _tolerances(given: list[str]) -> dict[str, float]:
     Raises:
         UsageError: it is neither.
     """
-    from vlmbench.foundations.errors import UsageError
+    from vlmbench.api.options import not_a_tolerance, tolerances
 
     found = {}
     for item in given:
         name, _, value = item.rpartition("=")
         try:
             found[name] = float(value)
-        except ValueError:
-            found[name] = -1.0
-        if not 0 <= found[name] <= 10:
-            raise UsageError(
-                f"not a tolerance: {item}",
-                where="--tolerance",
-                mend="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
-            )
-    return found
-
-
-def _check_names(tolerances: dict[str, float], present: set[str]) -> None:
-    """A mistyped metric would be gated by nothing, or by 0.
-
-    Raises:
-        UsageError: a tolerance is for a metric that no run has and `vlmbench list metrics` does not name.
-    """
-    if not set(tolerances) - present - {""}:
-        return
-    from vlmbench.foundations.errors import UsageError
-    from vlmbench.records.registry import nearest
-    from vlmbench.runs.catalogue import metrics
-
-    known = sorted(present | {row["name"] for row in metrics()})
-    for name in sorted(set(tolerances) - {"", *known}):
-        raise UsageError(
-            f"no such metric: {name}",
-            where="--tolerance",
-            mend=nearest(name, known, "vlmbench list metrics"),
-        )
+        except ValueError as error:
+            raise not_a_tolerance(item) from error
+    return tolerances(found)

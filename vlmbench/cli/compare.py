@@ -57,37 +57,26 @@ def command(
     of their own, and the fields that differ are named. Results of CLIP_benchmark (its JSON, or the CSV of its build)
     stand beside them: figures without interval, not tested.
     """
+    from vlmbench.api.calls import compare
     from vlmbench.cli.console import Console, print_json
-    from vlmbench.cli.output import comparisons, document, foreign_results, say_where, show_table
+    from vlmbench.cli.output import document, foreign_results, say_where, show_table
     from vlmbench.cli.pictures import Thumbnails
     from vlmbench.foundations.atomic import write_text
     from vlmbench.foundations.errors import InputError
     from vlmbench.foundations.paths import default_cache_dir
-    from vlmbench.records.store import find_results
     from vlmbench.report import export
-    from vlmbench.report.chosen import by_metric
     from vlmbench.report.foreign import left_out
-    from vlmbench.report.grouping import unique
     from vlmbench.report.loggers import export as export_records
     from vlmbench.report.page import write_report
-    from vlmbench.report.tables import build_tables, write_tables
 
-    every, foreign = find_results(runs or [common.out])
-    found = unique(every)
     console = Console(quiet=common.quiet)
-    if metric is not None:
-        found, lacking = by_metric(found, metric.value)
-        for line in lacking:
-            console.warn(line)
-    tables = build_tables(found, every_pair=True, foreign=foreign)
-    refused = [line for table in tables for line in table.refused]
-    if refused and strict:
-        raise InputError(refused[0], mend="compare runs on the same split and images, or leave --strict out")
-    for line in (*refused, *left_out(foreign)):
+    compared = compare(runs or [common.out], metric=metric.value if metric else None)
+    found, tables = compared.results.runs, compared.tables
+    if compared.refused and strict:
+        raise InputError(compared.refused[0], mend="compare runs on the same split and images, or leave --strict out")
+    for line in (*compared.lacking, *compared.refused, *left_out(compared.foreign)):
         console.warn(line)
-    if not tables:
-        raise InputError("nothing to show: no result has figures for a table", mend="vlmbench compare --help")
-    written = write_tables(tables, common.out)
+    written = compared.write(common.out)
     if not no_report:
         written.append(
             write_report(
@@ -111,7 +100,7 @@ def command(
         export_records(target.value, found, common.out)
         console.note(f"logged {len(found)} records to {target.value}")
     if common.json:
-        others = {"comparisons": comparisons(tables), "foreign": foreign_results(foreign)}
+        others = {"comparisons": compared.pairs(), "foreign": foreign_results(compared.foreign)}
         print_json({**document(found, written), **others})
         return
     for table in tables:

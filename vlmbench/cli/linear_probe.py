@@ -1,16 +1,10 @@
 """``vlmbench linear-probe``."""
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from vlmbench.cli.options import PROMPTS, Common, MainMetric, lines, option, with_common
-
-if TYPE_CHECKING:
-    from vlmbench.records.store import StoredRun
-    from vlmbench.runs.context import Context
-    from vlmbench.runs.session import Session
 
 
 class Solver(StrEnum):
@@ -108,16 +102,17 @@ def command(
     [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
     and [bold]vlmbench linear-probe --features mine.npz[/bold]
     """
-    from vlmbench.runs.job import Job
-    from vlmbench.runs.linear_probe import Request, check_linear_probe, run_linear_probe
+    from vlmbench.api import options
+    from vlmbench.api.jobs import probe_job
+    from vlmbench.runs.linear_probe import Request
 
     request = Request(
         models=model or [],
         datasets=dataset or [],
         features=features,
-        shots=parse_shots(shots),
+        shots=options.shots(shots),
         seeds=seeds,
-        c=parse_strength(c),
+        c=options.strength(c),
         solver=solver.value,
         layer=features_layer.value if features_layer else None,
         normalised=normalize,
@@ -129,51 +124,4 @@ def command(
         holdout=holdout,
         save=save_probe,
     )
-
-    def run(context: "Context", session: "Session | None") -> "list[StoredRun]":
-        runs = run_linear_probe(request, context, session)
-        if figures:
-            from vlmbench.report.figures import write_figures
-
-            write_figures(runs, context.out)
-        return runs
-
-    common.perform(Job(partial(check_linear_probe, request), run))
-
-
-def parse_shots(text: str) -> list[int | None]:
-    """``1,2,all`` as [1, 2, None].
-
-    Raises:
-        UsageError: a part is neither a number above 0 nor ``all``.
-    """
-    from vlmbench.foundations.errors import UsageError
-
-    found: list[int | None] = []
-    for part in text.split(","):
-        word = part.strip().lower()
-        if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
-            raise UsageError(
-                f"--shots: {part.strip()!r} is no number of labels per class", mend="--shots 1,2,4,8,16,all"
-            )
-        found.append(None if word == "all" else int(word))
-    return found
-
-
-def parse_strength(text: str) -> float | None:
-    """``auto`` as None, else a number above 0.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    from vlmbench.foundations.errors import UsageError
-
-    if text.strip().lower() == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise UsageError(f"--c: {text!r} is neither auto nor a number above 0", mend="--c auto, or --c 0.316")
-    return value
+    common.perform(probe_job(request, figures=figures))

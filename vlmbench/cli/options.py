@@ -119,19 +119,16 @@ class Common:
 
     def context(self) -> "Context":
         """The same, as the runs take it: with a reporter that draws on stderr, and the offline switch thrown."""
+        from vlmbench.api.options import run_context
         from vlmbench.cli.console import Console
-        from vlmbench.foundations.paths import default_cache_dir
-        from vlmbench.runs.context import Context, default_workers, go_offline
 
-        if self.offline:
-            go_offline()
-        return Context(
+        return run_context(
             out=self.out,
-            cache_dir=self.cache_dir or default_cache_dir(),
+            cache_dir=self.cache_dir,
             device=self.device.value,
             precision=self.precision.value,
             batch_size=self.batch_size,
-            workers=default_workers() if self.workers is None else self.workers,
+            workers=self.workers,
             seed=self.seed,
             offline=self.offline,
             on_bad_image=self.on_bad_image.value,

@@ -1,9 +1,8 @@
 """How every command ends: the tables written anew, and its own results printed, as a table or as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vlmbench.records.foreign import Foreign
@@ -57,49 +56,9 @@ def finish(
 
 def document(runs: "Sequence[StoredRun]", tables: Sequence[Path]) -> dict[str, Any]:
     """The JSON document of the contract: fractions 0 to 1, CIDEr 0 to 10."""
-    return {"results": [result(run) for run in runs], "tables": [str(path) for path in tables]}
+    from vlmbench.api.results import Result
 
-
-def result(run: "StoredRun") -> dict[str, Any]:
-    """One record as it stands in the JSON document."""
-    record = run.record
-    return {
-        "task": record.task,
-        "system": record.system,
-        "model": record.model.id if record.model else None,
-        "dataset": record.dataset.id,
-        "n": record.n,
-        "shots": record.shots,
-        "seed": record.seed,
-        "signature": record.signature,
-        "path": str(run.path),
-        "metrics": {
-            name: {"value": metric.value, "low": metric.low, "high": metric.high}
-            for name, metric in record.metrics.items()
-        },
-    }
-
-
-def comparisons(tables: "Sequence[Table]") -> list[dict[str, Any]]:
-    """The rows of the table of every two systems, in the records' own scale; empty where there is none."""
-    found = []
-    for table in tables:
-        for row in table.rows if table.name == "comparisons" else ():
-            cells = dict(zip((column.key for column in table.columns), row, strict=True))
-            gap = cells["difference"]
-            found.append(
-                {
-                    **{key: cells[key].text for key in ("dataset", "task", "metric", "first", "second")},
-                    "n": int(cells["n"].text),
-                    "difference": gap.value,
-                    "low": gap.low,
-                    "high": gap.high,
-                    "p_holm": gap.p,
-                    "p_swapped_holm": cells["p_swapped_holm"].p if "p_swapped_holm" in cells else None,
-                    "paths": [str(run.path) for run in gap.runs],
-                }
-            )
-    return found
+    return {"results": [Result.of(run).to_dict() for run in runs], "tables": [str(path) for path in tables]}
 
 
 def foreign_results(results: "Sequence[Foreign]") -> list[dict[str, Any]]:
@@ -132,34 +91,13 @@ def show_table(table: "Table", *, most: int | None = None) -> None:
         table: the table.
         most: so many rows are shown, and said how many more there are; none: all.
     """
-    from rich import box
-    from rich.table import Table as RichTable
-
-    from vlmbench.cli.blocks import blocks, figure_width, fits
     from vlmbench.cli.console import stdout_console
-    from vlmbench.foundations.text import terminal
+    from vlmbench.report.terminal import Drawn
 
     console = stdout_console()
     if not console.is_terminal:
         console.width = max(console.width, 160)
-    for one in (table, *table.extra):
-        shown = replace(one, rows=one.rows[:most]).without_empty_columns()
-        for block in blocks(shown, console.width) if shown.rows else ():
-            title = terminal(block.title) or None
-            drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-            whole = fits(block, console.width)
-            for place, column in enumerate(block.columns):
-                least = figure_width(block, place) if column.figures and whole else None
-                side: Literal["left", "right"] = "right" if column.figures else "left"
-                drawn.add_column(terminal(column.title), justify=side, overflow="fold", min_width=least)
-            for row in block.rows:
-                drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
-            console.print(drawn)
-        if len(shown.rows) < len(one.rows):
-            more = len(one.rows) - len(shown.rows)
-            console.print(f"… and {more:,} more rows, which the table's files have.", style="dim")
-        for note in shown.notes if shown.rows else ():
-            console.print(terminal(note), style="dim")
+    console.print(Drawn(table, most))
 
 
 def say_where(written: Sequence[Path]) -> None:

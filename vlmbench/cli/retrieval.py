@@ -1,6 +1,5 @@
 """``vlmbench retrieval``."""
 
-from functools import partial
 from typing import Annotated
 
 from vlmbench.cli.options import Common, option, with_common
@@ -22,8 +21,8 @@ def command(
 
     Example: [bold]vlmbench retrieval -m tiny-clip -d scenes[/bold]
     """
-    from vlmbench.runs.job import Job
-    from vlmbench.runs.retrieval import Request, check_retrieval, run_retrieval
+    from vlmbench.api.jobs import retrieval_job
+    from vlmbench.runs.retrieval import Request
 
     request = Request(models=model, datasets=dataset, split=split, limit=limit, captions=captions, rerank=rerank)
-    common.perform(Job(partial(check_retrieval, request), partial(run_retrieval, request)))
+    common.perform(retrieval_job(request))

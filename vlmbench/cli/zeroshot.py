@@ -1,6 +1,5 @@
 """``vlmbench zeroshot``."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -69,8 +68,8 @@ def command(
 
     Example: [bold]vlmbench zeroshot -m tiny-clip -d folder:val2017 --boxes instances_val2017.json[/bold]
     """
-    from vlmbench.runs.job import Job
-    from vlmbench.runs.zeroshot import Request, check_zeroshot, run_zeroshot
+    from vlmbench.api.jobs import zeroshot_job
+    from vlmbench.runs.zeroshot import Request
 
     request = Request(
         models=model,
@@ -84,4 +83,4 @@ def command(
         boxes=boxes,
         tiles=tiles,
     )
-    common.perform(Job(partial(check_zeroshot, request), partial(run_zeroshot, request)))
+    common.perform(zeroshot_job(request))

@@ -34,16 +34,16 @@ BACKENDS = ("native", "java")
 
 @dataclass(frozen=True)
 class Request:
-    """What ``vlmbench caption-eval`` is asked for."""
+    """What ``vlmbench caption-eval`` is asked for; captions that a program has are taken as they are."""
 
-    references: str
-    candidates: Sequence[str]
+    references: str | References
+    candidates: Sequence[str | Candidates]
     metrics: Sequence[str] = DEFAULT
     backend: str = "native"
     resamples: int = RESAMPLES
     allow_missing: bool = False
     allow_empty: bool = False
-    documents: str | None = None
+    documents: str | References | None = None
     split: str | None = None
     """Of a dataset whose captions are the references."""
     images: str | None = None
@@ -160,15 +160,15 @@ def _read(request: Request, context: Context) -> tuple[References, list[Candidat
         metrics=metric_names(request.metrics), backend=request.backend, resamples=request.resamples,
         allow_missing=request.allow_missing, allow_empty=request.allow_empty,
     )  # fmt: skip
-    named = [_named(item) for item in request.candidates]
-    distinct([name for name, _ in named])
+    named = [item if isinstance(item, Candidates) else _named(item) for item in request.candidates]
+    distinct([item.name if isinstance(item, Candidates) else item[0] for item in named])
     columns = parse_named(request.columns)
     looked_at = request.images is not None and bool(set(protocol.metrics) & set(CLIP))
     references = open_references(request.references, context, request.split, columns=columns, lenient=looked_at)
     if request.documents is not None:
         protocol = replace(protocol, documents=open_references(request.documents, context))
     want = Want(columns, split=request.split)
-    systems = [read_candidates(path, name, want) for name, path in named]
+    systems = [item if isinstance(item, Candidates) else read_candidates(item[1], item[0], want) for item in named]
     columns.check()
     if request.limit is not None and request.limit < len(references.captions):
         references, systems = _drawn(references, systems, request, context.seed)
@@ -181,7 +181,8 @@ def _drawn(
 ) -> tuple[References, list[Candidates]]:
     """So many images as asked for, the ones that ``--limit`` draws of a dataset elsewhere, and the captions of them."""
     images = list(references.captions)
-    generator = np.random.default_rng(derive_seed(seed, "limit", canonical(request.references), references.split))
+    name = request.references if isinstance(request.references, str) else references.name
+    generator = np.random.default_rng(derive_seed(seed, "limit", canonical(name), references.split))
     rows = np.sort(generator.permutation(len(images))[: request.limit])
     kept = references.only([images[row] for row in rows])
     left_out = references.captions.keys() - kept.captions.keys()
@@ -195,11 +196,13 @@ def _images(request: Request, protocol: Protocol) -> str | None:
     """The set whose images CLIPScore looks at; none where there is none, or it is not asked for."""
     if not set(protocol.metrics) & set(CLIP):
         return None
-    return request.images or (request.references if _is_dataset(request.references) else None)
+    if request.images is not None or not isinstance(request.references, str):
+        return request.images
+    return request.references if _is_dataset(request.references) else None
 
 
 def open_references(
-    spec: str,
+    spec: str | References,
     context: Context,
     split: str | None = None,
     *,
@@ -210,7 +213,8 @@ def open_references(
     """References from a file, or the captions of a dataset (``hf:…``, ``folder:…``, ``coco:…``, a bundled name).
 
     Args:
-        spec: ``PATH``, ``file:PATH``, or a dataset as the user names it; ``?restval=yes`` after a file of Karpathy's.
+        spec: ``PATH``, ``file:PATH``, a dataset as the user names it, or references that are read already;
+            ``?restval=yes`` after a file of Karpathy's.
         context: where data sets are.
         split: the split, of a dataset or of a file that tells splits apart; none: test, else what there is.
         columns: columns of a table, where the user names them.
@@ -222,6 +226,8 @@ def open_references(
         AbsentError: there is no such dataset.
         UsageError: a split of a file without splits, or columns of a dataset.
     """
+    if isinstance(spec, References):
+        return spec
     if not _is_dataset(spec):
         path, restval = _caption_file(spec)
         want = Want(columns or Named(), split=split, lenient=training or lenient, restval=restval)

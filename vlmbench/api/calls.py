@@ -1,0 +1,376 @@
+"""The functions of `vlmbench`: a command each, for a program.
+
+Each writes its runs under ``out``/runs as the command does, byte for byte, and returns them; none prints, and what is
+wrong is raised as one of `vlmbench.errors`. The options of all runs (``out``, ``cache_dir``, ``device`` …) are those of
+`RunOptions`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Unpack
+
+from vlmbench.api import jobs, options
+from vlmbench.api.options import AnyPath, Names, RunOptions
+from vlmbench.api.results import CheckOutcome, Comparison, Result, Results
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.records.store import StoredRun
+
+Runs = AnyPath | Result | Results | Iterable[AnyPath | Result | Results]
+"""Runs in memory, run directories, results directories, or several of these."""
+
+
+def zeroshot(
+    models: Names,
+    datasets: Names,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    prompts: Names = (),
+    classnames: AnyPath | None = None,
+    metric: str | None = None,
+    holdout: float | None = None,
+    boxes: AnyPath | None = None,
+    tiles: int | None = None,
+    **run: Unpack[RunOptions],
+) -> Results:
+    """Zero-shot classification by dual encoders (CLIP, SigLIP …): no labels, only class names.
+
+    Args:
+        models: aliases, hub ids or directories, as ``vlmbench zeroshot -m`` takes them.
+        datasets: names, ``hf:owner/name`` or ``folder:PATH``.
+        split: the split; none: test, else the only one.
+        limit: N randomly sampled images of each dataset; none: all.
+        prompts: a set, a file or a template; several give a run each. None: ``a photo of a {}.``
+        classnames: a file of class names instead of the dataset's, or ``"wds"``.
+        metric: the metric that decides; none: the dataset's own.
+        holdout: of a dataset of one split, only the share that a probe with this ``holdout`` is tested on.
+        boxes: COCO instances JSON; its boxes are classified instead of whole images.
+        tiles: score the whole image and N tiles; each class takes its best.
+        **run: see `RunOptions`.
+
+    Raises:
+        VlmbenchError: what is wrong with a model, a dataset, a file, an image or ``out``.
+
+    Examples:
+        >>> import tempfile, vlmbench
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     found = vlmbench.zeroshot("tiny-clip", "digits", limit=40, out=out, cache_dir=out, device="cpu")
+        >>> found
+        <Results: 1 run: zeroshot tiny-clip on digits>
+        >>> found[0].n, found[0].metrics["accuracy"].value
+        (40, 1.0)
+    """
+    options.at_least("limit", limit)
+    options.at_least("tiles", tiles, 2)
+    context = options.run_context(**run)
+    from vlmbench.runs.zeroshot import Request
+
+    request = Request(
+        models=options.names(models),
+        datasets=options.names(datasets),
+        split=split,
+        limit=limit,
+        prompts=options.names(prompts),
+        classnames=options.text(classnames),
+        metric=metric,
+        holdout=holdout,
+        boxes=options.path(boxes),
+        tiles=tiles,
+    )
+    return Results(jobs.zeroshot_job(request).run(context, None))
+
+
+def linear_probe(
+    models: Names = (),
+    datasets: Names = (),
+    *,
+    features: AnyPath | None = None,
+    shots: str | int | Sequence[str | int | None] | None = "all",
+    seeds: int = 5,
+    c: float | Literal["auto"] = "auto",
+    solver: Literal["native", "sklearn"] = "native",
+    features_layer: Literal["pre_proj", "proj"] | None = None,
+    normalize: bool = False,
+    refit: bool = False,
+    init: Literal["zero", "zeroshot"] = "zero",
+    prompts: Names = (),
+    limit: int | None = None,
+    metric: str | None = None,
+    holdout: float | None = None,
+    figures: bool = False,
+    save_probe: AnyPath | None = None,
+    **run: Unpack[RunOptions],
+) -> Results:
+    """Logistic regression on frozen features: with all labels, or with a few per class over several seeds.
+
+    `vlmbench.LinearProbe` is the same for features in memory.
+
+    Args:
+        models: aliases, hub ids or directories: dual encoders or plain backbones.
+        datasets: names, ``hf:owner/name`` or ``folder:PATH``.
+        features: instead of both an .npz or .safetensors file: x_train, y_train, x_test, y_test, perhaps x_val, y_val.
+        shots: labels per class: ``"all"``, 4, ``"1,2,4,all"`` or ``[1, 2, 4, "all"]``.
+        seeds: few-shot samples to average over.
+        c: the strength, C = 1 / λ as in scikit-learn; ``"auto"``: searched on the validation split.
+        solver: our own L-BFGS, or scikit-learn's as the oracle.
+        features_layer: before or after the projection; none: ``pre_proj``, or ``proj`` with ``init="zeroshot"``.
+        normalize: features to unit length.
+        refit: fit once more on training and validation images at the strength that was chosen.
+        init: ``"zeroshot"``: start from the text classifier and shrink towards it.
+        prompts: of the zero-shot classifier beside few-shot, and of ``init="zeroshot"``.
+        limit: N randomly sampled images of each split; none: all.
+        metric: the metric that the strength is searched by and that decides; none: the dataset's own.
+        holdout: of a dataset of one split, the share of each class that is the test set; none: a quarter.
+        figures: draw curve, confusion matrix and reliability diagram under ``out``/figures.
+        save_probe: keep the probe in this .safetensors file, for ``vlmbench predict``.
+        **run: see `RunOptions`.
+
+    Raises:
+        VlmbenchError: what is wrong with the options, a model, a dataset, a file, an image or ``out``.
+    """
+    options.at_least("seeds", seeds)
+    options.at_least("limit", limit)
+    for name, value, choices in (
+        ("solver", solver, ("native", "sklearn")),
+        ("init", init, ("zero", "zeroshot")),
+        ("features_layer", features_layer, (None, "pre_proj", "proj")),
+    ):
+        options.choice(name, value, choices)
+    context = options.run_context(**run)
+    from vlmbench.runs.linear_probe import Request
+
+    request = Request(
+        models=options.names(models),
+        datasets=options.names(datasets),
+        features=options.path(features),
+        shots=options.shots(shots),
+        seeds=seeds,
+        c=options.strength(c),
+        solver=solver,
+        layer=features_layer,
+        normalised=normalize,
+        refit=refit,
+        zero_shot_start=init == "zeroshot",
+        prompts=options.names(prompts),
+        limit=limit,
+        metric=metric,
+        holdout=holdout,
+        save=options.path(save_probe),
+    )
+    return Results(jobs.probe_job(request, figures=figures).run(context, None))
+
+
+def retrieval(
+    models: Names,
+    datasets: Names,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    captions: int | None = None,
+    rerank: int | None = None,
+    **run: Unpack[RunOptions],
+) -> Results:
+    """Image-text retrieval by dual encoders: recall at 1, 5 and 10 in both directions.
+
+    Args:
+        models: aliases, hub ids or directories.
+        datasets: captioned sets.
+        split: the split; none: test, else the only one.
+        limit: N randomly sampled images of each dataset; none: all.
+        captions: at most N captions per image; none: all.
+        rerank: rank the N nearest again by BLIP's matching head.
+        **run: see `RunOptions`.
+
+    Raises:
+        VlmbenchError: what is wrong with a model, a dataset, an image or ``out``.
+    """
+    for name, value in (("limit", limit), ("captions", captions), ("rerank", rerank)):
+        options.at_least(name, value)
+    context = options.run_context(**run)
+    from vlmbench.runs.retrieval import Request
+
+    request = Request(
+        models=options.names(models),
+        datasets=options.names(datasets),
+        split=split,
+        limit=limit,
+        captions=captions,
+        rerank=rerank,
+    )
+    return Results(jobs.retrieval_job(request).run(context, None))
+
+
+def score_captions(
+    references: AnyPath | Mapping[Any, Sequence[str]],
+    candidates: AnyPath | Sequence[AnyPath] | Mapping[Any, str] | Mapping[str, "Mapping[Any, str] | PathLike[str]"],
+    *,
+    metrics: Names = ("bleu", "rouge_l", "meteor", "cider"),
+    dataset: str | None = None,
+    clip: str | None = None,
+    backend: Literal["native", "java"] = "native",
+    resamples: int = 1000,
+    document_frequency: AnyPath | Mapping[Any, Sequence[str]] | None = None,
+    novel_to: AnyPath | None = None,
+    split: str | None = None,
+    allow_missing: bool = False,
+    allow_empty: bool = False,
+    limit: int | None = None,
+    columns: str | None = None,
+    **run: Unpack[RunOptions],
+) -> Results:
+    """Scores captions against references, with intervals: one run per system.
+
+    The plain functions `vlmbench.metrics.bleu`, `rouge_l`, `meteor` and `cider` give scores alone and write nothing.
+
+    Args:
+        references: ``{image: [caption, …]}``, a file, or the name of a captioned set.
+        candidates: ``{image: caption}``, or a file (``"NAME=FILE"`` names the system); of several systems a list of
+            files, or ``{system: captions}``, where captions are ``{image: caption}`` or a `pathlib.Path`.
+        metrics: bleu, rouge_l, meteor, cider, cider_d, spice, clipscore, refclipscore; a list, or between commas.
+        dataset: the images, for CLIPScore.
+        clip: the dual encoder of CLIPScore; none: openai/clip-vit-base-patch32.
+        backend: ``"java"``: pycocoevalcap and its Java programs, the oracle.
+        resamples: of the bootstrap, at least 100.
+        document_frequency: references whose document frequencies CIDEr takes; none: `references`.
+        novel_to: training captions, a file or a captioned set: the share of captions unlike them.
+        split: of a dataset, of Karpathy's JSON, of a table; none: test, else the only one.
+        allow_missing: score the images that have both candidate and references.
+        allow_empty: score an empty caption as it is, which is 0.
+        limit: N randomly sampled images; none: all.
+        columns: ``"image=…,captions=…"``: columns of tables, where they have other names.
+        **run: see `RunOptions`.
+
+    Raises:
+        VlmbenchError: what is wrong with the captions, a file, a metric or ``out``.
+
+    Examples:
+        >>> import tempfile, vlmbench
+        >>> references = {1: ["a dog runs on grass", "a running dog"], 2: ["two cats sleep", "cats on a bed"]}
+        >>> systems = {"mine": {1: "a dog runs", 2: "two cats sleep on a bed"}, "other": {1: "a man", 2: "cats"}}
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     found = vlmbench.score_captions(references, systems, metrics="cider", resamples=100, out=out)
+        >>> [(one.system, round(one.metrics["cider"].value, 3)) for one in found]
+        [('mine', 3.589), ('other', 0.144)]
+    """
+    options.at_least("resamples", resamples, 100)
+    options.at_least("limit", limit)
+    context = options.run_context(**run)
+    from vlmbench.runs.caption_eval import Request, metric_names
+
+    request = Request(
+        references=options.references_of(references),
+        candidates=options.candidates_of(candidates),
+        metrics=metric_names(metrics),
+        backend=backend,
+        resamples=resamples,
+        allow_missing=allow_missing,
+        allow_empty=allow_empty,
+        documents=None if document_frequency is None else options.references_of(document_frequency),
+        split=split,
+        images=dataset,
+        clip=clip,
+        training=options.text(novel_to),
+        limit=limit,
+        columns=columns,
+    )
+    return Results(jobs.captions_job(request).run(context, None))
+
+
+def load_runs(paths: AnyPath | Iterable[AnyPath]) -> Results:
+    """Every finished run at or below the paths: run directories, results directories, ``result.json`` files.
+
+    Raises:
+        InputError: a path holds no finished run, or one that cannot be read.
+    """
+    from vlmbench.records.store import find_runs
+
+    return Results(find_runs(_parts(paths)[1]))
+
+
+def compare(runs: Runs, *, metric: str | None = None) -> Comparison:
+    """Runs side by side, with paired tests between systems on the same images, Holm-corrected.
+
+    Args:
+        runs: what a function returned, run directories, results directories, results of CLIP_benchmark; or several.
+        metric: of classification tables and tests; none: each dataset's own.
+
+    Raises:
+        InputError: a path holds no run, or no run has a figure for a table.
+    """
+    from vlmbench.records.store import find_results
+    from vlmbench.report.chosen import by_metric
+    from vlmbench.report.grouping import unique
+    from vlmbench.report.tables import build_tables
+
+    stored, paths = _parts(runs)
+    there, foreign = find_results(paths)
+    found, lacking = unique(_sorted([*stored, *there])), list[str]()
+    if metric is not None:
+        found, lacking = by_metric(found, metric)
+    tables = build_tables(found, every_pair=True, foreign=foreign)
+    if not tables:
+        raise InputError("nothing to show: no result has figures for a table", mend="vlmbench compare --help")
+    refused = tuple(line for table in tables for line in table.refused)
+    return Comparison(Results(found), tuple(tables), refused, tuple(lacking), tuple(foreign))
+
+
+def check(
+    baseline: AnyPath | Result | Results,
+    current: Runs,
+    tolerances: float | Mapping[str, float] | None = None,
+    *,
+    level: float = 0.05,
+    allow_missing: bool = False,
+) -> CheckOutcome:
+    """The regression gate: is anything worse than in the baseline?
+
+    A drop counts when it is beyond its tolerance and, where it can be tested, significant by a paired test on the same
+    images, Holm-corrected over all tests of the call.
+
+    Args:
+        baseline: a baseline file, a results directory, or runs.
+        current: the new runs.
+        tolerances: the drop allowed, absolute and in the records' own scale (0.01: one point of accuracy); by metric,
+            or one number for all; none: 0. A metric that is named is gated even where it is not the dataset's own.
+        level: the error rate over all tests of the call.
+        allow_missing: a run of the baseline may be missing among the new ones.
+
+    Raises:
+        InputError: a path holds no run, or runs cannot be compared (the field that differs is named).
+        UsageError: a tolerance is no number from 0 to 10, or for a metric that does not exist.
+    """
+    from vlmbench.records.store import find_runs
+    from vlmbench.report.baseline import entries_from_runs, read_baseline
+    from vlmbench.report.gate import run_gate
+
+    if not 0 <= level <= 1:
+        raise UsageError(f"level is {level}", where="level", mend="a number from 0 to 1")
+    allowed = options.tolerances(tolerances)
+    new, paths = _parts(current)
+    entries = entries_from_runs(_sorted([*new, *find_runs(paths)]))
+    options.require_metrics(allowed, {name for entry in entries for name in entry.metrics})
+    old, files = _parts(baseline)
+    before = entries_from_runs(old) if old else read_baseline(files[0])
+    return CheckOutcome(run_gate(before, entries, allowed, level=level, allow_missing=allow_missing))
+
+
+def _parts(given: Runs) -> tuple[list[StoredRun], list[Path]]:
+    """Runs that are in memory, and paths."""
+    runs: list[StoredRun] = []
+    paths: list[Path] = []
+    for item in [given] if isinstance(given, str | PathLike | Result | Results) else given:
+        if isinstance(item, Result | Results):
+            runs += [item.run] if isinstance(item, Result) else item.runs
+        else:
+            paths.append(Path(item))
+    if not runs and not paths:
+        raise UsageError("no runs were named", mend="a results directory, or what vlmbench.zeroshot returned")
+    return runs, paths
+
+
+def _sorted(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    """None twice, in the order of their directories' names, as `find_runs` gives them."""
+    from vlmbench.records.store import natural
+
+    return sorted({run.path.resolve(): run for run in runs}.values(), key=lambda run: natural(run.path.name))

@@ -1,0 +1,235 @@
+"""What the API's functions take in several forms, brought into one; the commands use the same readers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
+from vlmbench.runs.context import Context, default_workers, go_offline
+
+AnyPath = str | PathLike[str]
+Names = str | Iterable[str]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+BAD_IMAGES = ("error", "skip")
+
+
+class RunOptions(TypedDict, total=False):
+    """What every function that runs something takes; the defaults are those of the commands."""
+
+    out: AnyPath
+    """Results directory; ``"results"``."""
+    cache_dir: AnyPath | None
+    """Feature store and indexes; none: the platform's cache directory."""
+    device: str
+    """``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
+    precision: str
+    """``"auto"`` (fp32 on a CPU, fp16 on a GPU), ``"fp32"``, ``"bf16"`` or ``"fp16"``."""
+    batch_size: int
+    """Images per forward pass; 64."""
+    workers: int | None
+    """Threads that decode images beside the model; none: cores - 1, 8 at most."""
+    seed: int
+    """Of samples, splits and resampling; 0."""
+    on_bad_image: str
+    """``"error"``: a damaged image ends the run; ``"skip"``: it is left out and counted."""
+    offline: bool
+    """Touch no network, in this process from now on; as ``HF_HUB_OFFLINE=1``."""
+    trust_remote_code: bool
+    """Run Python code that came with a checkpoint; recorded."""
+    reporter: Reporter | None
+    """Hears of progress, notes and warnings; none: nobody does, and nothing is printed."""
+
+
+def run_context(**options: Unpack[RunOptions]) -> Context:
+    """The options as runs take them.
+
+    Raises:
+        UsageError: a value is none of the choices or too small.
+    """
+    known = {name: value for name, value in options.items() if value is not None}
+    unknown = sorted(set(known) - set(RunOptions.__annotations__))
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    for name, choices in (("device", DEVICES), ("precision", PRECISIONS), ("on_bad_image", BAD_IMAGES)):
+        choice(name, known.get(name, choices[0]), choices)
+    for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
+        at_least(name, known.get(name), least)
+    for name in ("out", "cache_dir"):
+        if name in known:
+            known[name] = Path(fspath(known[name]))  # type: ignore[call-overload]
+    known.setdefault("workers", default_workers())
+    if known.get("offline"):
+        go_offline()
+    return Context(**known)  # type: ignore[arg-type]
+
+
+def at_least(name: str, value: object, least: int = 1) -> None:
+    """Refuses what is no whole number from `least` up; none is no number and is let through.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
+        return
+    raise UsageError(f"{name} is {visible(repr(value))}", where=name, mend=f"a whole number, at least {least}")
+
+
+def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
+    """Refuses what is none of the choices.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if value not in choices:
+        listed = ", ".join(item for item in choices if item is not None)
+        raise UsageError(f"{name} is {visible(repr(value))}", where=name, mend=f"one of {listed}")
+
+
+def names(given: Names | None) -> list[str]:
+    """One name or several, as a list."""
+    return [] if given is None else [given] if isinstance(given, str) else [str(item) for item in given]
+
+
+def path(given: AnyPath | None) -> Path | None:
+    """A path, or none."""
+    return None if given is None else Path(fspath(given))
+
+
+def text(given: AnyPath | None) -> str | None:
+    """A name or a path as text, or none."""
+    return None if given is None else fspath(given)
+
+
+def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | None]:
+    """Labels per class: ``"1,2,all"``, 4, or ``[1, 2, "all"]`` as [1, 2, None]; none stands for all.
+
+    Raises:
+        UsageError: a part is neither a number above 0 nor ``all``.
+    """
+    parts = (
+        given.split(",") if isinstance(given, str) else [given] if given is None or isinstance(given, int) else given
+    )
+    found: list[int | None] = []
+    for part in parts:
+        word = "all" if part is None else str(part).strip().lower()
+        if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
+            raise UsageError(f"--shots: {word!r} is no number of labels per class", mend="--shots 1,2,4,8,16,all")
+        found.append(None if word == "all" else int(word))
+    return found
+
+
+def strength(given: str | float) -> float | None:
+    """``auto`` as None, else a number above 0.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(given, str) and given.strip().lower() == "auto":
+        return None
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"--c: {given!r} is neither auto nor a number above 0", mend="--c auto, or --c 0.316")
+    return value
+
+
+def tolerances(given: float | Mapping[str, float] | None) -> dict[str, float]:
+    """The drop allowed by metric; under an empty name that of every metric not named.
+
+    Raises:
+        UsageError: it is no number from 0 to 10.
+    """
+    found = dict(given) if isinstance(given, Mapping) else {} if given is None else {"": given}
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10:
+            raise not_a_tolerance(f"{name}={value}" if name else str(value))
+    return found
+
+
+def not_a_tolerance(given: str) -> UsageError:
+    """The error of what is no tolerance."""
+    return UsageError(
+        f"not a tolerance: {visible(given)}",
+        where="--tolerance",
+        mend="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
+    )
+
+
+def require_metrics(asked: Iterable[str], present: set[str]) -> None:
+    """A mistyped metric would be gated by nothing, or by 0.
+
+    Args:
+        asked: metrics that tolerances are for.
+        present: the metrics of the runs; others can be named where ``vlmbench list metrics`` has them.
+
+    Raises:
+        UsageError: there is no such metric.
+    """
+    if not set(asked) - present - {""}:
+        return
+    from vlmbench.records.registry import nearest
+    from vlmbench.runs.catalogue import metrics
+
+    known = sorted(present | {row["name"] for row in metrics()})
+    for name in sorted(set(asked) - {"", *known}):
+        raise UsageError(
+            f"no such metric: {visible(name)}", where="--tolerance", mend=nearest(name, known, "vlmbench list metrics")
+        )
+
+
+def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "references") -> Any:
+    """References by image as a file would hold them; a path or the name of a data set stays text.
+
+    Raises:
+        InputError: something is no list of captions, or an image has none.
+    """
+    from vlmbench.data.captions import References
+    from vlmbench.metrics.captions.inputs import caption_lists
+
+    if not isinstance(given, Mapping):
+        return fspath(given)
+    return References("captions", "", caption_lists(given, what), f"the {what} that were passed")
+
+
+def candidates_of(given: Any) -> list[Any]:
+    """Systems: paths as text, and captions by image as a file would hold them.
+
+    Args:
+        given: a path (``NAME=PATH`` names the system); ``{image: caption}``; several paths; or ``{system: captions}``,
+            where captions are ``{image: caption}`` or a `pathlib.Path`.
+
+    Raises:
+        InputError: something is no caption.
+    """
+    if isinstance(given, str | PathLike):
+        return [fspath(given)]
+    if not isinstance(given, Mapping):
+        return [fspath(item) for item in given]
+    inside = list(given.values())
+    if all(isinstance(item, Mapping | PathLike) for item in inside) and inside:
+        return [
+            f"{name}={fspath(item)}" if isinstance(item, PathLike) else _system(str(name), item)
+            for name, item in given.items()
+        ]
+    return [_system("candidates", given)]
+
+
+def _system(name: str, captions: Mapping[Any, Any]) -> Any:
+    from vlmbench.data.captions import Candidates
+
+    for image, caption in captions.items():
+        if not isinstance(caption, str):
+            raise InputError(
+                f"a value of type {type(caption).__name__} where a caption belongs",
+                where=f"{visible(name)}, image {visible(str(image))[:80]}",
+                mend='{"42": "a dog runs"}, or {"system": {"42": "a dog runs"}}',
+            )
+    found = {str(image): caption for image, caption in captions.items()}
+    return Candidates(name, "", found, f"the captions of {name}")
