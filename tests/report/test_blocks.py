@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from vlmbench.report.blocks import blocks, fits
 from vlmbench.cli.output import show_table
+from vlmbench.report.blocks import blocks, fits
 from vlmbench.report.table import Cell, Column, Table
 
 NAMES = ("bleu_1", "bleu_4", "meteor", "cider")

@@ -290,17 +290,17 @@ def test_requests_that_cannot_be(request_, tmp_path):
 
 
 def test_words_of_the_command_line():
-    from vlmbench.cli.linear_probe import parse_shots, parse_strength
+    from vlmbench.api.options import shots, strength
 
-    assert parse_shots("1, 2,ALL") == [1, 2, None]
-    assert parse_strength("auto") is None
-    assert parse_strength("0.316") == 0.316
+    assert shots("1, 2,ALL") == [1, 2, None]
+    assert strength("auto") is None
+    assert strength("0.316") == 0.316
     for wrong in ("", "0", "1,,2", "-1", "many"):
         with pytest.raises(UsageError):
-            parse_shots(wrong)
+            shots(wrong)
     for wrong in ("", "0", "-1", "nan", "inf", "x"):
         with pytest.raises(UsageError):
-            parse_strength(wrong)
+            strength(wrong)
 
 
 CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10"

@@ -251,7 +251,7 @@ def score_captions(
         >>> with tempfile.TemporaryDirectory() as out:
         ...     found = vlmbench.score_captions(references, systems, metrics="cider", resamples=100, out=out)
         >>> [(one.system, round(one.metrics["cider"].value, 3)) for one in found]
-        [('mine', 3.589), ('other', 0.144)]
+        [('mine', 3.589), ('other', 0.731)]
     """
     options.at_least("resamples", resamples, 100)
     options.at_least("limit", limit)

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from vlmbench.foundations.text import visible
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, read_samples
@@ -129,7 +130,7 @@ class Results(Shown, Sequence[Result]):
         return len(self.runs)
 
     def __repr__(self) -> str:
-        named = ", ".join(f"{one.task} {one.system} on {one.dataset}" for one in self._results[:3])
+        named = visible(", ".join(f"{one.task} {one.system} on {one.dataset}" for one in self._results[:3]))
         more = ", …" if len(self) > 3 else ""
         return f"<Results: {len(self)} run{'s' * (len(self) != 1)}{': ' * bool(named)}{named}{more}>"
 

@@ -14,6 +14,7 @@ from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.background import Arrays, Background
 from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.corpus import Caption
+from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.profile import profile
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import (
@@ -213,13 +214,8 @@ class _Job:
         tokens = iter(tokenizer(self.protocol.backend)(list(chain.from_iterable(self.lines))))
         documents = self.protocol.documents
         per_image = [*self.aligned.references, *(documents.captions.values() if documents else ())]
-        found: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in per_image]
-        if self.protocol.backend == "native":
-            from vlmbench.metrics.captions.tokenizer import settle_initials
-
-            lines = iter(self.lines[0])
-            for references in found:
-                settle_initials([next(lines) for _ in references], references)
+        native = self.protocol.backend == "native"
+        found = by_image(self.lines[0], tokens, map(len, per_image), native=native)
         candidates: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in self.aligned.candidates]
         images = [np.asarray(kept, dtype=np.int64) for kept in self.aligned.images]
         size = len(self.aligned.references)

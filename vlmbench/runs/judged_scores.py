@@ -16,7 +16,7 @@ from vlmbench.data.judged_flickr8k import is_tokens, read_tokens, stem
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.clipscore import METRICS as CLIP
-from vlmbench.metrics.captions.corpus import Caption
+from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.scoring import Tokenized, refusals, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import METRICS
 from vlmbench.runs.caption_eval import open_references
@@ -194,19 +194,15 @@ def score_judgements(
 
 def _tokens(pairs: Sequence[tuple[str, str]], references: References, judged: Sequence[str] | None) -> Tokenized:
     from vlmbench.metrics.captions.sanitize import sanitize_all
-    from vlmbench.metrics.captions.tokenizer import settle_initials
 
     safe, _ = sanitize_all(list(chain.from_iterable(references.values())))
     candidates, _ = sanitize_all([candidate for _, candidate in pairs])
-    lines, tokens = iter(safe), iter(tokenizer("native")([*safe, *candidates]))
-    by_image: dict[str, list[Caption]] = {}
-    for image, captions in references.items():
-        by_image[image] = [next(tokens) for _ in captions]
-        settle_initials([next(lines) for _ in captions], by_image[image])
+    tokens = iter(tokenizer("native")([*safe, *candidates]))
+    by_id = dict(zip(references, by_image(safe, tokens, map(len, references.values())), strict=True))
     given = [next(tokens) for _ in pairs]
     order = np.arange(len(pairs), dtype=np.int64)
-    documents = list(by_image.values()) if judged is None else [by_image[image] for image in judged]
-    return Tokenized([by_image[image] for image, _ in pairs], [given], [order], documents)
+    documents = list(by_id.values()) if judged is None else [by_id[image] for image in judged]
+    return Tokenized([by_id[image] for image, _ in pairs], [given], [order], documents)
 
 
 def _meteor(text: Tokenized, context: Context) -> Floats:

@@ -1,8 +1,8 @@
 """Captions as a program gives them, checked, made safe, tokenized, and brought into one order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -106,16 +106,34 @@ def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dic
 
 
 def reference_tokens(captions: Sequence[Sequence[str]]) -> list[list[Caption]]:
-    """The tokens of every image's references `[N][R]`; a caption's last initial is settled by the caption after it."""
+    """The tokens of every image's references, `[N][R]`, as text that nobody has looked at yet."""
     from vlmbench.metrics.captions.sanitize import sanitize_all
-    from vlmbench.metrics.captions.tokenizer import settle_initials, tokenize
+    from vlmbench.metrics.captions.tokenizer import tokenize
 
     safe, _ = sanitize_all(list(chain.from_iterable(captions)))
-    lines, tokens = iter(safe), iter(tokenize(safe))
-    found: list[list[Caption]] = []
-    for own in captions:
-        found.append(_take(tokens, len(own)))
-        settle_initials(_take(lines, len(own)), found[-1])
+    return by_image(safe, iter(tokenize(safe)), map(len, captions))
+
+
+def by_image(
+    lines: Iterable[str], tokens: Iterator[Caption], sizes: Iterable[int], *, native: bool = True
+) -> list[list[Caption]]:
+    """Captions one after the other as lists of an image's captions, `[N][R]`.
+
+    Args:
+        lines: the captions, sanitised.
+        tokens: their tokens; what follows them is left in the iterator.
+        sizes: `[N]` captions of each image.
+        native: the tokens are those of our own tokenizer, which reads each caption by itself: an initial at the end of
+            one is settled by the caption after it.
+    """
+    from vlmbench.metrics.captions.tokenizer import settle_initials
+
+    texts, found = iter(lines), list[list[Caption]]()
+    for size in sizes:
+        found.append(list(islice(tokens, size)))
+        own = list(islice(texts, size))
+        if native:
+            settle_initials(own, found[-1])
     return found
 
 
@@ -124,10 +142,6 @@ def _tokens(captions: Sequence[str]) -> list[Caption]:
     from vlmbench.metrics.captions.tokenizer import tokenize
 
     return list(tokenize(sanitize_all(captions)[0]))
-
-
-def _take(items: Iterator[Any], count: int) -> list[Any]:
-    return [next(items) for _ in range(count)]
 
 
 def _require(value: Any, what: str) -> None:
