@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vlmbench import errors as errors
     from vlmbench import metrics as metrics
-    from vlmbench.api.calls import check as check
-    from vlmbench.api.calls import compare as compare
     from vlmbench.api.calls import linear_probe as linear_probe
-    from vlmbench.api.calls import load_runs as load_runs
     from vlmbench.api.calls import retrieval as retrieval
     from vlmbench.api.calls import score_captions as score_captions
     from vlmbench.api.calls import zeroshot as zeroshot
+    from vlmbench.api.comparing import check as check
+    from vlmbench.api.comparing import compare as compare
+    from vlmbench.api.comparing import load_runs as load_runs
     from vlmbench.api.results import CheckOutcome as CheckOutcome
     from vlmbench.api.results import Comparison as Comparison
     from vlmbench.api.results import Result as Result
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    **dict.fromkeys(
-        ("check", "compare", "linear_probe", "load_runs", "retrieval", "score_captions", "zeroshot"),
-        "vlmbench.api.calls",
-    ),
+    **dict.fromkeys(("linear_probe", "retrieval", "score_captions", "zeroshot"), "vlmbench.api.calls"),
+    **dict.fromkeys(("check", "compare", "load_runs"), "vlmbench.api.comparing"),
     **dict.fromkeys(("CheckOutcome", "Comparison", "Result", "Results"), "vlmbench.api.results"),
     "LinearProbe": "vlmbench.heads.estimator",
 }

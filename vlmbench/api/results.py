@@ -156,14 +156,14 @@ class Comparison(Shown):
         results: the runs, none twice.
         tables: classification, captions, retrieval, metric-eval, and every two systems, where there are any.
         refused: which runs are not put side by side, and why.
-        lacking: which runs do not have the metric that was asked for.
+        warnings: these, runs that do not have the metric that was asked for, and results that no table shows.
         foreign: results of another program that stand in the tables.
     """
 
     results: Results
     tables: tuple[Table, ...] = ()
     refused: tuple[str, ...] = ()
-    lacking: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     foreign: tuple[Foreign, ...] = ()
 
     def __repr__(self) -> str:

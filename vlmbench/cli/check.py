@@ -47,7 +47,7 @@ def command(
     figures are known, and for the calibration error (ece), when it is beyond the tolerance. Each dataset's own metric
     is gated, and every caption score; a metric named by --tolerance is gated too.
     """
-    from vlmbench.api.calls import check
+    from vlmbench.api.comparing import check
     from vlmbench.cli.console import Console, print_json
     from vlmbench.cli.output import show_table
     from vlmbench.foundations.atomic import write_json, write_text

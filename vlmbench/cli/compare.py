@@ -57,7 +57,7 @@ def command(
     of their own, and the fields that differ are named. Results of CLIP_benchmark (its JSON, or the CSV of its build)
     stand beside them: figures without interval, not tested.
     """
-    from vlmbench.api.calls import compare
+    from vlmbench.api.comparing import compare
     from vlmbench.cli.console import Console, print_json
     from vlmbench.cli.output import document, foreign_results, say_where, show_table
     from vlmbench.cli.pictures import Thumbnails
@@ -65,7 +65,6 @@ def command(
     from vlmbench.foundations.errors import InputError
     from vlmbench.foundations.paths import default_cache_dir
     from vlmbench.report import export
-    from vlmbench.report.foreign import left_out
     from vlmbench.report.loggers import export as export_records
     from vlmbench.report.page import write_report
 
@@ -74,8 +73,10 @@ def command(
     found, tables = compared.results.runs, compared.tables
     if compared.refused and strict:
         raise InputError(compared.refused[0], mend="compare runs on the same split and images, or leave --strict out")
-    for line in (*compared.lacking, *compared.refused, *left_out(compared.foreign)):
+    for line in compared.warnings:
         console.warn(line)
+    if not tables:
+        raise InputError("nothing to show: no result has figures for a table", mend="vlmbench compare --help")
     written = compared.write(common.out)
     if not no_report:
         written.append(

@@ -1,0 +1,106 @@
+"""The functions of `vlmbench` over runs that are there: `load_runs`, `compare`, `check`."""
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+
+from vlmbench.api import options
+from vlmbench.api.options import AnyPath
+from vlmbench.api.results import CheckOutcome, Comparison, Result, Results
+from vlmbench.foundations.errors import UsageError
+from vlmbench.records.store import StoredRun, find_results, find_runs, natural
+
+Runs = AnyPath | Result | Results | Iterable[AnyPath | Result | Results]
+"""Runs in memory, run directories, results directories, or several of these."""
+
+
+def load_runs(paths: AnyPath | Iterable[AnyPath]) -> Results:
+    """Every finished run at or below the paths: run directories, results directories, ``result.json`` files.
+
+    Raises:
+        InputError: a path holds no finished run, or one that cannot be read.
+    """
+    return Results(find_runs(_parts(paths)[1]))
+
+
+def compare(runs: Runs, *, metric: str | None = None) -> Comparison:
+    """Runs side by side, with paired tests between systems on the same images, Holm-corrected.
+
+    Args:
+        runs: what a function returned, run directories, results directories, results of CLIP_benchmark; or several.
+        metric: of classification tables and tests; none: each dataset's own.
+
+    Raises:
+        InputError: a path holds no run, or no run has the metric.
+    """
+    from vlmbench.report.chosen import by_metric
+    from vlmbench.report.foreign import left_out
+    from vlmbench.report.grouping import unique
+    from vlmbench.report.tables import build_tables
+
+    stored, paths = _parts(runs)
+    there, foreign = find_results(paths)
+    found, lacking = unique(_sorted([*stored, *there])), list[str]()
+    if metric is not None:
+        found, lacking = by_metric(found, metric)
+    tables = build_tables(found, every_pair=True, foreign=foreign)
+    refused = tuple(line for table in tables for line in table.refused)
+    return Comparison(Results(found), tuple(tables), refused, (*lacking, *refused, *left_out(foreign)), tuple(foreign))
+
+
+def check(
+    baseline: AnyPath | Result | Results,
+    current: Runs,
+    tolerances: float | Mapping[str, float] | None = None,
+    *,
+    level: float = 0.05,
+    allow_missing: bool = False,
+) -> CheckOutcome:
+    """The regression gate: is anything worse than in the baseline?
+
+    A drop counts when it is beyond its tolerance and, where it can be tested, significant by a paired test on the same
+    images, Holm-corrected over all tests of the call.
+
+    Args:
+        baseline: a baseline file, a results directory, or runs.
+        current: the new runs.
+        tolerances: the drop allowed, absolute and in the records' own scale (0.01: one point of accuracy); by metric,
+            or one number for all; none: 0. A metric that is named is gated even where it is not the dataset's own.
+        level: the error rate over all tests of the call.
+        allow_missing: a run of the baseline may be missing among the new ones.
+
+    Raises:
+        InputError: a path holds no run, or runs cannot be compared (the field that differs is named).
+        UsageError: a tolerance is no number from 0 to 10, or for a metric that does not exist.
+    """
+    from vlmbench.report.baseline import entries_from_runs, read_baseline
+    from vlmbench.report.gate import run_gate
+
+    if not 0 <= level <= 1:
+        raise UsageError(f"level is {level}", where="level", mend="a number from 0 to 1")
+    allowed = options.tolerances(tolerances)
+    new, paths = _parts(current)
+    entries = entries_from_runs(_sorted([*new, *find_runs(paths)]))
+    options.require_metrics(allowed, {name for entry in entries for name in entry.metrics})
+    old, files = _parts(baseline)
+    before = entries_from_runs(old) if old else read_baseline(files[0])
+    return CheckOutcome(run_gate(before, entries, allowed, level=level, allow_missing=allow_missing))
+
+
+def _parts(given: Runs) -> tuple[list[StoredRun], list[Path]]:
+    """Runs that are in memory, and paths."""
+    runs: list[StoredRun] = []
+    paths: list[Path] = []
+    for item in [given] if isinstance(given, str | PathLike | Result | Results) else given:
+        if isinstance(item, Result | Results):
+            runs += [item.run] if isinstance(item, Result) else item.runs
+        else:
+            paths.append(Path(item))
+    if not runs and not paths:
+        raise UsageError("no runs were named", mend="a results directory, or what vlmbench.zeroshot returned")
+    return runs, paths
+
+
+def _sorted(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    """None twice, in the order of their directories' names, as `find_runs` gives them."""
+    return sorted({run.path.resolve(): run for run in runs}.values(), key=lambda run: natural(run.path.name))
