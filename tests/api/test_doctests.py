@@ -22,5 +22,14 @@ def test_examples(name):
     assert found.failed == 0
 
 
+def test_the_page_on_the_api_says_what_comes_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VLMBENCH_CACHE_DIR", str(tmp_path / "cache"))
+    page = PACKAGE.parent / "docs" / "api.md"
+    found = doctest.testfile(str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted > 10
+    assert found.failed == 0
+
+
 def test_the_api_has_examples():
     assert {"vlmbench.api.calls", "vlmbench.heads.estimator", "vlmbench.metrics.captions.functions"} <= set(MODULES)

@@ -181,11 +181,26 @@ def test_compare_is_the_command(runs, tmp_path):
             other = tmp_path / "b" / "tables" / path.name
             assert path.read_bytes() == other.read_bytes(), path.name
     assert {path.suffix for path in written} == {".csv", ".md", ".tex", ".html"}
-    frame = found.to_frame()
-    assert frame.loc[frame.metric == "CIDEr", "difference"].item() == pytest.approx(
+    assert "comparisons" in repr(found)
+
+
+def test_tables_are_frames(runs):
+    found = vlmbench.compare(runs)
+    pairs = found.to_frame("comparisons")
+    assert pairs.loc[pairs.metric == "CIDEr", "difference"].item() == pytest.approx(
         runs[2].metrics["cider"].value - runs[3].metrics["cider"].value
     )
-    assert "comparisons" in repr(found)
+    assert pairs.n.tolist() == [3] * len(pairs)
+    assert pairs.p_holm.between(0, 1).all()
+    first = found.to_frame()
+    row = first[first.model == "tiny-clip"].iloc[0]
+    figure = runs[0].metrics["accuracy"]
+    assert (row.zero_shot, row.zero_shot_low, row.zero_shot_high) == (figure.value, figure.low, figure.high)
+    assert row.difference == pytest.approx(figure.value - runs[1].metrics["accuracy"].value)
+    assert first.equals(found.to_frame("classification"))
+    assert {"bleu_4", "cider", "cider_low"} <= set(found.to_frame("captions"))
+    with pytest.raises(UsageError, match="no table captoins"):
+        found.to_frame("captoins")
 
 
 def test_compare_by_another_metric(runs):

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import Metric, Record
@@ -190,11 +191,26 @@ class Comparison(Shown):
                 )
         return found
 
-    def to_frame(self) -> "pd.DataFrame":
-        """`pairs` as a frame; the figures of each run are in ``.results.to_frame()``."""
+    def to_frame(self, name: str | None = None) -> "pd.DataFrame":
+        """One of the tables, a figure with its interval, in the records' own scale.
+
+        Args:
+            name: ``classification``, ``few_shot``, ``captions``, ``retrieval``, ``metric_eval``, ``comparisons``; none:
+                the first there is.
+
+        Raises:
+            UsageError: there is no such table.
+        """
         import pandas as pd
 
-        return pd.DataFrame(self.pairs())
+        from vlmbench.report.export import table_rows
+
+        there = {one.name: one for table in self.tables for one in (table, *table.extra)}
+        if name is None and not there:
+            return pd.DataFrame()
+        if name is not None and name not in there:
+            raise UsageError(f"no table {visible(name)}", where="name", mend=f"one of {', '.join(there) or 'none'}")
+        return pd.DataFrame(table_rows(there[name] if name is not None else self.tables[0]))
 
     def write(self, out: Path | str) -> list[Path]:
         """Writes the tables as CSV, Markdown, LaTeX and HTML under `out`/tables and returns the files.
@@ -240,6 +256,6 @@ class CheckOutcome(Shown):
         """A row per change, in the records' own scale."""
         import pandas as pd
 
-        from vlmbench.report.ci import json_document
+        from vlmbench.report.export import table_rows
 
-        return pd.DataFrame(json_document(self.outcome)["changes"])
+        return pd.DataFrame(table_rows(self.tables[0]))

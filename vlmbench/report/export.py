@@ -12,6 +12,8 @@ from vlmbench.report.grouping import main_metric
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vlmbench.report.table import Table
+
 _ON_THE_HUB = re.compile(r"hf:(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(@[^:?]+)?(:(?P<config>[^?]+))?(\?.*)?")
 
 
@@ -39,6 +41,25 @@ def long_rows(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
                     "path": str(run.path),
                 }
             )
+    return rows
+
+
+def table_rows(table: "Table") -> list[dict[str, Any]]:
+    """A table's rows as plain values, in the records' own scale; a figure has its interval beside it.
+
+    What has no number (no test was made, ``> 40`` labels) is none.
+    """
+    rows = []
+    for cells in table.rows:
+        row: dict[str, Any] = {}
+        for column, cell in zip(table.columns, cells, strict=True):
+            if column.key.startswith("p_"):
+                row[column.key] = cell.p
+            elif column.figures:
+                row |= {column.key: cell.value, f"{column.key}_low": cell.low, f"{column.key}_high": cell.high}
+            else:
+                row[column.key] = int(cell.text) if column.key == "n" else cell.text
+        rows.append(row)
     return rows
 
 
