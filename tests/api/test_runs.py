@@ -160,6 +160,28 @@ def test_frames(runs):
     assert (samples.label == samples.prediction).mean() == runs[0].metrics["accuracy"].value
 
 
+def test_warnings_are_kept_where_nobody_hears_them(tmp_path):
+    options = {"metrics": "bleu", "resamples": 100, "out": tmp_path, "cache_dir": tmp_path}
+    found = vlmbench.score_captions({"1": ["a dog"], "2": ["."]}, {"1": "a dog", "2": "..."}, **options)
+    assert found.warnings == ("1 captions of candidates hold no word and score 0",)
+    heard = Silent()
+    assert len({*found, *vlmbench.load_runs(tmp_path)}) == 1
+    assert vlmbench.score_captions({"1": ["a dog"]}, {"1": "a dog"}, reporter=heard, **options).warnings == ()
+
+
+def test_a_directory_of_a_model_can_be_a_path(checkpoints, tmp_path, monkeypatch):
+    model = checkpoints("clip")
+    monkeypatch.chdir(model.parent)
+    options = {"limit": 4, "out": tmp_path, "cache_dir": tmp_path / "cache"}
+    (named,) = vlmbench.zeroshot(f"./{model.name}", "digits", **options)
+    (by_path,) = vlmbench.zeroshot(Path(model.name), "digits", **options)
+    assert by_path == named
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a drawing of {}.\n")
+    (drawn_,) = vlmbench.zeroshot(model, "digits", prompts=prompts, **options)
+    assert drawn_.record.protocol["templates"] == ["a drawing of {}."]
+
+
 def test_load_runs_finds_what_was_written(runs):
     out = runs[0].path.parent.parent
     for given in (out, str(out), [out / "runs", str(out)], [one.path for one in runs]):

@@ -12,6 +12,9 @@ from typing import Any, Literal, Unpack
 from vlmbench.api import jobs, options
 from vlmbench.api.options import AnyPath, Names, RunOptions
 from vlmbench.api.results import Results
+from vlmbench.foundations.progress import Silent
+from vlmbench.runs.context import Context
+from vlmbench.runs.job import Job
 
 
 def zeroshot(
@@ -72,7 +75,7 @@ def zeroshot(
         boxes=options.path(boxes),
         tiles=tiles,
     )
-    return Results(jobs.zeroshot_job(request).run(context, None))
+    return _run(jobs.zeroshot_job(request), context)
 
 
 def linear_probe(
@@ -152,7 +155,7 @@ def linear_probe(
         holdout=holdout,
         save=options.path(save_probe),
     )
-    return Results(jobs.probe_job(request, figures=figures).run(context, None))
+    return _run(jobs.probe_job(request, figures=figures), context)
 
 
 def retrieval(
@@ -192,14 +195,14 @@ def retrieval(
         captions=captions,
         rerank=rerank,
     )
-    return Results(jobs.retrieval_job(request).run(context, None))
+    return _run(jobs.retrieval_job(request), context)
 
 
 def score_captions(
     references: AnyPath | Mapping[Any, Sequence[str]],
     candidates: AnyPath | Sequence[AnyPath] | Mapping[Any, str] | Mapping[str, "Mapping[Any, str] | PathLike[str]"],
     *,
-    metrics: Names = ("bleu", "rouge_l", "meteor", "cider"),
+    metrics: str | Sequence[str] = ("bleu", "rouge_l", "meteor", "cider"),
     dataset: str | None = None,
     clip: str | None = None,
     backend: Literal["native", "java"] = "native",
@@ -268,4 +271,9 @@ def score_captions(
         limit=limit,
         columns=columns,
     )
-    return Results(jobs.captions_job(request).run(context, None))
+    return _run(jobs.captions_job(request), context)
+
+
+def _run(job: Job, context: Context) -> Results:
+    heard = context.reporter
+    return Results(job.run(context, None), heard.warnings if isinstance(heard, Silent) else ())

@@ -11,7 +11,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.runs.context import Context, default_workers, go_offline
 
 AnyPath = str | PathLike[str]
-Names = str | Iterable[str]
+Names = AnyPath | Iterable[AnyPath]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -91,8 +91,10 @@ def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
 
 
 def names(given: Names | None) -> list[str]:
-    """One name or several, as a list."""
-    return [] if given is None else [given] if isinstance(given, str) else [str(item) for item in given]
+    """One name or several, as a list; a path stays one, so that no name of a model is meant by it."""
+    items = [] if given is None else [given] if isinstance(given, str | PathLike) else list(given)
+    plain = [isinstance(item, str) or Path(item).is_absolute() for item in items]
+    return [fspath(item) if whole else f"./{fspath(item)}" for item, whole in zip(items, plain, strict=True)]
 
 
 def path(given: AnyPath | None) -> Path | None:

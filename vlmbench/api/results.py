@@ -66,10 +66,10 @@ class Result:
     n: int
     shots: int | None
     seed: int
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Metric] = field(hash=False)
     signature: str
     path: Path
-    record: Record = field(repr=False)
+    record: Record = field(repr=False, hash=False)
 
     @classmethod
     def of(cls, run: StoredRun) -> "Result":
@@ -112,10 +112,16 @@ class Result:
 
 
 class Results(Shown, Sequence[Result]):
-    """Runs, in the order they were made or found."""
+    """Runs, in the order they were made or found.
 
-    def __init__(self, runs: Iterable[StoredRun]) -> None:
+    Attributes:
+        runs: the same as the store has them.
+        warnings: what a command would have warned of, where no reporter was given that heard it.
+    """
+
+    def __init__(self, runs: Iterable[StoredRun], warnings: Iterable[str] = ()) -> None:
         self.runs = tuple(runs)
+        self.warnings = tuple(warnings)
         self._results = tuple(map(Result.of, self.runs))
 
     @overload
