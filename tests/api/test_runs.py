@@ -187,8 +187,11 @@ def test_load_runs_finds_what_was_written(runs):
     for given in (out, str(out), [out / "runs", str(out)], [one.path for one in runs]):
         assert {one.path for one in vlmbench.load_runs(given)} == {one.path for one in runs}
     assert vlmbench.load_runs(runs[0].path)[0] == runs[0]
-    with pytest.raises(InputError, match="no finished run"):
+    with pytest.raises(AbsentError, match="nowhere"):
         vlmbench.load_runs(out / "nowhere")
+    (out / "empty").mkdir()
+    with pytest.raises(InputError, match="no finished run"):
+        vlmbench.load_runs(out / "empty")
 
 
 def test_compare_is_the_command(runs, tmp_path):

@@ -18,6 +18,7 @@ def load_runs(paths: AnyPath | Iterable[AnyPath]) -> Results:
     """Every finished run at or below the paths: run directories, results directories, ``result.json`` files.
 
     Raises:
+        AbsentError: there is nothing at a path.
         InputError: a path holds no finished run, or one that cannot be read.
     """
     return Results(find_runs(_parts(paths)[1]))
@@ -31,6 +32,7 @@ def compare(runs: Runs, *, metric: str | None = None) -> Comparison:
         metric: of classification tables and tests; none: each dataset's own.
 
     Raises:
+        AbsentError: there is nothing at a path.
         InputError: a path holds no run, or no run has the metric.
     """
     from vlmbench.report.chosen import by_metric
@@ -70,6 +72,7 @@ def check(
         allow_missing: a run of the baseline may be missing among the new ones.
 
     Raises:
+        AbsentError: there is nothing at a path.
         InputError: a path holds no run, or runs cannot be compared (the field that differs is named).
         UsageError: a tolerance is no number from 0 to 10, or for a metric that does not exist.
     """
