@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vlmbench.metrics.captions.meteor_align import Match, align, find_matches
@@ -22,6 +22,7 @@ def test_normaliser_equals_the_jars():
     assert {text: " ".join(normalize(text)) for text in GOLDEN["normalised"]} == GOLDEN["normalised"]
 
 
+@example(["x\x00", "x"])
 @given(st.lists(st.lists(PIECES, max_size=4).map("".join), max_size=7))
 def test_token_by_token_is_the_same(tokens):
     assert TokenNormalizer(set(tokens))(tokens) == normalize(" ".join(tokens))

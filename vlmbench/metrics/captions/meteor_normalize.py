@@ -132,8 +132,9 @@ def _prefixes() -> tuple[frozenset[str], frozenset[str]]:
 # How a token is settled. What becomes of most does not depend on their neighbours.
 PLAIN, ALONE, ONE_SIDED, IN_CONTEXT = range(4)
 _PLAIN = re.compile("[a-z0-9]+")
-_ALONE = re.compile("[^.,'`‘’“” \t\n\x0b\f\r\xa0\u2000-\u200a\u202f\u205f\u3000]+")
-_ONE_SIDED = re.compile("[^. \t\n\x0b\f\r\xa0\u2000-\u200a\u202f\u205f\u3000]+")
+# Characters below a blank are trimmed at the ends of a text, so a token that holds one is not the same everywhere.
+_ALONE = re.compile("[^\x00-\x20.,'`‘’“”\xa0\u2000-\u200a\u202f\u205f\u3000]+")
+_ONE_SIDED = re.compile("[^\x00-\x20.\xa0\u2000-\u200a\u202f\u205f\u3000]+")
 
 
 class TokenNormalizer:
