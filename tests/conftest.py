@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def _hub_switches(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value or "0")
         if value is None:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def default_signals() -> Callable[[], None]:
+    """For ``preexec_fn``: signals as a terminal's command has them; started in the background, Ctrl-C is ignored."""
+
+    def reset() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+
+    return reset
 
 
 @pytest.fixture(scope="session")

@@ -145,11 +145,11 @@ runpy.run_module("vlmbench", run_name="__main__")
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["typer", "vlmbench.cli.zeroshot", "numpy", "torch", "rich.table"])
-def test_a_signal_at_any_moment_is_one_line(tmp_path, module, number):
+def test_a_signal_at_any_moment_is_one_line(tmp_path, module, number, default_signals):
     line = ["zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "20", "-o", tmp_path / "out"]
     line += ["--cache-dir", tmp_path / "cache"]
     code = [sys.executable, "-c", MEANWHILE, module, str(int(number)), *map(str, line)]
-    done = subprocess.run(code, capture_output=True, text=True, check=False)
+    done = subprocess.run(code, capture_output=True, text=True, check=False, preexec_fn=default_signals)
     assert done.returncode == 128 + number, done.stderr
     *before, said = done.stderr.strip().splitlines()
     assert said == "interrupted; what was stored is kept, and the same command goes on from there"

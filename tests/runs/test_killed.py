@@ -70,11 +70,19 @@ runpy.run_module("vlmbench", run_name="__main__")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_was_computed_when_a_signal_came_is_kept_as_the_message_says(checkpoints, colours, tmp_path, number):
+def test_what_was_computed_when_a_signal_came_is_kept_as_the_message_says(
+    checkpoints, colours, tmp_path, number, default_signals
+):
     line = ["zeroshot", "-m", checkpoints("clip"), "-d", f"folder:{colours}", "--split", "train", "--batch-size", 4]
     line += ["-o", tmp_path / "out", "--cache-dir", tmp_path / "cache"]
     ends = [
-        subprocess.run([sys.executable, *start, *map(str, line)], capture_output=True, text=True, check=False)
+        subprocess.run(
+            [sys.executable, *start, *map(str, line)],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=default_signals,
+        )
         for start in (["-c", _STOPPED, str(int(number))], ["-m", "vlmbench"])
     ]
     assert ends[0].returncode == 128 + number, ends[0].stderr
