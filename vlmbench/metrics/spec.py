@@ -150,7 +150,8 @@ class ClassificationSpec(MetricSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionSpec(MetricSpec):
-    """A metric of captions, computed from per-image statistics that are summed over images.
+    """A metric of captions, computed from per-image statistics that are summed over images; the column of its name
+    holds a figure for each image.
 
     Attributes:
         score: tokens of candidates `[n]` and of each one's references to figures `[n]`, the column of its name; none:
@@ -169,6 +170,11 @@ class CaptionSpec(MetricSpec):
     needs: Literal["", "documents", "index", "java", "images"] = ""
     usual: bool = False
     prominence: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_image is None:
+            object.__setattr__(self, "per_image", column(self.name))
 
     def columns_of(self, columns: Columns) -> tuple[str, ...]:
         """Its columns; none named: the one of its name."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match, Order
-from vlmbench.metrics.spec import CaptionSpec, column
+from vlmbench.metrics.spec import CaptionSpec
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +96,6 @@ SPECS = [
         blind_to="synonyms, word order beyond n words, recall; it says little of one caption alone",
         columns=STATISTICS,
         total=partial(_total, n),
-        per_image=column(name),
         usual=True,
         prominence=4 if n == ORDERS else 0,
         order=10 * n,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match, Order
-from vlmbench.metrics.spec import CaptionSpec, column
+from vlmbench.metrics.spec import CaptionSpec
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +96,6 @@ SPECS = [
         source="Vedantam et al. 2015, equation 6; pycocoevalcap 1.2",
         blind_to=_BLIND,
         range=(0.0, SCALE),
-        per_image=column(name),
         needs="documents",
         usual=name == "cider",
         prominence=1 if name == "cider" else 0,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.metrics.spec import CaptionSpec, column
+from vlmbench.metrics.spec import CaptionSpec
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +45,6 @@ SPECS = [
         source=_SOURCE,
         blind_to=_BLIND,
         range=(0.0, W),
-        per_image=column("clipscore"),
         needs="images",
         prominence=5,
         order=100,
@@ -57,7 +56,6 @@ SPECS = [
         source=_SOURCE,
         blind_to=_BLIND,
         range=(0.0, 2 * W / (W + 1)),
-        per_image=column("refclipscore"),
         needs="images",
         order=110,
     ),

@@ -19,7 +19,7 @@ from vlmbench.metrics.captions.meteor_index import load_index as _load_index
 from vlmbench.metrics.captions.meteor_native import load_kernel
 from vlmbench.metrics.captions.meteor_native import pair_statistics as _compiled
 from vlmbench.metrics.captions.meteor_python import pair_statistics as _interpreted
-from vlmbench.metrics.spec import CaptionSpec, column
+from vlmbench.metrics.spec import CaptionSpec
 
 __all__ = [
     "METEOR_STATISTICS",
@@ -169,7 +169,6 @@ SPEC = CaptionSpec(
     blind_to="languages other than English, and meaning that words, stems, synonyms and paraphrases do not carry",
     columns=(METEOR_STATISTICS,),
     total=meteor_score,
-    per_image=column("meteor"),
     needs="index",
     usual=True,
     prominence=2,

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.corpus import Corpus
 from vlmbench.metrics.captions.ngrams import Ints, Tokens
-from vlmbench.metrics.spec import CaptionSpec, column
+from vlmbench.metrics.spec import CaptionSpec
 
 BETA = 1.2
 _WORD = 64
@@ -102,7 +102,6 @@ SPEC = CaptionSpec(
     definition="ROUGE-L, beta 1.2 (Lin 2004)",
     source="Lin 2004, section 3; pycocoevalcap 1.2",
     blind_to="synonyms, and which words matter: an article counts as much as the object",
-    per_image=column("rouge_l"),
     usual=True,
     prominence=3,
     order=50,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.java import JavaError, jar, java
-from vlmbench.metrics.spec import CaptionSpec, column
+from vlmbench.metrics.spec import CaptionSpec
 
 PARSERS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 MEND = (
@@ -96,7 +96,6 @@ SPEC = CaptionSpec(
     definition="SPICE, F of scene graphs; needs Java and Stanford CoreNLP (Anderson et al. 2016)",
     source="Anderson et al. 2016; pycocoevalcap 1.2",
     blind_to="fluency and grammar, and what its parser does not understand",
-    per_image=column("spice"),
     needs="java",
     order=90,
 )

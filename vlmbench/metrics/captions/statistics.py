@@ -8,7 +8,7 @@ not of the sample.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.paired import share_beyond
 from vlmbench.metrics.resampling import iter_bootstrap_weights
 from vlmbench.metrics.spec import caption_specs, find
-from vlmbench.records.result import Metric
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 Floats = NDArray[np.float64]
 
@@ -204,7 +206,7 @@ def paired_captions(
 
 def metrics_from_samples(
     columns: Mapping[str, Any], names: Sequence[str], seed: int, *, resamples: int = 0
-) -> dict[str, Metric]:
+) -> dict[str, "Metric"]:
     """The corpus scores `names` with their 95 % intervals, from the columns of a per-sample file.
 
     Args:
@@ -222,8 +224,10 @@ def metrics_from_samples(
     return {name: figure(values[name], ends.get(name)) for name in names}
 
 
-def figure(value: float, ends: tuple[float, float] | None) -> Metric:
+def figure(value: float, ends: tuple[float, float] | None) -> "Metric":
     """A figure with its interval, widened where rounding leaves the figure outside."""
+    from vlmbench.records.result import Metric  # here, so that the plain functions do without pydantic
+
     if ends is None:
         return Metric(value=value)
     return Metric(value=value, low=min(value, ends[0]), high=max(value, ends[1]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vlmbench.metrics.spec import CaptionSpec, column
+from vlmbench.metrics.spec import CaptionSpec
 
 
 def score(candidates, references):
@@ -18,5 +18,4 @@ SPEC = CaptionSpec(
     source="this sample",
     blind_to="everything but identity",
     score=score,
-    per_image=column("exact_match"),
 )
