@@ -10,6 +10,7 @@ for an order. On Flickr8k-Expert that moves tau-c by at most 0.00003.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval
-from vlmbench.metrics.spec import Columns, MetricSpec
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import Columns, MetricSpec, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -109,10 +112,10 @@ def agreement(
     return found
 
 
-def metrics(pair: tuple[Tau, Tau]) -> dict[str, Metric]:
+def metrics(pair: tuple[Tau, Tau]) -> dict[str, "Metric"]:
     """The two coefficients under the names that a record has; one that is not defined is left out, as are its ends."""
     return {
-        spec.name: Metric(value=tau.value, low=_finite(tau.low), high=_finite(tau.high))
+        spec.name: figure(tau.value, _finite(tau.low), _finite(tau.high))
         for spec, tau in zip(SPECS, pair, strict=True)
         if tau.value == tau.value
     }
@@ -122,13 +125,15 @@ def _finite(value: float) -> float | None:
     return value if value == value else None
 
 
-def metrics_from_samples(columns: Columns, names: Sequence[str], seed: int, *, resamples: int = 0) -> dict[str, Metric]:
+def metrics_from_samples(
+    columns: Columns, names: Sequence[str], seed: int, *, resamples: int = 0
+) -> dict[str, "Metric"]:
     """The coefficients `names` from the columns of a per-sample file: score, rating, and id, the image."""
     scores, ratings, images = columns["score"], columns["rating"], list(columns["id"])
     (pair,) = agreement([scores], ratings, images, seed, resamples=max(1, resamples))
     found = metrics(pair)
     if not resamples:
-        found = {name: Metric(value=metric.value) for name, metric in found.items()}
+        found = {name: figure(metric.value) for name, metric in found.items()}
     return {name: found[name] for name in names}
 
 

@@ -8,7 +8,7 @@ that tells nothing apart is not rewarded.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,10 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval, wilson
 from vlmbench.metrics.rows import paired_products, products
-from vlmbench.metrics.spec import Columns, MetricSpec, of
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import Columns, MetricSpec, figure, of
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 AT = (1, 5, 10)
 INTERVALS = "wilson for image to text; bootstrap over images for text to image"
@@ -131,7 +133,7 @@ def metric_names() -> list[str]:
 
 def metrics_from_samples(
     columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
-) -> dict[str, Metric]:
+) -> dict[str, "Metric"]:
     """The metrics `names` with 95 % intervals.
 
     Raises:
@@ -172,22 +174,22 @@ def _hit_share(columns: Columns, k: int) -> NDArray[np.float64]:
     return np.asarray(hits * len(hits) / _captions(columns).sum(), np.float64)
 
 
-def _image_to_text(k: int, columns: Columns, seed: int, resamples: int) -> Metric:
+def _image_to_text(k: int, columns: Columns, seed: int, resamples: int) -> "Metric":
     share = float(_found(columns, k).mean())
     low, high = wilson(share, len(columns["image_rank"]))
-    return Metric(value=share, low=low, high=high)
+    return figure(share, low, high)
 
 
-def _text_to_image(k: int, columns: Columns, seed: int, resamples: int) -> Metric:
+def _text_to_image(k: int, columns: Columns, seed: int, resamples: int) -> "Metric":
     """A caption's rank is not independent of its neighbours' of the same image, so images are resampled."""
     hits, counts = _hits(columns, k), _captions(columns)
     value = float(hits.sum() / counts.sum())
     if not resamples:
-        return Metric(value=value)
+        return figure(value)
     stream = iter_bootstrap_weights(len(hits), resamples, derive_seed(seed, "bootstrap", "retrieval", k))
     drawn = [(weights @ hits) / (weights @ counts) for weights in stream]
     low, high = percentile_interval(np.concatenate(drawn))
-    return Metric(value=value, low=min(low, value), high=max(high, value))
+    return figure(value, min(low, value), max(high, value))
 
 
 _BLIND = "how near the wrong answers are, and captions that also fit another image"

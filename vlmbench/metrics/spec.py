@@ -249,6 +249,13 @@ def has_test(name: str) -> bool:
     return spec is not None and spec.test is not None
 
 
+def figure(value: float, low: float | None = None, high: float | None = None) -> "Metric":
+    """A figure with its 95 % interval, as a record has it; records are loaded here, for plain functions do without."""
+    from vlmbench.records.result import Metric
+
+    return Metric(value=value, low=low, high=high)
+
+
 def column(name: str) -> Callable[[Columns], Any]:
     """A column as it is."""
     return lambda columns: columns[name]

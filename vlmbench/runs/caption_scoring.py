@@ -16,7 +16,7 @@ from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.profile import profile
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
-from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, figure, intervals, resample
+from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, intervals, resample, widened
 from vlmbench.metrics.spec import caption_specs, needing
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
@@ -260,7 +260,7 @@ class _Job:
         for system, item in enumerate(statistics):
             ends = intervals(together, system) if together else intervals(draw([item]), 0)
             values = {**item.corpus(), **self.scored[system].corpus}
-            self.values.append({name: figure(values[name], ends.get(name)) for name in self.metrics})
+            self.values.append({name: widened(values[name], ends.get(name)) for name in self.metrics})
 
     def write(
         self,

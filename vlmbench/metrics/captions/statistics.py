@@ -17,7 +17,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.paired import share_beyond
 from vlmbench.metrics.resampling import iter_bootstrap_weights
-from vlmbench.metrics.spec import caption_specs, find
+from vlmbench.metrics.spec import caption_specs, figure, find
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric
@@ -221,16 +221,12 @@ def metrics_from_samples(
     statistics = Statistics.of(columns, names)
     values = statistics.corpus()
     ends = intervals(resample([statistics], seed, resamples=resamples), 0) if resamples else {}
-    return {name: figure(values[name], ends.get(name)) for name in names}
+    return {name: widened(values[name], ends.get(name)) for name in names}
 
 
-def figure(value: float, ends: tuple[float, float] | None) -> "Metric":
+def widened(value: float, ends: tuple[float, float] | None) -> "Metric":
     """A figure with its interval, widened where rounding leaves the figure outside."""
-    from vlmbench.records.result import Metric  # here, so that the plain functions do without pydantic
-
-    if ends is None:
-        return Metric(value=value)
-    return Metric(value=value, low=min(value, ends[0]), high=max(value, ends[1]))
+    return figure(value) if ends is None else figure(value, min(value, ends[0]), max(value, ends[1]))
 
 
 def _swaps(together: Floats, seed: int, resamples: int) -> Floats:

@@ -10,7 +10,7 @@ Student's t. `INTERVALS` names them for a record's protocol.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.resampling import RESAMPLES, t_interval
-from vlmbench.metrics.spec import Columns, classification_specs
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import Columns, classification_specs, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 INTERVALS = "wilson; bootstrap for ece, brier, map, roc_auc"
 INTERVALS_OVER_SEEDS = "t over seeds"
@@ -49,7 +51,7 @@ def classification_metrics(
     metric_names: Sequence[str],
     seed: int,
     resamples: int = RESAMPLES,
-) -> dict[str, Metric]:
+) -> dict[str, "Metric"]:
     """Metrics with their 95 % intervals.
 
     Args:
@@ -112,7 +114,7 @@ def sample_columns(
 
 def metrics_from_samples(
     columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
-) -> dict[str, Metric]:
+) -> dict[str, "Metric"]:
     """The same metrics from the per-sample columns alone.
 
     Where the columns hold a `seed` column with several values (few-shot), each seed's images are scored for themselves;
@@ -165,7 +167,7 @@ def per_class(columns: Columns, classnames: Sequence[str]) -> list[dict[str, Any
     ]
 
 
-def _over_seeds(columns: Columns, names: Sequence[str], seeds: NDArray[Any]) -> dict[str, Metric]:
+def _over_seeds(columns: Columns, names: Sequence[str], seeds: NDArray[Any]) -> dict[str, "Metric"]:
     blocks = []
     for one in seeds:
         chosen = np.asarray(columns["seed"]) == one
@@ -176,7 +178,7 @@ def _over_seeds(columns: Columns, names: Sequence[str], seeds: NDArray[Any]) -> 
         values = np.array([block[name].value for block in blocks])
         low, high = t_interval(values)
         least, most = known[name].range
-        found[name] = Metric(value=float(values.mean()), low=max(least, low), high=min(most, high))
+        found[name] = figure(float(values.mean()), max(least, low), min(most, high))
     return found
 
 

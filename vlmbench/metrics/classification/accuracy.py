@@ -1,14 +1,16 @@
 """Shares of right answers: accuracy, top-5 accuracy, and accuracy averaged over classes; Wilson's intervals."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.resampling import effective_trials, wilson
-from vlmbench.metrics.spec import ClassificationSpec, Columns, column
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import ClassificationSpec, Columns, column, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 TOP = 5
 
@@ -24,17 +26,17 @@ def in_top(columns: Columns) -> NDArray[np.bool_]:
     return np.asarray(columns["top5"] if "top5" in columns else np.asarray(columns["rank"]) < TOP, dtype=bool)
 
 
-def _share(found: Callable[[Columns], NDArray[np.bool_]]) -> Callable[[Columns, int, int], Metric]:
-    def compute(columns: Columns, seed: int, resamples: int) -> Metric:
+def _share(found: Callable[[Columns], NDArray[np.bool_]]) -> Callable[[Columns, int, int], "Metric"]:
+    def compute(columns: Columns, seed: int, resamples: int) -> "Metric":
         hits = found(columns)
         value = int(hits.sum()) / len(hits)
         low, high = wilson(value, len(hits))
-        return Metric(value=value, low=low, high=high)
+        return figure(value, low, high)
 
     return compute
 
 
-def _mean_per_class(columns: Columns, seed: int, resamples: int) -> Metric:
+def _mean_per_class(columns: Columns, seed: int, resamples: int) -> "Metric":
     """Mean over the classes that have test images; Wilson's interval on the effective number of images."""
     labels = np.asarray(columns["label"], dtype=np.int64)
     counts = np.bincount(labels)
@@ -42,7 +44,7 @@ def _mean_per_class(columns: Columns, seed: int, resamples: int) -> Metric:
     shares, counts = hits[counts > 0] / counts[counts > 0], counts[counts > 0]
     value = float(shares.mean())
     low, high = wilson(value, effective_trials(shares, counts))
-    return Metric(value=value, low=low, high=high)
+    return figure(value, low, high)
 
 
 def _weighted(columns: Columns) -> NDArray[np.float64]:

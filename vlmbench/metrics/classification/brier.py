@@ -1,13 +1,15 @@
 """The Brier score of several classes (Brier 1950): squared errors of the probabilities; seeded bootstrap."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.resampling import percentile_interval, resampled_sums
-from vlmbench.metrics.spec import ClassificationSpec, Columns
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import ClassificationSpec, Columns, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 STEPS = "brier_steps"
 """What a baseline keeps: each image's squared error as a whole number from 0 to 255, so that it stays small."""
@@ -30,13 +32,13 @@ def _errors(columns: Columns) -> NDArray[np.float64]:
     return np.asarray(columns["brier"], dtype=np.float64) if "brier" in columns else brier_errors(columns[STEPS])
 
 
-def _brier(columns: Columns, seed: int, resamples: int) -> Metric:
+def _brier(columns: Columns, seed: int, resamples: int) -> "Metric":
     errors = _errors(columns)
     value = float(errors.mean())
     if not resamples:
-        return Metric(value=value)
+        return figure(value)
     low, high = percentile_interval(resampled_sums(errors[:, None], seed, resamples)[:, 0] / len(errors))
-    return Metric(value=value, low=low, high=high)
+    return figure(value, low, high)
 
 
 SPEC = ClassificationSpec(

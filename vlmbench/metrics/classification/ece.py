@@ -1,14 +1,18 @@
 """Expected calibration error (Naeini et al. 2015) over bins of equal mass; seeded bootstrap over images."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from vlmbench.metrics.calibration import equal_mass_bins
 from vlmbench.metrics.resampling import percentile_interval, resampled_sums
-from vlmbench.metrics.spec import ClassificationSpec, Columns
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import ClassificationSpec, Columns, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 
-def _ece(columns: Columns, seed: int, resamples: int) -> Metric:
+def _ece(columns: Columns, seed: int, resamples: int) -> "Metric":
     """Bins are those of all images. A resample's ECE lies too high on average; the interval is moved back by that."""
     confidence = np.asarray(columns["confidence"], dtype=np.float64)
     right = np.asarray(columns["prediction"]) == np.asarray(columns["label"])
@@ -16,14 +20,14 @@ def _ece(columns: Columns, seed: int, resamples: int) -> Metric:
     residual = (confidence - right)[order]
     value = float(np.abs(np.add.reduceat(residual, starts)).sum() / len(residual))
     if not resamples:
-        return Metric(value=value)
+        return figure(value)
     bin_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(residual))))
     binned = np.zeros((len(residual), len(starts)))
     binned[np.arange(len(residual)), bin_of] = residual
     drawn = np.abs(resampled_sums(binned, seed, resamples)).sum(axis=1) / len(residual)
     low, high = percentile_interval(drawn)
     shift = float(drawn.mean()) - value
-    return Metric(value=value, low=max(0.0, min(value, low - shift)), high=min(1.0, max(value, high - shift)))
+    return figure(value, max(0.0, min(value, low - shift)), min(1.0, max(value, high - shift)))
 
 
 SPEC = ClassificationSpec(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.ranking import average_precision, roc_auc
 from vlmbench.metrics.resampling import iter_bootstrap_weights, percentile_interval
-from vlmbench.metrics.spec import ClassificationSpec, Columns
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import ClassificationSpec, Columns, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 Statistic = Callable[..., NDArray[np.float64]]
 
 
-def _ranked(statistic: Statistic, columns: Columns, seed: int, resamples: int) -> Metric:
+def _ranked(statistic: Statistic, columns: Columns, seed: int, resamples: int) -> "Metric":
     """The mean over classes of a statistic of one class's ranking; a class is left out where it is not defined."""
     if "scores" in columns:
         truth, scores = np.stack(list(columns["labels"])), np.stack(list(columns["scores"]))
@@ -31,13 +33,13 @@ def _ranked(statistic: Statistic, columns: Columns, seed: int, resamples: int) -
         )
     value = float(whole[defined].mean())
     if not resamples:
-        return Metric(value=value)
+        return figure(value)
     drawn = []
     for weights in iter_bootstrap_weights(n, resamples, seed):
         figures = np.ma.masked_invalid(_by_class(statistic, truth[:, defined], scores[:, defined], weights))
         drawn.append(figures.mean(axis=0).filled(np.nan))
     low, high = percentile_interval(np.concatenate(drawn))
-    return Metric(value=value, low=min(value, low), high=max(value, high))
+    return figure(value, min(value, low), max(value, high))
 
 
 def _by_class(
