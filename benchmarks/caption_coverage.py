@@ -16,11 +16,10 @@ import numpy as np
 
 from vlmbench.data.captions import align, read_candidates, read_references
 from vlmbench.foundations.paths import default_cache_dir
-from vlmbench.metrics.captions.meteor import load_index
+from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, load_index
 from vlmbench.metrics.captions.sanitize import sanitize_all
 from vlmbench.metrics.captions.scoring import Tokenized, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import (
-    METEOR_STATISTICS,
     METRICS,
     Statistics,
     compare,

@@ -12,7 +12,10 @@ import time
 
 import numpy as np
 
-from vlmbench.metrics.paired_ranking import RANKED, paired_ranking
+from vlmbench.metrics.paired_ranking import paired_ranking
+from vlmbench.metrics.spec import classification_specs
+
+RANKED = [spec.name for spec in classification_specs() if spec.test == "ranking"]
 
 
 def systems(generator, n, classes, share, signals, agreement):

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from vlmbench.cli.app import app
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Advance, Silent
-from vlmbench.metrics.captions.clipscore import HIGHEST, clip_scores
-from vlmbench.metrics.captions.statistics import METRICS
+from vlmbench.metrics.captions.clipscore import clip_scores
+from vlmbench.metrics.spec import caption_specs, find
 from vlmbench.runs.caption_clip import Seen
 from vlmbench.runs.caption_scoring import Protocol
 from vlmbench.runs.caption_systems import score_captioners
@@ -214,6 +214,6 @@ def test_bounds_and_signs() -> None:
     seen, both = clip_scores(image, caption, references)
     np.testing.assert_allclose(seen, [2.5, 0.0, 2.0])
     np.testing.assert_allclose(both, [2 * 2.5 / 3.5, 0.0, 0.0])
-    assert seen.max() <= HIGHEST["clipscore"]
-    assert both.max() <= HIGHEST["refclipscore"] + 1e-12
-    assert {"clipscore", "refclipscore"} <= set(METRICS)
+    assert seen.max() <= find("clipscore").range[1]
+    assert both.max() <= find("refclipscore").range[1] + 1e-12
+    assert {"clipscore", "refclipscore"} <= {spec.name for spec in caption_specs()}

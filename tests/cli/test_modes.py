@@ -56,6 +56,8 @@ def words(command, param):
         return ["x"]
     if param.is_flag:
         return [name]
+    if name == "--metric":
+        return [name, "accuracy"]
     highest = getattr(param, "max", None)
     return [name, next(iter(choices(param_of(command, param.name).annotation)), "200" if highest is None else "1")]
 

@@ -7,7 +7,10 @@ import pytest
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.classification import metrics_from_samples
-from vlmbench.metrics.paired_ranking import RANKED, paired_ranking
+from vlmbench.metrics.paired_ranking import paired_ranking
+from vlmbench.metrics.spec import classification_specs
+
+RANKED = [spec.name for spec in classification_specs() if spec.test == "ranking"]
 
 _spec = importlib.util.spec_from_file_location(
     "ranking_tests", Path(__file__).parents[2] / "benchmarks" / "ranking_tests.py"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.retrieval import Ranks, metrics_from_samples, ranks, sample_columns, top_k
+from vlmbench.metrics.retrieval import Ranks, metric_names, metrics_from_samples, ranks, sample_columns, top_k
 
 
 def unit(rows, width, seed):
@@ -38,7 +38,7 @@ def test_an_encoder_that_tells_nothing_apart_is_not_rewarded():
     found = ranks(images, texts, np.arange(20))
     assert (found.image_to_text == 9.5).all()
     columns = sample_columns([str(i) for i in range(20)], found, np.arange(20))
-    assert metrics_from_samples(columns, 0)["image_to_text_recall_1"].value == 0
+    assert metrics_from_samples(columns, metric_names(), 0)["image_to_text_recall_1"].value == 0
 
 
 @pytest.mark.parametrize("block", [3, 4096])
@@ -54,7 +54,7 @@ def test_the_nearest_are_those_of_a_full_sort(block):
 def test_recalls_and_their_intervals():
     owner = np.array([0, 0, 1, 2])
     found = Ranks(np.array([0.0, 4.0, 30.0]), np.array([0.0, 1.0, 7.0, 20.0]))
-    figures = metrics_from_samples(sample_columns(["a", "b", "c"], found, owner), 0)
+    figures = metrics_from_samples(sample_columns(["a", "b", "c"], found, owner), metric_names(), 0)
     values = {name: metric.value for name, metric in figures.items()}
     assert values == pytest.approx(
         {

@@ -163,7 +163,7 @@ def write_retrieval(
         dataset=DatasetFacts(id="scenes", fingerprint="cd" * 32, split="test"),
         n=n,
         seed=0,
-        metrics=retrieval.metrics_from_samples(samples, 0),
+        metrics=retrieval.metrics_from_samples(samples, retrieval.metric_names(), 0),
     )
     return write_run(out, record, samples, RUN)
 

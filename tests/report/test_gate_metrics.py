@@ -8,16 +8,15 @@ import factory
 import numpy as np
 import pytest
 
-from vlmbench.metrics.captions.statistics import METRICS as CAPTIONS
-from vlmbench.metrics.captions.statistics import needed_columns
 from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
+from vlmbench.metrics.classification.brier import brier_errors, brier_steps
+from vlmbench.metrics.spec import caption_specs, find, needing, of, specs
 from vlmbench.records.store import StoredRun
-from vlmbench.report.baseline import Entry, brier_errors, brier_steps, entries_from_runs, read_baseline, to_json
-from vlmbench.report.gate import LOWER_IS_BETTER, UNTESTED, outcome_table, run_gate
-from vlmbench.report.retrieval import COLUMNS as RECALLS
-from vlmbench.runs.catalogue import metrics
+from vlmbench.report.baseline import Entry, entries_from_runs, read_baseline, to_json
+from vlmbench.report.gate import outcome_table, run_gate
 
 N = 300
+UNTESTED = {name for name, spec in specs().items() if spec.test is None and spec.family != "metric-eval"}
 DOCS = (Path(__file__).parents[2] / "docs" / "gate.md").read_text("utf-8")
 
 
@@ -80,14 +79,14 @@ def test_every_classification_metric_is_tested(classes, several, shots, tmp_path
 
 
 def test_every_caption_and_retrieval_metric_is_tested(tmp_path):
-    wanted = tuple(name for name in CAPTIONS if name not in {"meteor", "spice", "clipscore", "refclipscore"})
+    wanted = tuple(s.name for s in caption_specs() if s.name not in needing("index", "java", "images"))
     runs = [factory.write_captions(tmp_path / str(w), wrong=w, n=150, metrics=wanted) for w in (0.1, 0.9)]
     changes, _ = gated(*runs, tmp_path)
     assert set(changes) == set(wanted)
     assert all(change.p is not None and change.p < 0.01 for change in changes.values())
     runs = [factory.write_retrieval(tmp_path / str(spread), spread=spread) for spread in (2.0, 8.0)]
     changes, _ = gated(*runs, tmp_path)
-    assert set(changes) == {column.key for column in RECALLS}
+    assert set(changes) == {spec.name for spec in of("retrieval")}
     assert all(change.p is not None and change.p < 0.01 for change in changes.values())
 
 
@@ -100,12 +99,12 @@ def test_a_metric_that_only_one_run_has_takes_no_test_from_the_others(tmp_path):
 
 def test_each_caption_metric_is_computed_from_columns_of_numbers(tmp_path):
     """Of the scores that need a model or Java, which this test has not: their columns are figures as CIDEr's are."""
-    assert [needed_columns(name) for name in ("spice", "clipscore", "refclipscore")] == [
+    assert [find(name).columns_of({}) for name in ("spice", "clipscore", "refclipscore")] == [
         ("spice",),
         ("clipscore",),
         ("refclipscore",),
     ]
-    assert needed_columns("meteor") == ("meteor_statistics",)
+    assert find("meteor").columns_of({}) == ("meteor_statistics",)
 
 
 def test_a_baseline_of_an_older_version_is_still_tested_in_all_that_it_has(tmp_path):
@@ -138,7 +137,27 @@ def test_the_rounding_of_the_brier_score_is_small_and_without_bias():
 
 
 def test_the_docs_name_what_is_not_tested_and_nothing_else():
-    listed = {row["name"] for row in metrics() if row["of"].startswith(("classification", "captions"))}
-    assert listed >= UNTESTED | LOWER_IS_BETTER
+    listed = {spec.name for spec in specs().values() if spec.family in {"classification", "captions"}}
+    assert listed >= UNTESTED == {"ece"}
     (sentence,) = re.findall(r"the tolerance decides alone[^.]*\.", DOCS)
     assert {name for name in listed if f"`{name}`" in sentence} == UNTESTED
+
+
+def test_a_baseline_that_was_written_before_metrics_declared_themselves_has_the_same_tests(tmp_path):
+    """``released/baseline-v1.json``: a baseline and the gate's outcome, both by the code before."""
+    kept = json.loads((Path(__file__).parent / "released" / "baseline-v1.json").read_text("utf-8"))
+    kinds = [(2, False, None), (7, False, None), (4, True, None), (2, False, 4), (7, False, 4)]
+    now = [classification(tmp_path / "now", c, 1.8, several=several, shots=shots) for c, several, shots in kinds]
+    now += [factory.write_captions(tmp_path / "now", wrong=0.2, n=150)]
+    now += [factory.write_retrieval(tmp_path / "now", spread=2.4)]
+    (tmp_path / "baseline.json").write_text(json.dumps(kept["baseline"]))
+    names = dict.fromkeys({name for run in now for name in run.record.metrics}, 0.0)
+    outcome = run_gate(read_baseline(tmp_path / "baseline.json"), entries_from_runs(now), names)
+    assert len(outcome.changes) == len(kept["outcome"]) == 35
+    for change in outcome.changes:
+        before, after, low, high, p, verdict = kept["outcome"][f"{change.key} {change.metric}"]
+        found = [change.before, change.now, change.low, change.high, change.p]
+        assert found == [
+            item if item is None else pytest.approx(item, abs=1e-9) for item in (before, after, low, high, p)
+        ]
+        assert change.verdict == verdict

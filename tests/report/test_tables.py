@@ -226,7 +226,7 @@ def test_holms_correction_is_over_both_columns(tmp_path: Path) -> None:
     runs = find_runs([tmp_path])
     pairs = Pairs()
     ps = [
-        pairs.classification(one, two, "accuracy").p
+        pairs.differences(one, two, ["accuracy"])["accuracy"].p
         for task in ("zeroshot", "linear-probe")
         for one, two in [[run for run in runs if run.record.task == task]]
     ]

@@ -8,12 +8,11 @@ import factory
 import parsing
 import pytest
 
+from vlmbench.metrics.spec import of
 from vlmbench.records.store import StoredRun, find_runs
-from vlmbench.report.captions import TITLES
-from vlmbench.report.retrieval import COLUMNS
 from vlmbench.report.tables import build_tables, write_tables
 
-NAMES = {"captions": TITLES, "retrieval": {column.key: column.title for column in COLUMNS}}
+NAMES = {family: {spec.name: spec.title for spec in of(family)} for family in ("captions", "retrieval")}
 READERS = {"md": parsing.markdown_tables, "tex": parsing.latex_tables, "html": parsing.html_tables}
 
 

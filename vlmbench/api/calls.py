@@ -202,7 +202,7 @@ def score_captions(
     references: AnyPath | Mapping[Any, Sequence[str]],
     candidates: AnyPath | Sequence[AnyPath] | Mapping[Any, str] | Mapping[str, "Mapping[Any, str] | PathLike[str]"],
     *,
-    metrics: str | Sequence[str] = ("bleu", "rouge_l", "meteor", "cider"),
+    metrics: str | Sequence[str] | None = None,
     dataset: str | None = None,
     clip: str | None = None,
     backend: Literal["native", "java"] = "native",
@@ -224,7 +224,8 @@ def score_captions(
         references: ``{image: [caption, …]}``, a file, or the name of a captioned set.
         candidates: ``{image: caption}``, or a file (``"NAME=FILE"`` names the system); of several systems a list of
             files, or ``{system: captions}``, where captions are ``{image: caption}`` or a `pathlib.Path`.
-        metrics: bleu, rouge_l, meteor, cider, cider_d, spice, clipscore, refclipscore; a list, or between commas.
+        metrics: as ``vlmbench list metrics`` names them, ``bleu`` for all four; a list, or between commas; none: the
+            usual ones (BLEU, ROUGE-L, METEOR, CIDEr).
         dataset: the images, for CLIPScore.
         clip: the dual encoder of CLIPScore; none: openai/clip-vit-base-patch32.
         backend: ``"java"``: pycocoevalcap and its Java programs, the oracle.

@@ -176,10 +176,10 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
     """
     if not set(asked) - present - {""}:
         return
+    from vlmbench.metrics.spec import specs
     from vlmbench.records.registry import nearest
-    from vlmbench.runs.catalogue import metrics
 
-    known = sorted(present | {row["name"] for row in metrics()})
+    known = sorted(present | set(specs()))
     for name in sorted(set(asked) - {"", *known}):
         raise UsageError(
             f"no such metric: {visible(name)}", where="--tolerance", mend=nearest(name, known, "vlmbench list metrics")

@@ -77,11 +77,25 @@ class LazyGroup(TyperGroup):
         return name, load(name) if found and name else found, rest
 
 
+class Command(TyperCommand):
+    """A command whose help names the metrics there are."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Looks them up, and shows the help."""
+        from vlmbench.cli.options import metric_choices
+
+        params: list[Any] = [param for param in self.params if "{" in (getattr(param, "help", None) or "")]
+        for param in params:
+            for place, names in metric_choices().items():
+                param.help = param.help.replace(place, ", ".join(names))
+        super().format_help(ctx, formatter)
+
+
 def load(name: str) -> Any:
     """Imports a command and builds its parser."""
     command = import_module(COMMANDS[name].module).command
     single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
-    single.command(name, help=_paragraphs(command.__doc__), context_settings=SETTINGS)(guarded(command))
+    single.command(name, cls=Command, help=_paragraphs(command.__doc__), context_settings=SETTINGS)(guarded(command))
     built = get_command(single)
     built.name = name
     return built

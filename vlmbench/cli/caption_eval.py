@@ -44,11 +44,12 @@ def command(
         option("-d", "--dataset", help="The images for --captioner or CLIPScore: scenes, folder:PATH, coco:…, hf:…"),
     ] = None,
     metrics: Annotated[
-        str,
+        str | None,
         option(
-            "--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d, spice, clipscore, refclipscore."
+            "--metrics",
+            help="Comma-separated: {caption metrics}; BLEU: all four. (default: the usual, see vlmbench list metrics)",
         ),
-    ] = "bleu,rouge_l,meteor,cider",
+    ] = None,
     clip: Annotated[
         str | None, option("--clip", help="Dual encoder of CLIPScore. (default: openai/clip-vit-base-patch32)")
     ] = None,

@@ -44,8 +44,8 @@ def command(
     """Is anything worse than in the baseline? Exit 1 if so.
 
     A drop counts when it is beyond the tolerance and significant by a paired test on the same images; where only
-    figures are known, and for the calibration error (ece), when it is beyond the tolerance. Each dataset's own metric
-    is gated, and every caption score; a metric named by --tolerance is gated too.
+    figures are known, and for a metric without such a test (ece), when it is beyond the tolerance. Each dataset's own
+    metric is gated, and every caption score; a metric named by --tolerance is gated too.
     """
     from vlmbench.api.comparing import check
     from vlmbench.cli.console import Console, print_json

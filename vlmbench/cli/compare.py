@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli.options import Common, MainMetric, option, with_some
+from vlmbench.cli.options import Common, deciding_metric, option, with_some
 
 SHOWN = 40
 """Comparisons of two systems that are printed; they grow with the square of the systems, and the files have all."""
@@ -32,8 +32,13 @@ def command(
         ),
     ] = None,
     metric: Annotated[
-        MainMetric | None,
-        option("--metric", help="The metric of classification tables and tests. (default: each dataset's own)"),
+        str | None,
+        option(
+            "--metric",
+            metavar="METRIC",
+            callback=deciding_metric,
+            help="The metric of classification tables and tests: {deciding metrics}. (default: each dataset's own)",
+        ),
     ] = None,
     strict: Annotated[
         bool, option("--strict", help="Exit 3 where runs of one dataset cannot be put side by side.")
@@ -69,7 +74,7 @@ def command(
     from vlmbench.report.page import write_report
 
     console = Console(quiet=common.quiet)
-    compared = compare(runs or [common.out], metric=metric.value if metric else None)
+    compared = compare(runs or [common.out], metric=metric)
     found, tables = compared.results.runs, compared.tables
     if compared.refused and strict:
         raise InputError(compared.refused[0], mend="compare runs on the same split and images, or leave --strict out")

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options import PROMPTS, Common, MainMetric, lines, option, with_common
+from vlmbench.cli.options import PROMPTS, Common, deciding_metric, lines, option, with_common
 
 
 class Solver(StrEnum):
@@ -76,11 +76,13 @@ def command(
         int | None, option("--limit", min=1, help="So many images of each split, drawn with --seed.")
     ] = None,
     metric: Annotated[
-        MainMetric | None,
+        str | None,
         option(
             "--metric",
-            help="The metric that the strength is searched by, and that curve, tables and tests show. "
-            "(default: the dataset's own)",
+            metavar="METRIC",
+            callback=deciding_metric,
+            help="The metric that the strength is searched by, and that curve, tables and tests show: "
+            "{deciding metrics}. (default: the dataset's own)",
         ),
     ] = None,
     holdout: Annotated[
@@ -120,7 +122,7 @@ def command(
         zero_shot_start=init is Init.zeroshot,
         prompts=prompts or [],
         limit=limit,
-        metric=metric.value if metric else None,
+        metric=metric,
         holdout=holdout,
         save=save_probe,
     )

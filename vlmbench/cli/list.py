@@ -18,6 +18,8 @@ class What(StrEnum):
 
 
 _SHORT = {"parameters": "size"}
+_JSON = ("kind", "range", "better", "blind_to", "source")
+"""What only --json has."""
 
 
 @with_basics
@@ -35,7 +37,7 @@ def command(common: Common, what: Annotated[What, typer.Argument(help="Which nam
         return
     parts = catalogue.parts(rows) if what is What.models else [(f"vlmbench list {what.value}", rows)]
     for place, (title, part) in enumerate(parts):
-        header = [name for name in part[0] if name != "kind" and any(row[name] not in (None, "") for row in part)]
+        header = [name for name in part[0] if name not in _JSON and any(row[name] not in (None, "") for row in part)]
         print_table(
             title,
             [_SHORT.get(name, name) for name in header],
@@ -43,7 +45,7 @@ def command(common: Common, what: Annotated[What, typer.Argument(help="Which nam
             caption=catalogue.CAPTIONS[what.value] if place == len(parts) - 1 else None,
             left=len(header),
             figures=("size", "width", "classes"),
-            whole=("name", "here"),
+            whole=("name", "here", "usual"),
             wide=("id", "where", "revision"),
         )
 

@@ -42,11 +42,12 @@ def command(
         option("--format", help="expert, cf: ExpertAnnotations.txt, CrowdFlowerAnnotations.txt; composite: its CSV."),
     ] = Format.auto,
     metrics: Annotated[
-        str,
+        str | None,
         option(
-            "--metrics", help="Comma-separated: bleu, rouge_l, meteor, cider, cider_d, spice, clipscore, refclipscore."
+            "--metrics",
+            help="Comma-separated: {caption metrics}; BLEU: all four. (default: the usual, see vlmbench list metrics)",
         ),
-    ] = "bleu,rouge_l,meteor,cider",
+    ] = None,
     images: Annotated[
         str | None,
         option("--images", metavar="DIR", help="The judged images by file name, for CLIPScore; or a captioned set."),

@@ -50,8 +50,17 @@ class Mode:
     never: Mapping[str, str] = field(default_factory=dict)
 
 
-def _has(name: str, part: str) -> Callable[[Values], bool]:
-    return lambda values: part in str(values[name] or "").lower().replace("-", "_")
+def _scores(*what: str) -> Callable[[Values], bool]:
+    """Whether ``--metrics`` names one that needs something (`vlmbench.metrics.spec.CaptionSpec.needs`)."""
+
+    def met(values: Values) -> bool:
+        from vlmbench.metrics.spec import caption_specs, needing
+
+        asked = {part.strip().lower().replace("-", "_") for part in (values["metrics"] or "").split(",")}
+        usual = {spec.name for spec in caption_specs() if spec.usual} if values["metrics"] is None else set()
+        return bool(needing(*what) & (asked | usual))
+
+    return met
 
 
 def _endpoint(name: str) -> Callable[[Values], bool]:
@@ -72,7 +81,8 @@ def _all(values: Values) -> bool:
 
 _SCORES = "dataset metrics clip backend resamples df_from novel_to split limit"
 _DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurrency timeout on_failure"
-_CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _has("metrics", "cider"))
+_CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents"))
+_CLIP = "CLIPScore, which --metrics leaves out"
 _FEATURES = "shots seeds c solver normalize refit figures save_probe metric"
 _PROBE_NEEDS = (
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
@@ -112,7 +122,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
             ("captioner",),
             (
                 _CIDER,
-                Need("clip", "CLIPScore: --metrics clipscore,refclipscore", _has("metrics", "clipscore")),
+                Need("clip", _CLIP, _scores("images")),
                 Need("concurrency timeout", "a captioner endpoint:URL#MODEL", _endpoint("captioner")),
             ),
         ),
@@ -122,7 +132,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
             ("references", "candidates"),
             (
                 _CIDER,
-                Need("dataset clip", "CLIPScore: --metrics clipscore,refclipscore", _has("metrics", "clipscore")),
+                Need("dataset clip", _CLIP, _scores("images")),
             ),
         ),
     ),
@@ -156,7 +166,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode(
             "metric-eval",
             "judgements references format metrics images clip resamples",
-            needs=(Need("images clip", "CLIPScore: --metrics clipscore,refclipscore", _has("metrics", "clipscore")),),
+            needs=(Need("images clip", _CLIP, _scores("images")),),
         ),
     ),
     "embed": (Mode("embed", "model dataset split layer limit shard"),),

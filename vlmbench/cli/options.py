@@ -40,15 +40,24 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
-class MainMetric(StrEnum):
-    """The metric that decides."""
+DECIDING, CAPTIONS = "{deciding metrics}", "{caption metrics}"
+"""Stand in a help text for the names of metrics, which are looked up when help is shown and not before."""
 
-    accuracy = "accuracy"
-    accuracy_top5 = "accuracy_top5"
-    mean_per_class_accuracy = "mean_per_class_accuracy"
-    roc_auc = "roc_auc"
-    map = "map"
-    map11 = "map11"
+
+def metric_choices() -> dict[str, list[str]]:
+    """The names of metrics by what stands for them."""
+    from vlmbench.metrics.choice import deciding
+    from vlmbench.metrics.spec import caption_specs
+
+    return {DECIDING: deciding(), CAPTIONS: [spec.name for spec in caption_specs()]}
+
+
+def deciding_metric(value: str | None) -> str | None:
+    """The value of ``--metric``, if it is a metric that can decide."""
+    names = [] if value is None else metric_choices()[DECIDING]
+    if value is not None and value not in names:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, names))}.")
+    return value
 
 
 class BadImage(StrEnum):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options import PROMPTS, Common, MainMetric, lines, option, with_common
+from vlmbench.cli.options import PROMPTS, Common, deciding_metric, lines, option, with_common
 
 
 @with_common
@@ -34,8 +34,13 @@ def command(
         ),
     ] = None,
     metric: Annotated[
-        MainMetric | None,
-        option("--metric", help="The metric of tables and tests. (default: the dataset's own)"),
+        str | None,
+        option(
+            "--metric",
+            metavar="METRIC",
+            callback=deciding_metric,
+            help="The metric of tables and tests: {deciding metrics}. (default: the dataset's own)",
+        ),
     ] = None,
     holdout: Annotated[
         float | None,
@@ -77,7 +82,7 @@ def command(
         split=split,
         limit=limit,
         prompts=prompts or [],
-        metric=metric.value if metric else None,
+        metric=metric,
         classnames=classnames,
         holdout=holdout,
         boxes=boxes,

@@ -10,6 +10,7 @@ import numpy as np
 from vlmbench.data.views import Regions, Views
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.choice import DEFAULT
 
 if TYPE_CHECKING:
     from vlmbench.data.images import Raw
@@ -80,7 +81,7 @@ class DatasetInfo:
     classnames: tuple[str, ...]
     templates: tuple[str, ...] = ()
     """The templates that the dataset carries; none where it carries none."""
-    metric: str = "accuracy"
+    metric: str = DEFAULT
     multilabel: bool = False
     raw_classnames: tuple[str, ...] = ()
     """The names as the source spells them (``traffic_light``), where `classnames` are readable forms."""

@@ -12,6 +12,7 @@ from vlmbench.data.base import DatasetInfo, Split
 from vlmbench.data.images import Raw
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.hashing import digest
+from vlmbench.metrics.choice import DEFAULT
 
 ROOT = Path(__file__).parents[1] / "bundled" / "datasets"
 
@@ -58,7 +59,7 @@ class Bundled:
             splits=tuple(facts["splits"]),
             classnames=tuple(facts.get("classnames", ())),
             templates=tuple(facts.get("templates", ())),
-            metric=facts.get("metric", "accuracy"),
+            metric=facts.get("metric", DEFAULT),
             group=facts.get("group", ""),
         )
 

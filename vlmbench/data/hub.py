@@ -34,6 +34,7 @@ from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.choice import DEFAULT, DEFAULT_MULTILABEL
 
 _SPEC = re.compile(r"^(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?$")
 
@@ -59,7 +60,7 @@ class Recipe:
     splits: Mapping[str, str] = field(default_factory=dict)
     classnames: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
-    metric: str = "accuracy"
+    metric: str = DEFAULT
     multilabel: bool = False
     group: str = ""
     captions: tuple[str, ...] = ()
@@ -200,7 +201,7 @@ class Hub:
             classnames=self.recipe.classnames or readable_names(raw),
             raw_classnames=raw,
             templates=templates,
-            metric="map" if multilabel and self.recipe.metric == "accuracy" else self.recipe.metric,
+            metric=DEFAULT_MULTILABEL if multilabel and self.recipe.metric == DEFAULT else self.recipe.metric,
             multilabel=multilabel,
             group=self.recipe.group,
             notes=self._notes(raw),

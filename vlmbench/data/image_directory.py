@@ -65,7 +65,7 @@ def open_images(directory: Path, ids: Sequence[str]) -> ImageDirectory:
             f"{len(absent):,} of {len(ids):,} images are not there: {shown}{' …' if len(absent) > _NAMED else ''}",
             where=str(directory),
             mend="add them (a file is called as the judgements call the image, with or without its ending), "
-            "or leave clipscore and refclipscore out of --metrics",
+            "or leave CLIPScore and RefCLIPScore out of --metrics",
         )
     return ImageDirectory(f"images:{directory}", directory, tuple(ids), tuple(names))
 

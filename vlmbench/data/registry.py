@@ -6,6 +6,7 @@ from vlmbench.data.base import Dataset
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.choice import multilabel_only
 from vlmbench.records.registry import unknown
 
 KINDS = (
@@ -73,7 +74,7 @@ def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
             label=entry.label,
             splits=dict(entry.splits),
             metric=entry.metric,
-            multilabel=entry.metric in {"map11", "map"},
+            multilabel=multilabel_only(entry.metric),
             group=entry.group,
             captions=entry.captions,
         )

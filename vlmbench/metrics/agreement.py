@@ -10,6 +10,7 @@ for an order. On Flickr8k-Expert that moves tau-c by at most 0.00003.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,12 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval
+from vlmbench.metrics.spec import Columns, MetricSpec, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-KENDALL = ("kendall_tau_b", "kendall_tau_c")
-"""The names under which a record holds the two."""
 _DIGITS = 12
 _LEVELS = 64
 
@@ -109,6 +112,31 @@ def agreement(
     return found
 
 
+def metrics(pair: tuple[Tau, Tau]) -> dict[str, "Metric"]:
+    """The two coefficients under the names that a record has; one that is not defined is left out, as are its ends."""
+    return {
+        spec.name: figure(tau.value, _finite(tau.low), _finite(tau.high))
+        for spec, tau in zip(SPECS, pair, strict=True)
+        if tau.value == tau.value
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if value == value else None
+
+
+def metrics_from_samples(
+    columns: Columns, names: Sequence[str], seed: int, *, resamples: int = 0
+) -> dict[str, "Metric"]:
+    """The coefficients `names` from the columns of a per-sample file: score, rating, and id, the image."""
+    scores, ratings, images = columns["score"], columns["rating"], list(columns["id"])
+    (pair,) = agreement([scores], ratings, images, seed, resamples=max(1, resamples))
+    found = metrics(pair)
+    if not resamples:
+        found = {name: figure(metric.value) for name, metric in found.items()}
+    return {name: found[name] for name in names}
+
+
 @dataclass
 class _Counted:
     """Scores and ratings as ranks, `[N]` each, whose tau is wanted again and again, with other weights."""
@@ -192,3 +220,33 @@ def _scale(x: Ints, y: Ints) -> float:
     """What makes tau-c of S over all pairs: ``(N - 1) / N · m / (m - 1)``."""
     m = min(len(np.unique(x)), len(np.unique(y)))
     return (len(x) - 1) / len(x) * m / (m - 1) if m > 1 else float("nan")
+
+
+_BLIND = "how far apart scores are: it looks at their order alone"
+_UNTESTED = "it is about a metric, not about a system"
+SPECS = [
+    MetricSpec(
+        name="kendall_tau_b",
+        title="Kendall τ-b",
+        family="metric-eval",
+        definition="Kendall's tau-b of a metric with human ratings, -1 to 1",
+        source="Kendall 1945",
+        blind_to=_BLIND,
+        range=(-1.0, 1.0),
+        columns=("id", "score", "rating"),
+        untested=_UNTESTED,
+        order=10,
+    ),
+    MetricSpec(
+        name="kendall_tau_c",
+        title="Kendall τ-c",
+        family="metric-eval",
+        definition="tau-c (Stuart 1953), for scales of unequal size, -1 to 1",
+        source="Stuart 1953",
+        blind_to=_BLIND,
+        range=(-1.0, 1.0),
+        columns=("id", "score", "rating"),
+        untested=_UNTESTED,
+        order=20,
+    ),
+]

@@ -9,9 +9,21 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.classification import metric_names
+from vlmbench.metrics.spec import ClassificationSpec, classification_specs, find, in_sentences
 
-MAIN_METRICS = ("accuracy", "accuracy_top5", "mean_per_class_accuracy", "roc_auc", "map", "map11")
-"""Those that can decide: higher is better."""
+DEFAULT, DEFAULT_MULTILABEL = "accuracy", "map"
+"""What decides where a data set does not say."""
+
+
+def deciding() -> list[str]:
+    """The metrics that can decide: higher is better."""
+    return [spec.name for spec in classification_specs() if spec.higher_is_better]
+
+
+def multilabel_only(metric: str) -> bool:
+    """Whether a metric needs images with several labels."""
+    spec = find(metric)
+    return isinstance(spec, ClassificationSpec) and not spec.columns
 
 
 def require_metric(asked: str | None, classes: int, *, multilabel: bool, where: str) -> None:
@@ -26,7 +38,7 @@ def require_metric(asked: str | None, classes: int, *, multilabel: bool, where: 
     Raises:
         UsageError: there is no such metric for so many classes.
     """
-    names = [name for name in metric_names(classes, multilabel=multilabel) if name in MAIN_METRICS]
+    names = [name for name in metric_names(classes, multilabel=multilabel) if name in deciding()]
     if asked is None or asked in names:
         return
     kind = f"{classes} classes" + (" and several labels for an image" if multilabel else "")
@@ -49,13 +61,15 @@ def computable(
     Raises:
         InputError: it is `main` that cannot be computed.
     """
-    if "roc_auc" not in names or np.ptp(labels, axis=0).any():
-        return list(names), {}
-    why = "the test images are all of one class" if labels.ndim == 1 else "each class is on all images or on none"
-    if main == "roc_auc":
+    left_out = {
+        spec.name: why for spec in classification_specs() if spec.name in names and (why := spec.undefined(labels))
+    }
+    kept = [name for name in names if name not in left_out]
+    if main in left_out:
+        others = [name for name in kept if name in deciding()]
         raise InputError(
-            f"{why}: there is no ROC AUC",
+            f"{left_out[main]}: there is no {in_sentences(main)}",
             where=visible(where),
-            mend="a test split that holds both, or --metric accuracy" if labels.ndim == 1 else "--metric map",
+            mend="a test split that holds every class" + (f", or --metric {others[0]}" if others else ""),
         )
-    return [name for name in names if name != "roc_auc"], {"roc_auc": why}
+    return kept, left_out

@@ -16,7 +16,6 @@ from vlmbench.metrics.paired import LEAST, share_beyond
 from vlmbench.metrics.ranking import average_precision
 from vlmbench.metrics.resampling import LEVEL, iter_bootstrap_weights
 
-RANKED = ("map11", "map", "roc_auc")
 RESAMPLES = 200
 """Of average precision: enough for its standard error (to 5 %), which decides interval and tail."""
 _CHUNK = 4_000_000
@@ -35,7 +34,7 @@ def paired_ranking(
         first: per-sample columns, `[N]` each: labels and scores (several labels an image) or label and score (two
             classes); with several seeds, `[S · N]` and a column seed.
         second: the same of the other system, on the same images in the same order.
-        metric: one of `RANKED`.
+        metric: ``map11``, ``map`` or ``roc_auc``.
         seed: seed of the resampling.
 
     Returns:

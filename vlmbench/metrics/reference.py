@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.metrics.classification import TOP
-from vlmbench.metrics.paired_ranking import RANKED
+from vlmbench.metrics.spec import ClassificationSpec, find
 from vlmbench.records.result import Metric
 
 MAJORITY, CHANCE = "majority", "chance"
@@ -51,15 +50,11 @@ def references(
     if not images or not shown.any():
         return {}
     order = np.argsort(-(counts if train is None else train), kind="stable")
-    if metric in RANKED:
-        value = 0.5 if metric == "roc_auc" else float((counts[shown] / images).mean())
-        return {CHANCE: value} if multilabel else {MAJORITY: value, CHANCE: value}
-    if metric == "mean_per_class_accuracy":
-        return {MAJORITY: float(shown[order[0]]) / int(shown.sum()), CHANCE: 1 / len(counts)}
-    kept = {"accuracy": 1, "accuracy_top5": TOP}.get(metric)
-    if kept is None:
+    spec = find(metric)
+    if not isinstance(spec, ClassificationSpec) or spec.references is None:
         return {}
-    return {MAJORITY: int(counts[order[:kept]].sum()) / images, CHANCE: min(1.0, kept / len(counts))}
+    majority, chance = spec.references(counts, order, images)
+    return {CHANCE: chance} if multilabel else {MAJORITY: majority, CHANCE: chance}
 
 
 def unbeaten(figure: Metric, known: Mapping[str, float]) -> tuple[str, float] | None:

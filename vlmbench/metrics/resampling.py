@@ -95,3 +95,8 @@ def t_interval(values: NDArray[np.float64], *, level: float = LEVEL) -> tuple[fl
     half = float(special.stdtrit(len(values) - 1, 0.5 + level / 2)) * spread
     mean = float(values.mean())
     return mean - half, mean + half
+
+
+def resampled_sums(values: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
+    """Sums over resampled images, `[R, K]`, of values `[N, K]`."""
+    return np.concatenate([weights @ values for weights in iter_bootstrap_weights(len(values), resamples, seed)])

@@ -5,9 +5,10 @@ them is among the first k, and each caption is a query of its own. Equal scores 
 that tells nothing apart is not rewarded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,10 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval, wilson
 from vlmbench.metrics.rows import paired_products, products
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import Columns, MetricSpec, figure, of
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 AT = (1, 5, 10)
 INTERVALS = "wilson for image to text; bootstrap over images for text to image"
@@ -122,34 +126,108 @@ def sample_columns(ids: Sequence[str], found: Ranks, owner: NDArray[np.int64]) -
     return {"id": list(ids), "image_rank": found.image_to_text, "caption_ranks": lists}
 
 
-def metrics_from_samples(columns: Mapping[str, Any], seed: int, *, resamples: int = RESAMPLES) -> dict[str, Metric]:
-    """Recall at 1, 5 and 10 with 95 % intervals: ``image_to_text_recall_1`` … and ``text_to_image_recall_1`` ….
+def metric_names() -> list[str]:
+    """``image_to_text_recall_1`` … and ``text_to_image_recall_1`` …, at 1, 5 and 10, and those of other packages."""
+    return [spec.name for spec in of("retrieval")]
 
-    A caption's rank is not independent of its neighbours' of the same image, so text to image is resampled by images.
+
+def metrics_from_samples(
+    columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
+) -> dict[str, "Metric"]:
+    """The metrics `names` with 95 % intervals.
 
     Raises:
         InputError: a column is absent.
     """
-    try:
-        images = np.asarray(columns["image_rank"], np.float64)
-        texts = [np.asarray(item, np.float64) for item in columns["caption_ranks"]]
-    except KeyError as error:
-        raise InputError(f"retrieval needs the per-sample column {error.args[0]}") from error
-    counts = np.array([len(item) for item in texts], np.float64)
-    found: dict[str, Metric] = {}
-    for k in AT:
-        share = float((images < k).mean())
-        low, high = wilson(share, len(images))
-        found[f"image_to_text_recall_{k}"] = Metric(value=share, low=low, high=high)
-    for k in AT:
-        hits = np.array([float((item < k).sum()) for item in texts])
-        drawn = [
-            (weights @ hits) / (weights @ counts)
-            for weights in iter_bootstrap_weights(
-                len(images), resamples, derive_seed(seed, "bootstrap", "retrieval", k)
-            )
-        ]
-        value = float(hits.sum() / counts.sum())
-        low, high = percentile_interval(np.concatenate(drawn))
-        found[f"text_to_image_recall_{k}"] = Metric(value=value, low=min(low, value), high=max(high, value))
+    found = {}
+    for spec in of("retrieval"):
+        if spec.name in names and spec.compute is not None:
+            missing = [name for name in spec.columns if name not in columns]
+            if missing:
+                raise InputError(f"retrieval needs the per-sample column {missing[0]}")
+            found[spec.name] = spec.compute(columns, seed, resamples)
     return found
+
+
+def _found(columns: Columns, k: int) -> NDArray[np.float64]:
+    """Whether each image's own caption is among the first k."""
+    return np.asarray(np.asarray(columns["image_rank"], np.float64) < k, np.float64)
+
+
+def _hits(columns: Columns, k: int) -> NDArray[np.float64]:
+    """How many of each image's captions find it among the first k, `[N]`."""
+    if "caption_ranks" not in columns:
+        return np.asarray(columns[f"hits_{k}"], np.float64)
+    return np.array([float((np.asarray(item, np.float64) < k).sum()) for item in columns["caption_ranks"]])
+
+
+def _captions(columns: Columns) -> NDArray[np.float64]:
+    """How many captions each image has, `[N]`."""
+    if "caption_ranks" not in columns:
+        return np.asarray(columns["captions"], np.float64)
+    return np.array([len(item) for item in columns["caption_ranks"]], np.float64)
+
+
+def _hit_share(columns: Columns, k: int) -> NDArray[np.float64]:
+    """What each image adds to the share of captions that find theirs."""
+    hits = _hits(columns, k)
+    return np.asarray(hits * len(hits) / _captions(columns).sum(), np.float64)
+
+
+def _image_to_text(k: int, columns: Columns, seed: int, resamples: int) -> "Metric":
+    share = float(_found(columns, k).mean())
+    low, high = wilson(share, len(columns["image_rank"]))
+    return figure(share, low, high)
+
+
+def _text_to_image(k: int, columns: Columns, seed: int, resamples: int) -> "Metric":
+    """A caption's rank is not independent of its neighbours' of the same image, so images are resampled."""
+    hits, counts = _hits(columns, k), _captions(columns)
+    value = float(hits.sum() / counts.sum())
+    if not resamples:
+        return figure(value)
+    stream = iter_bootstrap_weights(len(hits), resamples, derive_seed(seed, "bootstrap", "retrieval", k))
+    drawn = [(weights @ hits) / (weights @ counts) for weights in stream]
+    low, high = percentile_interval(np.concatenate(drawn))
+    return figure(value, min(low, value), max(high, value))
+
+
+_BLIND = "how near the wrong answers are, and captions that also fit another image"
+
+SPECS = [
+    MetricSpec(
+        name=f"image_to_text_recall_{k}",
+        title=f"image to text R@{k}",
+        family="retrieval",
+        definition=f"share of images of which a caption is among the {k} nearest" if k > 1
+        else "share of images whose nearest caption is one of theirs",
+        source="Karpathy and Fei-Fei 2015",
+        blind_to=_BLIND,
+        columns=("image_rank",),
+        compute=partial(_image_to_text, k),
+        per_image=partial(_found, k=k),
+        test="mcnemar",
+        keeps={"image_rank": lambda columns: np.minimum(columns["image_rank"], 99)},
+        order=k,
+        elsewhere=(f"text_retrieval_recall@{k}",),
+    )
+    for k in AT
+] + [
+    MetricSpec(
+        name=f"text_to_image_recall_{k}",
+        title=f"text to image R@{k}",
+        family="retrieval",
+        definition=f"share of captions whose image is among the {k} nearest" if k > 1
+        else "share of captions whose nearest image is theirs",
+        source="Karpathy and Fei-Fei 2015",
+        blind_to=_BLIND,
+        columns=("caption_ranks",),
+        compute=partial(_text_to_image, k),
+        per_image=partial(_hit_share, k=k),
+        test="bootstrap",
+        keeps={"captions": _captions, f"hits_{k}": partial(_hits, k=k)},
+        order=100 + k,
+        elsewhere=(f"image_retrieval_recall@{k}",),
+    )
+    for k in AT
+]  # fmt: skip

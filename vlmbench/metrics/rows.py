@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
 
 from vlmbench.foundations.errors import InputError
 
@@ -25,6 +24,8 @@ def normalise(values: Any) -> Any:
     Raises:
         InputError: a row is zero or not finite, which has no direction.
     """
+    from scipy.sparse import csr_array, issparse
+
     sparse = issparse(values)
     norms = np.sqrt(values.power(2).sum(axis=1))[:, None] if sparse else np.linalg.norm(values, axis=-1, keepdims=True)
     if not np.all(np.isfinite(norms)) or np.any(norms == 0):
@@ -43,6 +44,8 @@ def means(values: Any, counts: Sequence[int]) -> Any:
     Returns:
         [C, D] of the same kind.
     """
+    from scipy.sparse import csr_array, issparse
+
     sizes = np.asarray(counts, np.float64)
     if issparse(values):
         ends = np.concatenate([[0], np.cumsum(counts)])
@@ -61,6 +64,8 @@ def products(rows: Any, columns: Any) -> NDArray[np.floating]:
     Returns:
         [N, M], dense.
     """
+    from scipy.sparse import issparse
+
     found = rows @ columns.T
     dense: NDArray[np.floating] = found.toarray() if issparse(found) else found
     return dense
@@ -76,6 +81,8 @@ def paired_products(rows: Any, others: Any) -> NDArray[np.float64]:
     Returns:
         [N] float64.
     """
+    from scipy.sparse import issparse
+
     if issparse(rows):
         return np.asarray(rows.astype(np.float64).multiply(others).sum(axis=1))
     found: NDArray[np.float64] = np.einsum("nd,nd->n", rows, others, dtype=np.float64)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from vlmbench.metrics.spec import of, title
 from vlmbench.records.store import StoredRun
-from vlmbench.report.captions import TITLES
 from vlmbench.report.grouping import unique, variants
 from vlmbench.report.table import Cell, Column, Table, metric_cell
 
@@ -13,7 +13,6 @@ HEAD = (
     Column("n", "images"),
     Column("ratings", "ratings"),
 )
-COLUMNS = (Column("kendall_tau_b", "Kendall τ-b", True), Column("kendall_tau_c", "Kendall τ-c", True))
 _USUAL = {"b": "τ-b", "c": "τ-c"}
 
 
@@ -22,7 +21,8 @@ def agreement_table(runs: Sequence[StoredRun]) -> Table | None:
     chosen = unique(run for run in runs if run.record.task == "metric-eval")
     if not chosen:
         return None
-    order = {name: place for place, name in enumerate(TITLES)}
+    order = {spec.name: place for place, spec in enumerate(of("captions"))}
+    columns = [Column(spec.name, spec.title, True) for spec in of("metric-eval")]
     rows = []
     notes = [
         "Figures are times 100, with 95 % intervals in brackets: bootstrap over images, with all their judgements."
@@ -36,14 +36,14 @@ def agreement_table(runs: Sequence[StoredRun]) -> Table | None:
             groups = variants([run for run in there if run.record.system == system], lambda run: 0)
             for label, (run, *_) in groups.items():
                 record = run.record
-                title = TITLES.get(system, system) + (f" ({label})" if label else "")
+                called = title(system) + (f" ({label})" if label else "")
                 count = Cell(text=str(record.protocol.get("judgements", "")))
-                head = (Cell(text=shown), Cell(text=title), Cell(text=str(record.n), runs=(run,)), count)
-                rows.append((*head, *(_tau(run, column.key) for column in COLUMNS)))
+                head = (Cell(text=shown), Cell(text=called), Cell(text=str(record.n), runs=(run,)), count)
+                rows.append((*head, *(_tau(run, column.key) for column in columns)))
         usual = there[0].record.protocol.get("tau")
         if isinstance(usual, str) and usual in _USUAL:
             notes.append(f"{shown}: papers report {_USUAL[usual]}.")
-    return Table("metric_eval", "Agreement of metrics with people", (*HEAD, *COLUMNS), tuple(rows), tuple(notes))
+    return Table("metric_eval", "Agreement of metrics with people", (*HEAD, *columns), tuple(rows), tuple(notes))
 
 
 def _tau(run: StoredRun, name: str) -> Cell:

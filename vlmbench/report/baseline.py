@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING, Any
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import sha256_bytes
 from vlmbench.foundations.paths import named_file
+from vlmbench.metrics.spec import find
 from vlmbench.records.store import StoredRun, find_runs, read_samples
 from vlmbench.report.grouping import CLASSIFICATION, main_metric, unique, variants
-from vlmbench.report.pairs import caption_hits
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 SCHEMA = 1
-BRIER = "brier_steps"
-"""Each image's squared error as a whole number from 0 to 255, so that a baseline stays small."""
 BIGGEST = 1 << 28
 """Bytes a packed column may unpack to."""
 
@@ -99,53 +96,25 @@ def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
     samples = read_samples(run)
     order = np.argsort(samples["id"].astype(str), kind="stable")
     ids = samples["id"].astype(str)[order]
-    if run.record.task in CLASSIFICATION:
-        if "scores" in samples:
-            columns = {name: np.stack(samples[name].tolist())[order] for name in ("labels", "scores")}
-        else:
-            columns = {"right": (samples["label"] == samples["prediction"])[order], "label": samples["label"][order]}
-            columns |= {"top5": (samples["rank"] < 5)[order]} if "accuracy_top5" in run.record.metrics else {}
-            columns |= {"score": samples["score"][order]} if "roc_auc" in run.record.metrics else {}
-            columns |= {BRIER: brier_steps(samples["brier"])[order]} if "brier" in run.record.metrics else {}
-        if "seed" in samples:
-            columns["seed"] = samples["seed"][order]
-            again = np.lexsort((columns["seed"], ids))
-            columns = {name: column[again] for name, column in columns.items()}
-    elif run.record.task == "retrieval":
-        columns = {name: column[order] for name, column in caption_hits(samples).items()}
-        columns["image_rank"] = np.minimum(samples["image_rank"], 99)[order]
-    else:
-        wide = {name: _numbers(column) for name, column in samples.items() if name != "id"}
-        columns = {name: column[order] for name, column in wide.items() if column is not None}
+    wide = {name: samples[name] if samples[name].dtype != object else _rows(samples[name]) for name in samples}
+    columns: dict[str, NDArray[Any]] = {}
+    for name in run.record.metrics:
+        spec = find(name)
+        columns |= {} if spec is None else {key: column[order] for key, column in spec.kept(wide).items()}
+    if "seed" in samples and columns:
+        columns["seed"] = samples["seed"][order]
+        again = np.lexsort((columns["seed"], ids))
+        columns = {name: column[again] for name, column in columns.items()}
     return sha256_bytes("\n".join(ids.tolist()).encode("utf-8", "surrogatepass")), columns
 
 
-def brier_steps(errors: "NDArray[Any]") -> "NDArray[np.uint8]":
-    """Squared errors, 0 to 2, in 255 steps that are even in the root: fine near 0, where most images are, `[N]` uint8.
-
-    A run is rounded as its baseline was, so that equal runs stay equal.
-    """
+def _rows(column: "NDArray[Any]") -> "NDArray[Any]":
+    """A column of equally long lists of numbers as `[N, K]`; any other as it is."""
     import numpy as np
 
-    return np.asarray(np.round(255 * np.sqrt(np.clip(errors, 0, 2) / 2)), dtype=np.uint8)
-
-
-def brier_errors(steps: "NDArray[Any]") -> "NDArray[np.float64]":
-    """The squared errors, to the middle of their step, `[N]` float64."""
-    import numpy as np
-
-    return np.asarray(2 * (np.asarray(steps, dtype=np.float64) / 255) ** 2)
-
-
-def _numbers(column: "NDArray[Any]") -> "NDArray[Any] | None":
-    """A column of numbers `[N]` or of equally long lists of numbers `[N, K]`; none for text."""
-    import numpy as np
-
-    if column.dtype != object:
-        return column if column.dtype.kind in "biuf" else None
-    if not len(column) or isinstance(column[0], str) or np.asarray(column[0]).dtype.kind not in "biuf":
-        return None
-    return np.stack([np.asarray(row) for row in column.tolist()])
+    rows = [np.asarray(row) for row in column.tolist()] if len(column) and not isinstance(column[0], str) else []
+    numbers = bool(rows) and all(row.dtype.kind in "biuf" and row.shape == rows[0].shape for row in rows)
+    return np.stack(rows) if numbers else column
 
 
 def to_json(entries: Sequence[Entry]) -> dict[str, Any]:

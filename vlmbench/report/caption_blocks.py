@@ -13,6 +13,8 @@ from typing import Any
 
 from vlmbench.data.captions import reference_digest
 from vlmbench.foundations.hashing import digest
+from vlmbench.metrics.spec import needing
+from vlmbench.records.result import Metric
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import Place, named, unique
 from vlmbench.report.pairs import Pairs
@@ -21,9 +23,6 @@ from vlmbench.report.table import Cell, metric_cell
 SHARED = 0.5
 """Share of the largest run's images that all runs of a block have; a run on fewer stands in a block of its own, because
 it would take their images from all others (a trial with ``--limit`` beside a whole test set)."""
-FROM_DOCUMENTS = frozenset({"cider", "cider_d"})
-"""Metrics that weigh words by the references of all images, not only of those scored."""
-
 Content = dict[str, tuple[str, ...]]
 """Image ids to their references, sorted."""
 
@@ -52,10 +51,10 @@ class Block:
             self._again(cell, found[name]) if name in found else cell for name, cell in zip(names, own, strict=True)
         ]
 
-    def _again(self, own: Cell, found: tuple[float, float, float]) -> Cell:
+    def _again(self, own: Cell, found: Metric) -> Cell:
         whole = own.runs[0].record.n
         remark = f"on {self.place.n:,} of its {whole:,} images; on all of them {own.figure()} {own.interval()}"
-        return replace(own, value=found[0], low=found[1], high=found[2], remark=remark.rstrip())
+        return replace(own, value=found.value, low=found.low, high=found.high, remark=remark.rstrip())
 
     def notes(self) -> list[str]:
         """What a reader of the block has to know, a sentence each."""
@@ -143,12 +142,12 @@ def _block(runs: Sequence[StoredRun], common: Content | None, pairs: Pairs | Non
     n = max(run.record.n for run in runs) if common is None else len(common)
     equal = all(run.record.n == n for run in runs)
     place = Place(first.dataset.id, first.dataset.split, n, "captions", (), first.dataset.fingerprint)
-    sources = {_documents(run, pairs) for run in runs if FROM_DOCUMENTS & set(run.record.metrics)}
+    sources = {_documents(run, pairs) for run in runs if needing("documents") & set(run.record.metrics)}
     return Block(
         place=place,
         systems=tuple(named(runs)),
         images=None if equal or common is None else tuple(common),
-        apart=FROM_DOCUMENTS if len(sources) > 1 else frozenset(),
+        apart=needing("documents") if len(sources) > 1 else frozenset(),
         datasets=tuple(names),
     )
 
@@ -167,8 +166,8 @@ def _documents(run: StoredRun, pairs: Pairs | None) -> str:
     return reference_digest(content) if content is not None else run.record.dataset.fingerprint
 
 
-def restated(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[float, float, float]]:
-    """The metrics of a run on some of its images, with 95 % intervals: value, low, high.
+def restated(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, Metric]:
+    """The metrics of a run on some of its images, with 95 % intervals.
 
     Args:
         run: the run.
@@ -177,15 +176,8 @@ def restated(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[floa
     Raises:
         InputError: a column is missing.
     """
-    from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, intervals, resample
+    from vlmbench.metrics.captions.statistics import RESAMPLES, metrics_from_samples
 
-    record = run.record
-    statistics = Statistics.of(columns, list(record.metrics))
-    resamples = record.protocol.get("resamples")
-    drawn = resample([statistics], record.seed, resamples=resamples if isinstance(resamples, int) else RESAMPLES)
-    ends = intervals(drawn, 0)
-    return {
-        name: (value, min(value, ends[name][0]), max(value, ends[name][1]))
-        for name, value in statistics.corpus().items()
-        if name in record.metrics
-    }
+    record, asked = run.record, run.record.protocol.get("resamples")
+    resamples = asked if isinstance(asked, int) else RESAMPLES
+    return metrics_from_samples(columns, list(record.metrics), record.seed, resamples=resamples)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from vlmbench.metrics.spec import of, title
 from vlmbench.records.store import StoredRun
 from vlmbench.report.caption_blocks import Block, caption_blocks
 from vlmbench.report.grouping import place_labels, refusals
@@ -11,19 +12,6 @@ from vlmbench.report.marks import NOTE, Marks
 from vlmbench.report.pairs import Pairs, untested
 from vlmbench.report.table import Cell, Column, Table
 
-TITLES = {
-    "bleu_1": "BLEU-1",
-    "bleu_2": "BLEU-2",
-    "bleu_3": "BLEU-3",
-    "bleu_4": "BLEU-4",
-    "rouge_l": "ROUGE-L",
-    "meteor": "METEOR",
-    "cider": "CIDEr",
-    "cider_d": "CIDEr-D",
-    "spice": "SPICE",
-    "clipscore": "CLIPScore",
-    "refclipscore": "RefCLIPScore",
-}
 HEAD = (Column("dataset", "dataset"), Column("system", "system"), Column("n", "n"))
 OF = Column("n_own", "of")
 """How many images a system has, where it is compared on fewer."""
@@ -55,7 +43,8 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
         return None
     chosen = [run for block in blocks for _, run in block.systems]
     have = {name for run in chosen for name in run.record.metrics}
-    names = [name for name in TITLES if name in have] + sorted(have - set(TITLES))
+    known = [spec.name for spec in of("captions") if spec.name in have]
+    names = known + sorted(have - set(known))
     labels = place_labels([block.place for block in blocks])
     head = HEAD if all(block.images is None for block in blocks) else (*HEAD, OF)
     rows: list[list[Cell]] = []
@@ -67,13 +56,13 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
             line = [Cell(labels[block.place]), Cell(label), Cell(str(n), runs=(run,)), Cell(str(run.record.n))]
             rows.append(line[: len(head)] + block.cells(run, names, pairs))
         if pairs is not None:
-            tests = partial(pairs.captions, images=block.images)
+            tests = partial(pairs.differences, images=block.images)
             marks.best(start, [run for _, run in block.systems], tests, block.apart)
     missing = untested(chosen) if pairs is not None and len(rows) > 1 else []
     notes = ["Figures are times 100, with 95 % intervals in brackets."]
     if marks.tied():
         notes.append(NOTE.format(test="paired bootstrap over images"))
-    columns = head + tuple(Column(name, TITLES.get(name, name), True) for name in names)
+    columns = head + tuple(Column(name, title(name), True) for name in names)
     refused = refusals(block.place for block in blocks)
     notes += [*missing, *(note for block in blocks for note in block.notes()), *refused, *_not_english(blocks)]
     about = {note: block.place.dataset for block in blocks if len(block.datasets) == 1 for note in block.notes()}

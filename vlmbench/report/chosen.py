@@ -6,6 +6,7 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from vlmbench.foundations.errors import InputError
+from vlmbench.metrics.choice import deciding
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import CLASSIFICATION, main_metric
 from vlmbench.report.pairs import Pairs
@@ -19,14 +20,14 @@ def by_metric(runs: Sequence[StoredRun], metric: str) -> tuple[list[StoredRun], 
 
     Args:
         runs: any runs; those of other tasks than classification stay as they are.
-        metric: one of `metrics.choice.MAIN_METRICS`.
+        metric: one of `metrics.choice.deciding`.
 
     Raises:
         InputError: no classification run has the metric, or a per-sample file cannot be read.
     """
     classified = [run for run in runs if run.record.task in CLASSIFICATION]
     if classified and not any(metric in run.record.metrics for run in classified):
-        known = sorted({name for run in classified for name in run.record.metrics} - {"ece", "brier"})
+        known = sorted({name for run in classified for name in run.record.metrics} & set(deciding()))
         raise InputError(f"no run has the metric {metric}", where="--metric", mend=f"one of {', '.join(known)}")
     lacking = [run for run in classified if metric not in run.record.metrics]
     notes = [f"without {metric}, so shown by {main_metric(run.record)}: {run.path.name}" for run in lacking]

@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+from vlmbench.metrics.differences import LEVEL, Difference
+from vlmbench.metrics.spec import better
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
@@ -13,7 +15,7 @@ from vlmbench.report.crossing import labels_to_match_cell
 from vlmbench.report.foreign import CLASSIFICATION as COLUMN_OF
 from vlmbench.report.foreign import with_classification
 from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, unique, variants
-from vlmbench.report.pairs import LEVEL, Difference, Pairs, untested
+from vlmbench.report.pairs import Pairs, untested
 from vlmbench.report.published import published_cell
 from vlmbench.report.references import Known, known_references, notes_of_datasets, with_references
 from vlmbench.report.table import MEANS, Cell, Column, Mark, Table, metric_cell
@@ -162,8 +164,8 @@ def _differences(rows: Sequence[Row], pairs: Pairs) -> None:
     tested = []
     for row in rows:
         if row.zero and row.full and pairs.has(row.zero, row.full):
-            row.difference = pairs.classification(row.zero, row.full, row.place.metric)
-            tested.append((row, row.difference.p))
+            row.difference = pairs.differences(row.zero, row.full, [row.place.metric]).get(row.place.metric)
+            tested += [(row, row.difference.p)] if row.difference is not None else []
     for (row, _), p in zip(tested, holm([p for _, p in tested]), strict=True):
         row.p_holm = p
 
@@ -214,10 +216,13 @@ def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> None:
             there = list({run.path: run for run in shown if run is not None and pairs.has(run)}.values())
             if len(there) < 2:
                 continue
-            best = max(there, key=lambda run: run.record.metrics[place.metric].value)
+            best = max(there, key=lambda run: better(place.metric, run.record.metrics[place.metric].value))
             marks[best.path] = "best"
             tests += [
-                (other.path, pairs.classification(best, other, place.metric).p) for other in there if other is not best
+                (other.path, difference.p)
+                for other in there
+                if other is not best
+                for difference in pairs.differences(best, other, [place.metric]).values()
             ]
     for (path, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
         if p >= LEVEL:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
+from vlmbench.metrics.differences import Difference
+from vlmbench.metrics.spec import of, title
 from vlmbench.records.store import StoredRun
 from vlmbench.report.caption_blocks import caption_blocks
-from vlmbench.report.captions import TITLES
 from vlmbench.report.classification import classification_rows, p_text
 from vlmbench.report.grouping import Place, named_runs, place_labels, unique
 from vlmbench.report.marks import Differences
-from vlmbench.report.pairs import Difference, Pairs
-from vlmbench.report.retrieval import COLUMNS as RECALLS
+from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, Column, Table
 
 COLUMNS = (
@@ -54,14 +54,16 @@ def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
                 entries.setdefault(row.place, {}).setdefault(str(run.path), (row.label, run))
         for place, there in sorted(entries.items()):
             for (one, first), (two, second) in combinations(there.values(), 2):
-                difference = pairs.classification(first, second, place.metric)
-                found.append(Compared(place, task, place.metric, one, two, (first, second), difference))
+                for metric, difference in pairs.differences(first, second, [place.metric]).items():
+                    found.append(Compared(place, task, metric, one, two, (first, second), difference))
     for block in caption_blocks(chosen, pairs):
-        names = [name for name in TITLES if name not in block.apart]
-        tests = partial(pairs.captions, images=block.images)
+        names = [spec.name for spec in of("captions") if spec.name not in block.apart]
+        tests = partial(pairs.differences, images=block.images)
         found += _every_two(block.place, "captions", block.systems, names, pairs, tests)
     for place, systems in named_runs(chosen, "retrieval").items():
-        found += _every_two(place, "retrieval", systems, [column.key for column in RECALLS], pairs, pairs.retrieval)
+        found += _every_two(
+            place, "retrieval", systems, [spec.name for spec in of("retrieval")], pairs, pairs.differences
+        )
     return found
 
 
@@ -95,7 +97,8 @@ def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
     for item, p in zip(found, corrected, strict=True):
         gap = item.difference
         again = next(swapped) if gap.p_swapped is not None else None
-        texts = (labels[item.place], item.task, TITLES.get(item.metric, item.metric), item.first, item.second)
+        metric = title(item.metric) if item.task == "captions" else item.metric
+        texts = (labels[item.place], item.task, metric, item.first, item.second)
         difference = Cell(value=gap.value, low=gap.low, high=gap.high, runs=item.runs, signed=True, p=p)
         ps = [Cell() if q is None else Cell(p_text(q), runs=item.runs, p=q) for q in (p, again)]
         rows.append((*map(Cell, texts), Cell(str(item.place.n)), difference, *ps))

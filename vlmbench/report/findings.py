@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vlmbench.metrics.spec import caption_specs, title
 from vlmbench.records.store import StoredRun
 
 EXAMPLES = 8
@@ -113,12 +114,13 @@ class Captioned:
 
 
 def best_and_worst(
-    run: StoredRun, columns: Mapping[str, Any], titles: Mapping[str, str]
+    run: StoredRun, columns: Mapping[str, Any]
 ) -> tuple[str, tuple[Captioned, ...], tuple[Captioned, ...]]:
     """The metric that orders them, the best captions and the worst (the worst first); none of them twice."""
     import numpy as np
 
-    shown = [name for name in ("cider", "meteor", "rouge_l", "bleu_4", "clipscore") if name in columns]
+    known = sorted((spec for spec in caption_specs() if spec.prominence), key=lambda spec: spec.prominence)
+    shown = [spec.name for spec in known if spec.name in columns]
     if not shown or "candidate" not in columns:
         return "", (), ()
     scores = np.asarray(columns[shown[0]], dtype=np.float64)
@@ -126,13 +128,13 @@ def best_and_worst(
     count = min(CAPTIONS, len(order) // 2)
 
     def example(row: int) -> Captioned:
-        values = tuple((titles.get(name, name), float(columns[name][row]) * 100) for name in shown)
+        values = tuple((title(name), float(columns[name][row]) * 100) for name in shown)
         references = tuple(map(str, columns["references"][row])) if "references" in columns else ()
         return Captioned(str(columns["id"][row]), str(columns["candidate"][row]), references, values)
 
     best = tuple(example(int(row)) for row in order[::-1][:count])
     worst = tuple(example(int(row)) for row in order[:count])
-    return titles.get(shown[0], shown[0]), best, worst
+    return title(shown[0]), best, worst
 
 
 def class_names(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:

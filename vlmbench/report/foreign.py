@@ -1,12 +1,13 @@
 """Rows of a table that show results of another program: no interval, never tested, never the best, their file named."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.choice import deciding
+from vlmbench.metrics.spec import specs
 from vlmbench.records.foreign import PROGRAM, Foreign
 from vlmbench.report.grouping import Place
 from vlmbench.report.published import dataset_name
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 CLASSIFICATION = {"zeroshot_classification": "zero_shot", "linear_probe": "probe"}
 """Tasks and the columns of the classification table that show them."""
 RETRIEVAL = "zeroshot_retrieval"
-METRICS = {
-    "acc1": "accuracy",
-    "acc5": "accuracy_top5",
-    "mean_per_class_recall": "mean_per_class_accuracy",
-    "mean_average_precision": "map",
-}
-"""Their names to ours; a linear probe's begin with ``lp_``. Their average precision is not that of 11 points."""
-_RECALL = re.compile(r"(image|text)_retrieval_recall@(\d+)")
 _NAMED = 4
 ALL_LABELS = -1.0
 """What ``fewshot_k`` is for a probe on all labels."""
@@ -59,16 +52,9 @@ def same_dataset(id: str) -> str:
 
 
 def metrics_of(result: Foreign) -> dict[str, float]:
-    """The figures of a result by our names; what we have no name for is left out."""
-    found = {}
-    for name, value in result.metrics.items():
-        recall = _RECALL.fullmatch(name)
-        if recall is not None:
-            direction = "text_to_image" if recall[1] == "image" else "image_to_text"
-            found[f"{direction}_recall_{recall[2]}"] = value
-        elif ours := METRICS.get(name.removeprefix("lp_")):
-            found[ours] = value
-    return found
+    """The figures of a result by our names; what we have no name for is left out. A probe's begin with ``lp_``."""
+    ours = {theirs: spec.name for spec in specs().values() for theirs in spec.elsewhere}
+    return {ours[bare]: value for name, value in result.metrics.items() if (bare := name.removeprefix("lp_")) in ours}
 
 
 def left_out(results: Iterable[Foreign]) -> list[str]:
@@ -146,7 +132,7 @@ def with_classification(
     found: dict[str, list[dict[str, Cell]]] = {}
     for row in _rows(results, CLASSIFICATION):
         entry = _catalogue().get(row.dataset)
-        wanted = [metric_on.get(row.dataset, ""), entry.metric if entry else "", "accuracy", "map"]
+        wanted = [metric_on.get(row.dataset, ""), entry.metric if entry else "", *deciding()]
         have = {name for result in row.shown.values() for name in metrics_of(result)}
         metric = next((name for name in wanted if name in have), min(have))
         figures = {CLASSIFICATION[task]: cell(result, metric) for task, result in row.shown.items()}

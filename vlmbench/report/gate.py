@@ -5,25 +5,21 @@ exact test for accuracy, DeLong's for ROC AUC, the paired bootstrap for the rest
 none. So with no change at most 5 % of calls raise an alarm.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from vlmbench.foundations.errors import InputError
+from vlmbench.metrics.differences import LEVEL, Difference
+from vlmbench.metrics.spec import better, find
 from vlmbench.records.store import natural
-from vlmbench.report.baseline import BRIER, Entry, brier_errors
-from vlmbench.report.pairs import LEVEL, Difference, caption_differences, paired_difference
+from vlmbench.report.baseline import Entry
 from vlmbench.report.table import Cell, Column, Table
 
 Verdict = Literal["regression", "worse", "same", "better"]
 
-LOWER_IS_BETTER = frozenset({"ece", "brier"})
 SEVERAL = frozenset({"captions", "retrieval"})
 """Tasks without one main metric: all of theirs are gated."""
-UNTESTED = frozenset({"ece"})
-"""Metrics without a paired test; gated, and then by tolerance alone, only where a tolerance names them."""
-
-
 ROUNDING = 1e-6
 """Differences up to this are rounding (another machine, a packed baseline), not change."""
 
@@ -48,7 +44,7 @@ class Change:
     @property
     def drop(self) -> float:
         """By how much it is worse; negative when better."""
-        return (self.now - self.before) if self.metric in LOWER_IS_BETTER else (self.before - self.now)
+        return better(self.metric, self.before - self.now)
 
 
 @dataclass(frozen=True)
@@ -130,10 +126,10 @@ def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Ch
         name
         for name in old.metrics
         if name in new.metrics
-        and (name in tolerances or name == old.main or (old.main in SEVERAL and name not in UNTESTED))
+        and (name in tolerances or name == old.main or (old.main in SEVERAL and not untested(name)))
     ]
     shared = set(old.columns) & set(new.columns)
-    testable = [name for name in gated if _needs(old, name) <= shared] if old.ids == new.ids and shared else []
+    testable = [name for name in gated if tested(name, shared)] if old.ids == new.ids else []
     tests = _tests(old, new, testable) if testable else {}
     found = []
     for name in gated:
@@ -153,47 +149,27 @@ def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Ch
     return found
 
 
+def untested(metric: str) -> bool:
+    """Whether a metric declares that it has no paired test."""
+    spec = find(metric)
+    return spec is not None and spec.test is None
+
+
+def tested(metric: str, columns: Iterable[str]) -> bool:
+    """Whether a metric has a paired test, for which `columns`, by name, are enough."""
+    spec = find(metric)
+    return spec is not None and spec.testable(dict.fromkeys(columns))
+
+
 def _tests(old: Entry, new: Entry, names: Sequence[str]) -> dict[str, Difference]:
-    """Now minus before, by metric."""
-    if old.main == "captions":
-        count = len(next(iter(old.columns.values())))
-        ids = list(range(count))
-        return caption_differences({"id": ids, **new.columns}, {"id": ids, **old.columns}, names)
-    before, now = _per_image_columns(old), _per_image_columns(new)
-    return {name: paired_difference(now, before, name) for name in names}
-
-
-def _needs(entry: Entry, metric: str) -> set[str]:
-    """The per-image columns that the paired test of a metric takes; for a metric without a test one that is nowhere."""
-    if metric in UNTESTED:
-        return {"no test"}
-    if entry.main == "captions":
-        from vlmbench.metrics.captions.statistics import needed_columns
-
-        return set(needed_columns(metric))
-    if entry.main == "retrieval":
-        return {"image_rank", "captions"}
-    if "scores" in entry.columns:
-        return {"labels", "scores"}
-    more = {"accuracy_top5": "top5", "roc_auc": "score", "brier": BRIER}
-    return {"label", more.get(metric, "right")}
-
-
-def _per_image_columns(entry: Entry) -> dict[str, Any]:
-    """The columns as the paired tests take them: prediction equals label where it was right; rank 0 or 5 for top-5."""
+    """Now minus before, by metric; images are numbered, since both have the same in the same order."""
     import numpy as np
 
-    columns: dict[str, Any] = dict(entry.columns)
-    if "right" in columns:
-        columns["prediction"] = np.where(columns["right"], columns["label"], -1)
-    if "top5" in columns:
-        columns["rank"] = np.where(columns["top5"], 0, 5)
-    if BRIER in columns:
-        columns["brier"] = brier_errors(columns[BRIER])
-    rows = len(next(iter(columns.values())))
-    seeds = len(np.unique(columns["seed"])) if "seed" in columns else 1
-    columns["id"] = np.arange(rows) // seeds
-    return columns
+    from vlmbench.metrics.differences import differences
+
+    rows = len(next(iter(old.columns.values())))
+    ids = np.arange(rows) // (len(np.unique(old.columns["seed"])) if "seed" in old.columns else 1)
+    return differences({"id": ids, **new.columns}, {"id": ids, **old.columns}, names)
 
 
 def _verdict(change: Change, level: float) -> Verdict:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vlmbench.metrics.choice import DEFAULT, deciding
+from vlmbench.metrics.spec import Family
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, natural
 
 CLASSIFICATION = ("zeroshot", "linear-probe")
-MAIN_METRICS = ("accuracy", "mean_per_class_accuracy", "map11", "roc_auc")
 _LAST = ("seed", "versions", "captions", "dataset", "in")
 """Fields that say little: they tell runs apart only where nothing else does."""
 
@@ -24,7 +25,20 @@ def main_metric(record: Record) -> str:
     named = record.protocol.get("metric")
     if isinstance(named, str) and named in record.metrics:
         return named
-    return next((name for name in MAIN_METRICS if name in record.metrics), next(iter(record.metrics), "accuracy"))
+    return next((name for name in deciding() if name in record.metrics), next(iter(record.metrics), DEFAULT))
+
+
+def family_of(task: str) -> Family:
+    """The family of the metrics that a task has."""
+    return _FAMILIES[task]
+
+
+_FAMILIES: dict[str, Family] = {
+    **dict.fromkeys(CLASSIFICATION, "classification"),
+    "caption-eval": "captions",
+    "retrieval": "retrieval",
+    "metric-eval": "metric-eval",
+}
 
 
 @dataclass(frozen=True, order=True)

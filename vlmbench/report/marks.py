@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from vlmbench.metrics.differences import LEVEL, Difference
+from vlmbench.metrics.spec import better, find
 from vlmbench.records.store import StoredRun
-from vlmbench.report.pairs import LEVEL, Difference, Pairs
+from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, Mark
 
 Differences = Callable[[StoredRun, StoredRun, Sequence[str]], Mapping[str, Difference]]
@@ -45,11 +47,11 @@ class Marks:
         top: dict[int, list[str]] = {}
         for name, column in self._columns.items():
             values = {
-                index: value
+                index: better(name, value)
                 for index, run in enumerate(runs)
                 if (value := self._rows[start + index][column].value) is not None and Pairs.has(run)
             }
-            if len(values) > 1 and name not in apart:
+            if len(values) > 1 and name not in apart and find(name) is not None:
                 top.setdefault(max(values, key=values.__getitem__), []).append(name)
         for place, wanted in top.items():
             for name in wanted:

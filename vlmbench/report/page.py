@@ -16,9 +16,9 @@ from vlmbench import __version__
 from vlmbench.foundations.atomic import write_text
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.classification.ece import SPEC as CALIBRATION
 from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
-from vlmbench.report.captions import TITLES
 from vlmbench.report.charts import COLOURS, few_shot_svg, key_svg, reliability_svg
 from vlmbench.report.classification import Row, classification_rows
 from vlmbench.report.figures import few_shot_series
@@ -160,7 +160,7 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
         if run is None:
             continue
         columns = pairs.columns(run) if pairs.has(run) else {}
-        part: dict[str, Any] = {"kind": kind, "run": run, "ece": run.record.metrics.get("ece")}
+        part: dict[str, Any] = {"kind": kind, "run": run, "calibration": run.record.metrics.get(CALIBRATION.name)}
         if "prediction" in columns:
             from vlmbench.metrics.calibration import calibration_bins
 
@@ -181,7 +181,7 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
 
 
 def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
-    metric, best, worst = best_and_worst(run, pairs.columns(run) if pairs.has(run) else {}, TITLES)
+    metric, best, worst = best_and_worst(run, pairs.columns(run) if pairs.has(run) else {})
     return {
         "run": run,
         "id": names(f"captions {run.record.dataset.id} {run.record.system}"),

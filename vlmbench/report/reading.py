@@ -5,19 +5,13 @@ Every sentence is made from cells of the tables, so it says what they say and no
 
 from collections.abc import Mapping, Sequence
 
+from vlmbench.metrics.choice import DEFAULT
+from vlmbench.metrics.differences import LEVEL
+from vlmbench.metrics.spec import caption_specs, in_sentences
 from vlmbench.records.result import Metric
-from vlmbench.report.pairs import LEVEL
 from vlmbench.report.table import Cell, Table
 
 Line = dict[str, Cell]
-
-METRICS = {
-    "mean_per_class_accuracy": "accuracy (mean per class)",
-    "map": "mAP",
-    "map11": "mAP (11 points)",
-    "roc_auc": "ROC AUC",
-}
-"""What a figure is called in a sentence, where it is not accuracy."""
 
 
 def read_tables(tables: Sequence[Table]) -> str:
@@ -64,8 +58,12 @@ def _system(cell: Cell) -> bool:
 
 
 def _figure(line: Line) -> str:
-    metric = METRICS.get(line.get("metric", Cell()).text, "")
-    return line["zero_shot"].figure() + (f" {metric}" if metric else "")
+    return line["zero_shot"].figure() + _of(line.get("metric", Cell()).text)
+
+
+def _of(metric: str) -> str:
+    """What a figure is called behind it, where it is not accuracy."""
+    return f" {in_sentences(metric)}" if metric not in {"", DEFAULT} else ""
 
 
 def _unbeaten(cell: Cell, known: Mapping[str, float]) -> str:
@@ -111,21 +109,23 @@ def _labels(match: str) -> str:
 
 def _captions(lines: Sequence[Line]) -> list[str]:
     sentences = []
+    spec = min((spec for spec in caption_specs() if spec.prominence), key=lambda spec: spec.prominence)
+    key = spec.name
     for dataset in dict.fromkeys(line["dataset"].text for line in lines):
-        there = [line for line in lines if line["dataset"].text == dataset and _has(line, "cider")]
+        there = [line for line in lines if line["dataset"].text == dataset and _has(line, key)]
         if len(there) < 2:
             continue
-        best = max(there, key=lambda line: line["cider"].value or 0.0)
-        others = sorted((line for line in there if line is not best), key=lambda line: -(line["cider"].value or 0.0))
-        told = ", ".join(f"{line['system'].text} {line['cider'].figure()}" for line in others)
-        tied = [line["system"].text for line in there if line["cider"].mark == "tied"]
+        best = max(there, key=lambda line: line[key].value or 0.0)
+        others = sorted((line for line in there if line is not best), key=lambda line: -(line[key].value or 0.0))
+        told = ", ".join(f"{line['system'].text} {line[key].figure()}" for line in others)
+        tied = [line["system"].text for line in there if line[key].mark == "tied"]
         verdict = f"not significantly better than {_listed(tied)}" if tied else "significantly better"
-        if best["cider"].mark != "best":
+        if best[key].mark != "best":
             verdict = "which was not tested"
         sentences.append(
             f"Of the captions of {dataset}, those of {best['system'].text} have the "
-            f"{'highest' if len(others) > 1 else 'higher'} CIDEr:"
-            f" {best['cider'].figure()} against {told}, {verdict}."
+            f"{'highest' if len(others) > 1 else 'higher'} {spec.title}:"
+            f" {best[key].figure()} against {told}, {verdict}."
         )
     return sentences
 
@@ -159,7 +159,7 @@ def _prompts(lines: Sequence[Line]) -> list[str]:
                 if p is not None and (p < LEVEL) == sure
             ]
             verdicts += [f"{words} {_listed(told)}"] if told else []
-        figure = f"{values[best] * 100:.1f}{(words := METRICS.get(metric, '')) and f' {words}'}"
+        figure = f"{values[best] * 100:.1f}{_of(metric)}"
         sentences.append(
             f"Zero-shot with {system} on {dataset} is best with {_variant(best, system)}: {figure}, "
             f"{', '.join(verdicts)}."

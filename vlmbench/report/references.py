@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vlmbench.metrics.choice import deciding, multilabel_only
+from vlmbench.metrics.spec import classification_specs
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import Place
 from vlmbench.report.pairs import Pairs
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vlmbench.report.classification import Row
-
-PROPOSED_FOR = ("accuracy", "accuracy_top5")
-"""Metrics that the largest class decides; others are not proposed against."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,9 @@ def _known(place: Place, runs: Sequence[StoredRun], pairs: Pairs | None) -> Know
         if counts is None:
             continue
         train = next((told for told in (_train_counts(other, len(counts)) for other in runs) if told is not None), None)
-        several = "mean_per_class_accuracy" not in run.record.metrics and "map" in run.record.metrics
+        several = any(multilabel_only(name) for name in run.record.metrics)
         values = references(place.metric, counts, run.record.n, train=train, multilabel=several)
-        words = "" if several or place.metric not in PROPOSED_FOR else _unbalanced(counts)
+        words = "" if several else _unbalanced(counts, place.metric)
         return Known(values, run, train is not None, words)
     return None
 
@@ -164,14 +163,17 @@ def _train_counts(run: StoredRun, classes: int) -> "NDArray[Any] | None":
     return np.array(told, dtype=np.int64) if isinstance(told, list) and len(told) == classes else None
 
 
-def _unbalanced(counts: "NDArray[Any]") -> str:
-    """The rule is `metrics.reference.imbalance` above `UNBALANCED`."""
+def _unbalanced(counts: "NDArray[Any]", metric: str) -> str:
+    """The rule is `metrics.reference.imbalance` above `UNBALANCED`, for metrics that the largest class decides."""
     from vlmbench.metrics.reference import UNBALANCED, imbalance
 
     times = imbalance(counts)
-    if times <= UNBALANCED:
+    fit = [
+        spec for spec in classification_specs() if spec.fits(len(counts), multilabel=False) and spec.name in deciding()
+    ]
+    if times <= UNBALANCED or metric not in {spec.name for spec in fit if spec.largest_class_decides}:
         return ""
-    other = "mean_per_class_accuracy" + (" or roc_auc" if len(counts) == 2 else "")
+    other = " or ".join(spec.name for spec in fit if spec.name in deciding() and not spec.largest_class_decides)
     return (
         f"the largest class has {100 * int(counts.max()) / int(counts.sum()):.0f} % of the images, {times:.1f} times "
         f"the mean of the other classes (above {UNBALANCED:g}: unbalanced), so accuracy is mostly about that class; "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from vlmbench.metrics.spec import of
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
 from vlmbench.report.foreign import RETRIEVAL, with_retrieval
@@ -12,11 +13,6 @@ from vlmbench.report.pairs import Pairs, untested
 from vlmbench.report.table import Cell, Column, Table, metric_cell
 
 HEAD = (Column("dataset", "dataset"), Column("model", "model"), Column("n", "n"))
-COLUMNS = tuple(
-    Column(f"{direction}_recall_{k}", f"{title} R@{k}", True)
-    for direction, title in (("image_to_text", "image to text"), ("text_to_image", "text to image"))
-    for k in (1, 5, 10)
-)
 
 
 def retrieval_table(
@@ -32,17 +28,18 @@ def retrieval_table(
     chosen = unique(run for run in runs if run.record.task == "retrieval")
     if not chosen and not any(result.task == RETRIEVAL for result in foreign):
         return None
+    metrics = [Column(spec.name, spec.title, True) for spec in of("retrieval")]
     places = named_runs(chosen, "retrieval")
     labels = place_labels(sorted(places))
     rows: list[list[Cell]] = []
-    marks = Marks(rows, [column.key for column in COLUMNS], len(HEAD))
+    marks = Marks(rows, [column.key for column in metrics], len(HEAD))
     for place, there in places.items():
         start = len(rows)
         for label, run in there:
             head = [Cell(text=labels[place]), Cell(text=label), Cell(text=str(place.n), runs=(run,))]
-            rows.append(head + [metric_cell(run, column.key) for column in COLUMNS])
+            rows.append(head + [metric_cell(run, column.key) for column in metrics])
         if pairs is not None:
-            marks.best(start, [run for _, run in there], pairs.retrieval)
+            marks.best(start, [run for _, run in there], pairs.differences)
     notes = [
         "Figures are times 100, with 95 % intervals in brackets; R@k: the share of queries whose answer is among the k "
         "nearest."
@@ -51,7 +48,7 @@ def retrieval_table(
         notes.append(NOTE.format(test="McNemar's exact test, or paired bootstrap over images for text to image"))
     refused = refusals(places)
     notes += [*(untested(chosen) if pairs is not None and len(rows) > 1 else []), *refused]
-    columns = (*HEAD, *COLUMNS)
+    columns = (*HEAD, *metrics)
     rows, theirs = with_retrieval(rows, foreign, columns, {labels[place]: place for place in places})
     table = Table("retrieval", "Image-text retrieval", columns, tuple(map(tuple, rows)), (*notes, *theirs))
     table = table.without_empty_columns() if theirs else table

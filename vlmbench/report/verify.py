@@ -8,7 +8,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import sha256_file
 from vlmbench.records.signature import parse_signature, signature
 from vlmbench.records.store import StoredRun, read_samples, run_id
-from vlmbench.report.grouping import CLASSIFICATION
+from vlmbench.report.grouping import family_of
 
 TOLERANCE = 1e-9
 """Figures may differ by rounding of sums in another order, not by more."""
@@ -71,58 +71,16 @@ def _figures(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def _captions(
-    run: StoredRun, columns: Mapping[str, Any], names: list[str]
-) -> dict[str, tuple[float, float | None, float | None]]:
-    from vlmbench.metrics.captions.statistics import Statistics, intervals, resample
-
-    record = run.record
-    statistics = Statistics.of(columns, names)
-    values, ends = statistics.corpus(), {}
-    resamples = record.protocol.get("resamples")
-    if isinstance(resamples, int) and all(record.metrics[name].low is not None for name in names):
-        ends = intervals(resample([statistics], record.seed, resamples=resamples), 0)
-    return {name: (values[name], *ends.get(name, (None, None))) for name in names}
-
-
 def recomputed(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[float, float | None, float | None]]:
     """Every metric of a record, computed again from the per-sample columns: value, low, high (none: not recomputed).
 
     Raises:
         InputError: a column is missing, or nobody knows how to compute a metric of the record.
     """
-    record = run.record
-    names, task = list(record.metrics), str(record.task)
-    if task in CLASSIFICATION:
-        from vlmbench.metrics.classification import metrics_from_samples
+    from vlmbench.metrics.figures import figures
 
-        found = metrics_from_samples(columns, names, record.seed)
-        return {name: (metric.value, metric.low, metric.high) for name, metric in found.items()}
-    if task == "caption-eval":
-        return _captions(run, columns, names)
-    if task == "retrieval":
-        from vlmbench.metrics import retrieval
-
-        again = retrieval.metrics_from_samples(columns, record.seed)
-        return {name: (again[name].value, again[name].low, again[name].high) for name in names}
-    if task == "metric-eval":
-        return _agreement(run, columns)
-    raise InputError(f"no way to recompute a record of the task {record.task}")
-
-
-def _agreement(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[float, float | None, float | None]]:
-    from vlmbench.metrics.agreement import KENDALL, agreement
-
-    record, resamples = run.record, run.record.protocol.get("resamples")
-    again = agreement(
-        [columns["score"]],
-        columns["rating"],
-        columns["id"].tolist(),
-        record.seed,
-        resamples=resamples if isinstance(resamples, int) else 1,
-    )
-    found: dict[str, tuple[float, float | None, float | None]] = {}
-    for name, tau in zip(KENDALL, again[0], strict=True):
-        ends = tau.low == tau.low and isinstance(resamples, int)
-        found[name] = (tau.value, tau.low if ends else None, tau.high if ends else None)
-    return {name: found[name] for name in record.metrics}
+    record, asked = run.record, run.record.protocol.get("resamples")
+    resamples = asked if isinstance(asked, int) else None
+    family = family_of(record.task)
+    again = figures(family, columns, list(record.metrics), record.seed, resamples=resamples)
+    return {name: (metric.value, metric.low, metric.high) for name, metric in again.items()}

@@ -13,7 +13,7 @@ from vlmbench.data.base import Split
 from vlmbench.encoders.base import PROJ
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.captions.clipscore import METRICS, PREFIX, W, clip_scores
+from vlmbench.metrics.captions.clipscore import PREFIX, SPECS, W, clip_scores
 from vlmbench.records.result import ModelFacts
 from vlmbench.runs.caption_pieces import encodable
 from vlmbench.runs.captioners import dual_encoder, unit_embeddings
@@ -89,7 +89,7 @@ class Seen:
             texts = embedded[[place[text] for text in said[block]]].astype(np.float64)
             groups = [embedded[[place[text] for text in group]].astype(np.float64) for group in known[block]]
             found.append(clip_scores(x, texts, groups))
-        return {name: np.concatenate([part[k] for part in found]) for k, name in enumerate(METRICS)}
+        return {spec.name: np.concatenate([part[k] for part in found]) for k, spec in enumerate(SPECS)}
 
     @cached_property
     def _features(self) -> SplitFeatures:

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,12 @@ from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.captions.clipscore import METRICS as CLIP
-from vlmbench.metrics.captions.statistics import BLEU, METRICS, RESAMPLES
+from vlmbench.metrics.captions.bleu import ALL_BLEU, BLEU
+from vlmbench.metrics.captions.statistics import RESAMPLES
+from vlmbench.metrics.spec import caption_specs, needing
 from vlmbench.records.store import StoredRun
 from vlmbench.runs.caption_pieces import distinct
-from vlmbench.runs.caption_scoring import DEFAULT, Protocol, score_captions
+from vlmbench.runs.caption_scoring import Protocol, score_captions, usual_metrics
 from vlmbench.runs.context import Context, Stopwatch
 from vlmbench.runs.job import Pass
 
@@ -38,7 +39,7 @@ class Request:
 
     references: str | References
     candidates: Sequence[str | Candidates]
-    metrics: Sequence[str] = DEFAULT
+    metrics: Sequence[str] = field(default_factory=usual_metrics)
     backend: str = "native"
     resamples: int = RESAMPLES
     allow_missing: bool = False
@@ -58,25 +59,28 @@ class Request:
     """``image=…,captions=…,prediction=…``: the columns of files that are tables, where they have other names."""
 
 
-def metric_names(text: str | Iterable[str]) -> tuple[str, ...]:
-    """Metrics from a comma-separated list, in the order of tables; ``bleu`` stands for all four.
+def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Metrics from a comma-separated list, in the order of tables; ``bleu`` stands for all four, none for the usual.
 
     Raises:
         UsageError: a name is unknown, or none is given.
     """
+    if text is None:
+        return usual_metrics()
     asked = {
         part.strip().lower().replace("-", "_") for part in (text.split(",") if isinstance(text, str) else text)
     } - {""}
-    if "bleu" in asked:
-        asked = asked - {"bleu"} | set(BLEU)
-    wrong = sorted(asked - set(METRICS))
+    if ALL_BLEU in asked:
+        asked = asked - {ALL_BLEU} | set(BLEU)
+    known = [spec.name for spec in caption_specs()]
+    wrong = sorted(asked - set(known))
     if wrong or not asked:
         raise UsageError(
             f"no such metric: {', '.join(map(visible, wrong)) or 'none given'}",
             where="--metrics",
-            mend=f"choose from {', '.join(METRICS)}, bleu",
+            mend=f"choose from {', '.join(known)}, {ALL_BLEU}",
         )
-    return tuple(name for name in METRICS if name in asked)
+    return tuple(name for name in known if name in asked)
 
 
 @contextmanager
@@ -163,7 +167,7 @@ def _read(request: Request, context: Context) -> tuple[References, list[Candidat
     named = [item if isinstance(item, Candidates) else _named(item) for item in request.candidates]
     distinct([item.name if isinstance(item, Candidates) else item[0] for item in named])
     columns = parse_named(request.columns)
-    looked_at = request.images is not None and bool(set(protocol.metrics) & set(CLIP))
+    looked_at = request.images is not None and bool(needing("images") & set(protocol.metrics))
     references = open_references(request.references, context, request.split, columns=columns, lenient=looked_at)
     if request.documents is not None:
         protocol = replace(protocol, documents=open_references(request.documents, context))
@@ -194,7 +198,7 @@ def _drawn(
 
 def _images(request: Request, protocol: Protocol) -> str | None:
     """The set whose images CLIPScore looks at; none where there is none, or it is not asked for."""
-    if not set(protocol.metrics) & set(CLIP):
+    if not needing("images") & set(protocol.metrics):
         return None
     if request.images is not None or not isinstance(request.references, str):
         return request.images

@@ -12,9 +12,8 @@ import numpy as np
 from vlmbench.data.captions import Aligned
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_native
+from vlmbench.metrics.spec import needing
 from vlmbench.records.result import DatasetFacts
-
-_OWN = ("cider", "cider_d")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _group(
     )
     found = [Scored({key: column[kept[index]] for key, column in scored[index].columns.items()}) for index in systems]
     left_out = refusals(metrics, len(rows if text.documents is None else text.documents))
-    again = [name for name in _OWN if name in metrics and name not in left_out]
+    again = [name for name in metrics if name in needing("documents") and name not in left_out]
     if again and text.documents is None:
         for own, item in zip(score_native(part, again), found, strict=True):
             item.columns.update(own.columns)

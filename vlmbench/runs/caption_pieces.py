@@ -1,7 +1,7 @@
 """Small pieces of scoring captions: tokenizers by backend, what Parquet can hold."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.language import not_english
 from vlmbench.metrics.captions.scoring import Scored, Tokenized
-from vlmbench.records.result import Metric
+from vlmbench.metrics.spec import needing
 
 if TYPE_CHECKING:
     from vlmbench.runs.caption_clip import Seen
@@ -56,13 +56,6 @@ def foreign_captions(names: Sequence[str], lines: Sequence[Sequence[str]], repor
     return found
 
 
-def metric(value: float, ends: tuple[float, float] | None) -> Metric:
-    """A figure with its interval, widened where rounding leaves the figure outside."""
-    if ends is None:
-        return Metric(value=value)
-    return Metric(value=value, low=min(value, ends[0]), high=max(value, ends[1]))
-
-
 def encodable(captions: Sequence[str]) -> list[str]:
     """Captions as they stood in the file, with half characters (lone surrogates) replaced: Parquet holds UTF-8."""
     return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in captions]
@@ -80,7 +73,7 @@ def frequency(documents: References | None, images: int) -> str:
     return f"{documents.name}[{len(documents.captions)}]@{documents.fingerprint[:8]}"
 
 
-def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "Seen", asked: set[str]) -> None:
+def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "Seen", asked: Collection[str]) -> None:
     """Adds the metrics `asked` of CLIPScore and RefCLIPScore to the columns of every system."""
     if not asked:
         return
@@ -97,7 +90,7 @@ def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path, asked:
         AbsentError: it cannot run, and no other metric was `asked` for.
         JavaError: its program went wrong.
     """
-    from vlmbench.metrics.captions.spice import spice_scores
+    from vlmbench.metrics.captions.spice import SPEC, spice_scores
 
     lines = [[" ".join(tokens) for tokens in captions] for captions in text.references]
     found = []
@@ -106,18 +99,18 @@ def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path, asked:
             chosen = [lines[image] for image in images.tolist()]
             found.append(spice_scores([" ".join(tokens) for tokens in captions], chosen, cache_dir))
     except AbsentError as error:
-        if tuple(asked) == ("spice",):
+        if needing("java") >= set(asked):
             raise
-        return {"spice": f"{error.what} (to mend: {error.mend})"}
+        return dict.fromkeys(needing("java"), f"{error.what} (to mend: {error.mend})")
     for item, values in zip(scored, found, strict=True):
-        item.columns["spice"] = values
+        item.columns[SPEC.name] = values
     return {}
 
 
 def nothing_left(left_out: Mapping[str, str]) -> VlmbenchError:
     """The error of a call of which no metric is left: something is absent, unless images were too few."""
     reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-    kind = InputError if {"cider", "cider_d"} & set(left_out) else AbsentError
+    kind = InputError if needing("documents") & set(left_out) else AbsentError
     return kind(f"nothing is left to score: {reasons}", where="--metrics", mend="ask for other metrics")
 
 

@@ -12,20 +12,12 @@ from vlmbench.data.captions import Aligned, Candidates, References, align, refer
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.background import Arrays, Background
-from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.profile import profile
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
-from vlmbench.metrics.captions.statistics import (
-    BLEU,
-    METEOR_STATISTICS,
-    METRICS,
-    RESAMPLES,
-    Statistics,
-    intervals,
-    resample,
-)
+from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, intervals, resample, widened
+from vlmbench.metrics.spec import caption_specs, needing
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.caption_groups import Group, groups_of
@@ -39,7 +31,6 @@ from vlmbench.runs.caption_pieces import (
     foreign_captions,
     frequency,
     known_tokens,
-    metric,
     nothing_left,
     tokenizer,
 )
@@ -50,14 +41,17 @@ if TYPE_CHECKING:
 
     from vlmbench.runs.caption_clip import Seen
 
-DEFAULT = (*BLEU, "rouge_l", "meteor", "cider")
+
+def usual_metrics() -> tuple[str, ...]:
+    """The metrics that are scored where nobody names any."""
+    return tuple(spec.name for spec in caption_specs() if spec.usual)
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How captions are scored."""
 
-    metrics: tuple[str, ...] = DEFAULT
+    metrics: tuple[str, ...] = field(default_factory=usual_metrics)
     backend: str = "native"
     resamples: int = RESAMPLES
     allow_missing: bool = False
@@ -108,7 +102,7 @@ def score_captions(
         systems = [Candidates(name, "", dict(found), f"the captions of {name}") for name, found in systems.items()]
     distinct([system.name for system in systems])
     aligned = align(references, systems, allow_missing=protocol.allow_missing, allow_empty=protocol.allow_empty)
-    if seen is None and set(protocol.metrics) & set(CLIP):
+    if seen is None and needing("images") & set(protocol.metrics):
         raise UsageError("CLIPScore needs the images", where="--metrics", mend="name the set they are in: -d DATASET")
     job = _Job(references, systems, aligned, protocol, context, seen, training)
     job.score()
@@ -164,20 +158,21 @@ class _Job:
         documents = self.protocol.documents
         self.left_out = refusals(self.protocol.metrics, len(documents.captions if documents else self.aligned.ids))
         self.lines = self._safe()
-        if set(self.protocol.metrics) - set(CLIP):
+        if set(self.protocol.metrics) - needing("images"):
             names = ["", *(candidates.name for candidates in self.systems)]
             self.foreign = foreign_captions(names, self.lines, self.context.reporter)
         java = self.protocol.backend == "java"
-        meteor = "meteor" in self.protocol.metrics and not java and self._meteor_data()
+        asked = set(self.protocol.metrics)
+        meteor = bool(needing("index") & asked) and not java and self._meteor_data()
         with Background(self._meteor, allowed=meteor) as beside:
-            others = {*self.left_out, "spice", *CLIP, *(() if java else ("meteor",))}
+            others = {*self.left_out, *needing("java", "images", *(() if java else ("index",)))}
             rest = [name for name in self.protocol.metrics if name not in others]
             self.scored = (score_java if java else score_native)(self.text, rest)
             if meteor:
                 self._take(beside)
         if self.seen is not None:
-            add_clip(self.scored, self.aligned, self.seen, set(CLIP) & set(self.protocol.metrics))
-        if "spice" in self.protocol.metrics and "spice" not in self.left_out:
+            add_clip(self.scored, self.aligned, self.seen, needing("images") & asked)
+        if needing("java") & asked:
             self.left_out |= add_spice(self.scored, self.text, self.context.cache_dir, self.protocol.metrics)
         self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
         for name, why in self.left_out.items():
@@ -241,18 +236,20 @@ class _Job:
         return score_meteor(self.text, load_index(self.context.cache_dir, progress=self.context.reporter.task))
 
     def _take(self, beside: Background) -> None:
+        from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, SPEC
+
         try:
             arrays = beside.result()
         except AbsentError as error:
             self._leave_out_meteor(error)
             return
         for system, scored in enumerate(self.scored):
-            scored.columns[METEOR_STATISTICS], scored.columns["meteor"] = arrays[2 * system], arrays[2 * system + 1]
+            scored.columns[METEOR_STATISTICS], scored.columns[SPEC.name] = arrays[2 * system], arrays[2 * system + 1]
 
     def _leave_out_meteor(self, error: AbsentError) -> None:
-        if self.protocol.metrics == ("meteor",):
+        if needing("index") >= set(self.protocol.metrics):
             raise error
-        self.left_out["meteor"] = f"{error.what} (to mend: {error.mend})"
+        self.left_out |= dict.fromkeys(needing("index"), f"{error.what} (to mend: {error.mend})")
 
     def resample(self) -> None:
         """Figures and intervals from the scores."""
@@ -263,7 +260,7 @@ class _Job:
         for system, item in enumerate(statistics):
             ends = intervals(together, system) if together else intervals(draw([item]), 0)
             values = {**item.corpus(), **self.scored[system].corpus}
-            self.values.append({name: metric(values[name], ends.get(name)) for name in self.metrics})
+            self.values.append({name: widened(values[name], ends.get(name)) for name in self.metrics})
 
     def write(
         self,
@@ -305,7 +302,7 @@ class _Job:
             "metrics": ",".join(self.metrics),
             **({"limit": self.protocol.limit} if self.protocol.limit is not None else {}),
             **({"group": self.group} if self.group is not None else {}),
-            **({"clip": self.seen.protocol} if self.seen is not None and set(CLIP) & set(self.metrics) else {}),
+            **({"clip": self.seen.protocol} if self.seen is not None and needing("images") & set(self.metrics) else {}),
             "captions": digest([ids, captions])[:16],
         }
 
@@ -344,7 +341,7 @@ class _Job:
             "candidate": encodable(self.aligned.candidates[system]),
             "references": [encodable(self.aligned.references[index]) for index in kept],
         }
-        first = [name for name in self.metrics if name in columns]
-        for name in [*first, *(name for name in columns if name not in METRICS)]:
+        first, known = [name for name in self.metrics if name in columns], {spec.name for spec in caption_specs()}
+        for name in [*first, *(name for name in columns if name not in known)]:
             samples[name] = columns[name]
         return samples

@@ -17,6 +17,7 @@ from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.paths import named_file, slug
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.spec import needing
 from vlmbench.records.signature import format_fields
 from vlmbench.records.store import natural
 from vlmbench.runs.caption import Captions, caption_dataset, caption_images, open_captioning
@@ -126,7 +127,9 @@ def score_captioners(
     protocol = replace(protocol or Protocol(), allow_empty=True, allow_missing=True)
     if documents is not None:
         protocol = replace(protocol, documents=open_references(documents, context))
-    with meteor_ahead(context, wanted=protocol.backend == "native" and "meteor" in protocol.metrics):
+    with meteor_ahead(
+        context, wanted=protocol.backend == "native" and needing("index") & set(protocol.metrics) != set()
+    ):
         made = [caption_dataset(session, model, dataset, **options) for model in models]
     references = made[0].references
     if not any(references.values()):
@@ -169,7 +172,6 @@ def check_captioners(
     Raises:
         VlmbenchError: as `score_captioners`.
     """
-    from vlmbench.metrics.captions.clipscore import METRICS
     from vlmbench.runs.caption_clip import DEFAULT_CLIP
     from vlmbench.runs.caption_eval import open_references, training_captions
 
@@ -180,7 +182,7 @@ def check_captioners(
         _, split = open_captioning(session, model, dataset, **options)
         if not any(split.captions):
             raise _without_references(dataset)
-    if set(protocol.metrics) & set(METRICS):
+    if needing("images") & set(protocol.metrics):
         dual_encoder(session, clip or DEFAULT_CLIP)
     return []
 

@@ -13,6 +13,8 @@ from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
+from vlmbench.metrics.choice import multilabel_only
+from vlmbench.metrics.spec import CaptionSpec, specs
 
 CAPTIONS = {
     "datasets": "also: group:GROUP, hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, "
@@ -20,7 +22,8 @@ CAPTIONS = {
     f"{', '.join(ELSEWHERE)}: name one to be told how to evaluate on it",
     "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory; "
     "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
-    "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that",
+    "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that. Usual: scored "
+    "where --metrics is not given. What each is blind to, its range and source: --json",
     "prompts": "imagenet is another name of clip80. Also: a file (.txt, a template a line; .json, a list, an object of "
     "class names, or one of datasets as CLIP_benchmark's), or a template such as 'a photo of a {}.'",
 }
@@ -29,30 +32,6 @@ _KINDS = {
     DUAL: "Dual encoders: zeroshot, retrieval, linear-probe",
     BACKBONE: "Image backbones: linear-probe",
     "captioner": "Captioners: caption, caption-eval",
-}
-
-_METRICS = {
-    "accuracy": ("classification", "share of images whose best class is right"),
-    "accuracy_top5": ("classification", "share of images whose class is among the best five"),
-    "mean_per_class_accuracy": ("classification", "accuracy of each class, averaged over classes"),
-    "map11": ("classification, multi-label", "11-point interpolated average precision (VOC 2007), mean over classes"),
-    "map": ("classification, multi-label", "average precision, mean over classes"),
-    "roc_auc": ("classification", "area under the ROC curve"),
-    "ece": ("classification", "expected calibration error, bins of equal mass; lower is better"),
-    "brier": ("classification", "mean squared error of the probabilities, 0 to 2; lower is better"),
-    "bleu_1": ("captions", "BLEU with unigrams"),
-    "bleu_2": ("captions", "BLEU up to bigrams"),
-    "bleu_3": ("captions", "BLEU up to trigrams"),
-    "bleu_4": ("captions", "BLEU up to 4-grams (Papineni et al. 2002)"),
-    "rouge_l": ("captions", "ROUGE-L, beta 1.2 (Lin 2004)"),
-    "meteor": ("captions", "METEOR 1.5, English, normalised (Denkowski and Lavie 2014)"),
-    "cider": ("captions", "CIDEr, sigma 6, document frequency from the references (Vedantam et al. 2015)"),
-    "cider_d": ("captions", "CIDEr-D: clipped counts and a length penalty; what pycocoevalcap calls CIDEr is the same"),
-    "spice": ("captions", "SPICE, F of scene graphs; needs Java and Stanford CoreNLP (Anderson et al. 2016)"),
-    "clipscore": ("captions", "CLIPScore, w 2.5: image against caption, 0 to 2.5 (Hessel et al. 2021)"),
-    "refclipscore": ("captions", "RefCLIPScore: its harmonic mean with the nearest reference, 0 to 1.43"),
-    "kendall_tau_b": ("metric-eval", "Kendall's tau-b of a metric with human ratings, -1 to 1"),
-    "kendall_tau_c": ("metric-eval", "tau-c (Stuart 1953), for scales of unequal size, -1 to 1"),
 }
 
 
@@ -129,8 +108,20 @@ def parts(rows: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def metrics() -> list[dict[str, Any]]:
-    """A row for each metric."""
-    return [{"name": name, "of": kind, "what": what} for name, (kind, what) in _METRICS.items()]
+    """A row for each metric: also how to read it, what it is blind to, and whether it is scored without being asked."""
+    return [
+        {
+            "name": spec.name,
+            "of": spec.family + (", multi-label" if multilabel_only(spec.name) else ""),
+            "what": spec.definition,
+            "usual": spec.usual if isinstance(spec, CaptionSpec) else None,
+            "range": list(spec.range),
+            "better": "higher" if spec.higher_is_better else "lower",
+            "blind_to": spec.blind_to,
+            "source": spec.source,
+        }
+        for spec in specs().values()
+    ]
 
 
 def prompts() -> list[dict[str, Any]]:

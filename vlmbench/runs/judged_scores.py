@@ -15,10 +15,9 @@ from vlmbench.data.judged_composite import without_rated
 from vlmbench.data.judged_flickr8k import is_tokens, read_tokens, stem
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.scoring import Tokenized, refusals, score_meteor, score_native
-from vlmbench.metrics.captions.statistics import METRICS
+from vlmbench.metrics.spec import caption_specs, needing
 from vlmbench.runs.caption_eval import open_references
 from vlmbench.runs.caption_pieces import add_spice, nothing_left, tokenizer
 from vlmbench.runs.context import Context
@@ -142,7 +141,7 @@ def score_judgements(
     Args:
         found: the judgements.
         references: the captions of every judged image, and of no other.
-        metrics: names out of `METRICS`.
+        metrics: names of caption metrics.
         context: where METEOR's and SPICE's data are, reporter.
         seen: the images, for CLIPScore and RefCLIPScore.
         documents: what CIDEr's document frequencies count: ``images``, each once however many captions of it were
@@ -153,7 +152,7 @@ def score_judgements(
         InputError: an image is absent, or images are too few for what was asked.
         AbsentError: what METEOR or SPICE needs is missing and nothing else was asked for.
     """
-    asked = [name for name in metrics if name in CLIP]
+    asked = [name for name in metrics if name in needing("images")]
     if asked and seen is None:
         raise UsageError(
             "CLIPScore needs the images, which judgements do not hold",
@@ -172,19 +171,19 @@ def score_judgements(
     if rest:
         text = _tokens(pairs, references, [item.image for item in found.items] if documents == "judgements" else None)
         scored = score_native(text, [name for name in rest if name not in left_out])
-        if "meteor" in rest:
+        for name in needing("index") & set(rest):
             try:
-                scored[0].columns["meteor"] = _meteor(text, context)
+                scored[0].columns[name] = _meteor(text, context)
             except AbsentError as error:
                 if len(metrics) == 1:
                     raise
-                left_out["meteor"] = f"{error.what} (to mend: {error.mend})"
-        if "spice" in rest:
+                left_out[name] = f"{error.what} (to mend: {error.mend})"
+        if needing("java") & set(rest):
             left_out |= add_spice(scored, text, context.cache_dir, metrics)
         columns |= scored[0].columns
     for name, why in left_out.items():
         context.reporter.warn(f"{name} is left out: {why}")
-    names = [name for name in METRICS if name in metrics and name not in left_out]
+    names = [spec.name for spec in caption_specs() if spec.name in metrics and spec.name not in left_out]
     if not names:
         raise nothing_left(left_out)
     place = {pair: index for index, pair in enumerate(pairs)}

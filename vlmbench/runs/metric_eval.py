@@ -1,7 +1,7 @@
 """``metric-eval``: how far each metric agrees with what people said of captions, one record a metric."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,13 @@ from vlmbench.data.judgements import TAU, read_judgements
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
-from vlmbench.metrics.agreement import KENDALL, Tau, agreement
-from vlmbench.metrics.captions.clipscore import METRICS as CLIP
+from vlmbench.metrics.agreement import Tau, agreement, metrics
 from vlmbench.metrics.captions.statistics import RESAMPLES
-from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
+from vlmbench.metrics.spec import needing
+from vlmbench.records.result import DatasetFacts, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.caption_pieces import cores, encodable
-from vlmbench.runs.caption_scoring import DEFAULT
+from vlmbench.runs.caption_scoring import usual_metrics
 from vlmbench.runs.context import Context, Stopwatch, package_versions
 from vlmbench.runs.judged_scores import References, score_judgements, with_references
 
@@ -35,7 +35,7 @@ class Request:
     references: Sequence[str] = ()
     """Files or captioned sets; for Flickr8k's files, ``Flickr8k.token.txt``."""
     format: str = "auto"
-    metrics: Sequence[str] = DEFAULT
+    metrics: Sequence[str] = field(default_factory=usual_metrics)
     resamples: int = RESAMPLES
     images: str | None = None
     """The directory of the judged images, or a data set with them, for CLIPScore."""
@@ -68,7 +68,7 @@ def run_metric_eval(request: Request, context: Context) -> list[StoredRun]:
         )
     found, references = with_references(found, request.references, context)
     documents = "judgements" if found.format in TAU else "images"
-    seen = _seen(request, references, context) if set(request.metrics) & set(CLIP) else None
+    seen = _seen(request, references, context) if needing("images") & set(request.metrics) else None
     scores = score_judgements(found, references, request.metrics, context, seen=seen, documents=documents)
     if found.left_out:
         context.reporter.note(f"{found.left_out:,} judgements left out: {found.why}")
@@ -138,11 +138,7 @@ class _Job:
             n=len(self.references),
             seed=self.context.seed,
             protocol=self._protocol(metric),
-            metrics={
-                name: Metric(value=tau.value, low=_finite(tau.low), high=_finite(tau.high))
-                for name, tau in zip(KENDALL, pair, strict=True)
-                if tau.value == tau.value
-            },
+            metrics=metrics(pair),
             detail=self._detail(pair),
             versions=package_versions("numpy", "scipy", "pycocoevalcap"),
         )
@@ -158,10 +154,10 @@ class _Job:
             "resamples": self.request.resamples,
             **({"tau": TAU[self.found.format]} if self.found.format in TAU else {}),
         }
-        if metric in CLIP and self.seen is not None:
+        if metric in needing("images") and self.seen is not None:
             return protocol | {"clip": self.seen.protocol}
         protocol |= {"tokenizer": "ptb-3.4.1"}
-        return protocol | ({"df": self.documents} if metric in ("cider", "cider_d") else {})
+        return protocol | ({"df": self.documents} if metric in needing("documents") else {})
 
     def _detail(self, pair: tuple[Tau, Tau]) -> dict[str, Any]:
         ratings = np.unique([item.rating for item in self.found.items])
@@ -175,8 +171,4 @@ class _Job:
         return detail
 
     def _model(self, metric: str) -> ModelFacts | None:
-        return self.seen.facts if metric in CLIP and self.seen is not None else None
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value else None
+        return self.seen.facts if metric in needing("images") and self.seen is not None else None

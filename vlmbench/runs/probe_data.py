@@ -18,7 +18,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.heads.fewshot import holdout
 from vlmbench.heads.prompts import PromptSet, prompt_sets
 from vlmbench.heads.zeroshot import ZeroShotWeights, logits, normalise
-from vlmbench.metrics.choice import require_metric
+from vlmbench.metrics.choice import DEFAULT, require_metric
 from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts
 from vlmbench.runs.features_file import read_features
@@ -89,7 +89,7 @@ def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> Pro
         y=file.y,
         ids=tuple(map(str, range(len(file.y[TEST])))),
         classnames=file.classnames,
-        metric=metric or ("map11" if multilabel else "accuracy"),
+        metric=metric or metric_names(len(file.classnames), multilabel=multilabel)[0],
         multilabel=multilabel,
         protocol={"layer": "given", "normalize": normalised},
         versions={},
@@ -197,7 +197,7 @@ def zero_shot_prompts(asked: Sequence[str], info: DatasetInfo, cache_dir: Path) 
 
 def _own_metric(tested: SplitFeatures) -> str:
     names = metric_names(len(tested.classnames), multilabel=tested.multilabel)
-    return tested.metric if tested.metric in names else "accuracy"
+    return tested.metric if tested.metric in names else DEFAULT
 
 
 def probe_splits(session: Session, dataset: str) -> dict[str, str]:

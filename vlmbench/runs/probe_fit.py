@@ -13,7 +13,7 @@ from vlmbench.heads.logistic import MAX_ITER, Fit, Trainer
 from vlmbench.heads.oracle import SklearnTrainer
 from vlmbench.heads.search import Trains, most_trials, search_strength
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns
-from vlmbench.metrics.paired_ranking import RANKED
+from vlmbench.metrics.spec import ClassificationSpec, find
 from vlmbench.runs.probe_data import TRAIN, VAL, ProbeData
 from vlmbench.runs.session import Session
 
@@ -115,7 +115,8 @@ def _validate(fit: Fit, split: ProbeData) -> tuple[float, float]:
     probabilities, truth = fit.probabilities(split.x[VAL]), split.y[VAL]
     columns = sample_columns(probabilities, truth, [""] * len(truth))
     figure = 0.0
-    if split.metric not in RANKED or (np.ptp(truth.reshape(len(truth), -1), axis=0) > 0).any():
+    spec = find(split.metric)
+    if not (isinstance(spec, ClassificationSpec) and spec.undefined(truth)):
         figure = metrics_from_samples(columns, [split.metric], 0, resamples=0)[split.metric].value
     tiny = np.finfo(np.float64).tiny
     if split.multilabel:

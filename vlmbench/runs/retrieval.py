@@ -13,7 +13,15 @@ from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import normalise
 from vlmbench.metrics.resampling import RESAMPLES
-from vlmbench.metrics.retrieval import INTERVALS, Ranks, metrics_from_samples, ranks, sample_columns, top_k
+from vlmbench.metrics.retrieval import (
+    INTERVALS,
+    Ranks,
+    metric_names,
+    metrics_from_samples,
+    ranks,
+    sample_columns,
+    top_k,
+)
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.runs.context import Context, Stopwatch, package_versions
@@ -112,7 +120,7 @@ def _score(session: Session, model: str, dataset: str, split: str, request: Requ
             "intervals": INTERVALS,
             "resamples": RESAMPLES,
         },
-        metrics=metrics_from_samples(columns, context.seed),
+        metrics=metrics_from_samples(columns, metric_names(), context.seed),
         versions={**features.versions, **package_versions("numpy")},
     )
     return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))

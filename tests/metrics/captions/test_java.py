@@ -11,11 +11,12 @@ import pytest
 
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.metrics.captions import java
-from vlmbench.metrics.captions.meteor import load_index
+from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, load_index
 from vlmbench.metrics.captions.scoring import Tokenized, score_java, score_meteor, score_native
-from vlmbench.metrics.captions.statistics import METEOR_STATISTICS, METRICS, Statistics
+from vlmbench.metrics.captions.statistics import Statistics
+from vlmbench.metrics.spec import caption_specs
 
-NAMES = tuple(name for name in METRICS[:7])
+NAMES = tuple(name for name in [spec.name for spec in caption_specs()][:7])
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="no Java on the path")
 

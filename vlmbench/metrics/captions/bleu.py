@@ -1,9 +1,12 @@
 """BLEU-1 … BLEU-4 (Papineni et al. 2002) with the closest reference length, as ``pycocoevalcap`` 1.2 returns it."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match, Order
+from vlmbench.metrics.spec import CaptionSpec
 
 Floats = NDArray[np.float64]
 
@@ -75,3 +78,37 @@ def bleu_scores(statistics: Floats) -> Floats:
     ratio = (statistics[..., -2] + _TINY) / (statistics[..., -1] + _SMALL)
     penalty = np.exp(np.minimum(0.0, 1 - 1 / ratio))
     return np.asarray(scores * penalty[..., None])
+
+
+def _total(n: int, sums: Floats) -> Floats:
+    return bleu_scores(sums)[..., n - 1]
+
+
+ALL_BLEU = "bleu"
+"""Stands for all four where metrics are named."""
+BLEU = tuple(f"bleu_{n}" for n in range(1, ORDERS + 1))
+SPECS = [
+    CaptionSpec(
+        name=name,
+        title=f"BLEU-{n}",
+        definition=definition,
+        source="Papineni et al. 2002; pycocoevalcap 1.2",
+        blind_to="synonyms, word order beyond n words, recall; it says little of one caption alone",
+        columns=STATISTICS,
+        total=partial(_total, n),
+        usual=True,
+        prominence=4 if n == ORDERS else 0,
+        order=10 * n,
+    )
+    for n, name, definition in zip(
+        range(1, ORDERS + 1),
+        BLEU,
+        (
+            "BLEU with unigrams",
+            "BLEU up to bigrams",
+            "BLEU up to trigrams",
+            "BLEU up to 4-grams (Papineni et al. 2002)",
+        ),
+        strict=True,
+    )
+]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.captions.corpus import ORDERS, Corpus, Match, Order
+from vlmbench.metrics.spec import CaptionSpec
 
 Floats = NDArray[np.float64]
 
@@ -84,3 +85,34 @@ class Cider:
         alike = self._similarity[system] * np.exp(-(gap**2) / (2 * SIGMA**2))
         sums = np.add.reduceat(alike, corpus.first_reference) if corpus.size else np.zeros(0)
         return np.asarray((sums / corpus.per_image)[kept] / ORDERS * SCALE)
+
+
+_BLIND = "synonyms and word order beyond 4 words; it compares only under the same document frequencies"
+SPECS = [
+    CaptionSpec(
+        name=name,
+        title=title,
+        definition=definition,
+        source="Vedantam et al. 2015, equation 6; pycocoevalcap 1.2",
+        blind_to=_BLIND,
+        range=(0.0, SCALE),
+        needs="documents",
+        usual=name == "cider",
+        prominence=1 if name == "cider" else 0,
+        order=order,
+    )
+    for name, title, definition, order in (
+        (
+            "cider",
+            "CIDEr",
+            "CIDEr, sigma 6, document frequency from the references (Vedantam et al. 2015)",
+            70,
+        ),
+        (
+            "cider_d",
+            "CIDEr-D",
+            "CIDEr-D: clipped counts and a length penalty; what pycocoevalcap calls CIDEr is the same",
+            80,
+        ),
+    )
+]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmbench.metrics.spec import CaptionSpec
+
 Floats = NDArray[np.float64]
 
 W = 2.5
@@ -12,7 +14,6 @@ W = 2.5
 PREFIX = "A photo depicts "
 """Stands before every caption, candidate or reference, when it is embedded."""
 METRICS = ("clipscore", "refclipscore")
-HIGHEST = {"clipscore": W, "refclipscore": 2 * W / (W + 1)}
 
 
 def clip_scores(images: Floats, candidates: Floats, references: Sequence[Floats]) -> tuple[Floats, Floats]:
@@ -32,3 +33,30 @@ def clip_scores(images: Floats, candidates: Floats, references: Sequence[Floats]
     total = seen + said
     both = np.divide(2 * seen * said, total, out=np.zeros_like(total), where=total > 0)
     return seen, both
+
+
+_SOURCE = "Hessel et al. 2021"
+_BLIND = "what its CLIP does not see: counts, small things, relations, text in images"
+SPECS = [
+    CaptionSpec(
+        name="clipscore",
+        title="CLIPScore",
+        definition="CLIPScore, w 2.5: image against caption, 0 to 2.5 (Hessel et al. 2021)",
+        source=_SOURCE,
+        blind_to=_BLIND,
+        range=(0.0, W),
+        needs="images",
+        prominence=5,
+        order=100,
+    ),
+    CaptionSpec(
+        name="refclipscore",
+        title="RefCLIPScore",
+        definition="RefCLIPScore: its harmonic mean with the nearest reference, 0 to 1.43",
+        source=_SOURCE,
+        blind_to=_BLIND,
+        range=(0.0, 2 * W / (W + 1)),
+        needs="images",
+        order=110,
+    ),
+]

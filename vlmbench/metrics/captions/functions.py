@@ -17,7 +17,7 @@ from vlmbench.metrics.captions import bleu as _bleu
 from vlmbench.metrics.captions import cider as _cider
 from vlmbench.metrics.captions import rouge as _rouge
 from vlmbench.metrics.captions.inputs import CaptionLists, Captions, caption_inputs, caption_lists, reference_tokens
-from vlmbench.metrics.captions.statistics import METEOR_STATISTICS, Statistics
+from vlmbench.metrics.captions.statistics import Statistics
 
 Floats = NDArray[np.float64]
 
@@ -127,7 +127,7 @@ def meteor(
         OutputError: the cache directory cannot be written.
     """
     from vlmbench.foundations.paths import default_cache_dir
-    from vlmbench.metrics.captions.meteor import load_index, meteor_statistics
+    from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, load_index, meteor_statistics
 
     text = caption_inputs(candidates, references, tokenized=tokenized)
     index = load_index(default_cache_dir() if cache_dir is None else Path(cache_dir))

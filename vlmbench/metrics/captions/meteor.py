@@ -19,8 +19,18 @@ from vlmbench.metrics.captions.meteor_index import load_index as _load_index
 from vlmbench.metrics.captions.meteor_native import load_kernel
 from vlmbench.metrics.captions.meteor_native import pair_statistics as _compiled
 from vlmbench.metrics.captions.meteor_python import pair_statistics as _interpreted
+from vlmbench.metrics.spec import CaptionSpec
 
-__all__ = ["STATISTICS", "MeteorIndex", "load_index", "meteor_score", "meteor_statistics", "summable"]
+__all__ = [
+    "METEOR_STATISTICS",
+    "SPEC",
+    "STATISTICS",
+    "MeteorIndex",
+    "load_index",
+    "meteor_score",
+    "meteor_statistics",
+    "summable",
+]
 
 _Number = TypeVar("_Number", np.int32, np.float64)
 
@@ -147,3 +157,20 @@ def _first_best(scores: NDArray[np.float64], image_starts: NDArray[np.int64]) ->
     highest = np.maximum.reduceat(scores, image_starts[:-1])
     hits = np.flatnonzero(scores == np.repeat(highest, np.diff(image_starts)))
     return hits[np.searchsorted(hits, image_starts[:-1])]
+
+
+METEOR_STATISTICS = "meteor_statistics"
+"""The column of a per-sample file that holds `STATISTICS`."""
+SPEC = CaptionSpec(
+    name="meteor",
+    title="METEOR",
+    definition="METEOR 1.5, English, normalised (Denkowski and Lavie 2014)",
+    source="Denkowski and Lavie 2014, equations 1 to 6; meteor-1.5.jar",
+    blind_to="languages other than English, and meaning that words, stems, synonyms and paraphrases do not carry",
+    columns=(METEOR_STATISTICS,),
+    total=meteor_score,
+    needs="index",
+    usual=True,
+    prominence=2,
+    order=60,
+)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.corpus import Corpus
 from vlmbench.metrics.captions.ngrams import Ints, Tokens
+from vlmbench.metrics.spec import CaptionSpec
 
 BETA = 1.2
 _WORD = 64
@@ -93,3 +94,15 @@ def _one(long: list[int], short: list[int]) -> int:
             taken = free & equal
             free = ((free + taken) | (free - taken)) & everything
     return len(short) - free.bit_count()
+
+
+SPEC = CaptionSpec(
+    name="rouge_l",
+    title="ROUGE-L",
+    definition="ROUGE-L, beta 1.2 (Lin 2004)",
+    source="Lin 2004, section 3; pycocoevalcap 1.2",
+    blind_to="synonyms, and which words matter: an article counts as much as the object",
+    usual=True,
+    prominence=3,
+    order=50,
+)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.metrics.captions.background import Arrays
-from vlmbench.metrics.captions.bleu import STATISTICS, Bleu, bleu_scores
+from vlmbench.metrics.captions.bleu import BLEU, STATISTICS, Bleu, bleu_scores
 from vlmbench.metrics.captions.cider import FEWEST, Cider
 from vlmbench.metrics.captions.corpus import Caption, Corpus, Scorer
 from vlmbench.metrics.captions.rouge import rouge_l
-from vlmbench.metrics.captions.statistics import BLEU, METEOR_STATISTICS
+from vlmbench.metrics.spec import caption_specs, needing
 
 if TYPE_CHECKING:
     from vlmbench.metrics.captions.meteor import MeteorIndex
@@ -49,11 +49,11 @@ def refusals(metrics: Sequence[str], images: int) -> dict[str, str]:
     if images >= FEWEST:
         return {}
     why = "needs two images or more: with one, every n-gram stands in every document and every score is 0"
-    return {name: why for name in metrics if name in ("cider", "cider_d")}
+    return {name: why for name in metrics if name in needing("documents")}
 
 
 def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
-    """BLEU, ROUGE-L and CIDEr of every system, by the native scorers.
+    """BLEU, ROUGE-L and CIDEr of every system, by the native scorers, and metrics that score tokens by themselves.
 
     Raises:
         InputError: CIDEr was asked of fewer than two documents.
@@ -74,6 +74,10 @@ def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
             scored.columns["rouge_l"] = rouge_l(corpus, system)
         if cider is not None:
             scored.columns.update(dict.fromkeys(wanted, cider.scores(system)))
+        references = [text.references[image] for image in text.images[system].tolist()]
+        for spec in caption_specs():
+            if spec.score is not None and spec.name in metrics:
+                scored.columns[spec.name] = np.asarray(spec.score(text.candidates[system], references), np.float64)
     return found
 
 
@@ -95,7 +99,7 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
         JavaError: a Java program failed or went silent.
     """
     from vlmbench.metrics.captions import java
-    from vlmbench.metrics.captions.meteor import summable
+    from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, summable
 
     found = score_native(text, [name for name in metrics if name != "meteor"])
     lines = [[" ".join(caption) for caption in captions] for captions in text.references]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.java import JavaError, jar, java
+from vlmbench.metrics.spec import CaptionSpec
 
 PARSERS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 MEND = (
@@ -87,3 +88,14 @@ def _read(path: Path, count: int) -> NDArray[np.float64]:
     if np.isnan(found).any():
         raise JavaError(f"SPICE left out {int(np.isnan(found).sum())} images", mend="leave spice out of --metrics")
     return found
+
+
+SPEC = CaptionSpec(
+    name="spice",
+    title="SPICE",
+    definition="SPICE, F of scene graphs; needs Java and Stanford CoreNLP (Anderson et al. 2016)",
+    source="Anderson et al. 2016; pycocoevalcap 1.2",
+    blind_to="fluency and grammar, and what its parser does not understand",
+    needs="java",
+    order=90,
+)

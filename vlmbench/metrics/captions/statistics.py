@@ -8,29 +8,23 @@ not of the sample.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.metrics.captions.bleu import STATISTICS as BLEU_STATISTICS
-from vlmbench.metrics.captions.bleu import bleu_scores
-from vlmbench.metrics.captions.clipscore import HIGHEST as CLIP_HIGHEST
-from vlmbench.metrics.captions.clipscore import METRICS as CLIP
 from vlmbench.metrics.paired import share_beyond
 from vlmbench.metrics.resampling import iter_bootstrap_weights
+from vlmbench.metrics.spec import caption_specs, figure, find
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
-BLEU = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
-METRICS = (*BLEU, "rouge_l", "meteor", "cider", "cider_d", "spice", *CLIP)
-"""In the order of tables."""
-HIGHEST = {"cider": 10.0, "cider_d": 10.0, **CLIP_HIGHEST}
-"""Upper bounds; 1 for all others."""
-METEOR_STATISTICS = "meteor_statistics"
 _Z = 1.959963984540054
 _CHUNK = 2_000_000
 
@@ -40,50 +34,43 @@ class Statistics:
     """One system's per-image statistics: `matrix` `[n, K]` and how sums of its columns become scores."""
 
     matrix: Floats
-    scorers: tuple[tuple[tuple[str, ...], slice, Callable[[Floats, int], Floats]], ...]
-    """Names, the columns they need, and a function of sums `[..., k]` and n to scores `[..., names]`."""
+    scorers: tuple[tuple[str, slice, Callable[[Floats], Floats] | None], ...]
+    """A metric, the columns it needs, and a function of their sums `[..., k]` to scores `[...]`; none: the mean."""
 
     @classmethod
     def of(cls, columns: Mapping[str, Any], names: Sequence[str]) -> "Statistics":
-        """The statistics of the metrics `names`, from the columns of a per-sample file.
+        """The statistics of the metrics `names`, from the columns of a per-sample file; those that are not means first.
+
+        A metric that no package here declares is taken for the mean of the column of its name.
 
         Raises:
             InputError: a column is missing.
         """
+        known = {spec.name: spec for spec in caption_specs() if spec.name in names}
+        summed = [spec for spec in known.values() if spec.total is not None]
         blocks: list[Floats] = []
-        scorers = []
-        width = 0
+        places: dict[tuple[str, ...], slice] = {}
 
-        def add(block: Floats, metrics: tuple[str, ...], scorer: Callable[[Floats, int], Floats]) -> None:
-            nonlocal width
-            blocks.append(block)
-            scorers.append((metrics, slice(width, width + block.shape[1]), scorer))
-            width += block.shape[1]
+        def place(needed: tuple[str, ...]) -> slice:
+            if needed not in places:
+                blocks.append(np.concatenate([_table(columns, name) for name in needed], axis=1))
+                start = sum(block.shape[1] for block in blocks[:-1])
+                places[needed] = slice(start, start + blocks[-1].shape[1])
+            return places[needed]
 
-        if any(name in BLEU for name in names):
-            add(
-                np.stack([_column(columns, item) for item in BLEU_STATISTICS], axis=1),
-                BLEU,
-                lambda sums, n: bleu_scores(sums),
-            )
-        if "meteor" in names:
-            from vlmbench.metrics.captions.meteor import meteor_score
-
-            table = np.stack([np.asarray(row, dtype=np.float64) for row in _raw(columns, METEOR_STATISTICS)])
-            add(table, ("meteor",), lambda sums, n: np.asarray(meteor_score(sums))[..., None])
+        scorers = [(spec.name, place(spec.columns_of(columns)), spec.total) for spec in summed]
         for name in names:
-            if name not in BLEU and name != "meteor":
-                add(_column(columns, name)[:, None], (name,), lambda sums, n: sums / n)
+            spec = known.get(name)
+            if spec is None or spec.total is None:
+                scorers.append((name, place(spec.columns_of(columns) if spec else (name,)), None))
         return cls(np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0)), tuple(scorers))
 
     def scores(self, sums: Floats) -> dict[str, Floats]:
         """Scores by metric of sums over n images, `[..., K]` to `[...]` each."""
-        found: dict[str, Floats] = {}
-        for names, columns, scorer in self.scorers:
-            values = scorer(sums[..., columns], len(self.matrix))
-            for index, name in enumerate(names):
-                found[name] = values[..., index]
-        return found
+        return {
+            name: sums[..., place][..., 0] / len(self.matrix) if total is None else total(sums[..., place])
+            for name, place, total in self.scorers
+        }
 
     def influence(self) -> dict[str, Floats]:
         """How much each image moves each corpus score, to first order and up to a factor, `[n]` by metric."""
@@ -137,16 +124,18 @@ def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAM
     return Resampled(tuple(systems), scores, tuple(np.split(moved, ends, axis=1)))
 
 
-def interval(value: float, resampled: Floats, influence: Floats, *, highest: float = 1.0) -> tuple[float, float]:
+def interval(
+    value: float, resampled: Floats, influence: Floats, *, within: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float]:
     """A 95 % interval: the expanded percentile interval (Hesterberg 2015, section 4.1).
 
     Deviations from `value` are stretched by ``sqrt(n / (n - 1))`` times t over normal quantile, without which a
-    bootstrap of a small sample is too sure of itself; the ends are cut at 0 and `highest`. The degrees of freedom are
-    n - 1, or fewer where few images decide the score (BLEU-4): those that the kurtosis of `influence` leaves the
-    variance.
+    bootstrap of a small sample is too sure of itself; the ends are cut at what the metric can be, `within`. The degrees
+    of freedom are n - 1, or fewer where few images decide the score (BLEU-4): those that the kurtosis of `influence`
+    leaves the variance.
     """
     low, high = np.quantile(value + (resampled - value) * _stretch(influence), [0.025, 0.975])
-    return max(0.0, min(value, float(low))), min(highest, max(value, float(high)))
+    return max(within[0], min(value, float(low))), min(within[1], max(value, float(high)))
 
 
 def intervals(drawn: Resampled, system: int) -> dict[str, tuple[float, float]]:
@@ -154,9 +143,14 @@ def intervals(drawn: Resampled, system: int) -> dict[str, tuple[float, float]]:
     item = drawn.systems[system]
     influence, scores = item.influence(), drawn.scores[system]
     return {
-        name: interval(value, scores[name], influence[name], highest=HIGHEST.get(name, 1.0))
+        name: interval(value, scores[name], influence[name], within=_range(name))
         for name, value in item.corpus().items()
     }
+
+
+def _range(name: str) -> tuple[float, float]:
+    spec = find(name)
+    return (0.0, 1.0) if spec is None else spec.range
 
 
 def compare(drawn: Resampled, first: int, second: int) -> dict[str, Paired]:
@@ -210,19 +204,29 @@ def paired_captions(
     return {name: pair for name, pair in compare(drawn, 0, 1).items() if name in names}
 
 
-def needed_columns(metric: str) -> tuple[str, ...]:
-    """The columns of a per-sample file that a metric is computed from."""
-    return BLEU_STATISTICS if metric in BLEU else (METEOR_STATISTICS,) if metric == "meteor" else (metric,)
+def metrics_from_samples(
+    columns: Mapping[str, Any], names: Sequence[str], seed: int, *, resamples: int = 0
+) -> dict[str, "Metric"]:
+    """The corpus scores `names` with their 95 % intervals, from the columns of a per-sample file.
 
-
-def caption_metrics_from_samples(columns: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
-    """The corpus scores `names`, recomputed from the columns of a per-sample file.
+    Args:
+        columns: `[n]` each.
+        names: the metrics.
+        seed: seed of the resampling.
+        resamples: bootstrap resamples; 0: no intervals.
 
     Raises:
         InputError: a column is missing.
     """
-    values = Statistics.of(columns, names).corpus()
-    return {name: values[name] for name in names}
+    statistics = Statistics.of(columns, names)
+    values = statistics.corpus()
+    ends = intervals(resample([statistics], seed, resamples=resamples), 0) if resamples else {}
+    return {name: widened(values[name], ends.get(name)) for name in names}
+
+
+def widened(value: float, ends: tuple[float, float] | None) -> "Metric":
+    """A figure with its interval, widened where rounding leaves the figure outside."""
+    return figure(value) if ends is None else figure(value, min(value, ends[0]), max(value, ends[1]))
 
 
 def _swaps(together: Floats, seed: int, resamples: int) -> Floats:
@@ -252,11 +256,11 @@ def _stretch(influence: Floats) -> float:
     return float((size / (size - 1)) ** 0.5 * t / z)
 
 
-def _raw(columns: Mapping[str, Any], name: str) -> Any:
+def _table(columns: Mapping[str, Any], name: str) -> Floats:
+    """A column as `[n, K]`."""
     if name not in columns:
         raise InputError(f"the per-sample file has no column {name}", mend="run vlmbench caption-eval again")
-    return columns[name]
-
-
-def _column(columns: Mapping[str, Any], name: str) -> Floats:
-    return np.asarray(_raw(columns, name), dtype=np.float64)
+    column = columns[name]
+    if isinstance(column, np.ndarray) and column.dtype != object:
+        return np.asarray(column, dtype=np.float64).reshape(len(column), -1)
+    return np.stack([np.atleast_1d(np.asarray(row, dtype=np.float64)) for row in column])

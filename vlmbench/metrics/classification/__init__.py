@@ -9,32 +9,22 @@ number of images), the rest by a seeded bootstrap over images; where several see
 Student's t. `INTERVALS` names them for a record's protocol.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.metrics.calibration import equal_mass_bins
-from vlmbench.metrics.ranking import average_precision, roc_auc
-from vlmbench.metrics.resampling import (
-    RESAMPLES,
-    effective_trials,
-    iter_bootstrap_weights,
-    percentile_interval,
-    t_interval,
-    wilson,
-)
-from vlmbench.records.result import Metric
+from vlmbench.metrics.resampling import RESAMPLES, t_interval
+from vlmbench.metrics.spec import Columns, classification_specs, figure
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Metric
 
 INTERVALS = "wilson; bootstrap for ece, brier, map, roc_auc"
 INTERVALS_OVER_SEEDS = "t over seeds"
-TOP = 5
-
-Columns = Mapping[str, Any]
 
 
 def metric_names(classes: int, *, multilabel: bool = False) -> tuple[str, ...]:
@@ -44,14 +34,7 @@ def metric_names(classes: int, *, multilabel: bool = False) -> tuple[str, ...]:
         classes: C.
         multilabel: whether an image can have several labels.
     """
-    if multilabel:
-        return ("map11", "map", "roc_auc")
-    names = ["accuracy", "mean_per_class_accuracy", "ece", "brier"]
-    if classes > TOP:
-        names.insert(1, "accuracy_top5")
-    if classes == 2:
-        names.append("roc_auc")
-    return tuple(names)
+    return tuple(spec.name for spec in classification_specs() if spec.fits(classes, multilabel=multilabel))
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -68,7 +51,7 @@ def classification_metrics(
     metric_names: Sequence[str],
     seed: int,
     resamples: int = RESAMPLES,
-) -> dict[str, Metric]:
+) -> dict[str, "Metric"]:
     """Metrics with their 95 % intervals.
 
     Args:
@@ -131,7 +114,7 @@ def sample_columns(
 
 def metrics_from_samples(
     columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
-) -> dict[str, Metric]:
+) -> dict[str, "Metric"]:
     """The same metrics from the per-sample columns alone.
 
     Where the columns hold a `seed` column with several values (few-shot), each seed's images are scored for themselves;
@@ -145,14 +128,16 @@ def metrics_from_samples(
         seeds = np.unique(np.asarray(columns["seed"]))
         if len(seeds) > 1:
             return _over_seeds(columns, names, seeds)
+    known = {spec.name: spec for spec in classification_specs()}
     found: dict[str, Metric] = {}
     for name in names:
-        if name not in _METRICS:
-            raise UsageError(f"no such classification metric: {name}", mend=f"one of {', '.join(_METRICS)}")
-        try:
-            found[name] = _METRICS[name](columns, derive_seed(seed, "bootstrap", name), resamples)
-        except KeyError as error:
-            raise InputError(f"the metric {name} needs the per-sample column {error.args[0]}", where=name) from error
+        if name not in known:
+            raise UsageError(f"no such classification metric: {name}", mend=f"one of {', '.join(known)}")
+        spec = known[name]
+        missing = [key for key in spec.columns_of(columns) if key not in columns]
+        if missing:
+            raise InputError(f"the metric {name} needs the per-sample column {missing[0]}", where=name)
+        found[name] = spec.compute(columns, derive_seed(seed, "bootstrap", name), resamples)
     return found
 
 
@@ -182,18 +167,18 @@ def per_class(columns: Columns, classnames: Sequence[str]) -> list[dict[str, Any
     ]
 
 
-def _over_seeds(columns: Columns, names: Sequence[str], seeds: NDArray[Any]) -> dict[str, Metric]:
+def _over_seeds(columns: Columns, names: Sequence[str], seeds: NDArray[Any]) -> dict[str, "Metric"]:
     blocks = []
     for one in seeds:
         chosen = np.asarray(columns["seed"]) == one
         block = {name: _pick(column, chosen) for name, column in columns.items() if name != "seed"}
         blocks.append(metrics_from_samples(block, names, 0, resamples=0))
-    found = {}
+    found, known = {}, {spec.name: spec for spec in classification_specs()}
     for name in names:
         values = np.array([block[name].value for block in blocks])
         low, high = t_interval(values)
-        highest = 2.0 if name == "brier" else 1.0
-        found[name] = Metric(value=float(values.mean()), low=max(0.0, low), high=min(highest, high))
+        least, most = known[name].range
+        found[name] = figure(float(values.mean()), max(least, low), min(most, high))
     return found
 
 
@@ -201,117 +186,6 @@ def _pick(column: Any, chosen: NDArray[np.bool_]) -> Any:
     if isinstance(column, np.ndarray):
         return column[chosen]
     return [column[index] for index in np.flatnonzero(chosen)]
-
-
-def _accuracy(columns: Columns, seed: int, resamples: int) -> Metric:
-    return _share(np.asarray(columns["prediction"]) == np.asarray(columns["label"]))
-
-
-def _top5(columns: Columns, seed: int, resamples: int) -> Metric:
-    return _share(np.asarray(columns["rank"]) < TOP)
-
-
-def _share(right: NDArray[np.bool_]) -> Metric:
-    value = int(right.sum()) / len(right)
-    low, high = wilson(value, len(right))
-    return Metric(value=value, low=low, high=high)
-
-
-def _mean_per_class(columns: Columns, seed: int, resamples: int) -> Metric:
-    """Mean over the classes that have test images."""
-    labels = np.asarray(columns["label"], dtype=np.int64)
-    counts = np.bincount(labels)
-    right = np.bincount(labels, weights=np.asarray(columns["prediction"]) == labels)
-    shares, counts = right[counts > 0] / counts[counts > 0], counts[counts > 0]
-    value = float(shares.mean())
-    low, high = wilson(value, effective_trials(shares, counts))
-    return Metric(value=value, low=low, high=high)
-
-
-def _ece(columns: Columns, seed: int, resamples: int) -> Metric:
-    """Bins are those of all images. A resample's ECE lies too high on average; the interval is moved back by that."""
-    confidence = np.asarray(columns["confidence"], dtype=np.float64)
-    right = np.asarray(columns["prediction"]) == np.asarray(columns["label"])
-    order, starts = equal_mass_bins(confidence)
-    residual = (confidence - right)[order]
-    value = float(np.abs(np.add.reduceat(residual, starts)).sum() / len(residual))
-    if not resamples:
-        return Metric(value=value)
-    bin_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(residual))))
-    binned = np.zeros((len(residual), len(starts)))
-    binned[np.arange(len(residual)), bin_of] = residual
-    drawn = np.abs(_sums(binned, seed, resamples)).sum(axis=1) / len(residual)
-    low, high = percentile_interval(drawn)
-    shift = float(drawn.mean()) - value
-    return Metric(value=value, low=max(0.0, min(value, low - shift)), high=min(1.0, max(value, high - shift)))
-
-
-def _brier(columns: Columns, seed: int, resamples: int) -> Metric:
-    errors = np.asarray(columns["brier"], dtype=np.float64)
-    value = float(errors.mean())
-    if not resamples:
-        return Metric(value=value)
-    low, high = percentile_interval(_sums(errors[:, None], seed, resamples)[:, 0] / len(errors))
-    return Metric(value=value, low=low, high=high)
-
-
-def _sums(values: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
-    """Sums over resampled images, `[R, K]`, of values `[N, K]`."""
-    return np.concatenate([weights @ values for weights in iter_bootstrap_weights(len(values), resamples, seed)])
-
-
-def _ranked(statistic: Callable[..., NDArray[np.float64]], columns: Columns, seed: int, resamples: int) -> Metric:
-    """The mean over classes of a statistic of one class's ranking; a class is left out where it is not defined."""
-    if "scores" in columns:
-        truth, scores = np.stack(list(columns["labels"])), np.stack(list(columns["scores"]))
-    else:
-        truth, scores = np.asarray(columns["label"])[:, None], np.asarray(columns["score"])[:, None]
-    n = len(truth)
-    whole = _by_class(statistic, truth, scores, np.ones((1, n), dtype=np.int64))[:, 0]
-    defined = np.isfinite(whole)
-    if not defined.any():
-        raise InputError(
-            "no class has both images with it and images without it", mend="use a split that holds every class"
-        )
-    value = float(whole[defined].mean())
-    if not resamples:
-        return Metric(value=value)
-    drawn = []
-    for weights in iter_bootstrap_weights(n, resamples, seed):
-        figures = np.ma.masked_invalid(_by_class(statistic, truth[:, defined], scores[:, defined], weights))
-        drawn.append(figures.mean(axis=0).filled(np.nan))
-    low, high = percentile_interval(np.concatenate(drawn))
-    return Metric(value=value, low=min(value, low), high=max(value, high))
-
-
-def _by_class(
-    statistic: Callable[..., NDArray[np.float64]], truth: NDArray[Any], scores: NDArray[Any], weights: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    return np.stack([statistic(truth[:, index] == 1, scores[:, index], weights) for index in range(truth.shape[1])])
-
-
-def _map11(columns: Columns, seed: int, resamples: int) -> Metric:
-    return _ranked(partial(average_precision, points=11), columns, seed, resamples)
-
-
-def _map(columns: Columns, seed: int, resamples: int) -> Metric:
-    return _ranked(average_precision, columns, seed, resamples)
-
-
-def _roc_auc(columns: Columns, seed: int, resamples: int) -> Metric:
-    return _ranked(roc_auc, columns, seed, resamples)
-
-
-_METRICS: dict[str, Callable[[Columns, int, int], Metric]] = {
-    "accuracy": _accuracy,
-    "accuracy_top5": _top5,
-    "mean_per_class_accuracy": _mean_per_class,
-    "map11": _map11,
-    "map": _map,
-    "roc_auc": _roc_auc,
-    "ece": _ece,
-    "brier": _brier,
-}
 
 
 def _require_shapes(values: NDArray[np.float64], truth: NDArray[Any], ids: int) -> None:

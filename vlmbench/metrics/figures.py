@@ -1,0 +1,39 @@
+"""Every figure of a record, computed again from its per-sample columns alone."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.metrics.spec import Columns, Family
+from vlmbench.records.result import Metric
+
+_MODULES: Mapping[Family, str] = {
+    "classification": "vlmbench.metrics.classification",
+    "retrieval": "vlmbench.metrics.retrieval",
+    "captions": "vlmbench.metrics.captions.statistics",
+    "metric-eval": "vlmbench.metrics.agreement",
+}
+"""Each has `metrics_from_samples`."""
+
+
+def figures(
+    family: Family, columns: Columns, names: Sequence[str], seed: int, *, resamples: int | None = None
+) -> dict[str, Metric]:
+    """The metrics `names` with their 95 % intervals.
+
+    Args:
+        family: the family of the metrics.
+        columns: per-sample columns, `[N]` each.
+        names: the metrics.
+        seed: the record's seed.
+        resamples: bootstrap resamples; 0: no intervals; none: as many as the family usually has.
+
+    Raises:
+        InputError: a column is missing, or a metric is not known here.
+    """
+    how = {} if resamples is None else {"resamples": resamples}
+    try:
+        found: dict[str, Metric] = import_module(_MODULES[family]).metrics_from_samples(columns, names, seed, **how)
+    except KeyError as error:
+        raise InputError(f"the per-sample file has no column {error.args[0]}") from error
+    return found

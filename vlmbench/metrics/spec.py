@@ -1,0 +1,294 @@
+"""What a metric is: declared once, beside its function, and read by tables, tests, gate, lists and help.
+
+A module of `vlmbench.metrics` that binds ``SPEC`` (one spec) or ``SPECS`` (several) at its top level is found by
+itself. Another installed package adds a metric by an entry point of the group ``vlmbench.metrics`` whose object is a
+spec or several:
+
+    [project.entry-points."vlmbench.metrics"]
+    cohen_kappa = "my_package.kappa:SPEC"
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vlmbench.foundations.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vlmbench.metrics.differences import Difference
+    from vlmbench.records.result import Metric
+
+Family = Literal["classification", "captions", "retrieval", "metric-eval"]
+Columns = Mapping[str, Any]
+"""Per-sample columns, `[N]` each (`[N, K]` where a sample has a list): of a run, or what a baseline keeps of one."""
+Compute = Callable[[Columns, int, int], "Metric"]
+Test = Callable[[Sequence["MetricSpec"], Columns, Columns], "Mapping[str, Difference]"]
+
+GROUP = "vlmbench.metrics"
+FAMILIES: tuple[Family, ...] = ("classification", "captions", "retrieval", "metric-eval")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """One metric.
+
+    Attributes:
+        name: as records, options and JSON have it: lower case, digits, underscores.
+        title: what tables call it.
+        family: the kind of task that has it.
+        definition: what it measures, in one line.
+        source: the paper or program that defines it.
+        blind_to: what it does not see, so that nobody reads more into it.
+        range: the least and the most it can be.
+        columns: the per-sample columns it is computed from.
+        compute: columns, seed and bootstrap resamples (0: no interval) to the figure; none where the metrics of the
+            family are computed together (`vlmbench.metrics.figures`).
+        per_image: columns to a figure for each image, `[N]`, whose mean is the metric (but of captions with a `total`);
+            none: there is no such thing.
+        test: how two systems are compared on the same images: the name of a test (`differences.TESTS`), or a function
+            of specs and two systems' columns; none: not at all, and then `untested` says why.
+        untested: why there is no paired test.
+        keeps: what a baseline keeps of each image for `test`, by name, each a function of the columns; none: `columns`
+            as they are. `per_image` and `test` also take what is kept.
+        higher_is_better: the direction.
+        in_sentences: what it is called in a sentence; none: `title`.
+        order: its place in lists and tables.
+        elsewhere: its names in result files of other programs.
+    """
+
+    name: str
+    title: str
+    family: Family
+    definition: str
+    source: str
+    blind_to: str
+    range: tuple[float, float] = (0.0, 1.0)
+    columns: tuple[str, ...] = ()
+    compute: Compute | None = None
+    per_image: "Callable[[Columns], NDArray[np.float64]] | None" = None
+    test: str | Test | None = None
+    untested: str = ""
+    keeps: Mapping[str, Callable[[Columns], Any]] = field(default_factory=dict)
+    higher_is_better: bool = True
+    in_sentences: str = ""
+    order: int = 100
+    elsewhere: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        wrong = [key for key in ("title", "definition", "source", "blind_to") if not getattr(self, key).strip()]
+        wrong += ["name"] if not re.fullmatch("[a-z][a-z0-9_]*", self.name) else []
+        wrong += ["family"] if self.family not in FAMILIES else []
+        wrong += ["range"] if not self.range[0] < self.range[1] else []
+        wrong += ["untested"] if (self.test is None) != bool(self.untested) else []
+        wrong += ["columns"] if not self.columns_of({}) else []
+        if wrong:
+            raise InputError(f"the metric {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
+
+    def columns_of(self, columns: Columns) -> tuple[str, ...]:
+        """Those of its columns that samples such as these have."""
+        return self.columns
+
+    def kept(self, columns: Columns) -> dict[str, Any]:
+        """What a baseline keeps of `columns` for its paired test, by name; nothing where there is none."""
+        if self.test is None:
+            return {}
+        if self.keeps:
+            return {name: found(columns) for name, found in self.keeps.items()}
+        return {name: columns[name] for name in self.columns_of(columns)}
+
+    def testable(self, columns: Columns) -> bool:
+        """Whether `columns`, which a baseline kept, are enough for its paired test."""
+        return self.test is not None and set(self.keeps or self.columns_of(columns)) <= set(columns)
+
+    def better(self, value: float) -> float:
+        """A figure so that more is better."""
+        return value if self.higher_is_better else -value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationSpec(MetricSpec):
+    """A metric of classification. One whose higher values are better can decide (``--metric``).
+
+    Attributes:
+        columns: where each image has one label; none: it needs several labels for an image.
+        multilabel_columns: the columns where images have several labels; none: it needs one label for each image.
+        classes: the fewest and the most classes it makes sense for; none: any number.
+        undefined: labels `[N]`, or `[N, C]` of 0 and 1, to why there is no such figure; empty where there is.
+        references: images with each class `[C]`, the classes by how frequent they are `[C]`, and the images, to what is
+            scored by always the most frequent class and by chance; none: no such reference makes sense.
+        largest_class_decides: whether a large class outweighs the others.
+    """
+
+    family: Family = "classification"
+    compute: Compute
+    multilabel_columns: tuple[str, ...] = ()
+    classes: tuple[int, int | None] = (1, None)
+    undefined: "Callable[[NDArray[np.integer[Any]]], str]" = lambda labels: ""
+    references: "Callable[[NDArray[np.int64], NDArray[np.int64], int], tuple[float, float]] | None" = None
+    largest_class_decides: bool = False
+
+    def columns_of(self, columns: Columns) -> tuple[str, ...]:
+        """Those of images with one label each, or with several."""
+        return self.multilabel_columns if "labels" in columns or not self.columns else self.columns
+
+    def fits(self, classes: int, *, multilabel: bool) -> bool:
+        """Whether it makes sense for so many classes."""
+        least, most = self.classes
+        return (
+            bool(self.multilabel_columns)
+            if multilabel
+            else bool(self.columns) and least <= classes <= (most or classes)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionSpec(MetricSpec):
+    """A metric of captions, computed from per-image statistics that are summed over images; the column of its name
+    holds a figure for each image.
+
+    Attributes:
+        score: tokens of candidates `[n]` and of each one's references to figures `[n]`, the column of its name; none:
+            vlmbench's own scorers fill its columns.
+        total: sums of its columns `[..., K]` to the score `[...]`; none: the mean over images.
+        needs: what it is computed from beside the captions: the references of all images (``documents``), METEOR's word
+            ``index``, a ``java`` program, the ``images``.
+        usual: whether it is scored where nobody names metrics.
+        prominence: its place beside single captions in the report, and the first is the one put into words; 0: none.
+    """
+
+    family: Family = "captions"
+    test: str | Test | None = "summed"
+    score: "Callable[[Sequence[Sequence[str]], Sequence[Sequence[Sequence[str]]]], NDArray[np.float64]] | None" = None
+    total: "Callable[[NDArray[np.float64]], NDArray[np.float64]] | None" = None
+    needs: Literal["", "documents", "index", "java", "images"] = ""
+    usual: bool = False
+    prominence: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_image is None:
+            object.__setattr__(self, "per_image", column(self.name))
+
+    def columns_of(self, columns: Columns) -> tuple[str, ...]:
+        """Its columns; none named: the one of its name."""
+        return self.columns or (self.name,)
+
+
+@cache
+def specs() -> Mapping[str, MetricSpec]:
+    """Every metric by name, in the order of tables: this package's, and those of other installed packages.
+
+    Raises:
+        InputError: a package declares a metric that cannot be loaded, or one that is there already.
+    """
+    found: dict[str, tuple[MetricSpec, str]] = {}
+    for source, objects in (*_own(), *_installed()):
+        for spec in objects:
+            if spec.name in found:
+                raise InputError(
+                    f"the metric {spec.name} is declared by {found[spec.name][1]} and by {source}", where=GROUP
+                )
+            found[spec.name] = spec, source
+    ordered = sorted((spec for spec, _ in found.values()), key=lambda spec: (FAMILIES.index(spec.family), spec.order))
+    return {spec.name: spec for spec in ordered}
+
+
+def find(name: str) -> MetricSpec | None:
+    """The metric of a name; none where no package here declares it (a record of another installation)."""
+    return specs().get(name)
+
+
+def of(family: Family) -> list[MetricSpec]:
+    """The metrics of a family, in the order of tables."""
+    return [spec for spec in specs().values() if spec.family == family]
+
+
+def classification_specs() -> list[ClassificationSpec]:
+    """The metrics of classification."""
+    return [spec for spec in specs().values() if isinstance(spec, ClassificationSpec)]
+
+
+def caption_specs() -> list[CaptionSpec]:
+    """The metrics of captions."""
+    return [spec for spec in specs().values() if isinstance(spec, CaptionSpec)]
+
+
+def needing(*what: str) -> frozenset[str]:
+    """The caption metrics that need one of these (`CaptionSpec.needs`)."""
+    return frozenset(spec.name for spec in caption_specs() if spec.needs in what)
+
+
+def title(name: str) -> str:
+    """What tables call a metric; its name where nobody here declares it."""
+    spec = find(name)
+    return name if spec is None else spec.title
+
+
+def in_sentences(name: str) -> str:
+    """What a sentence calls a metric."""
+    spec = find(name)
+    return name if spec is None else spec.in_sentences or spec.title
+
+
+def better(name: str, value: float) -> float:
+    """A figure so that more is better."""
+    spec = find(name)
+    return value if spec is None else spec.better(value)
+
+
+def has_test(name: str) -> bool:
+    """Whether two systems can be compared by a metric."""
+    spec = find(name)
+    return spec is not None and spec.test is not None
+
+
+def figure(value: float, low: float | None = None, high: float | None = None) -> "Metric":
+    """A figure with its 95 % interval, as a record has it; records are loaded here, for plain functions do without."""
+    from vlmbench.records.result import Metric
+
+    return Metric(value=value, low=low, high=high)
+
+
+def column(name: str) -> Callable[[Columns], Any]:
+    """A column as it is."""
+    return lambda columns: columns[name]
+
+
+def _own() -> Iterable[tuple[str, Sequence[MetricSpec]]]:
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        if re.search(r"^SPECS?(: .+)? = ", path.read_text("utf-8"), re.MULTILINE):
+            parts = path.relative_to(root).with_suffix("").parts
+            yield path.name, _declared(import_module(".".join((GROUP, *parts)).removesuffix(".__init__")))
+
+
+def _installed() -> Iterable[tuple[str, Sequence[MetricSpec]]]:
+    from importlib.metadata import entry_points  # here, because it is slow to load
+
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        source = f"{entry.dist.name if entry.dist else '?'} ({entry.value})"
+        try:
+            loaded = entry.load()
+        except Exception as error:
+            raise _broken(source, f"{type(error).__name__}: {error}") from error
+        objects = [loaded] if isinstance(loaded, MetricSpec) else list(loaded)
+        if not all(isinstance(spec, MetricSpec) for spec in objects):
+            raise _broken(source, "it is no MetricSpec")
+        yield source, objects
+
+
+def _broken(source: str, why: str) -> InputError:
+    return InputError(
+        f"a metric of {source} cannot be loaded: {why}", where=GROUP, mend="update or uninstall that package"
+    )
+
+
+def _declared(module: Any) -> Sequence[MetricSpec]:
+    return getattr(module, "SPECS", None) or [module.SPEC]
