@@ -20,15 +20,15 @@ from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, load_index
 from vlmbench.metrics.captions.sanitize import sanitize_all
 from vlmbench.metrics.captions.scoring import Tokenized, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import (
-    METRICS,
     Statistics,
     compare,
     intervals,
     resample,
 )
 from vlmbench.metrics.captions.tokenizer import tokenize
+from vlmbench.metrics.spec import caption_specs
 
-NAMES = METRICS[:7]
+NAMES = tuple(spec.name for spec in caption_specs() if spec.usual)
 
 
 def main() -> None:
