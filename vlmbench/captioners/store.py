@@ -1,8 +1,9 @@
 """Captions are made once: a file of lines under the cache directory for each model and way of decoding.
 
-``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text}`` a line, added as soon as a
-batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line that a kill cut
-short is no JSON and is ignored; the next line starts on a line of its own. ``key.json`` beside it says what the key
+``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text, "checksum": …}`` a line, added
+as soon as a batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line that
+a kill cut short is no JSON and is ignored; the next line starts on a line of its own. A line whose checksum does not
+fit is told of and ignored; one without, as earlier versions wrote them, is taken as it is. ``key.json`` beside it says what the key
 stands for.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 from vlmbench.foundations.atomic import cannot_write, require_writable, write_json
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import damaged
 from vlmbench.records.result import ModelFacts
 
 _VERSIONS = {"retrieval": 2, "asif": 2}
@@ -61,7 +63,10 @@ class CaptionStore:
         """
         if not captions:
             return
-        lines = [json.dumps({"image": image, "caption": text}, ensure_ascii=True) for image, text in captions.items()]
+        lines = [
+            json.dumps({"image": image, "caption": text, "checksum": _checksum(image, text)}, ensure_ascii=True)
+            for image, text in captions.items()
+        ]
         data = ("\n".join(lines) + "\n").encode()
         try:
             while data:
@@ -90,12 +95,19 @@ def _read(path: Path) -> tuple[dict[str, str], bool]:
     except FileNotFoundError:
         return {}, True
     found: dict[str, str] = {}
-    for line in data.split(b"\n"):
+    lines = data.split(b"\n")
+    for line in filter(None, lines):
         try:
             entry = json.loads(line)
-            image, caption = entry["image"], entry["caption"]
-        except (ValueError, KeyError, TypeError):
-            continue  # cut short by a kill: that image is captioned again
-        if isinstance(image, str) and isinstance(caption, str):
+            image, caption = str(entry["image"]), str(entry["caption"])
+            if entry.get("checksum", entry) not in (_checksum(image, caption), entry):
+                raise ValueError("changed")
             found[image] = caption
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            if line is not lines[-1]:  # else cut short by a kill: that image is captioned again
+                damaged(path)
     return found, not data or data.endswith(b"\n")
+
+
+def _checksum(image: str, caption: str) -> str:
+    return digest([image, caption])[:16]

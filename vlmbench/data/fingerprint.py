@@ -6,16 +6,15 @@ under the cache directory by the cheap stamp (paths, sizes, times) it was comput
 
 import hashlib
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 
 from vlmbench.data.base import Split
 from vlmbench.data.images import Raw
-from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest, sha256_file
+from vlmbench.foundations.notes import read_note, write_note
 from vlmbench.foundations.progress import Reporter
 
 _VERSION = 1
@@ -36,13 +35,12 @@ def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
     if stamp is not None:
         key = digest([_VERSION, stamp, split.name, list(split.ids), split.labels.tolist(), *boxes])
         kept = cache_dir / "fingerprints" / f"{key}.json"
-        known = _read(kept)
-        if known is not None:
+        known = read_note(kept)
+        if isinstance(known, str):
             return known
-    started = time.time()
     value = _compute(split, reporter)
     if kept is not None and split.images.stamp() == stamp:
-        write_json(kept, {"fingerprint": value, "images": len(split), "computed": started})
+        write_note(kept, value)
     return value
 
 
@@ -81,20 +79,9 @@ def kept_sha256(path: Path, cache_dir: Path) -> str:
     facts = path.stat()
     key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])
     kept = cache_dir / "hashes" / f"{key}.json"
-    try:
-        value = json.loads(kept.read_text("utf-8"))["sha256"]
-        if isinstance(value, str) and len(value) == 64:
-            return value
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not hashed yet, or the note is damaged: hash it again
+    known = read_note(kept)
+    if isinstance(known, str):
+        return known
     value = sha256_file(path)
-    write_json(kept, {"file": str(path), "sha256": value})
+    write_note(kept, value)
     return value
-
-
-def _read(path: Path) -> str | None:
-    try:
-        value = json.loads(path.read_text("utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return value if isinstance(value, str) and len(value) == 64 else None

@@ -1,7 +1,6 @@
 """The hub, through huggingface_hub: what is fetched, and what each of its failures means to a user."""
 
 import errno
-import json
 import os
 import re
 import sys
@@ -11,9 +10,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, VlmbenchError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import read_note, write_note
 from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def dataset_commit(
             if offline() or not unreachable(error):
                 raise
             return _noted(noted) or _cached(id, revision, "dataset")[1]
-        write_json(first if pinned else noted, {"id": id, "revision": revision, "commit": commit})
+        write_note(first if pinned else noted, commit)
         return commit
 
 
@@ -198,10 +197,7 @@ def require_sound(path: Path, sha256: str, id: str) -> None:
 
 
 def _noted(path: Path) -> str | None:
-    try:
-        commit = json.loads(path.read_text("utf-8"))["commit"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    commit = read_note(path)
     return commit if isinstance(commit, str) and _COMMIT.match(commit) else None
 
 

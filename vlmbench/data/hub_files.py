@@ -1,6 +1,5 @@
 """The files of a hub dataset, split by split: `datasets` says which they are, `huggingface_hub` fetches them."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,9 +23,9 @@ from vlmbench.data.hub_client import (
 )
 from vlmbench.data.naming import AUTO
 from vlmbench.data.webdataset import COUNT, MODULE, beside, counted, find_shards
-from vlmbench.foundations.atomic import write_json
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import read_note, write_note
 from vlmbench.foundations.text import visible
 
 LAYOUTS = "Parquet files, WebDataset shards, Arrow, JSON or CSV files, or image folders, as `datasets` lays them out"
@@ -235,7 +234,7 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
         sizes={name: size for name, (size, _) in listed.items() if name in wanted},
         checksums={name: checksum for name, (_, checksum) in listed.items() if name in wanted},
     )
-    write_json(
+    write_note(
         kept,
         {
             "repository": repository,
@@ -297,7 +296,7 @@ def _source(
 
 def _known(kept: Path, id: str, repository: str, commit: str, cache_dir: Path) -> Source | None:
     try:
-        data = json.loads(kept.read_text("utf-8"))
+        data = read_note(kept)
         return Source(
             id=id,
             repository=repository,

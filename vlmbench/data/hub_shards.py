@@ -5,7 +5,6 @@ offset, length) with what a run has to know before it sees one (labels, captions
 index is kept under the cache directory, tar by tar; nothing is unpacked and no tables are made of the images.
 """
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,9 +20,10 @@ from vlmbench.data.hub_stream import AGAIN, PATH, address, size, told_of
 from vlmbench.data.images import MEND, BadImage
 from vlmbench.data.ranges import Blocks, Ranges, kept_bytes
 from vlmbench.data.tars import Sample, samples, value
-from vlmbench.foundations.atomic import atomic_path, write_json
+from vlmbench.foundations.atomic import atomic_path
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 
@@ -87,11 +87,11 @@ class Shards:
         library = datasets()
         kept = self._directory / "features.json"
         try:
-            return library.Features.from_dict(json.loads(kept.read_text("utf-8")))
+            return library.Features.from_dict(read_note(kept))
         except (OSError, ValueError, TypeError, AttributeError):
             pass  # not asked yet, or the note is damaged
         found = self._head()
-        write_json(kept, found.to_dict())
+        write_note(kept, found.to_dict())
         return found
 
     def _head(self) -> Any:
@@ -128,7 +128,7 @@ class Shards:
         """
         import pyarrow.parquet as pq
 
-        missing = [file for file in range(len(self._names)) if not self._part(file, columns).is_file()]
+        missing = [file for file in range(len(self._names)) if not vouched(self._part(file, columns))]
         if missing:
             self._make_index(missing, columns)
         kinds = self._kinds(columns)
@@ -210,8 +210,10 @@ class Shards:
             ) from error
         for place, kind in enumerate((_OFFSET, _LENGTH)):
             table = table.append_column(kind, pa.array([span[place] for span in spans], pa.int64()))
-        with atomic_path(self._part(file, columns)) as temporary:
+        part = self._part(file, columns)
+        with atomic_path(part) as temporary:
             pq.write_table(table, temporary)
+        vouch(part)
 
     def _fetch(self, file: int, start: int, stop: int) -> bytes:
         """Bytes of a tar on the hub (or of the one that was fetched before)."""

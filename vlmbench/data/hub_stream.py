@@ -17,9 +17,10 @@ from vlmbench.data.caption_columns import IDS
 from vlmbench.data.hub_client import cached_file, offline, told
 from vlmbench.data.hub_files import Source, datasets, read
 from vlmbench.data.hub_rows import Columns
-from vlmbench.foundations.atomic import atomic_path, write_json
+from vlmbench.foundations.atomic import atomic_path
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 
@@ -104,13 +105,13 @@ class Stream:
         kept = self._directory / "features.json"
         library = datasets()
         try:
-            return library.Features.from_dict(json.loads(kept.read_text("utf-8")))
+            return library.Features.from_dict(read_note(kept))
         except (OSError, ValueError, TypeError, AttributeError):
             pass  # not asked yet, or the note is damaged
         with told_of(self.source):
             stream = self._load(self._units[0], features=None)
             found = stream.features or stream._resolve_features().features
-        write_json(kept, found.to_dict())
+        write_note(kept, found.to_dict())
         return found
 
     def begun(self) -> bool:
@@ -119,7 +120,7 @@ class Stream:
 
     def indexed(self, columns: Columns) -> bool:
         """Whether all that has to be known before an image is read is kept here."""
-        return all(self._part(unit, columns).is_file() for unit in range(len(self._units)))
+        return all(vouched(self._part(unit, columns)) for unit in range(len(self._units)))
 
     def index(self, columns: Columns) -> tuple[Any, tuple[Piece, ...]]:
         """The rows without their images, as a `datasets.Dataset` in memory, and how they are parted.
@@ -206,7 +207,7 @@ class Stream:
         with self.reporter.task(label, len(self._units)) as advance:
             for unit in range(len(self._units)):
                 part = self._part(unit, columns)
-                if not part.is_file():
+                if not vouched(part):
                     self._index_unit(unit, columns, part)
                 advance()
 
@@ -220,6 +221,7 @@ class Stream:
         found = {**(table.schema.metadata or {}), _FACTS: json.dumps(groups).encode()}
         with atomic_path(part) as temporary:
             pq.write_table(table.replace_schema_metadata(found), temporary)
+        vouch(part)
 
     def _index_parquet(self, unit: int, kinds: Any, image: str) -> tuple[dict[str, list[Any]], list[int]]:
         """The columns of a Parquet file, and the rows of its row groups; no more than that is fetched."""

@@ -19,14 +19,16 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vlmbench.features.tensors import write_tensors
-from vlmbench.foundations.atomic import exclusive, write_json
+from vlmbench.foundations.atomic import exclusive
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import damaged, read_note, write_note
 
 ROWS = 1024
 """Images a shard, where they are encoded within `vlmbench.foundations.progress.SECONDS`."""
 FORMAT = 2
 MANIFEST = "manifest.json"
 _ROW = "row"
+_CHECKSUM = "checksum"
 _OLD_DIGITS = 5
 
 
@@ -82,14 +84,14 @@ class FeatureEntry:
     def manifest(self) -> Manifest | None:
         """The manifest, if the entry is finished."""
         try:
-            data = json.loads((self.directory / MANIFEST).read_text("utf-8"))
+            data = read_note(self.directory / MANIFEST)
             found = Manifest(
                 images=int(data["images"]),
                 skipped=tuple(map(str, data["skipped"])),
                 layers={str(name): int(width) for name, width in data["layers"].items()},
                 versions={str(name): str(value) for name, value in data["versions"].items()},
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
         return found if found.images == self.images else None
 
@@ -125,12 +127,12 @@ class FeatureEntry:
             _ROW: np.asarray(rows, np.int64),
             **{name: np.ascontiguousarray(value, np.float32) for name, value in layers.items()},
         }
-        write_tensors(next(self._paths(covered.start)), tensors, self._facts(covered, tensors))
+        write_tensors(next(self._paths(covered.start)), tensors, self._facts(covered, tensors, self._versions))
 
     def finish(self, skipped: tuple[str, ...], layers: Mapping[str, int]) -> Manifest:
         """Writes the manifest: the entry is complete from here on."""
         manifest = Manifest(self.images, skipped, dict(layers), self.versions)
-        write_json(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": asdict(self.key)})
+        write_note(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": asdict(self.key)})
         return manifest
 
     def reopen(self) -> None:
@@ -151,12 +153,18 @@ class FeatureEntry:
                     facts = handle.metadata() or {}
                     tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
                 covered = range(start, int(facts["stop"]))
-            except (OSError, SafetensorError, ValueError, KeyError):
+            except FileNotFoundError:
                 continue
-            expected = self._facts(covered, tensors)
-            if not same_versions:
-                expected["versions"] = facts.get("versions", "")
-            if facts == expected and _ROW in tensors and start < covered.stop <= self.images:
+            except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+                damaged(path)
+                continue
+            versions = facts.get("versions", "")
+            expected = self._facts(covered, tensors, versions)
+            if _CHECKSUM not in facts:  # by an earlier version
+                del expected[_CHECKSUM]
+            if facts != expected or _ROW not in tensors or not start < covered.stop <= self.images:
+                damaged(path)
+            elif not same_versions or versions == self._versions:
                 return covered, tensors
         return None
 
@@ -166,15 +174,20 @@ class FeatureEntry:
             if path.stem.isdigit():
                 yield int(path.stem) * (ROWS if len(path.stem) == _OLD_DIGITS else 1)
 
-    def _facts(self, covered: range, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    @property
+    def _versions(self) -> str:
+        return json.dumps(self.versions, sort_keys=True)
+
+    def _facts(self, covered: range, tensors: Mapping[str, np.ndarray], versions: str) -> dict[str, str]:
         """What a shard's header says of it."""
-        return {
+        facts = {
             "sha256": _digest(tensors),
             "key": self.key.name,
             "start": str(covered.start),
             "stop": str(covered.stop),
-            "versions": json.dumps(self.versions, sort_keys=True),
+            "versions": versions,
         }
+        return {**facts, _CHECKSUM: digest(facts)}
 
     def _paths(self, start: int) -> Iterator[Path]:
         """Where the shard lies that begins at `start`, or where earlier versions put it, which counted shards."""

@@ -16,6 +16,7 @@ from vlmbench.encoders.base import Scale
 from vlmbench.features.store import array_sha256
 from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import damaged
 
 _NAME = "values"
 _SPARSE = ("data", "indices", "indptr")
@@ -67,11 +68,15 @@ def read_texts(cache_dir: Path, key: TextKey) -> tuple[Any, Scale] | None:
                 values: Any = csr_array(tuple(parts), shape=(len(parts[-1]) - 1, int(facts["columns"])))
             else:
                 values = handle.get_tensor(_NAME)
-        if facts.get("key") != key.name or facts.get("sha256") != _digest(values):
-            return None
-        return values, Scale(float(facts["scale"]), float(facts["bias"]))
-    except (OSError, SafetensorError, ValueError, KeyError):
+        scale = Scale(float(facts["scale"]), float(facts["bias"]))
+        if facts.get("key") == key.name and facts.get("sha256") == _digest(values, scale):
+            return values, scale
+    except FileNotFoundError:
         return None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        pass
+    damaged(_path(cache_dir, key))
+    return None
 
 
 def write_texts(cache_dir: Path, key: TextKey, values: Any, scale: Scale) -> None:
@@ -81,17 +86,22 @@ def write_texts(cache_dir: Path, key: TextKey, values: Any, scale: Scale) -> Non
         OutputError: it cannot be written.
     """
     values = values.astype(np.float32) if issparse(values) else np.ascontiguousarray(values, np.float32)
-    facts = {"key": key.name, "sha256": _digest(values), "scale": repr(scale.scale), "bias": repr(scale.bias)}
+    facts = {
+        "key": key.name,
+        "sha256": _digest(values, scale),
+        "scale": repr(scale.scale),
+        "bias": repr(scale.bias),
+    }
     tensors = {name: getattr(values, name) for name in _SPARSE} if issparse(values) else {_NAME: values}
     if issparse(values):
         facts["columns"] = str(values.shape[1])
     write_tensors(_path(cache_dir, key), tensors, facts)
 
 
-def _digest(values: Any) -> str:
-    if issparse(values):
-        return digest([values.shape[1], *(array_sha256(getattr(values, name)) for name in _SPARSE)])
-    return array_sha256(values)
+def _digest(values: Any, scale: Scale) -> str:
+    arrays = [getattr(values, name) for name in _SPARSE] if issparse(values) else [values]
+    parts = [[array.dtype.str, list(array.shape), array_sha256(array)] for array in arrays]
+    return digest([list(values.shape), parts, repr(scale.scale), repr(scale.bias)])
 
 
 def _path(cache_dir: Path, key: TextKey) -> Path:

@@ -1,19 +1,23 @@
 """A probe kept in a file: safetensors with the coefficients, and in its header everything needed to use them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest, sha256_bytes
 from vlmbench.foundations.paths import named_file
 from vlmbench.heads.logistic import Fit
 from vlmbench.heads.zeroshot import normalise
 
-FORMAT = "vlmbench-probe-1"
+FORMAT = "vlmbench-probe-2"
+"""The first had no checksum; such a file is refused."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def save_probe(path: Path, probe: Probe) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    about = {
+    about: dict[str, Any] = {
         "format": FORMAT,
         "classnames": list(probe.classnames),
         "model": probe.model,
@@ -60,7 +64,8 @@ def save_probe(path: Path, probe: Probe) -> None:
         "c": probe.fit.c,
         "multilabel": probe.fit.multilabel,
     }
-    tensors = {"coef": np.ascontiguousarray(probe.fit.coef), "intercept": np.ascontiguousarray(probe.fit.intercept)}
+    tensors: dict[str, NDArray[Any]] = {"coef": np.ascontiguousarray(probe.fit.coef), "intercept": np.ascontiguousarray(probe.fit.intercept)}
+    about["sha256"] = _checksum(about, tensors)
     write_tensors(path, tensors, {"vlmbench": json.dumps(about, sort_keys=True, ensure_ascii=False)})
 
 
@@ -80,6 +85,8 @@ def load_probe(path: Path) -> Probe:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if about["format"] != FORMAT:
             raise KeyError("format")
+        if about.pop("sha256") != _checksum(about, tensors):
+            raise KeyError("sha256")
         coef, intercept = tensors["coef"], tensors["intercept"]
         if coef.ndim != 2 or intercept.shape != coef.shape[:1] or len(about["classnames"]) != len(coef):
             raise KeyError("shapes")
@@ -92,9 +99,15 @@ def load_probe(path: Path) -> Probe:
             normalise=bool(about["normalise"]),
             dataset=str(about["dataset"]),
         )
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
-            "not a probe saved by vlmbench, or a damaged one",
+            "not a probe saved by this version of vlmbench, or a damaged one",
             where=str(path),
             mend="vlmbench linear-probe … --save-probe FILE",
         ) from error
+
+
+def _checksum(about: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of what a probe file says of itself and of its arrays."""
+    arrays = [[name, list(value.shape), value.dtype.str, sha256_bytes(value.tobytes())] for name, value in tensors.items()]
+    return digest([dict(about), sorted(arrays)])

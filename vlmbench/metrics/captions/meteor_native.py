@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.atomic import write_bytes
 from vlmbench.foundations.hashing import digest, sha256_bytes
+from vlmbench.foundations.notes import damaged
+from vlmbench.foundations.owned import read_own
 from vlmbench.metrics.captions.meteor_align import BEAM
 from vlmbench.metrics.captions.meteor_corpus import Sentences, Vocabulary
 from vlmbench.metrics.captions.meteor_index import LONGEST_PHRASE, MeteorIndex, Progress, silent
@@ -94,10 +96,11 @@ def _code(folder: Path, progress: Progress) -> bytes:
     sources = [sha256_bytes((here / f"meteor_{name}.py").read_bytes()) for name in ("beam", "build", "kernel")]
     processor = [llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
     path = folder / f"kernel-{digest([sources, processor, llvmlite.__version__])[:16]}.bin"
-    if path.is_file():
-        data = path.read_bytes()
+    data = read_own(path)
+    if data:
         if hashlib.sha256(data[32:]).digest() == data[:32]:
             return data[32:]
+        damaged(path)
     from vlmbench.metrics.captions.meteor_build import compile_kernel
 
     llvm.initialize_native_target()
