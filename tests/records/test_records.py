@@ -27,7 +27,12 @@ def record(**more):
     return Record(**{**given, **more})
 
 
-SAMPLES = {"id": ["a", "b", "c"], "label": np.array([0, 1, 1]), "prediction": np.array([0, 0, 1])}
+SAMPLES = {
+    "id": ["a", "b", "c"],
+    "label": np.array([0, 1, 1]),
+    "prediction": np.array([0, 0, 1]),
+    "confidence": np.array([0.9, 0.6, 0.7]),
+}
 
 
 def test_a_run_is_written_whole_and_read_back(tmp_path):
@@ -78,7 +83,7 @@ def test_a_broken_record_is_named(tmp_path, content, says):
     path = tmp_path / "result.json"
     path.write_text(content)
     with pytest.raises(InputError, match=says) as caught:
-        store.read_record(path)
+        store.read_run(path)
     assert str(path) in caught.value.where
 
 

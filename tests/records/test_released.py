@@ -8,7 +8,7 @@ import pytest
 from vlmbench.foundations.errors import InputError
 from vlmbench.records.result import SCHEMA_VERSION
 from vlmbench.records.signature import parse_signature, signature
-from vlmbench.records.store import read_record
+from vlmbench.records.store import read_run
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("v*/*.json"))
 
@@ -22,7 +22,7 @@ def test_every_released_schema_has_its_records() -> None:
 
 @pytest.mark.parametrize("path", RELEASED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_released_record_loads_and_keeps_its_signature(path: Path) -> None:
-    record = read_record(path)
+    record = read_run(path).record
     assert record.metrics
     version = parse_signature(record.signature)["version"]
     assert signature(record.model_copy(update={"signature": ""}), version) == record.signature
@@ -33,5 +33,5 @@ def test_a_newer_record_is_refused_with_advice(path: Path, tmp_path: Path) -> No
     data = json.loads(path.read_text())
     (tmp_path / "result.json").write_text(json.dumps({**data, "schema_version": SCHEMA_VERSION + 1, "new_field": 1}))
     with pytest.raises(InputError, match="schema version") as caught:
-        read_record(tmp_path / "result.json")
+        read_run(tmp_path / "result.json")
     assert "--upgrade" in str(caught.value)

@@ -84,3 +84,5 @@ class Record(Frozen):
     """SHA-256 of ``samples.parquet`` beside the record."""
     signature: str = ""
     """Short signature line; filled when the record is written."""
+    record_sha256: str = ""
+    """SHA-256 of all the other fields as they stand in ``result.json``; filled when the record is written."""

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from vlmbench import __version__
 from vlmbench.foundations.atomic import atomic_path, write_json
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import SMALL, read_json
 from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.paths import named_file, named_path, slug
 from vlmbench.foundations.text import visible
@@ -34,6 +35,8 @@ class StoredRun:
 
     path: Path
     record: Record
+    changed: bool = False
+    """Whether the record was changed after it was written: its own checksum does not fit."""
 
     @property
     def samples_path(self) -> Path:
@@ -44,7 +47,7 @@ class StoredRun:
 def run_id(record: Record) -> str:
     """The directory's name: readable, and a pure function of what decides the number (never of the number itself)."""
     identity = record.model_dump(
-        mode="json", exclude={"metrics", "detail", "samples_sha256", "signature", "schema_version", "versions"}
+        mode="json", exclude={"metrics", "detail", "samples_sha256", "signature", "schema_version", "versions", "record_sha256"}
     )
     shots = "" if record.shots is None else f"-{record.shots}shot"
     name = slug(f"{record.task}-{record.system}-{record.dataset.id}", longest=80)
@@ -68,8 +71,14 @@ def write_run(out: Path, record: Record, samples: Mapping[str, Any], run: Mappin
     record = record.model_copy(update={"samples_sha256": sha256_file(directory / SAMPLES)})
     record = record.model_copy(update={"signature": signature(record, __version__)})
     write_json(directory / RUN, dict(run))
+    record = record.model_copy(update={"record_sha256": record_sha256(record.model_dump(mode="json"))})
     write_json(directory / RESULT, record.model_dump(mode="json"))
     return StoredRun(directory, record)
+
+
+def record_sha256(data: Mapping[str, Any]) -> str:
+    """SHA-256 of a record as it stands in ``result.json``, without this checksum itself."""
+    return digest({name: value for name, value in data.items() if name != "record_sha256"})
 
 
 def write_samples(path: Path, samples: Mapping[str, Any]) -> None:
@@ -82,36 +91,37 @@ def write_samples(path: Path, samples: Mapping[str, Any]) -> None:
         pq.write_table(table, temporary, compression="zstd", write_statistics=False)
 
 
-def read_samples(run: StoredRun, columns: Sequence[str] | None = None) -> dict[str, Any]:
-    """The per-sample columns of a run as NumPy arrays (object arrays for text and lists).
+def read_samples(run: StoredRun) -> dict[str, Any]:
+    """The per-sample columns of a run as NumPy arrays (object arrays for text and lists), held against its record.
 
     Raises:
-        InputError: the file is absent or is no Parquet file.
+        InputError: the file is absent, is no Parquet file, is not what the record's task has, or has changed.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from vlmbench.records.samples import MEND, read_columns
 
-    try:
-        table = pq.read_table(run.samples_path, columns=list(columns) if columns is not None else None)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"cannot read the per-sample file: {error}", where=str(run.samples_path), mend="run the command again"
-        ) from error
-    return {name: table.column(name).to_numpy() for name in table.column_names}
+    if run.record.samples_sha256 and run.samples_path.is_file():
+        if wrong := samples_changed(run):
+            raise InputError(wrong, where=str(run.samples_path), mend=MEND)
+    return read_columns(run.samples_path, run.record)
 
 
-def read_record(path: Path) -> Record:
-    """Reads a ``result.json``.
+def samples_changed(run: StoredRun) -> str:
+    """Why the per-sample file is not the one that was written with the record; empty where it is."""
+    found, said = sha256_file(run.samples_path), run.record.samples_sha256
+    if found == said:
+        return ""
+    return f"{SAMPLES} has changed: its SHA-256 is {found[:16]}…, the record says {said[:16]}…"
+
+
+def read_run(path: Path) -> StoredRun:
+    """The run of a ``result.json``.
 
     Raises:
         AbsentError: it is absent.
         InputError: it is not JSON, not a record, or of a newer schema than this vlmbench knows.
     """
     named_file(path, what=RESULT, mend="name a run's directory or a results directory")
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"not readable as JSON: {error}", where=str(path), mend="run the command again") from error
+    data = read_json(path, most=SMALL, what="record", unique=True)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(found, int) and found > SCHEMA_VERSION:
         raise InputError(
@@ -120,12 +130,18 @@ def read_record(path: Path) -> Record:
             mend="pip install --upgrade vlmbench-eval",
         )
     try:
-        return Record.model_validate_json(json.dumps(data))
+        record = Record.model_validate_json(json.dumps(data, allow_nan=False), strict=True)
+        said = record.record_sha256
+        return StoredRun(path.parent, record, changed=bool(said) and said != record_sha256(data))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
         raise InputError(
             f"not a result record: {first['msg']}", where=f"{path}, field {place}", mend="run the command again"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            "not a result record: a figure must be a finite number", where=str(path), mend="run the command again"
         ) from error
 
 
@@ -176,7 +192,7 @@ def _runs_in(path: Path) -> dict[Path, StoredRun]:
     found = {}
     for file in [path] if path.is_file() else sorted(path.rglob(RESULT)) if path.is_dir() else []:
         try:
-            found[file.parent.resolve()] = StoredRun(file.parent, read_record(file))
+            found[file.parent.resolve()] = read_run(file)
         except InputError as error:
             if not read_foreign(file):
                 raise

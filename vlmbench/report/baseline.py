@@ -7,18 +7,24 @@ score, for captions the sufficient statistics.
 
 import base64
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.hashing import sha256_bytes
+from vlmbench.foundations.files import read_json
+from vlmbench.foundations.hashing import digest, sha256_bytes
 from vlmbench.foundations.paths import named_file
-from vlmbench.metrics.spec import find
-from vlmbench.records.store import StoredRun, find_runs, read_samples
+from vlmbench.metrics.spec import CaptionSpec, find
+from vlmbench.records.samples import CLASSES
+from vlmbench.records.store import StoredRun, find_runs
 from vlmbench.report.grouping import CLASSIFICATION, main_metric, unique, variants
+from vlmbench.report.verify import require_unchanged, trusted_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +32,47 @@ if TYPE_CHECKING:
 SCHEMA = 1
 BIGGEST = 1 << 28
 """Bytes a packed column may unpack to."""
+_ROUNDED = 0.01
+"""How far a figure may be from what the packed columns give: they are rounded."""
+_MEND = "restore it, or write it again with vlmbench check --update"
+SEVERAL = frozenset({"captions", "retrieval"})
+"""Tasks without one main metric: all of theirs are gated."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Packed(_Strict):
+    """A column as text: see `_pack`."""
+
+    type: Literal["bits", "uint8", "int16", "int32", "float32", "float64"]
+    shape: Annotated[list[Annotated[int, Field(ge=1, le=BIGGEST)]], Field(min_length=1, max_length=2)]
+    data: str
+
+
+class _Samples(_Strict):
+    ids: str
+    columns: dict[str, _Packed]
+
+
+class _Comparable(_Strict):
+    n: Annotated[int, Field(ge=1)]
+    metric: str
+    content: str
+    classes: str | None = None
+
+
+class _Run(_Strict):
+    comparable: _Comparable
+    main: str
+    metrics: Annotated[dict[str, Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1)]
+    signature: str
+    samples: _Samples
+
+
+class _Runs(_Strict):
+    runs: dict[str, _Run]
 
 
 @dataclass(frozen=True)
@@ -35,7 +82,7 @@ class Entry:
     key: str
     """``zeroshot tiny-clip digits/test``: what has to be the same for two runs to be compared."""
     comparable: Mapping[str, Any]
-    """Fields that must be equal: n, metric, content."""
+    """Fields that must be equal: n, metric, content, classes."""
     metrics: Mapping[str, float]
     main: str
     signature: str
@@ -43,6 +90,8 @@ class Entry:
     """Digest of the sorted image ids."""
     columns: Mapping[str, "NDArray[Any]"] = field(default_factory=dict)
     """Per-image columns in the order of sorted ids; empty where only figures are known."""
+    remark: str = ""
+    """What a reader of the outcome has to know of it."""
 
 
 def entries_from_runs(runs: Sequence[StoredRun]) -> list[Entry]:
@@ -51,7 +100,7 @@ def entries_from_runs(runs: Sequence[StoredRun]) -> list[Entry]:
     Records of metric-eval have none: they are about metrics, not about models.
 
     Raises:
-        InputError: a per-sample file cannot be read.
+        InputError: a per-sample file cannot be read, or record, figures and per-sample file do not fit each other.
     """
     groups: dict[str, list[StoredRun]] = {}
     for run in unique(runs):
@@ -73,13 +122,24 @@ def _entry(run: StoredRun, key: str) -> Entry:
     ids, columns = _columns(run)
     return Entry(
         key=key,
-        comparable={"n": record.n, "metric": _main(run), "content": record.dataset.fingerprint},
+        comparable={
+            "n": record.n,
+            "metric": _main(run),
+            "content": record.dataset.fingerprint,
+            "classes": _classes(record.protocol.get("classnames")),
+        },
         metrics={name: metric.value for name, metric in record.metrics.items()},
         main=_main(run),
         signature=record.signature,
         ids=ids,
         columns=columns,
+        remark="" if ids else f"its figures are taken as they stand, since the per-sample file is missing: {key}",
     )
+
+
+def _classes(names: Any) -> str | None:
+    """Number and digest of a run's class names, in their order."""
+    return f"{len(names)} ({digest(names)[:8]})" if isinstance(names, list) else None
 
 
 def _main(run: StoredRun) -> str:
@@ -92,8 +152,9 @@ def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
     import numpy as np
 
     if not run.samples_path.is_file():
+        require_unchanged(run)
         return "", {}
-    samples = read_samples(run)
+    samples = trusted_columns(run)
     order = np.argsort(samples["id"].astype(str), kind="stable")
     ids = samples["id"].astype(str)[order]
     wide = {name: samples[name] if samples[name].dtype != object else _rows(samples[name]) for name in samples}
@@ -129,7 +190,7 @@ def to_json(entries: Sequence[Entry]) -> dict[str, Any]:
         }
         for entry in entries
     }
-    return {"vlmbench_baseline": SCHEMA, "runs": runs}
+    return {"vlmbench_baseline": SCHEMA, "runs": runs, "sha256": digest(runs)}
 
 
 def read_baseline(path: Path) -> list[Entry]:
@@ -137,17 +198,14 @@ def read_baseline(path: Path) -> list[Entry]:
 
     Raises:
         AbsentError: there is no such file.
-        InputError: it is no baseline, or of a newer schema.
+        InputError: it is no baseline, was edited, contradicts itself, or is of a newer schema.
     """
     if path.is_dir() or path.name == "result.json":
         return entries_from_runs(find_runs([path]))
     named_file(path, what="baseline", mend=f"vlmbench check --update --baseline {path} RESULTS")
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"the baseline is not readable as JSON: {error}", where=str(path)) from error
+    data = read_json(path, most=BIGGEST, what="baseline", unique=True)
     schema = data.get("vlmbench_baseline") if isinstance(data, dict) else None
-    if not isinstance(schema, int) or schema < 1:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise InputError("not a baseline file", where=str(path), mend="write one with vlmbench check --update")
     if schema > SCHEMA:
         raise InputError(
@@ -155,27 +213,90 @@ def read_baseline(path: Path) -> list[Entry]:
             where=str(path),
             mend="pip install --upgrade vlmbench-eval",
         )
+    said = data.get("sha256")
     try:
-        return [_parsed(key, value) for key, value in data["runs"].items()]
-    except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
-        raise InputError(
-            f"the baseline is damaged: {type(error).__name__}: {error}",
-            where=str(path),
-            mend="restore it, or write it again with vlmbench check --update",
-        ) from error
+        found = _Runs.model_validate_json(json.dumps({"runs": data.get("runs")}, allow_nan=False)).runs
+        entries = [_parsed(key, value) for key, value in found.items()]
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"the baseline is damaged: {first['msg']}", where=f"{path}, {place}", mend=_MEND) from error
+    except InputError as error:
+        raise InputError(f"the baseline is damaged: {error.what}", where=f"{path}, {error.where}", mend=_MEND) from error
+    except (ValueError, zlib.error, MemoryError) as error:
+        raise InputError(f"the baseline is damaged: {error}", where=str(path), mend=_MEND) from error
+    if said is not None and said != digest(data["runs"]):
+        raise InputError("the baseline was edited: its checksum does not fit", where=str(path), mend=_MEND)
+    unknown = set(data) - {"vlmbench_baseline", "runs", "sha256"}
+    if unknown:
+        raise InputError(f"the baseline has a field {min(unknown)}", where=str(path), mend=_MEND)
+    if said is None:
+        remark = "the baseline has no checksum (an earlier version wrote it, or it was removed): write it anew"
+        entries = [replace(entry, remark=remark) for entry in entries]
+    return entries
 
 
-def _parsed(key: str, value: Mapping[str, Any]) -> Entry:
-    samples = value["samples"]
+def _parsed(key: str, run: _Run) -> Entry:
+    """An entry of a baseline whose fields are of the right types: do they fit each other?"""
+    columns = {name: _unpack(packed) for name, packed in run.samples.columns.items()}
+    if run.main != run.comparable.metric or (run.main not in SEVERAL and run.main not in run.metrics):
+        raise InputError(f"no figure for its main metric, {run.main}", where=f"runs.{key}.metrics")
+    for name, value in run.metrics.items():
+        spec = find(name)
+        if spec is not None and not spec.range[0] - 1e-6 <= value <= spec.range[1] + 1e-6:
+            raise InputError(f"{name} is from {spec.range[0]:g} to {spec.range[1]:g}, not {value}", where=f"runs.{key}")
+    rows = {len(column) for column in columns.values()}
+    if len(rows) > 1 or any(count % run.comparable.n for count in rows) or bool(columns) > bool(run.samples.ids):
+        raise InputError(f"its columns are not of {run.comparable.n} images", where=f"runs.{key}.samples")
+    if any(not _finite(column) for column in columns.values()):
+        raise InputError("a number that is not finite", where=f"runs.{key}.samples.columns")
+    for name, value in run.metrics.items():
+        again = _again(name, columns)
+        if again is not None and not abs(again - value) <= _ROUNDED:
+            what = f"{name} is {value:g}, and what it keeps of the images gives {again:g}"
+            raise InputError(what, where=f"runs.{key}.metrics")
     return Entry(
         key=key,
-        comparable=dict(value["comparable"]),
-        metrics={name: float(figure) for name, figure in value["metrics"].items()},
-        main=str(value["main"]),
-        signature=str(value["signature"]),
-        ids=str(samples["ids"]),
-        columns={name: _unpack(packed) for name, packed in samples["columns"].items()},
+        comparable={name: value for name, value in run.comparable if value is not None},
+        metrics=dict(run.metrics),
+        main=run.main,
+        signature=run.signature,
+        ids=run.samples.ids,
+        columns=columns,
     )
+
+
+def _again(name: str, columns: Mapping[str, Any]) -> float | None:
+    """A figure from what a baseline keeps of the images; none where that is not enough.
+
+    Raises:
+        ValueError: the columns are none of such a metric.
+    """
+    import numpy as np
+
+    from vlmbench.metrics.captions.statistics import metrics_from_samples
+
+    spec = find(name)
+    if spec is None or not columns or not spec.testable(columns):
+        return None
+    if "label" in columns and not 0 <= columns["label"].min() <= columns["label"].max() < CLASSES:
+        raise ValueError("a label that is no class")
+    try:
+        if isinstance(spec, CaptionSpec):
+            return metrics_from_samples(columns, [name], 0)[name].value
+        if spec.per_image is not None:
+            return float(np.mean(spec.per_image(columns)))
+        if spec.compute is None or "seed" in columns:
+            return None
+        return spec.compute(columns, 0, 0).value
+    except (ArithmeticError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"its columns are none of {name}: {error}") from error
+
+
+def _finite(column: "NDArray[Any]") -> bool:
+    import numpy as np
+
+    return bool(np.isfinite(column).all())
 
 
 def _pack(column: "NDArray[Any]") -> dict[str, Any]:
@@ -199,17 +320,20 @@ def _pack(column: "NDArray[Any]") -> dict[str, Any]:
     return {"type": kind, "shape": list(array.shape), "data": data}
 
 
-def _unpack(packed: Mapping[str, Any]) -> "NDArray[Any]":
+def _unpack(packed: _Packed) -> "NDArray[Any]":
     import numpy as np
 
-    shape = tuple(int(size) for size in packed["shape"])
-    raw = zlib.decompressobj().decompress(base64.b64decode(packed["data"], validate=True), BIGGEST)
-    count = int(np.prod(shape))
-    if packed["type"] == "bits":
-        return np.unpackbits(np.frombuffer(raw, np.uint8), count=count).astype(bool).reshape(shape)
-    if packed["type"] not in {"uint8", "int16", "int32", "float32", "float64"}:
-        raise ValueError(f"unknown type {packed['type']!r}")
-    array = np.frombuffer(raw, np.dtype(packed["type"]).newbyteorder("<"))
-    whole = packed["type"] not in {"float32", "float64"}
-    native: NDArray[np.generic] = array.astype(np.int64 if whole else np.float64).reshape(shape)
+    count = math.prod(packed.shape)
+    size = (count + 7) // 8 if packed.type == "bits" else count * np.dtype(packed.type).itemsize
+    if size > BIGGEST:
+        raise ValueError(f"a packed column of {size:,} bytes; it may have {BIGGEST:,}")
+    stream = zlib.decompressobj()
+    raw = stream.decompress(base64.b64decode(packed.data, validate=True), size + 1)
+    if len(raw) != size or not stream.eof:
+        raise ValueError(f"a packed column is not of the shape {packed.shape}")
+    if packed.type == "bits":
+        return np.unpackbits(np.frombuffer(raw, np.uint8), count=count).astype(bool).reshape(packed.shape)
+    array = np.frombuffer(raw, np.dtype(packed.type).newbyteorder("<"))
+    whole = packed.type not in {"float32", "float64"}
+    native: NDArray[np.generic] = array.astype(np.int64 if whole else np.float64).reshape(packed.shape)
     return native

@@ -13,13 +13,11 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better, find
 from vlmbench.records.store import natural
-from vlmbench.report.baseline import Entry
+from vlmbench.report.baseline import SEVERAL, Entry
 from vlmbench.report.table import Cell, Column, Table
 
 Verdict = Literal["regression", "worse", "same", "better"]
 
-SEVERAL = frozenset({"captions", "retrieval"})
-"""Tasks without one main metric: all of theirs are gated."""
 ROUNDING = 1e-6
 """Differences up to this are rounding (another machine, a packed baseline), not change."""
 
@@ -98,6 +96,16 @@ def run_gate(
             notes.append(f"missing among the new results: {old.key}")
             continue
         _require_comparable(old, found)
+        gone = [name for name in _gated(old, tolerances) if name not in found.metrics]
+        if gone and not allow_missing:
+            raise InputError(
+                f"figures of the baseline are missing in the new results: {', '.join(gone)}",
+                where=old.key,
+                mend="run it again with these metrics, allow it with --allow-missing, or write the baseline anew with "
+                "--update",
+            )
+        notes += [f"missing in the new results: {name} of {old.key}" for name in gone]
+        notes += [entry.remark for entry in (old, found) if entry.remark and entry.remark not in notes]
         changes += _changes(old, found, tolerances)
     if not changes:
         raise InputError("nothing to compare", mend="the baseline and the new results have no metric in common")
@@ -111,23 +119,35 @@ def run_gate(
 
 
 def _require_comparable(old: Entry, new: Entry) -> None:
-    for name in ("n", "metric", "content"):
+    for name in ("n", "metric", "content", "classes"):
         before, now = old.comparable.get(name), new.comparable.get(name)
-        if before != now:
+        if before != now and not (name == "classes" and None in (before, now)):  # earlier versions kept no classes
             raise InputError(
                 f"cannot be compared with the baseline: {name} was {before} and is {now}",
                 where=old.key,
                 mend="run on the same images, or write the baseline anew with --update",
             )
+    shapes = [{name: column.shape[1:] for name, column in entry.columns.items()} for entry in (old, new)]
+    unlike = [name for name in shapes[0] if shapes[0][name] != shapes[1].get(name, shapes[0][name])]
+    if (old.ids and new.ids and old.ids != new.ids) or (unlike and new.ids):
+        raise InputError(
+            "cannot be compared with the baseline: the images are not the same ones, though their content should be",
+            where=old.key,
+            mend="one of the two was edited: run it again, or write the baseline anew with --update",
+        )
+
+
+def _gated(old: Entry, tolerances: Mapping[str, float]) -> list[str]:
+    """The metrics of a run of the baseline that are compared."""
+    return [
+        name
+        for name in old.metrics
+        if name in tolerances or name == old.main or (old.main in SEVERAL and not untested(name))
+    ]
 
 
 def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Change]:
-    gated = [
-        name
-        for name in old.metrics
-        if name in new.metrics
-        and (name in tolerances or name == old.main or (old.main in SEVERAL and not untested(name)))
-    ]
+    gated = [name for name in _gated(old, tolerances) if name in new.metrics]
     shared = set(old.columns) & set(new.columns)
     testable = [name for name in gated if tested(name, shared)] if old.ids == new.ids else []
     tests = _tests(old, new, testable) if testable else {}

@@ -69,9 +69,12 @@ class Pairs:
 
 
 def untested(runs: Sequence[StoredRun]) -> list[str]:
-    """A note where runs have no per-sample file, and so no paired tests."""
+    """Notes where runs have no per-sample file, and so no paired tests, and where a record has been edited."""
     lacking = [run.path.name for run in runs if not Pairs.has(run)]
-    return [f"No paired tests, since the per-sample file is missing: {', '.join(lacking)}."] if lacking else []
+    notes = [f"No paired tests, since the per-sample file is missing: {', '.join(lacking)}."] if lacking else []
+    changed = [run.path.name for run in runs if run.changed]
+    more = f"Changed by hand after it was written, so that its figures prove nothing: {', '.join(changed)}."
+    return [*notes, more] if changed else notes
 
 
 def same_order(first: "NDArray[Any]", second: "NDArray[Any]") -> "NDArray[np.int64] | None":

@@ -4,34 +4,78 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.hashing import sha256_file
+from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.records.signature import parse_signature, signature
-from vlmbench.records.store import StoredRun, read_samples, run_id
-from vlmbench.report.grouping import family_of
+from vlmbench.records.result import Record
+from vlmbench.records.samples import MEND, read_columns
+from vlmbench.records.store import RESULT, StoredRun, read_samples, run_id, samples_changed
+from vlmbench.report.grouping import CLASSIFICATION, family_of
 
 TOLERANCE = 1e-9
 """Figures may differ by rounding of sums in another order, not by more."""
+RESAMPLES = 1_000_000
+"""No run has more; a record that was tampered with could ask for any number."""
 
 
 def verify_run(run: StoredRun) -> list[str]:
     """What does not fit, each in one sentence; empty where all does."""
-    record = run.record
+    wrong = _changed(run) + _lacking(run.record)
     if not run.samples_path.is_file():
-        return [f"{run.samples_path.name} is missing"]
-    found = sha256_file(run.samples_path)
-    wrong = []
-    if found != record.samples_sha256:
-        said = record.samples_sha256[:16]
-        wrong.append(f"{run.samples_path.name} has changed: its SHA-256 is {found[:16]}…, the record says {said}…")
+        return [*wrong, f"{run.samples_path.name} is missing"]
+    wrong += [line for line in [samples_changed(run)] if line]
     wrong += _signature(run)
     try:
-        columns = read_samples(run)
-        wrong += _count(columns, record.n)
-        wrong += _figures(run, columns)
-    except InputError as error:
+        wrong += _figures(run, read_columns(run.samples_path, run.record))
+    except VlmbenchError as error:
         wrong.append(error.what)
     return wrong
+
+
+def trusted_columns(run: StoredRun) -> dict[str, Any]:
+    """The per-sample columns of a run whose record, per-sample file and figures (without intervals) fit each other.
+
+    It costs a checksum and a sum over each column: no resampling.
+
+    Raises:
+        InputError: they do not.
+    """
+    require_unchanged(run)
+    columns = read_samples(run)
+    try:
+        wrong = _figures(run, columns, resamples=0)
+    except InputError as error:
+        raise InputError(error.what, where=str(run.samples_path), mend=MEND) from error
+    if wrong:
+        raise InputError(wrong[0], where=str(run.path / RESULT), mend=_LOOK)
+    return columns
+
+
+def require_unchanged(run: StoredRun) -> None:
+    """That a record is as it was written, as far as it says itself.
+
+    Raises:
+        InputError: it was changed, or figures are missing.
+    """
+    for wrong in _changed(run) + _lacking(run.record):
+        raise InputError(wrong, where=str(run.path / RESULT), mend=_LOOK)
+
+
+_LOOK = "vlmbench verify tells all that does not fit; run the command again, or restore the file"
+
+
+def _changed(run: StoredRun) -> list[str]:
+    return [f"{RESULT} was changed after it was written: its own checksum does not fit"] if run.changed else []
+
+
+def _lacking(record: Record) -> list[str]:
+    """Metrics that the record's own protocol names, and that it does not have."""
+    named = record.protocol.get("metric") if record.task in CLASSIFICATION else record.protocol.get("metrics")
+    wanted = named.split(",") if isinstance(named, str) else []
+    undefined = record.task == "metric-eval" and "not_defined" in record.detail
+    if not record.metrics and not undefined:
+        return ["metrics: the record has none"]
+    missing = [name for name in wanted if name and name not in record.metrics]
+    return [f"metrics: the record has no {', '.join(missing)}, which it names in its protocol"] if missing else []
 
 
 def _signature(run: StoredRun) -> list[str]:
@@ -51,19 +95,14 @@ def _signature(run: StoredRun) -> list[str]:
     return wrong
 
 
-def _count(columns: Mapping[str, Any], n: int) -> list[str]:
-    rows = len(set(columns["id"].tolist())) if "id" in columns else 0
-    return [] if rows == n else [f"n: the record says {n} images, the per-sample file holds {rows}"]
-
-
-def _figures(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:
+def _figures(run: StoredRun, columns: Mapping[str, Any], resamples: int | None = None) -> list[str]:
     """The figures that do not come out again, and those whose interval does not, where intervals are recomputed."""
     record = run.record
     wrong = []
-    for name, (value, low, high) in recomputed(run, columns).items():
+    for name, (value, low, high) in recomputed(run, columns, resamples).items():
         stored = record.metrics[name]
         pairs = [("", stored.value, value)]
-        if low is not None and high is not None and stored.low is not None and stored.high is not None:
+        if resamples is None and low is not None and high is not None and stored.low is not None and stored.high is not None:
             pairs += [(" low", stored.low, low), (" high", stored.high, high)]
         for part, said, again in pairs:
             if not abs(said - again) <= TOLERANCE:
@@ -71,8 +110,15 @@ def _figures(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def recomputed(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[float, float | None, float | None]]:
+def recomputed(
+    run: StoredRun, columns: Mapping[str, Any], resamples: int | None = None
+) -> dict[str, tuple[float, float | None, float | None]]:
     """Every metric of a record, computed again from the per-sample columns: value, low, high (none: not recomputed).
+
+    Args:
+        run: the run.
+        columns: its per-sample columns.
+        resamples: bootstrap resamples; none: as many as the record says.
 
     Raises:
         InputError: a column is missing, or nobody knows how to compute a metric of the record.
@@ -80,7 +126,10 @@ def recomputed(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, tuple[fl
     from vlmbench.metrics.figures import figures
 
     record, asked = run.record, run.record.protocol.get("resamples")
-    resamples = asked if isinstance(asked, int) else None
+    if isinstance(asked, int) and not 0 <= asked <= RESAMPLES:
+        raise InputError(f"the record asks for {asked} resamples, at most {RESAMPLES:,} are made", where=str(run.path))
+    if resamples is None and isinstance(asked, int):
+        resamples = int(asked)
     family = family_of(record.task)
     again = figures(family, columns, list(record.metrics), record.seed, resamples=resamples)
     return {name: (metric.value, metric.low, metric.high) for name, metric in again.items()}

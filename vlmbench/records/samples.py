@@ -1,0 +1,180 @@
+"""What a per-sample file has to be, by task: the one place where its columns are held against the record.
+
+Whoever reads such a file reads it through here, so that tables, tests, the gate and `verify` can rely on it: text where
+text belongs, finite numbers in their range, labels below the number of classes, as many images as the record says, each
+once (once a seed).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.text import visible
+from vlmbench.records.result import Record
+
+MEND = "run the command that wrote it again"
+_COLUMNS = 1000
+_BYTES = 8 * 1024**3
+CLASSES = 1_000_000
+"""More than any dataset has: the bound where a record has no class names."""
+_SLACK = 1e-6
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """What a column of numbers has to keep to."""
+
+    low: float = -inf
+    high: float = inf
+    whole: bool = False
+    """Of an integer type."""
+    lists: bool = False
+    even: bool = False
+    """Lists of one length."""
+
+
+def read_columns(path: Path, record: Record) -> dict[str, Any]:
+    """The columns of a per-sample file as NumPy arrays `[N]` (object arrays for text and lists).
+
+    Args:
+        path: the file.
+        record: the record beside it.
+
+    Raises:
+        InputError: the file is absent, is no Parquet file, or is not what the record's task has; the column and the
+            row are named.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _require_shape(file, record, path)
+            table = file.read()
+        table.validate(full=True)
+        _require_columns(table, record, path)
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
+        raise InputError(
+            f"cannot read the per-sample file: {visible(str(error).partition(chr(10))[0])}", where=str(path), mend=MEND
+        ) from error
+    _require_images(columns, record, path)
+    return columns
+
+
+def _require_shape(file: Any, record: Record, path: Path) -> None:
+    """What the footer says, before anything is read: a damaged one could claim any size."""
+    names, rows = file.schema_arrow.names, file.metadata.num_rows
+    if len(set(names)) < len(names) or len(names) > _COLUMNS:
+        raise _wrong(path, "a column stands twice, or there are more than a thousand")
+    missing = [name for name in ("id", *_needed(record, names)) if name not in names]
+    if missing:
+        raise _wrong(path, f"there is no column {missing[0]}")
+    if not rows:
+        raise _wrong(path, "it has no rows")
+    if sum(file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups)) > _BYTES:
+        raise _wrong(path, f"it unpacks to more than {_BYTES:,} bytes")
+    if record.n < 1:
+        raise _wrong(path, f"n: the record says {record.n} images")
+    several = record.task == "metric-eval" or "seed" in names
+    if (rows < record.n or (rows % record.n and record.task != "metric-eval")) if several else rows != record.n:
+        raise _wrong(path, f"n: the record says {record.n} images, the per-sample file holds {rows}")
+
+
+def _needed(record: Record, names: list[str]) -> tuple[str, ...]:
+    if record.task in ("zeroshot", "linear-probe"):
+        several = "labels" in names and "label" not in names
+        return ("labels", "scores") if several else ("label", "prediction", "confidence")
+    return {"retrieval": ("image_rank", "caption_ranks"), "metric-eval": ("score", "rating")}.get(
+        record.task, ("candidate", "references")
+    )
+
+
+def _rules(record: Record) -> Mapping[str, _Numbers]:
+    if record.task == "retrieval":
+        return {"image_rank": _Numbers(0), "caption_ranks": _Numbers(0, lists=True)}
+    if record.task not in ("zeroshot", "linear-probe"):
+        return {}
+    names = record.protocol.get("classnames")
+    most = (len(names) if isinstance(names, list) and names else CLASSES) - 1
+    share = _Numbers(0, 1)
+    return {
+        **dict.fromkeys(("label", "prediction", "rank"), _Numbers(0, most, whole=True)),
+        **dict.fromkeys(("probability", "confidence", "score"), share),
+        "brier": _Numbers(0, 2),
+        "seed": _Numbers(0, whole=True),
+        "labels": _Numbers(0, 1, whole=True, lists=True, even=True),
+        "scores": _Numbers(lists=True, even=True),
+    }
+
+
+_TEXTS = {"id": False, "candidate": False, "references": True}
+"""Columns of text, and whether each row has a list of them."""
+
+
+def _require_columns(table: Any, record: Record, path: Path) -> None:
+    """Types, gaps and ranges; a column that is not known here has to be of finite numbers, or of text."""
+    import pyarrow as pa
+
+    rules, known = _rules(record), pa.types
+    for field in table.schema:
+        kind, name = field.type, field.name
+        cells = table.column(name).combine_chunks()
+        if cells.null_count:
+            raise _wrong(path, "an empty cell", name, int(np.argmax(cells.is_null().to_numpy(zero_copy_only=False))))
+        lists = known.is_list(kind) or known.is_large_list(kind) or known.is_fixed_size_list(kind)
+        inner = cells.flatten() if lists else cells
+        if inner.null_count:
+            raise _wrong(path, "an empty cell in a list", name)
+        text = known.is_string(inner.type) or known.is_large_string(inner.type)
+        number = known.is_integer(inner.type) or known.is_floating(inner.type)
+        if name in _TEXTS and (not text or lists != _TEXTS[name]):
+            raise _wrong(path, f"text is expected, and it has {kind}", name)
+        rule = rules.get(name)
+        if rule and (not number or lists != rule.lists or (rule.whole and not known.is_integer(inner.type))):
+            what = "whole numbers are" if rule.whole else "numbers are"
+            raise _wrong(path, f"{'lists of ' if rule.lists else ''}{what} expected, and it has {kind}", name)
+        if not (text or number or known.is_boolean(inner.type)):
+            raise _wrong(path, f"text or numbers are expected, and it has {kind}", name)
+        if number:
+            _require_range(cells, inner, rule or _Numbers(), name, path)
+
+
+def _require_range(cells: Any, inner: Any, rule: _Numbers, name: str, path: Path) -> None:
+    import pyarrow.compute as pc
+
+    values = inner.to_numpy(zero_copy_only=False)
+    slack = 0.0 if rule.whole else _SLACK
+    good = np.isfinite(values) & (values >= rule.low - slack) & (values <= rule.high + slack)
+    if not good.all():
+        at = int(np.argmin(good))
+        bounds = "" if rule.low == -inf else f", from {rule.low:g}" + (f" to {rule.high:g}" if rule.high < inf else "")
+        row = at if inner is cells else None
+        raise _wrong(path, f"{values[at]} is no {'class or count' if rule.whole else 'finite number'}{bounds}", name, row)
+    if rule.even and len(set(pc.list_value_length(cells).to_pylist())) > 1:
+        raise _wrong(path, "its lists are not all of one length", name)
+
+
+def _require_images(columns: Mapping[str, Any], record: Record, path: Path) -> None:
+    """As many images as the record says, each once, or once for each seed; of metric-eval each at least once."""
+    ids = columns["id"]
+    images, counts = np.unique(ids.astype(str), return_counts=True)
+    if len(images) != record.n:
+        raise _wrong(path, f"n: the record says {record.n} images, the per-sample file holds {len(images)}")
+    if record.task == "metric-eval":
+        return
+    seeds, of_seed = np.unique(columns["seed"], return_counts=True) if "seed" in columns else (np.zeros(1), None)
+    even = of_seed is None or bool((of_seed == record.n).all())
+    pairs = len(set(zip(ids.tolist(), columns["seed"].tolist(), strict=True))) if of_seed is not None else len(images)
+    if not even or not bool((counts == len(seeds)).all()) or pairs != len(ids):
+        raise _wrong(path, f"an image stands in it twice: {visible(str(images[int(np.argmax(counts))]))}", "id")
+
+
+def _wrong(path: Path, what: str, column: str | None = None, row: int | None = None) -> InputError:
+    place = (f", column {visible(column)}" if column else "") + (f", row {row}" if row is not None else "")
+    return InputError(f"the per-sample file is not what its record says: {what}", where=f"{path}{place}", mend=MEND)
