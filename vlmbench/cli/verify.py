@@ -34,9 +34,12 @@ def command(
         for run in found:
             wrong += [(run.path, line) for line in verify_run(run)]
             advance()
+    without = [run.path for run in found if not run.record.record_sha256]
     if common.json:
         mismatches = [{"path": str(path), "mismatch": line} for path, line in wrong]
-        print_json({"verified": len(found), "mismatches": mismatches})
+        print_json({"verified": len(found), "mismatches": mismatches, "without_checksum": list(map(str, without))})
+    for path in without:
+        console.warn(f"{path}: the record has no checksum (an earlier version wrote it, or it was removed)")
     if wrong:
         for path, line in wrong[1:]:
             console.warn(f"{path}: {line}")

@@ -23,7 +23,7 @@ def read_own(path: Path) -> bytes | None:
         state = os.fstat(handle)
         why = "it is no regular file" if not stat.S_ISREG(state.st_mode) else _open_to_others(state, sticky=False)
         for directory in () if why else path.resolve().parents:
-            why = why or (found := _open_to_others(directory.stat(), sticky=True)) and f"{directory}: {found}"
+            why = why or ((found := _open_to_others(directory.stat(), sticky=True)) and f"{directory}: {found}")
         if why:
             _log.warning("not used, since another user could have written it: %s (%s; mend: chmod go-w)", path, why)
             return None

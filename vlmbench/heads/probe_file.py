@@ -64,7 +64,10 @@ def save_probe(path: Path, probe: Probe) -> None:
         "c": probe.fit.c,
         "multilabel": probe.fit.multilabel,
     }
-    tensors: dict[str, NDArray[Any]] = {"coef": np.ascontiguousarray(probe.fit.coef), "intercept": np.ascontiguousarray(probe.fit.intercept)}
+    tensors: dict[str, NDArray[Any]] = {
+        "coef": np.ascontiguousarray(probe.fit.coef),
+        "intercept": np.ascontiguousarray(probe.fit.intercept),
+    }
     about["sha256"] = _checksum(about, tensors)
     write_tensors(path, tensors, {"vlmbench": json.dumps(about, sort_keys=True, ensure_ascii=False)})
 
@@ -109,5 +112,7 @@ def load_probe(path: Path) -> Probe:
 
 def _checksum(about: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 of what a probe file says of itself and of its arrays."""
-    arrays = [[name, list(value.shape), value.dtype.str, sha256_bytes(value.tobytes())] for name, value in tensors.items()]
+    arrays = [
+        [name, list(value.shape), value.dtype.str, sha256_bytes(value.tobytes())] for name, value in tensors.items()
+    ]
     return digest([dict(about), sorted(arrays)])

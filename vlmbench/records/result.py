@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 SCHEMA_VERSION: Final = 1
+LARGEST: Final = 1e12
 
 Task = Literal["zeroshot", "linear-probe", "caption-eval", "retrieval", "metric-eval"]
 
@@ -16,6 +17,8 @@ Task = Literal["zeroshot", "linear-probe", "caption-eval", "retrieval", "metric-
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         raise ValueError("a figure must be a finite number")
+    if isinstance(value, float) and abs(value) > LARGEST:
+        raise ValueError(f"a figure is at most {LARGEST:g}")
     return value
 
 
@@ -70,7 +73,7 @@ class Record(Frozen):
     dataset: DatasetFacts
     n: int = Field(ge=0)
     """Images scored."""
-    shots: int | None = None
+    shots: int | None = Field(default=None, ge=1)
     """Labelled images per class; none: all of the training split, or zero-shot."""
     seed: int
     protocol: dict[str, JsonValue] = Field(default_factory=dict)

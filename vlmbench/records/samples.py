@@ -118,7 +118,7 @@ _TEXTS = {"id": False, "candidate": False, "references": True}
 
 
 def _require_columns(table: Any, record: Record, path: Path) -> None:
-    """Types, gaps and ranges; a column that is not known here has to be of finite numbers, or of text."""
+    """Types, gaps and ranges; a column that is not known here has to be of finite numbers."""
     import pyarrow as pa
 
     rules, known = _rules(record), pa.types
@@ -139,9 +139,9 @@ def _require_columns(table: Any, record: Record, path: Path) -> None:
         if rule and (not number or lists != rule.lists or (rule.whole and not known.is_integer(inner.type))):
             what = "whole numbers are" if rule.whole else "numbers are"
             raise _wrong(path, f"{'lists of ' if rule.lists else ''}{what} expected, and it has {kind}", name)
-        if not (text or number or known.is_boolean(inner.type)):
-            raise _wrong(path, f"text or numbers are expected, and it has {kind}", name)
-        if number:
+        if name not in _TEXTS:
+            if not number:
+                raise _wrong(path, f"numbers are expected, and it has {kind}", name)
             _require_range(cells, inner, rule or _Numbers(), name, path)
 
 
@@ -155,7 +155,9 @@ def _require_range(cells: Any, inner: Any, rule: _Numbers, name: str, path: Path
         at = int(np.argmin(good))
         bounds = "" if rule.low == -inf else f", from {rule.low:g}" + (f" to {rule.high:g}" if rule.high < inf else "")
         row = at if inner is cells else None
-        raise _wrong(path, f"{values[at]} is no {'class or count' if rule.whole else 'finite number'}{bounds}", name, row)
+        raise _wrong(
+            path, f"{values[at]} is no {'class or count' if rule.whole else 'finite number'}{bounds}", name, row
+        )
     if rule.even and len(set(pc.list_value_length(cells).to_pylist())) > 1:
         raise _wrong(path, "its lists are not all of one length", name)
 

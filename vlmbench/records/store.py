@@ -5,7 +5,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ class StoredRun:
 def run_id(record: Record) -> str:
     """The directory's name: readable, and a pure function of what decides the number (never of the number itself)."""
     identity = record.model_dump(
-        mode="json", exclude={"metrics", "detail", "samples_sha256", "signature", "schema_version", "versions", "record_sha256"}
+        mode="json",
+        exclude={"metrics", "detail", "samples_sha256", "signature", "schema_version", "versions", "record_sha256"},
     )
     shots = "" if record.shots is None else f"-{record.shots}shot"
     name = slug(f"{record.task}-{record.system}-{record.dataset.id}", longest=80)
@@ -131,6 +132,10 @@ def read_run(path: Path) -> StoredRun:
         )
     try:
         record = Record.model_validate_json(json.dumps(data, allow_nan=False), strict=True)
+        if not record.metrics and record.task != "metric-eval":
+            raise InputError(
+                "not a result record: it has no figures", where=f"{path}, field metrics", mend="run the command again"
+            )
         said = record.record_sha256
         return StoredRun(path.parent, record, changed=bool(said) and said != record_sha256(data))
     except ValidationError as error:

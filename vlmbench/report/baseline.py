@@ -133,8 +133,16 @@ def _entry(run: StoredRun, key: str) -> Entry:
         signature=record.signature,
         ids=ids,
         columns=columns,
-        remark="" if ids else f"its figures are taken as they stand, since the per-sample file is missing: {key}",
+        remark=_remark(run, key),
     )
+
+
+def _remark(run: StoredRun, key: str) -> str:
+    if not run.samples_path.is_file():
+        return f"its figures are taken as they stand, since the per-sample file is missing: {key}"
+    if not run.record.record_sha256:
+        return f"its record has no checksum (an earlier version wrote it, or it was removed): {key}"
+    return ""
 
 
 def _classes(names: Any) -> str | None:
@@ -222,7 +230,9 @@ def read_baseline(path: Path) -> list[Entry]:
         place = ".".join(map(str, first["loc"]))
         raise InputError(f"the baseline is damaged: {first['msg']}", where=f"{path}, {place}", mend=_MEND) from error
     except InputError as error:
-        raise InputError(f"the baseline is damaged: {error.what}", where=f"{path}, {error.where}", mend=_MEND) from error
+        raise InputError(
+            f"the baseline is damaged: {error.what}", where=f"{path}, {error.where}", mend=_MEND
+        ) from error
     except (ValueError, zlib.error, MemoryError) as error:
         raise InputError(f"the baseline is damaged: {error}", where=str(path), mend=_MEND) from error
     if said is not None and said != digest(data["runs"]):

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlmbench.foundations.errors import InputError, VlmbenchError
-from vlmbench.records.signature import parse_signature, signature
+from vlmbench.foundations.hashing import digest
 from vlmbench.records.result import Record
 from vlmbench.records.samples import MEND, read_columns
-from vlmbench.records.store import RESULT, StoredRun, read_samples, run_id, samples_changed
+from vlmbench.records.signature import parse_signature, signature
+from vlmbench.records.store import RESULT, StoredRun, run_id, samples_changed
 from vlmbench.report.grouping import CLASSIFICATION, family_of
 
 TOLERANCE = 1e-9
@@ -25,7 +26,8 @@ def verify_run(run: StoredRun) -> list[str]:
     wrong += [line for line in [samples_changed(run)] if line]
     wrong += _signature(run)
     try:
-        wrong += _figures(run, read_columns(run.samples_path, run.record))
+        columns = read_columns(run.samples_path, run.record)
+        wrong += _captions(run.record, columns) + _figures(run, columns)
     except VlmbenchError as error:
         wrong.append(error.what)
     return wrong
@@ -40,13 +42,15 @@ def trusted_columns(run: StoredRun) -> dict[str, Any]:
         InputError: they do not.
     """
     require_unchanged(run)
-    columns = read_samples(run)
+    if wrong := samples_changed(run):
+        raise InputError(wrong, where=str(run.samples_path), mend=MEND)
+    columns = read_columns(run.samples_path, run.record)
     try:
-        wrong = _figures(run, columns, resamples=0)
+        found = _captions(run.record, columns) + _figures(run, columns, resamples=0)
     except InputError as error:
         raise InputError(error.what, where=str(run.samples_path), mend=MEND) from error
-    if wrong:
-        raise InputError(wrong[0], where=str(run.path / RESULT), mend=_LOOK)
+    if found:
+        raise InputError(found[0], where=str(run.path / RESULT), mend=_LOOK)
     return columns
 
 
@@ -56,7 +60,7 @@ def require_unchanged(run: StoredRun) -> None:
     Raises:
         InputError: it was changed, or figures are missing.
     """
-    for wrong in _changed(run) + _lacking(run.record):
+    for wrong in _changed(run) + _lacking(run.record) + _signature(run):
         raise InputError(wrong, where=str(run.path / RESULT), mend=_LOOK)
 
 
@@ -95,6 +99,17 @@ def _signature(run: StoredRun) -> list[str]:
     return wrong
 
 
+def _captions(record: Record, columns: Mapping[str, Any]) -> list[str]:
+    """Whether the candidates are those that the record's protocol has a digest of."""
+    said = record.protocol.get("captions")
+    if record.task != "caption-eval" or not isinstance(said, str):
+        return []
+    ids, captions = columns["id"].tolist(), columns["candidate"].tolist()
+    if digest([ids, captions])[: len(said)] == said or any("\ufffd" in text for text in captions):
+        return []  # what no file can hold was replaced when the file was written
+    return ["captions: the candidates of the per-sample file are not those that were scored"]
+
+
 def _figures(run: StoredRun, columns: Mapping[str, Any], resamples: int | None = None) -> list[str]:
     """The figures that do not come out again, and those whose interval does not, where intervals are recomputed."""
     record = run.record
@@ -102,7 +117,13 @@ def _figures(run: StoredRun, columns: Mapping[str, Any], resamples: int | None =
     for name, (value, low, high) in recomputed(run, columns, resamples).items():
         stored = record.metrics[name]
         pairs = [("", stored.value, value)]
-        if resamples is None and low is not None and high is not None and stored.low is not None and stored.high is not None:
+        if (
+            resamples is None
+            and low is not None
+            and high is not None
+            and stored.low is not None
+            and stored.high is not None
+        ):
             pairs += [(" low", stored.low, low), (" high", stored.high, high)]
         for part, said, again in pairs:
             if not abs(said - again) <= TOLERANCE:
@@ -131,5 +152,10 @@ def recomputed(
     if resamples is None and isinstance(asked, int):
         resamples = int(asked)
     family = family_of(record.task)
-    again = figures(family, columns, list(record.metrics), record.seed, resamples=resamples)
+    try:
+        again = figures(family, columns, list(record.metrics), record.seed, resamples=resamples)
+    except (ArithmeticError, ValueError, IndexError, TypeError) as error:
+        raise InputError(
+            f"its figures cannot be computed from the per-sample file: {error}", where=str(run.samples_path), mend=MEND
+        ) from error
     return {name: (metric.value, metric.low, metric.high) for name, metric in again.items()}
