@@ -1,7 +1,8 @@
 """Results and baselines that were tampered with, and whether `verify`, `check` and `compare` say so.
 
 Every case is a change of one file of a results directory, or of the baseline written from it. It falls short where a
-command ends with a fault (70) or takes longer than `SECONDS`, or where `verify` or `check` ends with 0 and notes nothing.
+command ends with a fault (70) or takes longer than `SECONDS`, or where `verify` or `check` ends with 0 and notes
+nothing.
 """
 
 import json
@@ -95,7 +96,7 @@ def _edit(path: str, change: Callable[[Json], Json]) -> Callable[[Path], None]:
 
     def apply(work: Path) -> None:
         data = json.loads((work / path).read_text("utf-8"))
-        (data if "runs" not in data else data).pop("sha256" if "runs" in data else "record_sha256", None)
+        data.pop("sha256" if "runs" in data else "record_sha256", None)
         found = change(data)
         (work / path).write_text(found if isinstance(found, str) else json.dumps(data), "utf-8")
 

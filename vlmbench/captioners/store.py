@@ -3,8 +3,8 @@
 ``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text, "checksum": …}`` a line, added
 as soon as a batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line that
 a kill cut short is no JSON and is ignored; the next line starts on a line of its own. A line whose checksum does not
-fit is told of and ignored; one without, as earlier versions wrote them, is taken as it is. ``key.json`` beside it says what the key
-stands for.
+fit is told of and ignored; one without, as earlier versions wrote them, is taken as it is. ``key.json`` beside it says
+what the key stands for.
 """
 
 import json

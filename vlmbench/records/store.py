@@ -100,9 +100,9 @@ def read_samples(run: StoredRun) -> dict[str, Any]:
     """
     from vlmbench.records.samples import MEND, read_columns
 
-    if run.record.samples_sha256 and run.samples_path.is_file():
-        if wrong := samples_changed(run):
-            raise InputError(wrong, where=str(run.samples_path), mend=MEND)
+    wrong = samples_changed(run) if run.record.samples_sha256 and run.samples_path.is_file() else ""
+    if wrong:
+        raise InputError(wrong, where=str(run.samples_path), mend=MEND)
     return read_columns(run.samples_path, run.record)
 
 

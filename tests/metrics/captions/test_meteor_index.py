@@ -11,7 +11,7 @@ import pytest
 
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.metrics.captions import meteor_index, meteor_native, meteor_resources
-from vlmbench.metrics.captions.meteor_index import MeteorIndex, load_index
+from vlmbench.metrics.captions.meteor_index import MeteorIndex, load_index, silent
 from vlmbench.metrics.captions.meteor_resources import Sources, find_sources
 
 PAIRS = [
@@ -94,12 +94,45 @@ def test_a_damaged_index_is_built_anew(tmp_path, damage):
         os.utime(pairs, ns=(1, 1))
     elif damage == "manifest":
         noted = json.loads(manifest.read_text())
-        noted["files"]["pairs"]["sha256"] = "0" * 64
+        noted["files"]["pairs"]["crc32"] = 0
         manifest.write_text(json.dumps(noted))
     else:
         pairs.unlink()
     assert paraphrases(load_index(tmp_path / "cache", sources=sources), "big dog") == expected
     assert not list((tmp_path / "cache" / "meteor").glob(".tmp-*"))
+
+
+def test_a_flipped_bit_in_any_array_is_found_whatever_the_file_s_time(tmp_path, caplog):
+    sources = make(tmp_path / "data")
+    folder = load_index(tmp_path / "cache", sources=sources).folder
+    for path in sorted(folder.glob("*.npy")):
+        sound, state = path.read_bytes(), path.stat()
+        for at in {0, len(sound) // 3, len(sound) - 1}:
+            data = bytearray(sound)
+            data[at] ^= 1
+            path.write_bytes(data)
+            os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+            caplog.clear()
+            load_index(tmp_path / "cache", sources=sources)
+            assert path.read_bytes() == sound, f"{path.name} at {at}"
+            assert "damaged in the cache" in caplog.text
+
+
+def test_a_damaged_kernel_is_compiled_anew(tmp_path, monkeypatch, caplog):
+    pytest.importorskip("llvmlite")
+    import vlmbench.metrics.captions.meteor_build as build
+    from vlmbench.metrics.captions.meteor_native import _code
+
+    monkeypatch.setattr(build, "compile_kernel", lambda: b"machine code")
+    assert _code(tmp_path, silent) == b"machine code"
+    [path] = tmp_path.glob("kernel-*.bin")
+    monkeypatch.setattr(build, "compile_kernel", lambda: b"compiled anew")
+    assert _code(tmp_path, silent) == b"machine code"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert _code(tmp_path, silent) == b"compiled anew"
+    assert "damaged in the cache" in caplog.text
 
 
 def test_a_copied_index_is_checked_by_its_hash_and_kept(tmp_path):

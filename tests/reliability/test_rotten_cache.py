@@ -1,0 +1,144 @@
+"""A byte flipped or a file cut anywhere in the cache is found, told of and made again; a score never moves."""
+
+import random
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vlmbench.captioners.store import CaptionStore
+from vlmbench.encoders.base import Scale
+from vlmbench.features.store import FeatureEntry, FeatureKey
+from vlmbench.features.texts import read_texts, write_texts
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
+from vlmbench.foundations.owned import read_own
+from vlmbench.heads.logistic import Fit
+from vlmbench.heads.probe_file import Probe, load_probe, save_probe
+
+FLIPS, CUTS = 120, 30
+VALUES = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+
+
+def damaged(path: Path) -> Any:
+    """The file's content with one bit flipped, then cut; the file is put back at the end."""
+    sound, chance = path.read_bytes(), random.Random(path.name)
+    for _ in range(FLIPS):
+        data = bytearray(sound)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        path.write_bytes(data)
+        yield
+    for length in sorted({0, len(sound) - 1, *(chance.randrange(len(sound)) for _ in range(CUTS))}):
+        path.write_bytes(sound[:length])
+        yield
+    path.write_bytes(sound)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values, arrays among them, are equal."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else bool(one == other)
+
+
+def note(cache: Path) -> tuple[Path, Callable[[], Any]]:
+    write_note(cache / "hashes" / "a.json", "ab" * 32)
+    return cache / "hashes" / "a.json", lambda: read_note(cache / "hashes" / "a.json")
+
+
+def shard(cache: Path) -> tuple[Path, Callable[[], Any]]:
+    entry = FeatureEntry(cache, FeatureKey("w", "p", "fp32", "f", "test"), 6, {"torch": "2"})
+    entry.write_shard(0, np.arange(6), {"proj": VALUES})
+    return next(entry.directory.glob("*.safetensors")), lambda: entry.read_shard(0)
+
+
+def manifest(cache: Path) -> tuple[Path, Callable[[], Any]]:
+    entry = FeatureEntry(cache, FeatureKey("w", "p", "fp32", "f", "test"), 6, {"torch": "2"})
+    entry.finish(("a",), {"proj": 5})
+    return entry.directory / "manifest.json", entry.manifest
+
+
+def texts(cache: Path) -> tuple[Path, Callable[[], Any]]:
+    write_texts(cache, "ab" * 32, VALUES, Scale(100.0, -1.5))
+    return next(cache.glob("texts/*")), lambda: read_texts(cache, "ab" * 32)
+
+
+def probe(cache: Path) -> tuple[Path, Callable[[], Any]]:
+    fit = Fit(VALUES.astype(np.float64), np.arange(6.0), 1.0, False, 0, True, 0.0, 0.0)
+    save_probe(cache / "probe.safetensors", Probe(fit, tuple("abcdef"), "m", "w", "proj", False, "d"))
+
+    def load() -> Any:
+        try:
+            found = load_probe(cache / "probe.safetensors")
+        except InputError:
+            return None
+        return [found.fit.coef, found.fit.intercept, found.classnames, found.model, found.normalise, found.fit.c]
+
+    return cache / "probe.safetensors", load
+
+
+def beside(cache: Path) -> tuple[Path, Callable[[], Any]]:
+    part = cache / "part.parquet"
+    part.write_bytes(bytes(range(200)))
+    vouch(part)
+    return part, lambda: part.read_bytes() if vouched(part) else None
+
+
+@pytest.mark.parametrize("kept", [note, shard, manifest, texts, probe, beside], ids=lambda kept: kept.__name__)
+def test_damage_is_found_wherever_it_is(kept: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, read = kept(tmp_path)
+    sound = read()
+    assert sound is not None
+    for _ in damaged(path):
+        caplog.clear()
+        found = read()
+        assert found is None or same(found, sound), "a changed value is believed"
+        assert kept is probe or found is not None or "damaged in the cache" in caplog.text
+    assert same(read(), sound)
+
+
+def test_captions_that_changed_are_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = {f"{number:064x}": f"a picture of {number} ducks" for number in range(5)}
+    with CaptionStore(tmp_path, "ab" * 32, {}) as store:
+        store.add(made)
+        path = store.path
+    lost = 0
+    for _ in damaged(path):
+        with CaptionStore(tmp_path, "ab" * 32, {}) as store:
+            found = {image: store.get(image) for image in made}
+        assert all(caption in (None, made[image]) for image, caption in found.items())
+        lost += None in found.values()
+    assert lost >= FLIPS
+    assert "damaged in the cache" in caplog.text
+
+
+def test_a_note_of_something_else_is_not_believed(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_note(tmp_path / f"{name}.json", name)
+    (tmp_path / "a.json").write_bytes((tmp_path / "b.json").read_bytes())
+    assert read_note(tmp_path / "a.json") is None
+
+
+def test_machine_code_of_others_is_not_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "meteor"
+    folder.mkdir(mode=0o755)
+    code = folder / "kernel.bin"
+    code.write_bytes(b"code")
+    code.chmod(0o644)
+    assert read_own(code) == b"code"
+    code.chmod(0o646)
+    assert read_own(code) is None
+    assert "another user could have written it" in caplog.text
+    code.chmod(0o644)
+    folder.chmod(0o777)
+    assert read_own(code) is None
+    folder.chmod(0o777 | stat.S_ISVTX)
+    assert read_own(code) == b"code"
+    folder.chmod(0o755)
+    (folder / "link.bin").symlink_to(code)
+    assert read_own(folder / "link.bin") is None
