@@ -12,14 +12,16 @@ import pytest
 from vlmbench.captioners.store import CaptionStore
 from vlmbench.encoders.base import Scale
 from vlmbench.features.store import FeatureEntry, FeatureKey
-from vlmbench.features.texts import read_texts, write_texts
+from vlmbench.features.texts import EMBEDDINGS, TextKey, read_texts, write_texts
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
 from vlmbench.foundations.owned import read_own
 from vlmbench.heads.logistic import Fit
 from vlmbench.heads.probe_file import Probe, load_probe, save_probe
+from vlmbench.records.result import ModelFacts
 
 FLIPS, CUTS = 120, 30
+MODEL = ModelFacts(id="m", weights_sha256="ab" * 32, kind="captioner")
 VALUES = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
 
 
@@ -53,8 +55,13 @@ def note(cache: Path) -> tuple[Path, Callable[[], Any]]:
 
 def shard(cache: Path) -> tuple[Path, Callable[[], Any]]:
     entry = FeatureEntry(cache, FeatureKey("w", "p", "fp32", "f", "test"), 6, {"torch": "2"})
-    entry.write_shard(0, np.arange(6), {"proj": VALUES})
-    return next(entry.directory.glob("*.safetensors")), lambda: entry.read_shard(0)
+    entry.write_shard(range(6), np.arange(6), {"proj": VALUES})
+
+    def load() -> Any:
+        [(covered, tensors)] = entry.shards()
+        return None if tensors is None else {"covered": covered, **tensors}
+
+    return next(entry.directory.glob("*.safetensors")), load
 
 
 def manifest(cache: Path) -> tuple[Path, Callable[[], Any]]:
@@ -64,8 +71,9 @@ def manifest(cache: Path) -> tuple[Path, Callable[[], Any]]:
 
 
 def texts(cache: Path) -> tuple[Path, Callable[[], Any]]:
-    write_texts(cache, "ab" * 32, VALUES, Scale(100.0, -1.5))
-    return next(cache.glob("texts/*")), lambda: read_texts(cache, "ab" * 32)
+    key = TextKey(EMBEDDINGS, *"wpt", "fp32", "c")
+    write_texts(cache, key, VALUES, Scale(100.0, -1.5))
+    return next(cache.glob("texts/*")), lambda: read_texts(cache, key)
 
 
 def probe(cache: Path) -> tuple[Path, Callable[[], Any]]:
@@ -104,12 +112,12 @@ def test_damage_is_found_wherever_it_is(kept: Any, tmp_path: Path, caplog: pytes
 
 def test_captions_that_changed_are_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = {f"{number:064x}": f"a picture of {number} ducks" for number in range(5)}
-    with CaptionStore(tmp_path, "ab" * 32, {}) as store:
+    with CaptionStore(tmp_path, MODEL, {}) as store:
         store.add(made)
         path = store.path
     lost = 0
     for _ in damaged(path):
-        with CaptionStore(tmp_path, "ab" * 32, {}) as store:
+        with CaptionStore(tmp_path, MODEL, {}) as store:
             found = {image: store.get(image) for image in made}
         assert all(caption in (None, made[image]) for image, caption in found.items())
         lost += None in found.values()
