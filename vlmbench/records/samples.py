@@ -106,7 +106,6 @@ def _rules(record: Record) -> Mapping[str, _Numbers]:
     return {
         **dict.fromkeys(("label", "prediction", "rank"), _Numbers(0, most, whole=True)),
         **dict.fromkeys(("probability", "confidence", "score"), share),
-        "brier": _Numbers(0, 2),
         "seed": _Numbers(0, whole=True),
         "labels": _Numbers(0, 1, whole=True, lists=True, even=True),
         "scores": _Numbers(lists=True, even=True),
