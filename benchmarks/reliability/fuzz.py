@@ -1,6 +1,6 @@
 """Damages small valid files of every reader, reads them in this process, and counts what falls out of the contract.
 
-The contract: a file is read, or a `VlmbenchError` that ends with 2, 3 or 4 says what is wrong with it; in 10 seconds, in
+The contract: a file is read, or a `VlmbenchError` that ends with 2, 3 or 4 says what is wrong with it; within 10 s and
 2 GB. ``python benchmarks/reliability/fuzz.py --files 10000 --seed 1 [--only READER] [--keep DIRECTORY]``; the same seed
 damages the same files in the same way. ``--keep`` writes each file that fell, for the corpus that tests replay.
 """

@@ -13,7 +13,7 @@ ODD_VALUES: tuple[Any, ...] = (
     *([], {}, [[]], [None], [1, "a"], {"": ""}, {"a": {"a": []}}, "NaN", "1e400", "true", "0x10", "１２", "-", "1_0"),
 )
 TOKENS: tuple[bytes, ...] = (
-    *(b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"'", b",", b"\t", b";", b"\r", b"\n", b"\n\n"),
+    *(b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"'", b",", b"\t", b";", b"\r", b"\n"),
     *(b"\\ud800", b"\\u0000", b"\\", b"{", b"}", b"[", b"]", b"1e308", b"-1", b"NaN", b"Infinity", b"1e400", b"null"),
     *(b"9" * 5_000, b"[" * 100_000, b'{"a":' * 20_000, b"[" * 300 + b"]" * 300, b"a" * 140_000, b"\x1f\x8b", b"PK\3\4"),
     *(b"\xff" * 8, b"\0" * 8, b"\x7f" * 4, struct.pack("<Q", 2**63), struct.pack("<I", 2**31), b"=cmd|' /C calc'!A0"),

@@ -1,6 +1,6 @@
 """Every reader of vlmbench with small valid files for it, as the fuzzer sees them.
 
-A reader takes a file's path and an empty directory, and does what a command does with such a file before any model runs.
+A reader takes a file's path and an empty directory, and does what a command does with it before any model runs.
 """
 
 import gzip
@@ -31,9 +31,9 @@ def readers() -> dict[str, Reader]:
     return {
         "captions": Reader(_captions, _caption_files()),
         "captions, Parquet": Reader(_captions, {"refs.parquet": _parquet(image_id=[1, 2], caption=["a dog", "a cat"])}),
-        "captioned set": Reader(_coco, {name: own for name, own in _caption_files().items() if "coco" in name or "kar" in name}),
-        "metadata": Reader(_metadata, {"metadata.jsonl": _METADATA, "metadata.csv": b"file_name,caption\na.png,a dog\nb.png,a cat\n"}),
-        "list": Reader(_dataset, {"list.csv": _LIST, "list.tsv": _LIST.replace(b",", b"\t"), "list.jsonl": _LIST_LINES}),
+        "captioned set": Reader(_coco, {name: _caption_files()[name] for name in ("coco.json", "karpathy.json")}),
+        "metadata": Reader(_metadata, {"metadata.jsonl": _METADATA, "metadata.csv": _METADATA_CSV}),
+        "list": Reader(_dataset, _LISTS),
         "archive": Reader(_dataset, _archives()),
         "WebDataset": Reader(_dataset, {"shard.tar": _tar("", ("0.png", "0.cls", "1.png", "1.cls"))}),
         "Parquet": Reader(_dataset, {"set.parquet": _parquet(image=[_png(), _png(9)], label=[0, 1])}),
@@ -282,7 +282,7 @@ def _tar(mode: str, names: tuple[str, ...]) -> bytes:
 
 def _archives() -> dict[str, bytes]:
     names = ("cat/0.png", "dog/1.png")
-    found = {f"set.tar{ending}": _tar(mode, names) for mode, ending in (("", ""), ("gz", ".gz"), ("bz2", ".bz2"), ("xz", ".xz"))}
+    found = {f"set.tar.{mode}".rstrip("."): _tar(mode, names) for mode in ("", "gz", "bz2", "xz")}
     for kind, way in (("deflated", zipfile.ZIP_DEFLATED), ("lzma", zipfile.ZIP_LZMA), ("bzip2", zipfile.ZIP_BZIP2)):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", way) as archive:
@@ -307,8 +307,15 @@ def _feature_files() -> dict[str, bytes]:
 def _probe_file() -> bytes:
     from safetensors.numpy import save
 
-    about = {"format": "vlmbench-probe-1", "classnames": ["cat", "dog"], "model": "tiny-clip", "weights_sha256": "0" * 64}
-    about |= {"layer": "proj", "normalise": False, "dataset": "digits", "c": 1.0, "multilabel": False}
+    about = {"format": "vlmbench-probe-1", "classnames": ["cat", "dog"], "model": "tiny-clip"}
+    about |= {
+        "weights_sha256": "0" * 64,
+        "layer": "proj",
+        "normalise": False,
+        "dataset": "digits",
+        "c": 1.0,
+        "multilabel": False,
+    }
     tensors = {"coef": np.ones((2, 3)), "intercept": np.zeros(2)}
     return bytes(save(tensors, {"vlmbench": json.dumps(about)}))
 
@@ -323,8 +330,10 @@ def _model_files() -> dict[str, bytes]:
 
 _CAPTIONER = json.dumps({"model_type": "blip", "architectures": ["BlipForConditionalGeneration"]}).encode()
 _METADATA = b'{"file_name": "a.png", "captions": ["a dog"]}\n{"file_name": "b.png", "captions": ["a cat"]}\n'
+_METADATA_CSV = b"file_name,caption\na.png,a dog\nb.png,a cat\n"
 _LIST = b"file_name,label,split\na.png,cat,train\nb.png,dog,test\n"
 _LIST_LINES = b'{"file_name": "a.png", "label": "cat"}\n{"file_name": "b.png", "label": "dog"}\n'
+_LISTS = {"list.csv": _LIST, "list.tsv": _LIST.replace(b",", b"\t"), "list.jsonl": _LIST_LINES}
 _PLAN = b"""seed = 3
 [[zeroshot]]
 model = ["tiny-clip"]
@@ -337,7 +346,7 @@ shots = "1,2"
 seeds = 2
 [[caption-eval]]
 references = "refs.json"
-predictions = ["cands.json"]
+candidates = ["cands.json"]
 """
 _PROMPTS = {
     "prompts.txt": b"a photo of a {}.\n# none\nan image of {c}\n",
@@ -346,7 +355,7 @@ _PROMPTS = {
     "by-dataset.json": b'{"eurosat": ["a photo of a {}."], "mnist": ["{}"]}',
 }
 _CLASSNAMES = {
-    "names.txt": "chat\nchien\n".encode(),
+    "names.txt": b"chat\nchien\n",
     "names.json": b'[["cat", "kitty"], "dog"]',
     "by-dataset.json": b'{"eurosat": ["dog", "cat"], "mnist": ["0"]}',
 }

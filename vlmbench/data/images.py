@@ -7,15 +7,20 @@ larger than `MAX_PIXELS` is refused before its pixels are read.
 import io
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import InputError, VlmbenchError
+from vlmbench.foundations.files import read_bytes
 from vlmbench.foundations.text import visible
 
 MAX_PIXELS = 128 * 1024 * 1024
 """Above this many pixels an image is taken for a decompression bomb."""
+
+LARGEST = 512 * 1024**2
+"""Bytes of an image's file."""
 
 MAX_RATIO = 1000
 """A side this many times the other becomes a bomb when the short one is resized."""
@@ -40,6 +45,18 @@ def is_image(name: str) -> bool:
     """Whether the ending of a file's name (``cat.JPG``) is an image's."""
     _, dot, ending = name.rpartition(".")
     return bool(dot) and ending.lower() in ENDINGS
+
+
+def read_image(path: Path) -> bytes:
+    """The bytes of an image's file.
+
+    Raises:
+        BadImage: there is none, it is no regular file (a pipe, a device), cannot be read, or has more than `LARGEST`.
+    """
+    try:
+        return read_bytes(path, most=LARGEST, what="image", mend=MEND)
+    except VlmbenchError as error:
+        raise BadImage(error.what, where=str(path), mend=MEND) from error
 
 
 def decode(raw: Raw, name: str) -> Image.Image:

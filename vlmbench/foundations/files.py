@@ -2,8 +2,8 @@
 
 What is opened is a regular file (a link to one is fine), or a pipe that a shell has opened (``<(zcat …)``): a named
 pipe, a device, a socket or a directory is refused at once, before anything waits for it. Size, what gzip unpacks to,
-encoding, depth and numbers of JSON are bounded here, and every way in which text, JSON, JSON Lines or CSV can be damaged
-ends in one `InputError` that names the file and the place in it.
+encoding, depth and numbers of JSON are bounded here, and each way in which text, JSON, JSON Lines or CSV can be damaged
+is one `InputError` that names the file and the place in it.
 """
 
 import csv
@@ -129,12 +129,15 @@ def read_json(path: Path, *, most: int = LARGEST, what: str = "file", unique: bo
     return json_of(read_text(path, most=most, what=what), str(path), unique=unique)
 
 
-def json_of(text: str, where: str, *, mend: str = _AGAIN, unique: bool = False, pairs: Any = None) -> Any:
+def json_of(
+    text: str, where: str, *, line: int = 0, mend: str = _AGAIN, unique: bool = False, pairs: Any = None
+) -> Any:
     """A text as JSON.
 
     Args:
         text: the text.
         where: the file, and the place in it.
+        line: the line of the file that the text is; none: the text may have several.
         mend: what to do if it is none.
         unique: whether a key that stands twice in an object is an error; else the last one counts.
         pairs: what makes an object from its list of keys and values, as `json.loads` takes it.
@@ -143,6 +146,8 @@ def json_of(text: str, where: str, *, mend: str = _AGAIN, unique: bool = False, 
         InputError: it is not JSON, is nested deeper than `DEEPEST`, has a number of more than 4,300 digits, half a
             character (a lone surrogate), or, where asked, a key twice.
     """
+
+    where += f", line {line}" if line else ""
 
     def once(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
@@ -155,7 +160,7 @@ def json_of(text: str, where: str, *, mend: str = _AGAIN, unique: bool = False, 
     try:
         value = json.loads(text, object_pairs_hook=once if unique else pairs)
     except json.JSONDecodeError as error:
-        place = f", line {error.lineno}, column {error.colno}" if "\n" in text.strip() else f", column {error.colno}"
+        place = f", column {error.colno}" if line else f", line {error.lineno}, column {error.colno}"
         raise InputError(f"not valid JSON: {error.msg}", where=where + place, mend=mend) from error
     except RecursionError as error:
         raise _too_deep(where) from error
@@ -181,7 +186,7 @@ def json_lines(text: str, path: Path, *, mend: str = "one JSON object a line") -
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            value = json_of(line, f"{path}, line {number}", mend=mend)
+            value = json_of(line, str(path), line=number, mend=mend)
             if not isinstance(value, dict):
                 raise InputError("a line that is not a JSON object", where=f"{path}, line {number}", mend=mend)
             yield f"line {number}", value
@@ -195,18 +200,16 @@ def csv_rows(
     Raises:
         InputError: it is damaged; with `strict`, quotes are too.
     """
-    longest = csv.field_size_limit(min(len(text) + 1, 2**31 - 1))
+    csv.field_size_limit(2**31 - 1)  # the library's own is 131,072; it holds for the process, so it is never put back
     line = 1
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
         for row in reader:
             place, line = f"line {line}", reader.line_num + 1
             if any(cell.strip() for cell in row):
                 yield place, row
     except csv.Error as error:
         raise InputError(f"not valid CSV: {error}", where=f"{path}, line {line}", mend=mend) from error
-    finally:
-        csv.field_size_limit(longest)
 
 
 def unpacked_limit(packed: int, *, small: int = SMALL) -> int:

@@ -19,8 +19,9 @@ from pydantic import JsonValue
 from vlmbench.data.base import DatasetInfo
 from vlmbench.data.sibling import CLASSNAMES, sibling_lines, sibling_of
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.files import SMALL, json_of, read_text
 from vlmbench.foundations.text import visible
-from vlmbench.heads.prompt_files import dataset_key, entry_source, no_entry, read_json, read_text
+from vlmbench.heads.prompt_files import dataset_key, entry_source, no_entry
 
 WDS = "wds"
 _SHOWN = 5
@@ -91,10 +92,10 @@ def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
 
 
 def _from_file(path: Path, info: DatasetInfo) -> ClassNames:
-    text = read_text(path)
+    text = read_text(path, most=SMALL, what="list of class names")
     source: dict[str, JsonValue] | None = None
     if path.suffix.lower() == ".json":
-        value, where = read_json(path, text), str(path)
+        value, where = json_of(text, str(path), unique=True), str(path)
         if isinstance(value, dict):
             key = dataset_key(value, info.id)
             if key is None:
