@@ -66,33 +66,46 @@ def tried(name: str, reader: Reader, file: str, data: bytes) -> Fall | None:
     """Reads a file; none where the contract holds."""
     from vlmbench.foundations.errors import VlmbenchError
 
-    with tempfile.TemporaryDirectory() as folder:
+    try:
+        with timed():
+            read(reader, file, data)
+    except VlmbenchError as error:
+        if error.exit_code in ENDS:
+            return None
+        why = f"exit code {error.exit_code}"
+    except (Exception, TooSlow) as error:
+        why = f"{type(error).__name__}: {str(error)[:100]}"
+    else:
+        return None
+    return Fall(name, file, data, why, traceback.format_exc())
+
+
+def read(reader: Reader, file: str, data: bytes) -> None:
+    """Has a reader read a file of this name and content, in an empty directory."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         path = Path(folder, "in", file)
         path.parent.mkdir()
         path.write_bytes(data)
-        try:
-            with timed(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                reader.read(path, Path(folder, "cache"))
-        except VlmbenchError as error:
-            if error.exit_code in ENDS:
-                return None
-            why = f"exit code {error.exit_code}"
-        except (Exception, TooSlow) as error:
-            why = f"{type(error).__name__}: {str(error)[:100]}"
-        else:
-            return None
-        return Fall(name, file, data, why, traceback.format_exc())
+        reader.read(path, Path(folder, "cache"))
 
 
 def fuzz(files: int, seed: int, only: str | None = None) -> Iterator[tuple[str, Fall | None]]:
     """Damages and reads `files` files, evenly over the readers."""
     known = {name: own for name, own in readers().items() if only in (None, name)}
+    for name, reader in known.items():
+        for file, data in reader.seeds.items():  # what is not damaged is read; libraries are imported here, untimed
+            read(reader, file, data)
     for number in range(files):
         name = list(known)[number % len(known)]
         chance = random.Random(f"{seed} {name} {number}")
         file = chance.choice(sorted(known[name].seeds))
         yield name, tried(name, known[name], file, mutated(chance, known[name].seeds[file]))
+
+
+def folder_of(reader: str) -> str:
+    """The directory of the corpus that holds a reader's files."""
+    return reader.lower().replace(", ", "-").replace(" ", "-")
 
 
 def main() -> int:
@@ -114,7 +127,7 @@ def main() -> int:
     for number, (key, fall) in enumerate(kinds.items()):
         print(f"{key}\n{fall.traceback}", file=sys.stderr)
         if asked.keep:
-            kept = asked.keep / fall.reader.replace(", ", "-").replace(" ", "-") / f"{asked.seed}-{number}-{fall.name}"
+            kept = asked.keep / folder_of(fall.reader) / f"{asked.seed}-{number}@{fall.name}"
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_bytes(fall.data)
     print("| reader | tried | fell |\n|---|---:|---:|")

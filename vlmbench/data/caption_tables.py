@@ -249,7 +249,7 @@ def from_parquet(path: Path, want: Want) -> Parsed:
                 for row in batch.to_pylist():
                     place += 1
                     table.add(row, f"row {place}")
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"not readable as Parquet: {visible(str(error))}", where=str(path), mend="write or download it again"
         ) from error

@@ -53,6 +53,8 @@ class Listing:
         label = next((values[name] for name in _LABELS if values.get(name) not in (None, "")), None)
         if not isinstance(file, str) or not isinstance(label, str | int) or isinstance(label, bool):
             raise InputError("a line without a path and a label", where=where, mend=_MEND)
+        if "\0" in file:
+            raise InputError(f"a path that no file can have: {visible(file)}", where=where, mend=_MEND)
         inside = (self.path.parent / file).resolve().is_relative_to(self.path.parent.resolve())
         if self.enclosed and not inside:
             raise InputError(
