@@ -93,7 +93,7 @@ def read(reader: Reader, file: str, data: bytes) -> None:
 def fuzz(files: int, seed: int, only: str | None = None) -> Iterator[tuple[str, Fall | None]]:
     """Damages and reads `files` files, evenly over the readers."""
     known = {name: own for name, own in readers().items() if only in (None, name)}
-    for name, reader in known.items():
+    for reader in known.values():
         for file, data in reader.seeds.items():  # what is not damaged is read; libraries are imported here, untimed
             read(reader, file, data)
     for number in range(files):

@@ -11,7 +11,6 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -76,7 +75,9 @@ def test_what_is_no_regular_file_is_refused_at_once(what: str, kind: str, tmp_pa
 def test_a_link_to_a_file_and_a_pipe_of_the_shell_are_read(tmp_path: Path) -> None:
     (tmp_path / "good.json").write_text(json.dumps(REFERENCES))
     (tmp_path / "link.json").symlink_to("good.json")
-    code, said = call(tmp_path, ["caption-eval", "-r", "{}", "-p", "{good}", "--metrics", "bleu"], tmp_path / "link.json")
+    code, said = call(
+        tmp_path, ["caption-eval", "-r", "{}", "-p", "{good}", "--metrics", "bleu"], tmp_path / "link.json"
+    )
     assert code == 0, said
     script = f'"{sys.executable}" -m vlmbench caption-eval -r <(cat good.json) -p good.json --metrics bleu --json'
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -86,7 +87,7 @@ def test_a_link_to_a_file_and_a_pipe_of_the_shell_are_read(tmp_path: Path) -> No
 TEXT = {
     "not UTF-8": b'{"1": ["caf\xe9"]}',
     "a lone surrogate": b'{"\\ud800": ["\\ud800"], "images": [{"id": "\\udcff"}], "annotations": []}',
-    "a lone surrogate in a row": b'{"image_id": "1", "candidate": "\\udcff", "rating": 1, "file_name": "a", "label": "\\udcff"}',
+    "a lone surrogate in a row": b'{"image_id": 1, "candidate": "\\udcff", "rating": 1, "file_name": "a", "label": 1}',
     "5,000 digits": b'{"image_id": ' + b"9" * 5000 + b"}",
     "100,000 levels": b"[" * 100_000 + b"]" * 100_000,
     "900 levels": b'{"image_id": ' + b"[" * 900 + b"]" * 900 + b"}",
@@ -108,8 +109,11 @@ def test_odd_text_is_one_error(what: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / NAMES.get(what, "odd.json")
     path.write_bytes(bomb if TEXT[content] is None else TEXT[content])
     code, said = call(tmp_path, TEXTS[what], path)
-    assert code == 3 or (code == 0 and content == "a long cell"), said
-    assert path.name in said.replace("\n", "") or code == 0
+    if content == "a long cell":
+        assert "field larger" not in said, said
+    else:
+        assert code == 3, said
+        assert path.name in said.replace("\n", ""), said
 
 
 NAMES_OF_CLASSES = ["\ud800", "a\0b", "\udcff", "9" * 5000]
@@ -137,10 +141,12 @@ def test_a_key_that_stands_twice_where_it_decides(tmp_path: Path) -> None:
 
 
 def instances(**changed: object) -> dict[str, object]:
-    image = {"id": 1, "file_name": "cat/a.png", "width": 20, "height": 16} | changed
-    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": changed.get("bbox", [1, 1, 5, 5])}
-    categories = [{"id": 1, "name": changed.get("name", "cat")}, {"id": 2, "name": "dog"}]
-    return {"images": [{k: v for k, v in image.items() if k not in ("bbox", "name")}], "annotations": [box], "categories": categories}
+    bbox = changed.pop("bbox", [1, 1, 5, 5])
+    return {
+        "images": [{"id": 1, "file_name": "cat/a.png", "width": 20, "height": 16} | changed],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": bbox}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
 
 
 ODD_INSTANCES = [
@@ -188,44 +194,37 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     call(tmp_path, ["list", "heads"])
     images = tmp_path / "some" / "images"
     shutil.copytree(images, tmp_path / "files")
-    os.rename(os.fsencode(images / "cat"), os.fsencode(images) + b"/caf\xe9")
+    (images / "cat").rename(images / os.fsdecode(b"caf\xe9"))
     code, said = call(tmp_path, ["embed", "-m", "pixels", "-d", f"folder:{images}"])
     assert (code, "not UTF-8" in said) == (3, True)
-    os.rename(os.fsencode(tmp_path / "files" / "cat" / "a.png"), os.fsencode(tmp_path / "files" / "cat") + b"/\xe9.png")
+    (tmp_path / "files" / "cat" / "a.png").rename(tmp_path / "files" / "cat" / os.fsdecode(b"\xe9.png"))
     code, said = call(tmp_path, ["embed", "-m", "pixels", "-d", f"folder:{tmp_path / 'files'}"])
     assert (code, "not UTF-8" in said) == (3, True)
 
 
-def zipped(*, broken: bool, way: int) -> bytes:
+@pytest.mark.parametrize("way", ["DEFLATED", "LZMA", "BZIP2"])
+def test_zip_members_with_broken_data(way: str, tmp_path: Path) -> None:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", way) as archive:
-        for name in ("cat/a.png", "dog/b.png"):
-            archive.writestr(name, os.urandom(2000) + bytes(2000))
+    with zipfile.ZipFile(buffer, "w", getattr(zipfile, f"ZIP_{way}")) as archive:
+        archive.writestr("cat/a.png", os.urandom(2000) + bytes(2000))
     data = bytearray(buffer.getvalue())
-    if broken:
-        start = 30 + len("cat/a.png") + (9 if way == zipfile.ZIP_LZMA else 0)
-        data[start : start + 200] = b"\xff" * 200
-    return bytes(data)
-
-
-@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2], ids=["deflate", "lzma", "bzip2"])
-def test_zip_members_with_broken_data(way: int, tmp_path: Path) -> None:
-    (tmp_path / "broken.zip").write_bytes(zipped(broken=True, way=way))
+    start = 30 + len("cat/a.png") + (9 if way == "LZMA" else 0)
+    data[start : start + 200] = b"\xff" * 200
+    (tmp_path / "broken.zip").write_bytes(data)
     code, said = call(tmp_path, [*ZERO, "-d", "file:{}"], tmp_path / "broken.zip")
     assert (code, "cannot unpack" in said) == (3, True)
 
 
 def test_bombs_are_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("cat/a.png", "w") as file:
-        for _ in range(300):
-            file.write(bytes(2**20))
+    zeros = bytes(260 * 2**20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("cat/a.png", zeros)
     code, said = call(tmp_path, [*ZERO, "-d", "file:{}"], tmp_path / "bomb.zip")
     assert (code, "taken for a bomb" in said) == (3, True)
-    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
+    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz", compresslevel=1) as tar:
         item = tarfile.TarInfo("cat/a.png")
-        item.size = 300 * 2**20
-        with open("/dev/zero", "rb") as zeros:
-            tar.addfile(item, zeros)
+        item.size = len(zeros)
+        tar.addfile(item, io.BytesIO(zeros))
     code, said = call(tmp_path, [*ZERO, "-d", "file:{}"], tmp_path / "bomb.tar.gz")
     assert (code, "taken for a bomb" in said) == (3, True)
 
@@ -248,23 +247,27 @@ from vlmbench.data.images import decode, decode_stored
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 raw = open(sys.argv[1], "rb").read()
 image = decode(raw, "large")
-assert image.mode == "RGB" and image.size == (12000, 11000), image
+assert image.mode == "RGB"
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
-@pytest.mark.parametrize("mode", ["L", "I;16", "LA"])
-def test_a_large_image_takes_little_more_than_its_pixels(mode: str, tmp_path: Path) -> None:
-    path = tmp_path / "large.png"
-    Image.new(mode, (12000, 11000)).save(path, compress_level=1)
+MODES = [("L", 11000, 8), ("I;16", 2000, 14), ("LA", 2000, 14), ("F", 2000, 18)]
+
+
+@pytest.mark.parametrize(("mode", "height", "bytes_each"), MODES)
+def test_a_large_image_takes_little_more_than_its_pixels(
+    mode: str, height: int, bytes_each: int, tmp_path: Path
+) -> None:
+    path = tmp_path / ("large.tif" if mode == "F" else "large.png")
+    Image.new(mode, (12000, height)).save(path)
     done = subprocess.run([sys.executable, "-c", LARGE, str(path)], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 1200, f"{mode}: {done.stdout} MiB"
+    assert float(done.stdout) < bytes_each * 12000 * height / 2**20 + 60, f"{mode}: {done.stdout} MiB"
 
 
 def test_an_npz_that_unpacks_to_too_much(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x_train.npy", "w") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (280 * 2**20,)})
-        for _ in range(1100):
-            file.write(bytes(2**20))
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name in ("x_train", "x_test"):
+            archive.writestr(f"{name}.npy", bytes(550 * 2**20))
     code, said = call(tmp_path, TEXTS["features"], tmp_path / "bomb.npz")
     assert (code, "taken for a bomb" in said) == (3, True)

@@ -13,8 +13,8 @@ from pydantic import JsonValue
 from vlmbench.data.base import DatasetInfo
 from vlmbench.data.sibling import TEMPLATES, other_copies, sibling_lines, sibling_of
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
-from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.files import regular_file
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompt_files import PLACE, checked_templates, read_prompts
 from vlmbench.heads.prompt_sets import ALIASES, SETS
