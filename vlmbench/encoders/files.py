@@ -173,6 +173,10 @@ def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
     value = read_configuration(path, most=SMALL, what="configuration")
     if not isinstance(value, dict):
         raise InputError(f"{path.name} holds no JSON object", where=str(path), mend="get the file again")
+    try:
+        digest(value)
+    except ValueError as error:
+        raise InputError(f"{path.name} holds NaN or an infinity", where=str(path), mend="get the file again") from error
     return value
 
 
