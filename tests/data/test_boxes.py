@@ -181,9 +181,9 @@ def test_what_is_wrong_is_named(changed, message, place, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"images": [', "not JSON"),
-        ("", "not JSON"),
-        ("[" * 100_000, "cannot read it as JSON"),
+        ('{"images": [', "not valid JSON"),
+        ("", "not valid JSON"),
+        ("[" * 100_000, "nested too deeply"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]', "a JSON list"),
         ('{"licenses": []}', "it has no annotations"),
     ],
@@ -195,7 +195,7 @@ def test_other_files_are_told_from_instances(text, message, tmp_path):
 
 def test_bytes_that_are_no_text(tmp_path):
     (tmp_path / "instances.json").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    with pytest.raises(InputError, match="cannot read it as JSON"):
+    with pytest.raises(InputError, match="not UTF-8"):
         read_instances(tmp_path / "instances.json")
 
 

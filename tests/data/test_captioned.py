@@ -73,7 +73,7 @@ def test_a_folder_of_classes_is_not_a_captioned_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "said", "place"),
     [
-        (({"file_name": "a.png", "caption": "x"}, "{not json"), "not JSON", "line 2"),
+        (({"file_name": "a.png", "caption": "x"}, "{not json"), "not valid JSON", "line 2"),
         (({"file_name": "a.png", "caption": "x"}, "[1]"), "not a JSON object", "line 2"),
         (({"file_name": "a.png", "caption": "x"}, {"caption": "y"}), "no file_name", "line 2"),
         (({"file_name": "a.png", "caption": "x"}, {"file_name": "b.png"}), "b.png has no caption", "line 2"),

@@ -101,7 +101,7 @@ BAD_REFERENCES = {
     '{"images": [{"file": 1}], "annotations": []}': "an image without id",
     '{"images": 3, "annotations": []}': "must be lists",
     '{"image_id": 1, "caption": "a"}\n{"image_id": 2, "caption"': "not valid JSON",
-    '{"image_id": 1, "caption": "a"}\n3': "an entry of type number",
+    '{"image_id": 1, "caption": "a"}\n3': "not a JSON object",
     "image_id,caption\n1,a,b\n": "3 cells under 2 columns",
     'image_id,caption\n1,"a\n': "not valid CSV",
     "image_id,words\n1,a\n": "columns image_id and caption",

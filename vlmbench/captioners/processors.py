@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from vlmbench.captioners.checkpoint import Checkpoint
-from vlmbench.encoders.files import switches
+from vlmbench.encoders.files import read_json, switches
 from vlmbench.encoders.pretrained import transformers
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
@@ -55,12 +55,9 @@ def load_processor(checkpoint: Checkpoint) -> Any:
 
 def _brings_processor(checkpoint: Checkpoint) -> bool:
     """Whether the code that came with a checkpoint has a processor in it."""
-    import json
-
     paths = [checkpoint.directory / name for name in ("processor_config.json", "preprocessor_config.json")]
-    return any(
-        "AutoProcessor" in json.loads(path.read_text("utf-8")).get("auto_map", {}) for path in paths if path.is_file()
-    )
+    named = [read_json(path, needed_by=checkpoint.id).get("auto_map") for path in paths if path.is_file()]
+    return any(isinstance(own, dict) and "AutoProcessor" in own for own in named)
 
 
 def first_line(error: Exception) -> str:
@@ -120,12 +117,10 @@ def _assembled(checkpoint: Checkpoint) -> Any:
 
 def _processor_class(checkpoint: Checkpoint) -> Any:
     """The class the checkpoint names, else the one transformers has for its architecture."""
-    import json
-
     library = transformers()
     for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
         path = checkpoint.directory / name
-        named = json.loads(path.read_text("utf-8")).get("processor_class") if path.is_file() else None
+        named = read_json(path, needed_by=checkpoint.id).get("processor_class") if path.is_file() else None
         if isinstance(named, str) and hasattr(library, named):
             return getattr(library, named)
     mapping = import_module("transformers.models.auto.processing_auto").PROCESSOR_MAPPING_NAMES

@@ -3,26 +3,26 @@
 Absolute paths, ``..``, links and devices are refused; so is an archive that would fill the disk.
 """
 
-import shutil
+import os
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.data.images import is_image
 from vlmbench.foundations.atomic import atomic_directory
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import unpacked_limit, utf8_name
 from vlmbench.foundations.text import visible
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LARGEST = 512 * 1024**3
 """Bytes an archive may unpack to."""
-RATIO = 500
-"""Times its own size that an archive of more than `SMALL` unpacked bytes may unpack to."""
-SMALL = 1024**3
+SMALL = 256 * 1024**2
+"""Bytes that any archive may unpack to; a larger one to so many times its own size as a packed text."""
 FILES = 20_000_000
 _COPY = 1024 * 1024
 _FIRST = 10
@@ -48,7 +48,7 @@ def is_webdataset(path: Path) -> bool:
     try:
         with tarfile.open(path) as tar:
             first = [item.name for item in islice(tar, _FIRST)]
-    except (tarfile.TarError, OSError, EOFError):
+    except Exception:  # `unpack` says what is wrong with it
         return False
     images = {name.rpartition(".")[0] for name in first if is_image(name)}
     labels = {name.rpartition(".")[0] for name in first if name.endswith((".cls", ".npy", ".txt"))}
@@ -56,28 +56,41 @@ def is_webdataset(path: Path) -> bool:
 
 
 def _unpack(path: Path, target: Path) -> None:
-    limit = max(SMALL, min(LARGEST, RATIO * path.stat().st_size))
+    limit = min(LARGEST, unpacked_limit(path.stat().st_size, small=SMALL))
+    members = _members(path)
     written = files = 0
-    try:
-        for name, stream in _members(path):
-            files += 1
-            place = target / _safe(name, path)
+    while (member := _sound(path, next, members, None)) is not None:
+        name, stream = member
+        files += 1
+        place = target / _safe(name, path)
+        try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with open(place, "xb") as output:
-                while block := stream.read(_COPY):
-                    written += len(block)
-                    if written > limit or files > FILES:
-                        raise InputError(
-                            f"{visible(path.name)} unpacks to more than {limit:,} bytes: taken for a bomb",
-                            where=str(path),
-                            mend="unpack it yourself and give folder:PATH",
-                        )
-                    output.write(block)
-    except FileExistsError as error:
-        raise InputError(f"{visible(path.name)} holds a file twice", where=str(path), mend="pack it again") from error
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, shutil.Error) as error:
+            output = open(place, "xb")  # noqa: SIM115 - closed below
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise _refused(path, name, "a file twice, or a file and a directory of one name") from error
+        with output:
+            while block := _sound(path, stream.read, _COPY):
+                written += len(block)
+                if written > limit or files > FILES:
+                    raise InputError(
+                        f"{visible(path.name)} unpacks to more than {limit:,} bytes: taken for a bomb",
+                        where=str(path),
+                        mend="unpack it yourself and give folder:PATH",
+                    )
+                output.write(block)
+
+
+def _sound(path: Path, call: Callable[..., Any], *arguments: Any) -> Any:
+    """What a call gives; what the formats' libraries raise on damaged data, nearly everything, is one error here."""
+    try:
+        return call(*arguments)
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(
-            f"cannot unpack {visible(path.name)}: {visible(str(error))}", where=str(path), mend="get the archive again"
+            f"cannot unpack {visible(path.name)}: {visible(str(error)) or type(error).__name__}",
+            where=str(path),
+            mend="get the archive again",
         ) from error
 
 
@@ -108,7 +121,9 @@ def _safe(name: str, path: Path) -> PurePosixPath:
     place = PurePosixPath(name.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or not place.parts or ":" in place.parts[0] or "\0" in name:
         raise _refused(path, name, "a path that leads outside")
-    return place
+    if max(map(len, map(os.fsencode, place.parts))) > 255 or len(name) > 1000:
+        raise _refused(path, name[:80], "a name that is too long")
+    return PurePosixPath(utf8_name(str(place), str(path)))
 
 
 def _refused(path: Path, name: str, why: str) -> InputError:

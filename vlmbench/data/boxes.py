@@ -22,6 +22,7 @@ from vlmbench.data.images import is_image
 from vlmbench.data.instances import Box, Instances, read_instances
 from vlmbench.data.views import Regions, Views, crop_of
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
@@ -45,7 +46,8 @@ class Pictures:
         for place, directories, files in os.walk(self.root):
             directories[:] = [name for name in directories if not name.startswith(".")]
             below = Path(place).relative_to(self.root)
-            found += [(below / name).as_posix() for name in files if not name.startswith(".") and is_image(name)]
+            kept = [name for name in files if not name.startswith(".") and is_image(name)]
+            found += [utf8_name((below / name).as_posix(), str(self.root)) for name in kept]
         found.sort(key=natural)
         splits = [ALIASES.get(name.partition("/")[0].lower()) if "/" in name else None for name in found]
         if not found:
@@ -189,7 +191,7 @@ class _Index:
 
     def find(self, file: str, image: str) -> list[int]:
         """The rows it may be: one where it is found, none where it is not, several where it is not clear."""
-        for name in (file, Path(file).with_suffix("").as_posix()):
+        for name in (file, _without_ending(file)):
             if name in self._exact:
                 return [self._exact[name]]
             near = self._last.get(name.rpartition("/")[2], [])
@@ -221,6 +223,11 @@ def open_boxes(spec: str, rest: str, cache_dir: Path) -> Boxed:
     else:
         pictures = open_dataset(dataset, cache_dir)
     return Boxed(spec, read_instances(path), pictures)
+
+
+def _without_ending(file: str) -> str:
+    head, dot, ending = file.rpartition(".")
+    return head if dot and head and not head.endswith("/") and "/" not in ending else file
 
 
 def _ends(path: str, end: str) -> bool:

@@ -4,10 +4,6 @@ COCO's annotations and results, Karpathy's ``dataset_coco.json`` (``dataset_flic
 ``{id: caption}`` JSON, and tables (see `vlmbench.data.caption_tables`).
 """
 
-import gzip
-import hashlib
-import json
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +12,8 @@ from vlmbench.data.caption_columns import GROUP
 from vlmbench.data.caption_entries import FORMS, Entry, Pairs, Parsed, Want, captions_in, id_of, kind_of
 from vlmbench.data.caption_tables import PARQUET, from_csv, from_lines, from_parquet, from_records, is_row
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.hashing import sha256_file
-from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.files import json_of, read_bytes, text_of
+from vlmbench.foundations.hashing import sha256_bytes, sha256_file
 from vlmbench.foundations.text import visible
 
 
@@ -29,8 +25,8 @@ def read_captions(path: Path, want: Want) -> tuple[Parsed, str]:
     """
     if _is_parquet(path):
         return from_parquet(path, want), sha256_file(path)
-    text, sha256 = read_text(path)
-    return parse(text, path, want), sha256
+    data = read_bytes(path)
+    return parse(text_of(data, path), path, want), sha256_bytes(data)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -41,37 +37,6 @@ def _is_parquet(path: Path) -> bool:
             return handle.read(len(PARQUET)) == PARQUET
     except (OSError, ValueError):
         return False
-
-
-def read_text(path: Path) -> tuple[str, str]:
-    """A file's text, unpacked where it is gzip, and the SHA-256 of its bytes.
-
-    Raises:
-        AbsentError: there is no such file.
-        InputError: it cannot be read, its gzip is damaged, or it is not UTF-8 (or UTF-16 with a mark).
-    """
-    try:
-        data = named_file(path).read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read the file: {error}", where=str(path), mend="check the path and its permissions"
-        ) from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"damaged gzip: {error}", where=str(path), mend="compress or download it again") from error
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        return data.decode(encoding), sha256
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"not UTF-8: byte 0x{data[error.start]:02x}",
-            where=f"{path}, byte {error.start} (line {line})",
-            mend=f"iconv -f latin1 -t UTF-8 {path.name}, if Latin-1 is what it is",
-        ) from error
 
 
 def parse(text: str, path: Path, want: Want) -> Parsed:
@@ -85,29 +50,20 @@ def parse(text: str, path: Path, want: Want) -> Parsed:
         raise InputError("an empty file", where=str(path), mend=f"give {FORMS}")
     if head in "[{":
         try:
-            return _from_json(json.loads(text), text, path, want)
-        except json.JSONDecodeError as error:
+            data = json_of(text, str(path))
+        except InputError:
             if head == "{" and _looks_like_lines(text):
                 return from_lines(text, path, want)
-            raise InputError(
-                f"not valid JSON: {error.msg}",
-                where=f"{path}, line {error.lineno}, column {error.colno}",
-                mend="write the file again with a JSON library",
-            ) from error
-        except RecursionError as error:
-            raise InputError("JSON nested too deeply", where=str(path), mend=f"give {FORMS}") from error
-        except ValueError as error:
-            raise InputError(
-                f"not valid JSON: {error}", where=str(path), mend="write the file again with a JSON library"
-            ) from error
+            raise
+        return _from_json(data, text, path, want)
     return from_csv(text, path, want)
 
 
 def _looks_like_lines(text: str) -> bool:
     first = next(line for line in text.split("\n") if line.strip())
     try:
-        return isinstance(json.loads(first), dict)
-    except (ValueError, RecursionError):
+        return isinstance(json_of(first, ""), dict)
+    except InputError:
         return False
 
 
@@ -122,9 +78,9 @@ def _from_json(data: Any, text: str, path: Path, want: Want) -> Parsed:
     if isinstance(images, list) and images and isinstance(images[0], dict):
         return _from_karpathy(images, path, want)
     if is_row(data, want):
-        return from_lines(json.dumps(data), path, want)
+        return from_records([data], path, want)
     entries = []
-    for index, (key, value) in enumerate(json.loads(text, object_pairs_hook=Pairs), 1):
+    for index, (key, value) in enumerate(json_of(text, str(path), pairs=Pairs), 1):
         place = f"id {visible(key[:80])!r} (number {index})"
         entries.append(Entry(id_of(key, str(path), place), captions_in(value, str(path), place), place))
     return Parsed(entries, mapping=True)

@@ -1,8 +1,5 @@
 """Caption files that are tables: a row an image or a caption, in a list of objects, JSONL, CSV, TSV or Parquet."""
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +9,7 @@ from vlmbench.data.base import ALL
 from vlmbench.data.caption_columns import GROUP, caption_columns, id_column
 from vlmbench.data.caption_entries import FORMS, Entry, Parsed, Want, captions_in, id_of, kind_of
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import csv_rows, json_lines, json_of
 from vlmbench.foundations.text import visible
 
 _OBJECT = 'each entry has the form {"image_id": 1, "caption": "…"}; other columns are named by --columns'
@@ -164,22 +162,8 @@ def from_lines(text: str, path: Path, want: Want) -> Parsed:
         InputError: a line is no JSON, or not what it has to be.
     """
     table = _Table(path, want)
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except RecursionError as error:
-            raise InputError(
-                "JSON nested too deeply", where=f"{path}, line {number}", mend="one object a line"
-            ) from error
-        except ValueError as error:
-            raise InputError(
-                f"not valid JSON: {error}", where=f"{path}, line {number}", mend="one JSON object a line"
-            ) from error
-        if not isinstance(record, dict):
-            raise _no_object(record, path, f"line {number}")
-        table.add(record, f"line {number}")
+    for place, record in json_lines(text, path):
+        table.add(record, place)
     return table.parsed()
 
 
@@ -191,26 +175,17 @@ def from_csv(text: str, path: Path, want: Want) -> Parsed:
     """
     first = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
-    limit = csv.field_size_limit(len(text) + 1)
     table = _Table(path, want)
-    try:
-        _read_csv(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), table)
-    except csv.Error as error:
-        raise InputError(f"not valid CSV: {error}", where=str(path), mend=_QUOTE) from error
-    finally:
-        csv.field_size_limit(limit)
+    _read_csv(csv_rows(text, path, delimiter=delimiter, mend=_QUOTE), table)
     return table.parsed()
 
 
-def _read_csv(reader: Any, table: _Table) -> None:
+def _read_csv(rows: Iterable[tuple[str, list[str]]], table: _Table) -> None:
     """Each row of a CSV as an entry."""
     header: Sequence[str] | None = None
-    line, image, caption = 1, 0, -1
+    image, caption = 0, -1
     where = str(table.path)
-    for row in reader:
-        place, line = f"line {line}", reader.line_num + 1
-        if not any(cell.strip() for cell in row):
-            continue
+    for place, row in rows:
         if header is None:
             header = _header(row, table, place)
             found = table.columns(tuple(header), place)
@@ -243,8 +218,8 @@ def cell(text: str) -> str | list[str]:
     """A cell; a list of texts as JSON has it, which pandas and the like write where captions were a list."""
     if text.startswith('["') and text.endswith('"]'):
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = json_of(text, "")
+        except InputError:
             return text
         return list(value) if all(isinstance(item, str) for item in value) else text
     return text
@@ -274,7 +249,7 @@ def from_parquet(path: Path, want: Want) -> Parsed:
                 for row in batch.to_pylist():
                     place += 1
                     table.add(row, f"row {place}")
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"not readable as Parquet: {visible(str(error))}", where=str(path), mend="write or download it again"
         ) from error

@@ -8,8 +8,6 @@ else `vlmbench.data.caption_columns` knows; or ``PATH/{train,val,test}/metadata.
 with ``?restval=yes`` a part of ``train``, as most training runs on COCO have it.
 """
 
-import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from vlmbench.data.caption_tables import cell
 from vlmbench.data.folder import Files
 from vlmbench.data.naming import parted_restval
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.files import csv_rows, json_lines, read_json, read_text
 from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
 
@@ -121,8 +120,8 @@ def open_coco(spec: str, rest: str) -> Captioned:
     mend = "the form is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
     named_file(path, what="annotations file", where=spec, mend=mend)
     named_directory(root, what="image directory", where=spec, mend=mend)
+    data = read_json(path, what="annotations file")
     try:
-        data = json.loads(path.read_text("utf-8"))
         images = data["images"]
         karpathy = images and "sentences" in images[0]
         rows = _karpathy(images, restval=restval) if karpathy else _coco(images, data["annotations"])
@@ -171,23 +170,16 @@ def _rows(file: Path, split: str, folder: str) -> list[Row]:
 
 def _entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each entry with its place."""
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as handle:
-            if file.suffix == ".csv":
-                for number, row in enumerate(csv.DictReader(handle), 2):
-                    yield f"{file}, row {number}", {k: cell(v) if isinstance(v, str) else v for k, v in row.items()}
-                return
-            for number, line in enumerate(handle, 1):
-                if not line.strip():
-                    continue
-                entry = json.loads(line)
-                if not isinstance(entry, dict):
-                    raise InputError("not a JSON object", where=f"{file}, line {number}", mend=_MEND)
-                yield f"{file}, line {number}", entry
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error.msg}", where=f"{file}, line {number}", mend=_MEND) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the metadata: {visible(str(error))}", where=str(file), mend=_MEND) from error
+    text = read_text(file, what="metadata file")
+    if file.suffix == ".jsonl":
+        for place, entry in json_lines(text, file, mend=_MEND):
+            yield f"{file}, {place}", entry
+        return
+    header: list[str] = []
+    for place, row in csv_rows(text, file, strict=False, mend=_MEND):
+        if header:
+            yield f"{file}, {place}", {name: cell(value) for name, value in zip(header, row, strict=False)}
+        header = header or row
 
 
 def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> list[Row]:

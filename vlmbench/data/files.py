@@ -11,7 +11,7 @@ from vlmbench.data.listing import SUFFIXES as LISTS
 from vlmbench.data.listing import Listing
 from vlmbench.data.webdataset import MODULE
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.files import regular_file
 from vlmbench.foundations.text import visible
 
 _MEND = "a .csv, .tsv or .jsonl list, a .parquet or .arrow file, or a .zip or .tar archive"
@@ -24,7 +24,7 @@ def open_file(spec: str, name: str, cache_dir: Path) -> Dataset:
         AbsentError: no such file.
         InputError: it is none of the kinds above.
     """
-    path = named_file(Path(name).expanduser(), where=spec, mend=_MEND)
+    path = regular_file(Path(name).expanduser(), where=spec, mend=_MEND)
     ending = path.suffix.lower()
     if ending in LISTS:
         return Listing(spec, path)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Split, readable
-from vlmbench.data.images import MEND, BadImage, is_image
+from vlmbench.data.images import is_image, read_image
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.paths import named_directory
 from vlmbench.foundations.text import visible
@@ -34,13 +35,7 @@ class Files:
 
     def read(self, index: int) -> bytes:
         """The file's bytes."""
-        path = self.root / self.names[index]
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise BadImage(
-                f"cannot read {visible(str(path))}: {error.strerror or error}", where=str(path), mend=MEND
-            ) from error
+        return read_image(self.root / self.names[index])
 
     def stamp(self) -> str | None:
         """Digest of every file's path, size and modification time."""
@@ -48,7 +43,7 @@ class Files:
         for name in self.names:
             try:
                 facts = (self.root / name).stat()
-            except OSError:
+            except (OSError, ValueError):  # a name that no file can have
                 return None
             found.append((name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
         return digest([str(self.root.resolve()), found])
@@ -176,6 +171,8 @@ def open_folder(spec: str, path: str) -> Folder:
 def _directories(root: Path) -> list[Path]:
     try:
         found = [path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir()]
+        for path in found:
+            utf8_name(path.name, str(path))
     except OSError as error:
         raise InputError(
             f"cannot read the directory: {error.strerror or error}", where=str(root), mend="mend its permissions"
@@ -198,7 +195,7 @@ def _images(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
         for name in files:
             if name.startswith("."):
                 continue
-            path = Path(place, name).relative_to(root).as_posix()
+            path = utf8_name(Path(place, name).relative_to(root).as_posix(), str(root))
             (images if is_image(path) else others).append(path)
     images.sort(key=natural)
     return tuple(images), others

@@ -24,6 +24,7 @@ from vlmbench.data.hub_client import (
 from vlmbench.data.naming import AUTO
 from vlmbench.data.webdataset import COUNT, MODULE, beside, counted, find_shards
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
+from vlmbench.foundations.files import read_text
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import read_note, write_note
 from vlmbench.foundations.text import visible
@@ -176,13 +177,7 @@ def small_text(path: Path) -> str:
     Raises:
         InputError: it is too large for that, or not UTF-8.
     """
-    mend = "give a file of your own with --classnames or --prompts"
-    if path.stat().st_size > _SMALL:
-        raise InputError(f"{path.name} is too large to be a list", where=str(path), mend=mend)
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path.name} is not UTF-8", where=str(path), mend=mend) from error
+    return read_text(path, most=_SMALL, what="list")
 
 
 def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:

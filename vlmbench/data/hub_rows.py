@@ -10,7 +10,7 @@ import numpy as np
 
 from vlmbench.data.base import DatasetInfo
 from vlmbench.data.caption_columns import CAPTIONS, IDS, caption_columns
-from vlmbench.data.images import MEND, BadImage, Raw
+from vlmbench.data.images import MEND, BadImage, Raw, read_image
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
@@ -197,10 +197,7 @@ class Images:
             return data
         if path is None:
             raise BadImage(f"row {index} has no image", where=f"row {index}", mend=MEND)
-        try:
-            return Path(path).read_bytes()
-        except OSError as error:
-            raise BadImage(f"cannot read {visible(path)}: {error.strerror or error}", where=path, mend=MEND) from error
+        return read_image(Path(path))
 
     @cached_property
     def _paths(self) -> list[str | None]:

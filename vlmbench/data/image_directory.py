@@ -10,6 +10,7 @@ from vlmbench.data.base import ALL, DatasetInfo, Split
 from vlmbench.data.folder import Files
 from vlmbench.data.images import is_image
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.paths import named_directory
 from vlmbench.foundations.text import visible
 
@@ -76,7 +77,7 @@ def _index(directory: Path) -> tuple[dict[str, list[str]], ...]:
     by_stem: dict[str, list[str]] = {}
     for path in sorted(directory.rglob("*")):
         if is_image(path.name) and path.is_file():
-            name = path.relative_to(directory).as_posix()
+            name = utf8_name(path.relative_to(directory).as_posix(), str(directory))
             by_path[name] = [name]
             by_name.setdefault(path.name, []).append(name)
             by_stem.setdefault(path.stem, []).append(name)

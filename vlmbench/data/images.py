@@ -7,15 +7,20 @@ larger than `MAX_PIXELS` is refused before its pixels are read.
 import io
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import InputError, VlmbenchError
+from vlmbench.foundations.files import read_bytes
 from vlmbench.foundations.text import visible
 
 MAX_PIXELS = 128 * 1024 * 1024
 """Above this many pixels an image is taken for a decompression bomb."""
+
+LARGEST = 512 * 1024**2
+"""Bytes of an image's file."""
 
 MAX_RATIO = 1000
 """A side this many times the other becomes a bomb when the short one is resized."""
@@ -40,6 +45,18 @@ def is_image(name: str) -> bool:
     """Whether the ending of a file's name (``cat.JPG``) is an image's."""
     _, dot, ending = name.rpartition(".")
     return bool(dot) and ending.lower() in ENDINGS
+
+
+def read_image(path: Path) -> bytes:
+    """The bytes of an image's file.
+
+    Raises:
+        BadImage: there is none, it is no regular file (a pipe, a device), cannot be read, or has more than `LARGEST`.
+    """
+    try:
+        return read_bytes(path, most=LARGEST, what="image", mend=MEND)
+    except VlmbenchError as error:
+        raise BadImage(error.what, where=str(path), mend=MEND) from error
 
 
 def decode(raw: Raw, name: str) -> Image.Image:
@@ -141,19 +158,36 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         return _from_wide(image)
     if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layer).convert("RGB")
+        return _on_white(image)
     return image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """An image with transparency laid on white, 512 rows at a time."""
+    width, height = image.size
+    found = Image.new("RGB", image.size)
+    for top in range(0, height, 512):
+        layer = image.crop((0, top, width, min(top + 512, height))).convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        found.paste(Image.alpha_composite(white, layer).convert("RGB"), (0, top))
+    return found
 
 
 def _from_wide(image: Image.Image) -> Image.Image:
     """Greyscale of more than 8 bits; Pillow's own conversion would clip it at 255."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(image)
+    scale = 1.0
     if image.mode == "F":
-        finite = values[np.isfinite(values)]
-        scale = 255.0 if finite.size and finite.max() <= 1.0 else 1.0
-        values = np.nan_to_num(values) * scale
-    else:
-        values = values / 257.0  # 65535 becomes 255
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L").convert("RGB")
+        largest = max((band[np.isfinite(band)].max(initial=-np.inf) for band in _bands(values)), default=-np.inf)
+        scale = 255.0 if -np.inf < largest <= 1.0 else 1.0
+    pixels = np.empty(values.shape, np.uint8)
+    for band, out in zip(_bands(values), _bands(pixels), strict=True):
+        exact = band.astype(np.float64)
+        exact = np.nan_to_num(exact) * scale if image.mode == "F" else exact / 257.0  # 65535 becomes 255
+        out[:] = np.clip(np.rint(exact), 0, 255)
+    return Image.fromarray(pixels, "L").convert("RGB")
+
+
+def _bands(values: np.ndarray) -> list[np.ndarray]:
+    """The rows of an image [H, W], 64 at a time: double precision of a large one would not fit in memory."""
+    return [values[start : start + 64] for start in range(0, len(values), 64)]

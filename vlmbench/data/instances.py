@@ -1,19 +1,20 @@
 """COCO's instances format: ``images``, ``annotations`` with boxes, ``categories``; LVIS, which follows it, too."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import read_json
 from vlmbench.foundations.text import visible
 
 FORM = (
     "an instances file (instances_val2017.json): images with id and file_name, annotations with id, image_id, "
     "category_id and bbox, categories with id and name"
 )
+_FARTHEST = 2**31
 _BBOX = "a bbox is [x, y, width, height] in pixels, neither side below 0; mend or remove the annotation"
 
 
@@ -61,7 +62,7 @@ def read_instances(path: Path) -> Instances:
     Raises:
         InputError: it is no JSON, no instances file, or an entry of it is wrong (file and entry are named).
     """
-    data = _json(path)
+    data = read_json(path, what="instances file")
     if not isinstance(data, dict):
         _wrong(path, "", f"not an instances file, but a JSON {_kind(data)}", FORM)
     annotations = _rows(path, "annotations", data)
@@ -90,15 +91,6 @@ def read_instances(path: Path) -> Instances:
     return Instances(path, tuple(categories[id] for id in order), tuple(boxes.values()), crowds, empty)
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        _wrong(path, f"line {error.lineno}, column {error.colno}", f"not JSON: {error.msg}", FORM, error)
-    except (OSError, ValueError, RecursionError) as error:
-        _wrong(path, "", f"cannot read it as JSON: {visible(str(error))}", FORM, error)
-
-
 def _rows(path: Path, name: str, data: dict[str, Any]) -> list[dict[str, Any]]:
     rows = data.get(name)
     if rows is None:
@@ -110,13 +102,15 @@ def _rows(path: Path, name: str, data: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _categories(path: Path, rows: list[dict[str, Any]]) -> dict[int | str, str]:
     found: dict[int | str, str] = {}
+    names: set[str] = set()
     for number, row in enumerate(rows):
         id, name = _id(path, f"categories[{number}]", row.get("id")), row.get("name")
         if not isinstance(name, str) or not name.strip():
             _wrong(path, f"category {visible(str(id))}", "no name", FORM)
-        if id in found or name in found.values():
+        if id in found or name in names:
             _wrong(path, f"category {visible(str(id))}", "two categories have this id or name", "keep one of them")
         found[id] = name
+        names.add(name)
     if len(found) < 2:
         _wrong(path, "categories", f"{len(found)} categories: nothing to tell apart", "at least two categories")
     return found
@@ -135,8 +129,10 @@ def _images(path: Path, rows: list[dict[str, Any]]) -> dict[int | str, Picture]:
         if id in found:
             _wrong(path, place, "two images have this id", "give each an id of its own")
         sides = [row.get("width"), row.get("height")]
-        if not all(side is None or (_is_number(side) and side > 0) for side in sides):
-            _wrong(path, place, f"width and height are {visible(json.dumps(sides))}", "numbers of pixels, or neither")
+        if not all(side is None or (_is_number(side) and side >= 1 and side == int(side)) for side in sides):
+            _wrong(
+                path, place, f"width and height are {visible(json.dumps(sides))}", "whole numbers of pixels, or neither"
+            )
         width, height = (int(side or 0) for side in sides)
         found[id] = Picture(str(id), file.replace("\\", "/"), (width, height) if width and height else (0, 0))
     return found
@@ -169,7 +165,8 @@ def _id(path: Path, place: str, value: Any) -> int | str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a number that pixels are counted in: finite, and small enough for whole pixels to be told apart."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _FARTHEST
 
 
 def _kind(value: Any) -> str:

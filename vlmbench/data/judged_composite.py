@@ -12,13 +12,12 @@ wrote and which is one of the image's references, is taken out of the references
 case and punctuation, so the reference with the same words goes, else the nearest, if it is near.
 """
 
-import csv
-import io
 import re
 from difflib import SequenceMatcher
 from pathlib import Path
 
 from vlmbench.data.judged import Judgement, Judgements, at, number, wrong
+from vlmbench.foundations.files import csv_rows
 from vlmbench.foundations.text import visible
 
 IMAGE = "input.image_url"
@@ -41,40 +40,33 @@ def read(text: str, path: Path) -> Judgements:
         InputError: a row with an image lacks a caption, or a rating is not a number.
     """
     header = _header(text)
-    texts = [f"input.text{k}" for k in range(1, len(header)) if f"input.text{k}" in header]
+    known = set(header)
+    texts = [f"input.text{k}" for k in range(1, len(header)) if f"input.text{k}" in known]
     answers = [name.replace("input.text", "answer.q") + "answer" for name in texts]
-    lacking = [name for name in (IMAGE, *answers) if name not in header]
+    lacking = [name for name in (IMAGE, *answers) if name not in known]
     if lacking or not texts:
         raise wrong(f"no column {lacking[0] if lacking else 'input.text1'}", path, "line 1", _MEND)
     items: list[Judgement] = []
     rated: dict[str, str] = {}
     left_out = 0
-    limit = csv.field_size_limit(len(text) + 1)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-        next(reader)
-        line = reader.line_num + 1
-        for row in reader:
-            place, line = f"line {line}", reader.line_num + 1
-            cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))
-            image = cells[IMAGE].strip().rstrip("/").rpartition("/")[2]
-            if not image:
+    rows = csv_rows(text, path, delimiter=_delimiter(text), strict=False, mend=_MEND)
+    next(rows)
+    for place, row in rows:
+        cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))
+        image = cells[IMAGE].strip().rstrip("/").rpartition("/")[2]
+        if not image:
+            continue
+        if any(cell.strip() for cell in row[len(header) :]):
+            raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, _MEND)
+        for k, (caption, answer) in enumerate(zip(texts, answers, strict=True)):
+            candidate, rating = cells[caption].strip(), cells[answer].strip()
+            if k >= JUDGED or not rating:
+                left_out += 1
                 continue
-            if any(cell.strip() for cell in row[len(header) :]):
-                raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, _MEND)
-            for k, (caption, answer) in enumerate(zip(texts, answers, strict=True)):
-                candidate, rating = cells[caption].strip(), cells[answer].strip()
-                if k >= JUDGED or not rating:
-                    left_out += 1
-                    continue
-                if not candidate:
-                    raise wrong(f"no {caption} of image {visible(image[:80])}", path, place, _MEND)
-                items.append(Judgement(image, candidate, number(rating, path, place), at(path, place)))
-            rated.setdefault(image, cells[texts[0]].strip())
-    except csv.Error as error:
-        raise wrong(f"not valid CSV: {error}", path, f"line {line}", _MEND) from error
-    finally:
-        csv.field_size_limit(limit)
+            if not candidate:
+                raise wrong(f"no {caption} of image {visible(image[:80])}", path, place, _MEND)
+            items.append(Judgement(image, candidate, number(rating, path, place), at(path, place)))
+        rated.setdefault(image, cells[texts[0]].strip())
     return Judgements(path.name, "composite", tuple(items), None, left_out, LEFT_OUT if left_out else "", rated)
 
 

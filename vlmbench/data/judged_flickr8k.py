@@ -14,8 +14,8 @@ its first dot.
 
 from pathlib import Path
 
-from vlmbench.data.caption_files import read_text
 from vlmbench.data.judged import Judgement, Judgements, at, lines, number, wrong
+from vlmbench.foundations.files import read_text
 from vlmbench.foundations.text import visible
 
 LEFT_OUT = "the caption is among the image's references, or leaves it none"
@@ -52,7 +52,7 @@ def read_tokens(path: Path, text: str | None = None) -> dict[str, dict[str, str]
         InputError: a line is not ``image#k``, tab, caption; an id stands twice; a caption is empty.
     """
     found: dict[str, dict[str, str]] = {}
-    for place, line in lines(read_text(path)[0] if text is None else text):
+    for place, line in lines(read_text(path) if text is None else text):
         name, tab, caption = line.partition("\t")
         image, mark, _ = name.strip().rpartition("#")
         if not tab or not mark or not image or not caption.strip():

@@ -10,18 +10,15 @@
     Composite's ``8k_correctness.csv`` and its five siblings: see `judged_composite`.
 """
 
-import csv
-import io
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vlmbench.data import judged_composite, judged_flickr8k
-from vlmbench.data.caption_files import read_text
-from vlmbench.data.judged import COLUMNS, Judgement, Judgements, at, lines, number, wrong
+from vlmbench.data.judged import COLUMNS, Judgement, Judgements, at, number, wrong
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.files import csv_rows, json_lines, json_of, read_text
 from vlmbench.foundations.text import visible
 
 FORMATS = ("auto", "csv", "expert", "cf", "composite")
@@ -58,7 +55,7 @@ def read_judgements(paths: Sequence[Path], kind: str = "auto", captions: Sequenc
 
 
 def _read(path: Path, kind: str, captions: Sequence[Path]) -> Judgements:
-    text, _ = read_text(path)
+    text = read_text(path)
     if not text.strip():
         raise InputError("an empty file", where=str(path), mend=f"give a CSV with {COLUMNS}")
     if kind == "auto":
@@ -110,7 +107,7 @@ def _table(text: str, path: Path) -> Judgements:
     items: list[Judgement] = []
     references: dict[str, list[str]] = {}
     without = ""
-    for place, row in _objects(text, path) if text.lstrip()[:1] == "{" else _rows(text, path):
+    for place, row in json_lines(text, path) if text.lstrip()[:1] == "{" else _rows(text, path):
         image, candidate = row.get("image_id"), row.get("candidate", row.get("caption"))
         if isinstance(image, int) and not isinstance(image, bool):
             image = str(image)
@@ -141,51 +138,29 @@ def _references(row: dict[str, Any], path: Path, place: str) -> list[str] | None
     )
     if isinstance(found, str):
         try:
-            found = json.loads(found)
-        except (ValueError, RecursionError) as error:
+            found = json_of(found, at(path, place))
+        except InputError as error:
             raise wrong("references that are not a JSON list", path, place, 'for example ["a dog", "a cat"]') from error
     if not isinstance(found, list) or not found or not all(isinstance(one, str) and one.strip() for one in found):
         raise wrong("references must be a list of captions, none of them empty", path, place, "give at least one")
     return found
 
 
-def _objects(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for place, line in lines(text):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise wrong(f"not valid JSON: {error}", path, place, "one JSON object a line") from error
-        if not isinstance(row, dict):
-            raise wrong("not a JSON object", path, place, "one JSON object a line")
-        yield place, row
-
-
 def _rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     first = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
-    limit = csv.field_size_limit(len(text) + 1)
     header: list[str] = []
-    line = 1
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for row in reader:
-            place, line = f"line {line}", reader.line_num + 1
-            if not any(cell.strip() for cell in row):
-                continue
-            if not header:
-                header = [cell.strip().lower() for cell in row]
-                lacking = [name for name in ("image_id", "rating") if name not in header]
-                lacking += [] if {"candidate", "caption"} & set(header) else ["candidate"]
-                if lacking or len(set(header)) < len(header):
-                    what = f"no columns {', '.join(lacking)}" if lacking else "two columns have one name"
-                    mend = f"the first line names each column once: {COLUMNS}, in any order"
-                    raise wrong(what, path, place, mend)
-            elif len(row) != len(header):
-                mend = "quote captions that hold commas, quotes or line ends"
-                raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, mend)
-            else:
-                yield place, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise wrong(f"not valid CSV: {error}", path, f"line {line}", "quote captions that hold quotes") from error
-    finally:
-        csv.field_size_limit(limit)
+    for place, row in csv_rows(text, path, delimiter=delimiter, mend="quote captions that hold quotes"):
+        if not header:
+            header = [cell.strip().lower() for cell in row]
+            lacking = [name for name in ("image_id", "rating") if name not in header]
+            lacking += [] if {"candidate", "caption"} & set(header) else ["candidate"]
+            if lacking or len(set(header)) < len(header):
+                what = f"no columns {', '.join(lacking)}" if lacking else "two columns have one name"
+                mend = f"the first line names each column once: {COLUMNS}, in any order"
+                raise wrong(what, path, place, mend)
+        elif len(row) != len(header):
+            mend = "quote captions that hold commas, quotes or line ends"
+            raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, mend)
+        else:
+            yield place, dict(zip(header, row, strict=True))

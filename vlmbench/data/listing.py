@@ -4,8 +4,6 @@ The path is in the column file_name, path, filepath, filename, image_path or ima
 the label in label, class, classname, category, target or cls, a name or a number; a column split may name the split.
 """
 
-import csv
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +14,7 @@ import numpy as np
 from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, DatasetInfo, Split, readable_names
 from vlmbench.data.folder import Files
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import csv_rows, json_lines, read_text
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
@@ -54,6 +53,8 @@ class Listing:
         label = next((values[name] for name in _LABELS if values.get(name) not in (None, "")), None)
         if not isinstance(file, str) or not isinstance(label, str | int) or isinstance(label, bool):
             raise InputError("a line without a path and a label", where=where, mend=_MEND)
+        if "\0" in file:
+            raise InputError(f"a path that no file can have: {visible(file)}", where=where, mend=_MEND)
         inside = (self.path.parent / file).resolve().is_relative_to(self.path.parent.resolve())
         if self.enclosed and not inside:
             raise InputError(
@@ -100,25 +101,13 @@ class Listing:
 
 def _read(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Place and values of each line."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"cannot read the list: {visible(str(error))}", where=str(path), mend="save it as UTF-8"
-        ) from error
-    if path.suffix.lower() != ".jsonl":
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-        for row in reader:
-            yield f"line {reader.line_num}", {str(key).strip(): value for key, value in row.items()}
+    text = read_text(path, what="list")
+    if path.suffix.lower() == ".jsonl":
+        yield from json_lines(text, path, mend=_MEND)
         return
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"not JSON: {visible(str(error))}", where=f"{path}, line {number}", mend=_MEND) from error
-        if not isinstance(value, dict):
-            raise InputError("a line that is no JSON object", where=f"{path}, line {number}", mend=_MEND)
-        yield f"line {number}", value
+    header: list[str] = []
+    for place, row in csv_rows(text, path, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=False):
+        if header:
+            yield place, dict(zip(header, row, strict=False))
+        else:
+            header = [name.strip() for name in row]

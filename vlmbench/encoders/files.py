@@ -4,7 +4,6 @@ A run whose features are all in the store needs nothing more of a model than thi
 transformers.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.data.hub_client import require_sound
 from vlmbench.encoders.families import OWN_CODE, TEXT, Family, family_of
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.files import SMALL
+from vlmbench.foundations.files import read_json as read_configuration
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 
@@ -163,20 +164,19 @@ def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
     Raises:
         InputError: absent, or no JSON object.
     """
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise InputError(
             f"{visible(needed_by)} is no model directory: it has no {path.name}",
             where=str(path.parent),
             mend="name a directory saved by transformers",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path.name}: {visible(str(error))}", where=str(path), mend="get the file again"
-        ) from error
+        )
+    value = read_configuration(path, most=SMALL, what="configuration")
     if not isinstance(value, dict):
         raise InputError(f"{path.name} holds no JSON object", where=str(path), mend="get the file again")
+    try:
+        digest(value)
+    except ValueError as error:
+        raise InputError(f"{path.name} holds NaN or an infinity", where=str(path), mend="get the file again") from error
     return value
 
 

@@ -19,8 +19,9 @@ from pydantic import JsonValue
 from vlmbench.data.base import DatasetInfo
 from vlmbench.data.sibling import CLASSNAMES, sibling_lines, sibling_of
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.files import SMALL, json_of, read_text
 from vlmbench.foundations.text import visible
-from vlmbench.heads.prompt_files import dataset_key, entry_source, no_entry, read_json, read_text
+from vlmbench.heads.prompt_files import dataset_key, entry_source, no_entry
 
 WDS = "wds"
 _SHOWN = 5
@@ -91,10 +92,10 @@ def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
 
 
 def _from_file(path: Path, info: DatasetInfo) -> ClassNames:
-    text = read_text(path)
+    text = read_text(path, most=SMALL, what="list of class names")
     source: dict[str, JsonValue] | None = None
     if path.suffix.lower() == ".json":
-        value, where = read_json(path, text), str(path)
+        value, where = json_of(text, str(path), unique=True), str(path)
         if isinstance(value, dict):
             key = dataset_key(value, info.id)
             if key is None:
@@ -164,8 +165,13 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
     if order is not None:
         return tuple(names[place] for place in order)
     ours = _keys_of(info)
+    first: dict[str, int] = {}
+    for place, own in enumerate(ours):
+        for key in own:
+            first.setdefault(key, place)
     for place, keys in enumerate(_keys(names)):
-        other = next((i for i, own in enumerate(ours) if i != place and own & keys and not keys & ours[place]), None)
+        found = min((first[key] for key in keys if key in first), default=None)
+        other = None if keys & ours[place] else found
         if other is not None:
             raise InputError(
                 f"the class names have another order than the dataset's classes: {visible(names[place][0])} is entry "
@@ -179,9 +185,13 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
 def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
     """[C] the place in `names` of each class's name; none where that is not complete and one to one."""
     theirs = _keys(names)
+    places: dict[str, list[int]] = {}
+    for place, keys in enumerate(theirs):
+        for key in keys:
+            places.setdefault(key, []).append(place)
     order = []
     for index, own in enumerate(_keys_of(info)):
-        fits = [place for place, keys in enumerate(theirs) if own & keys]
+        fits = list(dict.fromkeys(place for key in own for place in places.get(key, ())))
         if index in fits:  # two classes of one name, such as ImageNet's, in the dataset's own order
             fits = [index]
         if len(fits) != 1:

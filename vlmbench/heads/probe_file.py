@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import json_of, regular_file
 from vlmbench.foundations.hashing import digest, sha256_bytes
-from vlmbench.foundations.paths import named_file
 from vlmbench.heads.logistic import Fit
 from vlmbench.heads.zeroshot import normalise
 
@@ -81,10 +81,10 @@ def load_probe(path: Path) -> Probe:
     """
     from safetensors import SafetensorError, safe_open
 
-    named_file(path, what="probe", mend="vlmbench linear-probe … --save-probe FILE")
+    regular_file(path, what="probe", mend="vlmbench linear-probe … --save-probe FILE")
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("vlmbench", "null"))
+            about = json_of((file.metadata() or {}).get("vlmbench", "null"), str(path))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if about["format"] != FORMAT:
             raise KeyError("format")

@@ -18,8 +18,8 @@ from pydantic import JsonValue
 
 from vlmbench.data.sibling import benchmark_names
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import SMALL, json_of, read_text
 from vlmbench.foundations.hashing import sha256_file
-from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 
 PLACE = re.compile(r"\{c?\}")
@@ -54,12 +54,12 @@ def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Promp
         InputError: not UTF-8, not JSON, a template without a place for the name, or an object whose keys are neither
             datasets with this one among them nor classes of this dataset; file and place are named.
     """
-    text = read_text(path)
+    text = read_text(path, most=SMALL, what="list of prompts")
     if path.suffix.lower() != ".json":
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
         kept = [(f"{path}, line {number}", line) for number, line in lines if line and not line.startswith("#")]
         return Prompts(checked_templates(kept, str(path)))
-    value = read_json(path, text)
+    value = json_of(text, str(path), unique=True)
     source = None
     if isinstance(value, dict) and value and not _is_by_class(value, classes):
         key = dataset_key(value, id)
@@ -132,28 +132,3 @@ def _class_prompts(name: str, prompts: object, where: str) -> tuple[str, ...]:
             mend="give it at least one prompt",
         )
     return tuple(given)
-
-
-def read_text(path: Path) -> str:
-    """A UTF-8 file (with or without a byte-order mark).
-
-    Raises:
-        AbsentError: no such file.
-        InputError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return named_file(path).read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"cannot read the file as UTF-8 text: {visible(str(error))}", where=str(path), mend="save it as UTF-8"
-        ) from error
-
-
-def read_json(path: Path, text: str) -> object:
-    """`text` as JSON; an error names the line."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"not JSON: {error.msg}", where=f"{path}, line {error.lineno}", mend="mend the file"
-        ) from error

@@ -13,8 +13,8 @@ from pydantic import JsonValue
 from vlmbench.data.base import DatasetInfo
 from vlmbench.data.sibling import TEMPLATES, other_copies, sibling_lines, sibling_of
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.files import regular_file
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompt_files import PLACE, checked_templates, read_prompts
 from vlmbench.heads.prompt_sets import ALIASES, SETS
@@ -164,7 +164,7 @@ def _set(name: str, info: DatasetInfo, cache_dir: Path, classes: Sequence[Sequen
         found = read_prompts(path, info.id, classes)
         return PromptSet(path.name, found.templates, found.by_class, found.source)
     if name.lower().endswith(_FILES) or "/" in name:
-        named_file(Path(name), what="prompt file", where="--prompts", mend="vlmbench list prompts")
+        regular_file(Path(name).expanduser(), what="prompt file", where="--prompts", mend="vlmbench list prompts")
     raise AbsentError(
         f"no such prompt set: {visible(name)}; there are {', '.join([*SETS, DATASET])}",
         where="--prompts",

@@ -217,5 +217,7 @@ def _no_run(path: Path) -> InputError:
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key under which ``2shot`` comes before ``16shot``."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
+    """A sort key under which ``2shot`` comes before ``16shot``; numbers of any length."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    whole = [part.lstrip("0") if part[0] in "0123456789" else None for part in parts]
+    return tuple((1, 0, part) if own is None else (0, len(own), own) for part, own in zip(parts, whole, strict=True))

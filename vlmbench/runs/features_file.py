@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.files import regular_file, unpacked_limit
 from vlmbench.foundations.text import visible
 
 SPLITS = ("train", "val", "test")
+_MOST_CLASSES = 1_000_000
 _LAYOUT = "the file holds x_train [N, D], y_train [N], x_test, y_test and, if there is one, x_val, y_val"
+
+
+_SMALL = 1024**3
+"""Bytes that any archive of features may unpack to: zeros after a ReLU are packed well."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def read_features(path: Path) -> FeaturesFile:
         AbsentError: there is no such file.
         InputError: it is no such file, lacks an array, or its arrays do not belong together.
     """
-    arrays = _load(named_file(path, what="features file"))
+    arrays = _load(regular_file(path, what="features file"))
     present = [split for split in SPLITS if f"x_{split}" in arrays or f"y_{split}" in arrays]
     missing = [
         name for split in {*present, "train", "test"} for name in (f"x_{split}", f"y_{split}") if name not in arrays
@@ -68,6 +73,10 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
             return dict(load_file(path))
         if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as members:
+                unpacked = sum(item.file_size for item in members.infolist())
+            if unpacked > unpacked_limit(path.stat().st_size, small=_SMALL):
+                raise ValueError(f"it unpacks to {unpacked:,} bytes: taken for a bomb")
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         reason = "neither .safetensors nor an .npz archive"
@@ -119,6 +128,8 @@ def _labels(given: dict[str, NDArray[Any]], path: Path) -> tuple[dict[str, NDArr
     top = max(int(labels.max(initial=0)) for labels in numbers.values())
     if low < 0:
         raise InputError(f"a label is {low}", where=str(path), mend="number the classes from 0")
+    if top >= _MOST_CLASSES:
+        raise InputError(f"a label is {top:,}", where=str(path), mend="number the classes from 0, without gaps")
     (shape,) = shapes
     if shape:
         if top > 1:

@@ -103,9 +103,9 @@ def _book(spec: str, context: Context) -> tuple[bool, References]:
     """Whether it is a file of Flickr's captions, and its captions by image."""
     path = Path(spec)
     if path.is_file():
-        from vlmbench.data.caption_files import read_text
+        from vlmbench.foundations.files import read_text
 
-        text = read_text(path)[0]
+        text = read_text(path)
         if is_tokens(text):
             return True, {image: list(captions.values()) for image, captions in read_tokens(path, text).items()}
     return False, open_references(spec, context, ALL if path.is_file() else None).captions

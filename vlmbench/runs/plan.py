@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
-from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.files import SMALL, read_text
 from vlmbench.foundations.text import visible
 from vlmbench.records.registry import nearest
 from vlmbench.records.store import StoredRun
@@ -64,10 +64,7 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
         AbsentError: there is no such file.
         InputError: it is no TOML (the line is named), a task is unknown, or there is nothing to do.
     """
-    try:
-        text = named_file(path, what="plan").read_text("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the plan: {error}", where=visible(str(path))) from error
+    text = read_text(path, most=SMALL, what="plan")
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -77,6 +74,12 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
             f"the plan is no TOML: {said}",
             where=f"{visible(str(path))}, {line}",
             mend="mend it, or a line above",
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        raise InputError(
+            f"the plan is no TOML that can be read: {visible(str(error))[:100]}",
+            where=visible(str(path)),
+            mend="write plain values",
         ) from error
     common: dict[str, Any] = {}
     tables: list[Table] = []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.data.images import ENDINGS, BadImage, decode, is_image
+from vlmbench.data.images import ENDINGS, BadImage, decode, is_image, read_image
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.paths import named_file
@@ -48,12 +48,12 @@ class Predictor:
                 names, pixels = [], []
                 for path in images[start : start + context.batch_size]:
                     try:
-                        pixels.append(encoder.preprocess(decode(path.read_bytes(), str(path))))
+                        pixels.append(encoder.preprocess(decode(read_image(path), str(path))))
                         names.append(str(path))
-                    except (BadImage, OSError) as error:
+                    except BadImage as error:
                         if context.on_bad_image != "skip":
-                            raise _named(error, path) from error
-                        context.reporter.warn(f"left out: {_named(error, path).what}")
+                            raise
+                        context.reporter.warn(f"left out: {error.what}")
                     advance()
                 if pixels:
                     yield from self._batch(names, encoder.encode_images(np.stack(pixels))[layer])
@@ -108,11 +108,3 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             "no images", where=", ".join(map(str, paths)), mend=f"files ending in {' '.join(sorted(ENDINGS))}"
         )
     return found
-
-
-def _named(error: Exception, path: Path) -> InputError:
-    return (
-        error
-        if isinstance(error, InputError)
-        else InputError(f"cannot read {visible(str(path))}: {error}", where=str(path))
-    )

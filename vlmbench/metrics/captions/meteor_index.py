@@ -137,7 +137,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _crc32(path: Path) -> int:
     """Of a whole file: it finds every change of up to four bytes side by side, twice as fast as SHA-256."""
-    return zlib.crc32(memoryview(np.memmap(path, np.uint8, mode="r")))
+    return zlib.crc32(np.memmap(path, np.uint8, mode="r").data)
 
 
 def _open(folder: Path) -> MeteorIndex | None:
