@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmbench.data.captions import align, read_candidates, read_references
+from vlmbench.data.captions.read import align, read_candidates, read_references
 from vlmbench.foundations.paths import default_cache_dir
-from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, load_index
+from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS, load_index
+from vlmbench.metrics.captions.ptb.tokenizer import tokenize
 from vlmbench.metrics.captions.sanitize import sanitize_all
 from vlmbench.metrics.captions.scoring import Tokenized, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import (
@@ -25,7 +26,6 @@ from vlmbench.metrics.captions.statistics import (
     intervals,
     resample,
 )
-from vlmbench.metrics.captions.tokenizer import tokenize
 from vlmbench.metrics.spec import caption_specs
 
 NAMES = tuple(spec.name for spec in caption_specs() if spec.usual)

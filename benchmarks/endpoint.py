@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from vlmbench.foundations.progress import Silent
-from vlmbench.runs.caption import caption_dataset
-from vlmbench.runs.context import Context
+from vlmbench.session.context import Context
+from vlmbench.tasks.captions.captioning import caption_dataset
 
 CONCURRENCY = (1, 4, 16, 64)
 ANSWER = json.dumps({"choices": [{"message": {"role": "assistant", "content": "a red circle"}}]}).encode()

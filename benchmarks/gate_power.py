@@ -12,8 +12,8 @@ import argparse
 import numpy as np
 from scipy.special import ndtri
 
-from vlmbench.report.baseline import Entry
-from vlmbench.report.gate import run_gate
+from vlmbench.report.gate.baseline import Entry
+from vlmbench.report.gate.run import run_gate
 
 
 def answers(generator, n, accuracies, agreement):

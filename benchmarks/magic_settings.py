@@ -9,10 +9,10 @@ from itertools import product
 from pathlib import Path
 
 from vlmbench.foundations.progress import Silent
-from vlmbench.runs.caption import caption_dataset
-from vlmbench.runs.caption_scoring import Protocol, score_captions
-from vlmbench.runs.context import Context
-from vlmbench.runs.session import Session
+from vlmbench.session.context import Context
+from vlmbench.session.session import Session
+from vlmbench.tasks.captions.captioning import caption_dataset
+from vlmbench.tasks.captions.scoring import Protocol, score_captions
 
 BETAS = (0.5, 1.0, 2.0)
 KS = (10, 25, 45)

@@ -114,7 +114,7 @@ def once(images: int, cache: Path) -> None:
     candidates, references = captions(images)
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
-    from vlmbench.metrics.captions.meteor import load_index, meteor_score, meteor_statistics
+    from vlmbench.metrics.captions.meteor.score import load_index, meteor_score, meteor_statistics
 
     index = load_index(cache)
     loaded = time.perf_counter()

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vlmbench.metrics.captions.java import _PINNED, java
-from vlmbench.metrics.captions.meteor_resources import find_sources, nonbreaking_prefixes
+from vlmbench.metrics.captions.meteor.resources import find_sources, nonbreaking_prefixes
 
 HERE = Path(__file__).parent
 OBSERVED = HERE / "meteor_observed.txt.gz"

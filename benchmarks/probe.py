@@ -76,7 +76,7 @@ def synthetic(n: int, d: int, classes: int, seed: int) -> Data:
 
 def from_file(path: Path) -> Data:
     from vlmbench.heads.fewshot import holdout
-    from vlmbench.runs.features_file import read_features
+    from vlmbench.tasks.probe.features_file import read_features
 
     file = read_features(path)
     x, y = dict(file.x), dict(file.y)

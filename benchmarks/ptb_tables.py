@@ -16,7 +16,7 @@ Each list names the family of probes in ``tests/metrics/captions/data/ptb_observ
 
 
 def tables(observed: dict[str, Any]) -> str:
-    """The source of ``vlmbench/metrics/captions/treebank_tables.py``."""
+    """The source of ``vlmbench/metrics/captions/ptb/tables.py``."""
     kinds, names = _characters(observed["characters"]["kinds"])
     parts = [
         HEAD,

@@ -12,8 +12,8 @@ import time
 
 import numpy as np
 
-from vlmbench.metrics.paired_ranking import paired_ranking
 from vlmbench.metrics.spec import classification_specs
+from vlmbench.metrics.stats.paired_ranking import paired_ranking
 
 RANKED = [spec.name for spec in classification_specs() if spec.test == "ranking"]
 

@@ -30,7 +30,7 @@ import datasets, fsspec, huggingface_hub.hf_file_system
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from vlmbench.data import hub_shards, ranges
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 {settings}
 started = time.perf_counter()
 split = open_dataset("hf:me/shards?stream=yes", Path(sys.argv[1])).split("test")

@@ -21,8 +21,8 @@ from pathlib import Path
 from ptb_families import CASES
 from ptb_probe import ask
 
+from vlmbench.metrics.captions.ptb.tokenizer import tokenize
 from vlmbench.metrics.captions.sanitize import sanitize
-from vlmbench.metrics.captions.tokenizer import tokenize
 
 GUARD = "The qqguard"  # what follows a caption mostly begins so
 CONTEXTS = (

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from vlmbench.report.baseline import Entry
+    from vlmbench.report.gate.baseline import Entry
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,9 +68,9 @@ class Check:
         """
         from vlmbench.foundations.errors import VlmbenchError
         from vlmbench.records.store import find_runs
-        from vlmbench.report.baseline import entries_from_runs, read_baseline
-        from vlmbench.report.ci import sentence
-        from vlmbench.report.gate import run_gate
+        from vlmbench.report.gate.baseline import entries_from_runs, read_baseline
+        from vlmbench.report.gate.ci import sentence
+        from vlmbench.report.gate.run import run_gate
 
         try:
             current = entries_from_runs(find_runs(map(Path, paths)))
@@ -94,7 +94,7 @@ class Check:
     def _write(self, current: Sequence["Entry"]) -> None:
         """Puts the new entries into the baseline file, beside those it has of other runs."""
         from vlmbench.foundations.atomic import write_json
-        from vlmbench.report.baseline import read_baseline, to_json
+        from vlmbench.report.gate.baseline import read_baseline, to_json
 
         kept = {entry.key: entry for entry in (read_baseline(self.baseline) if self.baseline.exists() else [])}
         kept |= {entry.key: entry for entry in current}

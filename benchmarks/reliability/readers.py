@@ -57,7 +57,7 @@ def _info() -> Any:
 
 
 def _captions(path: Path, place: Path) -> None:
-    from vlmbench.data.captions import align, read_candidates, read_references, reference_digest
+    from vlmbench.data.captions.read import align, read_candidates, read_references, reference_digest
     from vlmbench.foundations.errors import VlmbenchError
 
     references = None
@@ -74,13 +74,13 @@ def _captions(path: Path, place: Path) -> None:
 
 
 def _coco(path: Path, place: Path) -> None:
-    from vlmbench.data.registry import open_dataset
+    from vlmbench.data.open import open_dataset
 
     _use(open_dataset(f"coco:{path}", place), place)
 
 
 def _metadata(path: Path, place: Path) -> None:
-    from vlmbench.data.registry import open_dataset
+    from vlmbench.data.open import open_dataset
 
     for name in ("a.png", "b.png"):
         (path.parent / name).write_bytes(_png())
@@ -88,7 +88,7 @@ def _metadata(path: Path, place: Path) -> None:
 
 
 def _dataset(path: Path, place: Path) -> None:
-    from vlmbench.data.registry import open_dataset
+    from vlmbench.data.open import open_dataset
 
     _use(open_dataset(f"file:{path}", place), place)
 
@@ -111,7 +111,7 @@ def _use(dataset: Any, place: Path) -> None:
 
 def _plan(path: Path, place: Path) -> None:
     from vlmbench.cli import plan_options as p
-    from vlmbench.runs.plan import read_plan
+    from vlmbench.tasks.plan import read_plan
 
     found = read_plan(path, p.TASKS)
     words = p.arguments(found.common, p.common_keys())
@@ -141,13 +141,13 @@ def _kept(value: object) -> None:
 
 
 def _instances(path: Path, place: Path) -> None:
-    from vlmbench.data.registry import open_dataset
+    from vlmbench.data.open import open_dataset
 
     (path.parent / "images").mkdir(exist_ok=True)
     for name in ("a.png", "b.png"):
         (path.parent / "images" / name).write_bytes(_png())
     dataset = open_dataset(f"boxes:{path}#folder:{path.parent / 'images'}", place)
-    from vlmbench.data.crops import shown
+    from vlmbench.data.views.crops import shown
 
     split = shown(dataset, dataset.info.splits[0])
     _kept([list(split.ids), list(dataset.info.classnames)])
@@ -156,13 +156,13 @@ def _instances(path: Path, place: Path) -> None:
 
 
 def _judgements(path: Path, place: Path) -> None:
-    from vlmbench.data.judgements import read_judgements
+    from vlmbench.data.judgements.read import read_judgements
 
     tokens = path.parent / "Flickr8k.token.txt"
     if not tokens.exists():
         tokens.write_bytes(_TOKENS)
     if path == tokens:
-        from vlmbench.data.judged_flickr8k import read_tokens
+        from vlmbench.data.judgements.flickr8k import read_tokens
 
         read_tokens(path)
         return
@@ -170,7 +170,7 @@ def _judgements(path: Path, place: Path) -> None:
 
 
 def _features(path: Path, place: Path) -> None:
-    from vlmbench.runs.features_file import read_features
+    from vlmbench.tasks.probe.features_file import read_features
 
     _kept(list(read_features(path).classnames))
 
@@ -206,8 +206,8 @@ def _captioner(path: Path, place: Path) -> None:
 
 
 def _image(path: Path, place: Path) -> None:
-    from vlmbench.data.folder import Files
     from vlmbench.data.images import decode, decode_stored
+    from vlmbench.data.local.folder import Files
 
     raw = Files(path.parent, (path.name,)).read(0)
     decode(raw, path.name)

@@ -27,8 +27,8 @@ def corpus(seed, images=14):
 def oracle(candidates, references):
     """pycocoevalcap's Python scorers on tokenized lines: per image, and of the corpus."""
     from vlmbench.metrics.captions.java import bleu_rouge_cider
+    from vlmbench.metrics.captions.ptb.tokenizer import settle_initials, tokenize
     from vlmbench.metrics.captions.sanitize import sanitize
-    from vlmbench.metrics.captions.tokenizer import settle_initials, tokenize
 
     lines = []
     for captions in references.values():

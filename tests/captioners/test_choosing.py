@@ -15,13 +15,13 @@ from vlmbench.cli.app import app
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Silent
-from vlmbench.runs.caption import caption_dataset
-from vlmbench.runs.caption_scoring import Protocol
-from vlmbench.runs.caption_systems import score_captioners, write_coco_results
-from vlmbench.runs.captioners import unit_embeddings
-from vlmbench.runs.context import Context
-from vlmbench.runs.retrieval import Request, run_retrieval
-from vlmbench.runs.session import Session
+from vlmbench.session.context import Context
+from vlmbench.session.session import Session
+from vlmbench.tasks.captions.captioners import unit_embeddings
+from vlmbench.tasks.captions.captioning import caption_dataset
+from vlmbench.tasks.captions.scoring import Protocol
+from vlmbench.tasks.captions.systems import score_captioners, write_coco_results
+from vlmbench.tasks.retrieval import Request, run_retrieval
 
 COLOURS = ["red", "green", "blue"]
 

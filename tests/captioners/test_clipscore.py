@@ -15,11 +15,11 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Advance, Silent
 from vlmbench.metrics.captions.clipscore import clip_scores
 from vlmbench.metrics.spec import caption_specs, find
-from vlmbench.runs.caption_clip import Seen
-from vlmbench.runs.caption_scoring import Protocol
-from vlmbench.runs.caption_systems import score_captioners
-from vlmbench.runs.context import Context
-from vlmbench.runs.session import Session
+from vlmbench.session.context import Context
+from vlmbench.session.session import Session
+from vlmbench.tasks.captions.clip import Seen
+from vlmbench.tasks.captions.scoring import Protocol
+from vlmbench.tasks.captions.systems import score_captioners
 
 CAPTIONS = {"0.png": "a photo of red dog", "1.png": "the green circle", "2.png": "many blue cat"}
 REFERENCES = {name: [f"an image of {text}", "a square"] for name, text in CAPTIONS.items()}

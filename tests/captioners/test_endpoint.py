@@ -24,14 +24,14 @@ from vlmbench.data.bundled import Arrays
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import StoredRun, read_samples
-from vlmbench.report.caption_blocks import caption_blocks
 from vlmbench.report.pairs import Pairs
-from vlmbench.runs.caption import caption_split
-from vlmbench.runs.caption_scoring import Protocol
-from vlmbench.runs.caption_systems import score_captioners
-from vlmbench.runs.captioners import open_captioner
-from vlmbench.runs.context import Context
-from vlmbench.runs.session import Session
+from vlmbench.report.tables.caption_blocks import caption_blocks
+from vlmbench.session.context import Context
+from vlmbench.session.session import Session
+from vlmbench.tasks.captions.captioners import open_captioner
+from vlmbench.tasks.captions.captioning import caption_split
+from vlmbench.tasks.captions.scoring import Protocol
+from vlmbench.tasks.captions.systems import score_captioners
 
 SECRET = "sk-never-seen-anywhere-123456"
 STALL = 4.0

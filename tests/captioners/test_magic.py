@@ -13,11 +13,11 @@ from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.captioners.magic import LanguageModel, Magic, fluency, softmax
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.records.store import read_samples
-from vlmbench.runs.caption_scoring import Protocol
-from vlmbench.runs.caption_systems import score_captioners
-from vlmbench.runs.captioners import open_captioner
-from vlmbench.runs.context import Context
-from vlmbench.runs.session import Session
+from vlmbench.session.context import Context
+from vlmbench.session.session import Session
+from vlmbench.tasks.captions.captioners import open_captioner
+from vlmbench.tasks.captions.scoring import Protocol
+from vlmbench.tasks.captions.systems import score_captioners
 
 PROMPT = "a photo of"
 

@@ -21,8 +21,8 @@ from vlmbench.data.bundled import Arrays
 from vlmbench.foundations.errors import AbsentError, InputError, OutputError
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.result import ModelFacts
-from vlmbench.runs.caption import caption_split
-from vlmbench.runs.context import Context
+from vlmbench.session.context import Context
+from vlmbench.tasks.captions.captioning import caption_split
 
 ITEMS = [Item(f"i{n}", f"{n:064x}", Image.new("RGB", (2, 2))) for n in range(10)]
 KEY = {"num_beams": 1}

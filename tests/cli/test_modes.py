@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from vlmbench.cli.app import COMMANDS, app, load
 from vlmbench.cli.modes import MODES, settle
-from vlmbench.cli.options import Common
+from vlmbench.cli.options.common import Common
 from vlmbench.cli.plan_options import command_of
 from vlmbench.foundations.errors import UsageError
 

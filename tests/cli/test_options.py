@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from vlmbench.cli.app import guarded
 from vlmbench.cli.doctor import command as doctor
-from vlmbench.cli.options import BASICS, Common, with_basics, with_common
-from vlmbench.runs.doctor import Finding, examine
+from vlmbench.cli.options.common import BASICS, Common, with_basics, with_common
+from vlmbench.tasks.doctor import Finding, examine
 
 
 def called_with(wrapper, arguments, env=None):

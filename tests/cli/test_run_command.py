@@ -9,10 +9,10 @@ import typer
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app, load
-from vlmbench.cli.options import Common
+from vlmbench.cli.options.common import Common
 from vlmbench.cli.plan_options import ALONE, TASKS, command_of, common_keys, keys_of
 from vlmbench.features.store import FeatureEntry
-from vlmbench.runs import session as sessions
+from vlmbench.session import session as sessions
 
 GRID = """
 seed = 3
@@ -250,7 +250,7 @@ def test_the_keys_are_the_long_options_of_the_command(task):
 def test_a_new_option_needs_no_second_list():
     from typing import Annotated
 
-    from vlmbench.cli.options import option
+    from vlmbench.cli.options.common import option
 
     def command(
         common: Common,

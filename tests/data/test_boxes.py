@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from vlmbench.data.base import DatasetInfo, Split
-from vlmbench.data.boxes import Boxed
 from vlmbench.data.bundled import Arrays
-from vlmbench.data.crops import shown
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.images import decode
-from vlmbench.data.instances import read_instances
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
+from vlmbench.data.views.boxes import Boxed
+from vlmbench.data.views.crops import shown
+from vlmbench.data.views.instances import read_instances
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.progress import Silent
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vlmbench.data.caption_columns import caption_columns, id_column, parse_named
-from vlmbench.data.caption_entries import Want
-from vlmbench.data.captions import read_candidates, read_references
+from vlmbench.data.captions.columns import caption_columns, id_column, parse_named
+from vlmbench.data.captions.entries import Want
+from vlmbench.data.captions.read import read_candidates, read_references
 from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmbench.data.captioned import captions_of, is_captioned_folder, open_captioned_folder, open_coco
-from vlmbench.data.captions import read_references
+from vlmbench.data.captions.read import read_references
+from vlmbench.data.captions.sets import captions_of, is_captioned_folder, open_captioned_folder, open_coco
 from vlmbench.data.images import decode
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
 
 PHOTOGRAPHS = Path(__file__).parents[2] / "../shared/data/captioned-images"

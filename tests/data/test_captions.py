@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlmbench.data.captions import align, read_candidates, read_references, stem
+from vlmbench.data.captions.read import align, read_candidates, read_references, stem
 from vlmbench.foundations.errors import VlmbenchError
 
 WANTED = {"1": ["a cat", "one cat"], "22": ["a dog runs"], "x9": ["snow, and ice", "“quoted”\nlines"]}

@@ -7,7 +7,7 @@ from vlmbench.data.base import readable_names
 from vlmbench.data.bundled import bundled_names
 from vlmbench.data.catalogue import CAPTIONED, expand, groups, listed, names
 from vlmbench.data.elsewhere import ELSEWHERE
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 from vlmbench.encoders.registry import MODELS
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.metrics.classification import metric_names

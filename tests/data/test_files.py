@@ -8,11 +8,11 @@ import zipfile
 import pytest
 from PIL import Image
 
-from vlmbench.data import archives
 from vlmbench.data.images import ENDINGS
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.local import archives
+from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.runs.predict import find_images
+from vlmbench.tasks.predict import find_images
 
 
 def png(value=0):

@@ -8,8 +8,8 @@ from PIL import Image
 from vlmbench.data.base import Split, subset
 from vlmbench.data.bundled import Arrays
 from vlmbench.data.fingerprint import fingerprint
-from vlmbench.data.registry import open_dataset
-from vlmbench.data.views import Regions
+from vlmbench.data.open import open_dataset
+from vlmbench.data.views.base import Regions
 from vlmbench.foundations.progress import Silent
 
 
@@ -79,7 +79,7 @@ def test_files_are_read_once_and_again_when_one_changes(tmp_path, monkeypatch):
     data = open_dataset(f"folder:{tmp_path / 'data'}", tmp_path).split("all")
     cache = tmp_path / "cache"
     first = fingerprint(data, cache, Silent())
-    from vlmbench.data.folder import Files
+    from vlmbench.data.local.folder import Files
 
     with monkeypatch.context() as patch:
         patch.setattr(Files, "read", lambda self, index: pytest.fail("read again"))

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from vlmbench.data.base import choose_split, subset
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from vlmbench.data import hub_cursor
-from vlmbench.data.hub_cursor import StreamedImages
-from vlmbench.data.hub_stream import Piece
+from vlmbench.data.hub import cursor as hub_cursor
+from vlmbench.data.hub.cursor import StreamedImages
+from vlmbench.data.hub.stream import Piece
 from vlmbench.data.images import BadImage
 from vlmbench.foundations.errors import AbsentError, InputError
 

@@ -7,11 +7,11 @@ import tarfile
 import pytest
 from PIL import Image
 
-from vlmbench.data.hub_client import told
-from vlmbench.data.hub_files import read
+from vlmbench.data.hub.files import read
 from vlmbench.data.images import decode
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.hub.client import told
 
 
 @pytest.fixture(autouse=True)

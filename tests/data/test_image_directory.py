@@ -2,7 +2,7 @@
 
 import pytest
 
-from vlmbench.data.image_directory import open_images
+from vlmbench.data.local.image_directory import open_images
 from vlmbench.foundations.errors import AbsentError, InputError
 
 

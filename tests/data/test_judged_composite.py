@@ -2,8 +2,8 @@
 
 import pytest
 
-from vlmbench.data.judged_composite import is_composite, without_rated
-from vlmbench.data.judgements import read_judgements
+from vlmbench.data.judgements.composite import is_composite, without_rated
+from vlmbench.data.judgements.read import read_judgements
 from vlmbench.foundations.errors import InputError
 
 TURK = [f"Turk{k}" for k in range(27)]  # HITId, WorkerId and the like, which say nothing of captions

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from vlmbench.data.judgements import read_judgements
+from vlmbench.data.judgements.read import read_judgements
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 
 TOKENS = "".join(f"{image}.jpg#{k}\tcaption {k} of {image} .\n" for image in ("a", "b", "c") for k in range(3))

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from vlmbench.data.base import DatasetInfo
-from vlmbench.data.hub_rows import label_matrix
+from vlmbench.data.hub.rows import label_matrix
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import read_samples
 from vlmbench.report.verify import verify_run
-from vlmbench.runs.context import Context
-from vlmbench.runs.zeroshot import Request, run_zeroshot
+from vlmbench.session.context import Context
+from vlmbench.tasks.zeroshot import Request, run_zeroshot
 
 
 def table(values):
@@ -23,7 +23,7 @@ def table(values):
 
 
 def matrix(values, classes=3):
-    from vlmbench.data.hub_rows import Columns
+    from vlmbench.data.hub.rows import Columns
 
     info = DatasetInfo("d", None, ("test",), ("x",) * classes, raw_classnames=tuple("abcdef"[:classes]))
     return label_matrix(table(values), Columns("image", "label"), info, "d")

@@ -1,6 +1,6 @@
 import pytest
 
-from vlmbench.data.naming import canonical, parted
+from vlmbench.data.names import canonical, parted
 from vlmbench.foundations.errors import UsageError
 
 

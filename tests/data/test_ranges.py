@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from vlmbench.data import ranges
-from vlmbench.data.ranges import Blocks, Memory
+from vlmbench.data.hub import ranges
+from vlmbench.data.hub.ranges import Blocks, Memory
 from vlmbench.foundations.errors import AbsentError
 
 SIZE = 1000

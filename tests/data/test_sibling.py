@@ -3,7 +3,7 @@
 import pytest
 
 from vlmbench.data.catalogue import listed
-from vlmbench.data.sibling import benchmark_names, other_copies, sibling_of
+from vlmbench.data.hub.sibling import benchmark_names, other_copies, sibling_of
 
 
 @pytest.mark.parametrize(

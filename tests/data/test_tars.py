@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vlmbench.data import hub_shards, ranges
-from vlmbench.data.hub_files import Source
-from vlmbench.data.hub_rows import Columns
-from vlmbench.data.hub_shards import Local
-from vlmbench.data.registry import open_dataset
-from vlmbench.data.tars import members, samples, value
-from vlmbench.data.webdataset import counted, find_shards
+from vlmbench.data.hub import ranges
+from vlmbench.data.hub import shards as hub_shards
+from vlmbench.data.hub.files import Source
+from vlmbench.data.hub.rows import Columns
+from vlmbench.data.hub.shards import Local
+from vlmbench.data.hub.tars import members, samples, value
+from vlmbench.data.hub.webdataset import counted, find_shards
+from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.progress import Silent
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmbench.data import crops
 from vlmbench.data.base import Split, subset
 from vlmbench.data.bundled import Arrays
-from vlmbench.data.crops import Crops, expand
 from vlmbench.data.images import BadImage, decode, decode_stored, upright
-from vlmbench.data.views import Regions, Views, crop_of, grid, tiles_of
+from vlmbench.data.views import crops
+from vlmbench.data.views.base import Regions, Views, crop_of, grid, tiles_of
+from vlmbench.data.views.crops import Crops, expand
 from vlmbench.foundations.errors import InputError
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from vlmbench.data.base import DatasetInfo, readable_names
-from vlmbench.data.sibling import Lines
+from vlmbench.data.hub.sibling import Lines
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.heads import classnames
 from vlmbench.heads.classnames import class_names

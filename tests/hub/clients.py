@@ -25,10 +25,10 @@ _MANY = (
     _KEPT
     + """
 import contextlib, json, sys, tempfile
-import vlmbench.runs.session
+import vlmbench.session.session
 from vlmbench.cli.app import app
 given = json.load(sys.stdin)
-vlmbench.runs.session.ROWS = given["rows"] or vlmbench.runs.session.ROWS
+vlmbench.session.session.ROWS = given["rows"] or vlmbench.session.session.ROWS
 found = []
 for command in given["commands"]:
     out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
@@ -47,7 +47,7 @@ _OPEN = """
 import json, sys
 from pathlib import Path
 from vlmbench.captioners.checkpoint import find_checkpoint
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 from vlmbench.encoders.resolve import resolve
 from vlmbench.foundations.errors import VlmbenchError
 cache = Path(sys.argv[1])
@@ -73,7 +73,7 @@ from vlmbench.data.base import choose_split
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.loading import load
 from vlmbench.data import hub_space, ranges
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Silent

@@ -13,7 +13,7 @@ from hub_clients import command, environment, in_turn, outcomes, together
 from hub_repositories import captioned, parquet, pictures, png, shards
 
 from vlmbench.data.catalogue import listed
-from vlmbench.data.registry import open_dataset
+from vlmbench.data.open import open_dataset
 from vlmbench.encoders.naming import bundled_directory
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.paired import approximate_randomization, holm, mcnemar_exact, paired_bootstrap
+from vlmbench.metrics.stats.paired import approximate_randomization, holm, mcnemar_exact, paired_bootstrap
 
 
 def test_mcnemar_is_the_binomial_test_on_the_discordant_images():

@@ -7,8 +7,8 @@ import pytest
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.classification import metrics_from_samples
-from vlmbench.metrics.paired_ranking import paired_ranking
 from vlmbench.metrics.spec import classification_specs
+from vlmbench.metrics.stats.paired_ranking import paired_ranking
 
 RANKED = [spec.name for spec in classification_specs() if spec.test == "ranking"]
 

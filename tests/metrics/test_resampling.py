@@ -3,7 +3,13 @@ import pytest
 
 from vlmbench.foundations.errors import UsageError
 from vlmbench.metrics.classification import classification_metrics
-from vlmbench.metrics.resampling import bootstrap_weights, effective_trials, iter_bootstrap_weights, t_interval, wilson
+from vlmbench.metrics.stats.intervals import (
+    bootstrap_weights,
+    effective_trials,
+    iter_bootstrap_weights,
+    t_interval,
+    wilson,
+)
 
 
 def test_weights_are_counts_of_n_draws_whatever_the_chunk():

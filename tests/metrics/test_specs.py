@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from vlmbench.metrics.captions.bleu import STATISTICS as BLEU_STATISTICS
-from vlmbench.metrics.captions.meteor import METEOR_STATISTICS
-from vlmbench.metrics.captions.meteor import STATISTICS as METEOR_COUNTS
+from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS
+from vlmbench.metrics.captions.meteor.score import STATISTICS as METEOR_COUNTS
 from vlmbench.metrics.classification import sample_columns, softmax
-from vlmbench.metrics.differences import TESTS, differences
 from vlmbench.metrics.figures import figures
 from vlmbench.metrics.spec import FAMILIES, CaptionSpec, ClassificationSpec, specs
-from vlmbench.runs.catalogue import metrics
+from vlmbench.metrics.stats.differences import TESTS, differences
+from vlmbench.tasks.listing import metrics
 
 N = 200
 EVERY = [pytest.param(spec, id=name) for name, spec in specs().items()]

@@ -9,8 +9,8 @@ from vlmbench.metrics.classification import metrics_from_samples, sample_columns
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.report.table import Cell, Table
-from vlmbench.runs.caption_scoring import Protocol, score_captions
-from vlmbench.runs.context import Context
+from vlmbench.session.context import Context
+from vlmbench.tasks.captions.scoring import Protocol, score_captions
 
 RUN = {"started": "2025-01-01T00:00:00Z", "seconds": 1.0}
 

@@ -14,8 +14,8 @@ import pytest
 from test_escaping import HOSTILE
 
 from vlmbench.records.store import find_runs
-from vlmbench.report.page import render_report, write_report
-from vlmbench.report.tables import build_tables
+from vlmbench.report.page.write import render_report, write_report
+from vlmbench.report.tables.write import build_tables
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
 from vlmbench.records.store import StoredRun, find_runs
-from vlmbench.report.caption_blocks import caption_blocks
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Table
-from vlmbench.report.tables import build_tables
+from vlmbench.report.tables.caption_blocks import caption_blocks
+from vlmbench.report.tables.write import build_tables
 
 COLOURS = ("red", "green", "blue", "white", "black")
 THINGS = ("dog", "cat", "horse", "car", "bus", "plate", "kite", "pizza")

@@ -11,9 +11,9 @@ from parsing import Rows, assert_compiles, needs_pdflatex
 
 from vlmbench.cli.output import show_table
 from vlmbench.records.store import find_runs
-from vlmbench.report import ci
-from vlmbench.report.gate import Change, Outcome
-from vlmbench.report.tables import build_tables, write_tables
+from vlmbench.report.gate import ci
+from vlmbench.report.gate.run import Change, Outcome
+from vlmbench.report.tables.write import build_tables, write_tables
 
 HOSTILE = [
     "<script>alert(1)</script>",

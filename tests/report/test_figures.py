@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 from vlmbench.metrics.calibration import calibration_bins
-from vlmbench.report.charts import Series
-from vlmbench.report.classification import classification_rows
-from vlmbench.report.figures import (
+from vlmbench.report.page.charts import Series
+from vlmbench.report.page.figures import (
     SCALE,
     confusion_picture,
     few_shot_curve,
@@ -25,7 +24,8 @@ from vlmbench.report.figures import (
     write_confusion_csv,
     write_figures,
 )
-from vlmbench.report.page import render_report
+from vlmbench.report.page.write import render_report
+from vlmbench.report.tables.classification import classification_rows
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -170,6 +170,6 @@ def test_the_png_is_what_a_browser_makes_of_the_svg(kind, tmp_path):
 
 
 def test_no_drawing_loads_matplotlib(tmp_path):
-    script = "import sys, vlmbench.report.figures, vlmbench.report.raster; print('matplotlib' in sys.modules)"
+    script = "import sys, vlmbench.report.page.figures, vlmbench.report.page.raster; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

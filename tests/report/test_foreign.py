@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from vlmbench.cli.app import app
 from vlmbench.records.foreign import find_foreign, read_foreign
 from vlmbench.records.store import find_results, find_runs
-from vlmbench.report.foreign import dataset_of, left_out, metrics_of
 from vlmbench.report.table import Table
-from vlmbench.report.tables import build_tables
+from vlmbench.report.tables.foreign import dataset_of, left_out, metrics_of
+from vlmbench.report.tables.write import build_tables
 
 HEADER = (
     "acc1,acc5,mean_per_class_recall,dataset,model,pretrained,task,mean_average_precision,image_retrieval_recall@5,"

@@ -12,8 +12,8 @@ from vlmbench.metrics.classification import metric_names, metrics_from_samples, 
 from vlmbench.metrics.classification.brier import brier_errors, brier_steps
 from vlmbench.metrics.spec import caption_specs, find, needing, of, specs
 from vlmbench.records.store import StoredRun
-from vlmbench.report.baseline import Entry, entries_from_runs, read_baseline, to_json
-from vlmbench.report.gate import outcome_table, run_gate
+from vlmbench.report.gate.baseline import Entry, entries_from_runs, read_baseline, to_json
+from vlmbench.report.gate.run import outcome_table, run_gate
 
 N = 300
 UNTESTED = {name for name, spec in specs().items() if spec.test is None and spec.family != "metric-eval"}

@@ -4,7 +4,7 @@ import pytest
 from vlmbench.records.store import find_runs
 from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Cell, Column, Table
-from vlmbench.report.tables import build_tables
+from vlmbench.report.tables.write import build_tables
 
 
 def classification(zero, probe, difference, p, match):

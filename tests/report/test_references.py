@@ -9,10 +9,10 @@ import pytest
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
 from vlmbench.records.store import StoredRun, find_runs
-from vlmbench.report.baseline import entries_from_runs
-from vlmbench.report.chosen import by_metric
+from vlmbench.report.gate.baseline import entries_from_runs
 from vlmbench.report.reading import read_tables
-from vlmbench.report.tables import build_tables
+from vlmbench.report.tables.chosen import by_metric
+from vlmbench.report.tables.write import build_tables
 
 N = 1400
 

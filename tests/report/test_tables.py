@@ -10,9 +10,9 @@ import parsing
 import pytest
 
 from vlmbench.records.store import StoredRun, find_runs
-from vlmbench.report.classification import DIFFERENCE, MEAN
-from vlmbench.report.published import published
-from vlmbench.report.tables import build_tables, write_tables
+from vlmbench.report.tables.classification import DIFFERENCE, MEAN
+from vlmbench.report.tables.published import published
+from vlmbench.report.tables.write import build_tables, write_tables
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from vlmbench.metrics.spec import of
 from vlmbench.records.store import StoredRun, find_runs
-from vlmbench.report.tables import build_tables, write_tables
+from vlmbench.report.tables.write import build_tables, write_tables
 
 NAMES = {family: {spec.name: spec.title for spec in of(family)} for family in ("captions", "retrieval")}
 READERS = {"md": parsing.markdown_tables, "tex": parsing.latex_tables, "html": parsing.html_tables}

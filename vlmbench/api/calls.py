@@ -13,8 +13,8 @@ from vlmbench.api import jobs, options
 from vlmbench.api.options import AnyPath, Names, RunOptions
 from vlmbench.api.results import Results
 from vlmbench.foundations.progress import Silent
-from vlmbench.runs.context import Context
-from vlmbench.runs.job import Job
+from vlmbench.session.context import Context
+from vlmbench.tasks.base import Job
 
 
 def zeroshot(
@@ -61,7 +61,7 @@ def zeroshot(
     options.at_least("limit", limit)
     options.at_least("tiles", tiles, 2)
     context = options.run_context(**run)
-    from vlmbench.runs.zeroshot import Request
+    from vlmbench.tasks.zeroshot import Request
 
     request = Request(
         models=options.names(models),
@@ -135,7 +135,7 @@ def linear_probe(
     ):
         options.choice(name, value, choices)
     context = options.run_context(**run)
-    from vlmbench.runs.linear_probe import Request
+    from vlmbench.tasks.probe.run import Request
 
     request = Request(
         models=options.names(models),
@@ -185,7 +185,7 @@ def retrieval(
     for name, value in (("limit", limit), ("captions", captions), ("rerank", rerank)):
         options.at_least(name, value)
     context = options.run_context(**run)
-    from vlmbench.runs.retrieval import Request
+    from vlmbench.tasks.retrieval import Request
 
     request = Request(
         models=options.names(models),
@@ -254,7 +254,7 @@ def score_captions(
     options.at_least("resamples", resamples, 100)
     options.at_least("limit", limit)
     context = options.run_context(**run)
-    from vlmbench.runs.caption_eval import Request, metric_names
+    from vlmbench.tasks.captions.evaluate import Request, metric_names
 
     request = Request(
         references=options.references_of(references),

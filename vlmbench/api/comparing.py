@@ -35,10 +35,10 @@ def compare(runs: Runs, *, metric: str | None = None) -> Comparison:
         AbsentError: there is nothing at a path.
         InputError: a path holds no run, or no run has the metric.
     """
-    from vlmbench.report.chosen import by_metric
-    from vlmbench.report.foreign import left_out
     from vlmbench.report.grouping import unique
-    from vlmbench.report.tables import build_tables
+    from vlmbench.report.tables.chosen import by_metric
+    from vlmbench.report.tables.foreign import left_out
+    from vlmbench.report.tables.write import build_tables
 
     stored, paths = _parts(runs)
     there, foreign = find_results(paths)
@@ -76,8 +76,8 @@ def check(
         InputError: a path holds no run, or runs cannot be compared (the field that differs is named).
         UsageError: a tolerance is no number from 0 to 10, or for a metric that does not exist.
     """
-    from vlmbench.report.baseline import entries_from_runs, read_baseline
-    from vlmbench.report.gate import run_gate
+    from vlmbench.report.gate.baseline import entries_from_runs, read_baseline
+    from vlmbench.report.gate.run import run_gate
 
     if not 0 <= level <= 1:
         raise UsageError(f"level is {level}", where="level", mend="a number from 0 to 1")

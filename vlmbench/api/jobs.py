@@ -3,30 +3,32 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vlmbench.runs.job import Job
+from vlmbench.tasks.base import Job
 
 if TYPE_CHECKING:
     from vlmbench.records.store import StoredRun
-    from vlmbench.runs import caption_eval, linear_probe, retrieval, zeroshot
-    from vlmbench.runs.context import Context
-    from vlmbench.runs.session import Session
+    from vlmbench.session.context import Context
+    from vlmbench.session.session import Session
+    from vlmbench.tasks import retrieval, zeroshot
+    from vlmbench.tasks.captions import evaluate as caption_eval
+    from vlmbench.tasks.probe import run as linear_probe
 
 
 def zeroshot_job(request: "zeroshot.Request") -> Job:
     """Zero-shot classification."""
-    from vlmbench.runs.zeroshot import check_zeroshot, run_zeroshot
+    from vlmbench.tasks.zeroshot import check_zeroshot, run_zeroshot
 
     return Job(partial(check_zeroshot, request), partial(run_zeroshot, request))
 
 
 def probe_job(request: "linear_probe.Request", *, figures: bool) -> Job:
     """The linear probe; with `figures` curves, confusion matrix and reliability are drawn under OUT/figures."""
-    from vlmbench.runs.linear_probe import check_linear_probe, run_linear_probe
+    from vlmbench.tasks.probe.run import check_linear_probe, run_linear_probe
 
     def run(context: "Context", session: "Session | None") -> "list[StoredRun]":
         runs = run_linear_probe(request, context, session)
         if figures:
-            from vlmbench.report.figures import write_figures
+            from vlmbench.report.page.figures import write_figures
 
             write_figures(runs, context.out)
         return runs
@@ -36,13 +38,13 @@ def probe_job(request: "linear_probe.Request", *, figures: bool) -> Job:
 
 def retrieval_job(request: "retrieval.Request") -> Job:
     """Image-text retrieval."""
-    from vlmbench.runs.retrieval import check_retrieval, run_retrieval
+    from vlmbench.tasks.retrieval import check_retrieval, run_retrieval
 
     return Job(partial(check_retrieval, request), partial(run_retrieval, request))
 
 
 def captions_job(request: "caption_eval.Request") -> Job:
     """Captions scored against references."""
-    from vlmbench.runs.caption_eval import check_caption_eval, run_caption_eval
+    from vlmbench.tasks.captions.evaluate import check_caption_eval, run_caption_eval
 
     return Job(partial(check_caption_eval, request), partial(run_caption_eval, request))

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
-from vlmbench.runs.context import Context, default_workers, go_offline
+from vlmbench.session.context import Context, default_workers, go_offline
 
 AnyPath = str | PathLike[str]
 Names = AnyPath | Iterable[AnyPath]
@@ -192,7 +192,7 @@ def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "ref
     Raises:
         InputError: something is no list of captions, or an image has none.
     """
-    from vlmbench.data.captions import References
+    from vlmbench.data.captions.read import References
     from vlmbench.metrics.captions.inputs import caption_lists
 
     if not isinstance(given, Mapping):
@@ -224,7 +224,7 @@ def candidates_of(given: Any) -> list[Any]:
 
 
 def _system(name: str, captions: Mapping[Any, Any]) -> Any:
-    from vlmbench.data.captions import Candidates
+    from vlmbench.data.captions.read import Candidates
 
     for image, caption in captions.items():
         if not isinstance(caption, str):

@@ -11,7 +11,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, read_samples
-from vlmbench.report.gate import Change, Outcome, outcome_table
+from vlmbench.report.gate.run import Change, Outcome, outcome_table
 from vlmbench.report.table import Table
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Results(Shown, Sequence[Result]):
     @cached_property
     def tables(self) -> tuple[Table, ...]:
         """The tables that ``vlmbench compare`` shows of them, without that of every two systems."""
-        from vlmbench.report.tables import build_tables
+        from vlmbench.report.tables.write import build_tables
 
         return tuple(build_tables(self.runs))
 
@@ -224,7 +224,7 @@ class Comparison(Shown):
         Raises:
             OutputError: a file cannot be written.
         """
-        from vlmbench.report.tables import write_tables
+        from vlmbench.report.tables.write import write_tables
 
         return write_tables(self.tables, Path(out))
 

@@ -93,7 +93,7 @@ def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Ch
 
 
 def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path, trusted: bool) -> Checkpoint:
-    from vlmbench.data.hub_client import fetch_model
+    from vlmbench.hub.client import fetch_model
 
     name, _, asked = hub_id.partition("@")
     directory, commit = fetch_model(name, asked or revision, folders=("qformer_tokenizer",), code=trusted)

@@ -82,7 +82,7 @@ class Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks them up, and shows the help."""
-        from vlmbench.cli.options import metric_choices
+        from vlmbench.cli.options.common import metric_choices
 
         params: list[Any] = [param for param in self.params if "{" in (getattr(param, "help", None) or "")]
         for param in params:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli import captioning as c
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options import decoding as c
+from vlmbench.cli.options.common import Common, option, with_common
 
 SHOWN = 20
 """Captions shown on the terminal."""
@@ -47,7 +47,7 @@ def command(
     Example: [bold]vlmbench caption -m tiny-captioner -d scenes[/bold]
     """
     from vlmbench.cli.console import Console, print_json, print_table
-    from vlmbench.runs.caption_systems import caption_document, run_caption
+    from vlmbench.tasks.captions.systems import caption_document, run_caption
 
     made = run_caption(
         common.context(),

@@ -3,8 +3,8 @@
 import os
 from typing import Annotated, Any
 
-from vlmbench.cli import captioning as c
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options import decoding as c
+from vlmbench.cli.options.common import Common, option, with_common
 
 
 @with_common
@@ -93,12 +93,12 @@ def command(
     """
     if not captioner:  # a thin product gains nothing from threads that wait for each other and take METEOR's core
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from vlmbench.runs.caption_eval import Request, metric_names
+    from vlmbench.tasks.captions.evaluate import Request, metric_names
 
     if captioner:
-        from vlmbench.runs.caption_scoring import Protocol
-        from vlmbench.runs.caption_systems import check_captioners, score_captioners
-        from vlmbench.runs.job import Job
+        from vlmbench.tasks.base import Job
+        from vlmbench.tasks.captions.scoring import Protocol
+        from vlmbench.tasks.captions.systems import check_captioners, score_captioners
 
         asked: dict[str, Any] = {
             "models": captioner,

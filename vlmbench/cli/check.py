@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlmbench.cli.options import Common, option, with_some
+from vlmbench.cli.options.common import Common, option, with_some
 
 if TYPE_CHECKING:
-    from vlmbench.report.gate import Outcome
+    from vlmbench.report.gate.run import Outcome
 
 
 @with_some("out", "json", "quiet", "debug")
@@ -53,9 +53,9 @@ def command(
     from vlmbench.foundations.atomic import write_json, write_text
     from vlmbench.foundations.errors import EXIT_OK, EXIT_REGRESSION
     from vlmbench.records.store import find_runs
-    from vlmbench.report import ci
-    from vlmbench.report.baseline import entries_from_runs, to_json
-    from vlmbench.report.gate import outcome_table
+    from vlmbench.report.gate import ci
+    from vlmbench.report.gate.baseline import entries_from_runs, to_json
+    from vlmbench.report.gate.run import outcome_table
 
     tolerances = _tolerances(tolerance or [])
     console = Console(quiet=common.quiet)
@@ -83,7 +83,7 @@ def command(
 def _on_github(outcome: "Outcome") -> None:
     """Appends to the step's summary and prints annotations (on stderr, where the runner reads them too)."""
     from vlmbench.foundations.atomic import cannot_write
-    from vlmbench.report import ci
+    from vlmbench.report.gate import ci
 
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:

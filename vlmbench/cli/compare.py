@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli.options import Common, deciding_metric, option, with_some
+from vlmbench.cli.options.common import Common, deciding_metric, option, with_some
 
 SHOWN = 40
 """Comparisons of two systems that are printed; they grow with the square of the systems, and the files have all."""
@@ -71,7 +71,7 @@ def command(
     from vlmbench.foundations.paths import default_cache_dir
     from vlmbench.report import export
     from vlmbench.report.loggers import export as export_records
-    from vlmbench.report.page import write_report
+    from vlmbench.report.page.write import write_report
 
     console = Console(quiet=common.quiet)
     compared = compare(runs or [common.out], metric=metric)
@@ -90,7 +90,7 @@ def command(
             )
         )
     if figures:
-        from vlmbench.report.figures import write_figures
+        from vlmbench.report.page.figures import write_figures
 
         write_figures(found, common.out)
     if eval_results:

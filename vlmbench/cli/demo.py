@@ -1,6 +1,6 @@
 """``vlmbench demo``."""
 
-from vlmbench.cli.options import Common, with_common
+from vlmbench.cli.options.common import Common, with_common
 
 
 @with_common
@@ -15,8 +15,8 @@ def command(common: Common) -> None:
     from vlmbench.cli.console import print_paragraph
     from vlmbench.cli.output import finish
     from vlmbench.report.reading import read_tables
-    from vlmbench.runs.context import go_offline
-    from vlmbench.runs.demo import run_demo
+    from vlmbench.session.context import go_offline
+    from vlmbench.tasks.demo import run_demo
 
     go_offline()
     context = common.context()

@@ -1,6 +1,6 @@
 """``vlmbench doctor``."""
 
-from vlmbench.cli.options import Common, with_basics
+from vlmbench.cli.options.common import Common, with_basics
 
 
 @with_basics
@@ -14,7 +14,7 @@ def command(common: Common) -> int:
     from vlmbench.cli.console import print_json, print_table
     from vlmbench.foundations.errors import EXIT_ABSENT, EXIT_OK
     from vlmbench.foundations.paths import default_cache_dir
-    from vlmbench.runs.doctor import examine
+    from vlmbench.tasks.doctor import examine
 
     findings = examine(common.cache_dir or default_cache_dir(), common.out)
     if common.json:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options.common import Common, option, with_common
 
 
 @with_common
@@ -22,7 +22,7 @@ def command(
     Example: [bold]vlmbench embed -m tiny-clip -d digits --shard 1/4[/bold]
     """
     from vlmbench.cli.console import print_json
-    from vlmbench.runs.embed import Request, parse_shard, run_embed
+    from vlmbench.tasks.embed import Request, parse_shard, run_embed
 
     request = Request(model, dataset, split, layer, limit, parse_shard(shard))
     found = run_embed(request, common.context())

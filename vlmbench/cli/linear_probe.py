@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options import PROMPTS, Common, deciding_metric, lines, option, with_common
+from vlmbench.cli.options.common import PROMPTS, Common, deciding_metric, lines, option, with_common
 
 
 class Solver(StrEnum):
@@ -106,7 +106,7 @@ def command(
     """
     from vlmbench.api import options
     from vlmbench.api.jobs import probe_job
-    from vlmbench.runs.linear_probe import Request
+    from vlmbench.tasks.probe.run import Request
 
     request = Request(
         models=model or [],

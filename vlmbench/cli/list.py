@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vlmbench.cli.options import Common, with_basics
+from vlmbench.cli.options.common import Common, with_basics
 
 
 class What(StrEnum):
@@ -29,7 +29,7 @@ def command(common: Common, what: Annotated[What, typer.Argument(help="Which nam
     Example: [bold]vlmbench list datasets[/bold]
     """
     from vlmbench.cli.console import print_json, print_table
-    from vlmbench.runs import catalogue
+    from vlmbench.tasks import listing as catalogue
 
     rows: list[dict[str, Any]] = getattr(catalogue, what.value)()
     if common.json:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options.common import Common, option, with_common
 
 
 class Format(StrEnum):
@@ -65,8 +65,8 @@ def command(
     --metrics cider,clipscore[/bold] (papers report tau-c there, and tau-b for CrowdFlowerAnnotations.txt)
     """
     from vlmbench.cli.output import finish
-    from vlmbench.runs.caption_eval import metric_names
-    from vlmbench.runs.metric_eval import Request, run_metric_eval
+    from vlmbench.tasks.captions.evaluate import metric_names
+    from vlmbench.tasks.judgements.run import Request, run_metric_eval
 
     request = Request(
         judgements=judgements,

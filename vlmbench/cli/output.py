@@ -30,7 +30,7 @@ def finish(
         OutputError: a table cannot be written.
     """
     from vlmbench.records.store import find_runs
-    from vlmbench.report.tables import build_tables, write_tables
+    from vlmbench.report.tables.write import build_tables, write_tables
 
     present = {run.path.resolve() for run in runs}
     others = find_runs([out / "runs"]) if any((out / "runs").glob("*/result.json")) else []
@@ -39,7 +39,7 @@ def finish(
     written = write_tables(tables, out)
     if pictures_from is not None:
         from vlmbench.cli.pictures import Thumbnails
-        from vlmbench.report.page import write_report
+        from vlmbench.report.page.write import write_report
 
         written.append(write_report(everything, tables, out / "report.html", pictures=Thumbnails(pictures_from)))
     if as_json:
@@ -64,7 +64,7 @@ def document(runs: "Sequence[StoredRun]", tables: Sequence[Path]) -> dict[str, A
 def foreign_results(results: "Sequence[Foreign]") -> list[dict[str, Any]]:
     """The results of another program that tables show, by our names of datasets and metrics."""
     from vlmbench.records.foreign import PROGRAM
-    from vlmbench.report.foreign import dataset_of, metrics_of, usable
+    from vlmbench.report.tables.foreign import dataset_of, metrics_of, usable
 
     return [
         {

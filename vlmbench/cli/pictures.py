@@ -20,7 +20,7 @@ class Thumbnails:
 
     def __call__(self, dataset: str, split: str, ids: Sequence[str]) -> Mapping[str, bytes]:
         """PNG or JPEG bytes by image id; an image that is not here (streamed, say) or is damaged is left out."""
-        from vlmbench.data.hub_client import switched_off
+        from vlmbench.hub.client import switched_off
 
         with switched_off():
             return self._made(self._open(dataset, split), ids)
@@ -44,8 +44,8 @@ class Thumbnails:
         """The split, or none where the dataset is not on this machine (a colleague's run, references from a file)."""
         key = (dataset, split)
         if key not in self._splits:
-            from vlmbench.data.crops import shown
-            from vlmbench.data.registry import open_dataset
+            from vlmbench.data.open import open_dataset
+            from vlmbench.data.views.crops import shown
 
             try:
                 self._splits[key] = shown(open_dataset(dataset, self._cache_dir), split)

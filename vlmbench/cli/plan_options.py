@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 import typer
 
 from vlmbench.cli.app import COMMANDS
-from vlmbench.cli.options import Common, with_common, with_given
+from vlmbench.cli.options.common import Common, with_common, with_given
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
-    from vlmbench.runs.job import Job
-    from vlmbench.runs.plan import Table
+    from vlmbench.tasks.base import Job
+    from vlmbench.tasks.plan import Table
 
 TASKS = ("zeroshot", "linear-probe", "caption-eval", "retrieval")
 TERMINAL = ("json", "quiet", "debug")
@@ -113,7 +113,7 @@ def arguments(table: "Table", keys: Mapping[str, Key]) -> list[str]:
     Raises:
         InputError: a key is unknown, or its value is of another type.
     """
-    from vlmbench.runs.plan import unknown_key
+    from vlmbench.tasks.plan import unknown_key
 
     words: list[str] = []
     for key, value in table.options.items():
@@ -158,7 +158,7 @@ def parse_job(table: "Table", words: Sequence[str], common: Common) -> "Job":
     Raises:
         InputError: an option is missing, out of range or none of the choices, or the command refuses them together.
     """
-    from vlmbench.runs.plan import placed
+    from vlmbench.tasks.plan import placed
 
     jobs: list[Job] = []
     collecting = Collecting(**vars(common), jobs=jobs)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options.common import Common, option, with_common
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vlmbench.runs.predict import Prediction
+    from vlmbench.tasks.predict import Prediction
 
 
 class Format(StrEnum):
@@ -39,7 +39,7 @@ def command(
     import sys
 
     from vlmbench.foundations.atomic import write_text
-    from vlmbench.runs.predict import find_images, open_predictor
+    from vlmbench.tasks.predict import find_images, open_predictor
 
     found = find_images(images)
     predictor = open_predictor(probe, common.context())

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options.common import Common, option, with_common
 
 
 @with_common
@@ -22,7 +22,7 @@ def command(
     Example: [bold]vlmbench retrieval -m tiny-clip -d scenes[/bold]
     """
     from vlmbench.api.jobs import retrieval_job
-    from vlmbench.runs.retrieval import Request
+    from vlmbench.tasks.retrieval import Request
 
     request = Request(models=model, datasets=dataset, split=split, limit=limit, captions=captions, rerank=rerank)
     common.perform(retrieval_job(request))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vlmbench.cli.options import Common, option, with_common
+from vlmbench.cli.options.common import Common, option, with_common
 
 
 @with_common
@@ -30,7 +30,7 @@ def command(
     from vlmbench.cli import plan_options as p
     from vlmbench.cli.console import print_json
     from vlmbench.cli.output import finish
-    from vlmbench.runs.plan import PlanSession, Step, check_steps, read_plan, run_steps
+    from vlmbench.tasks.plan import PlanSession, Step, check_steps, read_plan, run_steps
 
     found = read_plan(plan, p.TASKS)
     given = _given(ctx)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli.options import Common, with_some
+from vlmbench.cli.options.common import Common, with_some
 
 
 @with_some("out", "json", "quiet", "debug")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options import PROMPTS, Common, deciding_metric, lines, option, with_common
+from vlmbench.cli.options.common import PROMPTS, Common, deciding_metric, lines, option, with_common
 
 
 @with_common
@@ -74,7 +74,7 @@ def command(
     Example: [bold]vlmbench zeroshot -m tiny-clip -d folder:val2017 --boxes instances_val2017.json[/bold]
     """
     from vlmbench.api.jobs import zeroshot_job
-    from vlmbench.runs.zeroshot import Request
+    from vlmbench.tasks.zeroshot import Request
 
     request = Request(
         models=model,

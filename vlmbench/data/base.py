@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from vlmbench.data.views import Regions, Views
+from vlmbench.data.views.base import Regions, Views
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.data.fingerprint import kept_sha256
-from vlmbench.data.hub_client import require_sound
 from vlmbench.encoders.families import OWN_CODE, TEXT, Family, family_of
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.files import SMALL
 from vlmbench.foundations.files import read_json as read_configuration
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.hub.client import require_sound
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"

@@ -49,7 +49,7 @@ def _registered(alias: str, entry: Entry, cache_dir: Path) -> ModelFiles:
 
 
 def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path, *, trusted: bool = False) -> ModelFiles:
-    from vlmbench.data.hub_client import fetch_model
+    from vlmbench.hub.client import fetch_model
 
     name, _, asked = hub_id.partition("@")
     directory, commit = fetch_model(name, asked or revision, code=trusted)

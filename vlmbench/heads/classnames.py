@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from vlmbench.data.base import DatasetInfo
-from vlmbench.data.sibling import CLASSNAMES, sibling_lines, sibling_of
+from vlmbench.data.hub.sibling import CLASSNAMES, sibling_lines, sibling_of
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.files import SMALL, json_of, read_text
 from vlmbench.foundations.text import visible

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from vlmbench.data.sibling import benchmark_names
+from vlmbench.data.hub.sibling import benchmark_names
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import SMALL, json_of, read_text
 from vlmbench.foundations.hashing import sha256_file

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from vlmbench.data.base import DatasetInfo
-from vlmbench.data.sibling import TEMPLATES, other_copies, sibling_lines, sibling_of
+from vlmbench.data.hub.sibling import TEMPLATES, other_copies, sibling_lines, sibling_of
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.files import regular_file
 from vlmbench.foundations.hashing import digest

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval
 from vlmbench.metrics.spec import Columns, MetricSpec, figure
+from vlmbench.metrics.stats.intervals import RESAMPLES, iter_bootstrap_weights, percentile_interval
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric

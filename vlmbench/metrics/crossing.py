@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.metrics.resampling import LEVEL
+from vlmbench.metrics.stats.intervals import LEVEL
 
 RESAMPLES = 2000
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.metrics.resampling import RESAMPLES, iter_bootstrap_weights, percentile_interval, wilson
 from vlmbench.metrics.rows import paired_products, products
 from vlmbench.metrics.spec import Columns, MetricSpec, figure, of
+from vlmbench.metrics.stats.intervals import RESAMPLES, iter_bootstrap_weights, percentile_interval, wilson
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric

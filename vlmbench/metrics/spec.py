@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vlmbench.metrics.differences import Difference
+    from vlmbench.metrics.stats.differences import Difference
     from vlmbench.records.result import Metric
 
 Family = Literal["classification", "captions", "retrieval", "metric-eval"]

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better, find
+from vlmbench.metrics.stats.differences import LEVEL, Difference
 from vlmbench.records.store import StoredRun
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, Mark
@@ -67,7 +67,7 @@ class Marks:
         """Marks what is not significantly worse than the best; whether there was anything to test."""
         if not self._tests:
             return False
-        from vlmbench.metrics.paired import holm
+        from vlmbench.metrics.stats.paired import holm
 
         for (row, column, _), p in zip(self._tests, holm([p for _, _, p in self._tests]), strict=True):
             if p >= LEVEL:

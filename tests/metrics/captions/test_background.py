@@ -6,15 +6,15 @@ import time
 import numpy as np
 import pytest
 
+from vlmbench.foundations.background import Background, can_fork
 from vlmbench.foundations.errors import AbsentError
-from vlmbench.metrics.captions.background import Background, can_fork
 
 
 @pytest.fixture(params=[True, False], ids=["beside", "here"])
 def allowed(request, monkeypatch):
     if request.param and not hasattr(os, "fork"):
         pytest.skip("no fork on this platform")
-    monkeypatch.setattr("vlmbench.metrics.captions.background.can_fork", lambda: True)
+    monkeypatch.setattr("vlmbench.foundations.background.can_fork", lambda: True)
     return request.param
 
 
@@ -49,13 +49,13 @@ def test_a_fault_is_told_with_its_place(allowed):
 
 
 def test_a_process_that_is_killed_is_noticed(monkeypatch):
-    monkeypatch.setattr("vlmbench.metrics.captions.background.can_fork", lambda: True)
+    monkeypatch.setattr("vlmbench.foundations.background.can_fork", lambda: True)
     with Background(lambda: os.kill(os.getpid(), 9) or []) as beside, pytest.raises(RuntimeError, match="no result"):
         beside.result()
 
 
 def test_nobody_is_left_behind(monkeypatch):
-    monkeypatch.setattr("vlmbench.metrics.captions.background.can_fork", lambda: True)
+    monkeypatch.setattr("vlmbench.foundations.background.can_fork", lambda: True)
     started = time.monotonic()
     with Background(lambda: time.sleep(60) or []) as beside:
         pid = beside._pid
@@ -67,7 +67,7 @@ def test_nobody_is_left_behind(monkeypatch):
 def test_no_fork_beside_torch():
     code = (
         "import sys; sys.modules['torch'] = sys; "
-        "from vlmbench.metrics.captions.background import can_fork; print(can_fork())"
+        "from vlmbench.foundations.background import can_fork; print(can_fork())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,7 +11,7 @@ import pytest
 
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.metrics.captions import java
-from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, load_index
+from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS, load_index
 from vlmbench.metrics.captions.scoring import Tokenized, score_java, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import Statistics
 from vlmbench.metrics.spec import caption_specs

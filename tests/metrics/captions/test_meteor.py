@@ -10,8 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vlmbench.metrics.captions import meteor, meteor_corpus, meteor_native, meteor_python
-from vlmbench.metrics.captions.meteor import STATISTICS, meteor_score, meteor_statistics, summable
+from vlmbench.metrics.captions.meteor import corpus as meteor_corpus
+from vlmbench.metrics.captions.meteor import native as meteor_native
+from vlmbench.metrics.captions.meteor import reference as meteor_python
+from vlmbench.metrics.captions.meteor import score as meteor
+from vlmbench.metrics.captions.meteor.score import STATISTICS, meteor_score, meteor_statistics, summable
 
 GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("meteor_golden.json").read_text(encoding="utf-8"))
 IMAGES = GOLDEN["images"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vlmbench.metrics.captions import meteor
-from vlmbench.metrics.captions.meteor import meteor_score, meteor_statistics, summable
+from vlmbench.metrics.captions.meteor import score as meteor
+from vlmbench.metrics.captions.meteor.score import meteor_score, meteor_statistics, summable
 
 _spec = importlib.util.spec_from_file_location("meteor_oracle", Path(__file__).with_name("meteor_oracle.py"))
 _oracle = importlib.util.module_from_spec(_spec)

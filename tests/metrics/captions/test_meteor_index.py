@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from vlmbench.foundations.errors import AbsentError
-from vlmbench.metrics.captions import meteor_index, meteor_native, meteor_resources
-from vlmbench.metrics.captions.meteor_index import MeteorIndex, load_index, silent
-from vlmbench.metrics.captions.meteor_resources import Sources, find_sources
+from vlmbench.metrics.captions.meteor import index as meteor_index
+from vlmbench.metrics.captions.meteor import native as meteor_native
+from vlmbench.metrics.captions.meteor import resources as meteor_resources
+from vlmbench.metrics.captions.meteor.index import MeteorIndex, load_index, silent
+from vlmbench.metrics.captions.meteor.resources import Sources, find_sources
 
 PAIRS = [
     ("big dog", "hound"),
@@ -120,8 +122,8 @@ def test_a_flipped_bit_in_any_array_is_found_whatever_the_file_s_time(tmp_path, 
 
 def test_a_damaged_kernel_is_compiled_anew(tmp_path, monkeypatch, caplog):
     pytest.importorskip("llvmlite")
-    import vlmbench.metrics.captions.meteor_build as build
-    from vlmbench.metrics.captions.meteor_native import _code
+    import vlmbench.metrics.captions.meteor.build as build
+    from vlmbench.metrics.captions.meteor.native import _code
 
     monkeypatch.setattr(build, "compile_kernel", lambda: b"machine code")
     assert _code(tmp_path, silent) == b"machine code"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from vlmbench.metrics.captions.java import java
-from vlmbench.metrics.captions.meteor_normalize import normalize
-from vlmbench.metrics.captions.meteor_resources import WordNet, find_sources, nonbreaking_prefixes
-from vlmbench.metrics.captions.meteor_stem import stem
-from vlmbench.metrics.captions.tokenizer import tokenize
+from vlmbench.metrics.captions.meteor.normalize import normalize
+from vlmbench.metrics.captions.meteor.resources import WordNet, find_sources, nonbreaking_prefixes
+from vlmbench.metrics.captions.meteor.stem import stem
+from vlmbench.metrics.captions.ptb.tokenizer import tokenize
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT.parent / "shared" / "data" / "captions"

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vlmbench.metrics.captions.meteor_align import Match, align, find_matches
-from vlmbench.metrics.captions.meteor_normalize import TokenNormalizer, normalize
-from vlmbench.metrics.captions.meteor_resources import WordNet, find_sources, function_words
-from vlmbench.metrics.captions.meteor_stem import stem
+from vlmbench.metrics.captions.meteor.align import Match, align, find_matches
+from vlmbench.metrics.captions.meteor.normalize import TokenNormalizer, normalize
+from vlmbench.metrics.captions.meteor.resources import WordNet, find_sources, function_words
+from vlmbench.metrics.captions.meteor.stem import stem
 
 GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("meteor_golden.json").read_text(encoding="utf-8"))
 PIECES = st.sampled_from(

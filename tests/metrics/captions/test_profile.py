@@ -2,7 +2,7 @@
 
 import pytest
 
-from vlmbench.metrics.captions.profile import profile
+from vlmbench.metrics.captions.diversity import profile
 
 
 def test_by_hand() -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vlmbench.metrics.captions.ptb.tokenizer import tokenize_one
 from vlmbench.metrics.captions.sanitize import sanitize, sanitize_all
-from vlmbench.metrics.captions.tokenizer import tokenize_one
 
 ANY = st.text(st.characters(categories=None), max_size=60)
 

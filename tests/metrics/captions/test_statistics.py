@@ -61,7 +61,7 @@ def test_resampling_is_that_of_the_plain_loop():
     statistics = Statistics.of(found, NAMES)
     drawn = resample([statistics], 7, resamples=300)
     from vlmbench.foundations.seeds import derive_seed
-    from vlmbench.metrics.resampling import bootstrap_weights
+    from vlmbench.metrics.stats.intervals import bootstrap_weights
 
     weights = bootstrap_weights(40, 300, derive_seed(7, "captions", "bootstrap"))
     for row in (0, 150, 299):

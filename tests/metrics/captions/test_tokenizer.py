@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlmbench.metrics.captions.ptb.tokenizer import settle_initials, tokenize, tokenize_one
 from vlmbench.metrics.captions.sanitize import sanitize
-from vlmbench.metrics.captions.tokenizer import settle_initials, tokenize, tokenize_one
 
 GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("ptb_golden.json").read_text("utf-8"))
 PUNCTUATION = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"}

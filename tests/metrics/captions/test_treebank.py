@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vlmbench.metrics.captions.ptb.lexer import READINGS, lex
+from vlmbench.metrics.captions.ptb.tokenizer import settle_initials, tokenize
 from vlmbench.metrics.captions.sanitize import sanitize
-from vlmbench.metrics.captions.tokenizer import settle_initials, tokenize
-from vlmbench.metrics.captions.treebank import READINGS, lex
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -64,7 +64,7 @@ def test_the_log_is_of_this_file():
 
 def test_the_lists_are_those_of_the_observations():
     source = _load("ptb_tables").tables(OBSERVED)
-    assert (ROOT / "vlmbench/metrics/captions/treebank_tables.py").read_text("utf-8") == source
+    assert (ROOT / "vlmbench/metrics/captions/ptb/tables.py").read_text("utf-8") == source
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES.LISTED))

@@ -127,7 +127,7 @@ def meteor(
         OutputError: the cache directory cannot be written.
     """
     from vlmbench.foundations.paths import default_cache_dir
-    from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, load_index, meteor_statistics
+    from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS, load_index, meteor_statistics
 
     text = caption_inputs(candidates, references, tokenized=tokenized)
     index = load_index(default_cache_dir() if cache_dir is None else Path(cache_dir))

@@ -107,8 +107,8 @@ def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dic
 
 def reference_tokens(captions: Sequence[Sequence[str]]) -> list[list[Caption]]:
     """The tokens of every image's references, `[N][R]`, as text that nobody has looked at yet."""
+    from vlmbench.metrics.captions.ptb.tokenizer import tokenize
     from vlmbench.metrics.captions.sanitize import sanitize_all
-    from vlmbench.metrics.captions.tokenizer import tokenize
 
     safe, _ = sanitize_all(list(chain.from_iterable(captions)))
     return by_image(safe, iter(tokenize(safe)), map(len, captions))
@@ -126,7 +126,7 @@ def by_image(
         native: the tokens are those of our own tokenizer, which reads each caption by itself: an initial at the end of
             one is settled by the caption after it.
     """
-    from vlmbench.metrics.captions.tokenizer import settle_initials
+    from vlmbench.metrics.captions.ptb.tokenizer import settle_initials
 
     texts, found = iter(lines), list[list[Caption]]()
     for size in sizes:
@@ -138,8 +138,8 @@ def by_image(
 
 
 def _tokens(captions: Sequence[str]) -> list[Caption]:
+    from vlmbench.metrics.captions.ptb.tokenizer import tokenize
     from vlmbench.metrics.captions.sanitize import sanitize_all
-    from vlmbench.metrics.captions.tokenizer import tokenize
 
     return list(tokenize(sanitize_all(captions)[0]))
 

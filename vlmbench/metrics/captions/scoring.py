@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.metrics.captions.background import Arrays
+from vlmbench.foundations.background import Arrays
 from vlmbench.metrics.captions.bleu import BLEU, STATISTICS, Bleu, bleu_scores
 from vlmbench.metrics.captions.cider import FEWEST, Cider
 from vlmbench.metrics.captions.corpus import Caption, Corpus, Scorer
@@ -15,7 +15,7 @@ from vlmbench.metrics.captions.rouge import rouge_l
 from vlmbench.metrics.spec import caption_specs, needing
 
 if TYPE_CHECKING:
-    from vlmbench.metrics.captions.meteor import MeteorIndex
+    from vlmbench.metrics.captions.meteor.score import MeteorIndex
 
 Columns = dict[str, NDArray[np.float64]]
 
@@ -83,7 +83,7 @@ def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
 
 def score_meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
     """For each system METEOR's statistics `[n, K]` and scores `[n]`, by the native scorer."""
-    from vlmbench.metrics.captions.meteor import meteor_statistics
+    from vlmbench.metrics.captions.meteor.score import meteor_statistics
 
     found: Arrays = []
     for captions, images in zip(text.candidates, text.images, strict=True):
@@ -99,7 +99,7 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
         JavaError: a Java program failed or went silent.
     """
     from vlmbench.metrics.captions import java
-    from vlmbench.metrics.captions.meteor import METEOR_STATISTICS, summable
+    from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS, summable
 
     found = score_native(text, [name for name in metrics if name != "meteor"])
     lines = [[" ".join(caption) for caption in captions] for captions in text.references]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.metrics.paired import share_beyond
-from vlmbench.metrics.resampling import iter_bootstrap_weights
 from vlmbench.metrics.spec import caption_specs, figure, find
+from vlmbench.metrics.stats.intervals import iter_bootstrap_weights
+from vlmbench.metrics.stats.paired import share_beyond
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.metrics.resampling import RESAMPLES, t_interval
 from vlmbench.metrics.spec import Columns, classification_specs, figure
+from vlmbench.metrics.stats.intervals import RESAMPLES, t_interval
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmbench.metrics.resampling import effective_trials, wilson
 from vlmbench.metrics.spec import ClassificationSpec, Columns, column, figure
+from vlmbench.metrics.stats.intervals import effective_trials, wilson
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric

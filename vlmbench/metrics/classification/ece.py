@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlmbench.metrics.calibration import equal_mass_bins
-from vlmbench.metrics.resampling import percentile_interval, resampled_sums
 from vlmbench.metrics.spec import ClassificationSpec, Columns, figure
+from vlmbench.metrics.stats.intervals import percentile_interval, resampled_sums
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric

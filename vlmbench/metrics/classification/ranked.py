@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.ranking import average_precision, roc_auc
-from vlmbench.metrics.resampling import iter_bootstrap_weights, percentile_interval
 from vlmbench.metrics.spec import ClassificationSpec, Columns, figure
+from vlmbench.metrics.stats.intervals import iter_bootstrap_weights, percentile_interval
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Metric

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vlmbench.metrics.resampling import percentile_interval
 from vlmbench.metrics.spec import ClassificationSpec
+from vlmbench.metrics.stats.intervals import percentile_interval
 from vlmbench.records.result import Metric
 
 

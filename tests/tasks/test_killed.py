@@ -1,0 +1,91 @@
+"""A run that is killed outright, and two that run at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_RUN = """
+import sys
+from pathlib import Path
+import vlmbench.session.session as module
+module.ROWS = 8
+from vlmbench.foundations.progress import Silent
+from vlmbench.session.context import Context
+found = module.Session(Context(cache_dir=Path(sys.argv[3]), batch_size=4, reporter=Silent())).features(
+    sys.argv[1], f"folder:{sys.argv[2]}", "all")
+print(found.encoded, found.x.sum())
+"""
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", _RUN, *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+
+
+def folder(root):
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+        for number in range(150):
+            pixels = generator.integers(0, 255, (30, 30, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def test_a_killed_run_is_continued_and_two_at_once_encode_once(checkpoints, tmp_path):
+    model, data, cache = checkpoints("clip"), folder(tmp_path / "data"), tmp_path / "cache"
+    first = start(model, data, cache)
+    deadline = time.monotonic() + 120
+    while len(list(cache.rglob("*.safetensors"))) < 3 and time.monotonic() < deadline and first.poll() is None:
+        time.sleep(0.005)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    whole = [path for path in cache.rglob("*.safetensors") if not path.name.startswith(".tmp")]
+    runs = [start(model, data, cache) for _ in range(2)]
+    outputs = [run.communicate(timeout=240)[0].split() for run in runs]
+    assert sorted(int(encoded) for encoded, _ in outputs) == [0, max(0, 300 - 8 * len(whole))]
+    assert outputs[0][1] == outputs[1][1]
+
+
+_STOPPED = """
+import os, runpy, sys
+from vlmbench.features import encode
+number, *sys.argv[1:] = sys.argv[1:]
+add, seen = encode._Writer.add, []
+def stop(self, batch):
+    add(self, batch)
+    seen.append(batch)
+    if len(seen) == 5:
+        os.kill(os.getpid(), int(number))
+encode._Writer.add = stop
+runpy.run_module("vlmbench", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_computed_when_a_signal_came_is_kept_as_the_message_says(
+    checkpoints, colours, tmp_path, number, default_signals
+):
+    line = ["zeroshot", "-m", checkpoints("clip"), "-d", f"folder:{colours}", "--split", "train", "--batch-size", 4]
+    line += ["-o", tmp_path / "out", "--cache-dir", tmp_path / "cache"]
+    ends = [
+        subprocess.run(
+            [sys.executable, *start, *map(str, line)],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=default_signals,
+        )
+        for start in (["-c", _STOPPED, str(int(number))], ["-m", "vlmbench"])
+    ]
+    assert ends[0].returncode == 128 + number, ends[0].stderr
+    assert ends[0].stderr.strip() == "interrupted; what was stored is kept, and the same command goes on from there"
+    assert ends[1].returncode == 0, ends[1].stderr
+    assert "features: 4 images encoded, 20 from the store" in ends[1].stderr

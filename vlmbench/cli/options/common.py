@@ -1,0 +1,207 @@
+"""Options that several commands share, each written once.
+
+A command takes `common: Common` and is wrapped by `with_common`, which replaces that one parameter by the options
+below; they read ``VLMBENCH_<OPTION>`` as every option does. Nothing here imports more than typer.
+"""
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vlmbench.session.context import Context
+    from vlmbench.tasks.base import Job
+
+COMMON = "Common options"
+
+
+class Device(StrEnum):
+    """Where models run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(StrEnum):
+    """The floating-point type models run in; auto: fp32 on a CPU, fp16 on a GPU."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+DECIDING, CAPTIONS = "{deciding metrics}", "{caption metrics}"
+"""Stand in a help text for the names of metrics, which are looked up when help is shown and not before."""
+
+
+def metric_choices() -> dict[str, list[str]]:
+    """The names of metrics by what stands for them."""
+    from vlmbench.metrics.choice import deciding
+    from vlmbench.metrics.spec import caption_specs
+
+    return {DECIDING: deciding(), CAPTIONS: [spec.name for spec in caption_specs()]}
+
+
+def deciding_metric(value: str | None) -> str | None:
+    """The value of ``--metric``, if it is a metric that can decide."""
+    names = [] if value is None else metric_choices()[DECIDING]
+    if value is not None and value not in names:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, names))}.")
+    return value
+
+
+class BadImage(StrEnum):
+    """What to do with an image that cannot be decoded."""
+
+    error = "error"
+    skip = "skip"
+
+
+def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
+    """`typer.Option` with the environment variable that the contract promises."""
+    env = "VLMBENCH_" + next(n for n in names if n.startswith("--")).split("/")[0].lstrip("-").upper().replace("-", "_")
+    return typer.Option(*names, help=help, envvar=env, show_envvar=False, rich_help_panel=panel, **more)
+
+
+def lines(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
+    """A repeated option whose values hold blanks: in its environment variable each line is a value, not each word."""
+    source = ctx.get_parameter_source(str(param.name))
+    if source is None or source.name != "ENVIRONMENT":
+        return value
+    return os.environ[str(param.envvar)].splitlines()
+
+
+PROMPTS = (
+    "A set (vlmbench list prompts), a .txt or .json file, or a template such as 'a photo of a {}.'. A comma separates "
+    "names of sets and files; a template is taken whole, commas included. "
+)
+
+
+@dataclass(frozen=True)
+class Common:
+    """The common options, as every command that runs something takes them."""
+
+    out: Annotated[Path, option("-o", "--out", help="Results directory.", panel=COMMON)] = Path("results")
+    cache_dir: Annotated[
+        Path | None,
+        option(
+            "--cache-dir", help="Feature store and indexes (default: the platform's cache directory).", panel=COMMON
+        ),
+    ] = None
+    device: Annotated[Device, option("--device", help="Where models run.", panel=COMMON)] = Device.auto
+    precision: Annotated[Precision, option("--precision", help="auto: fp32 on a CPU, fp16 on a GPU.", panel=COMMON)] = (
+        Precision.auto
+    )
+    batch_size: Annotated[int, option("--batch-size", min=1, help="Images a forward pass.", panel=COMMON)] = 64
+    workers: Annotated[
+        int | None,
+        option(
+            "--workers",
+            min=0,
+            help="Threads that decode images beside the model; 0: none. (default: cores - 1, 8 at most)",
+            panel=COMMON,
+        ),
+    ] = None
+    seed: Annotated[int, option("--seed", min=0, help="Seed of samples, splits and resampling.", panel=COMMON)] = 0
+    on_bad_image: Annotated[
+        BadImage,
+        option("--on-bad-image", help="A damaged image ends the run, or is skipped and counted.", panel=COMMON),
+    ] = BadImage.error
+    offline: Annotated[bool, option("--offline", help="Touch no network; as HF_HUB_OFFLINE=1.", panel=COMMON)] = False
+    trust_remote_code: Annotated[
+        bool,
+        option("--trust-remote-code", help="Run Python code that came with a checkpoint; recorded.", panel=COMMON),
+    ] = False
+    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False
+    quiet: Annotated[bool, option("-q", "--quiet", help="No progress bars and no notes.", panel=COMMON)] = False
+    debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False
+
+    def context(self) -> "Context":
+        """The same, as the runs take it: with a reporter that draws on stderr, and the offline switch thrown."""
+        from vlmbench.api.options import run_context
+        from vlmbench.cli.console import Console
+
+        return run_context(
+            out=self.out,
+            cache_dir=self.cache_dir,
+            device=self.device.value,
+            precision=self.precision.value,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            seed=self.seed,
+            offline=self.offline,
+            on_bad_image=self.on_bad_image.value,
+            trust_remote_code=self.trust_remote_code,
+            reporter=Console(quiet=self.quiet),
+        )
+
+    def perform(self, job: "Job") -> None:
+        """Does what a command is asked for, writes the tables and prints the results."""
+        from vlmbench.cli.output import finish
+
+        finish(job.run(self.context(), None), self.out, as_json=self.json, quiet=self.quiet)
+
+
+def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replaces the parameter `common` of a command by the fields of `Common`, each an option of its own.
+
+    Before the command is called, its options are looked through for those that the call has no use for
+    (`vlmbench.cli.modes.settle`).
+    """
+    return _with(command, [item.name for item in fields(Common)])
+
+
+def with_basics(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that runs no model: `BASICS` only, the rest of `common` at its defaults."""
+    return _with(command, BASICS)
+
+
+BASICS = ["out", "cache_dir", "offline", "json", "quiet", "debug"]
+
+
+def with_some(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The same with the options named, the rest of `common` at its defaults."""
+    return lambda command: _with(command, list(names))
+
+
+def with_given(command: Callable[..., Any], common: Common) -> Callable[..., Any]:
+    """The same with common options that are known already: none of them is an option of the command."""
+    return _with(command, [], lambda: common)
+
+
+def _with(command: Callable[..., Any], names: list[str], make: Callable[..., Common] = Common) -> Callable[..., Any]:
+    from vlmbench.cli.modes import settle
+
+    signature = inspect.signature(command, eval_str=True)
+    defaults = {name: item.default for name, item in signature.parameters.items() if item.default is not item.empty}
+
+    @functools.wraps(command)
+    def wrapped(ctx: typer.Context, **given: Any) -> Any:
+        given = settle(ctx, given, defaults)
+        common = make(**{name: given.pop(name) for name in names})
+        if "ctx" in signature.parameters:
+            given["ctx"] = ctx
+        return command(common=common, **given)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    called = inspect.Parameter("ctx", keyword, annotation=typer.Context)
+    own = [item.replace(kind=keyword) for item in signature.parameters.values() if item.name not in ("common", "ctx")]
+    shared = [
+        inspect.Parameter(item.name, keyword, default=item.default, annotation=item.type)
+        for item in fields(Common)
+        if item.name in names
+    ]
+    parameters = [called, *own, *shared]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
+    return wrapped

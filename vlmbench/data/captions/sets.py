@@ -1,0 +1,236 @@
+"""Captioned image sets: a folder with a ``metadata`` file, or COCO annotations with a directory of images.
+
+``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): a line an image, ``file_name`` and ``captions`` (a list) or
+``caption`` (one; several lines of the same image add up), maybe ``image_id``, ``split`` and ``domain``, or whatever
+else `vlmbench.data.captions.columns` knows; or ``PATH/{train,val,test}/metadata.jsonl``.
+``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``: COCO's ``images`` and ``annotations``, or Karpathy's ``images`` with
+``sentences`` and ``split``; the directory defaults to the file's own. Karpathy's ``restval`` is a split of its own, or
+with ``?restval=yes`` a part of ``train``, as most training runs on COCO have it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, DatasetInfo, Split
+from vlmbench.data.captions.columns import FILES, GROUP, IDS, caption_columns
+from vlmbench.data.captions.entries import RESTVAL, captions_of
+from vlmbench.data.captions.tables import cell
+from vlmbench.data.local.folder import Files
+from vlmbench.data.names import parted_restval
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.files import csv_rows, json_lines, read_json, read_text
+from vlmbench.foundations.paths import named_directory, named_file
+from vlmbench.foundations.text import visible
+
+METADATA = ("metadata.jsonl", "metadata.csv")
+_MEND = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
+
+
+class Row(NamedTuple):
+    """An image with its captions, as a file lists it."""
+
+    split: str
+    id: str
+    file: str
+    captions: tuple[str, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A captioned set whose images are files below one directory."""
+
+    id: str
+    root: Path
+    rows: tuple[Row, ...]
+    where: Path
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Its splits; it has no classes."""
+        found = {row.split for row in self.rows}
+        known = [name for name in (TRAIN, VAL, TEST, ALL) if name in found]
+        return DatasetInfo(id=self.id, revision=None, splits=(*known, *sorted(found - set(known))), classnames=())
+
+    def split(self, name: str) -> Split:
+        """The images of a split with their captions; labels are zeros [N] int64."""
+        rows = [row for row in self.rows if row.split == name]
+        files = Files(self.root, tuple(row.file for row in rows))
+        return Split(
+            name,
+            tuple(row.id for row in rows),
+            np.zeros(len(rows), np.int64),
+            files,
+            tuple(row.captions for row in rows),
+            groups=tuple(row.group for row in rows) if any(row.group for row in rows) else (),
+        )
+
+
+def metadata_file(directory: Path) -> Path | None:
+    """The metadata file of a captioned folder, if it is one."""
+    found = [directory / name for name in METADATA if (directory / name).is_file()]
+    return found[0] if found else None
+
+
+def is_captioned_folder(path: str) -> bool:
+    """Whether ``folder:path`` is a captioned set: it or one of its splits has a metadata file with captions."""
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        return False
+    file = metadata_file(root) or next((file for _, _, file in _split_files(root)), None)
+    if file is None:
+        return False
+    _, first = next(_entries(file), ("", {}))
+    return bool(caption_columns(first))
+
+
+def open_captioned_folder(spec: str, path: str) -> Captioned:
+    """The captioned set ``folder:PATH``.
+
+    Raises:
+        AbsentError: there is no such directory, or it has no metadata file.
+        InputError: a line of the metadata file is not what it has to be (file and line are named).
+    """
+    root = Path(path).expanduser()
+    whole = metadata_file(root)
+    places = [(ALL, "", whole)] if whole is not None else _split_files(root)
+    if not places:
+        raise AbsentError(f"no {METADATA[0]} in {visible(path)}", where=spec, mend=_MEND)
+    rows: list[Row] = []
+    for split, folder, file in places:
+        rows += _rows(file, split, folder)
+    return _checked(Captioned(spec, root, tuple(rows), places[0][2]))
+
+
+def open_coco(spec: str, rest: str) -> Captioned:
+    """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``.
+
+    Raises:
+        AbsentError: no such file or directory.
+        InputError: it is neither COCO's nor Karpathy's format.
+    """
+    file, _, directory = rest.partition("#")
+    file, restval = parted_restval(file)
+    path = Path(file).expanduser()
+    root = Path(directory).expanduser() if directory else path.parent
+    mend = "the form is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
+    named_file(path, what="annotations file", where=spec, mend=mend)
+    named_directory(root, what="image directory", where=spec, mend=mend)
+    data = read_json(path, what="annotations file")
+    try:
+        images = data["images"]
+        karpathy = images and "sentences" in images[0]
+        rows = _karpathy(images, restval=restval) if karpathy else _coco(images, data["annotations"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"not COCO's captions format: {visible(f'{type(error).__name__}: {error}')}",
+            where=str(path),
+            mend="it needs images (id, file_name) and annotations (image_id, caption)",
+        ) from error
+    return _checked(Captioned(spec, root, tuple(rows), path))
+
+
+def _split_files(root: Path) -> list[tuple[str, str, Path]]:
+    """Split, directory below `root` and metadata file of each split that has one."""
+    if not root.is_dir():
+        return []
+    named = [(ALIASES.get(path.name.lower()), path) for path in sorted(root.iterdir()) if path.is_dir()]
+    return [
+        (split, path.name + "/", file) for split, path in named if split and (file := metadata_file(path)) is not None
+    ]
+
+
+def _rows(file: Path, split: str, folder: str) -> list[Row]:
+    """The images of a metadata file, in order; lines of the same image add up."""
+    found: dict[tuple[str, str], Row] = {}
+    for place, entry in _entries(file):
+        name = next((entry[field] for field in FILES if field in entry), None)
+        if not isinstance(name, str) or not name:
+            raise InputError("no file_name", where=place, mend=_MEND)
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(
+                f"file_name leads out of the folder: {visible(name)}", where=place, mend="name files below the folder"
+            )
+        given = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
+        captions = captions_of(given[0] if len(given) == 1 else given)
+        if not captions:
+            raise InputError(f"{visible(name)} has no caption", where=place, mend=_MEND)
+        own = entry.get("split")
+        key = (ALIASES.get(str(own).lower(), str(own)) if own else split, folder + name)
+        image = str(next((entry[field] for field in IDS if entry.get(field) not in (None, "")), name))
+        before = found.get(key)
+        group = str(entry.get(GROUP) or "")
+        found[key] = Row(key[0], image, key[1], (before.captions if before else ()) + captions, group)
+    return list(found.values())
+
+
+def _entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each entry with its place."""
+    text = read_text(file, what="metadata file")
+    if file.suffix == ".jsonl":
+        for place, entry in json_lines(text, file, mend=_MEND):
+            yield f"{file}, {place}", entry
+        return
+    header: list[str] = []
+    for place, row in csv_rows(text, file, strict=False, mend=_MEND):
+        if header:
+            yield f"{file}, {place}", {name: cell(value) for name, value in zip(header, row, strict=False)}
+        header = header or row
+
+
+def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> list[Row]:
+    captions: dict[str, list[str]] = {str(image["id"]): [] for image in images}
+    for annotation in annotations:
+        captions[str(annotation["image_id"])].append(str(annotation["caption"]))
+    return [
+        Row(
+            ALL,
+            str(image["id"]),
+            str(image["file_name"]),
+            tuple(captions[str(image["id"])]),
+            str(image.get(GROUP) or ""),
+        )
+        for image in images
+    ]
+
+
+def _karpathy(images: list[dict[str, Any]], *, restval: bool) -> list[Row]:
+    rows = []
+    for image in images:
+        split = TRAIN if restval and image.get("split") == RESTVAL else str(image.get("split", ALL))
+        folder = image.get("filepath", "")
+        name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
+        captions = tuple(str(sentence["raw"]) for sentence in image["sentences"])
+        id = str(image.get("cocoid", image["filename"]))
+        rows.append(Row(ALIASES.get(split, split), id, name, captions, str(image.get(GROUP) or "")))
+    return rows
+
+
+def _checked(dataset: Captioned) -> Captioned:
+    """Refuses a set without images, without captions, or in which an id stands twice in a split."""
+    if not dataset.rows:
+        raise InputError("no images", where=str(dataset.where), mend=_MEND)
+    seen: set[tuple[str, str]] = set()
+    for row in dataset.rows:
+        if not row.captions:
+            raise InputError(
+                f"the image {visible(row.id)} has no caption",
+                where=str(dataset.where),
+                mend="give it one, or remove it",
+            )
+        if Path(row.file).is_absolute() or ".." in Path(row.file).parts:
+            raise InputError(
+                f"a file name leads out of the folder: {visible(row.file)}",
+                where=str(dataset.where),
+                mend="name files below the folder",
+            )
+        if (row.split, row.id) in seen:
+            raise InputError(
+                f"the image {visible(row.id)} stands twice", where=str(dataset.where), mend="keep one of the two"
+            )
+        seen.add((row.split, row.id))
+    return dataset

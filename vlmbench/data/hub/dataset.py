@@ -1,0 +1,295 @@
+"""``hf:owner/name[@revision][:config]`` and ``hf:./directory[:config]``, through `datasets` and `huggingface_hub`.
+
+Only the files of the split that is asked for are fetched, at one commit; `datasets` then reads them from the disk
+(Parquet, image folders, Arrow, JSON, CSV), never running a repository's own code, and WebDataset tars are read as they
+are (`hub_shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, they are streamed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlmbench.data.base import ALIASES, DatasetInfo, ImageSource, Split, choose_split, readable_names
+from vlmbench.data.hub import files as hub_files
+from vlmbench.data.hub.rows import (
+    Columns,
+    Images,
+    captions,
+    class_names,
+    find_columns,
+    label_matrix,
+    own_ids,
+    row_names,
+)
+from vlmbench.data.hub.shards import Shards
+from vlmbench.data.hub.space import is_streamed, shortage
+from vlmbench.data.hub.stream import PATH, Stream, size
+from vlmbench.data.names import AUTO, STREAM, canonical, parted
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.foundations.text import visible
+from vlmbench.metrics.choice import DEFAULT, DEFAULT_MULTILABEL
+
+_SPEC = re.compile(r"^(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?$")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a registry knows of a hub dataset beyond its name; everything may be left open.
+
+    Attributes:
+        image: the image column.
+        label: the label column.
+        splits: our name of a split to the repository's.
+        classnames: readable class names in label order.
+        templates: the dataset's own templates.
+        metric: the metric the literature reports.
+        multilabel: whether an image can have several labels.
+        group: the group it belongs to.
+        captions: the columns of captions, for captioned sets; several captions in one text are parted at line ends.
+    """
+
+    image: str | None = None
+    label: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    classnames: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    metric: str = DEFAULT
+    multilabel: bool = False
+    group: str = ""
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub dataset, or a directory laid out like one."""
+
+    id: str
+    source: hub_files.Source
+    recipe: Recipe = Recipe()
+    reporter: Reporter = field(default_factory=Silent)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Our name of each split to the repository's."""
+        names = {ours: theirs for ours, theirs in self.recipe.splits.items() if theirs in self.source.splits}
+        for theirs in self.source.splits:
+            if theirs not in names.values():
+                ours = ALIASES.get(theirs.lower(), theirs)
+                names[ours if ours not in names else theirs] = theirs
+        return names
+
+    def _table(self, name: str) -> Any:
+        """The rows of a split; of a streamed one without the images."""
+        if self._stream(name) is None:
+            return self.source.load(self._names[name])
+        return self._index(name)[0]
+
+    def _index(self, name: str) -> tuple[Any, Any]:
+        stream = self._stream(name)
+        if stream is None:
+            raise ValueError(f"{name} has no index")
+        if name not in self._indexes:
+            self._indexes[name] = stream.index(self._columns)
+        return self._indexes[name]
+
+    @cached_property
+    def _indexes(self) -> dict[str, tuple[Any, Any]]:
+        return {}
+
+    @cached_property
+    def _streams(self) -> dict[str, Stream | Shards | None]:
+        return {}
+
+    def _stream(self, name: str) -> Stream | Shards | None:
+        """What reads a split by an index: of tars wherever they are, of other files only where they are streamed."""
+        if name not in self._streams:
+            split = self._names[name]
+            shards = Shards(self.source, split, False, self.reporter) if self.source.has_shards(split) else None
+            stream = Stream(self.source, split, self.reporter)
+            streamed = is_streamed(self.source, split, indexed=(shards or stream).begun())
+            if streamed and self.source.stream == AUTO:
+                self._tell(name, split)
+            if shards is not None:
+                self._streams[name] = replace(shards, streamed=streamed)
+            else:
+                self._streams[name] = stream if streamed else None
+        return self._streams[name]
+
+    def _tell(self, name: str, theirs: str) -> None:
+        """Says why a split is streamed that the user did not ask to have streamed."""
+        lacking = shortage(self.source, theirs)
+        if lacking is not None:
+            self.reporter.note(
+                f"{self.id}: the split {name} would take {size(lacking.needed)} of {lacking.where}, which can spare "
+                f"{size(lacking.free)}: it is streamed from the hub, and no file of it is kept (?stream=no fetches it)"
+            )
+
+    @cached_property
+    def _features(self) -> Any:
+        """The type of each column: as declared, else as the split has them that is evaluated by default."""
+        if self.source.features is not None:
+            return self.source.features
+        stream = self._stream(self._first)
+        return stream.features if stream is not None else self.source.load(self._names[self._first]).features
+
+    @cached_property
+    def _first(self) -> str:
+        """The split by which columns and class names are known: the one that is evaluated by default."""
+        return choose_split(DatasetInfo(self.id, None, tuple(self._names), ()), None)
+
+    @cached_property
+    def _columns(self) -> Columns:
+        texts = self.recipe.captions
+        if not texts and self._kind == "retrieval" and "txt" in self._features:
+            texts = ("txt",)
+        return find_columns(self._features, self.recipe.image, self.recipe.label, texts, self.id)
+
+    @property
+    def _kind(self) -> str:
+        """``retrieval`` or ``multilabel``, where a WebDataset says so."""
+        return (self.source.small_file("dataset_type.txt") or "").strip().lower()
+
+    @cached_property
+    def _raw_names(self) -> tuple[str, ...]:
+        given = self.source.small_file("classnames.txt")
+        if given is not None:
+            lines = [line.strip() for line in given.rstrip().splitlines()]
+            return tuple(line or str(number) for number, line in enumerate(lines))  # a label is the number of a line
+        return class_names(self._label_feature, lambda: self._table(self._first), self._columns, self.id)
+
+    @property
+    def _label_feature(self) -> Any:
+        """The type of the label column; none of a captioned set."""
+        return self._features[self._columns.label] if self._columns.label else None
+
+    @cached_property
+    def info(self) -> DatasetInfo:
+        """Splits, class names, templates, metric.
+
+        Raises:
+            InputError: no image or label column, no classes, or one class.
+        """
+        if not self._names:
+            raise InputError(f"{visible(self.id)} has no splits", where=self.id, mend="name another config")
+        raw = () if self._columns.captions else self._raw_names
+        if len(raw) < 2 and not self._columns.captions:
+            found = f"one class, {visible(raw[0])}" if raw else "no classes"
+            raise InputError(
+                f"{visible(self.id)} has {found}; there is nothing to tell apart",
+                where=self.id,
+                mend="name another label column",
+            )
+        templates = self.recipe.templates or self._own_templates()
+        several = hasattr(self._label_feature, "feature")
+        multilabel = self.recipe.multilabel or several or self._kind == "multilabel"
+        return DatasetInfo(
+            id=self.id,
+            revision=self.source.commit,
+            splits=tuple(
+                sorted(
+                    self._names,
+                    key=lambda name: ("train", "val", "test").index(name) if name in ALIASES.values() else 3,
+                )
+            ),
+            classnames=self.recipe.classnames or readable_names(raw),
+            raw_classnames=raw,
+            templates=templates,
+            metric=DEFAULT_MULTILABEL if multilabel and self.recipe.metric == DEFAULT else self.recipe.metric,
+            multilabel=multilabel,
+            group=self.recipe.group,
+            notes=self._notes(raw),
+        )
+
+    def _own_templates(self) -> tuple[str, ...]:
+        """``zeroshot_classification_templates.txt``, as WebDataset repositories of CLIP's suite have it."""
+        text = self.source.small_file("zeroshot_classification_templates.txt") or ""
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+    def _notes(self, raw: Sequence[str]) -> tuple[str, ...]:
+        if self.recipe.classnames or not raw or not all(name.isdigit() for name in raw):
+            return ()
+        return ("the classes have numbers and no names; zero-shot needs names: give them with --classnames FILE",)
+
+    def split(self, name: str) -> Split:
+        """The split called `name` in ``info.splits``; its files are fetched where they are not here.
+
+        Raises:
+            AbsentError: they cannot be fetched.
+            InputError: a label is none of the classes.
+        """
+        info = self.info
+        table = self._table(name)
+        images, names = self._images(name, table)
+        total = self.source.checksum(self._names[name])
+        checksum = digest([total, self._columns.image]) if total else None
+        if self._columns.captions:
+            texts = captions(table, self._columns.captions, self.id)
+            labels = np.zeros(len(table), np.int64)
+            return Split(name, own_ids(table) or names, labels, images, texts, checksum=checksum)
+        return Split(name, names, label_matrix(table, self._columns, info, self.id), images, checksum=checksum)
+
+    def _images(self, name: str, table: Any) -> tuple[ImageSource, tuple[str, ...]]:
+        stream = self._stream(name)
+        if stream is None:
+            images = Images(table, self._columns.image, str(self.source.commit or ""))
+            return images, images.names(name)
+        return stream.images(self._index(name)[1], self._columns.image), row_names(name, list(table[PATH]))
+
+
+def open_hub(
+    spec: str,
+    rest: str,
+    cache_dir: Path,
+    recipe: Recipe = Recipe(),
+    revision: str | None = None,
+    reporter: Reporter | None = None,
+) -> Hub:
+    """The dataset ``hf:REST``.
+
+    Args:
+        spec: what the user calls it.
+        rest: ``owner/name[@revision][:config]`` or a directory; ``?image=COLUMN&label=COLUMN`` names columns, and
+            ``?stream=yes`` has it read as a stream.
+        cache_dir: where indexes of repositories are kept.
+        recipe: what a registry knows of it.
+        revision: the commit a registry pins; one in `rest` goes before it.
+        reporter: where it is told that a split is streamed.
+
+    Raises:
+        AbsentError: no such repository or directory.
+        InputError: it is none of the layouts above.
+        UsageError: something else stands after the question mark.
+    """
+    rest, asked = parted(rest)
+    recipe = _with_columns(recipe, asked)
+    spec = canonical(spec)
+    local = rest.startswith((".", "/", "~"))
+    found = _SPEC.match(rest)
+    if found is None:
+        raise AbsentError(
+            f"not a dataset's name: {visible(rest)}", where=spec, mend="hf:owner/name[@revision][:config]"
+        )
+    name, config = found["name"], found["config"]
+    if local or Path(name).expanduser().is_dir():
+        root = Path(name).expanduser()
+        if not root.is_dir():
+            raise AbsentError(f"no such directory: {visible(name)}", where=spec, mend="check the path")
+        source = hub_files.local(spec, root, config, cache_dir)
+    else:
+        source = hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir)
+    return Hub(spec, replace(source, stream=asked.get(STREAM, AUTO)), recipe, reporter or Silent())
+
+
+def _with_columns(recipe: Recipe, asked: Mapping[str, str]) -> Recipe:
+    """The recipe with the columns that ``?image=…&label=…&caption=…`` names."""
+    captions = (asked["caption"],) if "caption" in asked else recipe.captions
+    return replace(
+        recipe, image=asked.get("image", recipe.image), label=asked.get("label", recipe.label), captions=captions
+    )

@@ -1,0 +1,352 @@
+"""The files of a hub dataset, split by split: `datasets` says which they are, `huggingface_hub` fetches them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vlmbench.data.fingerprint import kept_sha256
+from vlmbench.data.hub.webdataset import COUNT, MODULE, beside, counted, find_shards
+from vlmbench.data.names import AUTO
+from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
+from vlmbench.foundations.files import read_text
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import read_note, write_note
+from vlmbench.foundations.text import visible
+from vlmbench.hub.client import (
+    checksum_of,
+    dataset_commit,
+    dataset_files,
+    dataset_snapshot,
+    disk_full,
+    fetch_dataset,
+    no_room,
+    offline,
+    require_sound,
+    told,
+    unreachable,
+)
+
+LAYOUTS = "Parquet files, WebDataset shards, Arrow, JSON or CSV files, or image folders, as `datasets` lays them out"
+_SMALL = 4_000_000
+_ROWS = "rows"
+_FORMAT = 2
+
+
+def datasets() -> Any:
+    """The library, with its own progress bars turned off."""
+    import datasets as library
+
+    library.disable_progress_bars()
+    library.logging.set_verbosity_error()
+    return library
+
+
+@dataclass(frozen=True)
+class Source:
+    """A repository at one commit, or a directory.
+
+    Attributes:
+        id: what the user calls the dataset.
+        repository: ``owner/name``; none for a directory.
+        commit: its commit; none for a directory.
+        root: the directory; none for a repository.
+        module: which reader of `datasets` reads it (``parquet``, ``webdataset``, ``imagefolder`` …).
+        data_files: split to files, relative to the root.
+        other_files: small files beside them.
+        declared: the features its card declares, if any.
+        cache_dir: where hashes of files, and what is known of repositories, are kept.
+        sizes: bytes of each file of a repository, as it lists them.
+        checksums: of each file, the checksum by which the hub names it.
+        stream: ``auto``, ``yes`` or ``no``: whether splits are read from the hub as they are needed.
+    """
+
+    id: str
+    repository: str | None
+    commit: str | None
+    root: Path | None
+    module: str
+    data_files: Mapping[str, tuple[str, ...]]
+    other_files: tuple[str, ...]
+    declared: Mapping[str, Any] | None
+    cache_dir: Path = Path()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    stream: str = AUTO
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Their names in the repository."""
+        return tuple(self.data_files)
+
+    @cached_property
+    def features(self) -> Any:
+        """The declared features, or none."""
+        return datasets().Features.from_dict(dict(self.declared)) if self.declared else None
+
+    def has_shards(self, split: str) -> bool:
+        """Whether a split lies in WebDataset tars that are not compressed."""
+        return self.module == MODULE and all(name.endswith(".tar") for name in self.data_files[split])
+
+    def files(self, split: str) -> tuple[str, ...]:
+        """The files of a split, relative to the root; of tars those that ``nshards.txt`` counts.
+
+        Raises:
+            AbsentError: it counts more than are there.
+        """
+        if split not in self._files:
+            names = self.data_files[split]
+            if self.has_shards(split):
+                names = counted(names, self.small_file(beside(names[0].rpartition("/")[0], COUNT)), self.id)
+            self._files[split] = names
+        return self._files[split]
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def small_file(self, name: str) -> str | None:
+        """The text of a small file of the repository, if there is one.
+
+        Raises:
+            AbsentError: it cannot be fetched.
+            InputError: it is large, or not UTF-8.
+        """
+        if name not in self.other_files:
+            return None
+        return small_text(self.fetch((name,)) / name)
+
+    def load(self, split: str) -> Any:
+        """The split as a `datasets.Dataset` on the disk.
+
+        Raises:
+            AbsentError: a file cannot be fetched.
+            InputError: `datasets` cannot read the files.
+        """
+        if split not in self._loaded:
+            names = self.files(split)
+            root = self.fetch(names)
+            files = {_ROWS: [str(root / name) for name in names]}  # whatever the split is called: some names are taken
+            with read(self.id):
+                self._loaded[split] = datasets().load_dataset(
+                    self.module, data_files=files, split=_ROWS, features=self.features
+                )
+        return self._loaded[split]
+
+    def checksum(self, split: str) -> str | None:
+        """A digest of the names and checksums of a split's files, read or not; of a directory's, only of tars.
+
+        It is the same whether the files are fetched, streamed or local, and stays when a commit touches other files
+        only.
+        """
+        if self.repository is None and not self.has_shards(split):
+            return None
+        names = self.files(split)
+        sums = [self.checksums.get(name) or self._checksum_here(name) for name in names]
+        return digest([self.module, list(names), sums]) if all(sums) else None
+
+    @cached_property
+    def _loaded(self) -> dict[str, Any]:
+        return {}
+
+    def _checksum_here(self, name: str) -> str | None:
+        if self.root is None:
+            return None
+        path = self.root / name
+        return checksum_of(path) or (kept_sha256(path, self.cache_dir) if self.repository is None else None)
+
+    def fetch(self, names: tuple[str, ...]) -> Path:
+        """The directory below which files are, fetched now if they were not before.
+
+        Raises:
+            AbsentError: a file cannot be fetched, or came damaged.
+        """
+        if self.root is not None:
+            return self.root
+        root = fetch_dataset(str(self.repository), str(self.commit), names)
+        for name in names:
+            require_sound(root / name, kept_sha256(root / name, self.cache_dir), str(self.repository))
+        return root
+
+
+def small_text(path: Path) -> str:
+    """The text of a file of class names, templates or the like.
+
+    Raises:
+        InputError: it is too large for that, or not UTF-8.
+    """
+    return read_text(path, most=_SMALL, what="list")
+
+
+def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
+    """The source that is a directory.
+
+    Raises:
+        InputError: it is no layout of WebDataset tars, and `datasets` finds nothing it can read there.
+    """
+    if config is None:
+        home = root.absolute()
+        names = [path.relative_to(home).as_posix() for form in ("*", "*/*") for path in home.glob(form)]
+        others = tuple(sorted(name for name in names if name.endswith(".txt")))
+        source = Source(id, None, None, home, MODULE, {}, others, None, cache_dir)
+        shards = find_shards(names)
+        if shards is not None:
+            return replace(source, data_files=shards)
+    with read(id):
+        builder = datasets().load_dataset_builder(str(root), name=config)
+    home = root.absolute()
+    found = _source(id, builder, None, None, home, lambda file: Path(os.path.relpath(file, home)).as_posix())
+    return replace(found, cache_dir=cache_dir)
+
+
+def remote(id: str, repository: str, revision: str | None, config: str | None, cache_dir: Path) -> Source:
+    """The source that is a repository on the hub, at the commit that `revision` stands for.
+
+    What `datasets` found in it is kept under `cache_dir`, so that a commit is looked at once and works offline.
+
+    Raises:
+        AbsentError: no such repository, or it is not here and cannot be fetched.
+        InputError: `datasets` finds nothing in it that it can read.
+    """
+    commit = dataset_commit(repository, revision, cache_dir)
+    kept = cache_dir / "hub" / f"{digest([_FORMAT, repository, commit, config])}.json"
+    known = _known(kept, id, repository, commit, cache_dir)
+    if known is not None:
+        return known
+    if offline():
+        root = dataset_snapshot(repository, commit)
+        return replace(local(id, root, config, cache_dir), repository=repository, commit=commit)
+    listed = dataset_files(repository, commit)
+    others = tuple(name for name in listed if name.count("/") <= 1 and name.endswith(".txt"))
+    source = Source(id, repository, commit, None, MODULE, {}, others, None, cache_dir)
+    shards = find_shards(listed) if config is None else None
+    source = replace(source, data_files=shards) if shards else _inferred(source, repository, commit, config)
+    wanted = {name for names in source.data_files.values() for name in names}
+    source = replace(
+        source,
+        sizes={name: size for name, (size, _) in listed.items() if name in wanted},
+        checksums={name: checksum for name, (_, checksum) in listed.items() if name in wanted},
+    )
+    write_note(
+        kept,
+        {
+            "repository": repository,
+            "commit": commit,
+            "module": source.module,
+            "data_files": {split: list(files) for split, files in source.data_files.items()},
+            "other_files": list(source.other_files),
+            "features": source.declared,
+            "sizes": dict(source.sizes),
+            "checksums": dict(source.checksums),
+        },
+    )
+    return source
+
+
+def _inferred(source: Source, repository: str, commit: str, config: str | None) -> Source:
+    """The source as `datasets` understands the repository."""
+    with told(repository, "dataset"), read(source.id):
+        builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
+        prefix = f"hf://datasets/{repository}@{commit}/"
+    found = _source(
+        source.id,
+        builder,
+        repository,
+        commit,
+        None,
+        lambda file: str(file).removeprefix(prefix),
+        tuple(name for name in source.other_files if "/" not in name),
+    )
+    return replace(found, cache_dir=source.cache_dir)
+
+
+def _source(
+    id: str,
+    builder: Any,
+    repository: str | None,
+    commit: str | None,
+    root: Path | None,
+    relative: Any,
+    others: Any = None,
+) -> Source:
+    found = builder.config.data_files
+    if not found:
+        raise InputError(f"no data files in {visible(id)}", where=id, mend=f"vlmbench reads {LAYOUTS}")
+    if others is None and root is not None:
+        others = tuple(sorted(path.name for path in root.glob("*.txt")))
+    features = builder.info.features
+    return Source(
+        id=id,
+        repository=repository,
+        commit=commit,
+        root=root,
+        module=type(builder).__module__.rsplit(".", 1)[-1],
+        data_files={str(split): tuple(relative(file) for file in files) for split, files in found.items()},
+        other_files=others or (),
+        declared=features.to_dict() if features else None,
+    )
+
+
+def _known(kept: Path, id: str, repository: str, commit: str, cache_dir: Path) -> Source | None:
+    try:
+        data = read_note(kept)
+        return Source(
+            id=id,
+            repository=repository,
+            commit=commit,
+            root=None,
+            module=str(data["module"]),
+            data_files={str(split): tuple(map(str, names)) for split, names in data["data_files"].items()},
+            other_files=tuple(data["other_files"]),
+            declared=data["features"],
+            cache_dir=cache_dir,
+            sizes={str(name): int(size) for name, size in data["sizes"].items()},
+            checksums={str(name): str(checksum) for name, checksum in data["checksums"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class read:
+    """Turns what `datasets` raises into an error that a user can act on.
+
+    With `remote`, failed connections are left to `hub_client.told`.
+    """
+
+    def __init__(self, id: str, *, remote: bool = False) -> None:
+        self.id = id
+        self.remote = remote
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, VlmbenchError) or not isinstance(error, Exception):
+            return
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+        if isinstance(error, HfHubHTTPError | LocalEntryNotFoundError | OfflineModeIsEnabled):
+            return
+        if self.remote and unreachable(error):
+            return
+        if disk_full(error):
+            raise no_room(self.id, "dataset") from error
+        library = datasets()
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        if isinstance(error, library.exceptions.DatasetNotFoundError):
+            raise AbsentError(
+                visible(reason), where=self.id, mend="check the name; if it is private: hf auth login"
+            ) from error
+        if isinstance(error, ConnectionError):
+            raise AbsentError(
+                f"the hub cannot be reached: {visible(reason)}", where=self.id, mend="try again with a network"
+            ) from error
+        if isinstance(error, ValueError) and "onfig name" in str(error):
+            raise InputError(
+                visible(" ".join(str(error).split())), where=self.id, mend="hf:owner/name:CONFIG"
+            ) from error
+        raise InputError(
+            f"cannot read {visible(self.id)}: {visible(reason)}", where=self.id, mend=f"vlmbench reads {LAYOUTS}"
+        ) from error

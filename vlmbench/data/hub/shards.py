@@ -1,0 +1,346 @@
+"""A split that lies in WebDataset tars: in a directory, fetched, or read from the hub as it is needed.
+
+One reader for all three, so that they give the same ids, labels and images: an index of where each image lies (tar,
+offset, length) with what a run has to know before it sees one (labels, captions, ids), and ranges of the tars. The
+index is kept under the cache directory, tar by tar; nothing is unpacked and no tables are made of the images.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vlmbench.data.captions.columns import IDS
+from vlmbench.data.hub.files import Source, datasets
+from vlmbench.data.hub.ranges import Blocks, Ranges, kept_bytes
+from vlmbench.data.hub.rows import Columns
+from vlmbench.data.hub.stream import AGAIN, PATH, address, size, told_of
+from vlmbench.data.hub.tars import Sample, samples, value
+from vlmbench.data.images import MEND, BadImage
+from vlmbench.foundations.atomic import atomic_path
+from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
+from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.foundations.text import visible
+
+_HEAD = 5
+TARS = 4
+"""Tars whose labels are read at the same time."""
+_FORMAT = 1
+_OFFSET, _LENGTH = "offset of the image", "length of the image"
+
+
+class Place(NamedTuple):
+    """Where an image lies: which tar, and its bytes there; a length of -1: the sample has none."""
+
+    file: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Shards:
+    """One split of a repository or directory of tars.
+
+    Attributes:
+        source: where the tars are.
+        split: the split, as the repository calls it.
+        streamed: whether they are read from the hub, and not fetched.
+        reporter: where the pass over them is told of.
+    """
+
+    source: Source
+    split: str
+    streamed: bool
+    reporter: Reporter = field(default_factory=Silent)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.source.files(self.split)
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """The tars' bytes.
+
+        Raises:
+            AbsentError: a tar cannot be fetched.
+        """
+        if self.streamed:
+            return Blocks(self._fetch, tuple(self.source.sizes[name] for name in self._names))
+        root = self.source.fetch(self._names)
+        return Local(tuple(root / name for name in self._names))
+
+    @cached_property
+    def features(self) -> Any:
+        """The type of each column: as the repository declares it, else as the first samples have it.
+
+        Raises:
+            AbsentError: the first tar cannot be read.
+            InputError: it is no WebDataset tar, or has no samples.
+        """
+        if self.source.features is not None:
+            return self.source.features
+        library = datasets()
+        kept = self._directory / "features.json"
+        try:
+            return library.Features.from_dict(read_note(kept))
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass  # not asked yet, or the note is damaged
+        found = self._head()
+        write_note(kept, found.to_dict())
+        return found
+
+    def _head(self) -> Any:
+        name = self._names[0]
+        first = list(islice(samples(self.ranges, 0, name), _HEAD))
+        if not first:
+            raise InputError(f"{visible(name)} has no samples", where=self.source.id, mend="pack the tar again")
+        library = datasets()
+        kinds: dict[str, Any] = {}
+        seen: list[str] = []
+        for sample in first:
+            images = sample.images()
+            seen += [ending for ending in images if len(images) > 1 or not seen]
+            for ending, member in sample.parts.items():
+                if ending not in kinds and ending not in images:
+                    try:
+                        kinds[ending] = _kind(value(self.ranges, 0, name, member))
+                    except InputError:
+                        kinds[ending] = library.Value("binary")  # nothing that a label can be read from
+        return library.Features({**kinds, **{ending: library.Image() for ending in seen}})
+
+    def begun(self) -> bool:
+        """Whether something of it is kept from an earlier run."""
+        return self._directory.is_dir()
+
+    def index(self, columns: Columns) -> tuple[Any, tuple[Place, ...]]:
+        """The samples without their images, as a `datasets.Dataset` in memory, and where the images lie.
+
+        Its columns are those of `columns` but the image, the ids the samples have, and `PATH`.
+
+        Raises:
+            AbsentError: a tar cannot be read.
+            InputError: a tar is damaged, or a sample has no label.
+        """
+        import pyarrow.parquet as pq
+
+        missing = [file for file in range(len(self._names)) if not vouched(self._part(file, columns))]
+        if missing:
+            self._make_index(missing, columns)
+        kinds = self._kinds(columns)
+        values: dict[str, list[Any]] = {name: [] for name in kinds}
+        places: list[Place] = []
+        for file in range(len(self._names)):
+            table = pq.read_table(self._part(file, columns))
+            for name, column in values.items():
+                column += table.column(name).to_pylist()
+            spans = (table.column(name).to_pylist() for name in (_OFFSET, _LENGTH))
+            places += [Place(file, offset, length) for offset, length in zip(*spans, strict=True)]
+        return datasets().Dataset.from_dict(values, features=kinds), tuple(places)
+
+    def images(self, places: tuple[Place, ...], column: str) -> "ShardImages":
+        """The images of an index, undecoded."""
+        return ShardImages(self, places)
+
+    @cached_property
+    def _directory(self) -> Path:
+        """Where the index is kept: by commit, or by the files' sizes and times."""
+        facts: list[Any] = [self.source.commit]
+        if self.source.repository is None and self.source.root is not None:
+            found = [(self.source.root / name).stat() for name in self._names]
+            facts = [str(self.source.root), [(one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found]]
+        key = digest([_FORMAT, self.source.repository, facts, self.split, self._names])
+        return self.source.cache_dir / "hub" / "shards" / key[:32]
+
+    def _kinds(self, columns: Columns) -> Any:
+        """The features of an index."""
+        library = datasets()
+        names = [name for name in (columns.label, *columns.captions, *IDS) if name and name in self.features]
+        kinds = {name: self.features[name] for name in dict.fromkeys(names) if name != columns.image}
+        return library.Features({**kinds, PATH: library.Value("string")})
+
+    def _part(self, file: int, columns: Columns) -> Path:
+        asked = digest([columns.image, columns.label, list(columns.captions)])[:16]
+        return self._directory / asked / f"{file:05d}.parquet"
+
+    def _make_index(self, missing: list[int], columns: Columns) -> None:
+        ranges = self.ranges
+        total = sum(ranges.size(file) for file in missing)
+        if self.streamed and total > kept_bytes():
+            self.reporter.note(
+                f"{self.source.id}: labels and images lie together in its {size(total)}, so that the first run reads "
+                f"what does not fit into {size(kept_bytes())} of memory twice: once for the labels, which are kept, "
+                "and once for the images"
+            )
+        with (
+            self.reporter.task(f"labels of {self.split} from {self.source.id}", len(missing)) as advance,
+            ThreadPoolExecutor(TARS if self.streamed else 1, thread_name_prefix="index") as pool,
+        ):
+            try:
+                for _ in pool.map(lambda file: self._index_file(ranges, file, columns), missing):
+                    advance()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _index_file(self, ranges: Ranges, file: int, columns: Columns) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kinds = self._kinds(columns)
+        name = self._names[file]
+        values: dict[str, list[Any]] = {kind: [] for kind in kinds}
+        spans: list[tuple[int, int]] = []
+        for sample in samples(ranges, file, name):
+            path, offset, length = _image(sample, columns.image, name)
+            spans.append((offset, length))
+            for kind, cells in values.items():
+                cells.append(path if kind == PATH else _cell(ranges, file, name, sample, kind))
+        try:
+            table = datasets().Dataset.from_dict(values, features=kinds).data.table
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"the labels in {visible(name)} are not all of one kind: {visible(str(error).partition(chr(10))[0])}",
+                where=f"{self.source.id}, {name}",
+                mend="name another column, or pack the tar again",
+            ) from error
+        for place, kind in enumerate((_OFFSET, _LENGTH)):
+            table = table.append_column(kind, pa.array([span[place] for span in spans], pa.int64()))
+        part = self._part(file, columns)
+        with atomic_path(part) as temporary:
+            pq.write_table(table, temporary)
+        vouch(part)
+
+    def _fetch(self, file: int, start: int, stop: int) -> bytes:
+        """Bytes of a tar on the hub (or of the one that was fetched before)."""
+        import fsspec
+
+        name = self._names[file]
+        with told_of(self.source):
+            system, path = fsspec.url_to_fs(address(self.source, name))
+            known = {"size": self.source.sizes[name], "cache_type": "none"} if "hf" in system.protocol else {}
+            with system.open(path, "rb", **known) as handle:
+                handle.seek(start)
+                data = bytes(handle.read(stop - start))
+        if len(data) != stop - start:
+            raise AbsentError(
+                f"the hub gave {len(data):,} bytes of {visible(name)} where {stop - start:,} were asked for",
+                where=self.source.id,
+                mend=AGAIN,
+            )
+        return data
+
+
+class ShardImages:
+    """The images of a split of tars, undecoded; safe to read from several threads."""
+
+    def __init__(self, shards: Shards, places: tuple[Place, ...]) -> None:
+        self._shards = shards
+        self._places = places
+        self._lock = threading.Lock()
+        self._failed: VlmbenchError | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def stamp(self) -> str | None:
+        """None: what is known of its content without reading it is the split's checksum."""
+        return None
+
+    def read(self, index: int) -> bytes:
+        """The image's encoded bytes.
+
+        Raises:
+            BadImage: the sample has none.
+            AbsentError: a tar cannot be read; so it is for every image that is asked for afterwards.
+        """
+        file, offset, length = self._places[index]
+        if length < 0:
+            raise BadImage(f"row {index} has no image", where=f"row {index}", mend=MEND)
+        if self._failed is not None:
+            raise self._failed
+        try:
+            with self._lock:
+                ranges = self._shards.ranges
+            data = ranges.read(file, offset, offset + length)
+        except VlmbenchError as error:
+            self._failed = error
+            raise
+        if len(data) != length:
+            raise InputError(
+                f"a tar of {visible(self._shards.source.id)} is shorter than when its index was made",
+                where=self._shards.source.id,
+                mend="run the same command again",
+            )
+        return data
+
+
+def _kind(found: Any) -> Any:
+    library = datasets()
+    if isinstance(found, list):
+        return library.Sequence(_kind(found[0]) if found else library.Value("int64"))
+    return library.Value({int: "int64", bool: "int64", float: "float64"}.get(type(found), "string"))
+
+
+def _image(sample: Sample, asked: str, name: str) -> tuple[str | None, int, int]:
+    """What a sample calls its image, and where it is: of the ending that was asked for, else its only one."""
+    images = sample.images()
+    if asked not in sample.parts and len(images) > 1:
+        raise InputError(
+            f"the sample {visible(sample.key)} has several images: {', '.join(map(visible, images))}",
+            where=f"{name}, {sample.key}",
+            mend=f"name one: ?image={visible(images[0])}",
+        )
+    ending = asked if asked in sample.parts else next(iter(images), None)
+    if ending is None:
+        return None, 0, -1
+    member = sample.parts[ending]
+    return f"{sample.key}.{ending}", member.offset, member.size
+
+
+def _cell(ranges: Ranges, file: int, name: str, sample: Sample, ending: str) -> Any:
+    if ending in sample.parts:
+        return value(ranges, file, name, sample.parts[ending])
+    if ending in IDS:
+        return None
+    raise InputError(
+        f"the sample {visible(sample.key)} has no .{visible(ending)}, which the others have",
+        where=f"{name}, {sample.key}",
+        mend="pack the tar again, or name another column",
+    )
+
+
+class Local:
+    """Ranges of files on this machine."""
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._paths = paths
+        self._sizes = tuple(path.stat().st_size for path in paths)
+
+    def size(self, file: int) -> int:
+        """Bytes of a file."""
+        return self._sizes[file]
+
+    def read(self, file: int, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to `stop`, or those that are left.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        try:
+            with open(self._paths[file], "rb", buffering=0) as handle:
+                handle.seek(start)
+                return handle.read(stop - start)
+        except OSError as error:
+            raise InputError(
+                f"cannot read {visible(str(self._paths[file]))}: {error.strerror or error}",
+                where=str(self._paths[file]),
+                mend="get the tar again",
+            ) from error
+
+    def passed(self, file: int, position: int) -> None:
+        """Nothing: the operating system keeps what it can."""

@@ -1,0 +1,1 @@
+"""Human judgements of captions, in the layouts in which they were published."""

@@ -1,0 +1,1 @@
+"""Datasets on this machine: folders, lists, archives."""

@@ -1,0 +1,84 @@
+"""Images that are asked for by name, in a directory: at any depth, with or without the file's ending."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vlmbench.data.base import ALL, DatasetInfo, Split
+from vlmbench.data.images import is_image
+from vlmbench.data.local.folder import Files
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.files import utf8_name
+from vlmbench.foundations.paths import named_directory
+from vlmbench.foundations.text import visible
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class ImageDirectory:
+    """The images called `ids`, `[N]`, which are the files `names` below `root`; a data set of one split."""
+
+    id: str
+    root: Path
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Its facts; it has no classes."""
+        return DatasetInfo(id=self.id, revision=None, splits=(ALL,), classnames=())
+
+    def split(self, name: str) -> Split:
+        """The images; labels are zeros [N] int64."""
+        return Split(name, self.ids, np.zeros(len(self.ids), np.int64), Files(self.root, self.names))
+
+
+def open_images(directory: Path, ids: Sequence[str]) -> ImageDirectory:
+    """The images called `ids` among those below a directory.
+
+    A file is found by its path below the directory, by its name, or by its name without the ending (``12`` is
+    ``val/12.jpg``), in that order.
+
+    Raises:
+        AbsentError: no such directory.
+        InputError: images are not there, or two files have the name of one.
+    """
+    named_directory(directory, where="--images")
+    by_path, by_name, by_stem = _index(directory)
+    names: list[str] = []
+    absent: list[str] = []
+    for image in ids:
+        found = by_path.get(image) or by_name.get(image) or by_stem.get(image) or []
+        if len(found) > 1:
+            raise InputError(
+                f"two files have the name of image {visible(image[:80])}: {visible(found[0])} and {visible(found[1])}",
+                where=str(directory),
+                mend="remove or rename one of them",
+            )
+        names += found
+        absent += [] if found else [image]
+    if absent:
+        shown = ", ".join(visible(image[:80]) for image in absent[:_NAMED])
+        raise InputError(
+            f"{len(absent):,} of {len(ids):,} images are not there: {shown}{' …' if len(absent) > _NAMED else ''}",
+            where=str(directory),
+            mend="add them (a file is called as the judgements call the image, with or without its ending), "
+            "or leave CLIPScore and RefCLIPScore out of --metrics",
+        )
+    return ImageDirectory(f"images:{directory}", directory, tuple(ids), tuple(names))
+
+
+def _index(directory: Path) -> tuple[dict[str, list[str]], ...]:
+    by_path: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
+    for path in sorted(directory.rglob("*")):
+        if is_image(path.name) and path.is_file():
+            name = utf8_name(path.relative_to(directory).as_posix(), str(directory))
+            by_path[name] = [name]
+            by_name.setdefault(path.name, []).append(name)
+            by_stem.setdefault(path.stem, []).append(name)
+    return by_path, by_name, by_stem

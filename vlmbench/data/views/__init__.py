@@ -1,0 +1,1 @@
+"""Several crops of one image: boxes and tiles."""

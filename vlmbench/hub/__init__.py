@@ -1,0 +1,1 @@
+"""The hub, shared by data, encoders and captioners: fetching files and checking their checksums."""

@@ -1,0 +1,1 @@
+"""Penn Treebank tokenization of captions without Java."""

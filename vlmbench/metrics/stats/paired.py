@@ -1,0 +1,149 @@
+"""Is one system better than another on the same images? Paired tests, and Holm's correction for several of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.metrics.stats.intervals import LEVEL, iter_bootstrap_weights
+
+RESAMPLES = 10_000
+LEAST = 1e-16
+"""The least p that is given: below it doubles have no digits left."""
+_FEW = 10
+
+
+def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
+    """McNemar's exact test (1947): two-sided p that two classifiers are right equally often on the same images.
+
+    Args:
+        correct_a: whether the first was right, `[N]` bool.
+        correct_b: whether the second was right, `[N]` bool, the same images in the same order.
+
+    Returns:
+        The binomial test's p on the images on which exactly one is right; 1 where there is none.
+    """
+    from scipy import special
+
+    a, b = _pair(correct_a, correct_b, bool)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    if only_a + only_b == 0:
+        return 1.0
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+
+
+def paired_bootstrap(
+    per_sample_a: ArrayLike, per_sample_b: ArrayLike, seed: int, *, resamples: int = RESAMPLES
+) -> tuple[float, float, float, float]:
+    """The mean difference a - b with its 95 % interval and two-sided p, by the paired bootstrap.
+
+    Percentiles are those of the expanded percentile interval (Hesterberg 2015, section 4.1): deviations are stretched
+    by ``sqrt(n / (n - 1))`` times t over normal, so that small samples are not taken for certain.
+
+    Args:
+        per_sample_a: a figure for each image, `[N]` (1 and 0 for right and wrong, or a caption's score).
+        per_sample_b: the other system's, for the same images in the same order.
+        seed: seed of the resampling.
+        resamples: how many.
+
+    Returns:
+        difference, low, high, p.
+    """
+    from scipy import special
+
+    a, b = _pair(per_sample_a, per_sample_b, float)
+    gaps = a - b
+    n = len(gaps)
+    difference = float(gaps.mean())
+    if n < 2 or not np.ptp(gaps):
+        same = difference == 0
+        return difference, difference, difference, 1.0 if same or n < 2 else 1 / (resamples + 1)
+    means = _resampled_means(gaps, seed, resamples)
+    tail = 0.5 + LEVEL / 2
+    stretch = (n / (n - 1)) ** 0.5 * float(special.stdtrit(n - 1, tail) / special.ndtri(tail))
+    deviations = (means - difference) * stretch
+    low, high = np.quantile(difference + deviations, [1 - tail, tail])
+    beyond = int((np.abs(deviations) >= abs(difference) - 1e-12).sum())
+    return difference, float(low), float(high), (1 + beyond) / (1 + resamples)
+
+
+def approximate_randomization(
+    per_sample_a: ArrayLike, per_sample_b: ArrayLike, seed: int, *, resamples: int = RESAMPLES
+) -> float:
+    """Two-sided p that the mean difference is chance, by swapping figures at random (Riezler and Maxwell 2005).
+
+    Args:
+        per_sample_a: a figure for each image, `[N]`.
+        per_sample_b: the other system's, for the same images in the same order.
+        seed: seed of the swaps.
+        resamples: how many.
+    """
+    a, b = _pair(per_sample_a, per_sample_b, float)
+    gaps = a - b
+    gaps = gaps[gaps != 0]
+    if not len(gaps):
+        return 1.0
+    generator = np.random.default_rng(seed)
+    observed = abs(float(gaps.sum()))
+    rows = max(1, 2_000_000 // len(gaps))
+    beyond = 0
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        kept = generator.random((count, len(gaps)), dtype=np.float32) < 0.5
+        sums = 2 * (kept.astype(np.float64) @ gaps) - gaps.sum()
+        beyond += int((np.abs(sums) >= observed - 1e-9 * max(1.0, observed)).sum())
+    return (1 + beyond) / (1 + resamples)
+
+
+def share_beyond(deviations: NDArray[np.float64], gap: float) -> float:
+    """The two-sided p of an observed difference: how many drawn deviations reach it, itself one of them.
+
+    A thousand draws cannot show a p below 0.001, and Holm's correction over a table needs that. So where fewer than
+    ten draws reach the difference, the tail is the normal one with the draws' own spread, never above the share
+    (after Knijnenburg et al. 2009, who fit a Pareto tail).
+
+    Args:
+        deviations: from resamples or swaps, about 0, `[R]`.
+        gap: the difference observed.
+    """
+    beyond = int((np.abs(deviations) >= abs(gap) - 1e-12).sum())
+    share = (1 + beyond) / (1 + len(deviations))
+    if beyond >= _FEW:
+        return float(share)
+    spread = float(np.sqrt((deviations**2).mean()))
+    tail = math.erfc(abs(gap) / spread / math.sqrt(2)) if spread else 0.0
+    return float(max(LEAST, min(share, tail)))
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979): adjusted p-values, in the order given, for a family of tests."""
+    adjusted = [0.0] * len(pvalues)
+    highest = 0.0
+    for position, index in enumerate(sorted(range(len(pvalues)), key=lambda i: pvalues[i])):
+        highest = max(highest, min(1.0, (len(pvalues) - position) * pvalues[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def _resampled_means(values: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
+    """Bootstrap means `[R]`; where values repeat (right and wrong), only their counts are drawn: the same law."""
+    distinct, counts = np.unique(values, return_counts=True)
+    n = len(values)
+    if len(distinct) * 4 <= n:
+        drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
+        return np.asarray(drawn @ distinct / n)
+    return np.concatenate([block @ values for block in iter_bootstrap_weights(n, resamples, seed)]) / n
+
+
+def _pair(first: ArrayLike, second: ArrayLike, kind: type) -> tuple[NDArray[Any], NDArray[Any]]:
+    a: NDArray[Any] = np.asarray(first, dtype=kind)
+    b: NDArray[Any] = np.asarray(second, dtype=kind)
+    if a.ndim != 1 or a.shape != b.shape or not len(a):
+        raise InputError(
+            f"a paired test needs the same images twice, not {a.shape} and {b.shape}",
+            mend="compare runs on the same dataset and split",
+        )
+    return a, b

@@ -1,0 +1,1 @@
+"""The regression gate: baselines, verdicts, and what CI systems read."""

@@ -1,0 +1,210 @@
+"""Pictures for papers and slides, as SVG and PNG: few-shot curves, reliability diagrams, confusion matrices.
+
+The drawings are those of ``report.html`` (`charts`), with title and legend, in the page's light colours; the PNG is the
+SVG, drawn by `raster`. Nothing in the files changes from one call to the next. Class names are text.
+"""
+
+import csv
+import io
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from xml.etree import ElementTree as ET
+
+from vlmbench.foundations.atomic import write_bytes, write_text
+from vlmbench.foundations.paths import slug
+from vlmbench.foundations.text import csv_cell, visible
+from vlmbench.records.store import StoredRun, read_samples
+from vlmbench.report.grouping import Place, place_labels, unique
+from vlmbench.report.page.charts import COLOURS, Series, confusion_svg, few_shot_svg, marker, reliability_svg
+from vlmbench.report.page.raster import SVG, png
+from vlmbench.report.tables.classification import Row, classification_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCALE = 4.0
+"""Pixels of the PNG for a unit of the drawing; a few-shot curve is 1,360 wide."""
+_LARGEST = 4000
+_LINE = 15
+_RULE = re.compile(r"^((?:\.[\w.]+(?:, )?)+) \{ ([^}]*) \}", re.MULTILINE)
+
+ET.register_namespace("", SVG.strip("{}"))
+
+
+def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
+    """Draws everything these runs can show, under `out`/figures.
+
+    For zero-shot and for a probe on all labels: confusion matrix (PNG, SVG, CSV), per-class figures (CSV) and
+    reliability diagram. For few-shot runs: a curve for each dataset, a line for each model.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    written: list[Path] = []
+    for run in runs:
+        record = run.record
+        if record.shots is None and record.task in {"zeroshot", "linear-probe"} and "per_class" in record.detail:
+            written += _one_run(run, out / "figures")
+    curves = list(few_shot_series(classification_rows(unique(runs))))
+    names = place_labels(sorted(place for place, _ in curves))
+    for place, series in curves:
+        stem = out / "figures" / slug(f"few-shot-{names[place]}", longest=100)
+        metric = place.metric.replace("_", " ")
+        written += few_shot_curve(series, stem, title=f"{names[place]}: {metric} (%) by labels per class")
+    return written
+
+
+def few_shot_series(rows: Sequence[Row]) -> Iterator[tuple[Place, list[Series]]]:
+    """For every place with few-shot runs, the lines of its curve."""
+    for place in dict.fromkeys(row.place for row in rows if row.shots):
+        series = []
+        for row in rows:
+            if row.place != place or not row.shots:
+                continue
+            metrics = [(float(shots), row.shots[shots].record.metrics[place.metric]) for shots in sorted(row.shots)]
+            points = tuple((shots, metric.value, metric.low, metric.high) for shots, metric in metrics)
+            full = row.full.record.metrics[place.metric].value if row.full else None
+            series.append(Series(row.label, points, _level(row, place.metric), full))
+        yield place, series
+
+
+def _level(row: Row, metric: str) -> float | None:
+    """Zero-shot beside a few-shot curve: of its own run, or as the probe's run noted it."""
+    if row.zero is not None:
+        return row.zero.record.metrics[metric].value
+    curve = row.any_run.record.detail.get("curve")
+    noted = curve.get("zero_shot") if isinstance(curve, dict) and curve.get("metric") == metric else None
+    return float(noted) if isinstance(noted, int | float) else None
+
+
+def few_shot_curve(series: Sequence[Series], stem: Path, *, title: str) -> list[Path]:
+    """Writes a few-shot curve as ``stem.svg`` and ``stem.png``, a line for each series."""
+    legend = [(index % COLOURS, one.name, one.level is not None) for index, one in enumerate(series)]
+    return _save(few_shot_svg("curve", title, series), legend, stem, title)
+
+
+def reliability_diagram(bins: Sequence[Mapping[str, float]], stem: Path, *, title: str) -> list[Path]:
+    """Writes accuracy over confidence (bins of `metrics.calibration`) as ``stem.svg`` and ``stem.png``."""
+    return _save(reliability_svg("reliability", title, bins), [], stem, f"{title}: accuracy (%) by confidence")
+
+
+def confusion_picture(matrix: "NDArray[Any]", classnames: Sequence[str], stem: Path, *, title: str) -> list[Path]:
+    """Writes a confusion matrix `[C, C]` (true classes in rows) as ``stem.svg`` and ``stem.png``."""
+    return _save(confusion_svg("confusion", title, matrix, classnames), [], stem, title)
+
+
+def write_confusion_csv(matrix: "NDArray[Any]", classnames: Sequence[str], path: Path) -> Path:
+    """Writes a confusion matrix `[C, C]` as CSV, true classes in rows."""
+    rows = [["true \\ predicted", *classnames]]
+    rows += [[name, *map(str, row.tolist())] for name, row in zip(classnames, matrix, strict=True)]
+    return _write_csv(path, rows)
+
+
+def _one_run(run: StoredRun, folder: Path) -> list[Path]:
+    from vlmbench.metrics.calibration import calibration_bins
+    from vlmbench.metrics.classification import confusion_matrix
+
+    record, samples = run.record, read_samples(run)
+    rows = cast(list[dict[str, Any]], record.detail["per_class"])
+    names = [str(row["class"]) for row in rows]
+    matrix = confusion_matrix(samples["label"], samples["prediction"], len(names))
+    title = f"{record.system} on {record.dataset.id}, {'zero-shot' if record.task == 'zeroshot' else 'probe'}"
+    stem = folder / run.path.name
+    written = confusion_picture(matrix, names, stem.with_name(stem.name + "-confusion"), title=title)
+    written.append(write_confusion_csv(matrix, names, stem.with_name(stem.name + "-confusion.csv")))
+    header = ["class", "n", "recall", "precision"]
+    cells = [["" if row[key] is None else str(row[key]) for key in header] for row in rows]
+    written.append(_write_csv(stem.with_name(stem.name + "-per-class.csv"), [header, *cells]))
+    bins = calibration_bins(samples["confidence"], samples["prediction"] == samples["label"])
+    return written + reliability_diagram(bins, stem.with_name(stem.name + "-reliability"), title=title)
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([csv_cell(cell) for cell in row] for row in rows)
+    write_text(path, text.getvalue())
+    return path
+
+
+def _save(chart: str, legend: Sequence[tuple[int, str, bool]], stem: Path, title: str) -> list[Path]:
+    drawing = standalone(chart, legend, title)
+    svg, picture = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
+    write_text(svg, ET.tostring(drawing, encoding="unicode") + "\n")
+    longest = max(float(drawing.get("width", 1)), float(drawing.get("height", 1)))
+    write_bytes(picture, png(drawing, min(SCALE, _LARGEST / longest)))
+    return [picture, svg]
+
+
+def standalone(chart: str, legend: Sequence[tuple[int, str, bool]], title: str) -> ET.Element:
+    """A chart of the page as a drawing of its own: title above, legend below, styles as attributes.
+
+    Args:
+        chart: from `charts`.
+        legend: for each line its colour, its name, and whether it has a dashed zero-shot level.
+        title: above the chart.
+    """
+    inner = ET.fromstring(re.sub("<svg ", f'<svg xmlns="{SVG.strip("{}")}" ', chart, count=1))  # noqa: S314 - our own
+    width, height = (float(part) for part in inner.get("viewBox", "").split()[2:])
+    above = textwrap.wrap(visible(title), max(20, int(width / 6.2)))[:4]
+    entries = [(colour, text, dashed) for colour, name, level in legend for text, dashed in _entries(name, level)]
+    top, below = _LINE * len(above) + 8, _LINE * len(entries) + 8 * bool(entries)
+    size = {"width": f"{width:g}", "height": f"{height + top + below:g}"}
+    root = ET.Element(f"{SVG}svg", {"viewBox": f"0 0 {size['width']} {size['height']}", **size, "role": "img"})
+    ET.SubElement(root, f"{SVG}title").text = visible(title)
+    ET.SubElement(root, f"{SVG}rect", {**size, "fill": "#fff"})
+    for number, line in enumerate(above, 1):
+        _text(root, line, width / 2, _LINE * number, "middle", "13")
+    group = ET.SubElement(root, f"{SVG}g", {"transform": f"translate(0 {top})"})
+    group.extend(child for child in inner if child.tag not in (f"{SVG}title", f"{SVG}desc"))
+    for number, (colour, text, dashed) in enumerate(entries):
+        y = height + top + _LINE * number + 10
+        sample = {"class": f"{'level' if dashed else 'line'} c{colour}", "x1": "38", "x2": "62"}
+        ET.SubElement(root, f"{SVG}line", {**sample, "y1": f"{y:g}", "y2": f"{y:g}"})
+        if not dashed:
+            root.append(ET.fromstring(re.sub(" ", f' xmlns="{SVG.strip("{}")}" ', marker(colour, 50, y), count=1)))  # noqa: S314
+        _text(root, text, 68, y + 4, "start", "11")
+    for element in root.iter():
+        _inline(element)
+    return root
+
+
+def _entries(name: str, level: bool) -> list[tuple[str, bool]]:
+    shown = visible(name)
+    shown = shown if len(shown) <= 32 else shown[:31] + "…"
+    return [(shown, False), *([(f"{shown}, zero-shot", True)] if level else [])]
+
+
+def _text(parent: ET.Element, text: str, x: float, y: float, anchor: str, size: str) -> None:
+    place = {"x": f"{x:g}", "y": f"{y:g}", "text-anchor": anchor, "font-size": size, "fill": "#1b1f24"}
+    ET.SubElement(parent, f"{SVG}text", {**place, "font-family": "sans-serif"}).text = text
+
+
+def _inline(element: ET.Element) -> None:
+    """Turns an element's classes into attributes, which every program understands."""
+    classes = set(element.attrib.pop("class", "").split())
+    for wanted, values in _styles():
+        if wanted <= classes:
+            element.attrib.update(values)
+
+
+@cache
+def _styles() -> list[tuple[frozenset[str], dict[str, str]]]:
+    """The page's style sheet for charts, the more special rules last: classes, and the attributes they give."""
+    text = (files("vlmbench.report") / "templates" / "report.css").read_text("utf-8")
+    colours = dict(re.findall(r"--(\w+): ([^;]+);", text.partition("@media")[0]))
+    rules = []
+    for selectors, body in _RULE.findall(re.sub(r"\} \.", "}\n.", text)):
+        pairs = [part.split(": ", 1) for part in body.rstrip(";").split("; ")]
+        values = {name: re.sub(r"var\(--(\w+)\)", lambda found: colours[found[1]], value) for name, value in pairs}
+        if font := values.pop("font", None):
+            values |= {"font-size": font.split("px")[0], "font-family": "sans-serif"}
+        rules += [(frozenset(one.strip(".").split(".")), values) for one in selectors.split(", ")]
+    return sorted(rules, key=lambda rule: len(rule[0]))

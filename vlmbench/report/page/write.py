@@ -1,0 +1,204 @@
+"""``report.html``: one file that opens from the disk, without network; everything from data is escaped.
+
+Jinja escapes, and before it every text passes `visible`, so that control and direction characters are shown, not
+obeyed. The page's content security policy allows its own script (by hash) and inline pictures, nothing else.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vlmbench import __version__
+from vlmbench.foundations.atomic import write_text
+from vlmbench.foundations.paths import slug
+from vlmbench.foundations.text import visible
+from vlmbench.metrics.classification.ece import SPEC as CALIBRATION
+from vlmbench.records.signature import signature
+from vlmbench.records.store import StoredRun
+from vlmbench.report.formats import html_table
+from vlmbench.report.grouping import unique
+from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg
+from vlmbench.report.page.figures import few_shot_series
+from vlmbench.report.page.findings import best_and_worst, class_names, confusion, disagreements
+from vlmbench.report.pairs import Pairs
+from vlmbench.report.reading import read_tables
+from vlmbench.report.table import Table
+from vlmbench.report.tables.classification import Row, classification_rows
+
+LONGEST = 4000
+"""Characters of a long signature that is still shown."""
+
+FOLDED = 12
+"""Comparisons of two systems that are shown at once; more are folded, so that curves and pictures are not far below."""
+
+Pictures = Callable[[str, str, Sequence[str]], Mapping[str, bytes]]
+"""Dataset id, split and image ids to small PNG or JPEG pictures by id; an id it has no picture of is left out."""
+
+
+@dataclass
+class _Names:
+    """Anchors, unique on the page."""
+
+    used: set[str] = field(default_factory=set)
+
+    def __call__(self, text: str) -> str:
+        name = base = slug(text).lower()
+        number = 1
+        while name in self.used:
+            number += 1
+            name = f"{base}-{number}"
+        self.used.add(name)
+        return name
+
+
+def write_report(
+    runs: Sequence[StoredRun], tables: Sequence[Table], path: Path, *, pictures: Pictures | None = None
+) -> Path:
+    """Writes the report over `runs` and returns its path.
+
+    Args:
+        runs: the runs that the tables were built from.
+        tables: from `build_tables`.
+        path: the file.
+        pictures: where pictures come from; none: the report has none.
+
+    Raises:
+        InputError: a per-sample file cannot be read.
+        OutputError: the file cannot be written.
+    """
+    write_text(path, render_report(runs, tables, pictures=pictures))
+    return path
+
+
+def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, pictures: Pictures | None = None) -> str:
+    """The report's HTML."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    folder = files("vlmbench.report") / "templates"
+    environment = Environment(
+        autoescape=True,
+        loader=FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    chosen = unique(runs)
+    pairs, names = Pairs(), _Names()
+    script = (folder / "report.js").read_text("utf-8")
+    rows = classification_rows(chosen)
+    return environment.get_template("report.html.j2").render(
+        version=__version__,
+        style=Markup((folder / "report.css").read_text("utf-8")),  # noqa: S704 - our own files
+        script=Markup(script),  # noqa: S704
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        reading=read_tables(tables),
+        tables=[_table(table) for table in tables],
+        curves=_curves(rows, names),
+        models=[_model(row, pairs, names, pictures) for row in _two_first(rows)],
+        captions=[_caption_run(run, pairs, names, pictures) for run in chosen if run.record.task == "caption-eval"],
+        runs=[(run, _long_signature(run)) for run in chosen],
+        n_datasets=len({run.record.dataset.id for run in chosen}),
+    )
+
+
+def _two_first(rows: Sequence[Row]) -> list[Row]:
+    """The rows that have figures of their own, those with both zero-shot and probe first."""
+    return sorted((row for row in rows if row.zero or row.full), key=lambda row: not (row.zero and row.full))
+
+
+def _long_signature(run: StoredRun) -> str:
+    """The long form; empty where it would fill pages (a thousand class names), since the record has it all."""
+    line = signature(run.record.model_copy(update={"signature": ""}), __version__, long=True)
+    return line if len(line) <= LONGEST else ""
+
+
+def _safe(html: str) -> Any:
+    """HTML made by functions of this package that escape what they put in."""
+    from markupsafe import Markup
+
+    return Markup(html)  # noqa: S704 - see above
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "title": table.title,
+        "html": _safe(html_table(table)),
+        "folded": len(table.rows) if table.name == "comparisons" and len(table.rows) > FOLDED else 0,
+        "extra": [{"title": one.title, "html": _safe(html_table(one))} for one in table.extra],
+    }
+
+
+def _curves(rows: Sequence[Row], names: _Names) -> list[dict[str, Any]]:
+    """A chart for every place with few-shot runs."""
+    found = []
+    for place, series in few_shot_series(rows):
+        legend = [
+            (
+                _safe(key_svg(i % COLOURS)),
+                _safe(key_svg(i % COLOURS, dashed=True)) if one.level is not None else "",
+                one.name,
+            )
+            for i, one in enumerate(series)
+        ]
+        title = f"{place.dataset}: {place.metric} by labels per class"
+        svg = _safe(few_shot_svg(names(f"curve {place.dataset}"), title, series))
+        found.append({"dataset": place.dataset, "metric": place.metric, "svg": svg, "legend": legend})
+    return found
+
+
+def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
+    """Reliability, confusions and disagreements of one row."""
+    parts = []
+    for kind, run in (("zero-shot", row.zero), ("probe, all labels", row.full)):
+        if run is None:
+            continue
+        columns = pairs.columns(run) if pairs.has(run) else {}
+        part: dict[str, Any] = {"kind": kind, "run": run, "calibration": run.record.metrics.get(CALIBRATION.name)}
+        if "prediction" in columns:
+            from vlmbench.metrics.calibration import calibration_bins
+
+            bins = calibration_bins(columns["confidence"], columns["prediction"] == columns["label"])
+            title = f"{row.place.dataset}, {row.label}, {kind}: reliability"
+            part["reliability"] = _safe(reliability_svg(names(f"reliability {title}"), title, bins))
+            part["confusion"] = confusion(columns, class_names(run, columns))
+        parts.append(part)
+    found: dict[str, Any] = {"row": row, "id": names(f"{row.place.dataset} {row.label}"), "parts": parts, "apart": None}
+    if row.zero and row.full and pairs.has(row.zero, row.full):
+        first, second = pairs.aligned(row.zero, row.full)
+        if "prediction" in first and "prediction" in second:
+            apart = disagreements(first, second, class_names(row.zero, first))
+            found["apart"] = apart
+            ids = [one.id for one in (*apart.probe_wins, *apart.zero_wins)]
+            found["pictures"] = _pictures(row.zero, ids, pictures)
+    return found
+
+
+def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
+    metric, best, worst = best_and_worst(run, pairs.columns(run) if pairs.has(run) else {})
+    return {
+        "run": run,
+        "id": names(f"captions {run.record.dataset.id} {run.record.system}"),
+        "metric": metric,
+        "groups": [("Best", best), ("Worst", worst)] if best or worst else [],
+        "pictures": _pictures(run, [one.id for one in (*best, *worst)], pictures),
+    }
+
+
+def _pictures(run: StoredRun, ids: Sequence[str], pictures: Pictures | None) -> dict[str, str]:
+    """Data URLs by image id."""
+    if pictures is None or not ids:
+        return {}
+    found = pictures(run.record.dataset.id, run.record.dataset.split, ids)
+    return {name: _data_url(data) for name, data in found.items()}
+
+
+def _data_url(data: bytes) -> str:
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,112 @@
+"""Every two systems on the same images: the difference of each metric, its interval, and a Holm-corrected p."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+
+from vlmbench.metrics.spec import of, title
+from vlmbench.metrics.stats.differences import Difference
+from vlmbench.records.store import StoredRun
+from vlmbench.report.grouping import Place, named_runs, place_labels, unique
+from vlmbench.report.marks import Differences
+from vlmbench.report.pairs import Pairs
+from vlmbench.report.table import Cell, Column, Table
+from vlmbench.report.tables.caption_blocks import caption_blocks
+from vlmbench.report.tables.classification import classification_rows, p_text
+
+COLUMNS = (
+    Column("dataset", "dataset"),
+    Column("task", "task"),
+    Column("metric", "metric"),
+    Column("first", "first"),
+    Column("second", "second"),
+    Column("n", "n"),
+    Column("difference", "first − second", True),
+    Column("p_holm", "p (Holm)", True),
+    Column("p_swapped_holm", "p by swaps (Holm)", True),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two systems, one metric."""
+
+    place: Place
+    task: str
+    metric: str
+    first: str
+    second: str
+    runs: tuple[StoredRun, StoredRun]
+    difference: Difference
+
+
+def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
+    """Every two systems of one task that can be compared; other prompts or class names make another system."""
+    chosen = unique(runs)
+    found: list[Compared] = []
+    rows = classification_rows(chosen)
+    for task, attribute in (("zero-shot", "zero"), ("probe", "full")):
+        entries: dict[Place, dict[str, tuple[str, StoredRun]]] = {}
+        for row in rows:
+            run: StoredRun | None = getattr(row, attribute)
+            if run is not None and pairs.has(run):
+                entries.setdefault(row.place, {}).setdefault(str(run.path), (row.label, run))
+        for place, there in sorted(entries.items()):
+            for (one, first), (two, second) in combinations(there.values(), 2):
+                for metric, difference in pairs.differences(first, second, [place.metric]).items():
+                    found.append(Compared(place, task, metric, one, two, (first, second), difference))
+    for block in caption_blocks(chosen, pairs):
+        names = [spec.name for spec in of("captions") if spec.name not in block.apart]
+        tests = partial(pairs.differences, images=block.images)
+        found += _every_two(block.place, "captions", block.systems, names, pairs, tests)
+    for place, systems in named_runs(chosen, "retrieval").items():
+        found += _every_two(
+            place, "retrieval", systems, [spec.name for spec in of("retrieval")], pairs, pairs.differences
+        )
+    return found
+
+
+def _every_two(
+    place: Place,
+    task: str,
+    systems: Sequence[tuple[str, StoredRun]],
+    names: Sequence[str],
+    pairs: Pairs,
+    differences: Differences,
+) -> list[Compared]:
+    found = []
+    for (one, first), (two, second) in combinations([item for item in systems if pairs.has(item[1])], 2):
+        shared = [name for name in names if name in first.record.metrics and name in second.record.metrics]
+        for name, difference in differences(first, second, shared).items() if shared else ():
+            found.append(Compared(place, task, name, one, two, (first, second), difference))
+    return found
+
+
+def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
+    """The comparisons as a table, Holm-corrected over all of it; none where there are no two systems."""
+    found = compared(runs, pairs)
+    if not found:
+        return None
+    from vlmbench.metrics.stats.paired import holm
+
+    labels = place_labels(sorted({item.place for item in found}))
+    rows = []
+    corrected = holm([item.difference.p for item in found])
+    swapped = iter(holm([item.difference.p_swapped for item in found if item.difference.p_swapped is not None]))
+    for item, p in zip(found, corrected, strict=True):
+        gap = item.difference
+        again = next(swapped) if gap.p_swapped is not None else None
+        metric = title(item.metric) if item.task == "captions" else item.metric
+        texts = (labels[item.place], item.task, metric, item.first, item.second)
+        difference = Cell(value=gap.value, low=gap.low, high=gap.high, runs=item.runs, signed=True, p=p)
+        ps = [Cell() if q is None else Cell(p_text(q), runs=item.runs, p=q) for q in (p, again)]
+        rows.append((*map(Cell, texts), Cell(str(item.place.n)), difference, *ps))
+    swaps = any(item.difference.p_swapped is not None for item in found)
+    both = "; by swaps: approximate randomization (captions). Both" if swaps else ","
+    notes = (
+        "Figures are times 100, with 95 % intervals in brackets, by paired bootstrap over the same images.",
+        "p: McNemar's exact test (accuracy), DeLong's (ROC AUC) or the paired bootstrap"
+        f"{both} Holm-corrected over this table.",
+    )
+    return Table("comparisons", "Every two systems", COLUMNS, tuple(rows), notes).without_empty_columns()

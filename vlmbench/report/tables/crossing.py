@@ -1,0 +1,44 @@
+"""Labels to match: the cell of a row's zero-shot figure, from the curve of its probes."""
+
+from typing import TYPE_CHECKING
+
+from vlmbench.records.store import StoredRun
+from vlmbench.report.table import Cell
+
+if TYPE_CHECKING:
+    from vlmbench.report.tables.classification import Row
+
+
+def labels_to_match_cell(row: "Row") -> Cell:
+    """Where the curve of the few-shot probes, and of the one on all labels, reaches the row's zero-shot figure."""
+    if row.zero is None or not row.shots:
+        return Cell()
+    from vlmbench.metrics.crossing import labels_to_match
+
+    points: list[tuple[float, StoredRun, list[float]]] = []
+    for k, run in (*sorted(row.shots.items()), *([(labels_per_class(row.full), row.full)] if row.full else [])):
+        values = run.record.detail.get("per_seed")
+        if isinstance(values, list) and values and (not points or k > points[-1][0]):
+            points.append((k, run, [float(value) for value in values if isinstance(value, int | float)]))
+    few = {len(values) for _, run, values in points if run.record.shots is not None}
+    if len(few) != 1:
+        return Cell()
+    reference = row.zero.record.metrics[row.place.metric].value
+    found = labels_to_match(
+        [k for k, _, _ in points], [values for _, _, values in points], reference, seed=row.zero.record.seed
+    )
+    return Cell(
+        text=found["text"],
+        value=found["value"],
+        low=found["low"],
+        high=found["high"],
+        runs=(row.zero, *(run for _, run, _ in points)),
+        scale=1.0,
+        open_interval="" if found["interval"] in {"", f"{found['text']} to {found['text']}"} else found["interval"],
+    )
+
+
+def labels_per_class(run: StoredRun) -> float:
+    """Training images per class of a probe on all labels; 0 where its record does not say."""
+    images, names = run.record.detail.get("train_images"), run.record.protocol.get("classnames")
+    return images / len(names) if isinstance(images, int) and isinstance(names, list) and names else 0.0

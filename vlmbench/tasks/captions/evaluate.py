@@ -1,0 +1,287 @@
+"""``caption-eval`` over files: references and any number of systems in, one record a system out."""
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vlmbench.data.base import TRAIN
+from vlmbench.data.captions.columns import Named, parse_named
+from vlmbench.data.captions.entries import Want
+from vlmbench.data.captions.read import Candidates, References, read_candidates, read_references
+from vlmbench.data.names import canonical, parted_restval
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.foundations.text import visible
+from vlmbench.metrics.captions.bleu import ALL_BLEU, BLEU
+from vlmbench.metrics.captions.statistics import RESAMPLES
+from vlmbench.metrics.spec import caption_specs, needing
+from vlmbench.records.store import StoredRun
+from vlmbench.session.context import Context, Stopwatch
+from vlmbench.tasks.base import Pass
+from vlmbench.tasks.captions.pieces import distinct
+from vlmbench.tasks.captions.scoring import Protocol, score_captions, usual_metrics
+
+if TYPE_CHECKING:
+    from vlmbench.session.session import Session
+
+BACKENDS = ("native", "java")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``vlmbench caption-eval`` is asked for; captions that a program has are taken as they are."""
+
+    references: str | References
+    candidates: Sequence[str | Candidates]
+    metrics: Sequence[str] = field(default_factory=usual_metrics)
+    backend: str = "native"
+    resamples: int = RESAMPLES
+    allow_missing: bool = False
+    allow_empty: bool = False
+    documents: str | References | None = None
+    split: str | None = None
+    """Of a dataset whose captions are the references."""
+    images: str | None = None
+    """The set whose images CLIPScore looks at; none: the references', where they are a dataset's."""
+    clip: str | None = None
+    """The dual encoder CLIPScore looks with; none: the paper's."""
+    training: str | None = None
+    """What the systems may have learnt from, for the share of novel captions."""
+    limit: int | None = None
+    """So many images, drawn with the context's seed; none: all."""
+    columns: str | None = None
+    """``image=…,captions=…,prediction=…``: the columns of files that are tables, where they have other names."""
+
+
+def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Metrics from a comma-separated list, in the order of tables; ``bleu`` stands for all four, none for the usual.
+
+    Raises:
+        UsageError: a name is unknown, or none is given.
+    """
+    if text is None:
+        return usual_metrics()
+    asked = {
+        part.strip().lower().replace("-", "_") for part in (text.split(",") if isinstance(text, str) else text)
+    } - {""}
+    if ALL_BLEU in asked:
+        asked = asked - {ALL_BLEU} | set(BLEU)
+    known = [spec.name for spec in caption_specs()]
+    wrong = sorted(asked - set(known))
+    if wrong or not asked:
+        raise UsageError(
+            f"no such metric: {', '.join(map(visible, wrong)) or 'none given'}",
+            where="--metrics",
+            mend=f"choose from {', '.join(known)}, {ALL_BLEU}",
+        )
+    return tuple(name for name in known if name in asked)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the cyclic collector, which looks through a million tokens again and again and finds no garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
+def run_caption_eval(request: Request, context: Context, session: "Session | None" = None) -> list[StoredRun]:
+    """Reads, checks and scores caption files.
+
+    Raises:
+        UsageError: two systems have the same name, or a metric is unknown.
+        InputError: a file is not what it has to be (see `read_references`, `read_candidates`, `align`).
+        AbsentError: Java or METEOR's data are missing and nothing is left to score.
+        OutputError: a result cannot be written.
+    """
+    watch = Stopwatch()
+    require_writable(context.out)
+    references, systems, protocol = _read(request, context)
+    seen = None
+    images = _images(request, protocol)
+    if images is not None:
+        from vlmbench.session.session import Session
+        from vlmbench.tasks.captions.clip import DEFAULT_CLIP, Seen
+
+        seen = Seen(
+            session or Session(context), request.clip or DEFAULT_CLIP, images, references.captions, request.split
+        )
+    training = training_captions(request.training, context)
+    return score_captions(references, systems, context, protocol=protocol, seen=seen, training=training, watch=watch)
+
+
+def training_captions(spec: str | None, context: Context) -> list[str]:
+    """Every caption of the training split of a file of references or of a dataset; none where none is named.
+
+    What has no splits is taken whole. Of Karpathy's files ``restval`` is left out, unless ``?restval=yes`` follows the
+    name.
+
+    Raises:
+        InputError: the file is not what it has to be, or the dataset has no captions or no training split.
+        AbsentError: there is no such dataset.
+    """
+    if spec is None:
+        return []
+    found = open_references(spec, context, TRAIN, training=True)
+    return [caption for captions in found.captions.values() for caption in captions]
+
+
+def check_caption_eval(request: Request, session: "Session") -> list[Pass]:
+    """Finds what can be wrong with options, files and the encoder of CLIPScore, before anything is scored.
+
+    Raises:
+        VlmbenchError: as `run_caption_eval`.
+    """
+    _, _, protocol = _read(request, session.context)
+    training_captions(request.training, session.context)
+    images = _images(request, protocol)
+    if images is not None:
+        from vlmbench.tasks.captions.captioners import dual_encoder
+        from vlmbench.tasks.captions.clip import DEFAULT_CLIP
+
+        session.choose_split(images, request.split)
+        dual_encoder(session, request.clip or DEFAULT_CLIP)
+    return []
+
+
+def _read(request: Request, context: Context) -> tuple[References, list[Candidates], Protocol]:
+    if request.backend not in BACKENDS:
+        raise UsageError(
+            f"no such backend: {visible(request.backend)}", where="--backend", mend=f"choose from {', '.join(BACKENDS)}"
+        )
+    protocol = Protocol(
+        metrics=metric_names(request.metrics), backend=request.backend, resamples=request.resamples,
+        allow_missing=request.allow_missing, allow_empty=request.allow_empty,
+    )  # fmt: skip
+    named = [item if isinstance(item, Candidates) else _named(item) for item in request.candidates]
+    distinct([item.name if isinstance(item, Candidates) else item[0] for item in named])
+    columns = parse_named(request.columns)
+    looked_at = request.images is not None and bool(needing("images") & set(protocol.metrics))
+    references = open_references(request.references, context, request.split, columns=columns, lenient=looked_at)
+    if request.documents is not None:
+        protocol = replace(protocol, documents=open_references(request.documents, context))
+    want = Want(columns, split=request.split)
+    systems = [item if isinstance(item, Candidates) else read_candidates(item[1], item[0], want) for item in named]
+    columns.check()
+    if request.limit is not None and request.limit < len(references.captions):
+        references, systems = _drawn(references, systems, request, context.seed)
+        protocol = replace(protocol, limit=request.limit)
+    return references, systems, protocol
+
+
+def _drawn(
+    references: References, systems: list[Candidates], request: Request, seed: int
+) -> tuple[References, list[Candidates]]:
+    """So many images as asked for, the ones that ``--limit`` draws of a dataset elsewhere, and the captions of them."""
+    images = list(references.captions)
+    name = request.references if isinstance(request.references, str) else references.name
+    generator = np.random.default_rng(derive_seed(seed, "limit", canonical(name), references.split))
+    rows = np.sort(generator.permutation(len(images))[: request.limit])
+    kept = references.only([images[row] for row in rows])
+    left_out = references.captions.keys() - kept.captions.keys()
+    return kept, [
+        replace(item, captions={image: text for image, text in item.captions.items() if image not in left_out})
+        for item in systems
+    ]
+
+
+def _images(request: Request, protocol: Protocol) -> str | None:
+    """The set whose images CLIPScore looks at; none where there is none, or it is not asked for."""
+    if not needing("images") & set(protocol.metrics):
+        return None
+    if request.images is not None or not isinstance(request.references, str):
+        return request.images
+    return request.references if _is_dataset(request.references) else None
+
+
+def open_references(
+    spec: str | References,
+    context: Context,
+    split: str | None = None,
+    *,
+    columns: Named | None = None,
+    training: bool = False,
+    lenient: bool = False,
+) -> References:
+    """References from a file, or the captions of a dataset (``hf:…``, ``folder:…``, ``coco:…``, a bundled name).
+
+    Args:
+        spec: ``PATH``, ``file:PATH``, a dataset as the user names it, or references that are read already;
+            ``?restval=yes`` after a file of Karpathy's.
+        context: where data sets are.
+        split: the split, of a dataset or of a file that tells splits apart; none: test, else what there is.
+        columns: columns of a table, where the user names them.
+        training: training captions are wanted: what has no such split but one only is taken whole.
+        lenient: a split that a file does not have is no error: it is meant for something else too.
+
+    Raises:
+        InputError: the file is not what it has to be, or the dataset has no captions.
+        AbsentError: there is no such dataset.
+        UsageError: a split of a file without splits, or columns of a dataset.
+    """
+    if isinstance(spec, References):
+        return spec
+    if not _is_dataset(spec):
+        path, restval = _caption_file(spec)
+        want = Want(columns or Named(), split=split, lenient=training or lenient, restval=restval)
+        found = read_references(path, want)
+        return replace(found, name=found.name + "?restval=yes") if restval else found
+    from vlmbench.data.base import choose_split
+    from vlmbench.data.open import open_dataset
+
+    dataset = open_dataset(spec, context.cache_dir, context.reporter)
+    alone = training and len(dataset.info.splits) == 1
+    part = dataset.split(choose_split(dataset.info, None if alone else split, where=spec))
+    if not part.captions:
+        raise InputError(
+            "the dataset has no captions", where=spec, mend="give a captioned one, with a column caption or captions"
+        )
+    captions = {image: list(found) for image, found in zip(part.ids, part.captions, strict=True)}
+    groups = {image: group for image, group in zip(part.ids, part.groups, strict=True) if group} if part.groups else {}
+    return References(dataset.info.id, "", captions, spec, part.name, groups)
+
+
+def _caption_file(spec: str) -> tuple[Path, bool]:
+    """The file a user names, ``file:`` before it or not, and whether its ``restval`` counts as ``train``."""
+    if Path(spec).is_file():
+        return Path(spec), False
+    name, restval = parted_restval(spec.removeprefix("file:"))
+    return Path(name).expanduser(), restval
+
+
+def _is_dataset(spec: str) -> bool:
+    if Path(spec).is_file():
+        return False
+    kind = spec.partition(":")[0]
+    if kind == "file":
+        from vlmbench.data.local.archives import SUFFIXES
+
+        return spec.lower().endswith(SUFFIXES)
+    return kind in ("hf", "folder", "coco") or _bundled(spec)
+
+
+def _bundled(spec: str) -> bool:
+    from vlmbench.data.catalogue import names
+
+    return spec.partition("?")[0] in names()
+
+
+def _named(text: str) -> tuple[str | None, Path]:
+    """``NAME=FILE`` or ``FILE``; a file whose own name holds ``=`` is a file."""
+    name, equals, rest = text.partition("=")
+    if not equals or Path(text).exists():
+        return None, _caption_file(text)[0]
+    if not name.strip() or not rest:
+        raise UsageError(f"not NAME=FILE: {visible(text)}", where="-p")
+    return name.strip(), _caption_file(rest)[0]

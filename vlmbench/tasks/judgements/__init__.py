@@ -1,0 +1,1 @@
+"""metric-eval: how well caption metrics agree with people."""

@@ -1,0 +1,174 @@
+"""``metric-eval``: how far each metric agrees with what people said of captions, one record a metric."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.data.judgements.base import Judgements
+from vlmbench.data.judgements.read import TAU, read_judgements
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest
+from vlmbench.metrics.agreement import Tau, agreement, metrics
+from vlmbench.metrics.captions.statistics import RESAMPLES
+from vlmbench.metrics.spec import needing
+from vlmbench.records.result import DatasetFacts, ModelFacts, Record
+from vlmbench.records.store import StoredRun, write_run
+from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.tasks.captions.pieces import cores, encodable
+from vlmbench.tasks.captions.scoring import usual_metrics
+from vlmbench.tasks.judgements.scores import References, score_judgements, with_references
+
+if TYPE_CHECKING:
+    from vlmbench.tasks.captions.clip import Seen
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``vlmbench metric-eval`` is asked for."""
+
+    judgements: Sequence[str]
+    references: Sequence[str] = ()
+    """Files or captioned sets; for Flickr8k's files, ``Flickr8k.token.txt``."""
+    format: str = "auto"
+    metrics: Sequence[str] = field(default_factory=usual_metrics)
+    resamples: int = RESAMPLES
+    images: str | None = None
+    """The directory of the judged images, or a data set with them, for CLIPScore."""
+    clip: str | None = None
+    """The dual encoder CLIPScore looks with; none: the paper's."""
+
+
+def run_metric_eval(request: Request, context: Context) -> list[StoredRun]:
+    """Scores every judged caption against its image's references, ranks scores against ratings, and writes a record
+    for each metric.
+
+    CIDEr's document frequencies count each image once, however many captions of it were judged; on a published set they
+    count each judgement with its references, as the evaluation of CLIPScore does (`pycocoevalcap` over all judgements).
+
+    Raises:
+        UsageError: a metric needs the images, or references are given twice or not at all.
+        InputError: a file is not what it has to be, an image is absent, or all ratings are the same.
+        AbsentError: what METEOR or SPICE needs is missing and nothing else was asked for.
+        OutputError: the results directory cannot be written.
+    """
+    watch = Stopwatch()
+    require_writable(context.out)
+    paths = [Path(given) for given in request.references]
+    found = read_judgements([Path(given) for given in request.judgements], request.format, paths)
+    if len({item.rating for item in found.items}) < 2:
+        raise InputError(
+            "all ratings are the same, so they rank nothing and tau is not defined",
+            where=", ".join(request.judgements),
+            mend="give judgements with at least two different ratings",
+        )
+    found, references = with_references(found, request.references, context)
+    documents = "judgements" if found.format in TAU else "images"
+    seen = _seen(request, references, context) if needing("images") & set(request.metrics) else None
+    scores = score_judgements(found, references, request.metrics, context, seen=seen, documents=documents)
+    if found.left_out:
+        context.reporter.note(f"{found.left_out:,} judgements left out: {found.why}")
+    with context.reporter.task("Resampling", request.resamples) as advance:
+        taus = agreement(
+            list(scores.values()),
+            [item.rating for item in found.items],
+            [item.image for item in found.items],
+            context.seed,
+            resamples=request.resamples,
+            advance=lambda: advance(1),
+        )
+    for name, (b, _) in zip(scores, taus, strict=True):
+        if b.value != b.value:
+            context.reporter.warn(f"{name} gives every caption the same score: tau is not defined")
+    if len(references) == 1:
+        context.reporter.warn("one image: no interval, since images are what is drawn again")
+    job = _Job(request, found, references, context, documents, seen)
+    return [job.write(name, scores[name], pair, watch) for name, pair in zip(scores, taus, strict=True)]
+
+
+def _seen(request: Request, references: References, context: Context) -> "Seen | None":
+    """What looks at the images, where they are named."""
+    from vlmbench.data.catalogue import names
+    from vlmbench.session.session import Session
+    from vlmbench.tasks.captions.clip import DEFAULT_CLIP, Seen
+
+    if request.images is None:
+        return None
+    session = Session(replace(context, on_bad_image="skip"))
+    images = request.images
+    if Path(images).is_dir() or (":" not in images and images not in names()):
+        from vlmbench.data.local.image_directory import open_images
+
+        directory = open_images(Path(images), list(references))
+        session.adopt(directory.id, directory)
+        images = directory.id
+    return Seen(session, request.clip or DEFAULT_CLIP, images, references)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every record of a call shares."""
+
+    request: Request
+    found: Judgements
+    references: References
+    context: Context
+    documents: str
+    seen: "Seen | None"
+
+    def write(self, metric: str, scores: NDArray[np.float64], pair: tuple[Tau, Tau], watch: Stopwatch) -> StoredRun:
+        """The record of one metric and its per-judgement file."""
+        found, items = self.found, self.found.items
+        content = [[item.image, item.candidate, item.rating] for item in items]
+        samples: dict[str, Any] = {
+            "id": encodable([item.image for item in items]),
+            "candidate": encodable([item.candidate for item in items]),
+            "rating": np.array([item.rating for item in items], dtype=np.float64),
+            "score": scores,
+        }
+        record = Record(
+            task="metric-eval",
+            system=metric,
+            model=self._model(metric),
+            dataset=DatasetFacts(id=found.name, fingerprint=digest([content, self.references]), split="all"),
+            n=len(self.references),
+            seed=self.context.seed,
+            protocol=self._protocol(metric),
+            metrics=metrics(pair),
+            detail=self._detail(pair),
+            versions=package_versions("numpy", "scipy", "pycocoevalcap"),
+        )
+        return write_run(self.context.out, record, samples, watch.facts(cores=cores()))
+
+    def _protocol(self, metric: str) -> dict[str, Any]:
+        counts = sorted({len(captions) for captions in self.references.values()})
+        protocol: dict[str, Any] = {
+            "format": self.found.format,
+            "judgements": len(self.found.items),
+            "left_out": self.found.left_out,
+            "references": str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}",
+            "resamples": self.request.resamples,
+            **({"tau": TAU[self.found.format]} if self.found.format in TAU else {}),
+        }
+        if metric in needing("images") and self.seen is not None:
+            return protocol | {"clip": self.seen.protocol}
+        protocol |= {"tokenizer": "ptb-3.4.1"}
+        return protocol | ({"df": self.documents} if metric in needing("documents") else {})
+
+    def _detail(self, pair: tuple[Tau, Tau]) -> dict[str, Any]:
+        ratings = np.unique([item.rating for item in self.found.items])
+        detail: dict[str, Any] = {"ratings": len(ratings)}
+        if self.found.left_out:
+            detail["left_out_because"] = self.found.why
+        if pair[0].value != pair[0].value:
+            detail["not_defined"] = "the metric gives every caption the same score"
+        elif pair[0].low != pair[0].low:
+            detail["no_interval"] = "one image, or every resample of the images is constant"
+        return detail
+
+    def _model(self, metric: str) -> ModelFacts | None:
+        return self.seen.facts if metric in needing("images") and self.seen is not None else None

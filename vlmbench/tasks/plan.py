@@ -1,0 +1,204 @@
+"""A plan: a grid of commands in a TOML file, one table a command; all of it checked, then run in one session."""
+
+import re
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
+from vlmbench.foundations.files import SMALL, read_text
+from vlmbench.foundations.text import visible
+from vlmbench.records.registry import nearest
+from vlmbench.records.store import StoredRun
+from vlmbench.session.context import Context
+from vlmbench.session.session import Session
+from vlmbench.tasks.base import Job, Pass
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a plan.
+
+    Attributes:
+        task: the command; empty for the common options at the top.
+        place: where it stands, for errors.
+        options: key to value as TOML gives them.
+    """
+
+    task: str
+    place: str
+    options: dict[str, Any]
+
+    def at(self, key: str) -> str:
+        """Where a key stands, for errors."""
+        return f"{self.place}, key {visible(key)}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan as it was read: the common options, then the tables, each task's in the order of the file."""
+
+    common: Table
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A table and what it asks for."""
+
+    table: Table
+    job: Job
+
+
+def read_plan(path: Path, tasks: Collection[str]) -> Plan:
+    """Reads a plan.
+
+    Args:
+        path: the TOML file.
+        tasks: the commands that can stand in it.
+
+    Raises:
+        AbsentError: there is no such file.
+        InputError: it is no TOML (the line is named), a task is unknown, or there is nothing to do.
+    """
+    text = read_text(path, most=SMALL, what="plan")
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said, _, place = str(error).rpartition(" (at ")
+        line = place.rstrip(")") if place.startswith("line") else f"line {len(text.splitlines())}, the end"
+        raise InputError(
+            f"the plan is no TOML: {said}",
+            where=f"{visible(str(path))}, {line}",
+            mend="mend it, or a line above",
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        raise InputError(
+            f"the plan is no TOML that can be read: {visible(str(error))[:100]}",
+            where=visible(str(path)),
+            mend="write plain values",
+        ) from error
+    common: dict[str, Any] = {}
+    tables: list[Table] = []
+    for key, value in found.items():
+        entries = value if isinstance(value, list) else [value]
+        if key not in tasks and not any(isinstance(entry, dict) for entry in entries):
+            common[key] = value
+            continue
+        if key not in tasks:
+            raise InputError(
+                f"no such task: {visible(key)}", where=_place(path, text, key, 0), mend=_near(key, tasks, "one of ")
+            )
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise InputError(
+                f"{key} is no list of tables", where=_place(path, text, key, 0), mend=f"write [[{key}]], not [{key}]"
+            )
+        tables += [Table(key, _place(path, text, key, number), entry) for number, entry in enumerate(entries)]
+    if not tables:
+        raise InputError(
+            "the plan has no tables", where=visible(str(path)), mend='[[zeroshot]], then model = ["tiny-clip"], …'
+        )
+    return Plan(Table("", visible(str(path)), common), tuple(tables))
+
+
+def unknown_key(table: Table, key: str, known: Collection[str]) -> InputError:
+    """The error for a key that is no option of the table's command."""
+    what = f"{table.task} has no option {visible(key)}" if table.task else f"no such common option: {visible(key)}"
+    return InputError(what, where=table.at(key), mend=_near(key, known, "one of "))
+
+
+class PlanSession(Session):
+    """A session that knows all that is to come: a split is decoded once, for all the models that will ask for it."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._models_of: dict[tuple[str, str, int | None], list[str]] = {}
+
+    def expect(self, one: Pass) -> None:
+        """Tells it of a pass over images."""
+        self._models_of.setdefault((one.dataset, one.split, one.limit), []).extend(one.models)
+
+    def prepare(
+        self,
+        models: Sequence[str],
+        dataset: str,
+        split: str,
+        *,
+        limit: int | None = None,
+        part: tuple[int, int] | None = None,
+    ) -> None:
+        """As `Session.prepare`, for the other models of the plan too."""
+        others = self._models_of.pop((dataset, split, limit), []) if part is None else []
+        super().prepare(list(dict.fromkeys([*models, *others])), dataset, split, limit=limit, part=part)
+
+
+def check_steps(steps: Sequence[Step], session: PlanSession) -> None:
+    """Checks every step before any runs; the session learns what images they will look at.
+
+    Raises:
+        VlmbenchError: the first thing that is wrong, with its table and, where it can be told, its key.
+    """
+    for step in steps:
+        try:
+            for one in step.job.check(session):
+                session.expect(one)
+        except VlmbenchError as error:
+            raise placed(error, step.table) from error
+
+
+def run_steps(steps: Sequence[Step], session: PlanSession) -> list[StoredRun]:
+    """Runs the steps in order.
+
+    Raises:
+        VlmbenchError: what went wrong, with its table; the results of the steps before it are written.
+    """
+    require_writable(session.context.out)
+    runs: dict[Path, StoredRun] = {}
+    for number, step in enumerate(steps, 1):
+        session.context.reporter.note(f"{number} of {len(steps)}: {step.table.place}")
+        try:
+            runs |= {run.path: run for run in step.job.run(session.context, session)}
+        except VlmbenchError as error:
+            if runs:
+                session.context.reporter.note(f"the {len(runs)} results before this are in {session.context.out}/runs")
+            raise placed(error, step.table) from error
+    return list(runs.values())
+
+
+def placed(error: VlmbenchError, table: Table) -> VlmbenchError:
+    """The error with its place in the plan; what would be wrong usage of a command is a plan that is wrong."""
+    if error.where and error.where.startswith(table.place):
+        return error
+    said = f"{error.what} {error.where or ''}"
+    keys = [key for key, value in table.options.items() if any(item in said for item in _texts(key, value))]
+    place = table.at(keys[0]) if keys else table.place
+    if error.where and not any(error.where in _texts(key, table.options[key]) for key in keys):
+        place += f": {error.where}"
+    if isinstance(error, UsageError):
+        return InputError(error.what, where=place, mend=error.mend)
+    error.where = place
+    return error
+
+
+def _texts(key: str, value: Any) -> list[str]:
+    """What an error that concerns a key may quote: its values, and the option."""
+    items = value if isinstance(value, list) else [value]
+    return [*(str(item) for item in items if isinstance(item, str) and item), f"--{key}"]
+
+
+def _place(path: Path, text: str, task: str, number: int) -> str:
+    """File, line and table: the number-th header of that name."""
+    headers = [
+        line
+        for line, content in enumerate(text.splitlines(), 1)
+        if re.match(rf"\s*\[\[?\s*['\"]?{re.escape(task)}['\"]?\s*\]", content)
+    ]
+    line = f", line {headers[number]}" if number < len(headers) else ""
+    return f"{visible(str(path))}{line}, [[{visible(task)}]]"
+
+
+def _near(word: str, known: Collection[str], otherwise: str) -> str:
+    return nearest(word.replace("_", "-"), known, otherwise + ", ".join(known))

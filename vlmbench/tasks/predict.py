@@ -1,0 +1,110 @@
+"""A kept probe put to work on images."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmbench.data.images import ENDINGS, BadImage, decode, is_image, read_image
+from vlmbench.encoders.files import ModelFiles
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.text import visible
+from vlmbench.heads.probe_file import Probe, load_probe
+from vlmbench.session.context import Context
+from vlmbench.session.session import Session
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a probe says of an image: the likeliest class (several labels an image: those above one half)."""
+
+    image: str
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A probe with its encoder."""
+
+    probe: Probe
+    session: Session
+
+    def predict(self, images: Sequence[Path]) -> Iterator[Prediction]:
+        """Predictions, in order; one that cannot be decoded is left out with ``on_bad_image`` ``skip``.
+
+        Raises:
+            BadImage: an image cannot be decoded and ``on_bad_image`` is ``error``.
+        """
+        context = self.session.context
+        opened = self.session.model(self.probe.model)
+        encoder, layer = opened.encoder, opened.files.family.stored_as(self.probe.layer)
+        with context.reporter.task("predicting", len(images)) as advance:
+            for start in range(0, len(images), context.batch_size):
+                names, pixels = [], []
+                for path in images[start : start + context.batch_size]:
+                    try:
+                        pixels.append(encoder.preprocess(decode(read_image(path), str(path))))
+                        names.append(str(path))
+                    except BadImage as error:
+                        if context.on_bad_image != "skip":
+                            raise
+                        context.reporter.warn(f"left out: {error.what}")
+                    advance()
+                if pixels:
+                    yield from self._batch(names, encoder.encode_images(np.stack(pixels))[layer])
+
+    def _batch(self, names: Sequence[str], features: NDArray[Any]) -> Iterator[Prediction]:
+        for name, row in zip(names, self.probe.probabilities(np.asarray(features, np.float32)), strict=True):
+            chosen = np.flatnonzero(row > 0.5) if self.probe.fit.multilabel else [int(row.argmax())]
+            yield Prediction(name, tuple(self.probe.classnames[i] for i in chosen), tuple(map(float, row)))
+
+
+def open_predictor(path: Path, context: Context) -> Predictor:
+    """The predictor of a probe file.
+
+    Raises:
+        AbsentError: no such file, or its encoder is not there.
+        InputError: it is no probe, was made from a features file, or its encoder has other weights now.
+    """
+    probe = load_probe(path)
+    if not probe.model:
+        raise InputError(
+            "this probe was trained on a features file; there is no encoder to put images through",
+            where=str(path),
+            mend="vlmbench linear-probe -m MODEL -d DATASET --save-probe FILE",
+        )
+    session = Session(context)
+    files: ModelFiles = session.model(probe.model).files
+    if files.weights_sha256 != probe.weights_sha256:
+        raise InputError(
+            f"{visible(probe.model)} has other weights than the probe was trained with "
+            f"({files.weights_sha256[:12]}, not {probe.weights_sha256[:12]})",
+            where=str(path),
+            mend="train the probe again, or bring back the old weights",
+        )
+    return Predictor(probe, session)
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """The images named, and those in the directories named (by their suffix, sorted).
+
+    Raises:
+        AbsentError: a path does not exist.
+        InputError: there is no image at all.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(item for item in path.rglob("*") if is_image(item.name) and item.is_file())
+        else:
+            found.append(named_file(path))
+    if not found:
+        raise InputError(
+            "no images", where=", ".join(map(str, paths)), mend=f"files ending in {' '.join(sorted(ENDINGS))}"
+        )
+    return found

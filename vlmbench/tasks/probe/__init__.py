@@ -1,0 +1,1 @@
+"""The linear probe: its data, its fit, its runs."""

@@ -1,0 +1,345 @@
+"""The linear probe: all labels, or a few per class over several seeds; one record for each model, dataset and shots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlmbench.data.catalogue import expand
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.seeds import derive_seed
+from vlmbench.heads.fewshot import few_shot_sample
+from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit
+from vlmbench.heads.probe_file import Probe, save_probe
+from vlmbench.metrics.calibration import calibration_bins
+from vlmbench.metrics.choice import computable, require_metric
+from vlmbench.metrics.classification import (
+    INTERVALS,
+    INTERVALS_OVER_SEEDS,
+    metric_names,
+    metrics_from_samples,
+    per_class,
+    sample_columns,
+)
+from vlmbench.metrics.crossing import labels_to_match
+from vlmbench.metrics.reference import class_counts, not_better, references, unbeaten
+from vlmbench.metrics.stats.intervals import RESAMPLES
+from vlmbench.records.result import Metric, Record
+from vlmbench.records.store import StoredRun, write_run
+from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.session import Session
+from vlmbench.tasks.base import Pass
+from vlmbench.tasks.probe.data import (
+    TEST,
+    TRAIN,
+    VAL,
+    ProbeData,
+    from_file,
+    from_session,
+    probe_splits,
+    with_validation,
+    zero_shot_prompts,
+)
+from vlmbench.tasks.probe.fit import Request as Request
+from vlmbench.tasks.probe.fit import fit_split
+from vlmbench.tasks.probe.held_out import SHARE, check_share, hold_out, one_split, told
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A probe at one number of shots, before its record is written."""
+
+    shots: int | None
+    columns: dict[str, Any]
+    metrics: dict[str, Metric]
+    per_seed: list[float]
+    train_images: int
+    detail: dict[str, Any]
+    validation: str
+    fit: Fit
+
+
+def run_linear_probe(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
+    """Trains and tests probes and writes a record for each model, dataset and number of shots.
+
+    Raises:
+        VlmbenchError: what is wrong with the request, a model, a dataset, a file or ``--out``.
+    """
+    session = session or Session(context)
+    passes = check_linear_probe(request, session)
+    require_writable(context.out)
+    if request.features is not None:
+        data = from_file(request.features, normalised=request.normalised, metric=request.metric)
+        return _probe(data, request, session)
+    runs = []
+    for dataset in expand(list(request.datasets)):
+        for one in passes:
+            if one.dataset == dataset:
+                one.encode(session)
+        info = session.dataset(dataset).info
+        if one_split(info):
+            held = told(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
+            session.context.reporter.note(f"{dataset}: {held}")
+        for model in dict.fromkeys(request.models):
+            data = from_session(
+                session,
+                model,
+                dataset,
+                layer=request.layer,
+                normalised=request.normalised or request.zero_shot_start,
+                limit=request.limit,
+                prompts=request.prompts,
+                zero_shot=any(k is not None for k in request.shots),
+                zero_shot_start=request.zero_shot_start,
+                share=request.holdout,
+                metric=request.metric,
+            )
+            runs += _probe(data, request, session)
+    return runs
+
+
+def check_linear_probe(request: Request, session: Session) -> list[Pass]:
+    """Finds what can be wrong with a request, its models, datasets and files before an image is encoded.
+
+    Returns:
+        The passes over images that the run takes.
+
+    Raises:
+        VlmbenchError: what is wrong.
+    """
+    _check(request)
+    check_share(request.holdout)
+    if request.features is not None:
+        named_file(request.features, what="features file")
+        return []
+    models = tuple(dict.fromkeys(request.models))
+    for model in models:
+        session.model(model)
+        if request.zero_shot_start:
+            session.require_texts(model)
+    passes = []
+    for dataset in expand(list(request.datasets)):
+        splits = probe_splits(session, dataset)
+        info = session.dataset(dataset).info
+        check_share(request.holdout, info)
+        require_metric(request.metric, len(info.classnames), multilabel=info.multilabel, where=info.id)
+        zero_shot_prompts(request.prompts, info, session.context.cache_dir)
+        if one_split(info):
+            labels = session.split(dataset, splits[TEST], request.limit).labels
+            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, dataset)
+        passes += [Pass(dataset, split, request.limit, models) for split in splits.values()]
+    return passes
+
+
+def _check(request: Request) -> None:
+    both = request.features is not None and (request.models or request.datasets)
+    if both or (request.features is None and not (request.models and request.datasets)):
+        raise UsageError(
+            "give a model and a dataset, or a features file", mend="-m MODEL -d DATASET, or --features FILE"
+        )
+    if request.holdout is not None and request.features is not None:
+        raise UsageError("--holdout is for datasets of one split; a features file has x_test", mend="drop --holdout")
+    if request.zero_shot_start and request.features is not None:
+        raise UsageError(
+            "--init zeroshot needs a model with a text side, not a features file", mend="-m MODEL -d DATASET"
+        )
+    if request.zero_shot_start and request.solver != "native":
+        raise UsageError("--init zeroshot needs our own solver", mend="--solver native")
+    if any(k is not None and k < 1 for k in request.shots) or not request.shots or request.seeds < 1:
+        raise UsageError("shots and seeds are at least 1", mend="--shots 1,2,4,8,16,all --seeds 5")
+    pairs = 1 if request.features is not None else len(set(request.models)) * len(set(request.datasets))
+    if request.save is not None and (pairs > 1 or len(request.shots) > 1):
+        raise UsageError("--save-probe keeps one probe", mend="one model, one dataset and one number of shots")
+
+
+def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRun]:
+    shots = sorted(set(request.shots), key=lambda k: (k is None, k))
+    if data.multilabel and shots != [None]:
+        raise UsageError("few-shot samples need one label per image", where=data.dataset.id, mend="--shots all")
+    results, watches = [], []
+    for k in shots:
+        watch = Stopwatch()
+        results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
+        watches.append(watch.facts(**data.facts))
+    curve = _curve(results, data, session.context.seed)
+    runs = []
+    for result, facts in zip(results, watches, strict=True):
+        record = _record(result, data, request, session.context)
+        if result.shots is not None or len(results) > 1:
+            record = record.model_copy(update={"detail": {**record.detail, **curve}})
+        runs.append(write_run(session.context.out, record, result.columns, facts))
+    if request.save is not None:
+        _save(request.save, results[0].fit, data)
+        session.context.reporter.note(f"probe: {request.save}")
+    if "labels_to_match" in curve:
+        session.context.reporter.note(f"{data.system} on {data.dataset.id}: {curve['labels_to_match']['sentence']}")
+    return runs
+
+
+def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
+    seed = session.context.seed
+    split, validation = data, "none"
+    if request.c is None:
+        split, validation = with_validation(data, derive_seed(seed, "validation"))
+    parts = [(split.x[name], split.y[name]) for name in (TRAIN, VAL) if name in split.x]
+    fit, detail = fit_split(split, parts, request, session, refit=request.refit)
+    columns = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
+    metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
+    trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
+    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail, validation, fit)
+
+
+def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> _Result:
+    seed, blocks, details, sizes = session.context.seed, [], [], []
+    fits: list[Fit] = []
+    short: set[int] = set()
+    for number in range(request.seeds):
+        sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number))
+        short |= set(sample.short)
+        x, y = data.x[TRAIN], data.y[TRAIN]
+        split = replace(
+            data, x={TRAIN: x[sample.train], VAL: x[sample.val]}, y={TRAIN: y[sample.train], VAL: y[sample.val]}
+        )
+        fit, detail = fit_split(split, [(split.x[TRAIN], split.y[TRAIN])], request, session, refit=False)
+        block = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
+        block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
+        fits.append(fit)
+        blocks.append(block)
+        details.append({"seed": number, **detail})
+        sizes.append(len(sample.train))
+    columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
+    per_seed = [metrics_from_samples(block, [data.metric], seed, resamples=0)[data.metric].value for block in blocks]
+    more: dict[str, Any] = {"by_seed": details}
+    if short:
+        more["classes_with_fewer_images"] = [data.classnames[index] for index in sorted(short)]
+        session.context.reporter.warn(
+            f"{data.dataset.id}: {len(short)} classes have too few images for {k} shots; they give what they have"
+        )
+    return _Result(k, columns, metrics, per_seed, sizes[0], more, f"min({k}, 4) images a class out of train", fits[0])
+
+
+def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
+    """The metrics of the test set, and why others cannot be computed."""
+    names = metric_names(len(data.classnames), multilabel=data.multilabel)
+    return computable(names, data.y[TEST], data.metric, data.dataset.id)
+
+
+def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, Any]:
+    """The few-shot curve with the zero-shot line, and the labels to match it."""
+    few = [result for result in results if result.shots is not None]
+    if not few:
+        return {}
+    classes = len(data.classnames)
+    points: list[dict[str, Any]] = []
+    for result in results:
+        metric = result.metrics[data.metric]
+        points.append(
+            {
+                "shots": result.shots,
+                "labels_per_class": float(result.shots or result.train_images / classes),
+                "value": metric.value,
+                "low": metric.low,
+                "high": metric.high,
+                "per_seed": result.per_seed,
+            }
+        )
+    zero = data.zero_shot_figure
+    level = None if zero is None else zero.value
+    found: dict[str, Any] = {"curve": {"metric": data.metric, "points": points, "zero_shot": level}}
+    if zero is not None:
+        found["curve"] |= {"zero_shot_prompts": data.prompts} if data.prompts else {}
+        used = [
+            point for index, point in enumerate(points) if index < len(few) or point["labels_per_class"] > few[-1].shots
+        ]
+        found["labels_to_match"] = labels_to_match(
+            [point["labels_per_class"] for point in used],
+            [point["per_seed"] for point in used],
+            zero.value,
+            seed=seed,
+        )
+        test, train = (class_counts(data.y[name], classes) for name in (TEST, TRAIN))
+        below = unbeaten(zero, references(data.metric, test, len(data.ids), train=train, multilabel=data.multilabel))
+        if below is not None:
+            told = f"Zero-shot ({100 * zero.value:.1f}) is {not_better(*below)}"
+            nothing = {"value": None, "low": None, "high": None, "text": "", "interval": ""}
+            found["labels_to_match"] = {**nothing, "sentence": f"{told}: no labels per class to match it are given."}
+    return found
+
+
+def _record(result: _Result, data: ProbeData, request: Request, context: Context) -> Record:
+    few = result.shots is not None
+    over_seeds = few and request.seeds > 1
+    detail: dict[str, Any] = {"per_seed": result.per_seed, "train_images": result.train_images, **result.detail}
+    detail["train_class_counts"] = class_counts(data.y[TRAIN], len(data.classnames)).tolist()
+    if left_out := _metrics(data)[1]:
+        detail["left_out"] = left_out
+    if not data.multilabel:
+        detail["per_class"] = per_class(result.columns, data.classnames)
+        correct = result.columns["prediction"] == result.columns["label"]
+        detail["calibration"] = calibration_bins(result.columns["confidence"], correct)
+    if data.group:
+        detail["group"] = data.group
+    if data.dataset.skipped:
+        detail["skipped"] = len(data.dataset.skipped)
+    native = (
+        {"tolerance": TOLERANCE, "relative_tolerance": RELATIVE}
+        if request.solver == "native"
+        else {"tolerance": TOLERANCE}
+    )
+    start: dict[str, Any] = {}
+    if request.zero_shot_start and data.zero_shot is not None:
+        start = {
+            **data.prompts,
+            "prompts_sha256": data.zero_shot.sha256,
+            "logit_scale": data.zero_shot.logit_scale,
+        }
+    return Record(
+        task="linear-probe",
+        system=data.system + ("+zeroshot-init" if request.zero_shot_start else ""),
+        model=data.model,
+        dataset=data.dataset,
+        n=len(data.ids),
+        shots=result.shots,
+        seed=context.seed,
+        protocol={
+            **data.protocol,
+            **start,
+            "probe": "zeroshot-init" if request.zero_shot_start else "logistic",
+            "solver": request.solver,
+            **native,
+            "max_iter": MAX_ITER,
+            "c": "searched" if request.c is None else request.c,
+            "validation": result.validation,
+            "refit": request.refit and not few,
+            **({"seeds": request.seeds} if few else {}),
+            "classnames": list(data.classnames),
+            "metric": data.metric,
+            "intervals": INTERVALS_OVER_SEEDS if over_seeds else INTERVALS,
+            "resamples": RESAMPLES,
+        },
+        metrics=result.metrics,
+        detail=detail,
+        versions={
+            **data.versions,
+            **package_versions("numpy", "torch", *(["scikit-learn"] if request.solver == "sklearn" else [])),
+        },
+    )
+
+
+def _save(path: Path, fit: Fit, data: ProbeData) -> None:
+    model = data.model
+    probe = Probe(
+        fit=fit,
+        classnames=data.classnames,
+        model=model.id if model else "",
+        weights_sha256=model.weights_sha256 if model else "",
+        layer=str(data.protocol["layer"]),
+        normalise=bool(data.protocol["normalize"]),
+        dataset=data.dataset.id,
+    )
+    save_probe(path, probe)

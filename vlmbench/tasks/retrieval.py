@@ -1,0 +1,191 @@
+"""Image–text retrieval on captioned sets: every model on every set, one record each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlmbench.data.base import Split
+from vlmbench.data.catalogue import expand
+from vlmbench.data.loading import load
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.text import visible
+from vlmbench.heads.zeroshot import normalise
+from vlmbench.metrics.retrieval import (
+    INTERVALS,
+    Ranks,
+    metric_names,
+    metrics_from_samples,
+    ranks,
+    sample_columns,
+    top_k,
+)
+from vlmbench.metrics.stats.intervals import RESAMPLES
+from vlmbench.records.result import Record
+from vlmbench.records.store import StoredRun, write_run
+from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.session import Session
+from vlmbench.tasks.base import Pass
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a retrieval run.
+
+    Attributes:
+        models: as the user names them.
+        datasets: captioned sets, as the user names them.
+        split: the split, or none for the dataset's own choice.
+        limit: so many images a dataset; none: all.
+        rerank: so many of the nearest are ranked again by a matching head; none: cosines alone.
+        captions: at most so many captions an image (many papers use five); none: all.
+    """
+
+    models: Sequence[str]
+    datasets: Sequence[str]
+    split: str | None = None
+    limit: int | None = None
+    rerank: int | None = None
+    captions: int | None = None
+
+
+def run_retrieval(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
+    """Scores each model on each captioned set and writes a record for each.
+
+    Raises:
+        VlmbenchError: what is wrong with a model, a dataset, an image or ``--out``.
+    """
+    require_writable(context.out)
+    session = session or Session(context)
+    runs = []
+    for one in check_retrieval(request, session):
+        one.encode(session)
+        runs += [_score(session, model, one.dataset, one.split, request) for model in one.models]
+    return runs
+
+
+def check_retrieval(request: Request, session: Session) -> list[Pass]:
+    """Finds what can be wrong with models and datasets; gives the passes over images that the run takes.
+
+    Raises:
+        VlmbenchError: what is wrong.
+    """
+    models = tuple(dict.fromkeys(request.models))
+    for model in models:
+        files = session.require_texts(model).files
+        if request.rerank is not None and files.family.name != "blip":
+            raise UsageError(
+                f"{visible(model)} has no matching head to rank again with", where="--rerank", mend="a BLIP model"
+            )
+    passes = []
+    for dataset in expand(list(request.datasets)):
+        split = session.choose_split(dataset, request.split)
+        if session.dataset(dataset).info.classnames:
+            raise InputError(f"{visible(dataset)} has images without captions", where=dataset, mend="vlmbench zeroshot")
+        passes.append(Pass(dataset, split, request.limit, models))
+    return passes
+
+
+def _score(session: Session, model: str, dataset: str, split: str, request: Request) -> StoredRun:
+    watch, context = Stopwatch(), session.context
+    features = session.features(model, dataset, split, limit=request.limit, sparse=True)
+    lists = [texts[: request.captions] for texts in features.captions]
+    if not lists or not all(lists):
+        raise InputError(
+            f"{visible(dataset)} has images without captions in {split}", where=dataset, mend="vlmbench list datasets"
+        )
+    owner = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists])
+    texts = [text for own in lists for text in own]
+    embedded, _ = session.text_embeddings(model, texts)
+    unit = [normalise(values).astype(np.float32) for values in (features.x, embedded)]
+    corpus = _Corpus(features.ids, unit[0], unit[1], owner, texts)
+    if request.rerank is None:
+        found = ranks(corpus.images, corpus.captions, owner)
+    else:
+        found = _rerank(session, model, session.split(dataset, split, request.limit), corpus, request.rerank)
+    columns = sample_columns(features.ids, found, owner)
+    record = Record(
+        task="retrieval",
+        system=session.model(model).files.system,
+        model=features.model,
+        dataset=features.dataset,
+        n=len(features.ids),
+        seed=context.seed,
+        protocol={
+            **features.protocol,
+            "captions": len(texts),
+            "captions_per_image": request.captions or "all",
+            **({"rerank": request.rerank} if request.rerank is not None else {}),
+            "intervals": INTERVALS,
+            "resamples": RESAMPLES,
+        },
+        metrics=metrics_from_samples(columns, metric_names(), context.seed),
+        versions={**features.versions, **package_versions("numpy")},
+    )
+    return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """Embeddings of a split: images [N, D] and captions [T, D] of unit norm, and whose each caption is."""
+
+    ids: tuple[str, ...]
+    images: np.ndarray
+    captions: np.ndarray
+    owner: np.ndarray
+    texts: list[str]
+
+
+def _rerank(session: Session, model: str, split: Split, corpus: _Corpus, k: int) -> Ranks:
+    """Ranks where the nearest `k` of each query are ordered by cosine plus the matching head's logit.
+
+    As in BLIP's own evaluation (Li et al. 2022). What is not among the nearest keeps its place behind them.
+    """
+    base = ranks(corpus.images, corpus.captions, corpus.owner)
+    texts, near_texts = top_k(corpus.images, corpus.captions, k)
+    images, near_images = top_k(corpus.captions, corpus.images, k)
+    wanted = [set(row) for row in texts.tolist()]
+    for text, row in enumerate(images.tolist()):
+        for image in row:
+            wanted[image].add(text)
+    scores = _match(session, model, split, corpus, [sorted(pairs) for pairs in wanted])
+    forth = base.image_to_text.copy()
+    for image, row in enumerate(texts.tolist()):
+        total = near_texts[image] + [scores[image][text] for text in row]
+        forth[image] = _rank(total, corpus.owner[row] == image, forth[image])
+    back = base.text_to_image.copy()
+    for text, row in enumerate(images.tolist()):
+        total = near_images[text] + [scores[image][text] for image in row]
+        back[text] = _rank(total, np.asarray(row) == corpus.owner[text], back[text])
+    return Ranks(forth, back)
+
+
+def _match(
+    session: Session, model: str, split: Split, corpus: _Corpus, pairs: list[list[int]]
+) -> list[dict[int, float]]:
+    """For each image the matching head's logit with each text it is paired with."""
+    encoder, context = session.model(model).encoder, session.context
+    place = {name: row for row, name in enumerate(split.ids)}
+    rows = [place[name] for name in corpus.ids]
+    found: list[dict[int, float]] = []
+    with context.reporter.task(f"matching with {model}", len(rows)) as advance:
+        for item in load(split, rows, encoder.preprocess, workers=context.workers, ahead=2 * context.workers):
+            if item.error is not None:
+                raise item.error
+            texts = pairs[len(found)]
+            logits: list[float] = []
+            for start in range(0, len(texts), context.batch_size):
+                part = [corpus.texts[text] for text in texts[start : start + context.batch_size]]
+                logits += encoder.match(item.value, part).tolist()
+            found.append(dict(zip(texts, logits, strict=True)))
+            advance()
+    return found
+
+
+def _rank(total: np.ndarray, right: np.ndarray, before: float) -> float:
+    """The place of the best right answer among the nearest; where none is there, where it was before."""
+    if not right.any():
+        return before
+    best = total[right].max()
+    return float((total[~right] > best).sum() + 0.5 * (total[~right] == best).sum())

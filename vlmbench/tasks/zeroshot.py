@@ -1,0 +1,190 @@
+"""Zero-shot classification: every model on every dataset with every prompt set, one record each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmbench.data.catalogue import expand
+from vlmbench.data.views.base import MOST_TILES
+from vlmbench.foundations.atomic import require_writable
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.text import visible
+from vlmbench.heads.classnames import ClassNames, class_names
+from vlmbench.heads.prompts import PromptSet, prompt_sets
+from vlmbench.heads.zeroshot import logits
+from vlmbench.metrics.choice import computable, require_metric
+from vlmbench.metrics.classification import (
+    INTERVALS,
+    metric_names,
+    metrics_from_samples,
+    per_class,
+    sample_columns,
+    softmax,
+)
+from vlmbench.metrics.stats.intervals import RESAMPLES
+from vlmbench.records.result import Record
+from vlmbench.records.store import StoredRun, write_run
+from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.session import Session, SplitFeatures
+from vlmbench.tasks.base import Pass
+from vlmbench.tasks.probe.held_out import check_share, held_out
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a zero-shot run.
+
+    Attributes:
+        models: as the user names them.
+        datasets: as the user names them.
+        split: the split, or none for the dataset's own choice.
+        limit: so many images a dataset; none: all.
+        prompts: names of sets and files between commas, or a template each; none: ``a photo of a {}.``
+        classnames: a file of class names that replaces the dataset's, or ``wds`` for those of its copy.
+        boxes: a COCO instances file: its boxes in the datasets' images are classified, not whole images.
+        tiles: the whole image and so many tiles are looked at, of each class the best logit counts; none: the whole.
+        metric: the metric that decides; none: the dataset's own.
+        holdout: only the images that a probe with this ``--holdout`` is tested on; none: all of the split.
+    """
+
+    models: Sequence[str]
+    datasets: Sequence[str]
+    split: str | None = None
+    limit: int | None = None
+    prompts: Sequence[str] = ()
+    classnames: str | None = None
+    holdout: float | None = None
+    metric: str | None = None
+    boxes: Path | None = None
+    tiles: int | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A dataset with everything about it checked, before a model is loaded."""
+
+    dataset: str
+    split: str
+    classes: ClassNames
+    raw: tuple[str, ...]
+    prompts: list[PromptSet]
+    metric: str | None
+
+
+def run_zeroshot(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
+    """Scores each model on each dataset with each prompt set and writes a record for each.
+
+    Everything that can be wrong with names, files and directories is found before the first image is encoded.
+
+    Raises:
+        VlmbenchError: what is wrong with a model, a dataset, a prompt file, an image or ``--out``.
+    """
+    require_writable(context.out)
+    session = session or Session(context)
+    models, plans = _checked(request, session)
+    runs = []
+    for plan in plans:
+        session.prepare(models, plan.dataset, plan.split, limit=request.limit)
+        for model in models:
+            watch = Stopwatch()
+            features = session.features(model, plan.dataset, plan.split, limit=request.limit, sparse=True)
+            if request.holdout is not None:
+                features = held_out(features, request.holdout, context.seed)
+            for prompts in plan.prompts:
+                runs.append(_score(session, model, features, plan, prompts, watch))
+    return runs
+
+
+def check_zeroshot(request: Request, session: Session) -> list[Pass]:
+    """Finds what can be wrong with models, datasets and files; gives the passes over images that the run takes.
+
+    Raises:
+        VlmbenchError: what is wrong.
+    """
+    models, plans = _checked(request, session)
+    return [Pass(plan.dataset, plan.split, request.limit, tuple(models)) for plan in plans]
+
+
+def _checked(request: Request, session: Session) -> tuple[list[str], list[_Plan]]:
+    if request.boxes is not None and request.tiles is not None:
+        raise UsageError("boxes are not cut into tiles", where="--boxes and --tiles", mend="leave one of them out")
+    if request.tiles is not None and not 2 <= request.tiles <= MOST_TILES:
+        raise UsageError(
+            f"an image is cut into 2 to {MOST_TILES} tiles, not {request.tiles}", where="--tiles", mend="--tiles 4"
+        )
+    models = list(dict.fromkeys(request.models))
+    for model in models:
+        session.require_texts(model)
+    check_share(request.holdout)
+    return models, [_plan(name, request, session) for name in _datasets(request, session)]
+
+
+def _datasets(request: Request, session: Session) -> list[str]:
+    """The datasets' names; those of their boxes or tiles, where these are asked for."""
+    names = expand(list(request.datasets))
+    if request.boxes is not None:
+        return [f"boxes:{request.boxes}#{name}" for name in names]
+    return [session.in_tiles(name, request.tiles) for name in names] if request.tiles is not None else names
+
+
+def _plan(dataset: str, request: Request, session: Session) -> _Plan:
+    info = session.dataset(dataset).info
+    if not info.classnames:
+        raise InputError(
+            f"{visible(info.id)} has captions and no classes",
+            where=info.id,
+            mend=f"vlmbench retrieval -d {visible(info.id)}",
+        )
+    check_share(request.holdout, info)
+    require_metric(request.metric, len(info.classnames), multilabel=info.multilabel, where=info.id)
+    cache_dir = session.context.cache_dir
+    classes = class_names(request.classnames, info, cache_dir)
+    sets = prompt_sets(request.prompts, info, cache_dir, classes.names)
+    raw = info.raw_classnames or info.classnames
+    return _Plan(dataset, session.choose_split(dataset, request.split), classes, raw, sets, request.metric)
+
+
+def _score(
+    session: Session, model: str, features: SplitFeatures, plan: _Plan, prompts: PromptSet, watch: Stopwatch
+) -> StoredRun:
+    context = session.context
+    head = session.text_weights(model, plan.classes.names, prompts, plan.raw)
+    probabilities = softmax(logits(features.x, head, views=features.views))
+    columns = sample_columns(probabilities, features.y, features.ids)
+    metric = plan.metric or features.metric
+    possible = metric_names(len(plan.raw), multilabel=features.multilabel)
+    names, left_out = computable(possible, features.y, metric, features.dataset.id)
+    figures = metrics_from_samples(columns, names, context.seed)
+    detail: dict[str, Any] = {} if features.multilabel else {"per_class": per_class(columns, head.classnames)}
+    if left_out:
+        detail["left_out"] = left_out
+    if features.group:
+        detail["group"] = features.group
+    if features.dataset.skipped:
+        detail["skipped"] = len(features.dataset.skipped)
+    record = Record(
+        task="zeroshot",
+        system=session.model(model).files.system,
+        model=features.model,
+        dataset=features.dataset,
+        n=len(features.ids),
+        seed=context.seed,
+        protocol={
+            **features.protocol,
+            **prompts.protocol(),
+            "classnames": list(head.classnames),
+            "classnames_sha256": digest([list(item) for item in plan.classes.names]),
+            **plan.classes.protocol(),
+            "logit_scale": head.logit_scale,
+            "logit_bias": head.logit_bias,
+            "metric": metric,
+            "intervals": INTERVALS,
+            "resamples": RESAMPLES,
+        },
+        metrics=figures,
+        detail=detail,
+        versions={**features.versions, **package_versions("numpy")},
+    )
+    return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))
