@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 from scipy.special import ndtri
 
-from vlmbench.report.gate.baseline import Entry
+from vlmbench.report.gate.baseline import GateEntry
 from vlmbench.report.gate.run import run_gate
 
 
@@ -25,7 +25,7 @@ def answers(generator, n, accuracies, agreement):
 
 def entry(right, labels):
     """One run as the gate sees it."""
-    return Entry(
+    return GateEntry(
         key="zeroshot model data/test",
         comparable={"n": len(right), "metric": "accuracy", "content": "same"},
         metrics={"accuracy": float(right.mean())},

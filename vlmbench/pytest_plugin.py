@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from vlmbench.report.gate.baseline import Entry
+    from vlmbench.report.gate.baseline import GateEntry
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,7 +91,7 @@ class Check:
         if outcome.regressions:
             pytest.fail("\n".join(map(sentence, outcome.regressions)), pytrace=False)
 
-    def _write(self, current: Sequence["Entry"]) -> None:
+    def _write(self, current: Sequence["GateEntry"]) -> None:
         """Puts the new entries into the baseline file, beside those it has of other runs."""
         from vlmbench.foundations.atomic import write_json
         from vlmbench.report.gate.baseline import read_baseline, to_json

@@ -146,7 +146,7 @@ def test_captions_that_break_lines_stay_with_their_image():
 def test_what_is_no_captions_is_one_clear_error(metric, candidates, references, said):
     with pytest.raises(InputError, match=said) as raised:
         metric(candidates, references)
-    assert raised.value.mend
+    assert raised.value.fix
 
 
 @pytest.mark.parametrize(

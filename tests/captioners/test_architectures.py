@@ -152,7 +152,7 @@ def test_checkpoints_that_are_none(tmp_path: Path, captioner: Captioner) -> None
         find_checkpoint("./nowhere", tmp_path)
     with pytest.raises(AbsentError, match="no captioner") as caught:
         find_checkpoint("tiny-clip", tmp_path)
-    assert "retrieval:tiny-clip" in str(caught.value.mend)
+    assert "retrieval:tiny-clip" in str(caught.value.fix)
     with pytest.raises(AbsentError, match="no such model"):
         find_checkpoint("tiny-captionr", tmp_path)
     (tmp_path / "empty").mkdir()

@@ -21,7 +21,7 @@ from vlmbench.tasks.captions.captioners import unit_embeddings
 from vlmbench.tasks.captions.captioning import caption_dataset
 from vlmbench.tasks.captions.scoring import Protocol
 from vlmbench.tasks.captions.systems import score_captioners, write_coco_results
-from vlmbench.tasks.retrieval import Request, run_retrieval
+from vlmbench.tasks.retrieval import RetrievalRequest, run_retrieval
 
 COLOURS = ["red", "green", "blue"]
 
@@ -137,7 +137,7 @@ def test_what_another_command_stored_of_the_same_texts_does_not_change_the_choic
     clip, data = str(checkpoints("clip")), f"folder:{unlike}"
     alone = caption_dataset(Context(cache_dir=tmp_path / "alone"), f"retrieval:{clip}", data)
     context = Context(out=tmp_path / "out", cache_dir=tmp_path / "shared")
-    run_retrieval(Request(models=[clip], datasets=[data], split="train"), context)
+    run_retrieval(RetrievalRequest(models=[clip], datasets=[data], split="train"), context)
     assert caption_dataset(context, f"retrieval:{clip}", data).captions == alone.captions
     again = Session(context)
     x, _ = again.text_embeddings(clip, [texts[0] for texts in again.dataset(data).split("train").captions])

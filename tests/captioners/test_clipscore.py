@@ -17,7 +17,7 @@ from vlmbench.metrics.captions.clipscore import clip_scores
 from vlmbench.metrics.spec import caption_specs, find
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.captions.clip import Seen
+from vlmbench.tasks.captions.clip import ClipImages
 from vlmbench.tasks.captions.scoring import Protocol
 from vlmbench.tasks.captions.systems import score_captioners
 
@@ -126,7 +126,7 @@ def test_captions_of_images_that_are_not_there_are_said_before_any_is_encoded(
 ) -> None:
     told = Told()
     context = Context(tmp_path / "out", tmp_path / "cache", reporter=told)
-    seen = Seen(Session(context), str(checkpoints("clip")), f"folder:{captioned}", ["0.png", "9.png"])
+    seen = ClipImages(Session(context), str(checkpoints("clip")), f"folder:{captioned}", ["0.png", "9.png"])
     with pytest.raises(InputError, match=r"1 images that are not in .*, the first is 9\.png"):
         seen.scores(["0.png", "9.png"], ["a dog", "a cat"], [["a dog"], ["a cat"]])
     assert not told.notes

@@ -70,7 +70,7 @@ def test_doctor_says_that_a_disk_is_nearly_full_not_absent(tmp_path, monkeypatch
     for what, switch in (("cache", "--cache-dir"), ("results", "--out")):
         assert findings[what].state == state
         assert said in findings[what].detail
-        assert (switch in findings[what].mend) == (state != "ok")
+        assert (switch in findings[what].fix) == (state != "ok")
 
 
 def test_doctor_says_what_is_broken_and_ends_with_4(tmp_path):
@@ -81,4 +81,4 @@ def test_doctor_says_what_is_broken_and_ends_with_4(tmp_path):
     assert result.exit_code == 4
     found = {item["what"]: Finding(**item) for item in json.loads(result.stdout)["findings"]}
     assert found["cache"].state == "broken"
-    assert "--cache-dir" in found["cache"].mend
+    assert "--cache-dir" in found["cache"].fix

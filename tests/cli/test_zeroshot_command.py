@@ -70,7 +70,7 @@ def test_bad_folders(names, code, message, checkpoints, tmp_path):
     done = zeroshot(tmp_path, checkpoints("clip"), folder(tmp_path, *names), "--json")
     assert done.exit_code == code
     assert message in done.stderr.replace("\n", " ")
-    assert "to mend:" in done.stderr
+    assert "fix:" in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
 

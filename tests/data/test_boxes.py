@@ -160,7 +160,7 @@ ANNOTATION = ("annotations", 0)
         (change(("images", 0, "width"), -1), "width and height are", "image 10"),
         (change(("categories", 0, "name"), ""), "no name", "category 18"),
         (change(("categories", 0, "name"), "person"), "two categories", "category 1"),
-        (change(("categories",), [{"id": 1, "name": "a"}]), "nothing to tell apart", "categories"),
+        (change(("categories",), [{"id": 1, "name": "a"}]), "nothing to classify", "categories"),
         (change(("categories",), None), "it has no categories", ""),
         (change(("annotations",), {"a": 1}), "not a list of objects", "annotations"),
         (change(("annotations",), []), "no boxes", ""),
@@ -175,7 +175,7 @@ def test_what_is_wrong_is_named(changed, message, place, tmp_path):
     assert message in caught.value.what
     assert str(tmp_path / "instances.json") in caught.value.where
     assert place in caught.value.where
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_karpathys_flickr_files_are_keyed_by_file_name(tmp_path: Path) -> None:
 def test_what_is_wrong_with_karpathys_file_is_named(coco: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no split nowhere; it has test, restval, val, train") as caught:
         read_references(coco, Want(split="nowhere"))
-    assert "--split test" in str(caught.value.mend)
+    assert "--split test" in str(caught.value.fix)
     broken = karpathy(["test", "test"])
     broken["images"][1]["sentences"] = None
     (tmp_path / "b.json").write_text(json.dumps(broken))
@@ -176,7 +176,7 @@ def test_a_table_without_what_is_wanted_names_its_columns_and_the_row(tmp_path: 
             read_references(tmp_path / "r.any")
         assert said in str(caught.value)
         assert place in str(caught.value)
-        assert caught.value.mend
+        assert caught.value.fix
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and nothing else")
     with pytest.raises(InputError, match="not readable as Parquet"):
         read_references(tmp_path / "cut.parquet")

@@ -78,7 +78,7 @@ def test_a_folder_of_classes_is_not_a_captioned_one(tmp_path: Path) -> None:
         (({"file_name": "a.png", "caption": "x"}, {"caption": "y"}), "no file_name", "line 2"),
         (({"file_name": "a.png", "caption": "x"}, {"file_name": "b.png"}), "b.png has no caption", "line 2"),
         (({"file_name": "a.png", "captions": [1]},), "has no caption", "line 1"),
-        ((*({"file_name": f"{n}.png", "caption": "x", "id": 1} for n in "ab"),), "stands twice", "metadata"),
+        ((*({"file_name": f"{n}.png", "caption": "x", "id": 1} for n in "ab"),), "occurs twice", "metadata"),
         (('{"file_name": "../a.png", "caption": "x"}',), "leads out", "metadata"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_hub_set_keeps_its_own_ids(tmp_path: Path) -> None:
     assert split.captions == (("one",), ("two", "zwei"), ("three",))
     table.remove_columns("imgid").to_parquet(str(tmp_path / "set/data/test-00000-of-00001.parquet"))
     split = open_dataset(f"hf:{tmp_path}/set", tmp_path / "other").split("test")
-    assert len(set(split.ids)) == 3, "an id that stands twice is none"
+    assert len(set(split.ids)) == 3, "an id that occurs twice is none"
 
 
 @pytest.mark.parametrize(

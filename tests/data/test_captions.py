@@ -121,7 +121,7 @@ def test_bad_references_are_named(text, tmp_path):
         read_references(path)
     assert BAD_REFERENCES[text] in str(caught.value)
     assert "references.json" in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.fix
     assert caught.value.exit_code == 3
 
 

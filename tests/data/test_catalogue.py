@@ -81,14 +81,14 @@ def test_every_set_that_was_promised_is_listed_or_says_how_to_get_it(name, tmp_p
     with pytest.raises(AbsentError, match=f"no copy of {name} on the hub is known") as caught:
         open_dataset(name, tmp_path)
     assert caught.value.exit_code == 4
-    assert "-d folder:PATH" in caught.value.mend or "-d coco:" in caught.value.mend
+    assert "-d folder:PATH" in caught.value.fix or "-d coco:" in caught.value.fix
     assert ELSEWHERE[name][0] in caught.value.what
 
 
 def test_a_mistyped_name_of_a_set_without_a_copy_is_suggested(tmp_path):
     with pytest.raises(AbsentError) as caught:
         open_dataset("sipakmd", tmp_path)
-    assert "sipakmed" in caught.value.mend
+    assert "sipakmed" in caught.value.fix
 
 
 def test_every_model_has_a_kind_and_a_source():

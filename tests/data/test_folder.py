@@ -84,7 +84,7 @@ def test_what_is_no_dataset_is_bad_input(tmp_path, names, message):
     with pytest.raises(InputError, match=message) as caught:
         _ = opened(folder(tmp_path, *names)).info
     assert caught.value.exit_code == 3
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_other_files_are_ignored_and_counted(tmp_path):
@@ -112,7 +112,7 @@ def test_absent_and_mistaken_names(tmp_path):
         opened(tmp_path / "file")
     with pytest.raises(AbsentError) as caught:
         open_dataset(str(tmp_path), tmp_path)
-    assert caught.value.mend == f"folder:{tmp_path}"
+    assert caught.value.fix == f"folder:{tmp_path}"
 
 
 def test_a_subset_keeps_order_and_reads_its_own_images(tmp_path):

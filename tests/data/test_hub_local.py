@@ -11,7 +11,7 @@ from vlmbench.data.hub.files import read
 from vlmbench.data.images import decode
 from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.hub.client import told
+from vlmbench.hub.client import hub_errors
 
 
 @pytest.fixture(autouse=True)
@@ -157,8 +157,8 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
 @pytest.mark.parametrize("kind", ["dataset", "model"])
 def test_a_full_disk_is_told_of(kind):
     full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(AbsentError, match="no room is left on the disk") as caught, told("me/large", kind):
+    with pytest.raises(AbsentError, match="no room is left on the disk") as caught, hub_errors("me/large", kind):
         raise full
-    assert ("?stream=yes" in caught.value.mend) == (kind == "dataset")
+    assert ("?stream=yes" in caught.value.fix) == (kind == "dataset")
     with pytest.raises(AbsentError, match="no room is left on the disk"), read("hf:me/large"):
         raise RuntimeError("An error occurred while generating the dataset") from full

@@ -77,7 +77,7 @@ def test_a_truncated_image_names_itself(keep):
     with pytest.raises(BadImage, match=r"cat/7\.jpg") as caught:
         decode(data[:keep], "cat/7.jpg")
     assert caught.value.exit_code == 3
-    assert "--on-bad-image skip" in caught.value.mend
+    assert "--on-bad-image skip" in caught.value.fix
 
 
 @pytest.mark.parametrize("data", [b"", b"hello, this is text", b"\x89PNG\r\n\x1a\nrubbish", b"GIF89a"])

@@ -123,7 +123,7 @@ def test_a_wrong_line_of_flickr8k_is_named(put, kind, text, message):
 
 
 def test_wrong_captions_of_flickr8k_are_named(put):
-    for text, message in (("a.jpg caption\n", "image#k"), (TOKENS + "a.jpg#0\tagain\n", "stands twice")):
+    for text, message in (("a.jpg caption\n", "image#k"), (TOKENS + "a.jpg#0\tagain\n", "occurs twice")):
         with pytest.raises(InputError, match=message) as caught:
             read(put("e.txt", EXPERT), captions=put("t.txt", text))
         assert "t.txt, line" in caught.value.where

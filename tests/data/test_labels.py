@@ -13,7 +13,7 @@ from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import read_samples
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
-from vlmbench.tasks.zeroshot import Request, run_zeroshot
+from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
 
 def table(values):
@@ -63,7 +63,7 @@ def test_a_multi_label_set_is_scored_by_average_precision(checkpoints, tmp_path,
     (root / "data").mkdir(parents=True)
     datasets.Dataset.from_dict(rows, features=kinds).to_parquet(root / "data" / "test-00000-of-00001.parquet")
     context = Context(out=tmp_path / "out", cache_dir=tmp_path / "cache", reporter=Silent())
-    (run,) = run_zeroshot(Request([str(checkpoints("clip"))], [f"hf:{root}?label=classes"]), context)
+    (run,) = run_zeroshot(ZeroShotRequest([str(checkpoints("clip"))], [f"hf:{root}?label=classes"]), context)
     assert {"map11", "map"} <= set(run.record.metrics)
     assert read_samples(run)["labels"][1].tolist() == [0, 1, 1]
     assert verify_run(run) == []

@@ -1,6 +1,6 @@
 import pytest
 
-from vlmbench.data.names import canonical, parted
+from vlmbench.data.names import canonical, split_query
 from vlmbench.foundations.errors import UsageError
 
 
@@ -23,12 +23,12 @@ def test_a_record_does_not_say_that_a_dataset_was_streamed(spec, expected):
 
 
 def test_name_and_query_are_parted():
-    assert parted("hf:a/b?image=x&stream=yes") == ("hf:a/b", {"image": "x", "stream": "yes"})
-    assert parted("mnist") == ("mnist", {})
+    assert split_query("hf:a/b?image=x&stream=yes") == ("hf:a/b", {"image": "x", "stream": "yes"})
+    assert split_query("mnist") == ("mnist", {})
 
 
 @pytest.mark.parametrize("query", ["stream=maybe", "steam=yes", "stream", "", "label=x&labels=y"])
 def test_a_mistyped_query_is_usage(query):
     with pytest.raises(UsageError, match="not understood") as caught:
-        parted(f"hf:me/many?{query}")
-    assert "?stream=yes" in caught.value.mend
+        split_query(f"hf:me/many?{query}")
+    assert "?stream=yes" in caught.value.fix

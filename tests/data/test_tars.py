@@ -203,7 +203,7 @@ def test_a_compressed_tar_says_so(tmp_path):
     (path.parent / "nshards.txt").write_text("1")
     with pytest.raises(InputError, match="no sound WebDataset tar") as caught:
         _ = open_dataset(f"hf:{tmp_path / 'd'}", tmp_path / "cache").info
-    assert "compressed" in caught.value.mend
+    assert "compressed" in caught.value.fix
 
 
 def test_an_index_is_made_once_and_anew_when_a_tar_changes(tmp_path):

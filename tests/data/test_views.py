@@ -137,7 +137,7 @@ def test_boxes_drawn_on_another_size_are_refused():
     assert not isinstance(caught.value, BadImage), "no damaged image that may be skipped"
     with pytest.raises(InputError, match="as if it were turned") as caught:
         expand(boxed([with_orientation(6)], ["x"], [(1, 2, 3, 1)], [(4, 6)]), Views(), 1).images.read(0)
-    assert "auto-orient" in caught.value.mend
+    assert "auto-orient" in caught.value.fix
 
 
 def test_a_box_outside_an_image_whose_size_the_file_does_not_say():

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmbench.encoders.activation import doubt
+from vlmbench.encoders.activation import activation_warning
 
 FACTS = Path(__file__).parents[3] / "shared" / "facts" / "models.csv"
 QUICK, GELU = "quick_gelu", "gelu"
@@ -15,7 +15,7 @@ def config(text, vision, family="clip"):
 
 def suspected(id, family="clip"):
     """The activations that are doubted in a model of this name."""
-    return {act for act in (QUICK, GELU) if doubt(id, config(act, act, family)) is not None}
+    return {act for act in (QUICK, GELU) if activation_warning(id, config(act, act, family)) is not None}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def suspected(id, family="clip"):
 )
 def test_what_a_model_was_trained_with_is_known_by_its_name(id, wrong):
     assert suspected(id) == wrong
-    assert doubt(id, config(GELU, QUICK)) is not None
+    assert activation_warning(id, config(GELU, QUICK)) is not None
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_the_models_of_the_facts():
 
 
 def test_an_activation_left_out_is_the_default():
-    assert doubt("openai/x", {"model_type": "clip"}) is None
-    assert doubt("laion/x", {"model_type": "clip"}) is not None
+    assert activation_warning("openai/x", {"model_type": "clip"}) is None
+    assert activation_warning("laion/x", {"model_type": "clip"}) is not None
 
 
 def test_other_families_are_left_alone():
-    assert doubt("openai/x", config("gelu", "quick_gelu", "chinese_clip")) is None
+    assert activation_warning("openai/x", config("gelu", "quick_gelu", "chinese_clip")) is None

@@ -96,4 +96,4 @@ def test_names_that_open_clip_does_not_have(tmp_path):
 def test_without_the_extras_the_command_that_gets_them_is_named(name, tmp_path):
     with pytest.raises(AbsentError) as caught:
         resolve(name, tmp_path)
-    assert caught.value.mend.startswith("pip install 'vlmbench-eval[")
+    assert caught.value.fix.startswith("pip install 'vlmbench-eval[")

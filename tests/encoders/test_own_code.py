@@ -47,7 +47,7 @@ def zeroshot(own: Path, colours: Path, out: Path, *more: str):
 def test_it_is_not_run_unasked(own, tmp_path):
     with pytest.raises(InputError, match="code of its own") as refused:
         resolve(str(own), tmp_path)
-    assert "--trust-remote-code" in refused.value.mend
+    assert "--trust-remote-code" in refused.value.fix
     assert not (tmp_path / "witness").exists()
 
 

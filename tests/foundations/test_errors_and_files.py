@@ -16,8 +16,8 @@ def test_each_error_has_the_exit_code_of_the_contract():
 
 
 def test_an_error_says_what_where_and_how_to_mend_it():
-    message = str(errors.InputError("no classes", where="photos/", mend="make one folder a class"))
-    assert message.splitlines() == ["no classes", "where: photos/", "to mend: make one folder a class"]
+    message = str(errors.InputError("no classes", where="photos/", fix="make one folder per class"))
+    assert message.splitlines() == ["no classes", "where: photos/", "fix: make one folder per class"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):

@@ -44,7 +44,7 @@ def test_a_template_may_stand_for_itself_with_its_commas(prompt_sets, template):
 
 
 @pytest.mark.parametrize(
-    ("value", "mend"),
+    ("value", "fix"),
     [
         ("imagenet,a cell of {}.", "--prompts imagenet --prompts 'a cell of {}.'"),
         ("clip7, a {}, a type of pet.", "--prompts clip7 --prompts 'a {}, a type of pet.'"),
@@ -53,12 +53,12 @@ def test_a_template_may_stand_for_itself_with_its_commas(prompt_sets, template):
         ("here,a cell of {}.", "--prompts here --prompts 'a cell of {}.'"),
     ],
 )
-def test_a_set_and_a_template_in_one_value_are_never_one_text(prompt_sets, value, mend, tmp_path, monkeypatch):
+def test_a_set_and_a_template_in_one_value_are_never_one_text(prompt_sets, value, fix, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").write_text("{}")
     with pytest.raises(UsageError, match="and a template in one value") as caught:
         prompt_sets(value)
-    assert mend in caught.value.mend
+    assert fix in caught.value.fix
 
 
 def test_every_synonym_fills_every_template():
@@ -193,10 +193,10 @@ def test_a_dataset_without_templates_has_no_other_in_their_place(prompt_sets):
     with pytest.raises(AbsentError, match=r"folder:pets has no templates of its own\n") as caught:
         prompt_sets("default,dataset")
     for other in ("default", "clip80", ".txt", "en_zeroshot_classification_templates.json", "a photo of a {}."):
-        assert other in caught.value.mend
+        assert other in caught.value.fix
     with pytest.raises(AbsentError, match=r"food101 has no templates of its own\n") as caught:
         prompt_sets("dataset", info=pets(id="food101"))
-    assert "-d datacomp/food101" in caught.value.mend
+    assert "-d datacomp/food101" in caught.value.fix
     with pytest.raises(InputError, match="without a place"):
         prompt_sets("dataset", info=pets("a photo"))
 

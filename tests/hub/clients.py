@@ -62,7 +62,7 @@ for spec in sys.argv[2:]:
         else:
             print(json.dumps({"spec": spec, "code": 0, "revision": resolve(spec, cache).revision}))
     except VlmbenchError as error:
-        print(json.dumps({"spec": spec, "code": error.exit_code, "what": error.what, "mend": error.mend}))
+        print(json.dumps({"spec": spec, "code": error.exit_code, "what": error.what, "fix": error.fix}))
 """
 _READ = (
     _KEPT
@@ -98,7 +98,7 @@ for spec, reserve in given["specs"]:
         found |= {"multilabel": split.labels.ndim == 2, "captions": split.captions}
         found |= {"revision": data.info.revision, "labels": split.labels.tolist(), "ids": split.ids}
     except VlmbenchError as error:
-        found |= {"code": error.exit_code, "what": error.what, "mend": error.mend}
+        found |= {"code": error.exit_code, "what": error.what, "fix": error.fix}
     print(json.dumps({**found, "read": read, "notes": reporter.notes, "kept": kept()}))
 """
 )

@@ -150,8 +150,8 @@ def test_each_way_a_hub_can_refuse(hub, checkpoints, tmp_path):
     assert all(line["code"] == 4 for line in found.values()), found
     for prefix in ("", "hf:"):
         assert "gated" in found[f"{prefix}me/gated"]["what"]
-        assert "hf auth login" in found[f"{prefix}me/gated"]["mend"]
-        assert "hf auth login" in found[f"{prefix}me/locked"]["mend"]
+        assert "hf auth login" in found[f"{prefix}me/gated"]["fix"]
+        assert "hf auth login" in found[f"{prefix}me/locked"]["fix"]
         assert "429" in found[f"{prefix}me/busy"]["what"]
         assert "500" in found[f"{prefix}me/broken"]["what"]
         assert "me/nothing" in found[f"{prefix}me/nothing"]["what"]
@@ -163,8 +163,8 @@ def test_without_a_network(hub, tmp_path):
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9"}
     found = outcomes(hub, tmp_path, "me/clip", "hf:me/parquet", **nowhere)
     assert all(line["code"] == 4 for line in found.values()), found
-    assert found["me/clip"]["mend"].endswith("hf download me/clip")
-    assert found["hf:me/parquet"]["mend"].endswith("hf download me/parquet --repo-type dataset")
+    assert found["me/clip"]["fix"].endswith("hf download me/clip")
+    assert found["hf:me/parquet"]["fix"].endswith("hf download me/parquet --repo-type dataset")
 
 
 def test_a_cut_download_is_resumed_and_a_damaged_one_removed(hub, checkpoints, tmp_path):
@@ -185,7 +185,7 @@ def test_a_cut_download_is_resumed_and_a_damaged_one_removed(hub, checkpoints, t
     for damaged in (model, dataset):
         assert damaged["code"] == 4
         assert "SHA-256" in damaged["what"]
-        assert "run the same command again" in damaged["mend"]
+        assert "run the same command again" in damaged["fix"]
     assert (model_again["code"], dataset_again["code"]) == (0, 0)
 
 

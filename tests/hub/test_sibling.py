@@ -158,14 +158,14 @@ def test_where_there_are_none_the_run_ends_before_an_image_is_encoded(served, tm
 
 
 @pytest.mark.parametrize(
-    ("fault", "what", "mend"),
+    ("fault", "what", "fix"),
     [
         (None, f"no dataset {COPY} on the hub", "hf auth login"),
         ((429, ""), "429", "wait"),
         ((500, ""), "500", f"hf download {COPY} zeroshot_classification_templates.txt --repo-type dataset"),
     ],
 )
-def test_a_copy_that_cannot_be_had_is_named(served, tmp_path, fault, what, mend):
+def test_a_copy_that_cannot_be_had_is_named(served, tmp_path, fault, what, fix):
     if fault is None:
         del served.repositories["datasets", COPY]
     else:
@@ -177,7 +177,7 @@ def test_a_copy_that_cannot_be_had_is_named(served, tmp_path, fault, what, mend)
     assert done.returncode == 4
     assert f"zeroshot_classification_templates.txt of cifar10 comes from {COPY}: " in said
     assert what in said
-    assert mend in said
+    assert fix in said
 
 
 def test_what_hf_download_fetched_is_found_without_a_network(served, tmp_path):

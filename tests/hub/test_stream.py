@@ -116,9 +116,9 @@ def test_a_stream_that_breaks_off_is_one_error(hub, tmp_path):
     assert all(line["read"] >= IMAGES // 4 for line in found.values()), "it broke off before the images"
     assert "429" in found["busy"]["what"]
     assert "lacks a file" in found["gone"]["what"]
-    assert "hf auth login" in found["shut"]["mend"]
+    assert "hf auth login" in found["shut"]["fix"]
     for name in ("busy", "shut", "cut"):
-        assert "goes on where it stopped" in found[name]["mend"]
+        assert "goes on where it stopped" in found[name]["fix"]
 
 
 def test_what_does_not_fit_on_the_disk_is_streamed_and_offline_needs_a_network(hub, tmp_path):
@@ -140,4 +140,4 @@ def test_what_does_not_fit_on_the_disk_is_streamed_and_offline_needs_a_network(h
     for line in reads(hub, tmp_path, "hf:me/many?stream=yes", "hf:me/many", HF_HUB_OFFLINE="1"):
         assert (line["code"], line["read"]) == (4, 0)
         assert "needs a network" in line["what"]
-        assert "hf download me/many --repo-type dataset" in line["mend"]
+        assert "hf download me/many --repo-type dataset" in line["fix"]

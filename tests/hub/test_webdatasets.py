@@ -156,9 +156,9 @@ def test_a_stream_that_breaks_off_is_one_error_and_goes_on_from_there(hub, tmp_p
     assert {name: (line["code"], line["read"]) for name, line in found.items()} == dict.fromkeys(faults, (4, 0))
     assert "429" in found["busy"]["what"]
     assert "lacks a file" in found["gone"]["what"]
-    assert "hf auth login" in found["shut"]["mend"]
+    assert "hf auth login" in found["shut"]["fix"]
     for name in ("busy", "shut", "cut"):
-        assert "goes on where it stopped" in found[name]["mend"]
+        assert "goes on where it stopped" in found[name]["fix"]
     hub.faults.clear()
     hub.sent.clear()
     again = reads(hub, tmp_path, *specs, block=4096)

@@ -118,7 +118,7 @@ def test_a_registry_imports_only_what_is_asked_for():
     assert registry.load("digest")([]) == registry.load("digest")([])
     with pytest.raises(AbsentError, match="no such metric: digset") as caught:
         registry.load("digset")
-    assert "digest" in caught.value.mend
+    assert "digest" in caught.value.fix
 
 
 def test_runs_sort_as_people_count():

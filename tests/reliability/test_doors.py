@@ -137,7 +137,7 @@ def test_a_key_that_stands_twice_where_it_decides(tmp_path: Path) -> None:
     path.write_text('{"digits": ["a {}"], "digits": ["b {}"]}')
     code, said = call(tmp_path, TEXTS["prompts"], path)
     assert code == 3
-    assert "digits stands twice" in said
+    assert "digits occurs twice" in said
 
 
 def instances(**changed: object) -> dict[str, object]:

@@ -61,7 +61,7 @@ def test_a_key_that_stands_twice_is_refused_wherever_it_stands(sound: Path, tmp_
     path.write_text(text.replace('"metrics": {', '"metrics": {}, "metrics": {', 1), "utf-8")
     done = CliRunner().invoke(app, ["check", "--baseline", str(path), str(sound / RESULTS)])
     assert done.exit_code == 3
-    assert "metrics stands twice" in done.stderr
+    assert "metrics occurs twice" in done.stderr
 
 
 def test_a_figure_that_the_baseline_has_may_not_vanish(sound: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from vlmbench.metrics.classification import metric_names, metrics_from_samples, 
 from vlmbench.metrics.classification.brier import brier_errors, brier_steps
 from vlmbench.metrics.spec import caption_specs, find, needing, of, specs
 from vlmbench.records.store import StoredRun
-from vlmbench.report.gate.baseline import Entry, entries_from_runs, read_baseline, to_json
+from vlmbench.report.gate.baseline import GateEntry, entries_from_runs, read_baseline, to_json
 from vlmbench.report.gate.run import outcome_table, run_gate
 
 N = 300
@@ -112,7 +112,7 @@ def test_a_baseline_of_an_older_version_is_still_tested_in_all_that_it_has(tmp_p
     before, now = classification(tmp_path / "a", 7, 2.0), classification(tmp_path / "b", 7, 0.7)
     (entry,), current = entries_from_runs([before]), entries_from_runs([now])
     kept = {name: column for name, column in entry.columns.items() if name != "brier_steps"}
-    old = Entry(entry.key, entry.comparable, entry.metrics, entry.main, entry.signature, entry.ids, kept)
+    old = GateEntry(entry.key, entry.comparable, entry.metrics, entry.main, entry.signature, entry.ids, kept)
     found = {change.metric: change.p for change in run_gate([old], current, {"brier": 0.0}).changes}
     assert found["accuracy"] is not None
     assert found["brier"] is None

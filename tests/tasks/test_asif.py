@@ -14,11 +14,10 @@ from vlmbench.session.asif import parse
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
 from vlmbench.tasks.predict import find_images, open_predictor
-from vlmbench.tasks.probe.run import Request as ProbeRequest
+from vlmbench.tasks.probe.fit import ProbeRequest
 from vlmbench.tasks.probe.run import run_linear_probe
-from vlmbench.tasks.retrieval import Request as RetrievalRequest
-from vlmbench.tasks.retrieval import run_retrieval
-from vlmbench.tasks.zeroshot import Request, run_zeroshot
+from vlmbench.tasks.retrieval import RetrievalRequest, run_retrieval
+from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
 CAPTIONS = ["a red circle", "the blue square", "many green dog", "a cat", "an image of a circle", "a photo with a dog"]
 
@@ -44,7 +43,7 @@ def test_any_two_encoders_become_a_zero_shot_classifier(text, k, checkpoints, an
     vision, words = str(checkpoints("vit")), str(checkpoints(text))
     session = Session(context(tmp_path))
     name = f"asif:{vision}+{words}@{anchors}?k={k}&p=3"
-    (run,) = run_zeroshot(Request([name], [f"folder:{colours}"]), session.context, session)
+    (run,) = run_zeroshot(ZeroShotRequest([name], [f"folder:{colours}"]), session.context, session)
     images = session.features(vision, f"folder:{colours}", "test", layer="pre_proj")
     coupled = session.features(vision, anchors, "all", layer="pre_proj")
     captions = [caption for own in coupled.captions for caption in own]
@@ -91,7 +90,7 @@ def test_it_retrieves_too(checkpoints, anchors, tmp_path):
 def test_a_second_run_loads_no_model(k, checkpoints, anchors, colours, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CAPTIONS", 5)
     name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@{anchors}?k={k}"
-    request = Request([name], [f"folder:{colours}"])
+    request = ZeroShotRequest([name], [f"folder:{colours}"])
     first = run_zeroshot(request, context(tmp_path))[0]
     monkeypatch.setattr(Session, "_load", lambda *_: pytest.fail("a model was loaded"))
     assert run_zeroshot(request, context(tmp_path))[0].record == first.record
@@ -99,7 +98,7 @@ def test_a_second_run_loads_no_model(k, checkpoints, anchors, colours, tmp_path,
 
 def test_damaged_features_of_the_anchors_are_made_again(checkpoints, anchors, colours, tmp_path):
     name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@{anchors}?k=2"
-    request = Request([name], [f"folder:{colours}"])
+    request = ZeroShotRequest([name], [f"folder:{colours}"])
     first = run_zeroshot(request, context(tmp_path))[0].record
     shards = sorted((tmp_path / "cache" / "features").glob("*/*.safetensors"))
     assert len(shards) == 2
@@ -130,4 +129,4 @@ def test_other_forms_are_usage(name):
 def test_anchors_need_captions(checkpoints, colours, tmp_path):
     name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@folder:{colours}"
     with pytest.raises(InputError, match="no captions to be anchors"):
-        run_zeroshot(Request([name], [f"folder:{colours}"]), context(tmp_path))
+        run_zeroshot(ZeroShotRequest([name], [f"folder:{colours}"]), context(tmp_path))

@@ -21,7 +21,7 @@ from vlmbench.records.store import read_samples
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.tables.comparisons import compared
 from vlmbench.session.context import Context
-from vlmbench.tasks.captions.evaluate import Request, metric_names, run_caption_eval
+from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names, run_caption_eval
 from vlmbench.tasks.captions.scoring import Protocol, score_captions
 
 FAST = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
@@ -52,7 +52,7 @@ def context(folder, **more):
 
 def request(folder, *systems, **more):
     given = [str(folder / f"{name}.json") if "=" not in name else name for name in systems]
-    return Request(str(folder / "refs.json"), given, **{"metrics": FAST, "resamples": 100, **more})
+    return CaptionEvalRequest(str(folder / "refs.json"), given, **{"metrics": FAST, "resamples": 100, **more})
 
 
 def test_a_record_a_system_with_intervals_and_signature(files):
@@ -187,7 +187,7 @@ def test_what_captions_are_like_stands_beside_the_scores(files):
 
 def test_meteor_without_its_data_is_left_out_with_a_clear_line(files, monkeypatch):
     def absent(*args, **kwargs):
-        raise AbsentError("METEOR's data is not installed", mend="pip install pycocoevalcap")
+        raise AbsentError("METEOR's data is not installed", fix="pip install pycocoevalcap")
 
     monkeypatch.setattr("vlmbench.metrics.captions.meteor.score.load_index", absent)
     here = context(files)

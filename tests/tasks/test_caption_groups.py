@@ -14,7 +14,7 @@ from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import find_runs, read_samples
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
-from vlmbench.tasks.captions.evaluate import Request, open_references, run_caption_eval, training_captions
+from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, open_references, run_caption_eval, training_captions
 
 METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "cider_d")
 FAST = ("bleu_4", "rouge_l", "cider")
@@ -74,8 +74,8 @@ def cut(folder: Path, domain: str) -> None:
         (folder / f"cut-{name}.json").write_text(json.dumps(results))
 
 
-def ask(folder: Path, references: str, *systems: str, **more: object) -> Request:
-    return Request(
+def ask(folder: Path, references: str, *systems: str, **more: object) -> CaptionEvalRequest:
+    return CaptionEvalRequest(
         str(folder / references),
         [f"{name.removeprefix('cut-')}={folder / name}.json" for name in systems],
         **{"metrics": METRICS, "resamples": 100, **more},
@@ -164,13 +164,14 @@ def test_one_file_of_objects_is_both_sides(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(json.dumps({row["file"]: row["out"] for row in rows}))
     both = str(tmp_path / "both.json")
     found = run_caption_eval(
-        Request(
+        CaptionEvalRequest(
             f"file:{both}", [f"m=file:{both}"], FAST, resamples=100, columns="image=file,captions=refs,prediction=out"
         ),
         context(tmp_path),
     )
     plain = run_caption_eval(
-        Request(str(tmp_path / "r.json"), [f"m={tmp_path / 'p.json'}"], FAST, resamples=100), context(tmp_path)
+        CaptionEvalRequest(str(tmp_path / "r.json"), [f"m={tmp_path / 'p.json'}"], FAST, resamples=100),
+        context(tmp_path),
     )
     assert found[0].record.metrics == plain[0].record.metrics
 
@@ -263,6 +264,6 @@ def test_a_split_may_be_that_of_the_images_clipscore_looks_at(tmp_path: Path) ->
     (tmp_path / "p.json").write_text(json.dumps(said))
     files = {"references": str(tmp_path / "r.json"), "candidates": [str(tmp_path / "p.json")], "split": "val"}
     session = Session(context(tmp_path))
-    check_caption_eval(Request(**files, metrics=("clipscore",), images="scenes", clip="tiny-clip"), session)
+    check_caption_eval(CaptionEvalRequest(**files, metrics=("clipscore",), images="scenes", clip="tiny-clip"), session)
     with pytest.raises(UsageError, match="does not say of its images which split"):
-        check_caption_eval(Request(**files, metrics=("rouge_l",)), session)
+        check_caption_eval(CaptionEvalRequest(**files, metrics=("rouge_l",)), session)

@@ -11,7 +11,7 @@ from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.embed import Request, parse_shard, run_embed
+from vlmbench.tasks.embed import EmbedRequest, parse_shard, run_embed
 
 
 def context(tmp_path):
@@ -20,8 +20,8 @@ def context(tmp_path):
 
 def test_the_shards_together_are_the_whole(checkpoints, colours, tmp_path):
     model, data = str(checkpoints("clip")), f"folder:{colours}"
-    whole = load_file(run_embed(Request(model, data), context(tmp_path))["path"])
-    parts = [run_embed(Request(model, data, shard=(i, 4)), context(tmp_path)) for i in (1, 2, 3, 4)]
+    whole = load_file(run_embed(EmbedRequest(model, data), context(tmp_path))["path"])
+    parts = [run_embed(EmbedRequest(model, data, shard=(i, 4)), context(tmp_path)) for i in (1, 2, 3, 4)]
     assert [part["encoded"] for part in parts] == [4, 4, 4, 3]
     x = np.concatenate([load_file(part["path"])["x"] for part in parts])
     np.testing.assert_allclose(x, whole["x"], atol=1e-4)
@@ -35,7 +35,7 @@ def test_the_shards_together_are_the_whole(checkpoints, colours, tmp_path):
 
 
 def test_a_backbone_gives_its_one_layer(checkpoints, colours, tmp_path):
-    found = run_embed(Request(str(checkpoints("vit")), f"folder:{colours}"), context(tmp_path))
+    found = run_embed(EmbedRequest(str(checkpoints("vit")), f"folder:{colours}"), context(tmp_path))
     assert (found["layer"], found["width"]) == ("pre_proj", 32)
 
 

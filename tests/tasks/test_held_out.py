@@ -15,9 +15,10 @@ from vlmbench.records.store import read_samples
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
 from vlmbench.tasks.probe.data import TEST, TRAIN, VAL, from_session, with_validation
+from vlmbench.tasks.probe.fit import ProbeRequest
 from vlmbench.tasks.probe.held_out import hold_out
-from vlmbench.tasks.probe.run import Request, run_linear_probe
-from vlmbench.tasks.zeroshot import Request as ZeroRequest
+from vlmbench.tasks.probe.run import run_linear_probe
+from vlmbench.tasks.zeroshot import ZeroShotRequest as ZeroRequest
 from vlmbench.tasks.zeroshot import run_zeroshot
 
 
@@ -81,7 +82,7 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
     model, data = str(checkpoints("clip")), f"folder:{undivided}"
     here = context(tmp_path)
     session = Session(here)
-    request = Request(models=[model], datasets=[data], shots=(1, None), seeds=2)
+    request = ProbeRequest(models=[model], datasets=[data], shots=(1, None), seeds=2)
     one, full = run_linear_probe(request, here, session)
     assert (one.record.n, full.record.n) == (6, 6)
     assert full.record.protocol["holdout"] == 0.25
@@ -100,7 +101,7 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
     (whole,) = run_zeroshot(ZeroRequest([model], [data]), here, session)
     assert (whole.record.n, "holdout" in whole.record.protocol) == (24, False)
     assert whole.record.dataset.fingerprint != full.record.dataset.fingerprint
-    (half,) = run_linear_probe(Request(models=[model], datasets=[data], holdout=0.5, c=1.0), here, session)
+    (half,) = run_linear_probe(ProbeRequest(models=[model], datasets=[data], holdout=0.5, c=1.0), here, session)
     assert (half.record.n, half.record.protocol["holdout"]) == (12, 0.5)
     assert half.path != full.path
 
@@ -135,9 +136,9 @@ def test_nothing_of_the_test_set_is_trained_or_validated_on(name, checkpoints, u
 def test_what_cannot_be_held_out_is_said_before_an_image_is_encoded(checkpoints, colours, undivided, tmp_path):
     model, here = str(checkpoints("clip")), context(tmp_path)
     for wrong in (
-        Request(models=[model], datasets=[f"folder:{colours}"], holdout=0.25),
-        Request(models=[model], datasets=[f"folder:{undivided}"], holdout=1.0),
-        Request(features=tmp_path / "f.npz", holdout=0.25),
+        ProbeRequest(models=[model], datasets=[f"folder:{colours}"], holdout=0.25),
+        ProbeRequest(models=[model], datasets=[f"folder:{undivided}"], holdout=1.0),
+        ProbeRequest(features=tmp_path / "f.npz", holdout=0.25),
     ):
         with pytest.raises(UsageError, match="--holdout"):
             run_linear_probe(wrong, here)
@@ -147,6 +148,6 @@ def test_what_cannot_be_held_out_is_said_before_an_image_is_encoded(checkpoints,
     for path in sorted((few / "green").iterdir())[1:]:
         path.unlink()
     with pytest.raises(InputError, match="the class green has one image"):
-        run_linear_probe(Request(models=[model], datasets=[f"folder:{few}"]), here)
+        run_linear_probe(ProbeRequest(models=[model], datasets=[f"folder:{few}"]), here)
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
     assert not list((tmp_path / "out").rglob("result.json"))

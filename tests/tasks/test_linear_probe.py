@@ -14,7 +14,8 @@ from vlmbench.metrics.classification import metrics_from_samples
 from vlmbench.records.store import read_samples
 from vlmbench.session.context import Context
 from vlmbench.tasks.predict import find_images, open_predictor
-from vlmbench.tasks.probe.run import Request, run_linear_probe
+from vlmbench.tasks.probe.fit import ProbeRequest
+from vlmbench.tasks.probe.run import run_linear_probe
 
 
 def context(tmp_path: Path, **more) -> Context:
@@ -42,7 +43,7 @@ def save(tmp_path: Path, arrays: dict, name: str = "f.npz") -> Path:
 
 
 def test_a_fixed_strength_equals_scikit_learn(digits, tmp_path):
-    (run,) = run_linear_probe(Request(features=save(tmp_path, digits), c=0.05), context(tmp_path))
+    (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, digits), c=0.05), context(tmp_path))
     theirs = LogisticRegression(C=0.05, tol=1e-8, max_iter=5000).fit(digits["x_train"].astype(float), digits["y_train"])
     assert read_samples(run)["prediction"].tolist() == theirs.predict(digits["x_test"]).tolist()
     assert run.record.metrics["accuracy"].value == theirs.score(digits["x_test"], digits["y_test"])
@@ -51,8 +52,8 @@ def test_a_fixed_strength_equals_scikit_learn(digits, tmp_path):
 
 def test_native_and_scikit_learn_find_the_same_strength(digits, tmp_path):
     path = save(tmp_path, digits)
-    (ours,) = run_linear_probe(Request(features=path), context(tmp_path))
-    (theirs,) = run_linear_probe(Request(features=path, solver="sklearn"), context(tmp_path))
+    (ours,) = run_linear_probe(ProbeRequest(features=path), context(tmp_path))
+    (theirs,) = run_linear_probe(ProbeRequest(features=path, solver="sklearn"), context(tmp_path))
     assert ours.record.detail["c"] == theirs.record.detail["c"]
     assert ours.record.metrics["accuracy"] == theirs.record.metrics["accuracy"]
     assert ours.path != theirs.path
@@ -63,8 +64,8 @@ def test_native_and_scikit_learn_find_the_same_strength(digits, tmp_path):
 def test_validation_comes_out_of_train_where_there_is_none_and_refit_uses_it(digits, tmp_path):
     bare = {name: value for name, value in digits.items() if "val" not in name}
     path = save(tmp_path, bare)
-    (plain,) = run_linear_probe(Request(features=path), context(tmp_path))
-    (again,) = run_linear_probe(Request(features=path, refit=True), context(tmp_path))
+    (plain,) = run_linear_probe(ProbeRequest(features=path), context(tmp_path))
+    (again,) = run_linear_probe(ProbeRequest(features=path, refit=True), context(tmp_path))
     assert plain.record.protocol["validation"] == "a stratified fifth of train"
     assert (plain.record.detail["train_images"], again.record.detail["train_images"]) == (321, 400)
     assert again.record.protocol["refit"] is True
@@ -72,15 +73,17 @@ def test_validation_comes_out_of_train_where_there_is_none_and_refit_uses_it(dig
 
 
 def test_the_test_split_is_never_touched_by_the_search(digits, tmp_path):
-    (one,) = run_linear_probe(Request(features=save(tmp_path, digits)), context(tmp_path))
+    (one,) = run_linear_probe(ProbeRequest(features=save(tmp_path, digits)), context(tmp_path))
     changed = {**digits, "y_test": np.roll(digits["y_test"], 1)}
-    (two,) = run_linear_probe(Request(features=save(tmp_path, changed, "g.npz")), context(tmp_path))
+    (two,) = run_linear_probe(ProbeRequest(features=save(tmp_path, changed, "g.npz")), context(tmp_path))
     assert one.record.detail["search"] == two.record.detail["search"]
     assert one.record.metrics["accuracy"].value > 0.9 > 0.3 > two.record.metrics["accuracy"].value
 
 
 def test_few_shot_means_seeds_curve_and_recomputation(digits, tmp_path):
-    runs = run_linear_probe(Request(features=save(tmp_path, digits), shots=(1, 4, None), seeds=3), context(tmp_path))
+    runs = run_linear_probe(
+        ProbeRequest(features=save(tmp_path, digits), shots=(1, 4, None), seeds=3), context(tmp_path)
+    )
     assert [run.record.shots for run in runs] == [1, 4, None]
     one, four, full = (run.record for run in runs)
     assert one.metrics["accuracy"].value < four.metrics["accuracy"].value < full.metrics["accuracy"].value
@@ -98,7 +101,7 @@ def test_few_shot_means_seeds_curve_and_recomputation(digits, tmp_path):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_sample(digits, tmp_path):
     path = save(tmp_path, digits)
-    request = Request(features=path, shots=(2,), seeds=2)
+    request = ProbeRequest(features=path, shots=(2,), seeds=2)
     written = []
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
         (run,) = run_linear_probe(request, context(tmp_path / place, seed=seed))
@@ -111,7 +114,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_sample(digi
 
 def test_a_model_on_a_folder_with_zero_shot_line_and_crossing(checkpoints, colours, tmp_path):
     here = context(tmp_path)
-    request = Request(models=[str(checkpoints("clip"))], datasets=[f"folder:{colours}"], shots=(1, 2, None), seeds=2)
+    request = ProbeRequest(
+        models=[str(checkpoints("clip"))], datasets=[f"folder:{colours}"], shots=(1, 2, None), seeds=2
+    )
     runs = run_linear_probe(request, here)
     assert [run.record.shots for run in runs] == [1, 2, None]
     for run in runs:
@@ -129,11 +134,11 @@ def test_a_model_on_a_folder_with_zero_shot_line_and_crossing(checkpoints, colou
 def test_starting_from_zero_shot_is_a_probe_of_its_own_name(checkpoints, colours, tmp_path):
     model = str(checkpoints("clip"))
     base = {"models": [model], "datasets": [f"folder:{colours}"], "zero_shot_start": True}
-    (weak,) = run_linear_probe(Request(**base, c=1e-9), context(tmp_path))
+    (weak,) = run_linear_probe(ProbeRequest(**base, c=1e-9), context(tmp_path))
     assert weak.record.system.endswith("+zeroshot-init")
     assert weak.record.protocol["probe"] == "zeroshot-init"
     assert (weak.record.protocol["layer"], weak.record.protocol["normalize"]) == ("proj", True)
-    from vlmbench.tasks.zeroshot import Request as ZeroRequest
+    from vlmbench.tasks.zeroshot import ZeroShotRequest as ZeroRequest
     from vlmbench.tasks.zeroshot import run_zeroshot
 
     (zero,) = run_zeroshot(ZeroRequest(models=[model], datasets=[f"folder:{colours}"]), context(tmp_path))
@@ -141,14 +146,14 @@ def test_starting_from_zero_shot_is_a_probe_of_its_own_name(checkpoints, colours
     assert shrunk["prediction"].tolist() == text["prediction"].tolist()
     np.testing.assert_allclose(shrunk["probability"], text["probability"], rtol=1e-2)
     with pytest.raises(UsageError, match="projection"):
-        run_linear_probe(Request(**base, layer="pre_proj"), context(tmp_path))
+        run_linear_probe(ProbeRequest(**base, layer="pre_proj"), context(tmp_path))
     with pytest.raises(UsageError, match="text side"):
-        run_linear_probe(Request(features=save(tmp_path, {}), zero_shot_start=True), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=save(tmp_path, {}), zero_shot_start=True), context(tmp_path))
 
 
 def test_a_kept_probe_predicts_what_the_run_predicted(checkpoints, colours, tmp_path):
     kept = tmp_path / "probe.safetensors"
-    request = Request(
+    request = ProbeRequest(
         models=[str(checkpoints("clip"))], datasets=[f"folder:{colours}"], c=1.0, save=kept, normalised=True
     )
     (run,) = run_linear_probe(request, context(tmp_path))
@@ -166,13 +171,15 @@ def test_a_kept_probe_predicts_what_the_run_predicted(checkpoints, colours, tmp_
 
 def test_predict_refuses_other_weights_and_probes_without_a_model(checkpoints, colours, digits, tmp_path):
     kept = tmp_path / "probe.safetensors"
-    run_linear_probe(Request(features=save(tmp_path, digits), c=1.0, save=kept), context(tmp_path))
+    run_linear_probe(ProbeRequest(features=save(tmp_path, digits), c=1.0, save=kept), context(tmp_path))
     with pytest.raises(InputError, match="features file"):
         open_predictor(kept, context(tmp_path))
     import shutil
 
     model = shutil.copytree(checkpoints("clip"), tmp_path / "model")
-    run_linear_probe(Request(models=[str(model)], datasets=[f"folder:{colours}"], c=1.0, save=kept), context(tmp_path))
+    run_linear_probe(
+        ProbeRequest(models=[str(model)], datasets=[f"folder:{colours}"], c=1.0, save=kept), context(tmp_path)
+    )
     from safetensors.numpy import load_file, save_file
 
     weights = load_file(model / "model.safetensors")
@@ -191,8 +198,8 @@ def test_predict_refuses_other_weights_and_probes_without_a_model(checkpoints, c
 def test_labels_can_be_text(digits, tmp_path):
     words = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
     named = {name: words[value] if name.startswith("y") else value for name, value in digits.items()}
-    (numbers,) = run_linear_probe(Request(features=save(tmp_path, digits), c=0.1), context(tmp_path))
-    (text,) = run_linear_probe(Request(features=save(tmp_path, named, "words.npz"), c=0.1), context(tmp_path))
+    (numbers,) = run_linear_probe(ProbeRequest(features=save(tmp_path, digits), c=0.1), context(tmp_path))
+    (text,) = run_linear_probe(ProbeRequest(features=save(tmp_path, named, "words.npz"), c=0.1), context(tmp_path))
     assert text.record.protocol["classnames"] == sorted(words)
     assert text.record.metrics["accuracy"] == numbers.record.metrics["accuracy"]
 
@@ -205,24 +212,24 @@ def test_safetensors_and_several_labels(tmp_path):
     y = (x[:, :3] + generator.normal(size=(300, 3)) > 0.3).astype(np.uint8)
     path = tmp_path / "several.safetensors"
     save_file({"x_train": x[:200], "y_train": y[:200], "x_test": x[200:], "y_test": y[200:]}, path)
-    (run,) = run_linear_probe(Request(features=path), context(tmp_path))
+    (run,) = run_linear_probe(ProbeRequest(features=path), context(tmp_path))
     assert set(run.record.metrics) == {"map11", "map", "roc_auc"}
     assert run.record.metrics["map"].value > 0.6
     with pytest.raises(UsageError, match="one label"):
-        run_linear_probe(Request(features=path, shots=(2,)), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=path, shots=(2,)), context(tmp_path))
 
 
 def test_a_class_missing_from_train_or_from_test_is_told(digits, tmp_path):
     keep = digits["y_train"] != 3
     less = {**digits, "x_train": digits["x_train"][keep], "y_train": digits["y_train"][keep]}
     here = context(tmp_path)
-    (run,) = run_linear_probe(Request(features=save(tmp_path, less), c=0.1), here)
+    (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, less), c=0.1), here)
     assert run.record.detail["classes_without_training_images"] == ["3"]
     assert 3 not in read_samples(run)["prediction"]
     assert any("no training image" in warning for warning in here.reporter.warnings)
     keep = digits["y_test"] != 3
     fewer = {**digits, "x_test": digits["x_test"][keep], "y_test": digits["y_test"][keep]}
-    (run,) = run_linear_probe(Request(features=save(tmp_path, fewer), c=0.1), context(tmp_path))
+    (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, fewer), c=0.1), context(tmp_path))
     assert run.record.detail["per_class"][3]["recall"] is None
 
 
@@ -230,12 +237,12 @@ def test_more_shots_than_images_and_a_single_image_a_class(digits, tmp_path):
     few = np.concatenate([np.flatnonzero(digits["y_train"] == c)[: 1 if c == 0 else 5] for c in range(10)])
     small = {**digits, "x_train": digits["x_train"][few], "y_train": digits["y_train"][few]}
     here = context(tmp_path)
-    (run,) = run_linear_probe(Request(features=save(tmp_path, small), shots=(16,), seeds=2), here)
+    (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, small), shots=(16,), seeds=2), here)
     assert len(run.record.detail["classes_with_fewer_images"]) == 10
     assert any("too few images" in warning for warning in here.reporter.warnings)
     ones = np.array([np.flatnonzero(digits["y_train"] == c)[0] for c in range(10)])
     single = {**digits, "x_train": digits["x_train"][ones], "y_train": digits["y_train"][ones]}
-    (run,) = run_linear_probe(Request(features=save(tmp_path, single), shots=(1,), seeds=1), context(tmp_path))
+    (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, single), shots=(1,), seeds=1), context(tmp_path))
     assert run.record.detail["by_seed"][0]["c"] == 1.0
     assert run.record.metrics["accuracy"].value > 0.3
 
@@ -260,28 +267,28 @@ def test_a_features_file_that_is_wrong_is_a_clear_error(digits, tmp_path, change
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays)
     with pytest.raises(InputError, match=message):
-        run_linear_probe(Request(features=path), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=path), context(tmp_path))
     assert not list((tmp_path / "out").rglob("result.json"))
 
 
 def test_a_file_that_is_no_features_file(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(InputError, match=r"neither .safetensors nor an .npz"):
-        run_linear_probe(Request(features=tmp_path / "text.npz"), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=tmp_path / "text.npz"), context(tmp_path))
     with pytest.raises(UsageError, match="or a features file"):
-        run_linear_probe(Request(features=tmp_path / "text.npz", datasets=["digits"]), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=tmp_path / "text.npz", datasets=["digits"]), context(tmp_path))
     with pytest.raises(AbsentError, match="no such features file"):
-        run_linear_probe(Request(features=tmp_path / "none.npz"), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=tmp_path / "none.npz"), context(tmp_path))
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(),
-        Request(models=["m"]),
-        Request(models=["m"], datasets=["d"], features=Path("f.npz")),
-        Request(features=Path("f.npz"), shots=(0,)),
-        Request(features=Path("f.npz"), shots=(1, 2), save=Path("p")),
+        ProbeRequest(),
+        ProbeRequest(models=["m"]),
+        ProbeRequest(models=["m"], datasets=["d"], features=Path("f.npz")),
+        ProbeRequest(features=Path("f.npz"), shots=(0,)),
+        ProbeRequest(features=Path("f.npz"), shots=(1, 2), save=Path("p")),
     ],
 )
 def test_requests_that_cannot_be(request_, tmp_path):

@@ -13,8 +13,9 @@ from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import find_runs
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
-from vlmbench.tasks.probe.run import Request, run_linear_probe
-from vlmbench.tasks.zeroshot import Request as ZeroRequest
+from vlmbench.tasks.probe.fit import ProbeRequest
+from vlmbench.tasks.probe.run import run_linear_probe
+from vlmbench.tasks.zeroshot import ZeroShotRequest as ZeroRequest
 from vlmbench.tasks.zeroshot import run_zeroshot
 
 
@@ -37,9 +38,9 @@ def features(tmp_path: Path, train: list[int], test: list[int]) -> Path:
 @pytest.mark.parametrize("metric", ["mean_per_class_accuracy", "roc_auc"])
 def test_the_strength_is_searched_by_the_metric_and_the_record_says_so(metric, tmp_path):
     path = features(tmp_path, [60, 20], [60, 20])
-    request = Request(features=path, shots=(2, None), seeds=2, metric=metric)
+    request = ProbeRequest(features=path, shots=(2, None), seeds=2, metric=metric)
     few, full = run_linear_probe(request, context(tmp_path))
-    (other,) = run_linear_probe(Request(features=path), context(tmp_path))
+    (other,) = run_linear_probe(ProbeRequest(features=path), context(tmp_path))
     assert full.record.protocol["metric"] == full.record.detail["search_metric"] == metric
     assert other.record.detail["search_metric"] == "accuracy"
     assert full.path != other.path
@@ -65,9 +66,9 @@ def test_zero_shot_has_the_same_figures_under_another_main_metric(checkpoints, c
 def test_a_metric_that_such_classes_have_not_is_found_before_a_model_is_opened(colours, tmp_path):
     with pytest.raises(UsageError, match="roc_auc cannot be computed from 3 classes") as told:
         run_zeroshot(ZeroRequest(["tiny-clip"], [f"folder:{colours}"], metric="roc_auc"), context(tmp_path))
-    assert told.value.mend == "--metric accuracy or mean_per_class_accuracy"
+    assert told.value.fix == "--metric accuracy or mean_per_class_accuracy"
     with pytest.raises(UsageError, match="map cannot be computed from 2 classes"):
-        run_linear_probe(Request(features=features(tmp_path, [8, 8], [8, 8]), metric="map"), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=features(tmp_path, [8, 8], [8, 8]), metric="map"), context(tmp_path))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_test_split_of_one_class_has_no_roc_auc_and_all_else(checkpoints, one_
     """Before: exit 3, since one of the metrics that nobody asked for cannot be computed."""
     model, data = str(checkpoints("clip")), f"folder:{one_sided}"
     runs = run_zeroshot(ZeroRequest([model], [data]), context(tmp_path))
-    runs += run_linear_probe(Request(models=[model], datasets=[data]), context(tmp_path))
+    runs += run_linear_probe(ProbeRequest(models=[model], datasets=[data]), context(tmp_path))
     for run in runs:
         assert "roc_auc" not in run.record.metrics
         assert run.record.detail["left_out"] == {"roc_auc": "the test images are all of one class"}
@@ -94,7 +95,7 @@ def test_a_test_split_of_one_class_has_no_roc_auc_and_all_else(checkpoints, one_
 
 def test_compare_shows_runs_by_a_metric_that_is_chosen_afterwards(tmp_path):
     path = features(tmp_path, [60, 20], [60, 20])
-    run_linear_probe(Request(features=path, shots=(2, None), seeds=2), context(tmp_path))
+    run_linear_probe(ProbeRequest(features=path, shots=(2, None), seeds=2), context(tmp_path))
     out = tmp_path / "out"
     call = ["compare", str(out), "-o", str(tmp_path / "shown"), "--metric", "roc_auc", "--figures"]
     done = CliRunner().invoke(app, call)

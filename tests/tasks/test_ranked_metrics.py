@@ -15,8 +15,9 @@ from vlmbench.report.tables.write import build_tables
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
 from vlmbench.tasks.probe import run as linear_probe
-from vlmbench.tasks.probe.run import Request, run_linear_probe
-from vlmbench.tasks.zeroshot import Request as ZeroRequest
+from vlmbench.tasks.probe.fit import ProbeRequest
+from vlmbench.tasks.probe.run import run_linear_probe
+from vlmbench.tasks.zeroshot import ZeroShotRequest as ZeroRequest
 from vlmbench.tasks.zeroshot import run_zeroshot
 
 
@@ -55,7 +56,7 @@ def test_a_curve_of_roc_auc_crosses_zero_shot_in_roc_auc(ranked, tmp_path):
     ranked("roc_auc")
     y = np.random.default_rng(1).permutation(np.repeat([0, 1], 40))
     here = context(tmp_path)
-    runs = run_linear_probe(Request(features=features(tmp_path, y, y), shots=(1, 4, None), seeds=3), here)
+    runs = run_linear_probe(ProbeRequest(features=features(tmp_path, y, y), shots=(1, 4, None), seeds=3), here)
     curve, found = runs[0].record.detail["curve"], runs[0].record.detail["labels_to_match"]
     assert (curve["metric"], curve["zero_shot"]) == ("roc_auc", 0.75)
     assert [point["value"] for point in curve["points"]] == [run.record.metrics["roc_auc"].value for run in runs]
@@ -70,7 +71,7 @@ def test_a_validation_set_of_one_class_leaves_the_choice_to_the_log_loss(ranked,
     ranked(metric)
     y = np.array([0] + [1] * 20)
     path = features(tmp_path, y, np.repeat([0, 1], 20))
-    few, full = run_linear_probe(Request(features=path, shots=(2, None), seeds=2), context(tmp_path))
+    few, full = run_linear_probe(ProbeRequest(features=path, shots=(2, None), seeds=2), context(tmp_path))
     best = max(full.record.detail["search"], key=lambda row: (row["score"], -row["log_loss"]))
     assert full.record.detail["c"] == best["c"]
     assert few.record.detail["by_seed"][0]["search"]
@@ -80,7 +81,7 @@ def test_rare_labels_are_ranked_where_there_are_any(ranked, tmp_path):
     ranked("map11")
     y = np.zeros((30, 3), np.uint8)
     y[:6, 0] = y[10, 1] = y[20, 2] = 1
-    (run,) = run_linear_probe(Request(features=features(tmp_path, y, y, 6)), context(tmp_path))
+    (run,) = run_linear_probe(ProbeRequest(features=features(tmp_path, y, y, 6)), context(tmp_path))
     assert run.record.metrics["map11"].value > 0.5
     assert "curve" not in run.record.detail
 
@@ -97,7 +98,7 @@ def test_tables_and_their_words_name_the_metric(checkpoints, colours, tmp_path):
     session._datasets[data] = Ranked()
     model = str(checkpoints("clip"))
     runs = run_zeroshot(ZeroRequest([model], [data]), here, session)
-    runs += run_linear_probe(Request(models=[model], datasets=[data], shots=(1, None), seeds=2), here, session)
+    runs += run_linear_probe(ProbeRequest(models=[model], datasets=[data], shots=(1, None), seeds=2), here, session)
     tables = build_tables(runs)
     for table in (tables[0], *tables[0].extra):
         place = [column.key for column in table.columns].index("metric")

@@ -12,7 +12,7 @@ from vlmbench.records.store import read_samples
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.retrieval import Request, run_retrieval
+from vlmbench.tasks.retrieval import RetrievalRequest, run_retrieval
 
 WORDS = ["a red circle", "the blue square", "many green dog", "a cat", "an image of a circle", "a photo with a dog"]
 
@@ -41,7 +41,7 @@ def unit(values):
 def test_ranks_are_those_of_the_models_own_cosines(checkpoints, captioned, tmp_path):
     session = Session(context(tmp_path))
     model = str(checkpoints("clip"))
-    (run,) = run_retrieval(Request([model], [captioned]), session.context, session)
+    (run,) = run_retrieval(RetrievalRequest([model], [captioned]), session.context, session)
     features = session.features(model, captioned, "all")
     texts = [text for own in features.captions for text in own]
     owner = np.repeat(np.arange(6), [len(own) for own in features.captions])
@@ -54,7 +54,7 @@ def test_ranks_are_those_of_the_models_own_cosines(checkpoints, captioned, tmp_p
 
 
 def test_a_second_run_loads_no_model(checkpoints, captioned, tmp_path, monkeypatch):
-    request = Request([str(checkpoints("clip"))], [captioned])
+    request = RetrievalRequest([str(checkpoints("clip"))], [captioned])
     first = run_retrieval(request, context(tmp_path))[0]
     monkeypatch.setattr(Session, "_load", lambda *_: pytest.fail("the model was loaded"))
     assert run_retrieval(request, context(tmp_path))[0].record == first.record
@@ -63,7 +63,7 @@ def test_a_second_run_loads_no_model(checkpoints, captioned, tmp_path, monkeypat
 def test_reranking_orders_the_nearest_by_cosine_and_matching_head(checkpoints, captioned, tmp_path):
     session = Session(context(tmp_path))
     model = str(checkpoints("blip"))
-    (run,) = run_retrieval(Request([model], [captioned], rerank=99), session.context, session)
+    (run,) = run_retrieval(RetrievalRequest([model], [captioned], rerank=99), session.context, session)
     features = session.features(model, captioned, "all")
     texts = [text for own in features.captions for text in own]
     owner = np.repeat(np.arange(6), [len(own) for own in features.captions])
@@ -84,9 +84,9 @@ def test_reranking_orders_the_nearest_by_cosine_and_matching_head(checkpoints, c
 
 def test_what_cannot_be_retrieved(checkpoints, captioned, colours, tmp_path):
     with pytest.raises(UsageError, match="no matching head"):
-        run_retrieval(Request([str(checkpoints("clip"))], [captioned], rerank=3), context(tmp_path))
+        run_retrieval(RetrievalRequest([str(checkpoints("clip"))], [captioned], rerank=3), context(tmp_path))
     with pytest.raises(InputError, match="without captions"):
-        run_retrieval(Request([str(checkpoints("clip"))], [f"folder:{colours}"]), context(tmp_path))
+        run_retrieval(RetrievalRequest([str(checkpoints("clip"))], [f"folder:{colours}"]), context(tmp_path))
 
 
 def test_from_the_command_line_to_a_table(captioned, tmp_path):

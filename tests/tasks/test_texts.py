@@ -64,12 +64,12 @@ def test_a_text_that_stands_twice_is_embedded_once(checkpoints, session):
 
 
 def test_a_stopped_run_of_many_templates_goes_on_too(checkpoints, colours, session):
-    from vlmbench.tasks.zeroshot import Request, run_zeroshot
+    from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
     model = str(checkpoints("clip"))
     first = session()
     watched(first, model, stop_after=4)
-    request = Request([model], [f"folder:{colours}"], prompts="clip7")
+    request = ZeroShotRequest([model], [f"folder:{colours}"], prompts="clip7")
     with pytest.raises(KeyboardInterrupt):
         run_zeroshot(request, first.context, first)
     second = session()

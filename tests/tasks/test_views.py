@@ -21,7 +21,7 @@ from vlmbench.report.tables.published import published_cell
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.zeroshot import Request, run_zeroshot
+from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
 BOXES = [(3, 2, 20, 17), (30, 20, 9.5, 11), (0, 0, 40, 32), (12.25, 8.5, 6, 14)]
 
@@ -50,7 +50,7 @@ def flat(tmp_path_factory):
 
 
 def of_boxes(model, flat, **more):
-    return Request([str(model)], [f"folder:{flat / 'images'}"], boxes=flat / "instances.json", **more)
+    return ZeroShotRequest([str(model)], [f"folder:{flat / 'images'}"], boxes=flat / "instances.json", **more)
 
 
 def unit(values):
@@ -87,7 +87,7 @@ def test_a_box_is_the_mean_of_its_two_crops(checkpoints, flat, tmp_path):
 def test_tiles_take_the_best_logit_of_each_class(checkpoints, colours, tmp_path):
     model = str(checkpoints("siglip"))
     session = Session(context(tmp_path))
-    (run,) = run_zeroshot(Request([model], [f"folder:{colours}"], tiles=6), session.context, session)
+    (run,) = run_zeroshot(ZeroShotRequest([model], [f"folder:{colours}"], tiles=6), session.context, session)
     samples = read_samples(run)
     encoder = session.model(model).encoder
     texts = unit(encoder.encode_texts([f"a photo of a {name}." for name in ("blue", "green", "red")]))
@@ -114,7 +114,10 @@ def test_the_best_of_views_in_blocks(monkeypatch):
 
 
 def test_a_second_run_encodes_nothing(checkpoints, flat, colours, tmp_path, monkeypatch):
-    asked = [of_boxes(checkpoints("clip"), flat), Request([str(checkpoints("clip"))], [f"folder:{colours}"], tiles=4)]
+    asked = [
+        of_boxes(checkpoints("clip"), flat),
+        ZeroShotRequest([str(checkpoints("clip"))], [f"folder:{colours}"], tiles=4),
+    ]
     first = [run_zeroshot(one, context(tmp_path))[0] for one in asked]
     for name in ("decode", "decode_stored"):
         monkeypatch.setattr(crops, name, lambda *_: pytest.fail("an image was decoded"))
@@ -131,7 +134,7 @@ def test_each_image_is_decoded_once_a_pass_whatever_the_models_and_prompts(check
     decoded = []
     real = crops.decode_stored
     monkeypatch.setattr(crops, "decode_stored", lambda raw, name: decoded.append(name) or real(raw, name))
-    asked = Request(
+    asked = ZeroShotRequest(
         [str(checkpoints("clip")), str(checkpoints("siglip"))],
         [f"folder:{flat / 'images'}"],
         prompts="default,name",
@@ -143,7 +146,7 @@ def test_each_image_is_decoded_once_a_pass_whatever_the_models_and_prompts(check
 
 @pytest.mark.parametrize("tiles", [-1, 0, 1, 65, 10**9])
 def test_a_number_of_tiles_that_makes_no_sense_is_usage(colours, tmp_path, tiles):
-    request = Request(["no-such-model"], [f"folder:{colours}"], tiles=tiles)
+    request = ZeroShotRequest(["no-such-model"], [f"folder:{colours}"], tiles=tiles)
     with pytest.raises(UsageError, match=f"2 to 64 tiles, not {tiles}"):
         run_zeroshot(request, Context(out=tmp_path / "out", cache_dir=tmp_path / "cache"))
 
@@ -151,7 +154,8 @@ def test_a_number_of_tiles_that_makes_no_sense_is_usage(colours, tmp_path, tiles
 def test_tiles_stand_beside_whole_images(checkpoints, colours, tmp_path):
     model, where = str(checkpoints("clip")), context(tmp_path)
     runs = [
-        run_zeroshot(Request([model], [f"folder:{colours}"], limit=9, tiles=tiles), where)[0] for tiles in (None, 4, 9)
+        run_zeroshot(ZeroShotRequest([model], [f"folder:{colours}"], limit=9, tiles=tiles), where)[0]
+        for tiles in (None, 4, 9)
     ]
     whole, four, nine = runs
     assert whole.record.dataset == four.record.dataset, "the limit draws the same images"
@@ -203,7 +207,7 @@ def test_what_vanishes_in_the_whole_is_found_in_tiles_and_boxes(tmp_path):
     small_digits(tmp_path, 50)
     where, data = context(tmp_path), f"folder:{tmp_path / 'digits'}"
     found = [
-        run_zeroshot(Request(["tiny-clip"], [data], **more), where)[0].record.metrics["accuracy"].value
+        run_zeroshot(ZeroShotRequest(["tiny-clip"], [data], **more), where)[0].record.metrics["accuracy"].value
         for more in ({}, {"tiles": 4}, {"tiles": 16}, {"boxes": tmp_path / "digits.json"})
     ]
     whole, four, sixteen, boxes = found
@@ -219,7 +223,7 @@ def test_a_damaged_image_is_left_out_with_all_its_views(workers, checkpoints, fl
         (root / path.name).write_bytes(path.read_bytes())
     (root / "2.png").write_text("no image")
     model, skip = str(checkpoints("clip")), context(tmp_path, on_bad_image="skip", workers=workers)
-    asked = Request([model], [f"folder:{root}"], boxes=flat / "instances.json")
+    asked = ZeroShotRequest([model], [f"folder:{root}"], boxes=flat / "instances.json")
     with pytest.raises(BadImage, match=r"2\.png"):
         run_zeroshot(asked, context(tmp_path, workers=workers))
     (run,) = run_zeroshot(asked, skip)
@@ -241,7 +245,7 @@ def test_a_damaged_image_is_left_out_with_all_its_tiles(checkpoints, tmp_path):
         for n in range(2):
             Image.new("RGB", (8, 8), colour).save(tmp_path / "data" / name / f"{n}.png")
     (tmp_path / "data" / "red" / "0.png").write_bytes((tmp_path / "data" / "red" / "0.png").read_bytes()[:50])
-    asked = Request([str(checkpoints("clip"))], [f"folder:{tmp_path / 'data'}"], tiles=4)
+    asked = ZeroShotRequest([str(checkpoints("clip"))], [f"folder:{tmp_path / 'data'}"], tiles=4)
     (run,) = run_zeroshot(asked, context(tmp_path, on_bad_image="skip"))
     assert (run.record.n, run.record.dataset.skipped) == (3, ("red/0.png",))
     assert run.record.dataset.id == f"folder:{tmp_path / 'data'}"
@@ -257,7 +261,7 @@ def test_a_coupled_model_looks_at_boxes_and_tiles(checkpoints, flat, colours, tm
     (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
     name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@folder:{tmp_path}?k=2"
     (boxes,) = run_zeroshot(of_boxes(name, flat), context(tmp_path))
-    (tiles,) = run_zeroshot(Request([name], [f"folder:{colours}"], tiles=4), context(tmp_path))
+    (tiles,) = run_zeroshot(ZeroShotRequest([name], [f"folder:{colours}"], tiles=4), context(tmp_path))
     assert (boxes.record.n, tiles.record.n) == (24, 15)
     assert tiles.record.protocol["views"] == "whole + 4 tiles, best"
     assert boxes.record.protocol["asif_k"] == 2
@@ -270,9 +274,9 @@ def test_a_limit_draws_boxes(checkpoints, flat, tmp_path):
 
 
 def test_a_held_out_share_keeps_an_images_tiles_together(checkpoints, colours, tmp_path):
-    asked = Request([str(checkpoints("clip"))], [f"folder:{colours / 'train'}"], tiles=4)
+    asked = ZeroShotRequest([str(checkpoints("clip"))], [f"folder:{colours / 'train'}"], tiles=4)
     (whole,) = run_zeroshot(asked, context(tmp_path))
-    held = Request(asked.models, asked.datasets, tiles=4, holdout=0.25)
+    held = ZeroShotRequest(asked.models, asked.datasets, tiles=4, holdout=0.25)
     (part,) = run_zeroshot(held, context(tmp_path))
     all_of, some = read_samples(whole), read_samples(part)
     kept = np.isin(all_of["id"], some["id"])
@@ -286,7 +290,7 @@ def test_boxes_are_not_cut_into_tiles(checkpoints, flat, tmp_path):
         run_zeroshot(of_boxes(checkpoints("clip"), flat, tiles=4), context(tmp_path))
     spec = f"boxes:{flat / 'instances.json'}#folder:{flat / 'images'}"
     with pytest.raises(UsageError, match="not cut into tiles"):
-        run_zeroshot(Request([str(checkpoints("clip"))], [spec], tiles=4), context(tmp_path))
+        run_zeroshot(ZeroShotRequest([str(checkpoints("clip"))], [spec], tiles=4), context(tmp_path))
 
 
 def test_nothing_is_loaded_before_the_boxes_are_sound(checkpoints, flat, tmp_path, monkeypatch):
@@ -294,7 +298,7 @@ def test_nothing_is_loaded_before_the_boxes_are_sound(checkpoints, flat, tmp_pat
     data = json.loads((flat / "instances.json").read_text())
     data["images"][3]["file_name"] = "gone.png"
     (tmp_path / "instances.json").write_text(json.dumps(data))
-    asked = Request(
+    asked = ZeroShotRequest(
         [str(checkpoints("clip"))], [f"folder:{flat / 'images'}"], boxes=tmp_path / "instances.json", split="all"
     )
     with pytest.raises(InputError, match=r"1 of 6 images are not in .*, the first is gone\.png"):
@@ -335,4 +339,4 @@ def test_an_instances_file_that_is_none(checkpoints, colours, tmp_path):
     )
     assert done.exit_code == 3
     assert "not an instances file" in done.stderr
-    assert "to mend:" in done.stderr
+    assert "fix:" in done.stderr

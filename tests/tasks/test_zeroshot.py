@@ -16,7 +16,7 @@ from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import read_samples
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.zeroshot import Request, run_zeroshot
+from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
 NAMES = ("blue", "green", "red")
 
@@ -25,8 +25,8 @@ def context(tmp_path: Path, **more) -> Context:
     return Context(out=tmp_path / "out", cache_dir=tmp_path / "cache", reporter=Silent(), **more)
 
 
-def request(model, data, **more) -> Request:
-    return Request(models=[str(model)], datasets=[f"folder:{data}"], **more)
+def request(model, data, **more) -> ZeroShotRequest:
+    return ZeroShotRequest(models=[str(model)], datasets=[f"folder:{data}"], **more)
 
 
 @pytest.mark.parametrize("family", ["clip", "siglip"])
@@ -134,7 +134,7 @@ def test_each_model_is_loaded_once_and_each_image_decoded_once(checkpoints, colo
     for name in ("red", "blue"):
         (other / name).mkdir(parents=True)
         Image.new("RGB", (9, 9), name).save(other / name / "one.png")
-    asked = Request(
+    asked = ZeroShotRequest(
         models=[str(checkpoints("clip")), str(checkpoints("siglip"))],
         datasets=[f"folder:{colours}", f"folder:{other}"],
         prompts="default,name",
@@ -218,8 +218,8 @@ def test_a_bad_image_ends_the_run_and_is_named(checkpoints, tmp_path):
 
 def test_a_captioner_is_no_encoder(colours, tmp_path):
     with pytest.raises(UsageError, match="is a captioner") as caught:
-        run_zeroshot(Request(models=["tiny-captioner"], datasets=[f"folder:{colours}"]), context(tmp_path))
-    assert caught.value.mend == "vlmbench caption -m tiny-captioner"
+        run_zeroshot(ZeroShotRequest(models=["tiny-captioner"], datasets=[f"folder:{colours}"]), context(tmp_path))
+    assert caught.value.fix == "vlmbench caption -m tiny-captioner"
 
 
 def test_a_bad_image_may_be_skipped_and_is_counted(checkpoints, tmp_path):
@@ -257,7 +257,7 @@ def test_a_prompt_longer_than_the_context_is_told_of(checkpoints, colours, tmp_p
 def test_a_backbone_cannot_classify_zero_shot(checkpoints, colours, tmp_path):
     with pytest.raises(UsageError, match="resnet") as caught:
         run_zeroshot(request(checkpoints("resnet"), colours), context(tmp_path))
-    assert "linear-probe" in caught.value.mend
+    assert "linear-probe" in caught.value.fix
 
 
 def test_models_that_are_not_there(colours, tmp_path):
@@ -269,7 +269,7 @@ def test_models_that_are_not_there(colours, tmp_path):
         with pytest.raises(AbsentError, match=message) as caught:
             run_zeroshot(request(name, colours), context(tmp_path, offline=True))
         assert caught.value.exit_code == 4
-        assert caught.value.mend
+        assert caught.value.fix
 
 
 def test_an_output_that_cannot_be_written_is_found_before_any_work(checkpoints, colours, tmp_path, monkeypatch):

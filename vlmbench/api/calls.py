@@ -14,7 +14,7 @@ from vlmbench.api.options import AnyPath, Names, RunOptions
 from vlmbench.api.results import Results
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
-from vlmbench.tasks.base import Job
+from vlmbench.tasks.base import TaskJob
 
 
 def zeroshot(
@@ -61,9 +61,9 @@ def zeroshot(
     options.at_least("limit", limit)
     options.at_least("tiles", tiles, 2)
     context = options.run_context(**run)
-    from vlmbench.tasks.zeroshot import Request
+    from vlmbench.tasks.zeroshot import ZeroShotRequest
 
-    request = Request(
+    request = ZeroShotRequest(
         models=options.names(models),
         datasets=options.names(datasets),
         split=split,
@@ -135,9 +135,9 @@ def linear_probe(
     ):
         options.choice(name, value, choices)
     context = options.run_context(**run)
-    from vlmbench.tasks.probe.run import Request
+    from vlmbench.tasks.probe.fit import ProbeRequest
 
-    request = Request(
+    request = ProbeRequest(
         models=options.names(models),
         datasets=options.names(datasets),
         features=options.path(features),
@@ -185,9 +185,9 @@ def retrieval(
     for name, value in (("limit", limit), ("captions", captions), ("rerank", rerank)):
         options.at_least(name, value)
     context = options.run_context(**run)
-    from vlmbench.tasks.retrieval import Request
+    from vlmbench.tasks.retrieval import RetrievalRequest
 
-    request = Request(
+    request = RetrievalRequest(
         models=options.names(models),
         datasets=options.names(datasets),
         split=split,
@@ -254,9 +254,9 @@ def score_captions(
     options.at_least("resamples", resamples, 100)
     options.at_least("limit", limit)
     context = options.run_context(**run)
-    from vlmbench.tasks.captions.evaluate import Request, metric_names
+    from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names
 
-    request = Request(
+    request = CaptionEvalRequest(
         references=options.references_of(references),
         candidates=options.candidates_of(candidates),
         metrics=metric_names(metrics),
@@ -275,6 +275,6 @@ def score_captions(
     return _run(jobs.captions_job(request), context)
 
 
-def _run(job: Job, context: Context) -> Results:
+def _run(job: TaskJob, context: Context) -> Results:
     heard = context.reporter
     return Results(job.run(context, None), heard.warnings if isinstance(heard, Silent) else ())

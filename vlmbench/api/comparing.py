@@ -80,7 +80,7 @@ def check(
     from vlmbench.report.gate.run import run_gate
 
     if not 0 <= level <= 1:
-        raise UsageError(f"level is {level}", where="level", mend="a number from 0 to 1")
+        raise UsageError(f"level is {level}", where="level", fix="a number from 0 to 1")
     allowed = options.tolerances(tolerances)
     new, paths = _parts(current)
     entries = entries_from_runs(_sorted([*new, *find_runs(paths)]))
@@ -100,7 +100,7 @@ def _parts(given: Runs) -> tuple[list[StoredRun], list[Path]]:
         else:
             paths.append(Path(item))
     if not runs and not paths:
-        raise UsageError("no runs were named", mend="a results directory, or what vlmbench.zeroshot returned")
+        raise UsageError("no runs were named", fix="a results directory, or what vlmbench.zeroshot returned")
     return runs, paths
 
 

@@ -40,7 +40,7 @@ class RunOptions(TypedDict, total=False):
     offline: bool
     """Touch no network, in this process from now on; as ``HF_HUB_OFFLINE=1``."""
     trust_remote_code: bool
-    """Run Python code that came with a checkpoint; recorded."""
+    """Run Python code that comes with a checkpoint; the record says so."""
     reporter: Reporter | None
     """Hears of progress, notes and warnings; none: nobody does, and nothing is printed."""
 
@@ -76,7 +76,7 @@ def at_least(name: str, value: object, least: int = 1) -> None:
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         return
-    raise UsageError(f"{name} is {visible(repr(value))}", where=name, mend=f"a whole number, at least {least}")
+    raise UsageError(f"{name} is {visible(repr(value))}", where=name, fix=f"a whole number, at least {least}")
 
 
 def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
@@ -87,7 +87,7 @@ def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
     """
     if value not in choices:
         listed = ", ".join(item for item in choices if item is not None)
-        raise UsageError(f"{name} is {visible(repr(value))}", where=name, mend=f"one of {listed}")
+        raise UsageError(f"{name} is {visible(repr(value))}", where=name, fix=f"one of {listed}")
 
 
 def names(given: Names | None) -> list[str]:
@@ -120,7 +120,7 @@ def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | No
     for part in parts:
         word = "all" if part is None else str(part).strip().lower()
         if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
-            raise UsageError(f"--shots: {word!r} is no number of labels per class", mend="--shots 1,2,4,8,16,all")
+            raise UsageError(f"--shots: {word!r} is no number of labels per class", fix="--shots 1,2,4,8,16,all")
         found.append(None if word == "all" else int(word))
     return found
 
@@ -138,7 +138,7 @@ def strength(given: str | float) -> float | None:
     except (TypeError, ValueError):
         value = -1.0
     if not 0 < value < float("inf"):
-        raise UsageError(f"--c: {given!r} is neither auto nor a number above 0", mend="--c auto, or --c 0.316")
+        raise UsageError(f"--c: {given!r} is neither auto nor a number above 0", fix="--c auto, or --c 0.316")
     return value
 
 
@@ -160,7 +160,7 @@ def not_a_tolerance(given: str) -> UsageError:
     return UsageError(
         f"not a tolerance: {visible(given)}",
         where="--tolerance",
-        mend="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
+        fix="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
     )
 
 
@@ -182,7 +182,7 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
     known = sorted(present | set(specs()))
     for name in sorted(set(asked) - {"", *known}):
         raise UsageError(
-            f"no such metric: {visible(name)}", where="--tolerance", mend=nearest(name, known, "vlmbench list metrics")
+            f"no such metric: {visible(name)}", where="--tolerance", fix=nearest(name, known, "vlmbench list metrics")
         )
 
 
@@ -231,7 +231,7 @@ def _system(name: str, captions: Mapping[Any, Any]) -> Any:
             raise InputError(
                 f"a value of type {type(caption).__name__} where a caption belongs",
                 where=f"{visible(name)}, image {visible(str(image))[:80]}",
-                mend='{"42": "a dog runs"}, or {"system": {"42": "a dog runs"}}',
+                fix='{"42": "a dog runs"}, or {"system": {"42": "a dog runs"}}',
             )
     found = {str(image): caption for image, caption in captions.items()}
     return Candidates(name, "", found, f"the captions of {name}")

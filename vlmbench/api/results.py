@@ -215,7 +215,7 @@ class Comparison(Shown):
         if name is None and not there:
             return pd.DataFrame()
         if name is not None and name not in there:
-            raise UsageError(f"no table {visible(name)}", where="name", mend=f"one of {', '.join(there) or 'none'}")
+            raise UsageError(f"no table {visible(name)}", where="name", fix=f"one of {', '.join(there) or 'none'}")
         return pd.DataFrame(table_rows(there[name] if name is not None else self.tables[0]))
 
     def write(self, out: Path | str) -> list[Path]:

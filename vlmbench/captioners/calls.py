@@ -201,7 +201,7 @@ class Caller:
             raise UsageError(
                 "a proxy in the environment cannot be used: " + self._without_secrets(str(error)),
                 where="HTTP_PROXY, HTTPS_PROXY or ALL_PROXY",
-                mend="give it as http://host:port, with http://name:password@host:port where it asks for them"
+                fix="give it as http://host:port, with http://name:password@host:port where it asks for them"
                 if not isinstance(error, ImportError)
                 else "pip install socksio, which SOCKS proxies need",
             ) from None

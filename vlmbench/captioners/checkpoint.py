@@ -79,14 +79,14 @@ def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Ch
     """
     if model in MODELS:
         kind = MODELS[model].kind
-        mend = f"retrieval:{model} or asif:{model}" if kind == "dual-encoder" else "vlmbench list models"
-        raise AbsentError(f"{model} is a {kind} and no captioner", where=model, mend=mend)
+        fix = f"retrieval:{model} or asif:{model}" if kind == "dual-encoder" else "vlmbench list models"
+        raise AbsentError(f"{model} is a {kind} and no captioner", where=model, fix=fix)
     entry = CAPTIONERS.get(model)
     if entry is not None and not entry.hub_id:
         return _read(bundled_directory(model), model, model, None, cache_dir, trusted)
     if entry is not None:
         return _from_hub(model, entry.hub_id, entry.revision, cache_dir, trusted)
-    path = local_directory(model, "captioner", CAPTIONERS, mend=f"a captioner is {FORMS}")
+    path = local_directory(model, "captioner", CAPTIONERS, fix=f"a captioner is {FORMS}")
     if path is not None:
         return _read(path, model, path.resolve().name, None, cache_dir, trusted)
     return _from_hub(model, model, None, cache_dir, trusted)

@@ -67,7 +67,7 @@ class Endpoint:
         url, _, self.model = rest.partition("#")
         self.address = _address(url, self.model)
         if options.num_beams > 1:
-            raise UsageError("an endpoint has no beams", where="--num-beams", mend="leave it out")
+            raise UsageError("an endpoint has no beams", where="--num-beams", fix="leave it out")
         self.options = options
         self.examples = tuple(examples)
         self.concurrency = concurrency
@@ -168,27 +168,23 @@ class Endpoint:
         """The error that ends the run: one that every other image would meet too."""
         where = f"endpoint:{self.url}#{visible(self.model)}"
         if error.status in (401, 403):
-            return AbsentError(
-                f"the endpoint wants another key: {error}", where=where, mend="export VLMBENCH_API_KEY=…"
-            )
+            return AbsentError(f"the endpoint wants another key: {error}", where=where, fix="export VLMBENCH_API_KEY=…")
         if error.status is not None and 300 <= error.status < 400:
-            return AbsentError(f"{error}", where=where, mend="give the address that it sends to, if that is trusted")
+            return AbsentError(f"{error}", where=where, fix="give the address that it sends to, if that is trusted")
         if error.status == 407:
             return AbsentError(
-                f"{error}", where=where, mend="give the proxy as http://name:password@host:port in HTTP(S)_PROXY"
+                f"{error}", where=where, fix="give the proxy as http://name:password@host:port in HTTP(S)_PROXY"
             )
         if error.after is not None and error.after > LONGEST_PAUSE:
             return AbsentError(
                 f"the endpoint asks to wait for {error.after:,.0f} s: {error}",
                 where=where,
-                mend="run the same command then; what it has captioned is kept",
+                fix="run the same command then; what it has captioned is kept",
             )
         if error.status == 404:
-            return AbsentError(f"no such model or address: {error}", where=where, mend=f"the form is {FORM}")
+            return AbsentError(f"no such model or address: {error}", where=where, fix=f"the format is {FORM}")
         if not error.connected and not self._answered.is_set():
-            return AbsentError(
-                f"no server answers there: {error}", where=where, mend="start the server, or mend the URL"
-            )
+            return AbsentError(f"no server answers there: {error}", where=where, fix="start the server, or fix the URL")
         return None
 
     def _body(self, item: Item) -> dict[str, Any]:
@@ -244,13 +240,13 @@ def _address(url: str, model: str) -> SplitResult:
     """
     import httpx2
 
-    wrong = UsageError("not an endpoint: URL and model are needed", where="endpoint:…", mend=f"the form is {FORM}")
+    wrong = UsageError("not an endpoint: URL and model are needed", where="endpoint:…", fix=f"the format is {FORM}")
     try:
         parts = urlsplit(url)
         port = parts.port
         host = httpx2.URL(url).raw_host.decode("ascii")
     except (ValueError, httpx2.InvalidURL) as error:
-        raise UsageError(f"not a URL: {visible(str(error))}", where="endpoint:…", mend=wrong.mend) from None
+        raise UsageError(f"not a URL: {visible(str(error))}", where="endpoint:…", fix=wrong.fix) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not model or port == 0:
         raise wrong
     named = [name for name, _ in parse_qsl(parts.query)]
@@ -258,10 +254,10 @@ def _address(url: str, model: str) -> SplitResult:
         raise UsageError(
             "credentials in a URL would end in records and logs",
             where=f"endpoint:{parts.scheme}://{visible(parts.hostname)}/…",
-            mend="leave them out of the URL and export VLMBENCH_API_KEY",
+            fix="leave them out of the URL and export VLMBENCH_API_KEY",
         )
     if ":" not in host and not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
-        raise UsageError(f"not the name of a host: {visible(parts.hostname)}", where="endpoint:…", mend=wrong.mend)
+        raise UsageError(f"not the name of a host: {visible(parts.hostname)}", where="endpoint:…", fix=wrong.fix)
     path = parts.path.rstrip("/")
     if not path.endswith("/chat/completions"):
         path = f"{path or '/v1'}/chat/completions"
@@ -283,6 +279,6 @@ def _key(host: str) -> str | None:
         raise UsageError(
             "the key holds a blank, a line break or a letter beyond ASCII, and cannot be sent",
             where=name,
-            mend=f"export the key alone, in one piece: export {name}=…",
+            fix=f"export the key alone, in one piece: export {name}=…",
         )
     return key or None

@@ -69,11 +69,12 @@ class Generator:
         self.family = families.family_of(checkpoint.model_type)
         if options.shots and not self.family.example:
             raise UsageError(
-                f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no worked examples", mend="leave --shots out"
+                f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no few-shot examples",
+                fix="leave --shots out",
             )
         if options.prompt is not None and self.family.layout == families.IMAGE_ONLY:
             raise UsageError(
-                f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no prompt", mend="leave --prompt out"
+                f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no prompt", fix="leave --prompt out"
             )
         self.options = options
         self.examples = tuple(examples)
@@ -202,7 +203,7 @@ class Generator:
             raise InputError(
                 f"cannot load {visible(checkpoint.id)} as a captioner: {first_line(error)}",
                 where=str(checkpoint.directory),
-                mend="name a model that transformers' AutoModelForImageTextToText opens",
+                fix="name a model that transformers' AutoModelForImageTextToText opens",
             ) from error
         missing = sorted(key for key in loading["missing_keys"] if not key.startswith("encoder.pooler."))  # not used
         if missing:
@@ -210,6 +211,6 @@ class Generator:
                 f"the checkpoint of {visible(checkpoint.id)} lacks {len(missing)} weights of {type(model).__name__}, "
                 f"the first is {missing[0]}",
                 where=str(checkpoint.directory),
-                mend="get the whole checkpoint again; random weights are never put in their place",
+                fix="get the whole checkpoint again; random weights are never put in their place",
             )
         return model.eval().requires_grad_(False).to(self.device)

@@ -98,7 +98,7 @@ class LanguageModel:
             raise InputError(
                 f"cannot load {visible(checkpoint.id)} as a language model: {first_line(error)}",
                 where=str(checkpoint.directory),
-                mend="name a model that transformers' AutoModelForCausalLM opens, such as gpt2",
+                fix="name a model that transformers' AutoModelForCausalLM opens, such as gpt2",
             ) from error
         self.model = (model.decoder if whole else model).eval().requires_grad_(False).to(device)
         self.device = torch.device(device)

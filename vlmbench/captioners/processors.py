@@ -49,7 +49,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
         raise InputError(
             f"cannot load the processor of {visible(checkpoint.id)}: {first_line(error)}",
             where=str(checkpoint.directory),
-            mend="get its files again, or name another model",
+            fix="get its files again, or name another model",
         ) from error
 
 

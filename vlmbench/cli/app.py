@@ -18,7 +18,7 @@ from vlmbench.foundations import errors, interrupts
 from vlmbench.foundations.streams import give_up_stdout, outlived
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command: its module (which has a function `command`) and its line on the help page."""
 
     module: str
@@ -26,30 +26,38 @@ class Entry(NamedTuple):
 
 
 # In the order of the help page. A command is listed here once it works.
-COMMANDS: dict[str, Entry] = {
-    "zeroshot": Entry(
+COMMANDS: dict[str, CommandEntry] = {
+    "zeroshot": CommandEntry(
         "vlmbench.cli.zeroshot", "Zero-shot classification by a dual encoder: no labels, only class names."
     ),
-    "linear-probe": Entry(
+    "linear-probe": CommandEntry(
         "vlmbench.cli.linear_probe", "Logistic regression on frozen features, and how many labels zero-shot is worth."
     ),
-    "retrieval": Entry("vlmbench.cli.retrieval", "Image-text retrieval: recall at 1, 5 and 10 in both directions."),
-    "predict": Entry("vlmbench.cli.predict", "Labels and probabilities of images by a kept probe."),
-    "caption-eval": Entry(
-        "vlmbench.cli.caption_eval", "Captions scored: BLEU, ROUGE-L, METEOR, CIDEr, with intervals and paired tests."
+    "retrieval": CommandEntry(
+        "vlmbench.cli.retrieval", "Image-text retrieval: recall at 1, 5 and 10 in both directions."
     ),
-    "caption": Entry("vlmbench.cli.caption", "Images captioned by any captioner, as COCO results JSON."),
-    "compare": Entry("vlmbench.cli.compare", "Tables over everything found, with paired tests between systems."),
-    "check": Entry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
-    "verify": Entry("vlmbench.cli.verify", "Recomputes every figure from its per-sample file."),
-    "metric-eval": Entry(
+    "predict": CommandEntry(
+        "vlmbench.cli.predict", "Predict class labels and probabilities for images with a saved probe."
+    ),
+    "caption-eval": CommandEntry(
+        "vlmbench.cli.caption_eval", "Score captions: BLEU, ROUGE-L, METEOR and CIDEr, with intervals and paired tests."
+    ),
+    "caption": CommandEntry("vlmbench.cli.caption", "Caption images with any captioner; writes COCO results JSON."),
+    "compare": CommandEntry("vlmbench.cli.compare", "Compare runs: tables with paired tests between systems."),
+    "check": CommandEntry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
+    "verify": CommandEntry("vlmbench.cli.verify", "Recompute every figure from its per-sample file."),
+    "metric-eval": CommandEntry(
         "vlmbench.cli.metric_eval", "Do the caption metrics agree with people? Kendall's tau with human ratings."
     ),
-    "embed": Entry("vlmbench.cli.embed", "Image features to a file, whole or in shards."),
-    "run": Entry("vlmbench.cli.run", "A plan: a grid of commands kept in a TOML file, run in one session."),
-    "list": Entry("vlmbench.cli.list", "The names of datasets, models, metrics and prompt sets."),
-    "demo": Entry("vlmbench.cli.demo", "The whole main job on what ships with the package: no network, no Java."),
-    "doctor": Entry("vlmbench.cli.doctor", "What this machine has, what is missing, the command that mends it."),
+    "embed": CommandEntry("vlmbench.cli.embed", "Write image features to a file, whole or in shards."),
+    "run": CommandEntry("vlmbench.cli.run", "Run a plan: a grid of commands in a TOML file, in one session."),
+    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics and prompt sets."),
+    "demo": CommandEntry(
+        "vlmbench.cli.demo", "Run the whole main job on the bundled models and datasets: no network, no Java."
+    ),
+    "doctor": CommandEntry(
+        "vlmbench.cli.doctor", "Check this machine: what is there, what is missing, the command that fixes it."
+    ),
 }
 
 

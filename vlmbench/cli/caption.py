@@ -31,7 +31,7 @@ def command(
         str | None, option("-d", "--dataset", help="Instead of files: a name, hf:…, folder:PATH or coco:JSON#DIR.")
     ] = None,
     split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
-    limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
+    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None,
     prompt: c.Prompt = None,
     num_beams: c.Beams = 1,
     max_new_tokens: c.Tokens = 40,

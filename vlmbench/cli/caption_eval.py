@@ -51,7 +51,7 @@ def command(
         ),
     ] = None,
     clip: Annotated[
-        str | None, option("--clip", help="Dual encoder of CLIPScore. (default: openai/clip-vit-base-patch32)")
+        str | None, option("--clip", help="Dual encoder for CLIPScore. (default: openai/clip-vit-base-patch32)")
     ] = None,
     backend: Annotated[
         str, option("--backend", help="native, or java: pycocoevalcap and its Java programs, the oracle.")
@@ -60,21 +60,25 @@ def command(
         int, option("--resamples", min=100, help="Bootstrap resamples, and swaps of the randomization test.")
     ] = 1000,
     df_from: Annotated[
-        str | None, option("--df-from", help="References whose document frequencies CIDEr takes. (default: -r's)")
+        str | None,
+        option("--df-from", help="References that CIDEr's document frequencies come from. (default: those of -r)"),
     ] = None,
     novel_to: Annotated[
         str | None,
-        option("--novel-to", help="Training captions, as -r or a captioned set: the share of captions unlike them."),
+        option(
+            "--novel-to",
+            help="Training captions (a file as for -r, or a captioned set): reports the share of novel captions.",
+        ),
     ] = None,
     split: Annotated[
         str | None,
         option("--split", help="Of a dataset, of Karpathy's JSON, of a table. (default: test, else the only one)"),
     ] = None,
     allow_missing: Annotated[
-        bool, option("--allow-missing", help="Score the images that have both candidate and references.")
+        bool, option("--allow-missing", help="Score only the images that have both a candidate and references.")
     ] = False,
-    allow_empty: Annotated[bool, option("--allow-empty", help="Score an empty caption as it is, which is 0.")] = False,
-    limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
+    allow_empty: Annotated[bool, option("--allow-empty", help="Allow empty captions; they score 0.")] = False,
+    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None,
     prompt: c.Prompt = None,
     num_beams: c.Beams = 1,
     max_new_tokens: c.Tokens = 40,
@@ -93,10 +97,10 @@ def command(
     """
     if not captioner:  # a thin product gains nothing from threads that wait for each other and take METEOR's core
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from vlmbench.tasks.captions.evaluate import Request, metric_names
+    from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names
 
     if captioner:
-        from vlmbench.tasks.base import Job
+        from vlmbench.tasks.base import TaskJob
         from vlmbench.tasks.captions.scoring import Protocol
         from vlmbench.tasks.captions.systems import check_captioners, score_captioners
 
@@ -116,7 +120,7 @@ def command(
             **c.decoding(prompt, num_beams, max_new_tokens, temperature, shots),
         }
         common.perform(
-            Job(
+            TaskJob(
                 lambda session: check_captioners(session, **asked),
                 lambda context, session: score_captioners(session or context, **asked),
             )
@@ -125,7 +129,7 @@ def command(
     from vlmbench.api.jobs import captions_job
 
     references, candidates = c.files_of(references, candidates)
-    request = Request(
+    request = CaptionEvalRequest(
         references=references,
         candidates=candidates,
         metrics=metric_names(metrics),

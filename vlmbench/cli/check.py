@@ -19,7 +19,7 @@ def command(
     current: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[CURRENT]...", help="The new runs or results directories (default: --out).", show_default=False
+            metavar="[CURRENT]...", help="Runs or results directories to check (default: --out).", show_default=False
         ),
     ] = None,
     baseline: Annotated[Path, option("--baseline", help="A baseline file, or a results directory.")] = Path(
@@ -30,13 +30,11 @@ def command(
         option(
             "--tolerance",
             metavar="[METRIC=]ABS",
-            help="The drop allowed, absolute (0.01: one point); of every metric where none is named; repeat for more.",
+            help="Allowed absolute drop (0.01: one point), for every metric or for a named one; repeatable.",
         ),
     ] = None,
-    level: Annotated[float, option("--level", min=0.0, max=1.0, help="Error rate over all tests of the call.")] = 0.05,
-    allow_missing: Annotated[
-        bool, option("--allow-missing", help="A run of the baseline may be missing among the new ones.")
-    ] = False,
+    level: Annotated[float, option("--level", min=0.0, max=1.0, help="Family-wise error rate over all tests.")] = 0.05,
+    allow_missing: Annotated[bool, option("--allow-missing", help="Allow runs of the baseline to be missing.")] = False,
     update: Annotated[bool, option("--update", help="Write the baseline from CURRENT instead of comparing.")] = False,
     junit: Annotated[Path | None, option("--junit", help="Also write JUnit XML here.")] = None,
     gitlab: Annotated[Path | None, option("--gitlab", help="Also write GitLab's code quality JSON here.")] = None,

@@ -49,7 +49,7 @@ def command(
     no_report: Annotated[bool, option("--no-report", help="Tables only, no report.html.")] = False,
     eval_results: Annotated[
         Path | None,
-        option("--eval-results", metavar="DIR", help="Also write the hub's .eval_results YAML, a folder a model."),
+        option("--eval-results", metavar="DIR", help="Also write the hub's .eval_results YAML, one folder per model."),
     ] = None,
     export_to: Annotated[
         list[Export] | None, option("--export", help="Also log every record there, where the package is installed.")
@@ -77,11 +77,11 @@ def command(
     compared = compare(runs or [common.out], metric=metric)
     found, tables = compared.results.runs, compared.tables
     if compared.refused and strict:
-        raise InputError(compared.refused[0], mend="compare runs on the same split and images, or leave --strict out")
+        raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave --strict out")
     for line in compared.warnings:
         console.warn(line)
     if not tables:
-        raise InputError("nothing to show: no result has figures for a table", mend="vlmbench compare --help")
+        raise InputError("nothing to show: no result has figures for a table", fix="vlmbench compare --help")
     written = compared.write(common.out)
     if not no_report:
         written.append(

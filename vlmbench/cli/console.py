@@ -82,13 +82,13 @@ class Console:
 
 
 def show_error(error: VlmbenchError) -> None:
-    """The one clear error: what is wrong, where, how to mend it."""
+    """The one clear error: what is wrong, where, how to fix it."""
     console = _rich()
     console.print(f"[bold red]error:[/bold red] {terminal(error.what)}", soft_wrap=True)
     if error.where:
         console.print(f"  where: {terminal(error.where)}", soft_wrap=True)
-    if error.mend:
-        console.print(f"  to mend: {terminal(error.mend)}", soft_wrap=True)
+    if error.fix:
+        console.print(f"  fix: {terminal(error.fix)}", soft_wrap=True)
 
 
 def _rich(*, stderr: bool = True) -> "RichConsole":

@@ -5,7 +5,7 @@ from vlmbench.cli.options.common import Common, with_basics
 
 @with_basics
 def command(common: Common) -> int:
-    """What this machine has, what is missing, and the command that mends it.
+    """What this machine has, what is missing, and the command that fixes it.
 
     Example: [bold]vlmbench doctor[/bold]
     """
@@ -20,6 +20,6 @@ def command(common: Common) -> int:
     if common.json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        rows = [(finding.what, finding.state, finding.detail, finding.mend) for finding in findings]
-        print_table("vlmbench doctor", ("", "state", "found", "to mend"), rows, left=4)
+        rows = [(finding.what, finding.state, finding.detail, finding.fix) for finding in findings]
+        print_table("vlmbench doctor", ("", "state", "found", "fix"), rows, left=4)
     return EXIT_ABSENT if any(finding.state == "broken" for finding in findings) else EXIT_OK

@@ -14,7 +14,7 @@ def command(
     layer: Annotated[
         str | None, option("--features-layer", help="proj or pre_proj (default: proj where there is one)")
     ] = None,
-    limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
+    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None,
     shard: Annotated[str | None, option("--shard", help="i/n: only the i-th of n parts, for a cluster.")] = None,
 ) -> None:
     """Image features to a safetensors file, with ids, labels and what made them beside it.
@@ -22,9 +22,9 @@ def command(
     Example: [bold]vlmbench embed -m tiny-clip -d digits --shard 1/4[/bold]
     """
     from vlmbench.cli.console import print_json
-    from vlmbench.tasks.embed import Request, parse_shard, run_embed
+    from vlmbench.tasks.embed import EmbedRequest, parse_shard, run_embed
 
-    request = Request(model, dataset, split, layer, limit, parse_shard(shard))
+    request = EmbedRequest(model, dataset, split, layer, limit, parse_shard(shard))
     found = run_embed(request, common.context())
     if common.json:
         print_json(found)

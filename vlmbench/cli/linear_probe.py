@@ -47,12 +47,16 @@ def command(
         ),
     ] = None,
     shots: Annotated[str, option("--shots", help="Labels per class, comma-separated: 1,2,4,8,16,all.")] = "all",
-    seeds: Annotated[int, option("--seeds", min=1, help="Few-shot samples to average over.")] = 5,
+    seeds: Annotated[int, option("--seeds", min=1, help="Number of random few-shot samples to average over.")] = 5,
     c: Annotated[
-        str, option("--c", help="Strength C = 1/λ as in scikit-learn; auto: searched on the validation split.")
+        str,
+        option(
+            "--c",
+            help="Inverse regularization strength C = 1/λ, as in scikit-learn; auto: chosen on the validation split.",
+        ),
     ] = "auto",
     solver: Annotated[
-        Solver, option("--solver", help="Our own L-BFGS, or scikit-learn's as the oracle.")
+        Solver, option("--solver", help="vlmbench's own L-BFGS, or scikit-learn's for comparison.")
     ] = Solver.native,
     features_layer: Annotated[
         Layer | None,
@@ -60,20 +64,24 @@ def command(
             "--features-layer", help="Before or after the projection. (default: pre_proj; proj with --init zeroshot)"
         ),
     ] = None,
-    normalize: Annotated[bool, option("--normalize/--no-normalize", help="Features to unit length.")] = False,
+    normalize: Annotated[bool, option("--normalize/--no-normalize", help="Scale features to unit length.")] = False,
     refit: Annotated[
         bool,
-        option("--refit/--no-refit", help="Fit once more on train+val at the strength chosen, as CLIP's paper does."),
+        option("--refit/--no-refit", help="Refit on train+val with the chosen strength, as CLIP's paper does."),
     ] = False,
     init: Annotated[
-        Init, option("--init", help="zeroshot: start from the text classifier and shrink towards it, a second probe.")
+        Init,
+        option(
+            "--init",
+            help="zeroshot: also fit a probe that starts from the text classifier and is regularized towards it.",
+        ),
     ] = Init.zero,
     prompts: Annotated[
         list[str] | None,
         option("--prompts", callback=lines, help="Prompts of the zero-shot line and of --init zeroshot. " + PROMPTS),
     ] = None,
     limit: Annotated[
-        int | None, option("--limit", min=1, help="So many images of each split, drawn with --seed.")
+        int | None, option("--limit", min=1, help="Use N randomly sampled images of each split (see --seed).")
     ] = None,
     metric: Annotated[
         str | None,
@@ -88,14 +96,15 @@ def command(
     holdout: Annotated[
         float | None,
         option(
-            "--holdout", help="Share of each class that is the test set, where a dataset has one split. (default: 0.25)"
+            "--holdout",
+            help="Fraction of each class held out for testing, for datasets with a single split. (default: 0.25)",
         ),
     ] = None,
     figures: Annotated[
         bool, option("--figures/--no-figures", help="Curve, confusion matrix, reliability diagram under OUT/figures.")
     ] = True,
     save_probe: Annotated[
-        Path | None, option("--save-probe", help="Keep the probe in FILE.safetensors, for vlmbench predict.")
+        Path | None, option("--save-probe", help="Save the probe as FILE.safetensors, for vlmbench predict.")
     ] = None,
 ) -> None:
     """Logistic regression on frozen features: with all labels, or with a few per class.
@@ -106,9 +115,9 @@ def command(
     """
     from vlmbench.api import options
     from vlmbench.api.jobs import probe_job
-    from vlmbench.tasks.probe.run import Request
+    from vlmbench.tasks.probe.fit import ProbeRequest
 
-    request = Request(
+    request = ProbeRequest(
         models=model or [],
         datasets=dataset or [],
         features=features,

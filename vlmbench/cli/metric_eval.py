@@ -53,7 +53,7 @@ def command(
         option("--images", metavar="DIR", help="The judged images by file name, for CLIPScore; or a captioned set."),
     ] = None,
     clip: Annotated[
-        str | None, option("--clip", help="Dual encoder of CLIPScore. (default: openai/clip-vit-base-patch32)")
+        str | None, option("--clip", help="Dual encoder for CLIPScore. (default: openai/clip-vit-base-patch32)")
     ] = None,
     resamples: Annotated[int, option("--resamples", min=100, help="Bootstrap resamples, of whole images.")] = 1000,
 ) -> None:
@@ -66,9 +66,9 @@ def command(
     """
     from vlmbench.cli.output import finish
     from vlmbench.tasks.captions.evaluate import metric_names
-    from vlmbench.tasks.judgements.run import Request, run_metric_eval
+    from vlmbench.tasks.judgements.run import MetricEvalRequest, run_metric_eval
 
-    request = Request(
+    request = MetricEvalRequest(
         judgements=judgements,
         references=references or (),
         format=format.value,

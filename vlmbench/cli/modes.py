@@ -204,7 +204,7 @@ def settle(ctx: typer.Context, values: dict[str, Any], defaults: Values) -> dict
 
             option = _spelled(ctx, name)
             raise UsageError(
-                f"{mode.words} has no use for {option} here: {why}", where=option, mend=f"leave {option} out"
+                f"{mode.words} has no use for {option} here: {why}", where=option, fix=f"leave {option} out"
             )
     return {**values, **{name: defaults[name] for name in idle if name in defaults}}
 

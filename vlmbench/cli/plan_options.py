@@ -15,7 +15,7 @@ from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
-    from vlmbench.tasks.base import Job
+    from vlmbench.tasks.base import TaskJob
     from vlmbench.tasks.plan import Table
 
 TASKS = ("zeroshot", "linear-probe", "caption-eval", "retrieval")
@@ -52,7 +52,7 @@ class Key:
             raise InputError(
                 f"{self.name} is {self._words()}, not {_kind_of(value)}",
                 where=table.at(self.name),
-                mend=self._mend(value),
+                fix=self._mend(value),
             )
         if self.kind is bool:
             return [f"--{self.name}"] if value else [f"--{self.off}"] if self.off else []
@@ -119,11 +119,11 @@ def arguments(table: "Table", keys: Mapping[str, Key]) -> list[str]:
     for key, value in table.options.items():
         if table.task and key not in keys and key in common_keys():
             raise InputError(
-                f"{key} is a common option", where=table.at(key), mend="put it at the top of the plan, for all tables"
+                f"{key} is a common option", where=table.at(key), fix="put it at the top of the plan, for all tables"
             )
         if key in ALONE and key not in keys:
             raise InputError(
-                f"{key} is for the command line", where=table.at(key), mend=f"vlmbench run --{key}, if you mean it"
+                f"{key} is for the command line", where=table.at(key), fix=f"vlmbench run --{key}, if you mean it"
             )
         if key not in keys:
             raise unknown_key(table, key, keys)
@@ -152,7 +152,7 @@ def parse_common(table: "Table", words: Sequence[str], given: Sequence[str]) -> 
     return found[-1]
 
 
-def parse_job(table: "Table", words: Sequence[str], common: Common) -> "Job":
+def parse_job(table: "Table", words: Sequence[str], common: Common) -> "TaskJob":
     """What a table asks for.
 
     Raises:
@@ -160,7 +160,7 @@ def parse_job(table: "Table", words: Sequence[str], common: Common) -> "Job":
     """
     from vlmbench.tasks.plan import placed
 
-    jobs: list[Job] = []
+    jobs: list[TaskJob] = []
     collecting = Collecting(**vars(common), jobs=jobs)
     try:
         _parse(with_given(command_of(table.task), collecting), table.task, words, table)
@@ -173,9 +173,9 @@ def parse_job(table: "Table", words: Sequence[str], common: Common) -> "Job":
 class Collecting(Common):
     """Common options under which a command's job is kept for later."""
 
-    jobs: "list[Job] | None" = None
+    jobs: "list[TaskJob] | None" = None
 
-    def perform(self, job: "Job") -> None:
+    def perform(self, job: "TaskJob") -> None:
         """Keeps the job."""
         if self.jobs is not None:
             self.jobs.append(job)

@@ -25,13 +25,13 @@ class Format(StrEnum):
 def command(
     common: Common,
     images: Annotated[list[Path], typer.Argument(help="Images, or directories of images.")],
-    probe: Annotated[Path, option("-p", "--probe", help="A probe kept by vlmbench linear-probe --save-probe.")],
+    probe: Annotated[Path, option("-p", "--probe", help="A probe saved by vlmbench linear-probe --save-probe.")],
     format: Annotated[
-        Format, option("--format", help="CSV with a column a class, or a JSON object a line.")
+        Format, option("--format", help="CSV with one column per class, or one JSON object per line.")
     ] = Format.csv,
-    output: Annotated[Path | None, option("--output", help="Write here instead of to stdout.")] = None,
+    output: Annotated[Path | None, option("--output", help="Write to this file instead of stdout.")] = None,
 ) -> None:
-    """Labels and probabilities of images by a kept probe.
+    """Predict class labels and probabilities for images with a saved probe.
 
     Example: [bold]vlmbench predict -p digits.safetensors photos/ --format jsonl[/bold]
     """

@@ -11,10 +11,10 @@ def command(
     model: Annotated[list[str], option("-m", "--model", help="Alias, hub id or ./directory; repeat for several.")],
     dataset: Annotated[list[str], option("-d", "--dataset", help="A captioned set; repeat for several.")],
     split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
-    limit: Annotated[int | None, option("--limit", min=1, help="So many images, drawn with --seed.")] = None,
-    captions: Annotated[int | None, option("--captions", min=1, help="At most so many captions an image.")] = None,
+    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None,
+    captions: Annotated[int | None, option("--captions", min=1, help="Use at most N captions per image.")] = None,
     rerank: Annotated[
-        int | None, option("--rerank", min=1, help="Rank so many of the nearest again by BLIP's matching head.")
+        int | None, option("--rerank", min=1, help="Re-rank the N nearest with BLIP's image-text matching head.")
     ] = None,
 ) -> None:
     """Image-text retrieval by a dual encoder: recall at 1, 5 and 10 in both directions.
@@ -22,7 +22,9 @@ def command(
     Example: [bold]vlmbench retrieval -m tiny-clip -d scenes[/bold]
     """
     from vlmbench.api.jobs import retrieval_job
-    from vlmbench.tasks.retrieval import Request
+    from vlmbench.tasks.retrieval import RetrievalRequest
 
-    request = Request(models=model, datasets=dataset, split=split, limit=limit, captions=captions, rerank=rerank)
+    request = RetrievalRequest(
+        models=model, datasets=dataset, split=split, limit=limit, captions=captions, rerank=rerank
+    )
     common.perform(retrieval_job(request))

@@ -43,6 +43,6 @@ def command(
     if wrong:
         for path, line in wrong[1:]:
             console.warn(f"{path}: {line}")
-        raise InputError(wrong[0][1], where=str(wrong[0][0]), mend="run the command again, or restore the file")
+        raise InputError(wrong[0][1], where=str(wrong[0][0]), fix="run the command again, or restore the file")
     figures = sum(len(run.record.metrics) for run in found)
     console.note(f"{len(found)} runs, {figures} figures: every one comes out again from its per-sample file")

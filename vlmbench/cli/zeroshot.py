@@ -18,7 +18,7 @@ def command(
     ],
     split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
     limit: Annotated[
-        int | None, option("--limit", min=1, help="So many images of each dataset, drawn with --seed.")
+        int | None, option("--limit", min=1, help="Use N randomly sampled images of each dataset (see --seed).")
     ] = None,
     prompts: Annotated[
         list[str] | None,
@@ -29,7 +29,7 @@ def command(
         option(
             "--classnames",
             metavar="FILE|wds",
-            help="Class names instead of the dataset's: .txt, a line a class, or .json; wds: those of its copy in "
+            help="Class names instead of the dataset's: .txt, one line per class, or .json; wds: those of its copy in "
             "CLIP_benchmark's collection, put in the dataset's order.",
         ),
     ] = None,
@@ -45,7 +45,8 @@ def command(
     holdout: Annotated[
         float | None,
         option(
-            "--holdout", help="Of a dataset with one split, only the share that linear-probe holds out for its test."
+            "--holdout",
+            help="For datasets with a single split: score only the fraction that linear-probe holds out for testing.",
         ),
     ] = None,
     boxes: Annotated[
@@ -74,9 +75,9 @@ def command(
     Example: [bold]vlmbench zeroshot -m tiny-clip -d folder:val2017 --boxes instances_val2017.json[/bold]
     """
     from vlmbench.api.jobs import zeroshot_job
-    from vlmbench.tasks.zeroshot import Request
+    from vlmbench.tasks.zeroshot import ZeroShotRequest
 
-    request = Request(
+    request = ZeroShotRequest(
         models=model,
         datasets=dataset,
         split=split,

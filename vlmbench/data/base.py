@@ -123,7 +123,7 @@ def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = No
     raise InputError(
         f"{visible(info.id)} has no split {visible(asked)}; it has {', '.join(map(visible, info.splits))}",
         where=where or info.id,
-        mend=f"--split {visible(choose_split(info, None))}",
+        fix=f"--split {visible(choose_split(info, None))}",
     )
 
 

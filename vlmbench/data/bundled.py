@@ -74,7 +74,7 @@ class Bundled:
             raise AbsentError(
                 f"{path.name} of {self.name} is missing",
                 where=str(path),
-                mend="pip install --force-reinstall vlmbench-eval",
+                fix="pip install --force-reinstall vlmbench-eval",
             )
         table = pq.read_table(path)
         columns = set(table.column_names)

@@ -13,7 +13,7 @@ CAPTIONED = "captioned"
 
 
 @dataclass(frozen=True)
-class Listed:
+class CatalogueRow:
     """A hub dataset with a short name.
 
     Attributes:
@@ -50,12 +50,12 @@ class Listed:
 
 
 @cache
-def listed() -> dict[str, Listed]:
+def listed() -> dict[str, CatalogueRow]:
     """The hub datasets by name, in the order of their groups."""
     found = {}
     for row in _rows("datasets.csv"):
         splits = [(ours, row[f"{ours}_split"]) for ours in ("train", "test") if row[f"{ours}_split"]]
-        found[row["name"]] = Listed(
+        found[row["name"]] = CatalogueRow(
             name=row["name"],
             group=row["group"],
             tags=tuple(filter(None, row["tags"].split("|"))),
@@ -72,7 +72,7 @@ def listed() -> dict[str, Listed]:
             wds_id=row["wds_id"] or None,
         )
     for row in _rows("captioned.csv"):
-        found[row["name"]] = Listed(
+        found[row["name"]] = CatalogueRow(
             name=row["name"],
             group=CAPTIONED,
             tags=(),
@@ -123,7 +123,7 @@ def expand(asked: list[str]) -> list[str]:
         group, mark, query = name.removeprefix("group:").partition("?")
         known = groups()
         if group not in known:
-            raise UsageError(f"no such group: {visible(group)}", where="-d", mend=f"one of {', '.join(known)}")
+            raise UsageError(f"no such group: {visible(group)}", where="-d", fix=f"one of {', '.join(known)}")
         found += [member + mark + query if member in listed() else member for member in known[group]]
     return list(dict.fromkeys(found))
 

@@ -25,4 +25,4 @@ def elsewhere(name: str) -> AbsentError | None:
     found = ELSEWHERE.get(name.lower().replace("-", "_") if name.lower() not in ELSEWHERE else name.lower())
     if found is None:
         return None
-    return AbsentError(f"no copy of {name} on the hub is known: {found[0]}", where=name, mend=found[1])
+    return AbsentError(f"no copy of {name} on the hub is known: {found[0]}", where=name, fix=found[1])

@@ -25,7 +25,7 @@ LARGEST = 512 * 1024**2
 MAX_RATIO = 1000
 """A side this many times the other becomes a bomb when the short one is resized."""
 
-MEND = "mend or remove the image, or leave such images out with --on-bad-image skip"
+FIX = "fix or remove the image, or leave such images out with --on-bad-image skip"
 
 ENDINGS = (
     *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"),
@@ -54,9 +54,9 @@ def read_image(path: Path) -> bytes:
         BadImage: there is none, it is no regular file (a pipe, a device), cannot be read, or has more than `LARGEST`.
     """
     try:
-        return read_bytes(path, most=LARGEST, what="image", mend=MEND)
+        return read_bytes(path, most=LARGEST, what="image", fix=FIX)
     except VlmbenchError as error:
-        raise BadImage(error.what, where=str(path), mend=MEND) from error
+        raise BadImage(error.what, where=str(path), fix=FIX) from error
 
 
 def decode(raw: Raw, name: str) -> Image.Image:
@@ -112,7 +112,7 @@ def _decode(raw: Raw, name: str, finish: Callable[[Image.Image], Image.Image]) -
     if isinstance(raw, np.ndarray):
         return Image.fromarray(np.ascontiguousarray(raw)).convert("RGB")
     if not raw:
-        raise BadImage(f"the image {visible(name)} is empty (0 bytes)", where=name, mend=MEND)
+        raise BadImage(f"the image {visible(name)} is empty (0 bytes)", where=name, fix=FIX)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -127,7 +127,7 @@ def _decode(raw: Raw, name: str, finish: Callable[[Image.Image], Image.Image]) -
         raise _bomb(name, str(error)) from error
     except Exception as error:  # Pillow's plug-ins raise nearly everything on damaged data: each means the same here
         reason = "not an image of a known format" if isinstance(error, UnidentifiedImageError) else visible(str(error))
-        raise BadImage(f"cannot decode the image {visible(name)}: {reason}", where=name, mend=MEND) from error
+        raise BadImage(f"cannot decode the image {visible(name)}: {reason}", where=name, fix=FIX) from error
 
 
 def _refuse_bomb(image: Image.Image, name: str) -> None:
@@ -141,14 +141,14 @@ def refuse_sliver(image: Image.Image, what: str, where: str) -> None:
     """Raises `BadImage` where a side of an image is more than `MAX_RATIO` times the other."""
     width, height = image.size
     if max(width, height) > MAX_RATIO * max(1, min(width, height)):
-        raise BadImage(f"{what} is no picture: {width} x {height} pixels", where=where, mend=MEND)
+        raise BadImage(f"{what} is no picture: {width} x {height} pixels", where=where, fix=FIX)
 
 
 def _bomb(name: str, why: str) -> BadImage:
     return BadImage(
         f"the image {visible(name)} is too large to be decoded: {why}, at most {MAX_PIXELS:,} are read",
         where=name,
-        mend=MEND,
+        fix=FIX,
     )
 
 

@@ -13,7 +13,7 @@ _STREAM = re.compile(rf"(?P<before>[?&]){STREAM}=(?:{AUTO}|{YES}|{NO})(?:(?P<aft
 _FORMS = "?image=COLUMN&label=COLUMN or ?stream=yes"
 
 
-def parted(spec: str) -> tuple[str, dict[str, str]]:
+def split_query(spec: str) -> tuple[str, dict[str, str]]:
     """The name, and what was asked for after its question mark.
 
     Raises:
@@ -23,7 +23,7 @@ def parted(spec: str) -> tuple[str, dict[str, str]]:
     asked = dict(parse_qsl(query))
     known = set(asked) <= {*COLUMNS, STREAM} and asked.get(STREAM, AUTO) in (AUTO, YES, NO)
     if mark and (not asked or not known):
-        raise UsageError(f"not understood after a dataset's name: {visible(query)}", where=visible(spec), mend=_FORMS)
+        raise UsageError(f"not understood after a dataset's name: {visible(query)}", where=visible(spec), fix=_FORMS)
     return name, asked
 
 

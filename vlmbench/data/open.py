@@ -27,7 +27,7 @@ def open_dataset(spec: str, cache_dir: Path, reporter: Reporter | None = None) -
     if not colon:
         return _named(spec, cache_dir, reporter)
     if not rest:
-        raise UsageError(f"nothing after {visible(kind)}: in the dataset's name", where=visible(spec), mend=KINDS)
+        raise UsageError(f"nothing after {visible(kind)}: in the dataset's name", where=visible(spec), fix=KINDS)
     if kind == "boxes":
         from vlmbench.data.views.boxes import open_boxes
 
@@ -52,7 +52,7 @@ def open_dataset(spec: str, cache_dir: Path, reporter: Reporter | None = None) -
         from vlmbench.data.hub.dataset import open_hub
 
         return open_hub(spec, rest, cache_dir, reporter=reporter)
-    raise UsageError(f"unknown kind of dataset: {visible(kind)}:", where=visible(spec), mend=KINDS)
+    raise UsageError(f"unknown kind of dataset: {visible(kind)}:", where=visible(spec), fix=KINDS)
 
 
 def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
@@ -62,7 +62,7 @@ def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
 
     name, _, query = spec.partition("?")
     if not name.strip():
-        raise AbsentError("an empty name of a dataset", mend="vlmbench list datasets")
+        raise AbsentError("an empty name of a dataset", fix="vlmbench list datasets")
     if name in bundled_names():
         return open_bundled(name)
     entry = listed().get(name)
@@ -84,5 +84,5 @@ def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
     if absent is not None:
         raise absent
     if Path(name).is_dir():
-        raise unknown("dataset", visible(name), names(), mend=f"folder:{visible(name)}")
+        raise unknown("dataset", visible(name), names(), fix=f"folder:{visible(name)}")
     raise unknown("dataset", visible(name), [*names(), *ELSEWHERE])

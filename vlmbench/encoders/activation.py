@@ -20,7 +20,7 @@ _TRAINED = (
 )
 
 
-def doubt(id: str, config: Mapping[str, Any]) -> str | None:
+def activation_warning(id: str, config: Mapping[str, Any]) -> str | None:
     """Why the activation in a CLIP's ``config.json`` looks wrong; none where it does not.
 
     Args:

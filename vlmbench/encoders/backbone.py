@@ -7,7 +7,7 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import load_model, told
+from vlmbench.encoders.pretrained import load_errors, load_model
 from vlmbench.encoders.processors import open_processor
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Reporter
@@ -31,7 +31,7 @@ class _Backbone:
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """A batch of prepared images to ``pre_proj`` [B, D] float32, un-normalised."""
         inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
-        with told(self.id, pixels.shape):
+        with load_errors(self.id, pixels.shape):
             return {PRE_PROJ: self._pooled(inputs).flatten(1).float().cpu().numpy()}
 
     def _options(self, files: ModelFiles) -> dict[str, bool]:
@@ -54,7 +54,7 @@ class PooledBackbone(_Backbone):
             raise InputError(
                 f"{visible(self.id)} pools nothing: its configuration leaves the head out",
                 where=self.id,
-                mend="name a checkpoint with its head, or score features of your own: --features FILE",
+                fix="name a checkpoint with its head, or score features of your own: --features FILE",
             )
         return pooled
 

@@ -22,7 +22,7 @@ def resolve_device(asked: str) -> str:
         return next((name for name, present in there.items() if present), "cpu")
     if not there.get(asked, False):
         raise AbsentError(
-            f"no {asked} device that this torch can use", where="--device", mend="--device cpu, or vlmbench doctor"
+            f"no {asked} device that this torch can use", where="--device", fix="--device cpu, or vlmbench doctor"
         )
     return asked
 

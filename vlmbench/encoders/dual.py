@@ -12,7 +12,7 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ, TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import load_model, load_tokenizer, told
+from vlmbench.encoders.pretrained import load_errors, load_model, load_tokenizer
 from vlmbench.encoders.processors import open_processor
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
@@ -50,7 +50,7 @@ class _Dual:
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """A batch of prepared images to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
         inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
-        with told(self.id, pixels.shape):
+        with load_errors(self.id, pixels.shape):
             return {layer: _array(values) for layer, values in self._image(inputs).items()}
 
     @torch.inference_mode()

@@ -120,7 +120,7 @@ def family_of(config: Mapping[str, Any], where: str, *, trusted: bool = False) -
     raise InputError(
         f"vlmbench has no adapter for the architecture {visible(str(name))!r}; it knows {known}",
         where=f"{where}, model_type in config.json",
-        mend="name a model of one of these, or score features of your own: vlmbench linear-probe --features FILE",
+        fix="name a model of one of these, or score features of your own: vlmbench linear-probe --features FILE",
     )
 
 
@@ -130,5 +130,5 @@ def own_code_refused(config: Mapping[str, Any], where: str) -> InputError:
     return InputError(
         f"the architecture {name!r} comes with code of its own, which is not run unasked",
         where=f"{where}, auto_map in config.json",
-        mend="read its Python files; if you trust them: --trust-remote-code",
+        fix="read its Python files; if you trust them: --trust-remote-code",
     )

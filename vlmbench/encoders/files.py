@@ -111,7 +111,7 @@ def image_settings(directory: Path, *, needed_by: str) -> dict[str, Any]:
         raise InputError(
             f"{visible(needed_by)} does not say how its images are prepared: no {PREPROCESSOR}",
             where=str(directory),
-            mend=f"add its {PREPROCESSOR}",
+            fix=f"add its {PREPROCESSOR}",
         )
     return found
 
@@ -130,7 +130,7 @@ def weight_files(directory: Path) -> list[Path]:
     raise InputError(
         f"no weights in {visible(str(directory))}",
         where=str(directory),
-        mend="model.safetensors is looked for, then pytorch_model.bin",
+        fix="model.safetensors is looked for, then pytorch_model.bin",
     )
 
 
@@ -168,15 +168,15 @@ def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
         raise InputError(
             f"{visible(needed_by)} is no model directory: it has no {path.name}",
             where=str(path.parent),
-            mend="name a directory saved by transformers",
+            fix="name a directory saved by transformers",
         )
     value = read_configuration(path, most=SMALL, what="configuration")
     if not isinstance(value, dict):
-        raise InputError(f"{path.name} holds no JSON object", where=str(path), mend="get the file again")
+        raise InputError(f"{path.name} holds no JSON object", where=str(path), fix="get the file again")
     try:
         digest(value)
     except ValueError as error:
-        raise InputError(f"{path.name} holds NaN or an infinity", where=str(path), mend="get the file again") from error
+        raise InputError(f"{path.name} holds NaN or an infinity", where=str(path), fix="get the file again") from error
     return value
 
 
@@ -185,5 +185,5 @@ def absent(id: str, why: str) -> AbsentError:
     return AbsentError(
         f"the model {visible(id)} is not on this machine: {why}",
         where=id,
-        mend=f"hf download {visible(id.split('@')[0])}",
+        fix=f"hf download {visible(id.split('@')[0])}",
     )

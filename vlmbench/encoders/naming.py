@@ -23,26 +23,26 @@ def bundled_directory(alias: str) -> Path:
         raise AbsentError(
             f"{alias} is missing from this installation",
             where=str(directory),
-            mend="pip install --force-reinstall vlmbench-eval",
+            fix="pip install --force-reinstall vlmbench-eval",
         )
     return directory
 
 
-def local_directory(model: str, kind: str, names: Mapping[str, Any], mend: str | None = None) -> Path | None:
+def local_directory(model: str, kind: str, names: Mapping[str, Any], fix: str | None = None) -> Path | None:
     """The directory that `model` names; none where it has the form of a hub id.
 
     Args:
         model: as the user wrote it.
         kind: what it should be (``model``, ``captioner``), for the message.
         names: the short names there are, to suggest the nearest.
-        mend: how to mend a name that is neither; none: the nearest names.
+        fix: how to fix a name that is neither; none: the nearest names.
 
     Raises:
         AbsentError: no such directory, or no form that a name can have.
         InputError: it is a file.
     """
     if not model.strip():
-        raise AbsentError(f"an empty name of a {kind}", mend="vlmbench list models")
+        raise AbsentError(f"an empty name of a {kind}", fix="vlmbench list models")
     path = Path(model).expanduser()
     if path.is_dir():
         return path
@@ -50,10 +50,10 @@ def local_directory(model: str, kind: str, names: Mapping[str, Any], mend: str |
         raise InputError(
             f"{visible(model)} is a file; a {kind} is a directory",
             where=model,
-            mend="name the directory that holds config.json",
+            fix="name the directory that holds config.json",
         )
     if model.startswith((".", "/", "~")):
-        raise AbsentError(f"no such model directory: {visible(model)}", where=model, mend="vlmbench list models")
+        raise AbsentError(f"no such model directory: {visible(model)}", where=model, fix="vlmbench list models")
     if not _HUB_ID.match(model):
-        raise unknown("model", visible(model), list(names), mend=mend)
+        raise unknown("model", visible(model), list(names), fix=fix)
     return None

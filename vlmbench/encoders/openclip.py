@@ -35,23 +35,23 @@ def open_clip_files(name: str, cache_dir: Path) -> ModelFiles:
     arch, slash, tag = name.removeprefix(PREFIX).partition("/")
     if not (arch and slash and tag):
         raise UsageError(
-            f"not a model of open_clip: {visible(name)}", where=visible(name), mend="open-clip:ARCH/PRETRAINED"
+            f"not a model of open_clip: {visible(name)}", where=visible(name), fix="open-clip:ARCH/PRETRAINED"
         )
     library = _library()
     config = library.get_model_config(arch)
     if config is None:
-        raise AbsentError(f"open_clip has no architecture {visible(arch)}", where=name, mend="open_clip.list_models()")
+        raise AbsentError(f"open_clip has no architecture {visible(arch)}", where=name, fix="open_clip.list_models()")
     known = library.get_pretrained_cfg(arch, tag) or {}
     if not known and not Path(tag).is_file():
         tags = ", ".join(library.list_pretrained_tags_by_model(arch)) or "none"
         raise AbsentError(
-            f"open_clip has no weights {visible(tag)} for {visible(arch)}", where=name, mend=f"one of {tags}"
+            f"open_clip has no weights {visible(tag)} for {visible(arch)}", where=name, fix=f"one of {tags}"
         )
     try:
         weights = Path(library.download_pretrained(known) if known else tag)
     except Exception as error:
         raise AbsentError(
-            f"cannot fetch {visible(name)}: {visible(str(error))}", where=name, mend="try again with a network"
+            f"cannot fetch {visible(name)}: {visible(str(error))}", where=name, fix="try again with a network"
         ) from error
     return ModelFiles(
         id=name,
@@ -67,7 +67,7 @@ def open_clip_files(name: str, cache_dir: Path) -> ModelFiles:
     )
 
 
-def doubt(config: Mapping[str, Any]) -> str | None:
+def activation_warning(config: Mapping[str, Any]) -> str | None:
     """Why the activation looks wrong: weights trained with QuickGELU in an architecture without it."""
     own = _library().get_model_config(config["arch"]) or {}
     if config["quick_gelu"] and not own.get("quick_gelu", False) and config["tag"] != "openai":
@@ -87,7 +87,7 @@ class OpenClipEncoder:
 
         library = _library()
         arch, tag = files.config["arch"], files.config["tag"]
-        if (reason := doubt(files.config)) is not None:
+        if (reason := activation_warning(files.config)) is not None:
             reporter.warn(f"{files.id}: {reason}")
         try:
             model, _, self._transform = library.create_model_and_transforms(
@@ -97,7 +97,7 @@ class OpenClipEncoder:
             raise InputError(
                 f"cannot load {visible(files.id)}: {visible(str(error))}",
                 where=str(files.directory),
-                mend="get it again",
+                fix="get it again",
             ) from error
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = library.get_tokenizer(arch)
@@ -138,7 +138,7 @@ def _library() -> Any:
         version("open_clip_torch")
         import open_clip
     except (PackageNotFoundError, ImportError) as error:
-        raise AbsentError("open_clip cannot be imported", where=visible(str(error)), mend=INSTALL) from error
+        raise AbsentError("open_clip cannot be imported", where=visible(str(error)), fix=INSTALL) from error
     return open_clip
 
 

@@ -54,7 +54,7 @@ def load_model(files: ModelFiles, class_name: str, device: str, precision: str, 
             f"the checkpoint of {visible(files.id)} lacks {len(missing)} weights of {type(model).__name__}, "
             f"the first is {missing[0]}",
             where=str(files.directory),
-            mend="get the whole checkpoint again; random weights are never put in their place",
+            fix="get the whole checkpoint again; random weights are never put in their place",
         )
     return model.eval().requires_grad_(False).to(device)
 
@@ -72,19 +72,19 @@ def load_tokenizer(files: ModelFiles) -> Any:
 
 
 @contextmanager
-def told(id: str, shape: tuple[int, ...]) -> Iterator[None]:
+def load_errors(id: str, shape: tuple[int, ...]) -> Iterator[None]:
     """Turns what a model raises on a batch of images of this shape into an error that a user can act on."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"not enough memory on the device for {shape[0]} images at once", where=id, mend="a smaller --batch-size"
+            f"not enough memory on the device for {shape[0]} images at once", where=id, fix="a smaller --batch-size"
         ) from error
     except ValueError as error:
         raise InputError(
             f"{visible(id)} does not take images of {shape[-2]} x {shape[-1]} pixels: {visible(str(error))}",
             where=id,
-            mend="mend size and crop_size in its preprocessor_config.json",
+            fix="fix size and crop_size in its preprocessor_config.json",
         ) from error
 
 
@@ -95,5 +95,5 @@ def unloadable(files: ModelFiles, part: str, error: Exception) -> InputError:
     return InputError(
         f"cannot load the {part} of {visible(files.id)}: {reason}",
         where=str(files.directory),
-        mend="get its files again, or name another model",
+        fix="get its files again, or name another model",
     )

@@ -75,7 +75,7 @@ class PatchProcessor(Processor):
             raise InputError(
                 f"{visible(files.id)} takes patches of {wanted} pixels, and its images are cut into patches of {own}",
                 where=str(files.directory),
-                mend="mend patch_size in its preprocessor_config.json",
+                fix="fix patch_size in its preprocessor_config.json",
             )
 
     def __call__(self, image: Image) -> np.ndarray:
@@ -110,7 +110,7 @@ class FloatProcessor(Processor):
             raise InputError(
                 f"{visible(files.id)} asks for a preparation of images that vlmbench does not have for DINOv3",
                 where=str(files.directory),
-                mend="size with height and width, resample 2 or 3, no center crop in its preprocessor_config.json",
+                fix="size with height and width, resample 2 or 3, no center crop in its preprocessor_config.json",
             )
         self.size = (int(size["height"]), int(size["width"])) if settings.get("do_resize", True) else None
         self.mode = mode

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """One named model.
 
     Attributes:
@@ -35,10 +35,10 @@ class Entry:
         return not self.hub_id
 
 
-def _load() -> dict[str, Entry]:
+def _load() -> dict[str, ModelEntry]:
     with open(Path(__file__).with_name("models.csv"), encoding="utf-8", newline="") as handle:
         entries = [
-            Entry(
+            ModelEntry(
                 alias=row["alias"],
                 hub_id=row["hub_id"],
                 revision=row["revision"] or None,

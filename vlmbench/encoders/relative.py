@@ -65,7 +65,7 @@ def relative(
         norms = np.linalg.norm(powers, axis=1, keepdims=True)
         if not norms.all():
             row = start + int(np.argmin(norms[:, 0]))
-            raise InputError(f"embedding {row} is like none of the {seen} anchors", mend="a larger anchor set")
+            raise InputError(f"embedding {row} is like none of the {seen} anchors", fix="a larger anchor set")
         data[start : start + _ROWS], columns[start : start + _ROWS] = powers / norms, places[part]
     ends = np.arange(0, data.size + 1, max(kept, 1)) if kept else np.zeros(len(unit) + 1, np.int64)
     return csr_array((data.ravel(), columns.ravel(), ends), shape=(len(unit), seen))

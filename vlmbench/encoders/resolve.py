@@ -6,7 +6,7 @@ from vlmbench.encoders.files import ModelFiles, read_files
 from vlmbench.encoders.naming import bundled_directory, local_directory
 from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.pixels import pixel_files
-from vlmbench.encoders.registry import MODELS, Entry
+from vlmbench.encoders.registry import MODELS, ModelEntry
 
 
 def resolve(model: str, cache_dir: Path, *, trusted: bool = False) -> ModelFiles:
@@ -42,7 +42,7 @@ def resolve(model: str, cache_dir: Path, *, trusted: bool = False) -> ModelFiles
     return _from_hub(model, model, None, cache_dir, trusted=trusted)
 
 
-def _registered(alias: str, entry: Entry, cache_dir: Path) -> ModelFiles:
+def _registered(alias: str, entry: ModelEntry, cache_dir: Path) -> ModelFiles:
     if entry.bundled:
         return read_files(bundled_directory(alias), id=alias, system=alias, revision=None, cache_dir=cache_dir)
     return _from_hub(alias, entry.hub_id, entry.revision, cache_dir)

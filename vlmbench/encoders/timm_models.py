@@ -90,7 +90,7 @@ def _create(name: str) -> Any:
         raise AbsentError(
             f"timm cannot give {visible(arch)}: {visible(str(error))}",
             where=visible(name),
-            mend="timm.list_pretrained()",
+            fix="timm.list_pretrained()",
         ) from error
     return model.eval().requires_grad_(False)
 
@@ -101,5 +101,5 @@ def _library() -> Any:
         import timm
         import timm.data
     except (PackageNotFoundError, ImportError) as error:
-        raise AbsentError("timm cannot be imported", where=visible(str(error)), mend=INSTALL) from error
+        raise AbsentError("timm cannot be imported", where=visible(str(error)), fix=INSTALL) from error
     return timm

@@ -17,7 +17,7 @@ from vlmbench.foundations.progress import SECONDS, Advance, Reporter, tell_slow
 
 
 @dataclass
-class Job:
+class EncodeJob:
     """One model's features of the split.
 
     Attributes:
@@ -50,7 +50,7 @@ class Tally:
 
 def encode_split(
     split: Split,
-    jobs: Sequence[Job],
+    jobs: Sequence[EncodeJob],
     *,
     batch_size: int,
     workers: int,
@@ -101,7 +101,7 @@ def encode_split(
         gone, widths = found[job.name].gone, found[job.name].widths
         if len(gone) == len(split):
             raise InputError(
-                f"none of the {len(split)} images can be decoded", where=split.ids[0], mend="look at these files"
+                f"none of the {len(split)} images can be decoded", where=split.ids[0], fix="look at these files"
             )
         job.entry.finish(tuple(split.ids[row] for row in sorted(gone)), widths)
     tally.seconds = time.perf_counter() - started
@@ -163,7 +163,9 @@ class _Batch:
 class _Writer:
     """Gathers batches and stores them, a shard at a time, in every job's entry."""
 
-    def __init__(self, start: int, jobs: Sequence[Job], found: Mapping[str, _Found], rows: int, seconds: float) -> None:
+    def __init__(
+        self, start: int, jobs: Sequence[EncodeJob], found: Mapping[str, _Found], rows: int, seconds: float
+    ) -> None:
         self._start, self._jobs, self._found, self._rows, self._seconds = start, jobs, found, rows, seconds
         self._batches: list[_Batch] = []
         self._opened = time.monotonic()
@@ -196,7 +198,7 @@ class _Writer:
 def _batches(
     split: Split,
     covered: range,
-    jobs: Sequence[Job],
+    jobs: Sequence[EncodeJob],
     batch_size: int,
     workers: int,
     on_bad_image: str,

@@ -141,7 +141,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"cannot write {path}: {error.strerror or error}",
         where=str(path),
-        mend="choose another place with --out DIR or --cache-dir DIR",
+        fix="choose another place with --out DIR or --cache-dir DIR",
     )
 
 

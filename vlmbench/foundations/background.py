@@ -93,7 +93,7 @@ class Background:
             return [np.load(stream, allow_pickle=False) for _ in range(message["arrays"])]
         kind = getattr(errors, message["kind"], None)
         if kind is not None:
-            raise kind(message["what"], where=message["where"], mend=message["mend"])
+            raise kind(message["what"], where=message["where"], fix=message["fix"])
         raise RuntimeError(message["what"])
 
 
@@ -112,7 +112,7 @@ def _send(pipe: io.BufferedWriter, work: Callable[[], Arrays]) -> None:
     try:
         arrays = work()
     except errors.VlmbenchError as error:
-        message = {"kind": type(error).__name__, "what": error.what, "where": error.where, "mend": error.mend}
+        message = {"kind": type(error).__name__, "what": error.what, "where": error.where, "fix": error.fix}
         pipe.write(json.dumps(message).encode() + b"\n")
         return
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The errors a user sees: what is wrong, where, and how to mend it.
+"""The errors a user sees: what is wrong, where, and how to fix it.
 
 Each class carries the exit code of the command-line contract. A user never sees a traceback for them; anything that is
 not a `VlmbenchError` is a fault of vlmbench itself and ends with 70.
@@ -19,23 +19,23 @@ class VlmbenchError(Exception):
     Args:
         what: what is wrong, in one sentence.
         where: the file, line, id or option it concerns.
-        mend: what to do about it, ideally a command.
+        fix: what to do about it, ideally a command.
     """
 
     exit_code = EXIT_FAULT
 
-    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.mend = mend
+        self.fix = fix
 
     def __str__(self) -> str:
         parts = [self.what]
         if self.where:
             parts.append(f"where: {self.where}")
-        if self.mend:
-            parts.append(f"to mend: {self.mend}")
+        if self.fix:
+            parts.append(f"fix: {self.fix}")
         return "\n".join(parts)
 
 

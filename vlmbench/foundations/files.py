@@ -35,24 +35,24 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _AGAIN = "write the file again with a JSON library, as UTF-8"
 
 
-def regular_file(path: Path, *, what: str = "file", where: str | None = None, mend: str = "check the path") -> Path:
+def regular_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:
     """A regular file that a user names and another library opens.
 
     Args:
         path: as it was named.
         what: what messages call it.
         where: the option or name it stands in; none: the path itself.
-        mend: what to do about it.
+        fix: what to do about it.
 
     Raises:
         AbsentError: there is nothing at that path.
         InputError: it is a directory, a pipe, a device or a socket, or cannot be looked at.
     """
-    named_file(path, what=what, where=where, mend=mend)
+    named_file(path, what=what, where=where, fix=fix)
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        raise _unreadable(path, error, where, mend) from error
+        raise _unreadable(path, error, where, fix) from error
     if not stat.S_ISREG(mode):
         raise _no_file(path, mode, what, where)
     return path
@@ -64,7 +64,7 @@ def read_bytes(
     most: int = LARGEST,
     what: str = "file",
     where: str | None = None,
-    mend: str = "check the path and its permissions",
+    fix: str = "check the path and its permissions",
 ) -> bytes:
     """The bytes of a file that a user names; arguments as for `regular_file`, and `most`: how many it may have.
 
@@ -72,7 +72,7 @@ def read_bytes(
         AbsentError: there is nothing at that path.
         InputError: it is no regular file and no pipe of a shell, cannot be read, or is larger.
     """
-    named_file(path, what=what, where=where, mend=mend)
+    named_file(path, what=what, where=where, fix=fix)
     try:
         # without O_NONBLOCK, opening a named pipe would wait for somebody to write to it
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -91,11 +91,11 @@ def read_bytes(
             else:
                 raise _no_file(path, facts.st_mode, what, where)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error, where, mend) from error
+        raise _unreadable(path, error, where, fix) from error
     raise InputError(
         f"{visible(path.name)} is too large: a {what} has at most {most:,} bytes",
         where=where or str(path),
-        mend="name another file, or split this one",
+        fix="name another file, or split this one",
     )
 
 
@@ -120,7 +120,7 @@ def text_of(data: bytes, path: Path) -> str:
         raise InputError(
             f"not UTF-8: byte 0x{data[error.start]:02x}",
             where=f"{path}, byte {error.start} (line {line})",
-            mend=f"iconv -f latin1 -t UTF-8 {visible(path.name)}, if Latin-1 is what it is",
+            fix=f"iconv -f latin1 -t UTF-8 {visible(path.name)}, if Latin-1 is what it is",
         ) from error
 
 
@@ -129,17 +129,15 @@ def read_json(path: Path, *, most: int = LARGEST, what: str = "file", unique: bo
     return json_of(read_text(path, most=most, what=what), str(path), unique=unique)
 
 
-def json_of(
-    text: str, where: str, *, line: int = 0, mend: str = _AGAIN, unique: bool = False, pairs: Any = None
-) -> Any:
+def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, unique: bool = False, pairs: Any = None) -> Any:
     """A text as JSON.
 
     Args:
         text: the text.
         where: the file, and the place in it.
         line: the line of the file that the text is; none: the text may have several.
-        mend: what to do if it is none.
-        unique: whether a key that stands twice in an object is an error; else the last one counts.
+        fix: what to do if it is none.
+        unique: whether a key that occurs twice in an object is an error; else the last one counts.
         pairs: what makes an object from its list of keys and values, as `json.loads` takes it.
 
     Raises:
@@ -154,18 +152,18 @@ def json_of(
         if len(found) < len(items):
             seen: set[str] = set()
             key = next(key for key, _ in items if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise InputError(f"the key {visible(key[:80])} stands twice", where=where, mend="keep one of the two")
+            raise InputError(f"the key {visible(key[:80])} occurs twice", where=where, fix="keep one of the two")
         return found
 
     try:
         value = json.loads(text, object_pairs_hook=once if unique else pairs)
     except json.JSONDecodeError as error:
         place = f", column {error.colno}" if line else f", line {error.lineno}, column {error.colno}"
-        raise InputError(f"not valid JSON: {error.msg}", where=where + place, mend=mend) from error
+        raise InputError(f"not valid JSON: {error.msg}", where=where + place, fix=fix) from error
     except RecursionError as error:
         raise _too_deep(where) from error
     except ValueError as error:  # a number of more digits than Python reads
-        raise InputError(f"not valid JSON: {error}", where=where, mend=mend) from error
+        raise InputError(f"not valid JSON: {error}", where=where, fix=fix) from error
     if _is_deep(text):
         raise _too_deep(where)
     if _ESCAPED_SURROGATE.search(text):
@@ -174,11 +172,11 @@ def json_of(
         except UnicodeEncodeError as error:
             code = ord(error.object[error.start])
             what = f"a text with half a character (a lone surrogate, \\u{code:04x})"
-            raise InputError(what, where=where, mend=_AGAIN) from error
+            raise InputError(what, where=where, fix=_AGAIN) from error
     return value
 
 
-def json_lines(text: str, path: Path, *, mend: str = "one JSON object a line") -> Iterator[tuple[str, dict[str, Any]]]:
+def json_lines(text: str, path: Path, *, fix: str = "one JSON object per line") -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of JSON Lines, each with its place (``line 3``); only line feeds end a line.
 
     Raises:
@@ -186,14 +184,14 @@ def json_lines(text: str, path: Path, *, mend: str = "one JSON object a line") -
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            value = json_of(line, str(path), line=number, mend=mend)
+            value = json_of(line, str(path), line=number, fix=fix)
             if not isinstance(value, dict):
-                raise InputError("a line that is not a JSON object", where=f"{path}, line {number}", mend=mend)
+                raise InputError("a line that is not a JSON object", where=f"{path}, line {number}", fix=fix)
             yield f"line {number}", value
 
 
 def csv_rows(
-    text: str, path: Path, *, delimiter: str = ",", strict: bool = True, mend: str = "quote cells that hold quotes"
+    text: str, path: Path, *, delimiter: str = ",", strict: bool = True, fix: str = "quote cells that hold quotes"
 ) -> Iterator[tuple[str, list[str]]]:
     """The rows of a CSV that hold anything, each with its place (``line 3``, where it starts); cells of any length.
 
@@ -209,7 +207,7 @@ def csv_rows(
             if any(cell.strip() for cell in row):
                 yield place, row
     except csv.Error as error:
-        raise InputError(f"not valid CSV: {error}", where=f"{path}, line {line}", mend=mend) from error
+        raise InputError(f"not valid CSV: {error}", where=f"{path}, line {line}", fix=fix) from error
 
 
 def unpacked_limit(packed: int, *, small: int = SMALL) -> int:
@@ -227,7 +225,7 @@ def utf8_name(name: str, where: str) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
-            f"a name that is not UTF-8: {visible(name)}", where=visible(where), mend="convmv -f latin1 -t utf8 --notest"
+            f"a name that is not UTF-8: {visible(name)}", where=visible(where), fix="convmv -f latin1 -t utf8 --notest"
         ) from error
     return name
 
@@ -246,14 +244,14 @@ def _gunzipped(data: bytes, path: Path) -> bytes:
                     raise InputError(
                         f"gzip that unpacks to more than {limit:,} bytes: taken for a bomb",
                         where=str(path),
-                        mend="unpack it yourself and name the file in it",
+                        fix="unpack it yourself and name the file in it",
                     )
                 data = member.unconsumed_tail
             if not member.eof:
                 raise zlib.error("it ends too early")
             data = member.unused_data.lstrip(b"\0")
     except zlib.error as error:
-        raise InputError(f"damaged gzip: {error}", where=str(path), mend="compress or download it again") from error
+        raise InputError(f"damaged gzip: {error}", where=str(path), fix="compress or download it again") from error
     return b"".join(found)
 
 
@@ -271,12 +269,12 @@ def _is_deep(text: str) -> bool:
 
 
 def _too_deep(where: str) -> InputError:
-    return InputError(f"JSON nested too deeply: at most {DEEPEST} levels are read", where=where, mend="flatten it")
+    return InputError(f"JSON nested too deeply: at most {DEEPEST} levels are read", where=where, fix="flatten it")
 
 
-def _unreadable(path: Path, error: Exception, where: str | None, mend: str) -> InputError:
+def _unreadable(path: Path, error: Exception, where: str | None, fix: str) -> InputError:
     reason = getattr(error, "strerror", None) or error
-    return InputError(f"cannot read {visible(str(path))}: {visible(str(reason))}", where=where or str(path), mend=mend)
+    return InputError(f"cannot read {visible(str(path))}: {visible(str(reason))}", where=where or str(path), fix=fix)
 
 
 _KINDS = (
@@ -291,5 +289,5 @@ _KINDS = (
 def _no_file(path: Path, mode: int, what: str, where: str | None) -> InputError:
     kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
     return InputError(
-        f"{kind}, not a {what}: {visible(str(path))}", where=where or str(path), mend="name a regular file"
+        f"{kind}, not a {what}: {visible(str(path))}", where=where or str(path), fix="name a regular file"
     )

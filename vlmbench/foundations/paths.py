@@ -24,26 +24,26 @@ def slug(text: str, *, longest: int = 60) -> str:
     return cleaned[:longest].rstrip("-._") or "unnamed"
 
 
-def named_file(path: Path, *, what: str = "file", where: str | None = None, mend: str = "check the path") -> Path:
+def named_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:
     """A file that a user names, which has to be there. A pipe (``<(zcat …)``) is as good.
 
     Args:
         path: as it was named.
         what: what messages call it.
         where: the option or name it stands in; none: the path itself.
-        mend: what to do about it.
+        fix: what to do about it.
 
     Raises:
         AbsentError: there is nothing at that path.
         InputError: it is a directory, or cannot be looked at.
     """
-    if named_path(path, what=what, where=where, mend=mend).is_dir():
-        raise InputError(f"a directory, not a {what}", where=where or str(path), mend="name the file in it")
+    if named_path(path, what=what, where=where, fix=fix).is_dir():
+        raise InputError(f"a directory, not a {what}", where=where or str(path), fix="name the file in it")
     return path
 
 
 def named_directory(
-    path: Path, *, what: str = "directory", where: str | None = None, mend: str = "check the path"
+    path: Path, *, what: str = "directory", where: str | None = None, fix: str = "check the path"
 ) -> Path:
     """The same for a directory.
 
@@ -51,13 +51,13 @@ def named_directory(
         AbsentError: there is nothing at that path.
         InputError: it is a file, or cannot be looked at.
     """
-    if not named_path(path, what=what, where=where, mend=mend).is_dir():
-        raise InputError(f"{visible(str(path))} is a file, a {what} is needed", where=where or str(path), mend=mend)
+    if not named_path(path, what=what, where=where, fix=fix).is_dir():
+        raise InputError(f"{visible(str(path))} is a file, a {what} is needed", where=where or str(path), fix=fix)
     return path
 
 
 def named_path(
-    path: Path, *, what: str = "file or directory", where: str | None = None, mend: str = "check the path"
+    path: Path, *, what: str = "file or directory", where: str | None = None, fix: str = "check the path"
 ) -> Path:
     """The same for either.
 
@@ -69,7 +69,7 @@ def named_path(
     try:
         there = path.exists()
     except OSError as error:
-        raise InputError(f"cannot open {visible(str(path))}: {error.strerror}", where=where, mend=mend) from error
+        raise InputError(f"cannot open {visible(str(path))}: {error.strerror}", where=where, fix=fix) from error
     if not there:
-        raise AbsentError(f"no such {what}: {visible(str(path))}", where=where, mend=mend)
+        raise AbsentError(f"no such {what}: {visible(str(path))}", where=where, fix=fix)
     return path

@@ -58,7 +58,7 @@ def ready() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     if sys.stdout is None:
-        print("error: stdout is closed\n  where: stdout\n  to mend: send it somewhere: > /dev/null", file=sys.stderr)
+        print("error: stdout is closed\n  where: stdout\n  fix: send it somewhere: > /dev/null", file=sys.stderr)
         raise SystemExit(EXIT_INPUT)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

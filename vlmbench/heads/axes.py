@@ -77,7 +77,7 @@ def _mean(features: torch.Tensor) -> torch.Tensor:
             raise InputError(
                 "a feature is NaN or infinite",
                 where=f"image {row} (counted from 0)",
-                mend="encode again, with --precision fp32 if the model overflows in half precision",
+                fix="encode again, with --precision fp32 if the model overflows in half precision",
             )
         total += rows.sum(dim=0, dtype=torch.float64).cpu()
     return total / len(features)

@@ -72,7 +72,7 @@ def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
         raise AbsentError(
             f"no class names for {visible(info.id)}: {why}",
             where="--classnames wds",
-            mend="leave --classnames out, for the dataset's own, or give a file: .txt, a line a class, or .json",
+            fix="leave --classnames out, for the dataset's own, or give a file: .txt, one line per class, or .json",
         )
     names = tuple((name,) for name in found.lines)
     _require_number(names, info, found.where)
@@ -86,7 +86,7 @@ def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
             f"the class names of {found.repository} are not those of {visible(info.id)}: "
             + (what if left or over else "several are the same but for case and punctuation"),
             where=found.where,
-            mend="write the names in the dataset's order to a file, for --classnames FILE, or leave --classnames out",
+            fix="write the names in the dataset's order to a file, for --classnames FILE, or leave --classnames out",
         )
     return ClassNames(tuple(names[place] for place in order), found.source)
 
@@ -105,7 +105,7 @@ def _from_file(path: Path, info: DatasetInfo) -> ClassNames:
             raise InputError(
                 "class names are a list, or an object of datasets and lists",
                 where=where,
-                mend='write ["cat", "dog"] or [["cat", "kitty"], ["dog"]]',
+                fix='write ["cat", "dog"] or [["cat", "kitty"], ["dog"]]',
             )
         found = [
             (f"{where}, entry {number}", item if isinstance(item, list) else [item])
@@ -131,12 +131,12 @@ def _checked(found: Sequence[tuple[str, list[object]]], *, unique: bool) -> Name
     for place, items in found:
         names = tuple(item for item in items if isinstance(item, str) and item.strip())
         if not names or len(names) < len(items):
-            raise InputError("an empty class name", where=place, mend="every class needs a name")
+            raise InputError("an empty class name", where=place, fix="every class needs a name")
         if unique and names[0] in firsts:
             raise InputError(
                 f"two classes are called {visible(names[0])}",
                 where=f"{firsts[names[0]]} and {place.rsplit(', ', 1)[-1]}",
-                mend="tell them apart by their names",
+                fix="tell them apart by their names",
             )
         firsts[names[0]] = place
         checked.append(names)
@@ -149,7 +149,7 @@ def _require_number(names: Names, info: DatasetInfo, where: str) -> None:
         raise InputError(
             f"{len(names)} class names, the dataset has {expected} classes",
             where=where,
-            mend="give one for each class, in the dataset's order",
+            fix="give one for each class, in the dataset's order",
         )
 
 
@@ -177,7 +177,7 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
                 f"the class names have another order than the dataset's classes: {visible(names[place][0])} is entry "
                 f"{place + 1}, and class {other + 1} of {visible(info.id)}",
                 where=where,
-                mend="write the names in the dataset's order to a file of their own",
+                fix="write the names in the dataset's order to a file of their own",
             )
     return names
 

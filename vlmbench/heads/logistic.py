@@ -120,8 +120,8 @@ class Trainer:
             self.fitted, targets = np.unique(labels, return_inverse=True)
         if len(self.fitted) < (1 if self.multilabel else 2):
             raise InputError(
-                "training has images of one class only; there is nothing to tell apart",
-                mend="add images of a second class, or more shots",
+                "training has images of one class only; there is nothing to classify",
+                fix="add images of a second class, or more shots",
             )
         self._shares = (labels.mean(axis=0) * self.n + 0.5) / (self.n + 1) if self.multilabel else None
         self.binary = not self.multilabel and len(self.fitted) == 2
@@ -335,7 +335,7 @@ def check_labels(labels: NDArray[np.generic], images: int, classes: int | None) 
     if labels.dtype.kind not in "iub" or labels.ndim not in {1, 2} or len(labels) != images or not images:
         raise InputError(
             f"labels must be {images} whole numbers or rows of 0 and 1, not {labels.dtype} of shape {labels.shape}",
-            mend="number the classes from 0",
+            fix="number the classes from 0",
         )
     found = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
     top = 1 if labels.ndim == 2 else (classes or found) - 1

@@ -26,11 +26,11 @@ class SklearnTrainer:
         self.y = np.asarray(y)
         self.classes = check_labels(self.y, len(self.x), classes)
         if not np.isfinite(self.x).all():
-            raise InputError("a feature is NaN or infinite", mend="encode again, with --precision fp32")
+            raise InputError("a feature is NaN or infinite", fix="encode again, with --precision fp32")
         if self.y.ndim == 1 and len(np.unique(self.y)) < 2:
             raise InputError(
-                "training has images of one class only; there is nothing to tell apart",
-                mend="add images of a second class, or more shots",
+                "training has images of one class only; there is nothing to classify",
+                fix="add images of a second class, or more shots",
             )
 
     def fit(

@@ -81,7 +81,7 @@ def load_probe(path: Path) -> Probe:
     """
     from safetensors import SafetensorError, safe_open
 
-    regular_file(path, what="probe", mend="vlmbench linear-probe … --save-probe FILE")
+    regular_file(path, what="probe", fix="vlmbench linear-probe … --save-probe FILE")
     try:
         with safe_open(path, framework="numpy") as file:
             about = json_of((file.metadata() or {}).get("vlmbench", "null"), str(path))
@@ -106,7 +106,7 @@ def load_probe(path: Path) -> Probe:
         raise InputError(
             "not a probe saved by this version of vlmbench, or a damaged one",
             where=str(path),
-            mend="vlmbench linear-probe … --save-probe FILE",
+            fix="vlmbench linear-probe … --save-probe FILE",
         ) from error
 
 

@@ -76,7 +76,7 @@ def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Promp
     raise InputError(
         "prompts are a list of templates, or an object of class names and prompts",
         where=where,
-        mend='["a photo of a {}."] or {"cat": ["a cat with whiskers"], …}',
+        fix='["a photo of a {}."] or {"cat": ["a cat with whiskers"], …}',
     )
 
 
@@ -87,13 +87,13 @@ def checked_templates(items: Sequence[tuple[str, object]], where: str) -> tuple[
         InputError: there are none, or one has no place.
     """
     if not items:
-        raise InputError("no templates in the file", where=where, mend="write one a line, such as: a photo of a {}.")
+        raise InputError("no templates in the file", where=where, fix="write one a line, such as: a photo of a {}.")
     for place, item in items:
         if not isinstance(item, str) or not PLACE.search(item):
             raise InputError(
                 f"a template without a place for the class name: {visible(str(item))!r}",
                 where=place,
-                mend="put {} where the class name goes",
+                fix="put {} where the class name goes",
             )
     return tuple(str(item) for _, item in items)
 
@@ -114,7 +114,7 @@ def no_entry(path: Path, value: Mapping[str, object], id: str, example: list[str
     return InputError(
         f"no entry for the dataset {visible(id)}{more}; the file has {shown or 'nothing'}",
         where=str(path),
-        mend=f"add {json.dumps(benchmark_names(id)[-1])}: {json.dumps(example)}",
+        fix=f"add {json.dumps(benchmark_names(id)[-1])}: {json.dumps(example)}",
     )
 
 
@@ -129,6 +129,6 @@ def _class_prompts(name: str, prompts: object, where: str) -> tuple[str, ...]:
         raise InputError(
             f"the class {visible(name)} has no list of prompts",
             where=f"{where}, {visible(name)}",
-            mend="give it at least one prompt",
+            fix="give it at least one prompt",
         )
     return tuple(given)

@@ -55,7 +55,7 @@ class PromptSet:
         for name in (*names, *([raw] if raw else [])):
             if name in self.by_class:
                 return tuple(fill(prompt, names[0]) for prompt in self.by_class[name])
-        raise InputError(f"no prompts for the class {visible(names[0])}", where=self.name, mend="add it to the file")
+        raise InputError(f"no prompts for the class {visible(names[0])}", where=self.name, fix="add it to the file")
 
     @property
     def sha256(self) -> str:
@@ -126,11 +126,11 @@ def _parts(value: str) -> list[str]:
         raise UsageError(
             f"{visible(named[0])} and a template in one value: {visible(value)}",
             where="--prompts",
-            mend=f"for a row each: {words}; if all of it is one template, write it to a .txt file",
+            fix=f"for a row each: {words}; if all of it is one template, write it to a .txt file",
         )
     kept = [piece for piece in pieces if piece]
     if not kept:
-        raise InputError("--prompts is empty", where="--prompts", mend="vlmbench list prompts")
+        raise InputError("--prompts is empty", where="--prompts", fix="vlmbench list prompts")
     return kept
 
 
@@ -164,11 +164,11 @@ def _set(name: str, info: DatasetInfo, cache_dir: Path, classes: Sequence[Sequen
         found = read_prompts(path, info.id, classes)
         return PromptSet(path.name, found.templates, found.by_class, found.source)
     if name.lower().endswith(_FILES) or "/" in name:
-        regular_file(Path(name).expanduser(), what="prompt file", where="--prompts", mend="vlmbench list prompts")
+        regular_file(Path(name).expanduser(), what="prompt file", where="--prompts", fix="vlmbench list prompts")
     raise AbsentError(
         f"no such prompt set: {visible(name)}; there are {', '.join([*SETS, DATASET])}",
         where="--prompts",
-        mend="name one of them, a .txt or .json file, or a template such as 'a photo of a {}.'",
+        fix="name one of them, a .txt or .json file, or a template such as 'a photo of a {}.'",
     )
 
 
@@ -185,7 +185,7 @@ def _of_dataset(info: DatasetInfo, cache_dir: Path) -> PromptSet:
     raise AbsentError(
         f"{visible(info.id)} has no templates of its own" + (f", nor has its copy {copy}" if copy else ""),
         where="--prompts dataset",
-        mend=f"a set ({', '.join(SETS)}); a file, .txt or .json, such as CLIP_benchmark's "
+        fix=f"a set ({', '.join(SETS)}); a file, .txt or .json, such as CLIP_benchmark's "
         "en_zeroshot_classification_templates.json; or a template such as 'a photo of a {}.'"
         + (f"; -d {others[0]} is another copy, which may have templates" if others else ""),
     )

@@ -36,7 +36,7 @@ def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, c
     Raises:
         AbsentError: not here and not to be had: no network, no such repository, gated, too many requests.
     """
-    with told(id, "model"):
+    with hub_errors(id, "model"):
         from huggingface_hub import HfApi, snapshot_download
 
         if offline():
@@ -81,7 +81,7 @@ def dataset_commit(
     noted, first = (cache_dir / "hub" / kind / f"{digest([id, revision])}.json" for kind in ("commits", "pinned"))
     if pinned and (commit := _noted(first)) is not None:
         return commit
-    with told(id, "dataset", again):
+    with hub_errors(id, "dataset", again):
         from huggingface_hub import HfApi
 
         try:
@@ -102,7 +102,7 @@ def dataset_snapshot(id: str, revision: str | None) -> Path:
     Raises:
         AbsentError: none are.
     """
-    with told(id, "dataset"):
+    with hub_errors(id, "dataset"):
         return _cached(id, revision, "dataset")[0]
 
 
@@ -112,7 +112,7 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
     Raises:
         AbsentError: a file is not here and not to be had, or came damaged.
     """
-    with told(id, "dataset"):
+    with hub_errors(id, "dataset"):
         from huggingface_hub import hf_hub_download
 
         places = []
@@ -134,7 +134,7 @@ def fetch_text(id: str, commit: str, name: str, again: str) -> Path | None:
     Raises:
         AbsentError: it is not here and not to be had.
     """
-    with told(id, "dataset", again):
+    with hub_errors(id, "dataset", again):
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -153,7 +153,7 @@ def dataset_files(id: str, commit: str) -> dict[str, tuple[int, str]]:
     Raises:
         AbsentError: the hub cannot be asked.
     """
-    with told(id, "dataset"):
+    with hub_errors(id, "dataset"):
         from huggingface_hub import HfApi
         from huggingface_hub.hf_api import RepoFile
 
@@ -192,7 +192,7 @@ def require_sound(path: Path, sha256: str, id: str) -> None:
         raise AbsentError(
             f"{path.name} of {visible(id)} is damaged: its SHA-256 is not the one the hub names; it was removed",
             where=str(path),
-            mend="run the same command again: it is fetched anew",
+            fix="run the same command again: it is fetched anew",
         )
 
 
@@ -240,7 +240,7 @@ def no_room(id: str, kind: str) -> AbsentError:
     return AbsentError(
         f"no room is left on the disk for the {kind} {visible(id)}",
         where=id,
-        mend=f"make room, or set HF_HOME to a directory on another disk{stream}",
+        fix=f"make room, or set HF_HOME to a directory on another disk{stream}",
     )
 
 
@@ -253,7 +253,7 @@ def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
 
 
 @contextmanager
-def told(id: str, kind: str, again: str | None = None) -> Iterator[None]:
+def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
     """Turns each failure of the hub's client into the error a user can act on.
 
     Args:
@@ -277,31 +277,31 @@ def told(id: str, kind: str, again: str | None = None) -> Iterator[None]:
         raise AbsentError(
             f"the {kind} {name} is gated: its owner has to let you in",
             where=id,
-            mend=f"ask on its page, then: {login}",
+            fix=f"ask on its page, then: {login}",
         ) from error
     except errors.RevisionNotFoundError as error:
         raise AbsentError(
-            f"the {kind} {name} has no such revision", where=id, mend="name a branch, a tag or a commit of it"
+            f"the {kind} {name} has no such revision", where=id, fix="name a branch, a tag or a commit of it"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise AbsentError(
             f"no {kind} {name} on the hub, or it is private",
             where=id,
-            mend=f"check the spelling; if it is private: {login}",
+            fix=f"check the spelling; if it is private: {login}",
         ) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         why = "and --offline (or HF_HUB_OFFLINE) forbids fetching it" if offline() else "and the hub cannot be reached"
         raise AbsentError(
-            f"the {kind} {name} is not on this machine, {why}", where=id, mend=f"with a network: {again or command}"
+            f"the {kind} {name} is not on this machine, {why}", where=id, fix=f"with a network: {again or command}"
         ) from error
     except (errors.EntryNotFoundError, FileNotFoundError) as error:
         raise AbsentError(
-            f"the {kind} {name} lacks a file: {visible(str(error))}", where=id, mend="name another revision"
+            f"the {kind} {name} lacks a file: {visible(str(error))}", where=id, fix="name another revision"
         ) from error
     except errors.HfHubHTTPError as error:
         raise _answer(id, kind, error, login, retry) from error
     except errors.HFValidationError as error:
-        raise AbsentError(f"not a name the hub can have: {name}", where=id, mend=f"vlmbench list {kind}s") from error
+        raise AbsentError(f"not a name the hub can have: {name}", where=id, fix=f"vlmbench list {kind}s") from error
     except Exception as error:
         if isinstance(error.__cause__, errors.HfHubHTTPError):  # `datasets` gave up on it
             raise _answer(id, kind, error.__cause__, login, retry) from error
@@ -309,7 +309,7 @@ def told(id: str, kind: str, again: str | None = None) -> Iterator[None]:
             raise no_room(id, kind) from error
         if not unreachable(error):
             raise
-        raise AbsentError(f"fetching the {kind} {name} failed: {visible(str(error))}", where=id, mend=retry) from error
+        raise AbsentError(f"fetching the {kind} {name} failed: {visible(str(error))}", where=id, fix=retry) from error
 
 
 def _answer(id: str, kind: str, error: "HfHubHTTPError", login: str, retry: str) -> AbsentError:
@@ -320,10 +320,10 @@ def _answer(id: str, kind: str, error: "HfHubHTTPError", login: str, retry: str)
         403: f"the hub does not let this account read the {kind} {name} (403)",
         429: f"the hub answers for the {kind} {name} that there were too many requests (429)",
     }
-    mends = {401: login, 403: login, 429: f"wait, or log in with hf auth login; then {retry}"}
+    fixes = {401: login, 403: login, 429: f"wait, or log in with hf auth login; then {retry}"}
     number = status or 0
     return AbsentError(
         says.get(number, f"the hub answered {status} for the {kind} {name}"),
         where=id,
-        mend=mends.get(number, retry),
+        fix=fixes.get(number, retry),
     )

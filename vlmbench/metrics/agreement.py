@@ -89,7 +89,7 @@ def agreement(
     sides = [_ranked(scores, ratings) for scores in metrics]
     if sides and (len(images) < 2 or np.ptp(sides[0][1]) == 0):
         raise InputError(
-            "ratings that are all the same rank nothing", mend="give judgements with at least two different ratings"
+            "ratings that are all the same rank nothing", fix="give judgements with at least two different ratings"
         )
     drawn = np.full((len(sides), 2, resamples), np.nan)
     count = int(images.max(initial=0)) + 1
@@ -184,9 +184,9 @@ def _ranked(scores: ArrayLike, ratings: ArrayLike) -> tuple[Ints, Ints]:
     """
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(ratings, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
-        raise InputError(f"{x.size} scores for {y.size} ratings", mend="give one score a rating")
+        raise InputError(f"{x.size} scores for {y.size} ratings", fix="give one score a rating")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise InputError("a score or rating is not a finite number", mend="remove it")
+        raise InputError("a score or rating is not a finite number", fix="remove it")
     return _ranks(x), _ranks(y)
 
 

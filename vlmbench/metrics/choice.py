@@ -43,7 +43,7 @@ def require_metric(asked: str | None, classes: int, *, multilabel: bool, where: 
         return
     kind = f"{classes} classes" + (" and several labels for an image" if multilabel else "")
     raise UsageError(
-        f"--metric: {asked} cannot be computed from {kind}", where=visible(where), mend=f"--metric {' or '.join(names)}"
+        f"--metric: {asked} cannot be computed from {kind}", where=visible(where), fix=f"--metric {' or '.join(names)}"
     )
 
 
@@ -70,6 +70,6 @@ def computable(
         raise InputError(
             f"{left_out[main]}: there is no {in_sentences(main)}",
             where=visible(where),
-            mend="a test split that holds every class" + (f", or --metric {others[0]}" if others else ""),
+            fix="a test split that holds every class" + (f", or --metric {others[0]}" if others else ""),
         )
     return kept, left_out

@@ -119,7 +119,7 @@ def top_k(
 
 
 def sample_columns(ids: Sequence[str], found: Ranks, owner: NDArray[np.int64]) -> dict[str, Any]:
-    """The per-sample columns: id, image_rank (float), caption_ranks (list of float), a row an image."""
+    """The per-sample columns: id, image_rank (float), caption_ranks (list of float), a row per image."""
     lists: list[list[float]] = [[] for _ in ids]
     for image, rank in zip(owner.tolist(), found.text_to_image.tolist(), strict=True):
         lists[image].append(rank)

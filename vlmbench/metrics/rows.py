@@ -30,7 +30,7 @@ def normalise(values: Any) -> Any:
     norms = np.sqrt(values.power(2).sum(axis=1))[:, None] if sparse else np.linalg.norm(values, axis=-1, keepdims=True)
     if not np.all(np.isfinite(norms)) or np.any(norms == 0):
         row = int(np.argmax(~np.isfinite(norms[..., 0]) | (norms[..., 0] == 0)))
-        raise InputError(f"embedding {row} is zero or not finite", mend="--precision fp32, or another model")
+        raise InputError(f"embedding {row} is zero or not finite", fix="--precision fp32, or another model")
     return csr_array(values.multiply(1 / norms)) if sparse else values / norms
 
 

@@ -286,7 +286,7 @@ def _installed() -> Iterable[tuple[str, Sequence[MetricSpec]]]:
 
 def _broken(source: str, why: str) -> InputError:
     return InputError(
-        f"a metric of {source} cannot be loaded: {why}", where=GROUP, mend="update or uninstall that package"
+        f"a metric of {source} cannot be loaded: {why}", where=GROUP, fix="update or uninstall that package"
     )
 
 

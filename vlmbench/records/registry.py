@@ -36,12 +36,12 @@ class Registry(Mapping[str, str]):
         return getattr(import_module(module), attribute)
 
 
-def unknown(kind: str, name: str, names: Mapping[str, Any] | list[str], mend: str | None = None) -> AbsentError:
+def unknown(kind: str, name: str, names: Mapping[str, Any] | list[str], fix: str | None = None) -> AbsentError:
     """The error for a name that is not there, with the nearest names."""
-    return AbsentError(f"no such {kind}: {name}", mend=mend or nearest(name, names, f"vlmbench list {kind}s"))
+    return AbsentError(f"no such {kind}: {name}", fix=fix or nearest(name, names, f"vlmbench list {kind}s"))
 
 
 def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
-    """How to mend a mistyped name: the nearest of `names`, or `otherwise` where none is near."""
+    """How to fix a mistyped name: the nearest of `names`, or `otherwise` where none is near."""
     near = get_close_matches(name, list(names), n=3)
     return f"did you mean {' or '.join(near)}?" if near else otherwise

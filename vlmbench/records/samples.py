@@ -17,7 +17,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import Record
 
-MEND = "run the command that wrote it again"
+FIX = "run the command that wrote it again"
 _COLUMNS = 1000
 _BYTES = 8 * 1024**3
 CLASSES = 1_000_000
@@ -61,7 +61,7 @@ def read_columns(path: Path, record: Record) -> dict[str, Any]:
         columns = {name: table.column(name).to_numpy() for name in table.column_names}
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
         raise InputError(
-            f"cannot read the per-sample file: {visible(str(error).partition(chr(10))[0])}", where=str(path), mend=MEND
+            f"cannot read the per-sample file: {visible(str(error).partition(chr(10))[0])}", where=str(path), fix=FIX
         ) from error
     _require_images(columns, record, path)
     return columns
@@ -71,7 +71,7 @@ def _require_shape(file: Any, record: Record, path: Path) -> None:
     """What the footer says, before anything is read: a damaged one could claim any size."""
     names, rows = file.schema_arrow.names, file.metadata.num_rows
     if len(set(names)) < len(names) or len(names) > _COLUMNS:
-        raise _wrong(path, "a column stands twice, or there are more than a thousand")
+        raise _wrong(path, "a column occurs twice, or there are more than a thousand")
     missing = [name for name in ("id", *_needed(record, names)) if name not in names]
     if missing:
         raise _wrong(path, f"there is no column {missing[0]}")
@@ -178,4 +178,4 @@ def _require_images(columns: Mapping[str, Any], record: Record, path: Path) -> N
 
 def _wrong(path: Path, what: str, column: str | None = None, row: int | None = None) -> InputError:
     place = (f", column {visible(column)}" if column else "") + (f", row {row}" if row is not None else "")
-    return InputError(f"the per-sample file is not what its record says: {what}", where=f"{path}{place}", mend=MEND)
+    return InputError(f"the per-sample file is not what its record says: {what}", where=f"{path}{place}", fix=FIX)

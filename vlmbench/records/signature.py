@@ -51,14 +51,14 @@ def parse_signature(line: str) -> dict[str, str]:
     """The fields of a signature line, in order; the inverse of `format_fields`.
 
     Raises:
-        InputError: a field has no colon, or stands twice.
+        InputError: a field has no colon, or occurs twice.
     """
     fields: dict[str, str] = {}
     for part in line.rstrip("\r\n").split("|"):
         key, colon, value = part.partition(":")
         if not colon or _unescape(key) in fields:
             raise InputError(
-                f"not a signature: {part!r} is no single key:value field", mend="copy the whole line from result.json"
+                f"not a signature: {part!r} is no single key:value field", fix="copy the whole line from result.json"
             )
         fields[_unescape(key)] = _unescape(value)
     return fields

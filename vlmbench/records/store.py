@@ -98,11 +98,11 @@ def read_samples(run: StoredRun) -> dict[str, Any]:
     Raises:
         InputError: the file is absent, is no Parquet file, is not what the record's task has, or has changed.
     """
-    from vlmbench.records.samples import MEND, read_columns
+    from vlmbench.records.samples import FIX, read_columns
 
     wrong = samples_changed(run) if run.record.samples_sha256 and run.samples_path.is_file() else ""
     if wrong:
-        raise InputError(wrong, where=str(run.samples_path), mend=MEND)
+        raise InputError(wrong, where=str(run.samples_path), fix=FIX)
     return read_columns(run.samples_path, run.record)
 
 
@@ -121,20 +121,20 @@ def read_run(path: Path) -> StoredRun:
         AbsentError: it is absent.
         InputError: it is not JSON, not a record, or of a newer schema than this vlmbench knows.
     """
-    named_file(path, what=RESULT, mend="name a run's directory or a results directory")
+    named_file(path, what=RESULT, fix="name a run's directory or a results directory")
     data = read_json(path, most=SMALL, what="record", unique=True)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(found, int) and found > SCHEMA_VERSION:
         raise InputError(
             f"the record has schema version {found}, this vlmbench reads up to {SCHEMA_VERSION}",
             where=str(path),
-            mend="pip install --upgrade vlmbench-eval",
+            fix="pip install --upgrade vlmbench-eval",
         )
     try:
         record = Record.model_validate_json(json.dumps(data, allow_nan=False), strict=True)
         if not record.metrics and record.task != "metric-eval":
             raise InputError(
-                "not a result record: it has no figures", where=f"{path}, field metrics", mend="run the command again"
+                "not a result record: it has no figures", where=f"{path}, field metrics", fix="run the command again"
             )
         said = record.record_sha256
         return StoredRun(path.parent, record, changed=bool(said) and said != record_sha256(data))
@@ -142,11 +142,11 @@ def read_run(path: Path) -> StoredRun:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
         raise InputError(
-            f"not a result record: {first['msg']}", where=f"{path}, field {place}", mend="run the command again"
+            f"not a result record: {first['msg']}", where=f"{path}, field {place}", fix="run the command again"
         ) from error
     except ValueError as error:
         raise InputError(
-            "not a result record: a figure must be a finite number", where=str(path), mend="run the command again"
+            "not a result record: a figure must be a finite number", where=str(path), fix="run the command again"
         ) from error
 
 
@@ -181,7 +181,7 @@ def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]
             raise InputError(
                 f"neither a run nor a result of {PROGRAM}",
                 where=str(path),
-                mend="name a run's directory, a results directory, or a file that clip_benchmark eval or build wrote",
+                fix="name a run's directory, a results directory, or a file that clip_benchmark eval or build wrote",
             )
         there = {} if theirs and path.is_file() else _runs_in(path)
         if not there and not theirs:
@@ -203,7 +203,7 @@ def _runs_in(path: Path) -> dict[Path, StoredRun]:
                 raise
             if path.is_file():
                 raise InputError(
-                    f"a result of {PROGRAM}, not a run", where=str(file), mend=f"vlmbench compare {file} shows it"
+                    f"a result of {PROGRAM}, not a run", where=str(file), fix=f"vlmbench compare {file} shows it"
                 ) from error
     return found
 
@@ -212,7 +212,7 @@ def _no_run(path: Path) -> InputError:
     return InputError(
         f"no finished run in {visible(str(path))}",
         where=str(path),
-        mend="run vlmbench zeroshot, linear-probe or caption-eval first",
+        fix="run vlmbench zeroshot, linear-probe or caption-eval first",
     )
 
 

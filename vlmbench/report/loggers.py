@@ -96,7 +96,7 @@ def export(name: str, runs: Sequence[StoredRun], out: Path) -> None:
     except AbsentError:
         raise
     except Exception as error:
-        raise OutputError(f"{name} did not take the records: {error}", mend=f"see {name}'s own settings") from error
+        raise OutputError(f"{name} did not take the records: {error}", fix=f"see {name}'s own settings") from error
 
 
 def _package(module: str, package: str | None = None) -> Any:
@@ -109,4 +109,4 @@ def _package(module: str, package: str | None = None) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise AbsentError(f"{name} is not installed, or not whole: {error}", mend=f"pip install {name}") from error
+        raise AbsentError(f"{name} is not installed, or not whole: {error}", fix=f"pip install {name}") from error

@@ -51,7 +51,7 @@ class Pairs:
             raise InputError(
                 "the runs did not score the same images",
                 where=f"{one.samples_path} and {two.samples_path}",
-                mend="run both on the same split",
+                fix="run both on the same split",
             )
         return first, {name: column[order] for name, column in second.items()}
 

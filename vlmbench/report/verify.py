@@ -7,7 +7,7 @@ from typing import Any
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.records.result import Record
-from vlmbench.records.samples import MEND, read_columns
+from vlmbench.records.samples import FIX, read_columns
 from vlmbench.records.signature import parse_signature, signature
 from vlmbench.records.store import RESULT, StoredRun, run_id, samples_changed
 from vlmbench.report.grouping import CLASSIFICATION, family_of
@@ -43,14 +43,14 @@ def trusted_columns(run: StoredRun) -> dict[str, Any]:
     """
     require_unchanged(run)
     if wrong := samples_changed(run):
-        raise InputError(wrong, where=str(run.samples_path), mend=MEND)
+        raise InputError(wrong, where=str(run.samples_path), fix=FIX)
     columns = read_columns(run.samples_path, run.record)
     try:
         found = _captions(run.record, columns) + _figures(run, columns, resamples=0)
     except InputError as error:
-        raise InputError(error.what, where=str(run.samples_path), mend=MEND) from error
+        raise InputError(error.what, where=str(run.samples_path), fix=FIX) from error
     if found:
-        raise InputError(found[0], where=str(run.path / RESULT), mend=_LOOK)
+        raise InputError(found[0], where=str(run.path / RESULT), fix=_LOOK)
     return columns
 
 
@@ -61,7 +61,7 @@ def require_unchanged(run: StoredRun) -> None:
         InputError: it was changed, or figures are missing.
     """
     for wrong in _changed(run) + _lacking(run.record) + _signature(run):
-        raise InputError(wrong, where=str(run.path / RESULT), mend=_LOOK)
+        raise InputError(wrong, where=str(run.path / RESULT), fix=_LOOK)
 
 
 _LOOK = "vlmbench verify tells all that does not fit; run the command again, or restore the file"
@@ -156,6 +156,6 @@ def recomputed(
         again = figures(family, columns, list(record.metrics), record.seed, resamples=resamples)
     except (ArithmeticError, ValueError, IndexError, TypeError) as error:
         raise InputError(
-            f"its figures cannot be computed from the per-sample file: {error}", where=str(run.samples_path), mend=MEND
+            f"its figures cannot be computed from the per-sample file: {error}", where=str(run.samples_path), fix=FIX
         ) from error
     return {name: (metric.value, metric.low, metric.high) for name, metric in again.items()}

@@ -21,7 +21,7 @@ from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
-from vlmbench.session.features import Opened, Part, SplitFeatures, refuse_skipped, unreadable
+from vlmbench.session.features import OpenSplit, Part, SplitFeatures, refuse_skipped, unreadable
 
 if TYPE_CHECKING:
     from vlmbench.session.session import Session
@@ -62,9 +62,9 @@ def parse(name: str) -> Spec:
     try:
         found = Spec(vision, text, anchors, int(k), float(p), split)
     except ValueError as error:
-        raise UsageError(f"k and p are numbers: {visible(query)}", where=visible(name), mend=FORM) from error
+        raise UsageError(f"k and p are numbers: {visible(query)}", where=visible(name), fix=FORM) from error
     if not (plus and at and vision and text and anchors) or options or found.k < 1 or not found.p > 0:
-        raise UsageError(f"not an ASIF model: {visible(name)}", where=visible(name), mend=FORM)
+        raise UsageError(f"not an ASIF model: {visible(name)}", where=visible(name), fix=FORM)
     return found
 
 
@@ -120,7 +120,7 @@ class Asif:
                 raise InputError(
                     f"{x.shape[0]:,} x {x.shape[1]:,} relative representations do not fit in memory",
                     where=self.name,
-                    mend="fewer images with --limit, or a smaller anchor set",
+                    fix="fewer images with --limit, or a smaller anchor set",
                 )
             x = x.toarray()
         protocol = {**found.protocol, "layer": PROJ, "asif_k": self.spec.k, "asif_p": self.spec.p}
@@ -146,7 +146,7 @@ class Asif:
         rows = np.array([row for row, id in enumerate(opened.split.ids) if id not in skipped], np.int64)
         if not opened.split.captions or not all(opened.split.captions[row] for row in rows):
             raise InputError(
-                f"{visible(dataset)} has no captions to be anchors", where=self.name, mend="a captioned set"
+                f"{visible(dataset)} has no captions to be anchors", where=self.name, fix="a captioned set"
             )
         return _Anchors(opened, entry, rows)
 
@@ -163,7 +163,7 @@ class Asif:
         while position < anchors.entry.images:
             covered, tensors = next(anchors.entry.shards(position))
             if tensors is None:
-                self.session.features(self.spec.vision, self.spec.anchors, self.split, layer=self._layer())  # mends it
+                self.session.features(self.spec.vision, self.spec.anchors, self.split, layer=self._layer())  # fixes it
                 covered, tensors = next(anchors.entry.shards(position))
             if tensors is None:
                 raise unreadable(anchors.entry)
@@ -190,7 +190,7 @@ class Asif:
 class _Anchors:
     """The anchor set: its split, its image features' place in the store, and the images that have features."""
 
-    opened: Opened
+    opened: OpenSplit
     entry: FeatureEntry
     rows: np.ndarray
 

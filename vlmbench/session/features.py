@@ -76,7 +76,7 @@ Part = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenSplit:
     """A split that is chosen, limited and fingerprinted.
 
     Attributes:
@@ -140,7 +140,7 @@ class Opened:
 
 def open_split(
     dataset: Dataset, name: str, split: str, limit: int | None, part: Part | None, context: Context
-) -> Opened:
+) -> OpenSplit:
     """A split with the images that were asked for.
 
     Args:
@@ -158,7 +158,7 @@ def open_split(
     name = canonical(name)
     if not len(items):
         raise InputError(
-            f"the split {split} of {visible(name)} has no images", where=name, mend="choose another with --split"
+            f"the split {split} of {visible(name)} has no images", where=name, fix="choose another with --split"
         )
     if limit is not None and limit < len(items):
         generator = np.random.default_rng(derive_seed(context.seed, "limit", name, split))
@@ -167,7 +167,7 @@ def open_split(
         items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
     views = dataset.info.views
     rows = items if views is None else expand(items, views, context.workers + 1)
-    return Opened(dataset.info, name, items, rows, fingerprint(items, context.cache_dir, context.reporter))
+    return OpenSplit(dataset.info, name, items, rows, fingerprint(items, context.cache_dir, context.reporter))
 
 
 def unreadable(entry: FeatureEntry) -> InputError:
@@ -175,11 +175,11 @@ def unreadable(entry: FeatureEntry) -> InputError:
     return InputError(
         "features were written and cannot be read back",
         where=str(entry.directory),
-        mend="check the disk, or choose another --cache-dir",
+        fix="check the disk, or choose another --cache-dir",
     )
 
 
-def refuse_skipped(items: np.ndarray, opened: Opened, context: Context) -> tuple[str, ...]:
+def refuse_skipped(items: np.ndarray, opened: OpenSplit, context: Context) -> tuple[str, ...]:
     """Features that lack damaged images serve a run that skips them, with a warning, and no other.
 
     Args:
@@ -205,7 +205,7 @@ def refuse_skipped(items: np.ndarray, opened: Opened, context: Context) -> tuple
         raise BadImage(
             f"{len(skipped)} {damaged} cannot be decoded, the first is {first}",
             where=skipped[0],
-            mend="mend or remove the images, or --on-bad-image skip",
+            fix="fix or remove the images, or --on-bad-image skip",
         )
     context.reporter.warn(f"{len(skipped)} {damaged} of {opened.info.id} were left out, the first is {first}")
     return skipped

@@ -18,13 +18,13 @@ from vlmbench.data.base import Dataset, Split, Subset, choose_split
 from vlmbench.data.images import BadImage
 from vlmbench.data.open import open_dataset
 from vlmbench.data.views.crops import Tiled
-from vlmbench.encoders.activation import doubt
+from vlmbench.encoders.activation import activation_warning
 from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.device import resolve_device, resolve_precision
 from vlmbench.encoders.families import DUAL, TEXT
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.resolve import resolve
-from vlmbench.features.encode import Job, Tally, encode_split, read_layer
+from vlmbench.features.encode import EncodeJob, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.hashing import digest
@@ -35,7 +35,7 @@ from vlmbench.records.result import DatasetFacts
 from vlmbench.session import asif
 from vlmbench.session import texts as text_side
 from vlmbench.session.context import Context, package_versions
-from vlmbench.session.features import Opened, OpenModel, Part, SplitFeatures, open_split, refuse_skipped, unreadable
+from vlmbench.session.features import OpenModel, OpenSplit, Part, SplitFeatures, open_split, refuse_skipped, unreadable
 
 __all__ = ["ENCODING_PACKAGES", "OpenModel", "Session", "SplitFeatures"]
 
@@ -55,7 +55,7 @@ class Session:
         self.tallies: list[Tally] = []
         self._models: dict[str, OpenModel] = {}
         self._datasets: dict[str, Dataset] = {}
-        self._splits: dict[tuple[str, str, int | None, Part | None], Opened] = {}
+        self._splits: dict[tuple[str, str, int | None, Part | None], OpenSplit] = {}
         self._encoded: dict[tuple[str, str], int] = {}
         self._told: set[str] = set()
 
@@ -76,11 +76,11 @@ class Session:
             self._models[name] = OpenModel(coupled.files(), coupled.image_encoder)
         if name not in self._models:
             if name in CAPTIONERS:
-                raise UsageError(f"{name} is a captioner", where=name, mend=f"vlmbench caption -m {name}")
+                raise UsageError(f"{name} is a captioner", where=name, fix=f"vlmbench caption -m {name}")
             files = resolve(name, self.context.cache_dir, trusted=self.context.trust_remote_code)
             if files.own_code:
                 self.context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")
-            reason = doubt(files.source, files.config)
+            reason = activation_warning(files.source, files.config)
             if reason is not None:
                 self.context.reporter.warn(f"{name}: {reason}; a wrong activation lowers every score silently")
             self._models[name] = OpenModel(files, lambda: self._load(files))
@@ -107,7 +107,7 @@ class Session:
         """
         opened, name = self.dataset(dataset), f"{dataset} in {tiles} tiles"
         if opened.info.views is not None:
-            raise UsageError("boxes are not cut into tiles", where="--tiles", mend="leave --tiles out")
+            raise UsageError("boxes are not cut into tiles", where="--tiles", fix="leave --tiles out")
         self._datasets.setdefault(name, Tiled(opened, dataset, tiles))
         return name
 
@@ -141,7 +141,7 @@ class Session:
             entry = self._entry(name, opened)
             if entry.key.name not in jobs and entry.manifest() is None:
                 model = self.model(name)
-                jobs[entry.key.name] = Job(name, entry, model.get)
+                jobs[entry.key.name] = EncodeJob(name, entry, model.get)
         if not jobs:
             return
         self._encode(opened, list(jobs.values()))
@@ -179,7 +179,7 @@ class Session:
             raise UsageError(
                 f"{visible(model)} ({files.family.name}) has no layer {layer}, only {', '.join(files.family.layers)}",
                 where=model,
-                mend=f"--features-layer {PRE_PROJ}" if layer == PROJ else f"--features-layer {files.family.layers[0]}",
+                fix=f"--features-layer {PRE_PROJ}" if layer == PROJ else f"--features-layer {files.family.layers[0]}",
             )
         opened = self._open(dataset, split, limit, part)
         self.prepare([model], dataset, split, limit=limit, part=part)
@@ -241,7 +241,7 @@ class Session:
         return text_side.text_weights(self, model, classnames, prompts, raw)
 
     def throughput(self, features: SplitFeatures) -> dict[str, Any]:
-        """What ``run.json`` says of the work behind `features`: device, images encoded, images a second."""
+        """What ``run.json`` says of the work behind `features`: device, images encoded, images per second."""
         seconds = sum(tally.seconds for tally in self.tallies)
         decoded = sum(tally.decoded for tally in self.tallies)
         return {
@@ -286,7 +286,7 @@ class Session:
             raise UsageError(
                 f"{visible(model)} ({opened.files.family.name}) cannot hold images against texts",
                 where=model,
-                mend="vlmbench linear-probe, or a dual encoder such as CLIP",
+                fix="vlmbench linear-probe, or a dual encoder such as CLIP",
             )
         return opened
 
@@ -297,7 +297,7 @@ class Session:
         with self.context.reporter.task(f"loading {files.id}", None):
             return adapter(files, self.device, self.precision, self.context.reporter)
 
-    def _open(self, dataset: str, split: str, limit: int | None, part: Part | None = None) -> Opened:
+    def _open(self, dataset: str, split: str, limit: int | None, part: Part | None = None) -> OpenSplit:
         key = (dataset, split, limit, part)
         if key not in self._splits:
             opened = self.dataset(dataset)
@@ -305,14 +305,14 @@ class Session:
             self._splits[key] = open_split(opened, name or dataset, split, limit, part, self.context)
         return self._splits[key]
 
-    def _entry(self, model: str, opened: Opened) -> FeatureEntry:
+    def _entry(self, model: str, opened: OpenSplit) -> FeatureEntry:
         files = self.model(model).files
         key = FeatureKey(
             files.weights_sha256, files.preprocessing_sha256, self.precision, opened.content, opened.split.name
         )
         return FeatureEntry(self.context.cache_dir, key, len(opened.rows), package_versions(*ENCODING_PACKAGES))
 
-    def _encode(self, opened: Opened, jobs: list[Job]) -> None:
+    def _encode(self, opened: OpenSplit, jobs: list[EncodeJob]) -> None:
         context = self.context
         with ExitStack() as locks:
             for job in sorted(
@@ -330,13 +330,13 @@ class Session:
                     rows=ROWS,
                 )
             except BadImage as error:
-                raise BadImage(error.what, where=f"{opened.name}, {error.where}", mend=error.mend) from error
+                raise BadImage(error.what, where=f"{opened.name}, {error.where}", fix=error.fix) from error
         self.tallies.append(tally)
         for job in jobs:
             self._encoded[(job.name, job.entry.key.name)] = tally.encoded[job.name]
 
     def _read(
-        self, entry: FeatureEntry, model: str, opened: Opened, layer: str
+        self, entry: FeatureEntry, model: str, opened: OpenSplit, layer: str
     ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
         for attempt in range(2):
             manifest = entry.manifest()
@@ -348,5 +348,5 @@ class Session:
                     f"stored features of {opened.info.id} by {model} are damaged; they are encoded again"
                 )
                 entry.reopen()
-                self._encode(opened, [Job(model, entry, self.model(model).get)])
+                self._encode(opened, [EncodeJob(model, entry, self.model(model).get)])
         raise unreadable(entry)

@@ -32,7 +32,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Job:
+class TaskJob:
     """A command with its options.
 
     Attributes:

@@ -4,10 +4,9 @@ from vlmbench.records.store import StoredRun
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
 from vlmbench.tasks.captions.systems import score_captioners
-from vlmbench.tasks.probe.run import Request as ProbeRequest
+from vlmbench.tasks.probe.fit import ProbeRequest
 from vlmbench.tasks.probe.run import run_linear_probe
-from vlmbench.tasks.zeroshot import Request as ZeroShotRequest
-from vlmbench.tasks.zeroshot import run_zeroshot
+from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
 MODEL = "tiny-clip"
 DATASETS = ("digits", "shapes", "counting")

@@ -1,4 +1,4 @@
-"""What this machine has, what is missing, and the command that mends it."""
+"""What this machine has, what is missing, and the command that fixes it."""
 
 import importlib
 import os
@@ -26,7 +26,7 @@ class Finding:
     state: str
     """``ok``, ``absent`` (something optional is not there), ``nearly full``, ``broken`` (the main job does not run)."""
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(cache_dir: Path, out: Path) -> list[Finding]:
@@ -77,10 +77,10 @@ def _places(cache_dir: Path, out: Path) -> Iterator[Finding]:
             continue
         if not there:
             path.rmdir()
-        mend = f"make room, or choose another place with {switch} DIR"
+        fix = f"make room, or choose another place with {switch} DIR"
         left = f"{free:.0f} GiB" if free >= 10 else f"{free * 1024:,.0f} MiB"
         state = "ok" if free > 1 else "nearly full"
-        yield Finding(name, state, f"{path}, {left} free", "" if state == "ok" else mend)
+        yield Finding(name, state, f"{path}, {left} free", "" if state == "ok" else fix)
 
 
 def _bundled() -> Finding:
@@ -100,8 +100,8 @@ def _meteor() -> Finding:
     except ModuleNotFoundError:
         whole = False
     if not whole:
-        mend = "pip install --force-reinstall pycocoevalcap"
-        return Finding("METEOR data", "absent", "without them METEOR is left out", mend)
+        fix = "pip install --force-reinstall pycocoevalcap"
+        return Finding("METEOR data", "absent", "without them METEOR is left out", fix)
     return Finding("METEOR data", "ok", "from pycocoevalcap")
 
 

@@ -16,7 +16,7 @@ from vlmbench.session.session import Session
 
 
 @dataclass(frozen=True)
-class Request:
+class EmbedRequest:
     """What is asked: a model, a dataset, a split, a layer, and which shard ``(i, n)`` of the images, counted from 1."""
 
     model: str
@@ -38,10 +38,10 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     first, slash, second = text.partition("/")
     if slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second):
         return int(first), int(second)
-    raise UsageError(f"not a shard: {visible(text)}", where="--shard", mend="i/n from 1/n to n/n, such as 2/8")
+    raise UsageError(f"not a shard: {visible(text)}", where="--shard", fix="i/n from 1/n to n/n, such as 2/8")
 
 
-def run_embed(request: Request, context: Context, session: Session | None = None) -> dict[str, Any]:
+def run_embed(request: EmbedRequest, context: Context, session: Session | None = None) -> dict[str, Any]:
     """Writes ``embeddings/<name>.safetensors`` (x [N, D] float32 un-normalised, y) and ``<name>.json`` (ids, classes).
 
     Only the shard's own images are encoded, so that n machines share the work; for the whole (``1/1``) the features
@@ -58,7 +58,7 @@ def run_embed(request: Request, context: Context, session: Session | None = None
     part = request.shard if request.shard != (1, 1) else None
     found = session.features(request.model, request.dataset, split, layer=layer, limit=request.limit, part=part)
     if not len(found.ids):
-        raise InputError("the shard has no images", where="--shard", mend="fewer shards")
+        raise InputError("the shard has no images", where="--shard", fix="fewer shards")
     number, count = request.shard
     suffix = f"-{number:04d}-of-{count:04d}" if count > 1 else ""
     name = slug(f"{found.model.id}-{request.dataset}-{split}-{layer}", longest=120) + suffix

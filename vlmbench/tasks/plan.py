@@ -15,7 +15,7 @@ from vlmbench.records.registry import nearest
 from vlmbench.records.store import StoredRun
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.base import Job, Pass
+from vlmbench.tasks.base import Pass, TaskJob
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Step:
     """A table and what it asks for."""
 
     table: Table
-    job: Job
+    job: TaskJob
 
 
 def read_plan(path: Path, tasks: Collection[str]) -> Plan:
@@ -73,13 +73,13 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
         raise InputError(
             f"the plan is no TOML: {said}",
             where=f"{visible(str(path))}, {line}",
-            mend="mend it, or a line above",
+            fix="fix it, or a line above",
         ) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
         raise InputError(
             f"the plan is no TOML that can be read: {visible(str(error))[:100]}",
             where=visible(str(path)),
-            mend="write plain values",
+            fix="write plain values",
         ) from error
     common: dict[str, Any] = {}
     tables: list[Table] = []
@@ -90,16 +90,16 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
             continue
         if key not in tasks:
             raise InputError(
-                f"no such task: {visible(key)}", where=_place(path, text, key, 0), mend=_near(key, tasks, "one of ")
+                f"no such task: {visible(key)}", where=_place(path, text, key, 0), fix=_near(key, tasks, "one of ")
             )
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise InputError(
-                f"{key} is no list of tables", where=_place(path, text, key, 0), mend=f"write [[{key}]], not [{key}]"
+                f"{key} is no list of tables", where=_place(path, text, key, 0), fix=f"write [[{key}]], not [{key}]"
             )
         tables += [Table(key, _place(path, text, key, number), entry) for number, entry in enumerate(entries)]
     if not tables:
         raise InputError(
-            "the plan has no tables", where=visible(str(path)), mend='[[zeroshot]], then model = ["tiny-clip"], …'
+            "the plan has no tables", where=visible(str(path)), fix='[[zeroshot]], then model = ["tiny-clip"], …'
         )
     return Plan(Table("", visible(str(path)), common), tuple(tables))
 
@@ -107,7 +107,7 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
 def unknown_key(table: Table, key: str, known: Collection[str]) -> InputError:
     """The error for a key that is no option of the table's command."""
     what = f"{table.task} has no option {visible(key)}" if table.task else f"no such common option: {visible(key)}"
-    return InputError(what, where=table.at(key), mend=_near(key, known, "one of "))
+    return InputError(what, where=table.at(key), fix=_near(key, known, "one of "))
 
 
 class PlanSession(Session):
@@ -178,7 +178,7 @@ def placed(error: VlmbenchError, table: Table) -> VlmbenchError:
     if error.where and not any(error.where in _texts(key, table.options[key]) for key in keys):
         place += f": {error.where}"
     if isinstance(error, UsageError):
-        return InputError(error.what, where=place, mend=error.mend)
+        return InputError(error.what, where=place, fix=error.fix)
     error.where = place
     return error
 

@@ -76,7 +76,7 @@ def open_predictor(path: Path, context: Context) -> Predictor:
         raise InputError(
             "this probe was trained on a features file; there is no encoder to put images through",
             where=str(path),
-            mend="vlmbench linear-probe -m MODEL -d DATASET --save-probe FILE",
+            fix="vlmbench linear-probe -m MODEL -d DATASET --save-probe FILE",
         )
     session = Session(context)
     files: ModelFiles = session.model(probe.model).files
@@ -85,7 +85,7 @@ def open_predictor(path: Path, context: Context) -> Predictor:
             f"{visible(probe.model)} has other weights than the probe was trained with "
             f"({files.weights_sha256[:12]}, not {probe.weights_sha256[:12]})",
             where=str(path),
-            mend="train the probe again, or bring back the old weights",
+            fix="train the probe again, or bring back the old weights",
         )
     return Predictor(probe, session)
 
@@ -105,6 +105,6 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             found.append(named_file(path))
     if not found:
         raise InputError(
-            "no images", where=", ".join(map(str, paths)), mend=f"files ending in {' '.join(sorted(ENDINGS))}"
+            "no images", where=", ".join(map(str, paths)), fix=f"files ending in {' '.join(sorted(ENDINGS))}"
         )
     return found

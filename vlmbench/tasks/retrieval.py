@@ -30,7 +30,7 @@ from vlmbench.tasks.base import Pass
 
 
 @dataclass(frozen=True)
-class Request:
+class RetrievalRequest:
     """What is asked of a retrieval run.
 
     Attributes:
@@ -50,7 +50,7 @@ class Request:
     captions: int | None = None
 
 
-def run_retrieval(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
+def run_retrieval(request: RetrievalRequest, context: Context, session: Session | None = None) -> list[StoredRun]:
     """Scores each model on each captioned set and writes a record for each.
 
     Raises:
@@ -65,7 +65,7 @@ def run_retrieval(request: Request, context: Context, session: Session | None = 
     return runs
 
 
-def check_retrieval(request: Request, session: Session) -> list[Pass]:
+def check_retrieval(request: RetrievalRequest, session: Session) -> list[Pass]:
     """Finds what can be wrong with models and datasets; gives the passes over images that the run takes.
 
     Raises:
@@ -76,24 +76,24 @@ def check_retrieval(request: Request, session: Session) -> list[Pass]:
         files = session.require_texts(model).files
         if request.rerank is not None and files.family.name != "blip":
             raise UsageError(
-                f"{visible(model)} has no matching head to rank again with", where="--rerank", mend="a BLIP model"
+                f"{visible(model)} has no matching head to rank again with", where="--rerank", fix="a BLIP model"
             )
     passes = []
     for dataset in expand(list(request.datasets)):
         split = session.choose_split(dataset, request.split)
         if session.dataset(dataset).info.classnames:
-            raise InputError(f"{visible(dataset)} has images without captions", where=dataset, mend="vlmbench zeroshot")
+            raise InputError(f"{visible(dataset)} has images without captions", where=dataset, fix="vlmbench zeroshot")
         passes.append(Pass(dataset, split, request.limit, models))
     return passes
 
 
-def _score(session: Session, model: str, dataset: str, split: str, request: Request) -> StoredRun:
+def _score(session: Session, model: str, dataset: str, split: str, request: RetrievalRequest) -> StoredRun:
     watch, context = Stopwatch(), session.context
     features = session.features(model, dataset, split, limit=request.limit, sparse=True)
     lists = [texts[: request.captions] for texts in features.captions]
     if not lists or not all(lists):
         raise InputError(
-            f"{visible(dataset)} has images without captions in {split}", where=dataset, mend="vlmbench list datasets"
+            f"{visible(dataset)} has images without captions in {split}", where=dataset, fix="vlmbench list datasets"
         )
     owner = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists])
     texts = [text for own in lists for text in own]

@@ -33,7 +33,7 @@ from vlmbench.tasks.probe.held_out import check_share, held_out
 
 
 @dataclass(frozen=True)
-class Request:
+class ZeroShotRequest:
     """What is asked of a zero-shot run.
 
     Attributes:
@@ -73,7 +73,7 @@ class _Plan:
     metric: str | None
 
 
-def run_zeroshot(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
+def run_zeroshot(request: ZeroShotRequest, context: Context, session: Session | None = None) -> list[StoredRun]:
     """Scores each model on each dataset with each prompt set and writes a record for each.
 
     Everything that can be wrong with names, files and directories is found before the first image is encoded.
@@ -97,7 +97,7 @@ def run_zeroshot(request: Request, context: Context, session: Session | None = N
     return runs
 
 
-def check_zeroshot(request: Request, session: Session) -> list[Pass]:
+def check_zeroshot(request: ZeroShotRequest, session: Session) -> list[Pass]:
     """Finds what can be wrong with models, datasets and files; gives the passes over images that the run takes.
 
     Raises:
@@ -107,12 +107,12 @@ def check_zeroshot(request: Request, session: Session) -> list[Pass]:
     return [Pass(plan.dataset, plan.split, request.limit, tuple(models)) for plan in plans]
 
 
-def _checked(request: Request, session: Session) -> tuple[list[str], list[_Plan]]:
+def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], list[_Plan]]:
     if request.boxes is not None and request.tiles is not None:
-        raise UsageError("boxes are not cut into tiles", where="--boxes and --tiles", mend="leave one of them out")
+        raise UsageError("boxes are not cut into tiles", where="--boxes and --tiles", fix="leave one of them out")
     if request.tiles is not None and not 2 <= request.tiles <= MOST_TILES:
         raise UsageError(
-            f"an image is cut into 2 to {MOST_TILES} tiles, not {request.tiles}", where="--tiles", mend="--tiles 4"
+            f"an image is cut into 2 to {MOST_TILES} tiles, not {request.tiles}", where="--tiles", fix="--tiles 4"
         )
     models = list(dict.fromkeys(request.models))
     for model in models:
@@ -121,7 +121,7 @@ def _checked(request: Request, session: Session) -> tuple[list[str], list[_Plan]
     return models, [_plan(name, request, session) for name in _datasets(request, session)]
 
 
-def _datasets(request: Request, session: Session) -> list[str]:
+def _datasets(request: ZeroShotRequest, session: Session) -> list[str]:
     """The datasets' names; those of their boxes or tiles, where these are asked for."""
     names = expand(list(request.datasets))
     if request.boxes is not None:
@@ -129,13 +129,13 @@ def _datasets(request: Request, session: Session) -> list[str]:
     return [session.in_tiles(name, request.tiles) for name in names] if request.tiles is not None else names
 
 
-def _plan(dataset: str, request: Request, session: Session) -> _Plan:
+def _plan(dataset: str, request: ZeroShotRequest, session: Session) -> _Plan:
     info = session.dataset(dataset).info
     if not info.classnames:
         raise InputError(
             f"{visible(info.id)} has captions and no classes",
             where=info.id,
-            mend=f"vlmbench retrieval -d {visible(info.id)}",
+            fix=f"vlmbench retrieval -d {visible(info.id)}",
         )
     check_share(request.holdout, info)
     require_metric(request.metric, len(info.classnames), multilabel=info.multilabel, where=info.id)

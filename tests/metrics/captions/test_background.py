@@ -32,11 +32,11 @@ def test_much_data_does_not_block(allowed):
 
 def test_a_users_error_stays_one(allowed):
     def work():
-        raise AbsentError("no data", where="there", mend="get it")
+        raise AbsentError("no data", where="there", fix="get it")
 
     with Background(work, allowed=allowed) as beside, pytest.raises(AbsentError) as caught:
         beside.result()
-    assert (caught.value.what, caught.value.where, caught.value.mend) == ("no data", "there", "get it")
+    assert (caught.value.what, caught.value.where, caught.value.fix) == ("no data", "there", "get it")
 
 
 def test_a_fault_is_told_with_its_place(allowed):

@@ -17,7 +17,7 @@ import typer
 
 if TYPE_CHECKING:
     from vlmbench.session.context import Context
-    from vlmbench.tasks.base import Job
+    from vlmbench.tasks.base import TaskJob
 
 COMMON = "Common options"
 
@@ -102,28 +102,40 @@ class Common:
     precision: Annotated[Precision, option("--precision", help="auto: fp32 on a CPU, fp16 on a GPU.", panel=COMMON)] = (
         Precision.auto
     )
-    batch_size: Annotated[int, option("--batch-size", min=1, help="Images a forward pass.", panel=COMMON)] = 64
+    batch_size: Annotated[int, option("--batch-size", min=1, help="Images per forward pass.", panel=COMMON)] = 64
     workers: Annotated[
         int | None,
         option(
             "--workers",
             min=0,
-            help="Threads that decode images beside the model; 0: none. (default: cores - 1, 8 at most)",
+            help="Threads that decode images in the background; 0: none. (default: cores - 1, 8 at most)",
             panel=COMMON,
         ),
     ] = None
-    seed: Annotated[int, option("--seed", min=0, help="Seed of samples, splits and resampling.", panel=COMMON)] = 0
+    seed: Annotated[
+        int, option("--seed", min=0, help="Random seed for sampling, splits and resampling.", panel=COMMON)
+    ] = 0
     on_bad_image: Annotated[
         BadImage,
-        option("--on-bad-image", help="A damaged image ends the run, or is skipped and counted.", panel=COMMON),
+        option(
+            "--on-bad-image",
+            help="error: a damaged image stops the run; skip: it is left out and counted.",
+            panel=COMMON,
+        ),
     ] = BadImage.error
-    offline: Annotated[bool, option("--offline", help="Touch no network; as HF_HUB_OFFLINE=1.", panel=COMMON)] = False
+    offline: Annotated[bool, option("--offline", help="Use no network, like HF_HUB_OFFLINE=1.", panel=COMMON)] = False
     trust_remote_code: Annotated[
         bool,
-        option("--trust-remote-code", help="Run Python code that came with a checkpoint; recorded.", panel=COMMON),
+        option(
+            "--trust-remote-code",
+            help="Run Python code that comes with a checkpoint; the record says so.",
+            panel=COMMON,
+        ),
     ] = False
-    json: Annotated[bool, option("--json", help="One JSON document on stdout and nothing else.", panel=COMMON)] = False
-    quiet: Annotated[bool, option("-q", "--quiet", help="No progress bars and no notes.", panel=COMMON)] = False
+    json: Annotated[
+        bool, option("--json", help="Print one JSON document to stdout and nothing else.", panel=COMMON)
+    ] = False
+    quiet: Annotated[bool, option("-q", "--quiet", help="Hide progress bars and notes.", panel=COMMON)] = False
     debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False
 
     def context(self) -> "Context":
@@ -145,7 +157,7 @@ class Common:
             reporter=Console(quiet=self.quiet),
         )
 
-    def perform(self, job: "Job") -> None:
+    def perform(self, job: "TaskJob") -> None:
         """Does what a command is asked for, writes the tables and prints the results."""
         from vlmbench.cli.output import finish
 

@@ -16,25 +16,29 @@ class OnFailure(StrEnum):
 
 
 Prompt = Annotated[
-    str | None, option("--prompt", help="Text given with the image. (default: the model's)", panel=PANEL)
+    str | None, option("--prompt", help="Text prompt given with each image. (default: the model's own)", panel=PANEL)
 ]
-Beams = Annotated[int, option("--num-beams", min=1, help="Beams of the search; 1 is greedy.", panel=PANEL)]
-Tokens = Annotated[int, option("--max-new-tokens", min=1, help="Longest caption, in tokens.", panel=PANEL)]
-Temperature = Annotated[float, option("--temperature", min=0.0, help="Above 0, tokens are sampled.", panel=PANEL)]
-Shots = Annotated[int, option("--shots", min=0, help="Worked examples put before each image.", panel=PANEL)]
+Beams = Annotated[int, option("--num-beams", min=1, help="Beam search width; 1 is greedy decoding.", panel=PANEL)]
+Tokens = Annotated[int, option("--max-new-tokens", min=1, help="Maximum caption length, in tokens.", panel=PANEL)]
+Temperature = Annotated[
+    float, option("--temperature", min=0.0, help="Sampling temperature; 0: no sampling.", panel=PANEL)
+]
+Shots = Annotated[int, option("--shots", min=0, help="Few-shot examples put before each image.", panel=PANEL)]
 Anchors = Annotated[
     str | None,
     option(
         "--anchors",
-        help="Captioned set whose training split examples and retrieval draw on. (default: -d)",
+        help="Captioned set whose training split provides few-shot examples and retrieval captions. (default: -d)",
         panel=PANEL,
     ),
 ]
-Concurrency = Annotated[int, option("--concurrency", min=1, help="Calls at a time, of an endpoint.", panel=PANEL)]
-Timeout = Annotated[float, option("--timeout", min=0.1, help="Seconds a call may take, of an endpoint.", panel=PANEL)]
+Concurrency = Annotated[int, option("--concurrency", min=1, help="Concurrent requests to an endpoint.", panel=PANEL)]
+Timeout = Annotated[
+    float, option("--timeout", min=0.1, help="Timeout per request to an endpoint, in seconds.", panel=PANEL)
+]
 Failure = Annotated[
     OnFailure,
-    option("--on-failure", help="An image that fails is named and left out, or ends the run.", panel=PANEL),
+    option("--on-failure", help="skip: report a failed image and leave it out; error: stop the run.", panel=PANEL),
 ]
 
 
@@ -58,7 +62,7 @@ def dataset_of(dataset: str | None) -> str:
     from vlmbench.foundations.errors import UsageError
 
     if dataset is None:
-        raise UsageError("--captioner goes with -d", mend="vlmbench caption-eval --captioner MODEL -d scenes")
+        raise UsageError("--captioner goes with -d", fix="vlmbench caption-eval --captioner MODEL -d scenes")
     return dataset
 
 
@@ -73,6 +77,6 @@ def files_of(references: str | None, candidates: list[str] | None) -> tuple[str,
     if references is None or not candidates:
         raise UsageError(
             "give references with -r and candidates with -p, or --captioner with -d",
-            mend="vlmbench caption-eval -r references.json -p results.json",
+            fix="vlmbench caption-eval -r references.json -p results.json",
         )
     return references, candidates

@@ -62,7 +62,7 @@ class Named:
                 raise UsageError(
                     f"none of the files has a column {visible('|'.join(columns))}",
                     where=f"--columns {role}={visible('|'.join(columns))}",
-                    mend="name a column of a CSV, TSV, JSONL, Parquet file or list of objects, as it is spelled there",
+                    fix="name a column of a CSV, TSV, JSONL, Parquet file or list of objects, as it is spelled there",
                 )
 
 
@@ -70,7 +70,7 @@ def parse_named(text: str | None) -> Named:
     """``image=file,captions=refs,prediction=out`` by role; several columns of captions are parted by ``|``.
 
     Raises:
-        UsageError: it is not of this form, or a role is unknown or stands twice.
+        UsageError: it is not of this form, or a role is unknown or occurs twice.
     """
     found: dict[str, tuple[str, ...]] = {}
     for part in (text or "").split(",") if text is not None else ():
@@ -80,7 +80,7 @@ def parse_named(text: str | None) -> Named:
             raise UsageError(
                 f"not understood: {visible(part.strip())}",
                 where="--columns",
-                mend=f"--columns image=file,captions=references,prediction=output (roles: {', '.join(ROLES)})",
+                fix=f"--columns image=file,captions=references,prediction=output (roles: {', '.join(ROLES)})",
             )
         found[role] = columns
     return Named(found)

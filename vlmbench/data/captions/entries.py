@@ -14,7 +14,7 @@ RESTVAL = "restval"
 """Karpathy's split of COCO's validation images that most training runs add to ``train``."""
 
 
-class Entry(NamedTuple):
+class CaptionRow(NamedTuple):
     """Captions of an image as they stand at one place of a file."""
 
     image: str
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
 
 class Pairs(list[tuple[str, Any]]):
-    """A JSON object as pairs: a dictionary would hide a key that stands twice."""
+    """A JSON object as pairs: a dictionary would hide a key that occurs twice."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Want:
 class Parsed:
     """A file's entries, in order."""
 
-    entries: list[Entry]
+    entries: list[CaptionRow]
     declared: tuple[str, ...] = ()
     """Ids listed under ``images`` of an annotations file."""
     mapping: bool = False
@@ -96,12 +96,12 @@ def id_of(value: Any, where: str, place: str) -> str:
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if not text:
         shown = "an empty id" if isinstance(value, str) else f"an id of type {kind_of(value)}"
-        raise InputError(shown, where=f"{where}, {place}", mend="an id is a whole number or a text that is not empty")
+        raise InputError(shown, where=f"{where}, {place}", fix="an id is a whole number or a text that is not empty")
     if re.search("[\ud800-\udfff]", text):
         raise InputError(
             "an id with half a character (a lone surrogate)",
             where=f"{where}, {place}",
-            mend="write the file again as UTF-8",
+            fix="write the file again as UTF-8",
         )
     return text
 
@@ -132,7 +132,7 @@ def captions_in(value: Any, where: str, place: str) -> list[str]:
     if found is None:
         items = value if isinstance(value, list) and not isinstance(value, Pairs) else [value]
         odd = next(item for item in items if not isinstance(item, str))
-        raise InputError(f"a caption of type {kind_of(odd)}", where=f"{where}, {place}", mend="a caption is a text")
+        raise InputError(f"a caption of type {kind_of(odd)}", where=f"{where}, {place}", fix="a caption is a text")
     return list(found)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmbench.data.base import ALL
 from vlmbench.data.captions.columns import GROUP
-from vlmbench.data.captions.entries import FORMS, Entry, Pairs, Parsed, Want, captions_in, id_of, kind_of
+from vlmbench.data.captions.entries import FORMS, CaptionRow, Pairs, Parsed, Want, captions_in, id_of, kind_of
 from vlmbench.data.captions.tables import PARQUET, from_csv, from_lines, from_parquet, from_records, is_row
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import json_of, read_bytes, text_of
@@ -47,7 +47,7 @@ def parse(text: str, path: Path, want: Want) -> Parsed:
     """
     head = text.lstrip()[:1]
     if not head:
-        raise InputError("an empty file", where=str(path), mend=f"give {FORMS}")
+        raise InputError("an empty file", where=str(path), fix=f"give {FORMS}")
     if head in "[{":
         try:
             data = json_of(text, str(path))
@@ -71,7 +71,7 @@ def _from_json(data: Any, text: str, path: Path, want: Want) -> Parsed:
     if isinstance(data, list):
         return from_records(data, path, want)
     if not isinstance(data, dict):
-        raise InputError(f"JSON of type {kind_of(data)}", where=str(path), mend=f"give {FORMS}")
+        raise InputError(f"JSON of type {kind_of(data)}", where=str(path), fix=f"give {FORMS}")
     if "annotations" in data and not isinstance(data["annotations"], str):
         return _from_coco(data, path, want)
     images = data.get("images")
@@ -82,7 +82,7 @@ def _from_json(data: Any, text: str, path: Path, want: Want) -> Parsed:
     entries = []
     for index, (key, value) in enumerate(json_of(text, str(path), pairs=Pairs), 1):
         place = f"id {visible(key[:80])!r} (number {index})"
-        entries.append(Entry(id_of(key, str(path), place), captions_in(value, str(path), place), place))
+        entries.append(CaptionRow(id_of(key, str(path), place), captions_in(value, str(path), place), place))
     return Parsed(entries, mapping=True)
 
 
@@ -92,7 +92,7 @@ def _from_coco(data: dict[str, Any], path: Path, want: Want) -> Parsed:
         raise InputError(
             "annotations and images must be lists",
             where=str(path),
-            mend="give a COCO captions file (captions_val2014.json)",
+            fix="give a COCO captions file (captions_val2014.json)",
         )
     declared: list[str] = []
     groups: dict[str, str] = {}
@@ -100,7 +100,7 @@ def _from_coco(data: dict[str, Any], path: Path, want: Want) -> Parsed:
     for index, image in enumerate(images):
         place = f"images[{index}]"
         if not isinstance(image, dict) or "id" not in image:
-            raise InputError("an image without id", where=f"{path}, {place}", mend="every entry of images needs an id")
+            raise InputError("an image without id", where=f"{path}, {place}", fix="every entry of images needs an id")
         declared.append(id_of(image["id"], str(path), place))
         if group in image:
             groups[declared[-1]] = str(image[group])
@@ -120,7 +120,7 @@ def _from_karpathy(images: list[Any], path: Path, want: Want) -> Parsed:
 
     An image's id is its ``cocoid``, or its ``filename`` where it has none (Flickr8k, Flickr30k).
     """
-    entries: list[Entry] = []
+    entries: list[CaptionRow] = []
     splits: list[str] = []
     groups: dict[str, str] = {}
     group = _group(want)
@@ -130,10 +130,10 @@ def _from_karpathy(images: list[Any], path: Path, want: Want) -> Parsed:
             raise InputError(
                 "an image without sentences",
                 where=f"{path}, {place}",
-                mend='give COCO JSON with annotations, or Karpathy\'s: {"filename", "split", "sentences": [{"raw"}]}',
+                fix='give COCO JSON with annotations, or Karpathy\'s: {"filename", "split", "sentences": [{"raw"}]}',
             )
         id = id_of(image.get("cocoid", image.get("filename")), str(path), place)
-        entries.append(Entry(id, captions_in(image["sentences"], str(path), place), place))
+        entries.append(CaptionRow(id, captions_in(image["sentences"], str(path), place), place))
         splits.append(want.split_of(image.get("split", ALL)))
         if group in image:
             groups[id] = str(image[group])

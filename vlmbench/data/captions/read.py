@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vlmbench.data.base import ALL
-from vlmbench.data.captions.entries import Entry, Want
+from vlmbench.data.captions.entries import CaptionRow, Want
 from vlmbench.data.captions.formats import read_captions
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -88,7 +88,7 @@ def read_references(path: Path, want: Want | None = None) -> References:
 
     Raises:
         InputError: the file is absent or damaged, an entry is not what it has to be (named with its place), an id
-            stands twice, an image has no reference, or there is no such split.
+            occurs twice, an image has no reference, or there is no such split.
         UsageError: a split is named, and the file does not tell splits apart.
     """
     want = want or Want()
@@ -97,16 +97,16 @@ def read_references(path: Path, want: Want | None = None) -> References:
         raise UsageError(
             f"{visible(path.name)} does not say of its images which split they are in",
             where=f"--split {visible(str(want.split))}",
-            mend="leave --split out; Karpathy's files, data sets and tables with a column split have splits",
+            fix="leave --split out; Karpathy's files, data sets and tables with a column split have splits",
         )
     captions: dict[str, list[str]] = {image: [] for image in parsed.declared}
     if parsed.declared and len(captions) != len(parsed.declared):
         raise _problem(
-            "the same image stands twice", path, "under images", _twice(parsed.declared), "remove the second"
+            "the same image occurs twice", path, "under images", _twice(parsed.declared), "remove the second"
         )
     if parsed.mapping:
         _unique(parsed.entries, path)
-    strange: list[Entry] = []
+    strange: list[CaptionRow] = []
     for entry in parsed.entries:
         if parsed.declared and entry.image not in captions:
             strange.append(entry)
@@ -127,7 +127,7 @@ def read_references(path: Path, want: Want | None = None) -> References:
         raise InputError(
             "no caption in the file",
             where=str(path),
-            mend="give references as COCO JSON, {id: [caption, ...]}, JSONL, CSV or Parquet",
+            fix="give references as COCO JSON, {id: [caption, ...]}, JSONL, CSV or Parquet",
         )
     return References(path.name, sha256, captions, str(path), parsed.split or ALL, parsed.groups)
 
@@ -148,7 +148,7 @@ def read_candidates(path: Path, name: str | None = None, want: Want | None = Non
         raise InputError(
             "this is an annotations file, not a results file",
             where=str(path),
-            mend="give it as -r, and as -p a list of {image_id, caption}",
+            fix="give it as -r, and as -p a list of {image_id, caption}",
         )
     several = [entry for entry in parsed.entries if len(entry.captions) != 1]
     if several:
@@ -157,14 +157,14 @@ def read_candidates(path: Path, name: str | None = None, want: Want | None = Non
             path,
             several[0].place,
             [entry.image for entry in several],
-            "keep one caption an image",
+            "keep one caption per image",
         )
     _unique(parsed.entries, path)
     if not parsed.entries:
         raise InputError(
             "no caption in the file",
             where=str(path),
-            mend="give candidates as a list of {image_id, caption}, {id: caption}, JSONL, CSV or Parquet",
+            fix="give candidates as a list of {image_id, caption}, {id: caption}, JSONL, CSV or Parquet",
         )
     return Candidates(
         name or stem(path), sha256, {entry.image: entry.captions[0] for entry in parsed.entries}, str(path)
@@ -200,7 +200,7 @@ def align(
             raise InputError(
                 f"empty references of {_named(blank)}",
                 where=references.where,
-                mend="remove them, or keep them with --allow-empty",
+                fix="remove them, or keep them with --allow-empty",
             )
     ids = tuple(wanted)
     images, candidates, missing, unknown = [], [], [], []
@@ -214,7 +214,7 @@ def align(
             raise InputError(
                 f"no image of {visible(system.name)} has references: the ids have nothing in common",
                 where=f"{system.where} and {references.where}",
-                mend=f"compare ids: {_named(list(have))} against {_named(list(ids))}",
+                fix=f"compare ids: {_named(list(have))} against {_named(list(ids))}",
             )
         captions = [have[ids[index]] for index in kept]
         if not allow_empty and not all(map(str.strip, captions)):
@@ -222,7 +222,7 @@ def align(
             raise InputError(
                 f"empty captions of {_named(blank)}",
                 where=system.where,
-                mend="fill them in, or score them as they are with --allow-empty",
+                fix="fill them in, or score them as they are with --allow-empty",
             )
         images.append(kept)
         candidates.append(captions)
@@ -254,11 +254,11 @@ def _complete(
         raise InputError(
             f"{visible(system.name)} and the references do not have the same images: {'; '.join(problems)}",
             where=f"{system.where} and {references.where}",
-            mend="complete the file, or score the images that have both with --allow-missing",
+            fix="complete the file, or score the images that have both with --allow-missing",
         )
 
 
-def _unique(entries: Sequence[Entry], path: Path) -> None:
+def _unique(entries: Sequence[CaptionRow], path: Path) -> None:
     if len({entry.image for entry in entries}) == len(entries):
         return
     places: dict[str, str] = {}
@@ -266,7 +266,7 @@ def _unique(entries: Sequence[Entry], path: Path) -> None:
         if entry.image in places:
             twice = _twice([item.image for item in entries])
             raise _problem(
-                "the same image stands twice",
+                "the same image occurs twice",
                 path,
                 f"{places[entry.image]} and {entry.place}",
                 twice,
@@ -285,8 +285,8 @@ def _twice(images: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def _problem(what: str, path: Path, place: str | None, images: Sequence[str], mend: str) -> InputError:
-    return InputError(f"{what}: {_named(images)}", where=f"{path}, {place}" if place else str(path), mend=mend)
+def _problem(what: str, path: Path, place: str | None, images: Sequence[str], fix: str) -> InputError:
+    return InputError(f"{what}: {_named(images)}", where=f"{path}, {place}" if place else str(path), fix=fix)
 
 
 def _named(images: Sequence[str]) -> str:

@@ -99,7 +99,7 @@ def open_captioned_folder(spec: str, path: str) -> Captioned:
     whole = metadata_file(root)
     places = [(ALL, "", whole)] if whole is not None else _split_files(root)
     if not places:
-        raise AbsentError(f"no {METADATA[0]} in {visible(path)}", where=spec, mend=_MEND)
+        raise AbsentError(f"no {METADATA[0]} in {visible(path)}", where=spec, fix=_MEND)
     rows: list[Row] = []
     for split, folder, file in places:
         rows += _rows(file, split, folder)
@@ -117,9 +117,9 @@ def open_coco(spec: str, rest: str) -> Captioned:
     file, restval = parted_restval(file)
     path = Path(file).expanduser()
     root = Path(directory).expanduser() if directory else path.parent
-    mend = "the form is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
-    named_file(path, what="annotations file", where=spec, mend=mend)
-    named_directory(root, what="image directory", where=spec, mend=mend)
+    fix = "the format is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
+    named_file(path, what="annotations file", where=spec, fix=fix)
+    named_directory(root, what="image directory", where=spec, fix=fix)
     data = read_json(path, what="annotations file")
     try:
         images = data["images"]
@@ -129,7 +129,7 @@ def open_coco(spec: str, rest: str) -> Captioned:
         raise InputError(
             f"not COCO's captions format: {visible(f'{type(error).__name__}: {error}')}",
             where=str(path),
-            mend="it needs images (id, file_name) and annotations (image_id, caption)",
+            fix="it needs images (id, file_name) and annotations (image_id, caption)",
         ) from error
     return _checked(Captioned(spec, root, tuple(rows), path))
 
@@ -150,15 +150,15 @@ def _rows(file: Path, split: str, folder: str) -> list[Row]:
     for place, entry in _entries(file):
         name = next((entry[field] for field in FILES if field in entry), None)
         if not isinstance(name, str) or not name:
-            raise InputError("no file_name", where=place, mend=_MEND)
+            raise InputError("no file_name", where=place, fix=_MEND)
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(
-                f"file_name leads out of the folder: {visible(name)}", where=place, mend="name files below the folder"
+                f"file_name leads out of the folder: {visible(name)}", where=place, fix="name files below the folder"
             )
         given = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
         captions = captions_of(given[0] if len(given) == 1 else given)
         if not captions:
-            raise InputError(f"{visible(name)} has no caption", where=place, mend=_MEND)
+            raise InputError(f"{visible(name)} has no caption", where=place, fix=_MEND)
         own = entry.get("split")
         key = (ALIASES.get(str(own).lower(), str(own)) if own else split, folder + name)
         image = str(next((entry[field] for field in IDS if entry.get(field) not in (None, "")), name))
@@ -172,11 +172,11 @@ def _entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each entry with its place."""
     text = read_text(file, what="metadata file")
     if file.suffix == ".jsonl":
-        for place, entry in json_lines(text, file, mend=_MEND):
+        for place, entry in json_lines(text, file, fix=_MEND):
             yield f"{file}, {place}", entry
         return
     header: list[str] = []
-    for place, row in csv_rows(text, file, strict=False, mend=_MEND):
+    for place, row in csv_rows(text, file, strict=False, fix=_MEND):
         if header:
             yield f"{file}, {place}", {name: cell(value) for name, value in zip(header, row, strict=False)}
         header = header or row
@@ -211,26 +211,26 @@ def _karpathy(images: list[dict[str, Any]], *, restval: bool) -> list[Row]:
 
 
 def _checked(dataset: Captioned) -> Captioned:
-    """Refuses a set without images, without captions, or in which an id stands twice in a split."""
+    """Refuses a set without images, without captions, or in which an id occurs twice in a split."""
     if not dataset.rows:
-        raise InputError("no images", where=str(dataset.where), mend=_MEND)
+        raise InputError("no images", where=str(dataset.where), fix=_MEND)
     seen: set[tuple[str, str]] = set()
     for row in dataset.rows:
         if not row.captions:
             raise InputError(
                 f"the image {visible(row.id)} has no caption",
                 where=str(dataset.where),
-                mend="give it one, or remove it",
+                fix="give it one, or remove it",
             )
         if Path(row.file).is_absolute() or ".." in Path(row.file).parts:
             raise InputError(
                 f"a file name leads out of the folder: {visible(row.file)}",
                 where=str(dataset.where),
-                mend="name files below the folder",
+                fix="name files below the folder",
             )
         if (row.split, row.id) in seen:
             raise InputError(
-                f"the image {visible(row.id)} stands twice", where=str(dataset.where), mend="keep one of the two"
+                f"the image {visible(row.id)} occurs twice", where=str(dataset.where), fix="keep one of the two"
             )
         seen.add((row.split, row.id))
     return dataset

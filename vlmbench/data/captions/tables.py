@@ -1,4 +1,4 @@
-"""Caption files that are tables: a row an image or a caption, in a list of objects, JSONL, CSV, TSV or Parquet."""
+"""Caption files that are tables: a row per image or a caption, in a list of objects, JSONL, CSV, TSV or Parquet."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 from vlmbench.data.base import ALL
 from vlmbench.data.captions.columns import GROUP, caption_columns, id_column
-from vlmbench.data.captions.entries import FORMS, Entry, Parsed, Want, captions_in, id_of, kind_of
+from vlmbench.data.captions.entries import FORMS, CaptionRow, Parsed, Want, captions_in, id_of, kind_of
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import csv_rows, json_lines, json_of
 from vlmbench.foundations.text import visible
@@ -35,7 +35,7 @@ class _Table:
 
     path: Path
     want: Want
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[CaptionRow] = field(default_factory=list)
     groups: dict[str, str] = field(default_factory=dict)
     splits: list[str] = field(default_factory=list)
     image: str | None = None
@@ -58,7 +58,7 @@ class _Table:
         where = f"{self.path}, {place}"
         if image is None or image not in names:
             there = ", ".join(map(visible, names)) or "nothing"
-            raise InputError(f"an entry without {self.image or 'image_id'}: it has {there}", where=where, mend=_OBJECT)
+            raise InputError(f"an entry without {self.image or 'image_id'}: it has {there}", where=where, fix=_OBJECT)
         self.image = image
         others = [name for name in names if name != image]
         captions = named.of("prediction" if want.candidates else "captions", others)
@@ -89,7 +89,7 @@ class _Table:
                 captions.append(value)
             elif len(found.captions) == 1 or value not in (None, ""):
                 captions += captions_in(value, str(self.path), f"{place}, image {visible(image[:80])}")
-        self.entries.append(Entry(image, captions, label, number))
+        self.entries.append(CaptionRow(image, captions, label, number))
         if found.group is not None and row[found.group] not in (None, ""):
             self.groups[image] = str(row[found.group])
         if found.split is not None:
@@ -98,7 +98,7 @@ class _Table:
     def without_captions(self, whose: str, names: Iterable[str], place: str) -> InputError:
         """The error of an entry, or a table, that has no captions."""
         there = ", ".join(map(visible, names))
-        return InputError(f"no caption of {whose}: it has {there}", where=f"{self.path}, {place}", mend=_OBJECT)
+        return InputError(f"no caption of {whose}: it has {there}", where=f"{self.path}, {place}", fix=_OBJECT)
 
     def parsed(self) -> Parsed:
         """The entries of the split that is wanted."""
@@ -107,7 +107,7 @@ class _Table:
         if not self.splits:
             return Parsed(self.entries, groups=groups)
         if len(self.splits) != len(self.entries):
-            raise InputError("some entries have a split and some have none", where=str(self.path), mend="give all one")
+            raise InputError("some entries have a split and some have none", where=str(self.path), fix="give all one")
         chosen = self.want.choose(list(dict.fromkeys(self.splits)), str(self.path))
         kept = [e for e, own in zip(self.entries, self.splits, strict=True) if chosen in (ALL, own)]
         return Parsed(kept, groups=groups, split=chosen)
@@ -141,7 +141,7 @@ def from_records(records: list[Any], path: Path, want: Want, label: str = "entry
     return table.parsed()
 
 
-def _plain(records: list[Any], label: str, want: Want) -> list[Entry] | None:
+def _plain(records: list[Any], label: str, want: Want) -> list[CaptionRow] | None:
     """The usual case at full speed; none where anything is odd: the slow way takes it, or names it."""
     try:
         if GROUP in records[0] or (want.candidates and caption_columns(records[0], candidates=True) != ("caption",)):
@@ -152,7 +152,7 @@ def _plain(records: list[Any], label: str, want: Want) -> list[Entry] | None:
     if not (set(map(type, images)) <= {int} and set(map(type, captions)) <= {str}):
         return None
     pairs = enumerate(zip(images, captions, strict=True))
-    return [Entry(str(image), [caption], label, index) for index, (image, caption) in pairs]
+    return [CaptionRow(str(image), [caption], label, index) for index, (image, caption) in pairs]
 
 
 def from_lines(text: str, path: Path, want: Want) -> Parsed:
@@ -176,7 +176,7 @@ def from_csv(text: str, path: Path, want: Want) -> Parsed:
     first = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
     table = _Table(path, want)
-    _read_csv(csv_rows(text, path, delimiter=delimiter, mend=_QUOTE), table)
+    _read_csv(csv_rows(text, path, delimiter=delimiter, fix=_QUOTE), table)
     return table.parsed()
 
 
@@ -192,13 +192,13 @@ def _read_csv(rows: Iterable[tuple[str, list[str]]], table: _Table) -> None:
             if len(found.captions) == 1 and found.group is found.split is None:
                 image, caption = header.index(found.image), header.index(found.captions[0])
         elif len(row) != len(header):
-            raise InputError(f"{len(row)} cells under {len(header)} columns", where=f"{where}, {place}", mend=_QUOTE)
+            raise InputError(f"{len(row)} cells under {len(header)} columns", where=f"{where}, {place}", fix=_QUOTE)
         elif caption < 0:
             table.add({name: cell(text) for name, text in zip(header, row, strict=True)}, place)
         else:
             value = cell(row[caption])
             captions = value if isinstance(value, list) else [value]
-            table.entries.append(Entry(id_of(row[image], where, place), captions, place))
+            table.entries.append(CaptionRow(id_of(row[image], where, place), captions, place))
 
 
 def _header(row: Sequence[str], table: _Table, place: str) -> Sequence[str]:
@@ -209,7 +209,7 @@ def _header(row: Sequence[str], table: _Table, place: str) -> Sequence[str]:
             "neither JSON nor a CSV with the columns image_id and caption: it starts with "
             f"{visible(','.join(row)[:60])!r}",
             where=f"{table.path}, {place}",
-            mend=f"give {FORMS}; --columns image=…,captions=…,prediction=… names other columns",
+            fix=f"give {FORMS}; --columns image=…,captions=…,prediction=… names other columns",
         )
     return header
 
@@ -251,7 +251,7 @@ def from_parquet(path: Path, want: Want) -> Parsed:
                     table.add(row, f"row {place}")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            f"not readable as Parquet: {visible(str(error))}", where=str(path), mend="write or download it again"
+            f"not readable as Parquet: {visible(str(error))}", where=str(path), fix="write or download it again"
         ) from error
     return table.parsed()
 
@@ -261,4 +261,4 @@ def _holds_images(kind: Any, pa: Any) -> bool:
 
 
 def _no_object(value: Any, path: Path, place: str) -> InputError:
-    return InputError(f"an entry of type {kind_of(value)}", where=f"{path}, {place}", mend=_OBJECT)
+    return InputError(f"an entry of type {kind_of(value)}", where=f"{path}, {place}", fix=_OBJECT)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vlmbench.data.hub.stream import Piece, Stream
-from vlmbench.data.images import MEND, BadImage, Raw
+from vlmbench.data.images import FIX, BadImage, Raw
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
@@ -65,7 +65,7 @@ class StreamedImages:
         if data is None and path is not None:
             return self._stream.read_file(path)
         if data is None:
-            raise BadImage(f"row {index} has no image", where=f"row {index}", mend=MEND)
+            raise BadImage(f"row {index} has no image", where=f"row {index}", fix=FIX)
         return bytes(data)
 
     def _cell(self, index: int) -> Any:
@@ -108,7 +108,7 @@ class StreamedImages:
                 raise InputError(
                     f"a file of {visible(self._stream.source.id)} gave {found} rows and has {expected} in its index",
                     where=self._stream.source.id,
-                    mend="run it with another --cache-dir",
+                    fix="run it with another --cache-dir",
                 )
             place = following
 

@@ -29,7 +29,7 @@ from vlmbench.data.hub.rows import (
 from vlmbench.data.hub.shards import Shards
 from vlmbench.data.hub.space import is_streamed, shortage
 from vlmbench.data.hub.stream import PATH, Stream, size
-from vlmbench.data.names import AUTO, STREAM, canonical, parted
+from vlmbench.data.names import AUTO, STREAM, canonical, split_query
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Reporter, Silent
@@ -177,14 +177,14 @@ class Hub:
             InputError: no image or label column, no classes, or one class.
         """
         if not self._names:
-            raise InputError(f"{visible(self.id)} has no splits", where=self.id, mend="name another config")
+            raise InputError(f"{visible(self.id)} has no splits", where=self.id, fix="name another config")
         raw = () if self._columns.captions else self._raw_names
         if len(raw) < 2 and not self._columns.captions:
             found = f"one class, {visible(raw[0])}" if raw else "no classes"
             raise InputError(
-                f"{visible(self.id)} has {found}; there is nothing to tell apart",
+                f"{visible(self.id)} has {found}; there is nothing to classify",
                 where=self.id,
-                mend="name another label column",
+                fix="name another label column",
             )
         templates = self.recipe.templates or self._own_templates()
         several = hasattr(self._label_feature, "feature")
@@ -267,20 +267,18 @@ def open_hub(
         InputError: it is none of the layouts above.
         UsageError: something else stands after the question mark.
     """
-    rest, asked = parted(rest)
+    rest, asked = split_query(rest)
     recipe = _with_columns(recipe, asked)
     spec = canonical(spec)
     local = rest.startswith((".", "/", "~"))
     found = _SPEC.match(rest)
     if found is None:
-        raise AbsentError(
-            f"not a dataset's name: {visible(rest)}", where=spec, mend="hf:owner/name[@revision][:config]"
-        )
+        raise AbsentError(f"not a dataset's name: {visible(rest)}", where=spec, fix="hf:owner/name[@revision][:config]")
     name, config = found["name"], found["config"]
     if local or Path(name).expanduser().is_dir():
         root = Path(name).expanduser()
         if not root.is_dir():
-            raise AbsentError(f"no such directory: {visible(name)}", where=spec, mend="check the path")
+            raise AbsentError(f"no such directory: {visible(name)}", where=spec, fix="check the path")
         source = hub_files.local(spec, root, config, cache_dir)
     else:
         source = hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir)

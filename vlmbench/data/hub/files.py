@@ -22,10 +22,10 @@ from vlmbench.hub.client import (
     dataset_snapshot,
     disk_full,
     fetch_dataset,
+    hub_errors,
     no_room,
     offline,
     require_sound,
-    told,
     unreachable,
 )
 
@@ -247,7 +247,7 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
 
 def _inferred(source: Source, repository: str, commit: str, config: str | None) -> Source:
     """The source as `datasets` understands the repository."""
-    with told(repository, "dataset"), read(source.id):
+    with hub_errors(repository, "dataset"), read(source.id):
         builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
         prefix = f"hf://datasets/{repository}@{commit}/"
     found = _source(
@@ -273,7 +273,7 @@ def _source(
 ) -> Source:
     found = builder.config.data_files
     if not found:
-        raise InputError(f"no data files in {visible(id)}", where=id, mend=f"vlmbench reads {LAYOUTS}")
+        raise InputError(f"no data files in {visible(id)}", where=id, fix=f"vlmbench reads {LAYOUTS}")
     if others is None and root is not None:
         others = tuple(sorted(path.name for path in root.glob("*.txt")))
     features = builder.info.features
@@ -337,16 +337,16 @@ class read:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         if isinstance(error, library.exceptions.DatasetNotFoundError):
             raise AbsentError(
-                visible(reason), where=self.id, mend="check the name; if it is private: hf auth login"
+                visible(reason), where=self.id, fix="check the name; if it is private: hf auth login"
             ) from error
         if isinstance(error, ConnectionError):
             raise AbsentError(
-                f"the hub cannot be reached: {visible(reason)}", where=self.id, mend="try again with a network"
+                f"the hub cannot be reached: {visible(reason)}", where=self.id, fix="try again with a network"
             ) from error
         if isinstance(error, ValueError) and "onfig name" in str(error):
             raise InputError(
-                visible(" ".join(str(error).split())), where=self.id, mend="hf:owner/name:CONFIG"
+                visible(" ".join(str(error).split())), where=self.id, fix="hf:owner/name:CONFIG"
             ) from error
         raise InputError(
-            f"cannot read {visible(self.id)}: {visible(reason)}", where=self.id, mend=f"vlmbench reads {LAYOUTS}"
+            f"cannot read {visible(self.id)}: {visible(reason)}", where=self.id, fix=f"vlmbench reads {LAYOUTS}"
         ) from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from vlmbench.data.base import DatasetInfo
 from vlmbench.data.captions.columns import CAPTIONS, IDS, caption_columns
-from vlmbench.data.images import MEND, BadImage, Raw, read_image
+from vlmbench.data.images import FIX, BadImage, Raw, read_image
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
@@ -63,7 +63,7 @@ def _choose(what: str, asked: str | None, found: list[str], usual: tuple[str, ..
     if asked is not None:
         if asked in features:
             return asked
-        raise InputError(f"{visible(id)} has no column {visible(asked)}; it has {there}", where=id, mend="name another")
+        raise InputError(f"{visible(id)} has no column {visible(asked)}; it has {there}", where=id, fix="name another")
     if len(found) == 1:
         return found[0]
     for name in usual:
@@ -73,7 +73,7 @@ def _choose(what: str, asked: str | None, found: list[str], usual: tuple[str, ..
     raise InputError(
         f"{visible(id)} has {count} {what} columns; its columns are {there}",
         where=id,
-        mend=f"vlmbench reads an Image column and a ClassLabel, such as {usual[0]}",
+        fix=f"vlmbench reads an Image column and a ClassLabel, such as {usual[0]}",
     )
 
 
@@ -91,13 +91,13 @@ def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ..
             parts = cell if isinstance(cell, list) else str(cell or "").splitlines()
             texts += [str(part).strip() for part in parts if part and str(part).strip()]
         if not texts:
-            raise InputError("an image without a caption", where=f"{id}, row {row}", mend="choose a captioned split")
+            raise InputError("an image without a caption", where=f"{id}, row {row}", fix="choose a captioned split")
         found.append(tuple(texts))
     return tuple(found)
 
 
 def own_ids(table: Any) -> tuple[str, ...] | None:
-    """[N] the source's own ids, so that captions can be scored elsewhere; none where an id stands twice."""
+    """[N] the source's own ids, so that captions can be scored elsewhere; none where an id occurs twice."""
     for name in IDS:
         if name in table.column_names:
             values = list(table.with_format(None)[name])
@@ -117,7 +117,7 @@ def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: st
         raise InputError(
             f"the column {columns.label} of {visible(id)} is no class label: {len(distinct)} distinct values",
             where=id,
-            mend="name another column",
+            fix="name another column",
         )
     if distinct and all(isinstance(value, int) for value in distinct):
         return tuple(str(value) for value in range(max(distinct) + 1))
@@ -142,7 +142,7 @@ def label_matrix(table: Any, columns: Columns, info: DatasetInfo, id: str) -> np
             raise InputError(
                 f"the label {visible(str(value))} is none of the {classes} classes",
                 where=f"{id}, row {row}",
-                mend="choose a labelled split",
+                fix="choose a labelled split",
             )
         found[row] = place
     return found
@@ -159,7 +159,7 @@ def _several(values: list[Any], classes: int, id: str) -> np.ndarray:
             raise InputError(
                 "labels that are neither class indices nor zeros and ones",
                 where=f"{id}, row {row}",
-                mend="name another column",
+                fix="name another column",
             )
     return found
 
@@ -196,7 +196,7 @@ class Images:
         if data is not None:
             return data
         if path is None:
-            raise BadImage(f"row {index} has no image", where=f"row {index}", mend=MEND)
+            raise BadImage(f"row {index} has no image", where=f"row {index}", fix=FIX)
         return read_image(Path(path))
 
     @cached_property

@@ -19,7 +19,7 @@ from vlmbench.data.hub.ranges import Blocks, Ranges, kept_bytes
 from vlmbench.data.hub.rows import Columns
 from vlmbench.data.hub.stream import AGAIN, PATH, address, size, told_of
 from vlmbench.data.hub.tars import Sample, samples, value
-from vlmbench.data.images import MEND, BadImage
+from vlmbench.data.images import FIX, BadImage
 from vlmbench.foundations.atomic import atomic_path
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -98,7 +98,7 @@ class Shards:
         name = self._names[0]
         first = list(islice(samples(self.ranges, 0, name), _HEAD))
         if not first:
-            raise InputError(f"{visible(name)} has no samples", where=self.source.id, mend="pack the tar again")
+            raise InputError(f"{visible(name)} has no samples", where=self.source.id, fix="pack the tar again")
         library = datasets()
         kinds: dict[str, Any] = {}
         seen: list[str] = []
@@ -206,7 +206,7 @@ class Shards:
             raise InputError(
                 f"the labels in {visible(name)} are not all of one kind: {visible(str(error).partition(chr(10))[0])}",
                 where=f"{self.source.id}, {name}",
-                mend="name another column, or pack the tar again",
+                fix="name another column, or pack the tar again",
             ) from error
         for place, kind in enumerate((_OFFSET, _LENGTH)):
             table = table.append_column(kind, pa.array([span[place] for span in spans], pa.int64()))
@@ -230,7 +230,7 @@ class Shards:
             raise AbsentError(
                 f"the hub gave {len(data):,} bytes of {visible(name)} where {stop - start:,} were asked for",
                 where=self.source.id,
-                mend=AGAIN,
+                fix=AGAIN,
             )
         return data
 
@@ -260,7 +260,7 @@ class ShardImages:
         """
         file, offset, length = self._places[index]
         if length < 0:
-            raise BadImage(f"row {index} has no image", where=f"row {index}", mend=MEND)
+            raise BadImage(f"row {index} has no image", where=f"row {index}", fix=FIX)
         if self._failed is not None:
             raise self._failed
         try:
@@ -274,7 +274,7 @@ class ShardImages:
             raise InputError(
                 f"a tar of {visible(self._shards.source.id)} is shorter than when its index was made",
                 where=self._shards.source.id,
-                mend="run the same command again",
+                fix="run the same command again",
             )
         return data
 
@@ -293,7 +293,7 @@ def _image(sample: Sample, asked: str, name: str) -> tuple[str | None, int, int]
         raise InputError(
             f"the sample {visible(sample.key)} has several images: {', '.join(map(visible, images))}",
             where=f"{name}, {sample.key}",
-            mend=f"name one: ?image={visible(images[0])}",
+            fix=f"name one: ?image={visible(images[0])}",
         )
     ending = asked if asked in sample.parts else next(iter(images), None)
     if ending is None:
@@ -310,7 +310,7 @@ def _cell(ranges: Ranges, file: int, name: str, sample: Sample, ending: str) -> 
     raise InputError(
         f"the sample {visible(sample.key)} has no .{visible(ending)}, which the others have",
         where=f"{name}, {sample.key}",
-        mend="pack the tar again, or name another column",
+        fix="pack the tar again, or name another column",
     )
 
 
@@ -339,7 +339,7 @@ class Local:
             raise InputError(
                 f"cannot read {visible(str(self._paths[file]))}: {error.strerror or error}",
                 where=str(self._paths[file]),
-                mend="get the tar again",
+                fix="get the tar again",
             ) from error
 
     def passed(self, file: int, position: int) -> None:

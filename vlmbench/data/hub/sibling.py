@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from vlmbench.data.bundled import bundled_names
-from vlmbench.data.catalogue import Listed, listed
+from vlmbench.data.catalogue import CatalogueRow, listed
 from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.data.hub.files import small_text
 from vlmbench.foundations.errors import AbsentError
@@ -103,7 +103,7 @@ def sibling_lines(id: str, file: str, cache_dir: Path) -> Lines | None:
         require_sound(path, sha256, repository)
     except AbsentError as error:
         what = f"{file} of {visible(id)} comes from {repository}: {error.what}"
-        raise AbsentError(what, where=error.where, mend=error.mend) from error
+        raise AbsentError(what, where=error.where, fix=error.fix) from error
     lines = tuple(line.strip() for line in small_text(path).splitlines() if line.strip())
     return Lines(lines, repository, commit, file, sha256)
 
@@ -134,7 +134,7 @@ def benchmark_names(id: str) -> tuple[str, ...]:
     return tuple(item for item in dict.fromkeys([*found, *own]) if item)
 
 
-def _entry(id: str) -> Listed | None:
+def _entry(id: str) -> CatalogueRow | None:
     name, _, _ = id.partition("?")
     return None if name in bundled_names() else listed().get(name)
 

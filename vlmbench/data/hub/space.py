@@ -40,7 +40,7 @@ def is_streamed(source: Source, split: str, *, indexed: bool) -> bool:
     if source.repository is None or not source.sizes:
         if source.stream == YES and source.repository is None:
             raise UsageError(
-                f"nothing to stream: {visible(source.id)} is on this machine", where=source.id, mend="drop ?stream=yes"
+                f"nothing to stream: {visible(source.id)} is on this machine", where=source.id, fix="drop ?stream=yes"
             )
         return False
     if source.stream in (YES, NO):

@@ -22,7 +22,7 @@ from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
-from vlmbench.hub.client import cached_file, offline, told
+from vlmbench.hub.client import cached_file, hub_errors, offline
 
 if TYPE_CHECKING:
     from vlmbench.data.hub.cursor import StreamedImages
@@ -276,7 +276,7 @@ def address(source: Source, name: str) -> str:
             f"{visible(source.id)} is streamed from the hub, which needs a network, and --offline (or "
             "HF_HUB_OFFLINE) forbids it",
             where=source.id,
-            mend=f"run it without --offline, or fetch it: hf download {visible(str(source.repository))} "
+            fix=f"run it without --offline, or fetch it: hf download {visible(str(source.repository))} "
             "--repo-type dataset",
         )
     return f"hf://datasets/{source.repository}@{source.commit}/{name}"
@@ -285,7 +285,7 @@ def address(source: Source, name: str) -> str:
 @contextmanager
 def told_of(source: Source) -> Iterator[None]:
     """Turns what goes wrong in a stream into the error a user can act on."""
-    with told(str(source.repository), "dataset", AGAIN), read(source.id, remote=True):
+    with hub_errors(str(source.repository), "dataset", AGAIN), read(source.id, remote=True):
         yield
 
 

@@ -144,7 +144,7 @@ def value(ranges: Ranges, file: int, name: str, member: Member) -> Any:
         raise InputError(
             f"{visible(member.name)} has {member.size:,} bytes: too many for a label or captions",
             where=where,
-            mend="name another column",
+            fix="name another column",
         )
     data = ranges.read(file, member.offset, member.offset + member.size)
     try:
@@ -157,12 +157,12 @@ def value(ranges: Ranges, file: int, name: str, member: Member) -> Any:
     except (ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
         reason = visible(str(error).partition("\n")[0])
         raise InputError(
-            f"{visible(member.name)} is not what its ending says: {reason}", where=where, mend="pack the tar again"
+            f"{visible(member.name)} is not what its ending says: {reason}", where=where, fix="pack the tar again"
         ) from error
     raise InputError(
         f"no label is read from .{visible(last)} members",
         where=where,
-        mend="name a column that ends in cls, npy or txt",
+        fix="name a column that ends in cls, npy or txt",
     )
 
 
@@ -178,5 +178,5 @@ def _damaged(name: str, why: str) -> InputError:
     return InputError(
         f"{visible(name)} is no sound WebDataset tar: {why}",
         where=name,
-        mend="get or pack the tar again; a compressed one has to be unpacked",
+        fix="get or pack the tar again; a compressed one has to be unpacked",
     )

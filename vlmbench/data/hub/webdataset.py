@@ -66,7 +66,7 @@ def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]
         raise InputError(
             f"{visible(where)} of {visible(id)} holds no number of tars: {visible(said[:40])}",
             where=id,
-            mend="write into it how many tars the split has",
+            fix="write into it how many tars the split has",
         )
     wanted = tuple(beside(folder, f"{number}.tar") for number in range(int(said)))
     if not _NUMBERED.search(tars[0]):
@@ -78,6 +78,6 @@ def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]
             f"{int(said) - len(wanted) + len(absent)} of the {said} tars that {visible(where)} of {visible(id)} "
             f"counts are not there{first}",
             where=id,
-            mend=f"get them, or mend the number in {visible(where)}",
+            fix=f"get them, or fix the number in {visible(where)}",
         )
     return wanted

@@ -68,6 +68,6 @@ def at(path: Path, place: str) -> str:
     return f"{path}, {place}"
 
 
-def wrong(what: str, path: Path, place: str, mend: str) -> InputError:
-    """The error that names what is wrong, where, and what mends it."""
-    return InputError(what, where=at(path, place), mend=mend)
+def wrong(what: str, path: Path, place: str, fix: str) -> InputError:
+    """The error that names what is wrong, where, and what fixes it."""
+    return InputError(what, where=at(path, place), fix=fix)

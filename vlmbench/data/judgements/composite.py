@@ -1,6 +1,6 @@
 """Composite (Aditya et al. 2015, 2018): ``{8k,30k,coco}_{correctness,throughness}.csv``, read as they were published.
 
-Each is a Mechanical Turk results file with ``;`` between cells, a row an image: among others the columns
+Each is a Mechanical Turk results file with ``;`` between cells, a row per image: among others the columns
 ``Input.image_url``, ``Input.text1`` … ``Input.textN`` (N 3 for Flickr8k, 4 for Flickr30k and COCO) and
 ``Answer.Q1Answer`` … ``Answer.QNAnswer`` (1 to 5), and two rows without an image at its end. That layout is taken from
 independent public readers of the files, by name and by position (image in the 28th column), which agree; the files
@@ -49,7 +49,7 @@ def read(text: str, path: Path) -> Judgements:
     items: list[Judgement] = []
     rated: dict[str, str] = {}
     left_out = 0
-    rows = csv_rows(text, path, delimiter=_delimiter(text), strict=False, mend=_MEND)
+    rows = csv_rows(text, path, delimiter=_delimiter(text), strict=False, fix=_MEND)
     next(rows)
     for place, row in rows:
         cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))

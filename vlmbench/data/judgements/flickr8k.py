@@ -49,7 +49,7 @@ def read_tokens(path: Path, text: str | None = None) -> dict[str, dict[str, str]
         text: what is in it, where that was read already.
 
     Raises:
-        InputError: a line is not ``image#k``, tab, caption; an id stands twice; a caption is empty.
+        InputError: a line is not ``image#k``, tab, caption; an id occurs twice; a caption is empty.
     """
     found: dict[str, dict[str, str]] = {}
     for place, line in lines(read_text(path) if text is None else text):
@@ -59,7 +59,7 @@ def read_tokens(path: Path, text: str | None = None) -> dict[str, dict[str, str]
             raise wrong("not image#k, a tab and a caption", path, place, "give Flickr8k.token.txt as it was published")
         captions = found.setdefault(stem(image), {})
         if name.strip() in captions:
-            raise wrong(f"caption {visible(name.strip()[:80])} stands twice", path, place, "keep one of the two")
+            raise wrong(f"caption {visible(name.strip()[:80])} occurs twice", path, place, "keep one of the two")
         captions[name.strip()] = caption.strip()
     return found
 

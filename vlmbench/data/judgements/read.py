@@ -40,17 +40,17 @@ def read_judgements(paths: Sequence[Path], kind: str = "auto", captions: Sequenc
         InputError: a line is not what it has to be, or no judgement is left.
     """
     if kind not in FORMATS:
-        raise UsageError(f"no such format: {visible(kind)}", where="--format", mend=f"choose from {', '.join(FORMATS)}")
+        raise UsageError(f"no such format: {visible(kind)}", where="--format", fix=f"choose from {', '.join(FORMATS)}")
     twice = [path for place, path in enumerate(paths) if path in paths[:place]]
     if twice:
-        raise UsageError(f"given twice: {visible(str(twice[0]))}", where="-j", mend="give each file once")
+        raise UsageError(f"given twice: {visible(str(twice[0]))}", where="-j", fix="give each file once")
     found = [_read(path, kind, captions) for path in paths]
     for one in found[1:]:
         if one.format != found[0].format:
             raise UsageError(
                 f"{found[0].name} is {found[0].format}, {one.name} is {one.format}",
                 where="-j",
-                mend="one call for each",
+                fix="one call for each",
             )
     return found[0] if len(found) == 1 else _joined(found)
 
@@ -58,7 +58,7 @@ def read_judgements(paths: Sequence[Path], kind: str = "auto", captions: Sequenc
 def _read(path: Path, kind: str, captions: Sequence[Path]) -> Judgements:
     text = read_text(path)
     if not text.strip():
-        raise InputError("an empty file", where=str(path), mend=f"give a CSV with {COLUMNS}")
+        raise InputError("an empty file", where=str(path), fix=f"give a CSV with {COLUMNS}")
     if kind == "auto":
         kind = judged_flickr8k.guess(text) or ("composite" if judged_composite.is_composite(text) else "csv")
     if kind == "csv":
@@ -67,7 +67,7 @@ def _read(path: Path, kind: str, captions: Sequence[Path]) -> Judgements:
         found = judged_composite.read(text, path)
     elif not captions:
         raise UsageError(
-            "Flickr8k's judgements name captions by id", where="-r", mend="give the captions: -r Flickr8k.token.txt"
+            "Flickr8k's judgements name captions by id", where="-r", fix="give the captions: -r Flickr8k.token.txt"
         )
     else:
         tokens: dict[str, dict[str, str]] = {}
@@ -75,7 +75,7 @@ def _read(path: Path, kind: str, captions: Sequence[Path]) -> Judgements:
             tokens |= judged_flickr8k.read_tokens(file)
         found = judged_flickr8k.read(text, path, kind, tokens, ", ".join(map(str, captions)))
     if not found.items:
-        raise InputError("no judgement in the file", where=str(path), mend=f"give a CSV with {COLUMNS}")
+        raise InputError("no judgement in the file", where=str(path), fix=f"give a CSV with {COLUMNS}")
     return found
 
 
@@ -89,13 +89,13 @@ def _joined(found: Sequence[Judgements]) -> Judgements:
     rated: dict[str, str] = {}
     for one in found:
         if (one.references is None) != (references is None):
-            raise InputError("references in some files and not in others", where="-j", mend="give all, or none and -r")
+            raise InputError("references in some files and not in others", where="-j", fix="give all, or none and -r")
         for image, own in (one.references or {}).items():
             if references is not None and references.setdefault(image, own) != own:
                 raise InputError(
                     f"image {visible(image[:80])} has other references in {one.name}",
                     where="-j",
-                    mend="make them the same",
+                    fix="make them the same",
                 )
         rated |= {image: caption for image, caption in one.rated.items() if image not in rated}
     items = tuple(item for one in found for item in one.items)
@@ -151,17 +151,17 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     first = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
     header: list[str] = []
-    for place, row in csv_rows(text, path, delimiter=delimiter, mend="quote captions that hold quotes"):
+    for place, row in csv_rows(text, path, delimiter=delimiter, fix="quote captions that hold quotes"):
         if not header:
             header = [cell.strip().lower() for cell in row]
             lacking = [name for name in ("image_id", "rating") if name not in header]
             lacking += [] if {"candidate", "caption"} & set(header) else ["candidate"]
             if lacking or len(set(header)) < len(header):
                 what = f"no columns {', '.join(lacking)}" if lacking else "two columns have one name"
-                mend = f"the first line names each column once: {COLUMNS}, in any order"
-                raise wrong(what, path, place, mend)
+                fix = f"the first line names each column once: {COLUMNS}, in any order"
+                raise wrong(what, path, place, fix)
         elif len(row) != len(header):
-            mend = "quote captions that hold commas, quotes or line ends"
-            raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, mend)
+            fix = "quote captions that hold commas, quotes or line ends"
+            raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, fix)
         else:
             yield place, dict(zip(header, row, strict=True))

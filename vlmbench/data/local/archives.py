@@ -75,7 +75,7 @@ def _unpack(path: Path, target: Path) -> None:
                     raise InputError(
                         f"{visible(path.name)} unpacks to more than {limit:,} bytes: taken for a bomb",
                         where=str(path),
-                        mend="unpack it yourself and give folder:PATH",
+                        fix="unpack it yourself and give folder:PATH",
                     )
                 output.write(block)
 
@@ -90,7 +90,7 @@ def _sound(path: Path, call: Callable[..., Any], *arguments: Any) -> Any:
         raise InputError(
             f"cannot unpack {visible(path.name)}: {visible(str(error)) or type(error).__name__}",
             where=str(path),
-            mend="get the archive again",
+            fix="get the archive again",
         ) from error
 
 
@@ -127,4 +127,4 @@ def _safe(name: str, path: Path) -> PurePosixPath:
 
 
 def _refused(path: Path, name: str, why: str) -> InputError:
-    return InputError(f"{visible(path.name)} holds {why}: {visible(name)}", where=str(path), mend="pack it without")
+    return InputError(f"{visible(path.name)} holds {why}: {visible(name)}", where=str(path), fix="pack it without")

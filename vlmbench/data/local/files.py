@@ -24,7 +24,7 @@ def open_file(spec: str, name: str, cache_dir: Path) -> Dataset:
         AbsentError: no such file.
         InputError: it is none of the kinds above.
     """
-    path = regular_file(Path(name).expanduser(), where=spec, mend=_MEND)
+    path = regular_file(Path(name).expanduser(), where=spec, fix=_MEND)
     ending = path.suffix.lower()
     if ending in LISTS:
         return Listing(spec, path)
@@ -34,7 +34,7 @@ def open_file(spec: str, name: str, cache_dir: Path) -> Dataset:
         if ending == ".tar" and is_webdataset(path):
             return Hub(spec, _single(spec, path, MODULE, cache_dir))
         return _unpacked(spec, unpack(path, cache_dir), cache_dir)
-    raise InputError(f"not a dataset file: {visible(path.name)}", where=spec, mend=_MEND)
+    raise InputError(f"not a dataset file: {visible(path.name)}", where=spec, fix=_MEND)
 
 
 def _single(spec: str, path: Path, module: str, cache_dir: Path) -> Source:

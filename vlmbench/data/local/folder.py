@@ -67,7 +67,7 @@ class Folder:
                 raise InputError(
                     f"two directories hold the split {name}: {visible(roots[name].name)} and {visible(path.name)}",
                     where=str(self.root),
-                    mend="keep one of them",
+                    fix="keep one of them",
                 )
             roots[name] = path
         return roots or {ALL: self.root}
@@ -86,7 +86,7 @@ class Folder:
                         f"the class {visible(directory.name)} has no images"
                         + (f" ({len(strange)} other files)" if strange else ""),
                         where=str(directory),
-                        mend="put images there, or remove the directory",
+                        fix="put images there, or remove the directory",
                     )
                 found[split][directory.name] = files
                 ignored += strange
@@ -102,12 +102,12 @@ class Folder:
         listing, _ = self._listing
         names = {name for classes in listing.values() for name in classes}
         if not names:
-            raise InputError(f"no class directories in {visible(str(self.root))}", where=str(self.root), mend=LAYOUT)
+            raise InputError(f"no class directories in {visible(str(self.root))}", where=str(self.root), fix=LAYOUT)
         if len(names) == 1:
             raise InputError(
-                f"only one class in {visible(str(self.root))}, {visible(next(iter(names)))}: nothing to tell apart",
+                f"only one class in {visible(str(self.root))}, {visible(next(iter(names)))}: nothing to classify",
                 where=str(self.root),
-                mend=LAYOUT,
+                fix=LAYOUT,
             )
         return tuple(sorted(names, key=natural))
 
@@ -128,7 +128,7 @@ class Folder:
                 raise InputError(
                     f"the class {visible(strange[0])} is in the {split} split and not in train",
                     where=str(self._split_roots[split] / strange[0]),
-                    mend="give the class directories the same names in every split",
+                    fix="give the class directories the same names in every split",
                 )
             missing = [name for name in raw if name not in classes]
             if missing:
@@ -165,7 +165,7 @@ def open_folder(spec: str, path: str) -> Folder:
         AbsentError: there is no such directory.
         InputError: it is a file.
     """
-    return Folder(spec, named_directory(Path(path).expanduser(), where=spec, mend=LAYOUT))
+    return Folder(spec, named_directory(Path(path).expanduser(), where=spec, fix=LAYOUT))
 
 
 def _directories(root: Path) -> list[Path]:
@@ -175,7 +175,7 @@ def _directories(root: Path) -> list[Path]:
             utf8_name(path.name, str(path))
     except OSError as error:
         raise InputError(
-            f"cannot read the directory: {error.strerror or error}", where=str(root), mend="mend its permissions"
+            f"cannot read the directory: {error.strerror or error}", where=str(root), fix="fix its permissions"
         ) from error
     return sorted(found, key=lambda path: natural(path.name))
 

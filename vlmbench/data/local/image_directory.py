@@ -56,7 +56,7 @@ def open_images(directory: Path, ids: Sequence[str]) -> ImageDirectory:
             raise InputError(
                 f"two files have the name of image {visible(image[:80])}: {visible(found[0])} and {visible(found[1])}",
                 where=str(directory),
-                mend="remove or rename one of them",
+                fix="remove or rename one of them",
             )
         names += found
         absent += [] if found else [image]
@@ -65,7 +65,7 @@ def open_images(directory: Path, ids: Sequence[str]) -> ImageDirectory:
         raise InputError(
             f"{len(absent):,} of {len(ids):,} images are not there: {shown}{' …' if len(absent) > _NAMED else ''}",
             where=str(directory),
-            mend="add them (a file is called as the judgements call the image, with or without its ending), "
+            fix="add them (a file is called as the judgements call the image, with or without its ending), "
             "or leave CLIPScore and RefCLIPScore out of --metrics",
         )
     return ImageDirectory(f"images:{directory}", directory, tuple(ids), tuple(names))

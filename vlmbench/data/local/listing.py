@@ -44,7 +44,7 @@ class Listing:
     def _rows(self) -> list[_Row]:
         rows = [self._row(values, place) for place, values in _read(self.path)]
         if not rows:
-            raise InputError("no images in the list", where=str(self.path), mend=_MEND)
+            raise InputError("no images in the list", where=str(self.path), fix=_MEND)
         return rows
 
     def _row(self, values: Mapping[str, object], place: str) -> _Row:
@@ -52,14 +52,12 @@ class Listing:
         file = next((values[name] for name in _PATHS if values.get(name)), None)
         label = next((values[name] for name in _LABELS if values.get(name) not in (None, "")), None)
         if not isinstance(file, str) or not isinstance(label, str | int) or isinstance(label, bool):
-            raise InputError("a line without a path and a label", where=where, mend=_MEND)
+            raise InputError("a line without a path and a label", where=where, fix=_MEND)
         if "\0" in file:
-            raise InputError(f"a path that no file can have: {visible(file)}", where=where, mend=_MEND)
+            raise InputError(f"a path that no file can have: {visible(file)}", where=where, fix=_MEND)
         inside = (self.path.parent / file).resolve().is_relative_to(self.path.parent.resolve())
         if self.enclosed and not inside:
-            raise InputError(
-                f"an image outside the archive: {visible(file)}", where=where, mend="pack it with the list"
-            )
+            raise InputError(f"an image outside the archive: {visible(file)}", where=where, fix="pack it with the list")
         split = str(values.get("split") or ALL)
         return _Row(file, str(label), ALIASES.get(split.lower(), split))
 
@@ -72,9 +70,7 @@ class Listing:
         """
         raw = tuple(sorted({row.label for row in self._rows}, key=natural))
         if len(raw) < 2:
-            raise InputError(
-                f"only one class, {visible(raw[0])}: nothing to tell apart", where=str(self.path), mend=_MEND
-            )
+            raise InputError(f"only one class, {visible(raw[0])}: nothing to classify", where=str(self.path), fix=_MEND)
         found = {row.split for row in self._rows}
         known = [name for name in (TRAIN, VAL, TEST, ALL) if name in found]
         return DatasetInfo(
@@ -103,7 +99,7 @@ def _read(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Place and values of each line."""
     text = read_text(path, what="list")
     if path.suffix.lower() == ".jsonl":
-        yield from json_lines(text, path, mend=_MEND)
+        yield from json_lines(text, path, fix=_MEND)
         return
     header: list[str] = []
     for place, row in csv_rows(text, path, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=False):

@@ -52,7 +52,7 @@ class Pictures:
         splits = [ALIASES.get(name.partition("/")[0].lower()) if "/" in name else None for name in found]
         if not found:
             raise InputError(
-                f"no images in {visible(str(self.root))}", where=self.id, mend="name the directory that holds them"
+                f"no images in {visible(str(self.root))}", where=self.id, fix="name the directory that holds them"
             )
         if None in splits:
             return {ALL: tuple(found)}
@@ -115,7 +115,7 @@ class Boxed:
             raise InputError(
                 f"no box lies in an image of the split {visible(name)}",
                 where=str(self.instances.path),
-                mend="choose another with --split",
+                fix="choose another with --split",
             )
         places = np.array([rows[box.image.id] for box in boxes], np.int64)
         order = np.argsort(places, kind="stable")
@@ -152,7 +152,7 @@ class Boxed:
                 raise InputError(
                     f"{visible(image.file)} may be {visible(ids[found[0]])} or {visible(ids[found[1]])}",
                     where=f"{where}, image {visible(image.id)}",
-                    mend="name the directory that holds the images of this file alone",
+                    fix="name the directory that holds the images of this file alone",
                 )
             if found:
                 rows[image.id] = found[0]
@@ -166,7 +166,7 @@ class Boxed:
                 f"{len(absent):,} of {len(images):,} images are not in {visible(self.pictures.info.id)}, "
                 f"the first is {visible(absent[0].file)}",
                 where=f"{where}, image {visible(absent[0].id)}",
-                mend="-d folder:DIRECTORY with the directory that holds these images",
+                fix="-d folder:DIRECTORY with the directory that holds these images",
             )
         twice = [row for row, count in Counter(rows.values()).items() if count > 1]
         if twice:
@@ -174,7 +174,7 @@ class Boxed:
             raise InputError(
                 f"{visible(both[0].file)} and {visible(both[1].file)} would both be {visible(ids[twice[0]])}",
                 where=f"{where}, image {visible(both[1].id)}",
-                mend="name the directory above, from which both file names lead to an image",
+                fix="name the directory above, from which both file names lead to an image",
             )
         return rows
 
@@ -213,12 +213,12 @@ def open_boxes(spec: str, rest: str, cache_dir: Path) -> Boxed:
     marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
     mark = next((i for i in marks if Path(rest[:i]).expanduser().is_file()), marks[0])
     path, dataset = Path(rest[:mark]).expanduser(), rest[mark + 1 :]
-    named_file(path, what="instances file", mend=FORM)
+    named_file(path, what="instances file", fix=FORM)
     if not dataset or dataset.startswith("boxes:"):
-        raise AbsentError("no images named to find the boxes in", where=visible(spec), mend=FORM)
+        raise AbsentError("no images named to find the boxes in", where=visible(spec), fix=FORM)
     kind, _, directory = dataset.partition(":")
     if kind == "folder":
-        root = named_directory(Path(directory).expanduser(), where=visible(dataset), mend=FORM)
+        root = named_directory(Path(directory).expanduser(), where=visible(dataset), fix=FORM)
         pictures: Dataset = Pictures(dataset, root)
     else:
         pictures = open_dataset(dataset, cache_dir)

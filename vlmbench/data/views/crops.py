@@ -93,7 +93,7 @@ class Crops:
                 f"the image {visible(name)} has {size[0]} x {size[1]} pixels, "
                 f"its boxes were drawn on {drawn[0]} x {drawn[1]}" + (", as if it were turned" if turned else ""),
                 where=f"{regions.where}, annotation {visible(self._split.ids[row])}",
-                mend="store the images upright, without EXIF orientation (mogrify -auto-orient)"
+                fix="store the images upright, without EXIF orientation (mogrify -auto-orient)"
                 if turned
                 else "give the images that the boxes were drawn on",
             )
@@ -135,5 +135,5 @@ def outside(regions: Regions, row: int, id: str, size: tuple[int, int]) -> Input
         f"the box {regions.boxes[row].tolist()} lies outside the image {visible(regions.images[row])} "
         f"of {size[0]} x {size[1]} pixels",
         where=f"{regions.where}, annotation {visible(id)}",
-        mend="a bbox is [x, y, width, height] in pixels from the top left corner; mend or remove it",
+        fix="a bbox is [x, y, width, height] in pixels from the top left corner; fix or remove it",
     )

@@ -15,7 +15,7 @@ FORM = (
     "category_id and bbox, categories with id and name"
 )
 _FARTHEST = 2**31
-_BBOX = "a bbox is [x, y, width, height] in pixels, neither side below 0; mend or remove the annotation"
+_BBOX = "a bbox is [x, y, width, height] in pixels, neither side below 0; fix or remove the annotation"
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _categories(path: Path, rows: list[dict[str, Any]]) -> dict[int | str, str]:
         found[id] = name
         names.add(name)
     if len(found) < 2:
-        _wrong(path, "categories", f"{len(found)} categories: nothing to tell apart", "at least two categories")
+        _wrong(path, "categories", f"{len(found)} categories: nothing to classify", "at least two categories")
     return found
 
 
@@ -147,9 +147,7 @@ def _box(
     if not isinstance(image, int | str) or image not in images:
         _wrong(path, place, f"no image has its image_id {visible(json.dumps(image))}", "add the image, or remove it")
     if not isinstance(category, int | str) or category not in places:
-        _wrong(
-            path, place, f"no category has its category_id {visible(json.dumps(category))}", "add it, or mend the id"
-        )
+        _wrong(path, place, f"no category has its category_id {visible(json.dumps(category))}", "add it, or fix the id")
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
         _wrong(path, place, f"its bbox is {visible(json.dumps(bbox))[:80]}", _BBOX)
     x, y, width, height = map(float, bbox)
@@ -173,5 +171,5 @@ def _kind(value: Any) -> str:
     return "list (COCO's results format?)" if isinstance(value, list) else type(value).__name__
 
 
-def _wrong(path: Path, place: str, what: str, mend: str, cause: Exception | None = None) -> NoReturn:
-    raise InputError(what, where=f"{path}, {place}" if place else str(path), mend=mend) from cause
+def _wrong(path: Path, place: str, what: str, fix: str, cause: Exception | None = None) -> NoReturn:
+    raise InputError(what, where=f"{path}, {place}" if place else str(path), fix=fix) from cause

@@ -46,7 +46,7 @@ class Cider:
         if corpus.documents < FEWEST:
             raise InputError(
                 "CIDEr needs at least two images: with one, every n-gram stands in every document and every score is 0",
-                mend="take document frequencies from a larger set of references, or leave cider out",
+                fix="take document frequencies from a larger set of references, or leave cider out",
             )
         self._corpus = corpus
         self._similarity = [np.zeros(corpus.references) for _ in corpus.images]

@@ -114,13 +114,13 @@ class Corpus:
         self.per_image = np.fromiter(map(len, references), dtype=np.int64, count=self.size)
         if self.size and not self.per_image.min():
             raise InputError(
-                f"image {int(self.per_image.argmin())} has no reference", mend="give every image a reference"
+                f"image {int(self.per_image.argmin())} has no reference", fix="give every image a reference"
             )
         chosen = images if images is not None else [None] * len(systems)
         self.images = [np.arange(self.size) if item is None else np.asarray(item, dtype=np.int64) for item in chosen]
         for given, kept in zip(systems, self.images, strict=True):
             if len(given) != len(kept):
-                raise InputError(f"{len(given)} candidates for {len(kept)} images", mend="give one candidate an image")
+                raise InputError(f"{len(given)} candidates for {len(kept)} images", fix="give one candidate an image")
         self.image_of_reference = np.repeat(np.arange(self.size), self.per_image)
         self.first_reference = np.cumsum(self.per_image) - self.per_image
         extra: list[Caption] = [] if documents is None else list(chain.from_iterable(documents))

@@ -54,7 +54,7 @@ def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized:
     if isinstance(candidates, Mapping) != isinstance(references, Mapping):
         raise InputError(
             "one of candidates and references has image ids and the other does not",
-            mend="give both as lists in the same order, or both as {image: …}",
+            fix="give both as lists in the same order, or both as {image: …}",
         )
     if isinstance(candidates, Mapping):
         found = {str(image): one for image, one in candidates.items()}
@@ -65,12 +65,12 @@ def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized:
             )
             raise InputError(
                 f"candidates and references are not of the same images: {'; '.join(said)}",
-                mend="give the same images to both",
+                fix="give the same images to both",
             )
         ordered = [found[image] for image in wanted]
     elif len(candidates) != len(wanted):
         raise InputError(
-            f"{len(candidates)} candidates, but references of {len(wanted)} images", mend="give one candidate per image"
+            f"{len(candidates)} candidates, but references of {len(wanted)} images", fix="give one candidate per image"
         )
     else:
         ordered = list(candidates)
@@ -95,13 +95,13 @@ def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dic
         where = f"{what}, image {visible(str(image))[:80]}"
         if isinstance(captions, str) or not isinstance(captions, Sequence):
             raise InputError(
-                f"{_kind(captions)} where a list of captions belongs", where=where, mend='["a dog.", "a brown dog"]'
+                f"{_kind(captions)} where a list of captions belongs", where=where, fix='["a dog.", "a brown dog"]'
             )
         if not captions:
-            raise InputError("the image has no caption", where=where, mend="give every image a reference")
+            raise InputError("the image has no caption", where=where, fix="give every image a reference")
         found[str(image)] = [_caption(caption, where, tokenized) for caption in captions]
     if not found:
-        raise InputError(f"{what} hold no image", mend="give at least one")
+        raise InputError(f"{what} hold no image", fix="give at least one")
     return found
 
 
@@ -147,7 +147,7 @@ def _tokens(captions: Sequence[str]) -> list[Caption]:
 def _require(value: Any, what: str) -> None:
     if isinstance(value, str) or not isinstance(value, Sequence | Mapping):
         raise InputError(
-            f"{what} are {_kind(value)}, not a list or a mapping", mend="give a caption, or a list, per image"
+            f"{what} are {_kind(value)}, not a list or a mapping", fix="give a caption, or a list, per image"
         )
 
 
@@ -156,7 +156,7 @@ def _candidate(caption: Any, image: str, tokenized: bool) -> Any:
     if one and len(caption) != 1:
         raise InputError(
             f"{len(caption)} captions where one belongs", where=f"candidates, image {visible(image)[:80]}",
-            mend="give one candidate per image",
+            fix="give one candidate per image",
         )  # fmt: skip
     return _caption(caption[0] if one else caption, f"candidates, image {visible(image)[:80]}", tokenized)
 
@@ -167,9 +167,9 @@ def _caption(caption: Any, where: str, tokenized: bool) -> Any:
     if tokenized and isinstance(caption, Sequence) and not isinstance(caption, str):
         if all(isinstance(token, str) for token in caption):
             return caption
-        raise InputError("a token is not text", where=where, mend='["a", "brown", "dog"]')
+        raise InputError("a token is not text", where=where, fix='["a", "brown", "dog"]')
     belongs, example = ("a list of tokens", '["a", "brown", "dog"]') if tokenized else ("a caption", '"a brown dog"')
-    raise InputError(f"{_kind(caption)} where {belongs} belongs", where=where, mend=example)
+    raise InputError(f"{_kind(caption)} where {belongs} belongs", where=where, fix=example)
 
 
 def _kind(value: Any) -> str:

@@ -47,7 +47,7 @@ def java() -> str:
     if found is None:
         raise AbsentError(
             "no java on the path, which --backend java needs",
-            mend="apt install default-jre-headless, or leave the option out: the native scores are the same",
+            fix="apt install default-jre-headless, or leave the option out: the native scores are the same",
         )
     return found
 
@@ -63,7 +63,7 @@ def jar(*parts: str) -> Path:
         path = Path(place, *parts)
         if path.is_file():
             return path
-    raise AbsentError(f"pycocoevalcap's {parts[-1]} is not installed", mend='pip install "pycocoevalcap==1.2"')
+    raise AbsentError(f"pycocoevalcap's {parts[-1]} is not installed", fix='pip install "pycocoevalcap==1.2"')
 
 
 def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[str]]:
@@ -101,7 +101,7 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
                 )  # fmt: skip
             except subprocess.TimeoutExpired as error:
                 raise JavaError(
-                    "Stanford's tokenizer did not end in time", mend="run again with --backend native"
+                    "Stanford's tokenizer did not end in time", fix="run again with --backend native"
                 ) from error
         lines = target.read_bytes().decode("utf-8", "replace").split("\n")
     if lines and not lines[-1]:
@@ -111,7 +111,7 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
         raise JavaError(
             f"Stanford's tokenizer gave {len(lines)} lines for {len(captions)} captions, exit {done.returncode}: "
             f"{' / '.join(said)}",
-            mend="run again with --backend native",
+            fix="run again with --backend native",
         )
     return [[word for word in line.rstrip().split(" ") if word and word not in PUNCTUATION] for line in lines]
 
@@ -164,7 +164,7 @@ class Meteor:
             values = np.array([float(answer) for answer in answers])
         except ValueError as error:
             raise JavaError(
-                f"METEOR answered with no number: {error}", mend="run again with --backend native"
+                f"METEOR answered with no number: {error}", fix="run again with --backend native"
             ) from error
         return values[:-1], float(values[-1])
 
@@ -177,20 +177,20 @@ class Meteor:
                 answer = self._lines.get(timeout=self._timeout)
             except queue.Empty:
                 raise JavaError(
-                    f"METEOR said nothing for {self._timeout:g} s", mend="run again with --backend native"
+                    f"METEOR said nothing for {self._timeout:g} s", fix="run again with --backend native"
                 ) from None
             if answer is None:
                 self._errors.seek(0)
                 said = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
                 raise JavaError(
                     f"METEOR ended, exit {self._process.wait()}: {' / '.join(said)}",
-                    mend="run again with --backend native",
+                    fix="run again with --backend native",
                 )
             answers.append(answer.decode("utf-8", "replace").strip())
         writer.join(self._timeout)
         if not self._lines.empty():
             raise JavaError(
-                "METEOR answered with more lines than it was asked for", mend="run again with --backend native"
+                "METEOR answered with more lines than it was asked for", fix="run again with --backend native"
             )
         return answers
 

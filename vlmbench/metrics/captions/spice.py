@@ -23,7 +23,7 @@ from vlmbench.metrics.captions.java import JavaError, jar, java
 from vlmbench.metrics.spec import CaptionSpec
 
 PARSERS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
-MEND = (
+FIX = (
     'python -c "from pycocoevalcap.spice.get_stanford_models import get_stanford_models; get_stanford_models()", '
     "or leave spice out of --metrics"
 )
@@ -49,7 +49,7 @@ def spice_scores(
     program, main = java(), jar("spice", "spice-1.0.jar")
     lacking = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]
     if lacking:
-        raise AbsentError(f"SPICE lacks {lacking[0]}", where=str(main.parent / "lib"), mend=MEND)
+        raise AbsentError(f"SPICE lacks {lacking[0]}", where=str(main.parent / "lib"), fix=FIX)
     kept = cache_dir / "spice"
     kept.mkdir(parents=True, exist_ok=True)
     asked = [
@@ -66,10 +66,10 @@ def spice_scores(
                 command, cwd=main.parent, capture_output=True, check=False, timeout=_SECONDS + len(asked)
             )
         except subprocess.TimeoutExpired as error:
-            raise JavaError("SPICE took too long", where=str(main), mend="leave spice out of --metrics") from error
+            raise JavaError("SPICE took too long", where=str(main), fix="leave spice out of --metrics") from error
         if done.returncode or not answer.is_file():
             said = visible(" ".join(done.stderr.decode("utf-8", "replace").split())[-300:])
-            raise JavaError(f"SPICE ended with {done.returncode}: {said}", where=str(main), mend="leave spice out")
+            raise JavaError(f"SPICE ended with {done.returncode}: {said}", where=str(main), fix="leave spice out")
         return _read(answer, len(asked))
 
 
@@ -83,10 +83,10 @@ def _read(path: Path, count: int) -> NDArray[np.float64]:
             found[int(entry["image_id"])] = 0.0 if math.isnan(number) else number
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise JavaError(
-            f"SPICE's answer is not what it has to be: {error}", mend="leave spice out of --metrics"
+            f"SPICE's answer is not what it has to be: {error}", fix="leave spice out of --metrics"
         ) from error
     if np.isnan(found).any():
-        raise JavaError(f"SPICE left out {int(np.isnan(found).sum())} images", mend="leave spice out of --metrics")
+        raise JavaError(f"SPICE left out {int(np.isnan(found).sum())} images", fix="leave spice out of --metrics")
     return found
 
 

@@ -198,7 +198,7 @@ def paired_captions(
     """
     if list(columns_a["id"]) != list(columns_b["id"]):
         raise InputError(
-            "a paired test needs the same images in the same order", mend="compare runs over the same references"
+            "a paired test needs the same images in the same order", fix="compare runs over the same references"
         )
     drawn = resample([Statistics.of(columns_a, names), Statistics.of(columns_b, names)], seed, resamples=resamples)
     return {name: pair for name, pair in compare(drawn, 0, 1).items() if name in names}
@@ -259,7 +259,7 @@ def _stretch(influence: Floats) -> float:
 def _table(columns: Mapping[str, Any], name: str) -> Floats:
     """A column as `[n, K]`."""
     if name not in columns:
-        raise InputError(f"the per-sample file has no column {name}", mend="run vlmbench caption-eval again")
+        raise InputError(f"the per-sample file has no column {name}", fix="run vlmbench caption-eval again")
     column = columns[name]
     if isinstance(column, np.ndarray) and column.dtype != object:
         return np.asarray(column, dtype=np.float64).reshape(len(column), -1)

@@ -132,7 +132,7 @@ def metrics_from_samples(
     found: dict[str, Metric] = {}
     for name in names:
         if name not in known:
-            raise UsageError(f"no such classification metric: {name}", mend=f"one of {', '.join(known)}")
+            raise UsageError(f"no such classification metric: {name}", fix=f"one of {', '.join(known)}")
         spec = known[name]
         missing = [key for key in spec.columns_of(columns) if key not in columns]
         if missing:

@@ -29,7 +29,7 @@ def _ranked(statistic: Statistic, columns: Columns, seed: int, resamples: int) -
     defined = np.isfinite(whole)
     if not defined.any():
         raise InputError(
-            "no class has both images with it and images without it", mend="use a split that holds every class"
+            "no class has both images with it and images without it", fix="use a split that holds every class"
         )
     value = float(whole[defined].mean())
     if not resamples:

@@ -144,6 +144,6 @@ def _pair(first: ArrayLike, second: ArrayLike, kind: type) -> tuple[NDArray[Any]
     if a.ndim != 1 or a.shape != b.shape or not len(a):
         raise InputError(
             f"a paired test needs the same images twice, not {a.shape} and {b.shape}",
-            mend="compare runs on the same dataset and split",
+            fix="compare runs on the same dataset and split",
         )
     return a, b

@@ -49,7 +49,7 @@ def paired_ranking(
     defined = (shown > 0) & (shown < len(truth) if metric == "roc_auc" else True)
     if not defined.any():
         raise InputError(
-            "no class has both images with it and images without it", mend="use a split that holds every class"
+            "no class has both images with it and images without it", fix="use a split that holds every class"
         )
     ours, theirs = ([(y[:, defined], s[:, defined]) for y, s in blocks] for blocks in (ours, theirs))
     if metric == "roc_auc":

@@ -76,7 +76,7 @@ class _Runs(_Strict):
 
 
 @dataclass(frozen=True)
-class Entry:
+class GateEntry:
     """One run as the gate sees it, from a results directory or from a baseline file."""
 
     key: str
@@ -94,7 +94,7 @@ class Entry:
     """What a reader of the outcome has to know of it."""
 
 
-def entries_from_runs(runs: Sequence[StoredRun]) -> list[Entry]:
+def entries_from_runs(runs: Sequence[StoredRun]) -> list[GateEntry]:
     """The entries of finished runs; two runs under one key get the fields in which they differ appended to it.
 
     Records of metric-eval have none: they are about metrics, not about models.
@@ -117,10 +117,10 @@ def entries_from_runs(runs: Sequence[StoredRun]) -> list[Entry]:
     return found
 
 
-def _entry(run: StoredRun, key: str) -> Entry:
+def _entry(run: StoredRun, key: str) -> GateEntry:
     record = run.record
     ids, columns = _columns(run)
-    return Entry(
+    return GateEntry(
         key=key,
         comparable={
             "n": record.n,
@@ -186,7 +186,7 @@ def _rows(column: "NDArray[Any]") -> "NDArray[Any]":
     return np.stack(rows) if numbers else column
 
 
-def to_json(entries: Sequence[Entry]) -> dict[str, Any]:
+def to_json(entries: Sequence[GateEntry]) -> dict[str, Any]:
     """The plain value of a baseline file."""
     runs = {
         entry.key: {
@@ -201,7 +201,7 @@ def to_json(entries: Sequence[Entry]) -> dict[str, Any]:
     return {"vlmbench_baseline": SCHEMA, "runs": runs, "sha256": digest(runs)}
 
 
-def read_baseline(path: Path) -> list[Entry]:
+def read_baseline(path: Path) -> list[GateEntry]:
     """The entries of a baseline file, or of the runs in a directory.
 
     Raises:
@@ -210,16 +210,16 @@ def read_baseline(path: Path) -> list[Entry]:
     """
     if path.is_dir() or path.name == "result.json":
         return entries_from_runs(find_runs([path]))
-    named_file(path, what="baseline", mend=f"vlmbench check --update --baseline {path} RESULTS")
+    named_file(path, what="baseline", fix=f"vlmbench check --update --baseline {path} RESULTS")
     data = read_json(path, most=BIGGEST, what="baseline", unique=True)
     schema = data.get("vlmbench_baseline") if isinstance(data, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise InputError("not a baseline file", where=str(path), mend="write one with vlmbench check --update")
+        raise InputError("not a baseline file", where=str(path), fix="write one with vlmbench check --update")
     if schema > SCHEMA:
         raise InputError(
             f"the baseline has schema {schema}, this vlmbench reads up to {SCHEMA}",
             where=str(path),
-            mend="pip install --upgrade vlmbench-eval",
+            fix="pip install --upgrade vlmbench-eval",
         )
     said = data.get("sha256")
     try:
@@ -228,25 +228,23 @@ def read_baseline(path: Path) -> list[Entry]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise InputError(f"the baseline is damaged: {first['msg']}", where=f"{path}, {place}", mend=_MEND) from error
+        raise InputError(f"the baseline is damaged: {first['msg']}", where=f"{path}, {place}", fix=_MEND) from error
     except InputError as error:
-        raise InputError(
-            f"the baseline is damaged: {error.what}", where=f"{path}, {error.where}", mend=_MEND
-        ) from error
+        raise InputError(f"the baseline is damaged: {error.what}", where=f"{path}, {error.where}", fix=_MEND) from error
     except (ValueError, zlib.error, MemoryError) as error:
-        raise InputError(f"the baseline is damaged: {error}", where=str(path), mend=_MEND) from error
+        raise InputError(f"the baseline is damaged: {error}", where=str(path), fix=_MEND) from error
     if said is not None and said != digest(data["runs"]):
-        raise InputError("the baseline was edited: its checksum does not fit", where=str(path), mend=_MEND)
+        raise InputError("the baseline was edited: its checksum does not fit", where=str(path), fix=_MEND)
     unknown = set(data) - {"vlmbench_baseline", "runs", "sha256"}
     if unknown:
-        raise InputError(f"the baseline has a field {min(unknown)}", where=str(path), mend=_MEND)
+        raise InputError(f"the baseline has a field {min(unknown)}", where=str(path), fix=_MEND)
     if said is None:
         remark = "the baseline has no checksum (an earlier version wrote it, or it was removed): write it anew"
         entries = [replace(entry, remark=remark) for entry in entries]
     return entries
 
 
-def _parsed(key: str, run: _Run) -> Entry:
+def _parsed(key: str, run: _Run) -> GateEntry:
     """An entry of a baseline whose fields are of the right types: do they fit each other?"""
     columns = {name: _unpack(packed) for name, packed in run.samples.columns.items()}
     if run.main != run.comparable.metric or (run.main not in SEVERAL and run.main not in run.metrics):
@@ -265,7 +263,7 @@ def _parsed(key: str, run: _Run) -> Entry:
         if again is not None and not abs(again - value) <= _ROUNDED:
             what = f"{name} is {value:g}, and what it keeps of the images gives {again:g}"
             raise InputError(what, where=f"runs.{key}.metrics")
-    return Entry(
+    return GateEntry(
         key=key,
         comparable={name: value for name, value in run.comparable if value is not None},
         metrics=dict(run.metrics),

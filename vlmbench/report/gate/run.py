@@ -13,7 +13,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.spec import better, find
 from vlmbench.metrics.stats.differences import LEVEL, Difference
 from vlmbench.records.store import natural
-from vlmbench.report.gate.baseline import SEVERAL, Entry
+from vlmbench.report.gate.baseline import SEVERAL, GateEntry
 from vlmbench.report.table import Cell, Column, Table
 
 Verdict = Literal["regression", "worse", "same", "better"]
@@ -59,8 +59,8 @@ class Outcome:
 
 
 def run_gate(
-    baseline: Sequence[Entry],
-    current: Sequence[Entry],
+    baseline: Sequence[GateEntry],
+    current: Sequence[GateEntry],
     tolerances: Mapping[str, float],
     *,
     level: float = LEVEL,
@@ -91,7 +91,7 @@ def run_gate(
                 raise InputError(
                     "a run of the baseline is missing among the new results",
                     where=old.key,
-                    mend="run it again, allow it with --allow-missing, or write the baseline anew with --update",
+                    fix="run it again, allow it with --allow-missing, or write the baseline anew with --update",
                 )
             notes.append(f"missing among the new results: {old.key}")
             continue
@@ -101,14 +101,14 @@ def run_gate(
             raise InputError(
                 f"figures of the baseline are missing in the new results: {', '.join(gone)}",
                 where=old.key,
-                mend="run it again with these metrics, allow it with --allow-missing, or write the baseline anew with "
+                fix="run it again with these metrics, allow it with --allow-missing, or write the baseline anew with "
                 "--update",
             )
         notes += [f"missing in the new results: {name} of {old.key}" for name in gone]
         notes += [entry.remark for entry in (old, found) if entry.remark and entry.remark not in notes]
         changes += _changes(old, found, tolerances)
     if not changes:
-        raise InputError("nothing to compare", mend="the baseline and the new results have no metric in common")
+        raise InputError("nothing to compare", fix="the baseline and the new results have no metric in common")
     tested = [index for index, change in enumerate(changes) if change.p is not None]
     for index, p in zip(tested, holm([changes[index].p or 0.0 for index in tested]), strict=True):
         changes[index] = replace(changes[index], p=p)
@@ -118,14 +118,14 @@ def run_gate(
     return Outcome(tuple(judged), tuple(notes))
 
 
-def _require_comparable(old: Entry, new: Entry) -> None:
+def _require_comparable(old: GateEntry, new: GateEntry) -> None:
     for name in ("n", "metric", "content", "classes"):
         before, now = old.comparable.get(name), new.comparable.get(name)
         if before != now and not (name == "classes" and None in (before, now)):  # earlier versions kept no classes
             raise InputError(
                 f"cannot be compared with the baseline: {name} was {before} and is {now}",
                 where=old.key,
-                mend="run on the same images, or write the baseline anew with --update",
+                fix="run on the same images, or write the baseline anew with --update",
             )
     shapes = [{name: column.shape[1:] for name, column in entry.columns.items()} for entry in (old, new)]
     unlike = [name for name in shapes[0] if shapes[0][name] != shapes[1].get(name, shapes[0][name])]
@@ -133,11 +133,11 @@ def _require_comparable(old: Entry, new: Entry) -> None:
         raise InputError(
             "cannot be compared with the baseline: the images are not the same ones, though their content should be",
             where=old.key,
-            mend="one of the two was edited: run it again, or write the baseline anew with --update",
+            fix="one of the two was edited: run it again, or write the baseline anew with --update",
         )
 
 
-def _gated(old: Entry, tolerances: Mapping[str, float]) -> list[str]:
+def _gated(old: GateEntry, tolerances: Mapping[str, float]) -> list[str]:
     """The metrics of a run of the baseline that are compared."""
     return [
         name
@@ -146,7 +146,7 @@ def _gated(old: Entry, tolerances: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _changes(old: Entry, new: Entry, tolerances: Mapping[str, float]) -> list[Change]:
+def _changes(old: GateEntry, new: GateEntry, tolerances: Mapping[str, float]) -> list[Change]:
     gated = [name for name in _gated(old, tolerances) if name in new.metrics]
     shared = set(old.columns) & set(new.columns)
     testable = [name for name in gated if tested(name, shared)] if old.ids == new.ids else []
@@ -181,7 +181,7 @@ def tested(metric: str, columns: Iterable[str]) -> bool:
     return spec is not None and spec.testable(dict.fromkeys(columns))
 
 
-def _tests(old: Entry, new: Entry, names: Sequence[str]) -> dict[str, Difference]:
+def _tests(old: GateEntry, new: GateEntry, names: Sequence[str]) -> dict[str, Difference]:
     """Now minus before, by metric; images are numbered, since both have the same in the same order."""
     import numpy as np
 

@@ -16,7 +16,7 @@ HEAD = (Column("dataset", "dataset"), Column("system", "system"), Column("n", "n
 OF = Column("n_own", "of")
 """How many images a system has, where it is compared on fewer."""
 TEXT = (
-    Column("words", "words a caption", True),
+    Column("words", "words per caption", True),
     Column("vocabulary", "vocabulary", True),
     Column("distinct_1", "distinct-1 %", True),
     Column("distinct_2", "distinct-2 %", True),
@@ -25,9 +25,9 @@ TEXT = (
 )
 """What captions are like, beside how good they are; see `metrics.captions.diversity`."""
 TEXT_NOTE = (
-    "Of the captions as tokens. Words a caption: their mean number. Vocabulary: different words. Distinct-n: different "
-    "n-grams of all n-grams (Li et al. 2016), which falls as captions grow in number. Different: captions unlike all "
-    "before. Novel: captions that are none of the training captions, where those are known."
+    "Of the captions as tokens. Words per caption: their mean number. Vocabulary: different words. Distinct-n: "
+    "different n-grams of all n-grams (Li et al. 2016), which falls as captions grow in number. Different: captions "
+    "unlike all before. Novel: captions that are none of the training captions, where those are known."
 )
 
 

@@ -28,7 +28,7 @@ def by_metric(runs: Sequence[StoredRun], metric: str) -> tuple[list[StoredRun], 
     classified = [run for run in runs if run.record.task in CLASSIFICATION]
     if classified and not any(metric in run.record.metrics for run in classified):
         known = sorted({name for run in classified for name in run.record.metrics} & set(deciding()))
-        raise InputError(f"no run has the metric {metric}", where="--metric", mend=f"one of {', '.join(known)}")
+        raise InputError(f"no run has the metric {metric}", where="--metric", fix=f"one of {', '.join(known)}")
     lacking = [run for run in classified if metric not in run.record.metrics]
     notes = [f"without {metric}, so shown by {main_metric(run.record)}: {run.path.name}" for run in lacking]
     pairs = Pairs()

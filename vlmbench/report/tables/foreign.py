@@ -14,7 +14,7 @@ from vlmbench.report.table import Cell, Column
 from vlmbench.report.tables.published import dataset_name
 
 if TYPE_CHECKING:
-    from vlmbench.data.catalogue import Listed
+    from vlmbench.data.catalogue import CatalogueRow
 
 CLASSIFICATION = {"zeroshot_classification": "zero_shot", "linear_probe": "probe"}
 """Tasks and the columns of the classification table that show them."""
@@ -25,7 +25,7 @@ ALL_LABELS = -1.0
 
 
 @cache
-def _catalogue() -> "dict[str, Listed]":
+def _catalogue() -> "dict[str, CatalogueRow]":
     from vlmbench.data.catalogue import listed  # here, because it loads what opens images
 
     return listed()

@@ -69,7 +69,7 @@ def open_captioner(
         examples = draw_examples(session, anchors, avoid, options) if options.shots else []
         captioner = Endpoint(rest, options, concurrency=concurrency, timeout=timeout, examples=examples)
         if session.context.offline and captioner.address.hostname not in LOOPBACK:
-            raise UsageError("--offline forbids calling an endpoint", where=visible(model), mend="leave --offline out")
+            raise UsageError("--offline forbids calling an endpoint", where=visible(model), fix="leave --offline out")
         return captioner
     checkpoint = _checkpoint(session, model)
     return generator(session, checkpoint, options, anchors, avoid)
@@ -113,7 +113,7 @@ def draw_examples(session: Session, dataset: str | None, avoid: str | None, opti
         raise InputError(
             f"--shots {options.shots}, but the training split has {len(split)} images",
             where=dataset,
-            mend="ask for fewer",
+            fix="ask for fewer",
         )
     generator = np.random.default_rng(derive_seed(options.seed, "caption-shots", options.shots))
     examples = []
@@ -132,19 +132,19 @@ def training_split(session: Session, dataset: str | None, avoid: str | None, wha
         InputError: it has no training split, no captions, or the split is the one that is to be captioned.
     """
     if dataset is None:
-        raise UsageError(f"{what} come from a captioned training set, and none is named", mend="--anchors DATASET")
+        raise UsageError(f"{what} come from a captioned training set, and none is named", fix="--anchors DATASET")
     info = session.dataset(dataset).info
     if TRAIN not in info.splits or avoid == TRAIN:
         why = "no other than the one captioned" if avoid == TRAIN else "none"
         raise InputError(
             f"{what} come from a training split, and {visible(dataset)} has {why}",
             where=dataset,
-            mend="name a captioned set that has one: --anchors DATASET",
+            fix="name a captioned set that has one: --anchors DATASET",
         )
     split = session.dataset(dataset).split(TRAIN)
     if not split.captions:
         raise InputError(
-            f"{visible(dataset)} has no captions", where=dataset, mend="name a captioned set: --anchors DATASET"
+            f"{visible(dataset)} has no captions", where=dataset, fix="name a captioned set: --anchors DATASET"
         )
     return split
 
@@ -165,7 +165,7 @@ def _magic(session: Session, model: str, rest: str, options: Decoding) -> Captio
     models, _, query = rest.partition("?")
     named, _, images = models.partition(",")
     if not named or not images:
-        raise UsageError(f"not a captioner: {visible(model)}", where=model, mend=f"a captioner is {FORMS}")
+        raise UsageError(f"not a captioner: {visible(model)}", where=model, fix=f"a captioner is {FORMS}")
     weights = Weights(**_numbers(model, query, {"alpha": float, "beta": float, "k": int}))
     checkpoint = _checkpoint(session, named)
     encoder = dual_encoder(session, images)
@@ -202,7 +202,7 @@ def _numbers(model: str, query: str, known: dict[str, Callable[[str], Any]]) -> 
         return {name: known[name](value) for name, value in given.items()}
     except (KeyError, ValueError) as error:
         form = "&".join(f"{name}=NUMBER" for name in known)
-        raise UsageError(f"no settings of a captioner: {visible(query)}", where=model, mend=f"…?{form}") from error
+        raise UsageError(f"no settings of a captioner: {visible(query)}", where=model, fix=f"…?{form}") from error
 
 
 def dual_encoder(session: Session, model: str) -> OpenModel:
@@ -214,12 +214,12 @@ def dual_encoder(session: Session, model: str) -> OpenModel:
     opened = session.model(model)
     if opened.files.family is ASIF:
         raise UsageError(
-            f"{visible(model)} is two encoders and cannot stand for one here", where=model, mend="a model such as CLIP"
+            f"{visible(model)} is two encoders and cannot stand for one here", where=model, fix="a model such as CLIP"
         )
     if opened.files.family.kind != DUAL:
         kind = opened.files.family.name
         raise UsageError(
-            f"{visible(model)} ({kind}) has no text side", where=model, mend="name a dual encoder such as CLIP"
+            f"{visible(model)} ({kind}) has no text side", where=model, fix="name a dual encoder such as CLIP"
         )
     return opened
 
@@ -227,7 +227,7 @@ def dual_encoder(session: Session, model: str) -> OpenModel:
 def _choosing(session: Session, model: str, kind: str, rest: str, anchors: str | None, avoid: str | None) -> Captioner:
     images, _, texts = rest.partition(",")
     if not images or (texts and kind == "retrieval"):
-        raise UsageError(f"not a captioner: {visible(model)}", where=model, mend=f"a captioner is {FORMS}")
+        raise UsageError(f"not a captioner: {visible(model)}", where=model, fix=f"a captioner is {FORMS}")
     texts = texts or images
     dual_encoder(session, texts)
     split = training_split(session, anchors, avoid, "its captions")

@@ -165,7 +165,7 @@ def caption_images(
 
 
 @dataclass
-class Found:
+class CaptionedSplit:
     """Captions by image id, failures by image id, and what making them took."""
 
     captions: dict[str, str] = field(default_factory=dict)
@@ -174,7 +174,7 @@ class Found:
     seconds: float = 0.0
 
 
-def caption_split(context: Context, captioner: Captioner, split: Split, *, on_failure: str = "skip") -> Found:
+def caption_split(context: Context, captioner: Captioner, split: Split, *, on_failure: str = "skip") -> CaptionedSplit:
     """Captions a split; what the store has is taken from it, and each caption made is on the disk before the next
     batch.
 
@@ -182,7 +182,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
         InputError: an image fails and `on_failure` is ``error`` (captions made so far are kept), or all of them fail.
         OutputError: captions cannot be stored.
     """
-    found = Found()
+    found = CaptionedSplit()
     reporter = context.reporter
     started = time.perf_counter()
     with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding) as store:
@@ -221,7 +221,9 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
     return found
 
 
-def _items(split: Split, rows: dict[str, list[int]], context: Context, found: Found, on_failure: str) -> Iterator[Item]:
+def _items(
+    split: Split, rows: dict[str, list[int]], context: Context, found: CaptionedSplit, on_failure: str
+) -> Iterator[Item]:
     """The images that have no caption yet, decoded one after the other."""
     firsts = {members[0]: image for image, members in rows.items()}
     for loaded in load(split, list(firsts), lambda image: image, workers=context.workers, ahead=2 * context.batch_size):
@@ -233,23 +235,23 @@ def _items(split: Split, rows: dict[str, list[int]], context: Context, found: Fo
         yield Item(split.ids[loaded.row], image, loaded.value)
 
 
-def _fail(found: Found, id: str, reason: str, on_failure: str) -> None:
+def _fail(found: CaptionedSplit, id: str, reason: str, on_failure: str) -> None:
     if on_failure == "error":
         raise InputError(
             f"no caption of {visible(id)}: {reason}",
             where=id,
-            mend="leave it out with --on-failure skip; captions made so far are kept",
+            fix="leave it out with --on-failure skip; captions made so far are kept",
         )
     found.failed[id] = reason
 
 
-def _tell(context: Context, captioner: Captioner, split: Split, found: Found) -> None:
+def _tell(context: Context, captioner: Captioner, split: Split, found: CaptionedSplit) -> None:
     if found.failed and not found.captions:
         id, reason = next(iter(found.failed.items()))
         raise InputError(
             f"none of the {len(split)} images could be captioned; {visible(id)}: {reason}",
             where=id,
-            mend="mend what it says and run it again",
+            fix="fix what it says and run it again",
         )
     kept = len(found.captions) - found.made
     context.reporter.note(

@@ -26,7 +26,7 @@ _BLOCK = 4096
 
 
 @dataclass
-class Seen:
+class ClipImages:
     """Looks at images by a dual encoder.
 
     Attributes:
@@ -110,7 +110,7 @@ class Seen:
                 f"captions of {len(unknown):,} images that are not in {visible(self.dataset)}, "
                 f"the first is {visible(unknown[0])}",
                 where=self.dataset,
-                mend="name the set that holds these images",
+                fix="name the set that holds these images",
             )
         images = dict(zip(self._features.ids, self._features.x, strict=True))
         damaged = [id for id in dict.fromkeys(ids) if id not in images]
@@ -118,6 +118,6 @@ class Seen:
             raise InputError(
                 f"{len(damaged):,} images cannot be decoded, the first is {visible(damaged[0])}",
                 where=self.dataset,
-                mend="mend or replace it",
+                fix="fix or replace it",
             )
         return images

@@ -34,7 +34,7 @@ BACKENDS = ("native", "java")
 
 
 @dataclass(frozen=True)
-class Request:
+class CaptionEvalRequest:
     """What ``vlmbench caption-eval`` is asked for; captions that a program has are taken as they are."""
 
     references: str | References
@@ -78,7 +78,7 @@ def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
         raise UsageError(
             f"no such metric: {', '.join(map(visible, wrong)) or 'none given'}",
             where="--metrics",
-            mend=f"choose from {', '.join(known)}, {ALL_BLEU}",
+            fix=f"choose from {', '.join(known)}, {ALL_BLEU}",
         )
     return tuple(name for name in known if name in asked)
 
@@ -96,7 +96,9 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
-def run_caption_eval(request: Request, context: Context, session: "Session | None" = None) -> list[StoredRun]:
+def run_caption_eval(
+    request: CaptionEvalRequest, context: Context, session: "Session | None" = None
+) -> list[StoredRun]:
     """Reads, checks and scores caption files.
 
     Raises:
@@ -112,9 +114,9 @@ def run_caption_eval(request: Request, context: Context, session: "Session | Non
     images = _images(request, protocol)
     if images is not None:
         from vlmbench.session.session import Session
-        from vlmbench.tasks.captions.clip import DEFAULT_CLIP, Seen
+        from vlmbench.tasks.captions.clip import DEFAULT_CLIP, ClipImages
 
-        seen = Seen(
+        seen = ClipImages(
             session or Session(context), request.clip or DEFAULT_CLIP, images, references.captions, request.split
         )
     training = training_captions(request.training, context)
@@ -137,7 +139,7 @@ def training_captions(spec: str | None, context: Context) -> list[str]:
     return [caption for captions in found.captions.values() for caption in captions]
 
 
-def check_caption_eval(request: Request, session: "Session") -> list[Pass]:
+def check_caption_eval(request: CaptionEvalRequest, session: "Session") -> list[Pass]:
     """Finds what can be wrong with options, files and the encoder of CLIPScore, before anything is scored.
 
     Raises:
@@ -155,10 +157,10 @@ def check_caption_eval(request: Request, session: "Session") -> list[Pass]:
     return []
 
 
-def _read(request: Request, context: Context) -> tuple[References, list[Candidates], Protocol]:
+def _read(request: CaptionEvalRequest, context: Context) -> tuple[References, list[Candidates], Protocol]:
     if request.backend not in BACKENDS:
         raise UsageError(
-            f"no such backend: {visible(request.backend)}", where="--backend", mend=f"choose from {', '.join(BACKENDS)}"
+            f"no such backend: {visible(request.backend)}", where="--backend", fix=f"choose from {', '.join(BACKENDS)}"
         )
     protocol = Protocol(
         metrics=metric_names(request.metrics), backend=request.backend, resamples=request.resamples,
@@ -181,7 +183,7 @@ def _read(request: Request, context: Context) -> tuple[References, list[Candidat
 
 
 def _drawn(
-    references: References, systems: list[Candidates], request: Request, seed: int
+    references: References, systems: list[Candidates], request: CaptionEvalRequest, seed: int
 ) -> tuple[References, list[Candidates]]:
     """So many images as asked for, the ones that ``--limit`` draws of a dataset elsewhere, and the captions of them."""
     images = list(references.captions)
@@ -196,7 +198,7 @@ def _drawn(
     ]
 
 
-def _images(request: Request, protocol: Protocol) -> str | None:
+def _images(request: CaptionEvalRequest, protocol: Protocol) -> str | None:
     """The set whose images CLIPScore looks at; none where there is none, or it is not asked for."""
     if not needing("images") & set(protocol.metrics):
         return None
@@ -245,7 +247,7 @@ def open_references(
     part = dataset.split(choose_split(dataset.info, None if alone else split, where=spec))
     if not part.captions:
         raise InputError(
-            "the dataset has no captions", where=spec, mend="give a captioned one, with a column caption or captions"
+            "the dataset has no captions", where=spec, fix="give a captioned one, with a column caption or captions"
         )
     captions = {image: list(found) for image, found in zip(part.ids, part.captions, strict=True)}
     groups = {image: group for image, group in zip(part.ids, part.groups, strict=True) if group} if part.groups else {}

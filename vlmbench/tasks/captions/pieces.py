@@ -16,7 +16,7 @@ from vlmbench.metrics.captions.scoring import Scored, Tokenized
 from vlmbench.metrics.spec import needing
 
 if TYPE_CHECKING:
-    from vlmbench.tasks.captions.clip import Seen
+    from vlmbench.tasks.captions.clip import ClipImages
 
 
 def tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
@@ -73,7 +73,7 @@ def frequency(documents: References | None, images: int) -> str:
     return f"{documents.name}[{len(documents.captions)}]@{documents.fingerprint[:8]}"
 
 
-def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "Seen", asked: Collection[str]) -> None:
+def add_clip(scored: Sequence[Scored], aligned: Aligned, seen: "ClipImages", asked: Collection[str]) -> None:
     """Adds the metrics `asked` of CLIPScore and RefCLIPScore to the columns of every system."""
     if not asked:
         return
@@ -101,7 +101,7 @@ def add_spice(scored: Sequence[Scored], text: Tokenized, cache_dir: Path, asked:
     except AbsentError as error:
         if needing("java") >= set(asked):
             raise
-        return dict.fromkeys(needing("java"), f"{error.what} (to mend: {error.mend})")
+        return dict.fromkeys(needing("java"), f"{error.what} (fix: {error.fix})")
     for item, values in zip(scored, found, strict=True):
         item.columns[SPEC.name] = values
     return {}
@@ -111,20 +111,20 @@ def nothing_left(left_out: Mapping[str, str]) -> VlmbenchError:
     """The error of a call of which no metric is left: something is absent, unless images were too few."""
     reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
     kind = InputError if needing("documents") & set(left_out) else AbsentError
-    return kind(f"nothing is left to score: {reasons}", where="--metrics", mend="ask for other metrics")
+    return kind(f"nothing is left to score: {reasons}", where="--metrics", fix="ask for other metrics")
 
 
 def distinct(names: Sequence[str | None]) -> None:
     """Refuses two systems of one name.
 
     Raises:
-        UsageError: a name stands twice.
+        UsageError: a name occurs twice.
     """
     given = [name for name in names if name is not None]
     twice = sorted({name for name in given if given.count(name) > 1})
     if twice:
         raise UsageError(
-            f"two systems are called {visible(twice[0])}", where="-p", mend="name them: -p first=FILE -p second=FILE"
+            f"two systems are called {visible(twice[0])}", where="-p", fix="name them: -p first=FILE -p second=FILE"
         )
 
 

@@ -39,7 +39,7 @@ from vlmbench.tasks.captions.pieces import (
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from vlmbench.tasks.captions.clip import Seen
+    from vlmbench.tasks.captions.clip import ClipImages
 
 
 def usual_metrics() -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def score_captions(
     dataset: DatasetFacts | None = None,
     models: Mapping[str, ModelFacts] | None = None,
     extra: Mapping[str, Mapping[str, "JsonValue"]] | None = None,
-    seen: "Seen | None" = None,
+    seen: "ClipImages | None" = None,
     training: Sequence[str] = (),
     watch: Stopwatch | None = None,
 ) -> list[StoredRun]:
@@ -103,8 +103,8 @@ def score_captions(
     distinct([system.name for system in systems])
     aligned = align(references, systems, allow_missing=protocol.allow_missing, allow_empty=protocol.allow_empty)
     if seen is None and needing("images") & set(protocol.metrics):
-        raise UsageError("CLIPScore needs the images", where="--metrics", mend="name the set they are in: -d DATASET")
-    job = _Job(references, systems, aligned, protocol, context, seen, training)
+        raise UsageError("CLIPScore needs the images", where="--metrics", fix="name the set they are in: -d DATASET")
+    job = _Scoring(references, systems, aligned, protocol, context, seen, training)
     job.score()
     facts = dataset or DatasetFacts(id=references.name, fingerprint=fingerprint(aligned), split=references.split)
     runs = job.write(facts, models or {}, extra or {}, watch)
@@ -115,7 +115,7 @@ def score_captions(
 
 
 @dataclass
-class _Job:
+class _Scoring:
     """One call: what was read, and what comes of it."""
 
     references: References
@@ -123,7 +123,7 @@ class _Job:
     aligned: Aligned
     protocol: Protocol
     context: Context
-    seen: "Seen | None" = None
+    seen: "ClipImages | None" = None
     training: Sequence[str] = ()
     metrics: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class _Job:
     """Why the captions of a system, or the references (under an empty name), are taken not to be English."""
     group: str | None = None
 
-    def cut(self, group: Group) -> "_Job":
+    def cut(self, group: Group) -> "_Scoring":
         """The same for a group of the images, scored."""
         part = replace(
             self,
@@ -249,7 +249,7 @@ class _Job:
     def _leave_out_meteor(self, error: AbsentError) -> None:
         if needing("index") >= set(self.protocol.metrics):
             raise error
-        self.left_out |= dict.fromkeys(needing("index"), f"{error.what} (to mend: {error.mend})")
+        self.left_out |= dict.fromkeys(needing("index"), f"{error.what} (fix: {error.fix})")
 
     def resample(self) -> None:
         """Figures and intervals from the scores."""

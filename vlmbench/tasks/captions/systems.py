@@ -69,7 +69,7 @@ def run_caption(
     """
     if bool(paths) == (dataset is not None):
         raise UsageError(
-            "give image files, or a data set with -d", where="IMAGES", mend="vlmbench caption -m MODEL cat.jpg"
+            "give image files, or a data set with -d", where="IMAGES", fix="vlmbench caption -m MODEL cat.jpg"
         )
     require_writable(context.out)
     session = Session(context)
@@ -116,7 +116,7 @@ def score_captioners(
     from dataclasses import replace
 
     from vlmbench.data.captions.read import References
-    from vlmbench.tasks.captions.clip import DEFAULT_CLIP, Seen
+    from vlmbench.tasks.captions.clip import DEFAULT_CLIP, ClipImages
     from vlmbench.tasks.captions.evaluate import open_references, training_captions
     from vlmbench.tasks.captions.meteor_ahead import meteor_ahead
     from vlmbench.tasks.captions.scoring import Protocol, score_captions
@@ -139,7 +139,7 @@ def score_captioners(
     names = _distinct(made)
     common = [id for id in made[0].ids if all(id not in captions.failed for captions in made)]
     if not common:
-        raise InputError("no image has a caption by all captioners", where=dataset, mend="score them one by one")
+        raise InputError("no image has a caption by all captioners", where=dataset, fix="score them one by one")
     skipped = tuple(dict.fromkeys(id for captions in made for id in captions.failed))
     return score_captions(
         References(dataset, "", references, dataset, groups=made[0].groups),
@@ -149,7 +149,7 @@ def score_captioners(
         dataset=made[0].dataset.model_copy(update={"skipped": skipped}),
         models={name: captions.model for name, captions in zip(names, made, strict=True)},
         extra={name: _said(captions.decoding) for name, captions in zip(names, made, strict=True)},
-        seen=Seen(session, clip or DEFAULT_CLIP, dataset, common, options.get("split")),
+        seen=ClipImages(session, clip or DEFAULT_CLIP, dataset, common, options.get("split")),
         training=training_captions(training, context)
         or _training(session, dataset, made[0].dataset.split, options.get("anchors")),
     )
@@ -191,7 +191,7 @@ def _without_references(dataset: str) -> InputError:
     return InputError(
         f"{visible(dataset)} has no reference captions",
         where=dataset,
-        mend="name a captioned set, or write captions with vlmbench caption",
+        fix="name a captioned set, or write captions with vlmbench caption",
     )
 
 
@@ -252,7 +252,7 @@ def _images(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted((file for file in path.rglob("*") if is_image(file.name)), key=lambda f: natural(str(f)))
         if not found:
-            raise InputError(f"no image below {visible(str(path))}", where=str(path), mend="name image files")
+            raise InputError(f"no image below {visible(str(path))}", where=str(path), fix="name image files")
         return found
     return [named_file(path)]
 

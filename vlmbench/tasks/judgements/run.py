@@ -24,11 +24,11 @@ from vlmbench.tasks.captions.scoring import usual_metrics
 from vlmbench.tasks.judgements.scores import References, score_judgements, with_references
 
 if TYPE_CHECKING:
-    from vlmbench.tasks.captions.clip import Seen
+    from vlmbench.tasks.captions.clip import ClipImages
 
 
 @dataclass(frozen=True)
-class Request:
+class MetricEvalRequest:
     """What ``vlmbench metric-eval`` is asked for."""
 
     judgements: Sequence[str]
@@ -43,7 +43,7 @@ class Request:
     """The dual encoder CLIPScore looks with; none: the paper's."""
 
 
-def run_metric_eval(request: Request, context: Context) -> list[StoredRun]:
+def run_metric_eval(request: MetricEvalRequest, context: Context) -> list[StoredRun]:
     """Scores every judged caption against its image's references, ranks scores against ratings, and writes a record
     for each metric.
 
@@ -64,7 +64,7 @@ def run_metric_eval(request: Request, context: Context) -> list[StoredRun]:
         raise InputError(
             "all ratings are the same, so they rank nothing and tau is not defined",
             where=", ".join(request.judgements),
-            mend="give judgements with at least two different ratings",
+            fix="give judgements with at least two different ratings",
         )
     found, references = with_references(found, request.references, context)
     documents = "judgements" if found.format in TAU else "images"
@@ -86,15 +86,15 @@ def run_metric_eval(request: Request, context: Context) -> list[StoredRun]:
             context.reporter.warn(f"{name} gives every caption the same score: tau is not defined")
     if len(references) == 1:
         context.reporter.warn("one image: no interval, since images are what is drawn again")
-    job = _Job(request, found, references, context, documents, seen)
+    job = _Judging(request, found, references, context, documents, seen)
     return [job.write(name, scores[name], pair, watch) for name, pair in zip(scores, taus, strict=True)]
 
 
-def _seen(request: Request, references: References, context: Context) -> "Seen | None":
+def _seen(request: MetricEvalRequest, references: References, context: Context) -> "ClipImages | None":
     """What looks at the images, where they are named."""
     from vlmbench.data.catalogue import names
     from vlmbench.session.session import Session
-    from vlmbench.tasks.captions.clip import DEFAULT_CLIP, Seen
+    from vlmbench.tasks.captions.clip import DEFAULT_CLIP, ClipImages
 
     if request.images is None:
         return None
@@ -106,19 +106,19 @@ def _seen(request: Request, references: References, context: Context) -> "Seen |
         directory = open_images(Path(images), list(references))
         session.adopt(directory.id, directory)
         images = directory.id
-    return Seen(session, request.clip or DEFAULT_CLIP, images, references)
+    return ClipImages(session, request.clip or DEFAULT_CLIP, images, references)
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Judging:
     """What every record of a call shares."""
 
-    request: Request
+    request: MetricEvalRequest
     found: Judgements
     references: References
     context: Context
     documents: str
-    seen: "Seen | None"
+    seen: "ClipImages | None"
 
     def write(self, metric: str, scores: NDArray[np.float64], pair: tuple[Tau, Tau], watch: Stopwatch) -> StoredRun:
         """The record of one metric and its per-judgement file."""

@@ -23,7 +23,7 @@ from vlmbench.tasks.captions.evaluate import open_references
 from vlmbench.tasks.captions.pieces import add_spice, nothing_left, tokenizer
 
 if TYPE_CHECKING:
-    from vlmbench.tasks.captions.clip import Seen
+    from vlmbench.tasks.captions.clip import ClipImages
 
 Floats = NDArray[np.float64]
 References = dict[str, list[str]]
@@ -47,11 +47,11 @@ def with_references(found: Judgements, given: Sequence[str], context: Context) -
     """
     if found.references is not None:
         if found.format == "csv" and given:
-            raise UsageError("the judgements hold references of their own", where="-r", mend="leave -r out")
+            raise UsageError("the judgements hold references of their own", where="-r", fix="leave -r out")
         return found, found.references
     if not given:
         raise UsageError(
-            "no references", where="-r", mend="give -r FILE, or a column references or reference_1, reference_2 …"
+            "no references", where="-r", fix="give -r FILE, or a column references or reference_1, reference_2 …"
         )
     books = [_book(spec, context) for spec in given]
     references: References = {}
@@ -63,7 +63,7 @@ def with_references(found: Judgements, given: Sequence[str], context: Context) -
         if captions is None:
             absent[item.image] = item.place
         elif not all(map(str.strip, captions)):
-            raise InputError(f"an empty reference of image {_name(item.image)}", where=given[0], mend="remove it")
+            raise InputError(f"an empty reference of image {_name(item.image)}", where=given[0], fix="remove it")
         else:
             references[item.image] = list(captions)
     if absent:
@@ -71,7 +71,7 @@ def with_references(found: Judgements, given: Sequence[str], context: Context) -
         raise InputError(
             f"no references of {len(absent):,} of {len(absent) + len(references):,} images, the first: {_name(first)}",
             where=place,
-            mend=f"add them to {', '.join(map(visible, given))}, or name another file too: -r FILE -r FILE",
+            fix=f"add them to {', '.join(map(visible, given))}, or name another file too: -r FILE -r FILE",
         )
     return _settled(found, references, context)
 
@@ -88,9 +88,7 @@ def _settled(found: Judgements, references: References, context: Context) -> tup
         )
     items = tuple(item for item in found.items if references[item.image])
     if not items:
-        raise InputError(
-            "no judgement is left: no image has another reference", where="-r", mend="give more references"
-        )
+        raise InputError("no judgement is left: no image has another reference", where="-r", fix="give more references")
     judged = {item.image for item in items}
     left_out = found.left_out + len(found.items) - len(items)
     return (
@@ -131,7 +129,7 @@ def score_judgements(
     metrics: Sequence[str],
     context: Context,
     *,
-    seen: "Seen | None" = None,
+    seen: "ClipImages | None" = None,
     documents: str = "images",
 ) -> dict[str, Floats]:
     """Scores by metric, `[N]` each, in the order of the judgements.
@@ -157,7 +155,7 @@ def score_judgements(
         raise UsageError(
             "CLIPScore needs the images, which judgements do not hold",
             where="--metrics",
-            mend="name their directory: --images DIR",
+            fix="name their directory: --images DIR",
         )
     pairs = list(dict.fromkeys((item.image, item.candidate) for item in found.items))
     columns: dict[str, Floats] = {}
@@ -177,7 +175,7 @@ def score_judgements(
             except AbsentError as error:
                 if len(metrics) == 1:
                     raise
-                left_out[name] = f"{error.what} (to mend: {error.mend})"
+                left_out[name] = f"{error.what} (fix: {error.fix})"
         if needing("java") & set(rest):
             left_out |= add_spice(scored, text, context.cache_dir, metrics)
         columns |= scored[0].columns

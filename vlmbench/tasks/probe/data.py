@@ -137,7 +137,7 @@ def from_session(
         session.require_texts(model)
         if layer == PRE_PROJ:
             raise UsageError(
-                "--init zeroshot starts from text, which lives after the projection", mend="drop --features-layer"
+                "--init zeroshot starts from text, which lives after the projection", fix="drop --features-layer"
             )
     layer = layer or (PROJ if zero_shot_start else PRE_PROJ)
     whole = {name: session.features(model, dataset, split, layer=layer, limit=limit) for name, split in splits.items()}
@@ -190,7 +190,7 @@ def zero_shot_prompts(asked: Sequence[str], info: DatasetInfo, cache_dir: Path) 
             f"a probe is held against one zero-shot classifier, and there are {len(sets)} prompt sets: "
             + ", ".join(visible(one.name) for one in sets),
             where="--prompts",
-            mend=f"--prompts {visible(sets[0].name)}",
+            fix=f"--prompts {visible(sets[0].name)}",
         )
     return sets[0]
 
@@ -212,10 +212,10 @@ def probe_splits(session: Session, dataset: str) -> dict[str, str]:
         raise InputError(
             f"{visible(dataset)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
             where=dataset,
-            mend="folder:PATH with PATH/train/<class>/ and PATH/test/<class>/, or vlmbench zeroshot",
+            fix="folder:PATH with PATH/train/<class>/ and PATH/test/<class>/, or vlmbench zeroshot",
         )
     if not info.classnames:
-        raise InputError(f"{visible(dataset)} has no classes", where=dataset, mend="vlmbench retrieval, for captions")
+        raise InputError(f"{visible(dataset)} has no classes", where=dataset, fix="vlmbench retrieval, for captions")
     return {name: name for name in (TRAIN, VAL) if name in info.splits and name != test} | {TEST: test}
 
 

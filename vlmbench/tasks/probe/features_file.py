@@ -51,17 +51,17 @@ def read_features(path: Path) -> FeaturesFile:
         name for split in {*present, "train", "test"} for name in (f"x_{split}", f"y_{split}") if name not in arrays
     ]
     if missing:
-        raise InputError(f"{sorted(missing)[0]} is missing", where=str(path), mend=_LAYOUT)
+        raise InputError(f"{sorted(missing)[0]} is missing", where=str(path), fix=_LAYOUT)
     x = {split: _features(arrays[f"x_{split}"], f"x_{split}", path) for split in present}
     widths = {split: table.shape[1] for split, table in x.items()}
     if len(set(widths.values())) > 1:
         words = ", ".join(f"x_{split} {width}" for split, width in widths.items())
-        raise InputError(f"the splits have different numbers of features: {words}", where=str(path), mend=_LAYOUT)
+        raise InputError(f"the splits have different numbers of features: {words}", where=str(path), fix=_LAYOUT)
     y, classnames = _labels({split: arrays[f"y_{split}"] for split in present}, path)
     for split in present:
         if len(x[split]) != len(y[split]):
             raise InputError(
-                f"x_{split} has {len(x[split])} rows and y_{split} has {len(y[split])}", where=str(path), mend=_LAYOUT
+                f"x_{split} has {len(x[split])} rows and y_{split} has {len(y[split])}", where=str(path), fix=_LAYOUT
             )
     return FeaturesFile(x, y, classnames)
 
@@ -86,7 +86,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     raise InputError(
         "not readable without pickle: an array of Python objects" if objects else f"not readable: {reason}",
         where=str(path),
-        mend="np.savez(FILE, x_train=…, y_train=…, x_test=…, y_test=…)"
+        fix="np.savez(FILE, x_train=…, y_train=…, x_test=…, y_test=…)"
         + ("; labels are numbers or text, not objects" if objects else ""),
     )
 
@@ -94,7 +94,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 def _features(table: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]:
     if table.ndim != 2 or table.dtype.kind not in "fiu" or not table.size:
         raise InputError(
-            f"{name} is {table.dtype} of shape {table.shape}, not [N, D] numbers", where=str(path), mend=_LAYOUT
+            f"{name} is {table.dtype} of shape {table.shape}, not [N, D] numbers", where=str(path), fix=_LAYOUT
         )
     single = table.astype(np.float32)
     rows = np.flatnonzero(~np.isfinite(single).all(axis=1))
@@ -102,7 +102,7 @@ def _features(table: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]
         raise InputError(
             f"{name} holds NaN or infinite features in {len(rows)} rows",
             where=f"{path}, {name}, row {rows[0]} (counted from 0)",
-            mend="encode these images again, in single precision, or leave them out",
+            fix="encode these images again, in single precision, or leave them out",
         )
     return single
 
@@ -111,7 +111,7 @@ def _labels(given: dict[str, NDArray[Any]], path: Path) -> tuple[dict[str, NDArr
     kinds = {labels.dtype.kind for labels in given.values()}
     shapes = {labels.shape[1:] for labels in given.values()}
     if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
-        raise InputError("the labels of the splits differ in shape", where=str(path), mend=_LAYOUT)
+        raise InputError("the labels of the splits differ in shape", where=str(path), fix=_LAYOUT)
     if kinds <= {"U", "S"} and shapes == {()}:
         text = {split: np.asarray(labels).astype(np.str_) for split, labels in given.items()}
         names = np.unique(np.concatenate(list(text.values())))
@@ -122,17 +122,17 @@ def _labels(given: dict[str, NDArray[Any]], path: Path) -> tuple[dict[str, NDArr
         if labels.dtype.kind in "iubf"
     )
     if not kinds <= {"i", "u", "b", "f"} or not whole:
-        raise InputError("labels must be whole numbers, or text", where=str(path), mend=_LAYOUT)
+        raise InputError("labels must be whole numbers, or text", where=str(path), fix=_LAYOUT)
     numbers = {split: labels.astype(np.int64) for split, labels in given.items()}
     low = min(int(labels.min(initial=0)) for labels in numbers.values())
     top = max(int(labels.max(initial=0)) for labels in numbers.values())
     if low < 0:
-        raise InputError(f"a label is {low}", where=str(path), mend="number the classes from 0")
+        raise InputError(f"a label is {low}", where=str(path), fix="number the classes from 0")
     if top >= _MOST_CLASSES:
-        raise InputError(f"a label is {top:,}", where=str(path), mend="number the classes from 0, without gaps")
+        raise InputError(f"a label is {top:,}", where=str(path), fix="number the classes from 0, without gaps")
     (shape,) = shapes
     if shape:
         if top > 1:
-            raise InputError("rows of labels must be 0 and 1", where=str(path), mend=_LAYOUT)
+            raise InputError("rows of labels must be 0 and 1", where=str(path), fix=_LAYOUT)
         return {split: labels.astype(np.uint8) for split, labels in numbers.items()}, tuple(map(str, range(shape[0])))
     return numbers, tuple(map(str, range(top + 1)))

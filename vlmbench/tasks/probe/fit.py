@@ -19,7 +19,7 @@ from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
 
 
 @dataclass(frozen=True)
-class Request:
+class ProbeRequest:
     """What is asked of a linear-probe run.
 
     Attributes:
@@ -62,7 +62,7 @@ class Request:
 def fit_split(
     split: ProbeData,
     final: list[tuple[NDArray[np.floating], NDArray[Any]]],
-    request: Request,
+    request: ProbeRequest,
     session: Session,
     *,
     refit: bool,
@@ -99,7 +99,9 @@ def fit_split(
     return fit, detail
 
 
-def _trainer(x: NDArray[np.floating], y: NDArray[Any], data: ProbeData, request: Request, session: Session) -> Trains:
+def _trainer(
+    x: NDArray[np.floating], y: NDArray[Any], data: ProbeData, request: ProbeRequest, session: Session
+) -> Trains:
     classes = len(data.classnames)
     if request.solver == "sklearn":
         return SklearnTrainer(x, y, classes=classes)

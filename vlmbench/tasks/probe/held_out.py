@@ -40,17 +40,17 @@ def check_share(share: float | None, info: DatasetInfo | None = None) -> None:
     if share is None:
         return
     if not 0 < share < 1:
-        raise UsageError(f"--holdout: {share:g} is no share of the images", mend=f"--holdout {SHARE}")
+        raise UsageError(f"--holdout: {share:g} is no share of the images", fix=f"--holdout {SHARE}")
     if info is not None and not one_split(info):
         raise UsageError(
             f"--holdout is for datasets of one split, and {visible(info.id)} has "
             f"{', '.join(map(visible, info.splits))}",
             where=visible(info.id),
-            mend="leave --holdout out, or give this dataset a command of its own",
+            fix="leave --holdout out, or give this dataset a command of its own",
         )
 
 
-def told(share: float, seed: int, *, multilabel: bool) -> str:
+def holdout_note(share: float, seed: int, *, multilabel: bool) -> str:
     """One line on what was held out."""
     what = "the images" if multilabel else "each class"
     verb = "are" if multilabel else "is"
@@ -76,14 +76,14 @@ def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int
     """
     counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=len(classnames))
     lonely = np.flatnonzero(counts == 1)
-    mend = "give each class two images and more, or raise --limit; or a dataset with train and test splits"
+    fix = "give each class two images and more, or raise --limit; or a dataset with train and test splits"
     if len(lonely):
         raise InputError(
             f"the class {visible(classnames[lonely[0]])} has one image"
             + (f", and so have {len(lonely) - 1} others" if len(lonely) > 1 else "")
             + "; a dataset of one split needs one to train on and one to test on",
             where=where,
-            mend=mend,
+            fix=fix,
         )
     if y.ndim == 1:
         return holdout(y, derive_seed(seed, "test"), share)
@@ -96,7 +96,7 @@ def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int
         f"the class {visible(classnames[bare[0]])} has {int(counts[bare[0]])} images, too few for a random "
         f"{100 * share:.3g} % of the images to leave some to train on and some to test on",
         where=where,
-        mend=mend + ", or another --holdout",
+        fix=fix + ", or another --holdout",
     )
 
 

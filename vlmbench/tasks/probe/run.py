@@ -44,9 +44,9 @@ from vlmbench.tasks.probe.data import (
     with_validation,
     zero_shot_prompts,
 )
-from vlmbench.tasks.probe.fit import Request as Request
+from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.fit import fit_split
-from vlmbench.tasks.probe.held_out import SHARE, check_share, hold_out, one_split, told
+from vlmbench.tasks.probe.held_out import SHARE, check_share, hold_out, holdout_note, one_split
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
                 one.encode(session)
         info = session.dataset(dataset).info
         if one_split(info):
-            held = told(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
+            held = holdout_note(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
             session.context.reporter.note(f"{dataset}: {held}")
         for model in dict.fromkeys(request.models):
             data = from_session(
@@ -139,27 +139,27 @@ def _check(request: Request) -> None:
     both = request.features is not None and (request.models or request.datasets)
     if both or (request.features is None and not (request.models and request.datasets)):
         raise UsageError(
-            "give a model and a dataset, or a features file", mend="-m MODEL -d DATASET, or --features FILE"
+            "give a model and a dataset, or a features file", fix="-m MODEL -d DATASET, or --features FILE"
         )
     if request.holdout is not None and request.features is not None:
-        raise UsageError("--holdout is for datasets of one split; a features file has x_test", mend="drop --holdout")
+        raise UsageError("--holdout is for datasets of one split; a features file has x_test", fix="drop --holdout")
     if request.zero_shot_start and request.features is not None:
         raise UsageError(
-            "--init zeroshot needs a model with a text side, not a features file", mend="-m MODEL -d DATASET"
+            "--init zeroshot needs a model with a text side, not a features file", fix="-m MODEL -d DATASET"
         )
     if request.zero_shot_start and request.solver != "native":
-        raise UsageError("--init zeroshot needs our own solver", mend="--solver native")
+        raise UsageError("--init zeroshot needs our own solver", fix="--solver native")
     if any(k is not None and k < 1 for k in request.shots) or not request.shots or request.seeds < 1:
-        raise UsageError("shots and seeds are at least 1", mend="--shots 1,2,4,8,16,all --seeds 5")
+        raise UsageError("shots and seeds are at least 1", fix="--shots 1,2,4,8,16,all --seeds 5")
     pairs = 1 if request.features is not None else len(set(request.models)) * len(set(request.datasets))
     if request.save is not None and (pairs > 1 or len(request.shots) > 1):
-        raise UsageError("--save-probe keeps one probe", mend="one model, one dataset and one number of shots")
+        raise UsageError("--save-probe keeps one probe", fix="one model, one dataset and one number of shots")
 
 
 def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRun]:
     shots = sorted(set(request.shots), key=lambda k: (k is None, k))
     if data.multilabel and shots != [None]:
-        raise UsageError("few-shot samples need one label per image", where=data.dataset.id, mend="--shots all")
+        raise UsageError("few-shot samples need one label per image", where=data.dataset.id, fix="--shots all")
     results, watches = [], []
     for k in shots:
         watch = Stopwatch()
@@ -265,9 +265,9 @@ def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, 
         test, train = (class_counts(data.y[name], classes) for name in (TEST, TRAIN))
         below = unbeaten(zero, references(data.metric, test, len(data.ids), train=train, multilabel=data.multilabel))
         if below is not None:
-            told = f"Zero-shot ({100 * zero.value:.1f}) is {not_better(*below)}"
+            reason = f"Zero-shot ({100 * zero.value:.1f}) is {not_better(*below)}"
             nothing = {"value": None, "low": None, "high": None, "text": "", "interval": ""}
-            found["labels_to_match"] = {**nothing, "sentence": f"{told}: no labels per class to match it are given."}
+            found["labels_to_match"] = {**nothing, "sentence": f"{reason}: no labels per class to match it are given."}
     return found
 
 

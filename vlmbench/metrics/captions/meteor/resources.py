@@ -67,9 +67,7 @@ class Sources:
                 handle.seek(-8, io.SEEK_END)
                 trailer = handle.read(8)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise AbsentError(
-                f"METEOR's data cannot be read: {error}", where=str(self.jar.parent), mend=_MEND
-            ) from None
+            raise AbsentError(f"METEOR's data cannot be read: {error}", where=str(self.jar.parent), fix=_MEND) from None
         return f"{zlib.crc32(repr(crcs).encode()):08x}{trailer.hex()}"
 
     def lines(self, name: str) -> list[str]:
@@ -89,7 +87,7 @@ class Sources:
                     yield first[:-1], second[:-1]
         except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise AbsentError(
-                f"METEOR's paraphrases cannot be read: {error}", where=str(self.paraphrases), mend=_MEND
+                f"METEOR's paraphrases cannot be read: {error}", where=str(self.paraphrases), fix=_MEND
             ) from None
 
 
@@ -101,12 +99,12 @@ def find_sources() -> Sources:
     """
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
-        raise AbsentError("METEOR's data is not installed (package pycocoevalcap)", mend=_MEND)
+        raise AbsentError("METEOR's data is not installed (package pycocoevalcap)", fix=_MEND)
     folder = Path(next(iter(spec.submodule_search_locations))) / "meteor"
     sources = Sources(folder / _JAR, folder / _PARAPHRASES)
     for path in (sources.jar, sources.paraphrases):
         if not path.is_file():
-            raise AbsentError(f"METEOR's data is incomplete: {path.name} is not there", where=str(path), mend=_MEND)
+            raise AbsentError(f"METEOR's data is incomplete: {path.name} is not there", where=str(path), fix=_MEND)
     return sources
 
 
