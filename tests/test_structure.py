@@ -57,3 +57,10 @@ def test_no_unsafe_loading_anywhere():
     banned = re.compile(r"LOAD_TRUNCATED_IMAGES\s*=\s*True|import pickle|trust_remote_code=True|allow_pickle=True")
     found = [str(path) for path in SOURCES if banned.search(path.read_text("utf-8"))]
     assert found == []
+
+
+def test_every_path_that_contributing_names_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:vlmbench|tests|benchmarks)/[^`<>{} ]+)`", text))
+    assert len(named) > 15
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
