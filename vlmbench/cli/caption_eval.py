@@ -15,7 +15,7 @@ def command(
         option(
             "-r",
             "--references",
-            help="COCO's or Karpathy's JSON, {id: [caption, …]}, JSONL, CSV, Parquet, or a captioned set.",
+            help="COCO's or Karpathy's JSON, {id: \\[caption, …]}, JSONL, CSV, Parquet, or a captioned set.",
         ),
     ] = None,
     candidates: Annotated[
