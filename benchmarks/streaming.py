@@ -23,13 +23,13 @@ import numpy as np
 from PIL import Image
 
 SERVER = Path(__file__).parent.parent / "tests" / "hub" / "server.py"
-KINDS = {"several": "", "one": "ranges.CONNECTIONS = 1; ranges.AHEAD = 0; hub_shards.TARS = 1"}
+KINDS = {"several": "", "one": "ranges.CONNECTIONS = 1; ranges.AHEAD = 0; shards.TARS = 1"}
 READ = """
 import sys, time
 import datasets, fsspec, huggingface_hub.hf_file_system
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from vlmbench.data import hub_shards, ranges
+from vlmbench.data.hub import ranges, shards
 from vlmbench.data.open import open_dataset
 {settings}
 started = time.perf_counter()

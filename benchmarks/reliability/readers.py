@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -305,19 +306,14 @@ def _feature_files() -> dict[str, bytes]:
 
 
 def _probe_file() -> bytes:
-    from safetensors.numpy import save
+    from vlmbench.heads.logistic import Fit
+    from vlmbench.heads.probe_file import Probe, save_probe
 
-    about = {"format": "vlmbench-probe-1", "classnames": ["cat", "dog"], "model": "tiny-clip"}
-    about |= {
-        "weights_sha256": "0" * 64,
-        "layer": "proj",
-        "normalise": False,
-        "dataset": "digits",
-        "c": 1.0,
-        "multilabel": False,
-    }
-    tensors = {"coef": np.ones((2, 3)), "intercept": np.zeros(2)}
-    return bytes(save(tensors, {"vlmbench": json.dumps(about)}))
+    fit = Fit(np.ones((2, 3)), np.zeros(2), 1.0, False, 0, True, 0.0, 0.0)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "probe.safetensors"
+        save_probe(path, Probe(fit, ("cat", "dog"), "tiny-clip", "0" * 64, "proj", False, "digits"))
+        return path.read_bytes()
 
 
 def _model_files() -> dict[str, bytes]:

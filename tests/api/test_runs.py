@@ -13,6 +13,7 @@ import vlmbench
 from vlmbench.cli.app import app
 from vlmbench.errors import AbsentError, InputError, UsageError, VlmbenchError
 from vlmbench.foundations.progress import Silent
+from vlmbench.metrics.classification import sample_columns
 from vlmbench.records.result import DatasetFacts, Metric, Record
 from vlmbench.records.store import write_run
 
@@ -247,6 +248,7 @@ def test_check(runs, tmp_path):
     key = next(key for key in record["runs"] if key.startswith("zeroshot"))
     record["runs"][key]["metrics"]["accuracy"] += 0.05
     record["runs"][key]["samples"] = {"ids": "", "columns": {}}
+    del record["sha256"]  # with it, an edited baseline is refused
     (tmp_path / "base.json").write_text(json.dumps(record))
     worse = vlmbench.check(tmp_path / "base.json", [one.path for one in runs])
     (change,) = worse.regressions
@@ -294,7 +296,7 @@ def test_names_from_data_are_escaped_in_html(tmp_path):
         task="zeroshot", system=nasty, dataset=DatasetFacts(id=f"d{nasty}", fingerprint="f" * 64, split="test"), n=2,
         seed=0, metrics={"accuracy": Metric(value=0.5)}, protocol={"metric": "accuracy"},
     )  # fmt: skip
-    columns = {"id": ["a", "b"], "label": np.array([0, 1]), "prediction": np.array([0, 0])}
+    columns = sample_columns(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]), ["a", "b"])
     found = vlmbench.Results([write_run(tmp_path, record, columns, {})])
     for shown in (found, vlmbench.check(found, found), vlmbench.compare(found)):
         assert "<script" not in shown._repr_html_()

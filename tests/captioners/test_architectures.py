@@ -139,7 +139,7 @@ def test_the_prompt_is_not_part_of_the_caption(captioner: Captioner, pictures: P
 def test_options_that_an_architecture_does_not_take_are_refused(captioner: Captioner) -> None:
     with pytest.raises(UsageError, match="no prompt"):
         open_generator(captioner("vit-gpt2"), Decoding(prompt="a"))
-    with pytest.raises(UsageError, match="worked examples"):
+    with pytest.raises(UsageError, match="few-shot examples"):
         open_generator(captioner("blip"), Decoding(shots=2))
     with pytest.raises(UsageError, match="choose one"):
         Decoding(temperature=1.0, num_beams=2)

@@ -83,7 +83,7 @@ def test_bad_folders(names, code, message, checkpoints, tmp_path):
         (["--prompts", "imagenet,a cell of {}."], 2, "--prompts imagenet --prompts 'a cell of {}.'"),
         (["--prompts", "default", "--prompts", "dataset"], 4, "has no templates of its own"),
         (["--classnames", "wds"], 4, "no copy of it in CLIP_benchmark's collection is known"),
-        (["--classnames", "no-such-file.txt"], 4, "no such file"),
+        (["--classnames", "no-such-file.txt"], 4, "no such list of class names"),
         (["--no-such-option"], 2, "No such option"),
         (["--limit", "0"], 2, "limit"),
         (["-m", "nobody/nothing"], 4, "hf download nobody/nothing"),

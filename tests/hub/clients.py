@@ -72,7 +72,7 @@ from pathlib import Path
 from vlmbench.data.base import choose_split
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.loading import load
-from vlmbench.data import hub_space, ranges
+from vlmbench.data.hub import ranges, space
 from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import VlmbenchError
 from vlmbench.foundations.hashing import digest
@@ -82,7 +82,7 @@ time.sleep = lambda seconds: sleep(min(seconds, 0.01))  # the clients wait for m
 given = json.load(sys.stdin)
 ranges.BLOCK = given["block"] or ranges.BLOCK
 for spec, reserve in given["specs"]:
-    hub_space.RESERVE = reserve
+    space.RESERVE = reserve
     reporter, read, found = Silent(), 0, {"spec": spec}
     try:
         data = open_dataset(spec, Path(given["cache"]), reporter)

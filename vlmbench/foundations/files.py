@@ -129,7 +129,16 @@ def read_json(path: Path, *, most: int = LARGEST, what: str = "file", unique: bo
     return json_of(read_text(path, most=most, what=what), str(path), unique=unique)
 
 
-def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, unique: bool = False, pairs: Any = None) -> Any:
+def json_of(
+    text: str,
+    where: str,
+    *,
+    line: int = 0,
+    fix: str = _AGAIN,
+    unique: bool = False,
+    pairs: Any = None,
+    halves: bool = False,
+) -> Any:
     """A text as JSON.
 
     Args:
@@ -139,10 +148,12 @@ def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, unique: 
         fix: what to do if it is none.
         unique: whether a key that occurs twice in an object is an error; else the last one counts.
         pairs: what makes an object from its list of keys and values, as `json.loads` takes it.
+        halves: whether texts may hold halves of characters (lone surrogates), as captions do that were cut off in an
+            emoji; the caller has to see to them.
 
     Raises:
         InputError: it is not JSON, is nested deeper than `DEEPEST`, has a number of more than 4,300 digits, half a
-            character (a lone surrogate), or, where asked, a key twice.
+            character (a lone surrogate) where it may not, or, where asked, a key twice.
     """
 
     where += f", line {line}" if line else ""
@@ -166,7 +177,7 @@ def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, unique: 
         raise InputError(f"not valid JSON: {error}", where=where, fix=fix) from error
     if _is_deep(text):
         raise _too_deep(where)
-    if _ESCAPED_SURROGATE.search(text):
+    if not halves and _ESCAPED_SURROGATE.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError as error:
@@ -176,7 +187,9 @@ def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, unique: 
     return value
 
 
-def json_lines(text: str, path: Path, *, fix: str = "one JSON object per line") -> Iterator[tuple[str, dict[str, Any]]]:
+def json_lines(
+    text: str, path: Path, *, fix: str = "one JSON object per line", halves: bool = False
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of JSON Lines, each with its place (``line 3``); only line feeds end a line.
 
     Raises:
@@ -184,7 +197,7 @@ def json_lines(text: str, path: Path, *, fix: str = "one JSON object per line") 
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            value = json_of(line, str(path), line=number, fix=fix)
+            value = json_of(line, str(path), line=number, fix=fix, halves=halves)
             if not isinstance(value, dict):
                 raise InputError("a line that is not a JSON object", where=f"{path}, line {number}", fix=fix)
             yield f"line {number}", value

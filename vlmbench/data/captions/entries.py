@@ -106,6 +106,11 @@ def id_of(value: Any, where: str, place: str) -> str:
     return text
 
 
+def group_of(value: Any) -> str:
+    """The name of an image's group; halves of characters become question marks."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
 def captions_of(value: Any) -> tuple[str, ...] | None:
     """A caption, a list of captions, or Karpathy's list of ``{"raw": caption}``, as captions.
 

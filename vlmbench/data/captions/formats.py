@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmbench.data.base import ALL
 from vlmbench.data.captions.columns import GROUP
-from vlmbench.data.captions.entries import FORMS, CaptionRow, Pairs, Parsed, Want, captions_in, id_of, kind_of
+from vlmbench.data.captions.entries import FORMS, CaptionRow, Pairs, Parsed, Want, captions_in, group_of, id_of, kind_of
 from vlmbench.data.captions.tables import PARQUET, from_csv, from_lines, from_parquet, from_records, is_row
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import json_of, read_bytes, text_of
@@ -50,7 +50,7 @@ def parse(text: str, path: Path, want: Want) -> Parsed:
         raise InputError("an empty file", where=str(path), fix=f"give {FORMS}")
     if head in "[{":
         try:
-            data = json_of(text, str(path))
+            data = json_of(text, str(path), halves=True)
         except InputError:
             if head == "{" and _looks_like_lines(text):
                 return from_lines(text, path, want)
@@ -62,7 +62,7 @@ def parse(text: str, path: Path, want: Want) -> Parsed:
 def _looks_like_lines(text: str) -> bool:
     first = next(line for line in text.split("\n") if line.strip())
     try:
-        return isinstance(json_of(first, ""), dict)
+        return isinstance(json_of(first, "", halves=True), dict)
     except InputError:
         return False
 
@@ -80,7 +80,7 @@ def _from_json(data: Any, text: str, path: Path, want: Want) -> Parsed:
     if is_row(data, want):
         return from_records([data], path, want)
     entries = []
-    for index, (key, value) in enumerate(json_of(text, str(path), pairs=Pairs), 1):
+    for index, (key, value) in enumerate(json_of(text, str(path), pairs=Pairs, halves=True), 1):
         place = f"id {visible(key[:80])!r} (number {index})"
         entries.append(CaptionRow(id_of(key, str(path), place), captions_in(value, str(path), place), place))
     return Parsed(entries, mapping=True)
@@ -103,7 +103,7 @@ def _from_coco(data: dict[str, Any], path: Path, want: Want) -> Parsed:
             raise InputError("an image without id", where=f"{path}, {place}", fix="every entry of images needs an id")
         declared.append(id_of(image["id"], str(path), place))
         if group in image:
-            groups[declared[-1]] = str(image[group])
+            groups[declared[-1]] = group_of(image[group])
     if groups:
         want.named.of("group", (group,))
     found = from_records(annotations, path, Want(candidates=want.candidates), "annotations")
@@ -136,7 +136,7 @@ def _from_karpathy(images: list[Any], path: Path, want: Want) -> Parsed:
         entries.append(CaptionRow(id, captions_in(image["sentences"], str(path), place), place))
         splits.append(want.split_of(image.get("split", ALL)))
         if group in image:
-            groups[id] = str(image[group])
+            groups[id] = group_of(image[group])
     if groups:
         want.named.of("group", (group,))
     chosen = want.choose(list(dict.fromkeys(splits)), str(path))

@@ -7,7 +7,7 @@ from typing import Any
 
 from vlmbench.data.base import ALL
 from vlmbench.data.captions.columns import GROUP, caption_columns, id_column
-from vlmbench.data.captions.entries import FORMS, CaptionRow, Parsed, Want, captions_in, id_of, kind_of
+from vlmbench.data.captions.entries import FORMS, CaptionRow, Parsed, Want, captions_in, group_of, id_of, kind_of
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import csv_rows, json_lines, json_of
 from vlmbench.foundations.text import visible
@@ -91,7 +91,7 @@ class _Table:
                 captions += captions_in(value, str(self.path), f"{place}, image {visible(image[:80])}")
         self.entries.append(CaptionRow(image, captions, label, number))
         if found.group is not None and row[found.group] not in (None, ""):
-            self.groups[image] = str(row[found.group])
+            self.groups[image] = group_of(row[found.group])
         if found.split is not None:
             self.splits.append(self.want.split_of(row[found.split]))
 
@@ -162,7 +162,7 @@ def from_lines(text: str, path: Path, want: Want) -> Parsed:
         InputError: a line is no JSON, or not what it has to be.
     """
     table = _Table(path, want)
-    for place, record in json_lines(text, path):
+    for place, record in json_lines(text, path, halves=True):
         table.add(record, place)
     return table.parsed()
 
@@ -218,7 +218,7 @@ def cell(text: str) -> str | list[str]:
     """A cell; a list of texts as JSON has it, which pandas and the like write where captions were a list."""
     if text.startswith('["') and text.endswith('"]'):
         try:
-            value = json_of(text, "")
+            value = json_of(text, "", halves=True)
         except InputError:
             return text
         return list(value) if all(isinstance(item, str) for item in value) else text

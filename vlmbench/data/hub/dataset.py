@@ -2,7 +2,7 @@
 
 Only the files of the split that is asked for are fetched, at one commit; `datasets` then reads them from the disk
 (Parquet, image folders, Arrow, JSON, CSV), never running a repository's own code, and WebDataset tars are read as they
-are (`hub_shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, they are streamed.
+are (`shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, they are streamed.
 """
 
 import re

@@ -312,7 +312,7 @@ def _known(kept: Path, id: str, repository: str, commit: str, cache_dir: Path) -
 class read:
     """Turns what `datasets` raises into an error that a user can act on.
 
-    With `remote`, failed connections are left to `hub_client.told`.
+    With `remote`, failed connections are left to `hub.client.hub_errors`.
     """
 
     def __init__(self, id: str, *, remote: bool = False) -> None:
