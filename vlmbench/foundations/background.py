@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations import errors
+from vlmbench.foundations.cpu import cores
 
 Arrays = list[NDArray[np.float64]]
 
@@ -101,7 +102,7 @@ def can_fork() -> bool:
     """Whether a fork is safe and of use: Linux, a second core, one thread, no library with threads of its own."""
     return (
         sys.platform == "linux"
-        and len(os.sched_getaffinity(0)) > 1
+        and cores() > 1
         and threading.active_count() == 1
         and "torch" not in sys.modules
         and os.environ.get("VLMBENCH_NO_FORK") is None

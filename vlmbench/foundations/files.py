@@ -147,7 +147,8 @@ def json_of(
         line: the line of the file that the text is; none: the text may have several.
         fix: what to do if it is none.
         unique: whether a key that occurs twice in an object is an error; else the last one counts.
-        pairs: what makes an object from its list of keys and values, as `json.loads` takes it.
+        pairs: what makes an object from its list of keys and values, as `json.loads` takes it; for a text that was read
+            without it before, so that its depth is known.
         halves: whether texts may hold halves of characters (lone surrogates), as captions do that were cut off in an
             emoji; the caller has to see to them.
 
@@ -175,7 +176,7 @@ def json_of(
         raise _too_deep(where) from error
     except ValueError as error:  # a number of more digits than Python reads
         raise InputError(f"not valid JSON: {error}", where=where, fix=fix) from error
-    if _is_deep(text):
+    if pairs is None and _is_deep(value):
         raise _too_deep(where)
     if not halves and _ESCAPED_SURROGATE.search(text):
         try:
@@ -268,17 +269,19 @@ def _gunzipped(data: bytes, path: Path) -> bytes:
     return b"".join(found)
 
 
-def _is_deep(text: str) -> bool:
-    """Whether valid JSON is nested deeper than `DEEPEST`: brackets outside of texts are taken away pair by pair."""
-    if text.count("[") + text.count("{") <= DEEPEST:
-        return False
-    bare = text.replace("\\\\", "").replace('\\"', "").encode("utf-8", "surrogatepass")
-    left = re.sub(rb'"[^"]*"', b"", bare.translate(None, bytes(set(range(256)) - set(b'[]{}"'))))
+def _is_deep(value: Any) -> bool:
+    """Whether a value is nested deeper than `DEEPEST`, looked at level by level."""
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(DEEPEST):
-        if not left:
+        level = [
+            child
+            for item in level
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
             return False
-        left = left.replace(b"[]", b"").replace(b"{}", b"")
-    return bool(left)
+    return True
 
 
 def _too_deep(where: str) -> InputError:

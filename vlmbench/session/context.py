@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter, Silent
 
@@ -33,8 +34,7 @@ class Context:
 
 def default_workers() -> int:
     """Threads that decode images: one a core that this process may use, but one; 8 at most."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores - 1)
+    return min(8, cores() - 1)
 
 
 def package_versions(*names: str) -> dict[str, str]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vlmbench.foundations.cpu import cores
 from vlmbench.session.context import Context
-from vlmbench.tasks.captions.pieces import cores
 
 _BUILD = """
 import pathlib, sys

@@ -1,6 +1,5 @@
 """Small pieces of scoring captions: tokenizers by backend, what Parquet can hold."""
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,8 +125,3 @@ def distinct(names: Sequence[str | None]) -> None:
         raise UsageError(
             f"two systems are called {visible(twice[0])}", where="-p", fix="name them: -p first=FILE -p second=FILE"
         )
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from vlmbench.data.captions.read import Aligned, Candidates, References, align, reference_digest
 from vlmbench.foundations.background import Arrays, Background
+from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.captions.corpus import Caption
@@ -25,7 +26,6 @@ from vlmbench.tasks.captions.groups import Group, groups_of
 from vlmbench.tasks.captions.pieces import (
     add_clip,
     add_spice,
-    cores,
     distinct,
     encodable,
     fingerprint,

@@ -7,7 +7,6 @@ importing numba does. It depends on the processor, so its name does too.
 import ctypes
 import hashlib
 import logging
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.atomic import write_bytes
+from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.hashing import digest, sha256_bytes
 from vlmbench.foundations.notes import damaged
 from vlmbench.foundations.owned import read_own
@@ -139,7 +139,7 @@ def pair_statistics(
         except BaseException as error:
             failures.append(error)
 
-    wanted = min(threads or _cores(), -(-work.images // _IMAGES_AT_A_TIME))
+    wanted = min(threads or cores(), -(-work.images // _IMAGES_AT_A_TIME))
     others = [threading.Thread(target=run, daemon=True) for _ in range(wanted - 1)]
     for thread in others:
         thread.start()
@@ -149,11 +149,6 @@ def pair_statistics(
     if failures:
         raise failures[0]
     return work.out
-
-
-def _cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Work:
