@@ -228,7 +228,7 @@ SPECS = [
     MetricSpec(
         name="kendall_tau_b",
         title="Kendall τ-b",
-        family="metric-eval",
+        family="agreement",
         definition="Kendall's tau-b of a metric with human ratings, -1 to 1",
         source="Kendall 1945",
         blind_to=_BLIND,
@@ -240,7 +240,7 @@ SPECS = [
     MetricSpec(
         name="kendall_tau_c",
         title="Kendall τ-c",
-        family="metric-eval",
+        family="agreement",
         definition="tau-c (Stuart 1953), for scales of unequal size, -1 to 1",
         source="Stuart 1953",
         blind_to=_BLIND,

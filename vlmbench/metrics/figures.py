@@ -1,23 +1,24 @@
 """Every figure of a record, computed again from its per-sample columns alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.spec import Columns, Family
+from vlmbench.metrics.spec import Columns, Compute, find
+from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.result import Metric
 
-_MODULES: Mapping[Family, str] = {
+_MODULES = {
     "classification": "vlmbench.metrics.classification",
     "retrieval": "vlmbench.metrics.retrieval",
     "captions": "vlmbench.metrics.captions.statistics",
-    "metric-eval": "vlmbench.metrics.agreement",
+    "agreement": "vlmbench.metrics.agreement",
 }
-"""Each has `metrics_from_samples`."""
+"""Families whose metrics are computed together: each module has `metrics_from_samples`."""
 
 
 def figures(
-    family: Family, columns: Columns, names: Sequence[str], seed: int, *, resamples: int | None = None
+    family: str, columns: Columns, names: Sequence[str], seed: int, *, resamples: int | None = None
 ) -> dict[str, Metric]:
     """The metrics `names` with their 95 % intervals.
 
@@ -31,9 +32,20 @@ def figures(
     Raises:
         InputError: a column is missing, or a metric is not known here.
     """
-    how = {} if resamples is None else {"resamples": resamples}
     try:
+        if family not in _MODULES:
+            return {
+                name: _compute(name)(columns, seed, RESAMPLES if resamples is None else resamples) for name in names
+            }
+        how = {} if resamples is None else {"resamples": resamples}
         found: dict[str, Metric] = import_module(_MODULES[family]).metrics_from_samples(columns, names, seed, **how)
     except KeyError as error:
         raise InputError(f"the per-sample file has no column {error.args[0]}") from error
     return found
+
+
+def _compute(name: str) -> Compute:
+    spec = find(name)
+    if spec is None or spec.compute is None:
+        raise InputError(f"no package here declares how {name} is computed", fix="install the one that does")
+    return spec.compute

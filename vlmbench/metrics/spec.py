@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from vlmbench.metrics.stats.differences import Difference
     from vlmbench.records.result import Metric
 
-Family = Literal["classification", "captions", "retrieval", "metric-eval"]
 Columns = Mapping[str, Any]
 """Per-sample columns, `[N]` each (`[N, K]` where a sample has a list): of a run, or what a baseline keeps of one."""
 Compute = Callable[[Columns, int, int], "Metric"]
 Test = Callable[[Sequence["MetricSpec"], Columns, Columns], "Mapping[str, Difference]"]
 
 GROUP = "vlmbench.metrics"
-FAMILIES: tuple[Family, ...] = ("classification", "captions", "retrieval", "metric-eval")
+FAMILIES = ("classification", "captions", "retrieval", "agreement")
+"""The families of this package's tasks, in the order of lists; a task of another package can have its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +42,14 @@ class MetricSpec:
     Attributes:
         name: as records, options and JSON have it: lower case, digits, underscores.
         title: what tables call it.
-        family: the kind of task that has it.
+        family: the kind of task that has it (`vlmbench.records.task.TaskSpec.family`).
         definition: what it measures, in one line.
         source: the paper or program that defines it.
         blind_to: what it does not see, so that nobody reads more into it.
         range: the least and the most it can be.
         columns: the per-sample columns it is computed from.
         compute: columns, seed and bootstrap resamples (0: no interval) to the figure; none where the metrics of the
-            family are computed together (`vlmbench.metrics.figures`).
+            family are computed together (`vlmbench.metrics.figures`; only families of this package are).
         per_image: columns to a figure for each image, `[N]`, whose mean is the metric (but of captions with a `total`);
             none: there is no such thing.
         test: how two systems are compared on the same images: the name of a test (`differences.TESTS`), or a function
@@ -65,7 +65,7 @@ class MetricSpec:
 
     name: str
     title: str
-    family: Family
+    family: str
     definition: str
     source: str
     blind_to: str
@@ -84,7 +84,7 @@ class MetricSpec:
     def __post_init__(self) -> None:
         wrong = [key for key in ("title", "definition", "source", "blind_to") if not getattr(self, key).strip()]
         wrong += ["name"] if not re.fullmatch("[a-z][a-z0-9_]*", self.name) else []
-        wrong += ["family"] if self.family not in FAMILIES else []
+        wrong += ["family"] if not self.family else []
         wrong += ["range"] if not self.range[0] < self.range[1] else []
         wrong += ["untested"] if (self.test is None) != bool(self.untested) else []
         wrong += ["columns"] if not self.columns_of({}) else []
@@ -126,7 +126,7 @@ class ClassificationSpec(MetricSpec):
         largest_class_decides: whether a large class outweighs the others.
     """
 
-    family: Family = "classification"
+    family: str = "classification"
     compute: Compute
     multilabel_columns: tuple[str, ...] = ()
     classes: tuple[int, int | None] = (1, None)
@@ -163,7 +163,7 @@ class CaptionSpec(MetricSpec):
         prominence: its place beside single captions in the report, and the first is the one put into words; 0: none.
     """
 
-    family: Family = "captions"
+    family: str = "captions"
     test: str | Test | None = "summed"
     score: "Callable[[Sequence[Sequence[str]], Sequence[Sequence[Sequence[str]]]], NDArray[np.float64]] | None" = None
     total: "Callable[[NDArray[np.float64]], NDArray[np.float64]] | None" = None
@@ -196,8 +196,27 @@ def specs() -> Mapping[str, MetricSpec]:
                     f"the metric {spec.name} is declared by {found[spec.name][1]} and by {source}", where=GROUP
                 )
             found[spec.name] = spec, source
-    ordered = sorted((spec for spec, _ in found.values()), key=lambda spec: (FAMILIES.index(spec.family), spec.order))
+    if {spec.family for spec, _ in found.values()} - set(FAMILIES):
+        _require_families(found)
+
+    def place(spec: MetricSpec) -> tuple[int, str, int]:
+        return (FAMILIES.index(spec.family) if spec.family in FAMILIES else len(FAMILIES), spec.family, spec.order)
+
+    ordered = sorted((spec for spec, _ in found.values()), key=place)
     return {spec.name: spec for spec in ordered}
+
+
+def _require_families(found: Mapping[str, tuple[MetricSpec, str]]) -> None:
+    from vlmbench.records.task import task_specs
+
+    known = {task.family for task in task_specs()}
+    for spec, source in found.values():
+        if spec.family not in known:
+            raise InputError(
+                f"the metric {spec.name} ({source}) is of the family {spec.family}, which no task has",
+                where=GROUP,
+                fix=f"one of {', '.join(sorted(known))}",
+            )
 
 
 def find(name: str) -> MetricSpec | None:
@@ -205,7 +224,7 @@ def find(name: str) -> MetricSpec | None:
     return specs().get(name)
 
 
-def of(family: Family) -> list[MetricSpec]:
+def of(family: str) -> list[MetricSpec]:
     """The metrics of a family, in the order of tables."""
     return [spec for spec in specs().values() if spec.family == family]
 

@@ -6,12 +6,22 @@ same run gives the same bytes. Fractions are 0 to 1, CIDEr 0 to 10.
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
-SCHEMA_VERSION: Final = 1
+from vlmbench.records.task import Fields, TaskDetail, TaskProtocol, TaskSpec, task_spec
+
+SCHEMA_VERSION: Final = 2
 LARGEST: Final = 1e12
-
-Task = Literal["zeroshot", "linear-probe", "caption-eval", "retrieval", "metric-eval"]
 
 
 def _finite(value: Any) -> Any:
@@ -65,8 +75,9 @@ class DatasetFacts(Frozen):
 class Record(Frozen):
     """One row of a table: one system on one dataset under one protocol."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
-    task: Task
+    schema_version: Literal[2] = SCHEMA_VERSION
+    task: str
+    """One of `vlmbench.records.task.tasks`."""
     system: str
     """The name a table shows: a model's alias, or a caption file's name."""
     model: ModelFacts | None = None
@@ -76,11 +87,11 @@ class Record(Frozen):
     shots: int | None = Field(default=None, ge=1)
     """Labelled images per class; none: all of the training split, or zero-shot."""
     seed: int
-    protocol: dict[str, JsonValue] = Field(default_factory=dict)
-    """What else decides the number: prompts, layer, precision, solver, tokenizer, backend, resamples …"""
+    protocol: SerializeAsAny[TaskProtocol] = Field(default_factory=TaskProtocol, validate_default=True)
+    """What else decides the number, in the class of its task: prompts, layer, precision, solver, backend …"""
     metrics: dict[str, Metric]
-    detail: dict[str, JsonValue] = Field(default_factory=dict)
-    """What explains the number: the strength search, per-class figures, bins, figures left out and why."""
+    detail: SerializeAsAny[TaskDetail] = Field(default_factory=TaskDetail, validate_default=True)
+    """What explains the number, in the class of its task: the strength search, per-class figures, bins …"""
     versions: dict[str, str] = Field(default_factory=dict)
     """Versions of the packages that can move the number."""
     samples_sha256: str = ""
@@ -89,3 +100,29 @@ class Record(Frozen):
     """Short signature line; filled when the record is written."""
     record_sha256: str = ""
     """SHA-256 of all the other fields as they stand in ``result.json``; filled when the record is written."""
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return task_spec(name).name
+
+    @field_validator("protocol", "detail", mode="before")
+    @classmethod
+    def _of_task(cls, value: Any, info: ValidationInfo) -> Any:
+        """Into the class of the task; what does not fit is named by its field."""
+        if "task" not in info.data:
+            return TaskProtocol() if info.field_name == "protocol" else TaskDetail()
+        spec = task_spec(info.data["task"])
+        kind: type[Fields] = spec.protocol if info.field_name == "protocol" else spec.detail
+        if isinstance(value, kind):
+            return value
+        try:
+            return kind.model_validate(value.given() if isinstance(value, Fields) else value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise PydanticCustomError("field", "{said}", {"said": first["msg"], "place": first["loc"]}) from error
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The record's task."""
+        return task_spec(self.task)

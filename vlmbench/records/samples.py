@@ -6,7 +6,7 @@ once (once a seed).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import numpy as np
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
+from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.result import Record
+from vlmbench.records.task import ColumnRule
 
 FIX = "run the command that wrote it again"
 _COLUMNS = 1000
@@ -23,19 +25,6 @@ _BYTES = 8 * 1024**3
 CLASSES = 1_000_000
 """More than any dataset has: the bound where a record has no class names."""
 _SLACK = 1e-6
-
-
-@dataclass(frozen=True)
-class _Numbers:
-    """What a column of numbers has to keep to."""
-
-    low: float = -inf
-    high: float = inf
-    whole: bool = False
-    """Of an integer type."""
-    lists: bool = False
-    even: bool = False
-    """Lists of one length."""
 
 
 def read_columns(path: Path, record: Record) -> dict[str, Any]:
@@ -81,35 +70,24 @@ def _require_shape(file: Any, record: Record, path: Path) -> None:
         raise _wrong(path, f"it unpacks to more than {_BYTES:,} bytes")
     if record.n < 1:
         raise _wrong(path, f"n: the record says {record.n} images")
-    several = record.task == "metric-eval" or "seed" in names
-    if (rows < record.n or (rows % record.n and record.task != "metric-eval")) if several else rows != record.n:
+    repeated = record.spec.repeated
+    several = repeated or "seed" in names
+    if (rows < record.n or (rows % record.n and not repeated)) if several else rows != record.n:
         raise _wrong(path, f"n: the record says {record.n} images, the per-sample file holds {rows}")
 
 
 def _needed(record: Record, names: list[str]) -> tuple[str, ...]:
-    if record.task in ("zeroshot", "linear-probe"):
-        several = "labels" in names and "label" not in names
-        return ("labels", "scores") if several else ("label", "prediction", "confidence")
-    return {"retrieval": ("image_rank", "caption_ranks"), "metric-eval": ("score", "rating")}.get(
-        record.task, ("candidate", "references")
-    )
+    """The first of the task's sets of columns whose first column is there; the first of all where none is."""
+    sets = record.spec.columns
+    return next((columns for columns in sets if columns[0] in names), sets[0])
 
 
-def _rules(record: Record) -> Mapping[str, _Numbers]:
-    if record.task == "retrieval":
-        return {"image_rank": _Numbers(0), "caption_ranks": _Numbers(0, lists=True)}
-    if record.task not in ("zeroshot", "linear-probe"):
-        return {}
-    names = record.protocol.get("classnames")
-    most = (len(names) if isinstance(names, list) and names else CLASSES) - 1
-    share = _Numbers(0, 1)
-    return {
-        **dict.fromkeys(("label", "prediction", "rank"), _Numbers(0, most, whole=True)),
-        **dict.fromkeys(("probability", "confidence", "score"), share),
-        "seed": _Numbers(0, whole=True),
-        "labels": _Numbers(0, 1, whole=True, lists=True, even=True),
-        "scores": _Numbers(lists=True, even=True),
-    }
+def _rules(record: Record) -> dict[str, ColumnRule]:
+    """The task's rules, those of classes with their number."""
+    names = record.protocol.classnames if isinstance(record.protocol, ClassificationProtocol) else None
+    most = (len(names) if names else CLASSES) - 1
+    rules = record.spec.rules
+    return {name: replace(rule, high=most) if rule.classes else rule for name, rule in rules.items()}
 
 
 _TEXTS = {"id": False, "candidate": False, "references": True}
@@ -141,10 +119,10 @@ def _require_columns(table: Any, record: Record, path: Path) -> None:
         if name not in _TEXTS:
             if not number:
                 raise _wrong(path, f"numbers are expected, and it has {kind}", name)
-            _require_range(cells, inner, rule or _Numbers(), name, path)
+            _require_range(cells, inner, rule or ColumnRule(), name, path)
 
 
-def _require_range(cells: Any, inner: Any, rule: _Numbers, name: str, path: Path) -> None:
+def _require_range(cells: Any, inner: Any, rule: ColumnRule, name: str, path: Path) -> None:
     import pyarrow.compute as pc
 
     values = inner.to_numpy(zero_copy_only=False)
@@ -162,12 +140,12 @@ def _require_range(cells: Any, inner: Any, rule: _Numbers, name: str, path: Path
 
 
 def _require_images(columns: Mapping[str, Any], record: Record, path: Path) -> None:
-    """As many images as the record says, each once, or once for each seed; of metric-eval each at least once."""
+    """As many images as the record says, each once, or once for each seed; where they repeat, each at least once."""
     ids = columns["id"]
     images, counts = np.unique(ids.astype(str), return_counts=True)
     if len(images) != record.n:
         raise _wrong(path, f"n: the record says {record.n} images, the per-sample file holds {len(images)}")
-    if record.task == "metric-eval":
+    if record.spec.repeated:
         return
     seeds, of_seed = np.unique(columns["seed"], return_counts=True) if "seed" in columns else (np.zeros(1), None)
     even = of_seed is None or bool((of_seed == record.n).all())

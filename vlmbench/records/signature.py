@@ -33,8 +33,8 @@ def signature(record: Record, version: str, *, long: bool = False) -> str:
     fields["n"] = str(record.n)
     if record.shots is not None:
         fields["shots"] = str(record.shots)
-    for key in sorted(record.protocol):
-        fields[key] = _value(record.protocol[key], long)
+    for key, value in record.protocol.values().items():
+        fields[key] = _value(value, long)
     fields["seed"] = str(record.seed)
     for package in sorted(record.versions) if long else ():
         fields[f"v.{package}"] = record.versions[package]

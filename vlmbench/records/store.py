@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from vlmbench import __version__
 from vlmbench.foundations.atomic import atomic_path, write_json
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.files import SMALL, read_json
 from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.paths import named_file, named_path, slug
@@ -23,6 +23,7 @@ from vlmbench.records.columns import arrow
 from vlmbench.records.foreign import PROGRAM, Foreign, find_foreign, read_foreign
 from vlmbench.records.result import SCHEMA_VERSION, Record
 from vlmbench.records.signature import signature
+from vlmbench.records.task import task_spec, tasks
 
 RESULT = "result.json"
 SAMPLES = "samples.parquet"
@@ -131,23 +132,40 @@ def read_run(path: Path) -> StoredRun:
             fix="pip install --upgrade vlmbench-eval",
         )
     try:
-        record = Record.model_validate_json(json.dumps(data, allow_nan=False), strict=True)
-        if not record.metrics and record.task != "metric-eval":
-            raise InputError(
-                "not a result record: it has no figures", where=f"{path}, field metrics", fix="run the command again"
-            )
-        said = record.record_sha256
-        return StoredRun(path.parent, record, changed=bool(said) and said != record_sha256(data))
+        current = _from_schema_1(data) if found == 1 and isinstance(data, dict) else data
+        record = Record.model_validate_json(json.dumps(current, allow_nan=False), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole file"
-        raise InputError(
-            f"not a result record: {first['msg']}", where=f"{path}, field {place}", fix="run the command again"
-        ) from error
+        place = ".".join(map(str, (*first["loc"], *first.get("ctx", {}).get("place", ())))) or "the whole file"
+        raise _no_record(first["msg"], f"{path}, field {place}") from error
+    except VlmbenchError as error:
+        raise _no_record(error.what, f"{path}, field task", error.fix) from error
     except ValueError as error:
-        raise InputError(
-            "not a result record: a figure must be a finite number", where=str(path), fix="run the command again"
-        ) from error
+        raise _no_record("a figure must be a finite number", str(path)) from error
+    if not record.metrics and record.detail.not_defined is None:
+        raise _no_record("it has no figures", f"{path}, field metrics")
+    said = record.record_sha256
+    return StoredRun(path.parent, record, changed=bool(said) and said != record_sha256(data))
+
+
+def _from_schema_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of schema 1 as one of schema 2.
+
+    Fields have the same names. In schema 1 `detail` was open; what it held that no task has now (paired tests, which
+    tables make) only explained, and is left out. What `protocol` held is in signatures, so all of it has to be known.
+    """
+    detail, task = data.get("detail"), data.get("task")
+    if isinstance(detail, dict) and isinstance(task, str):
+        kept = task_spec(task).detail
+        known = {field.alias or name for name, field in kept.model_fields.items()}
+        detail = {
+            name: value for name, value in detail.items() if name in known or kept.model_config["extra"] == "allow"
+        }
+    return {**data, "schema_version": SCHEMA_VERSION} | ({} if detail is None else {"detail": detail})
+
+
+def _no_record(what: str, where: str, fix: str | None = None) -> InputError:
+    return InputError(f"not a result record: {what}", where=where, fix=fix or "run the command again")
 
 
 def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
@@ -212,7 +230,7 @@ def _no_run(path: Path) -> InputError:
     return InputError(
         f"no finished run in {visible(str(path))}",
         where=str(path),
-        fix="run vlmbench zeroshot, linear-probe or caption-eval first",
+        fix=f"run one of its tasks first: vlmbench {', '.join(tasks())}",
     )
 
 

@@ -11,34 +11,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlmbench.metrics.choice import DEFAULT, deciding
-from vlmbench.metrics.spec import Family
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, natural
 
-CLASSIFICATION = ("zeroshot", "linear-probe")
 _LAST = ("seed", "versions", "captions", "dataset", "in")
 """Fields that say little: they tell runs apart only where nothing else does."""
 
 
 def main_metric(record: Record) -> str:
     """The dataset's own metric, as the run recorded it; accuracy, or the first there is, where it did not."""
-    named = record.protocol.get("metric")
-    if isinstance(named, str) and named in record.metrics:
+    named = record.protocol.metric
+    if named is not None and named in record.metrics:
         return named
     return next((name for name in deciding() if name in record.metrics), next(iter(record.metrics), DEFAULT))
 
 
-def family_of(task: str) -> Family:
-    """The family of the metrics that a task has."""
-    return _FAMILIES[task]
-
-
-_FAMILIES: dict[str, Family] = {
-    **dict.fromkeys(CLASSIFICATION, "classification"),
-    "caption-eval": "captions",
-    "retrieval": "retrieval",
-    "metric-eval": "metric-eval",
-}
+def of_family(runs: Iterable[StoredRun], family: str) -> list[StoredRun]:
+    """The runs of tasks with metrics of a family."""
+    return [run for run in runs if run.record.spec.family == family]
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +45,7 @@ class Place:
     @staticmethod
     def of(record: Record) -> "Place":
         """The place of a record; where all metrics are compared at once, `metric` is the task."""
-        metric = main_metric(record) if record.task in CLASSIFICATION else record.task
+        metric = main_metric(record) if record.spec.gated == "main" else record.task
         data = record.dataset
         return Place(data.id, data.split, record.n, metric, data.skipped, data.fingerprint)
 
@@ -72,12 +62,11 @@ def unique(runs: Iterable[StoredRun]) -> list[StoredRun]:
     return kept
 
 
-def named_runs(runs: Sequence[StoredRun], task: str) -> dict[Place, list[tuple[str, StoredRun]]]:
+def named_runs(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredRun]]]:
     """The runs of a task by place, in order; each with its system's name and what tells it from others."""
     places: dict[Place, list[StoredRun]] = {}
     for run in runs:
-        if run.record.task == task:
-            places.setdefault(Place.of(run.record), []).append(run)
+        places.setdefault(Place.of(run.record), []).append(run)
     return {place: named(there) for place, there in sorted(places.items())}
 
 
@@ -148,9 +137,10 @@ def fields(run: StoredRun) -> dict[str, str]:
     record = run.record
     flat = {
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        for key, value in record.protocol.items()
+        for key, value in record.protocol.values().items()
     }
     return {
+        "task": record.task,
         "system": record.system,
         **flat,
         "seed": str(record.seed),

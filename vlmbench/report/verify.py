@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlmbench.foundations.errors import InputError, VlmbenchError
-from vlmbench.foundations.hashing import digest
 from vlmbench.records.result import Record
 from vlmbench.records.samples import FIX, read_columns
 from vlmbench.records.signature import parse_signature, signature
 from vlmbench.records.store import RESULT, StoredRun, run_id, samples_changed
-from vlmbench.report.grouping import CLASSIFICATION, family_of
 
 TOLERANCE = 1e-9
 """Figures may differ by rounding of sums in another order, not by more."""
@@ -27,7 +25,7 @@ def verify_run(run: StoredRun) -> list[str]:
     wrong += _signature(run)
     try:
         columns = read_columns(run.samples_path, run.record)
-        wrong += _captions(run.record, columns) + _figures(run, columns)
+        wrong += _of_task(run.record, columns) + _figures(run, columns)
     except VlmbenchError as error:
         wrong.append(error.what)
     return wrong
@@ -46,7 +44,7 @@ def trusted_columns(run: StoredRun) -> dict[str, Any]:
         raise InputError(wrong, where=str(run.samples_path), fix=FIX)
     columns = read_columns(run.samples_path, run.record)
     try:
-        found = _captions(run.record, columns) + _figures(run, columns, resamples=0)
+        found = _of_task(run.record, columns) + _figures(run, columns, resamples=0)
     except InputError as error:
         raise InputError(error.what, where=str(run.samples_path), fix=FIX) from error
     if found:
@@ -73,12 +71,9 @@ def _changed(run: StoredRun) -> list[str]:
 
 def _lacking(record: Record) -> list[str]:
     """Metrics that the record's own protocol names, and that it does not have."""
-    named = record.protocol.get("metric") if record.task in CLASSIFICATION else record.protocol.get("metrics")
-    wanted = named.split(",") if isinstance(named, str) else []
-    undefined = record.task == "metric-eval" and "not_defined" in record.detail
-    if not record.metrics and not undefined:
+    if not record.metrics and record.detail.not_defined is None:
         return ["metrics: the record has none"]
-    missing = [name for name in wanted if name and name not in record.metrics]
+    missing = [name for name in record.protocol.scored if name not in record.metrics]
     return [f"metrics: the record has no {', '.join(missing)}, which it names in its protocol"] if missing else []
 
 
@@ -99,15 +94,10 @@ def _signature(run: StoredRun) -> list[str]:
     return wrong
 
 
-def _captions(record: Record, columns: Mapping[str, Any]) -> list[str]:
-    """Whether the candidates are those that the record's protocol has a digest of."""
-    said = record.protocol.get("captions")
-    if record.task != "caption-eval" or not isinstance(said, str):
-        return []
-    ids, captions = columns["id"].tolist(), columns["candidate"].tolist()
-    if digest([ids, captions])[: len(said)] == said or any("\ufffd" in text for text in captions):
-        return []  # what no file can hold was replaced when the file was written
-    return ["captions: the candidates of the per-sample file are not those that were scored"]
+def _of_task(record: Record, columns: Mapping[str, Any]) -> list[str]:
+    """What the record's task itself finds that does not fit."""
+    verify = record.spec.verify
+    return [] if verify is None else verify(record, columns)
 
 
 def _figures(run: StoredRun, columns: Mapping[str, Any], resamples: int | None = None) -> list[str]:
@@ -146,14 +136,12 @@ def recomputed(
     """
     from vlmbench.metrics.figures import figures
 
-    record, asked = run.record, run.record.protocol.get("resamples")
-    if isinstance(asked, int) and not 0 <= asked <= RESAMPLES:
+    record, asked = run.record, run.record.protocol.resamples
+    if asked is not None and not 0 <= asked <= RESAMPLES:
         raise InputError(f"the record asks for {asked} resamples, at most {RESAMPLES:,} are made", where=str(run.path))
-    if resamples is None and isinstance(asked, int):
-        resamples = int(asked)
-    family = family_of(record.task)
+    resamples = asked if resamples is None else resamples
     try:
-        again = figures(family, columns, list(record.metrics), record.seed, resamples=resamples)
+        again = figures(record.spec.family, columns, list(record.metrics), record.seed, resamples=resamples)
     except (ArithmeticError, ValueError, IndexError, TypeError) as error:
         raise InputError(
             f"its figures cannot be computed from the per-sample file: {error}", where=str(run.samples_path), fix=FIX

@@ -23,6 +23,7 @@ from vlmbench.metrics.retrieval import (
 )
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.result import Record
+from vlmbench.records.retrieval import SPEC, RetrievalProtocol
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
 from vlmbench.session.session import Session
@@ -106,20 +107,20 @@ def _score(session: Session, model: str, dataset: str, split: str, request: Retr
         found = _rerank(session, model, session.split(dataset, split, request.limit), corpus, request.rerank)
     columns = sample_columns(features.ids, found, owner)
     record = Record(
-        task="retrieval",
+        task=SPEC.name,
         system=session.model(model).files.system,
         model=features.model,
         dataset=features.dataset,
         n=len(features.ids),
         seed=context.seed,
-        protocol={
+        protocol=RetrievalProtocol(
             **features.protocol,
-            "captions": len(texts),
-            "captions_per_image": request.captions or "all",
-            **({"rerank": request.rerank} if request.rerank is not None else {}),
-            "intervals": INTERVALS,
-            "resamples": RESAMPLES,
-        },
+            captions=len(texts),
+            captions_per_image=request.captions or "all",
+            rerank=request.rerank,
+            intervals=INTERVALS,
+            resamples=RESAMPLES,
+        ),
         metrics=metrics_from_samples(columns, metric_names(), context.seed),
         versions={**features.versions, **package_versions("numpy")},
     )

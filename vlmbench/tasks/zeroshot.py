@@ -24,6 +24,7 @@ from vlmbench.metrics.classification import (
     softmax,
 )
 from vlmbench.metrics.stats.intervals import RESAMPLES
+from vlmbench.records.classification import ZEROSHOT, ClassFigures, ClassificationDetail, ZeroShotProtocol
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
@@ -157,34 +158,33 @@ def _score(
     possible = metric_names(len(plan.raw), multilabel=features.multilabel)
     names, left_out = computable(possible, features.y, metric, features.dataset.id)
     figures = metrics_from_samples(columns, names, context.seed)
-    detail: dict[str, Any] = {} if features.multilabel else {"per_class": per_class(columns, head.classnames)}
-    if left_out:
-        detail["left_out"] = left_out
-    if features.group:
-        detail["group"] = features.group
-    if features.dataset.skipped:
-        detail["skipped"] = len(features.dataset.skipped)
+    origin: dict[str, Any] = {**features.protocol, **prompts.protocol(), **plan.classes.protocol()}
     record = Record(
-        task="zeroshot",
+        task=ZEROSHOT.name,
         system=session.model(model).files.system,
         model=features.model,
         dataset=features.dataset,
         n=len(features.ids),
         seed=context.seed,
-        protocol={
-            **features.protocol,
-            **prompts.protocol(),
-            "classnames": list(head.classnames),
-            "classnames_sha256": digest([list(item) for item in plan.classes.names]),
-            **plan.classes.protocol(),
-            "logit_scale": head.logit_scale,
-            "logit_bias": head.logit_bias,
-            "metric": metric,
-            "intervals": INTERVALS,
-            "resamples": RESAMPLES,
-        },
+        protocol=ZeroShotProtocol(
+            **origin,
+            classnames=list(head.classnames),
+            classnames_sha256=digest([list(item) for item in plan.classes.names]),
+            logit_scale=head.logit_scale,
+            logit_bias=head.logit_bias,
+            metric=metric,
+            intervals=INTERVALS,
+            resamples=RESAMPLES,
+        ),
         metrics=figures,
-        detail=detail,
+        detail=ClassificationDetail(
+            per_class=None
+            if features.multilabel
+            else [ClassFigures(**row) for row in per_class(columns, head.classnames)],
+            left_out=left_out or None,
+            group=features.group or None,
+            skipped=len(features.dataset.skipped) or None,
+        ),
         versions={**features.versions, **package_versions("numpy")},
     )
     return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))

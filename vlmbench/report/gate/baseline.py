@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,9 +22,12 @@ from vlmbench.foundations.files import read_json
 from vlmbench.foundations.hashing import digest, sha256_bytes
 from vlmbench.foundations.paths import named_file
 from vlmbench.metrics.spec import CaptionSpec, find
+from vlmbench.records.classification import ClassificationProtocol
+from vlmbench.records.result import Record
 from vlmbench.records.samples import CLASSES
 from vlmbench.records.store import StoredRun, find_runs
-from vlmbench.report.grouping import CLASSIFICATION, main_metric, unique, variants
+from vlmbench.records.task import task_specs
+from vlmbench.report.grouping import main_metric, unique, variants
 from vlmbench.report.verify import require_unchanged, trusted_columns
 
 if TYPE_CHECKING:
@@ -35,8 +39,6 @@ BIGGEST = 1 << 28
 _ROUNDED = 0.01
 """How far a figure may be from what the packed columns give: they are rounded."""
 _MEND = "restore it, or write it again with vlmbench check --update"
-SEVERAL = frozenset({"captions", "retrieval"})
-"""Tasks without one main metric: all of theirs are gated."""
 
 
 class _Strict(BaseModel):
@@ -97,7 +99,7 @@ class GateEntry:
 def entries_from_runs(runs: Sequence[StoredRun]) -> list[GateEntry]:
     """The entries of finished runs; two runs under one key get the fields in which they differ appended to it.
 
-    Records of metric-eval have none: they are about metrics, not about models.
+    Records of tasks that are not gated have none: they are about metrics, not about models.
 
     Raises:
         InputError: a per-sample file cannot be read, or record, figures and per-sample file do not fit each other.
@@ -105,7 +107,7 @@ def entries_from_runs(runs: Sequence[StoredRun]) -> list[GateEntry]:
     groups: dict[str, list[StoredRun]] = {}
     for run in unique(runs):
         record = run.record
-        if record.task == "metric-eval":
+        if record.spec.gated == "none":
             continue
         shots = "" if record.shots is None else f" {record.shots}-shot"
         name = f"{record.task} {record.system} {record.dataset.id}/{record.dataset.split}{shots}"
@@ -124,12 +126,12 @@ def _entry(run: StoredRun, key: str) -> GateEntry:
         key=key,
         comparable={
             "n": record.n,
-            "metric": _main(run),
+            "metric": _main(record),
             "content": record.dataset.fingerprint,
-            "classes": _classes(record.protocol.get("classnames")),
+            "classes": _classes(record),
         },
         metrics={name: metric.value for name, metric in record.metrics.items()},
-        main=_main(run),
+        main=_main(record),
         signature=record.signature,
         ids=ids,
         columns=columns,
@@ -145,14 +147,21 @@ def _remark(run: StoredRun, key: str) -> str:
     return ""
 
 
-def _classes(names: Any) -> str | None:
+def _classes(record: Record) -> str | None:
     """Number and digest of a run's class names, in their order."""
-    return f"{len(names)} ({digest(names)[:8]})" if isinstance(names, list) else None
+    names = record.protocol.classnames if isinstance(record.protocol, ClassificationProtocol) else None
+    return None if names is None else f"{len(names)} ({digest(names)[:8]})"
 
 
-def _main(run: StoredRun) -> str:
-    task = run.record.task
-    return main_metric(run.record) if task in CLASSIFICATION else "retrieval" if task == "retrieval" else "captions"
+def _main(record: Record) -> str:
+    """The one metric that is gated; the family where all are."""
+    return main_metric(record) if record.spec.gated == "main" else record.spec.family
+
+
+@cache
+def gated_whole() -> frozenset[str]:
+    """The families of tasks all of whose metrics are gated, since none of them is the main one."""
+    return frozenset(spec.family for spec in task_specs() if spec.gated == "all")
 
 
 def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
@@ -247,7 +256,7 @@ def read_baseline(path: Path) -> list[GateEntry]:
 def _parsed(key: str, run: _Run) -> GateEntry:
     """An entry of a baseline whose fields are of the right types: do they fit each other?"""
     columns = {name: _unpack(packed) for name, packed in run.samples.columns.items()}
-    if run.main != run.comparable.metric or (run.main not in SEVERAL and run.main not in run.metrics):
+    if run.main != run.comparable.metric or (run.main not in gated_whole() and run.main not in run.metrics):
         raise InputError(f"no figure for its main metric, {run.main}", where=f"runs.{key}.metrics")
     for name, value in run.metrics.items():
         spec = find(name)
@@ -282,7 +291,7 @@ def _again(name: str, columns: Mapping[str, Any]) -> float | None:
     """
     import numpy as np
 
-    from vlmbench.metrics.captions.statistics import metrics_from_samples
+    from vlmbench.metrics.figures import figures
 
     spec = find(name)
     if spec is None or not columns or not spec.testable(columns):
@@ -291,7 +300,7 @@ def _again(name: str, columns: Mapping[str, Any]) -> float | None:
         raise ValueError("a label that is no class")
     try:
         if isinstance(spec, CaptionSpec):
-            return metrics_from_samples(columns, [name], 0)[name].value
+            return figures(spec.family, columns, [name], 0, resamples=0)[name].value
         if spec.per_image is not None:
             return float(np.mean(spec.per_image(columns)))
         if spec.compute is None or "seed" in columns:

@@ -13,7 +13,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.spec import better, find
 from vlmbench.metrics.stats.differences import LEVEL, Difference
 from vlmbench.records.store import natural
-from vlmbench.report.gate.baseline import SEVERAL, GateEntry
+from vlmbench.report.gate.baseline import GateEntry, gated_whole
 from vlmbench.report.table import Cell, Column, Table
 
 Verdict = Literal["regression", "worse", "same", "better"]
@@ -142,7 +142,7 @@ def _gated(old: GateEntry, tolerances: Mapping[str, float]) -> list[str]:
     return [
         name
         for name in old.metrics
-        if name in tolerances or name == old.main or (old.main in SEVERAL and not untested(name))
+        if name in tolerances or name == old.main or (old.main in gated_whole() and not untested(name))
     ]
 
 

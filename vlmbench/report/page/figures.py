@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from vlmbench.foundations.atomic import write_bytes, write_text
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import csv_cell, visible
+from vlmbench.records.classification import ClassFigures, ClassificationDetail, ProbeDetail
 from vlmbench.records.store import StoredRun, read_samples
 from vlmbench.report.grouping import Place, place_labels, unique
 from vlmbench.report.page.charts import COLOURS, Series, confusion_svg, few_shot_svg, marker, reliability_svg
@@ -51,8 +52,8 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
     written: list[Path] = []
     for run in runs:
         record = run.record
-        if record.shots is None and record.task in {"zeroshot", "linear-probe"} and "per_class" in record.detail:
-            written += _one_run(run, out / "figures")
+        if record.shots is None and isinstance(record.detail, ClassificationDetail) and record.detail.per_class:
+            written += _one_run(run, record.detail.per_class, out / "figures")
     curves = list(few_shot_series(classification_rows(unique(runs))))
     names = place_labels(sorted(place for place, _ in curves))
     for place, series in curves:
@@ -80,9 +81,9 @@ def _level(row: Row, metric: str) -> float | None:
     """Zero-shot beside a few-shot curve: of its own run, or as the probe's run noted it."""
     if row.zero is not None:
         return row.zero.record.metrics[metric].value
-    curve = row.any_run.record.detail.get("curve")
-    noted = curve.get("zero_shot") if isinstance(curve, dict) and curve.get("metric") == metric else None
-    return float(noted) if isinstance(noted, int | float) else None
+    detail = row.any_run.record.detail
+    curve = detail.curve if isinstance(detail, ProbeDetail) else None
+    return curve.zero_shot if curve is not None and curve.metric == metric else None
 
 
 def few_shot_curve(series: Sequence[Series], stem: Path, *, title: str) -> list[Path]:
@@ -108,20 +109,19 @@ def write_confusion_csv(matrix: "NDArray[Any]", classnames: Sequence[str], path:
     return _write_csv(path, rows)
 
 
-def _one_run(run: StoredRun, folder: Path) -> list[Path]:
+def _one_run(run: StoredRun, classes: Sequence[ClassFigures], folder: Path) -> list[Path]:
     from vlmbench.metrics.calibration import calibration_bins
     from vlmbench.metrics.classification import confusion_matrix
 
     record, samples = run.record, read_samples(run)
-    rows = cast(list[dict[str, Any]], record.detail["per_class"])
-    names = [str(row["class"]) for row in rows]
+    names = [row.name for row in classes]
     matrix = confusion_matrix(samples["label"], samples["prediction"], len(names))
-    title = f"{record.system} on {record.dataset.id}, {'zero-shot' if record.task == 'zeroshot' else 'probe'}"
+    title = f"{record.system} on {record.dataset.id}, {record.spec.role}"
     stem = folder / run.path.name
     written = confusion_picture(matrix, names, stem.with_name(stem.name + "-confusion"), title=title)
     written.append(write_confusion_csv(matrix, names, stem.with_name(stem.name + "-confusion.csv")))
     header = ["class", "n", "recall", "precision"]
-    cells = [["" if row[key] is None else str(row[key]) for key in header] for row in rows]
+    cells = [["" if value is None else str(value) for _, value in row] for row in classes]
     written.append(_write_csv(stem.with_name(stem.name + "-per-class.csv"), [header, *cells]))
     bins = calibration_bins(samples["confidence"], samples["prediction"] == samples["label"])
     return written + reliability_diagram(bins, stem.with_name(stem.name + "-reliability"), title=title)

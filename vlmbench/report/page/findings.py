@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlmbench.metrics.spec import caption_specs, title
+from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.store import StoredRun
 
 EXAMPLES = 8
@@ -141,7 +142,7 @@ def class_names(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:
     """The class names of a run, or numbers where its record has none."""
     import numpy as np
 
-    named = run.record.protocol.get("classnames")
+    protocol = run.record.protocol
+    names = list(protocol.classnames or ()) if isinstance(protocol, ClassificationProtocol) else []
     highest = int(max(np.max(columns["label"]), np.max(columns["prediction"])))
-    names = [str(name) for name in named] if isinstance(named, list) else []
     return names + [str(index) for index in range(len(names), highest + 1)]

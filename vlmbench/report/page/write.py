@@ -20,7 +20,7 @@ from vlmbench.metrics.classification.ece import SPEC as CALIBRATION
 from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.formats import html_table
-from vlmbench.report.grouping import unique
+from vlmbench.report.grouping import of_family, unique
 from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg
 from vlmbench.report.page.figures import few_shot_series
 from vlmbench.report.page.findings import best_and_worst, class_names, confusion, disagreements
@@ -101,7 +101,7 @@ def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, picture
         tables=[_table(table) for table in tables],
         curves=_curves(rows, names),
         models=[_model(row, pairs, names, pictures) for row in _two_first(rows)],
-        captions=[_caption_run(run, pairs, names, pictures) for run in chosen if run.record.task == "caption-eval"],
+        captions=[_caption_run(run, pairs, names, pictures) for run in of_family(chosen, "captions")],
         runs=[(run, _long_signature(run)) for run in chosen],
         n_datasets=len({run.record.dataset.id for run in chosen}),
     )

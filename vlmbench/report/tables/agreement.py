@@ -1,10 +1,13 @@
-"""The table of metric-eval: metrics by their agreement with people."""
+"""The table of agreement: metrics by how far they agree with people."""
 
 from collections.abc import Sequence
 
 from vlmbench.metrics.spec import of, title
+from vlmbench.records.agreement import AgreementProtocol
+from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
-from vlmbench.report.grouping import unique, variants
+from vlmbench.report.grouping import of_family, unique, variants
+from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, Column, Table, metric_cell
 
 HEAD = (
@@ -16,13 +19,21 @@ HEAD = (
 _USUAL = {"b": "τ-b", "c": "τ-c"}
 
 
-def agreement_table(runs: Sequence[StoredRun]) -> Table | None:
-    """The table over the metric-eval runs among `runs`; none where there are none."""
-    chosen = unique(run for run in runs if run.record.task == "metric-eval")
+def agreement_table(
+    runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
+) -> Table | None:
+    """The table over the runs of agreement among `runs`; none where there are none.
+
+    Args:
+        runs: any runs.
+        pairs: not read: metrics are not tested against each other.
+        foreign: results of another program; none of these is of agreement.
+    """
+    chosen = unique(of_family(runs, "agreement"))
     if not chosen:
         return None
     order = {spec.name: place for place, spec in enumerate(of("captions"))}
-    columns = [Column(spec.name, spec.title, True) for spec in of("metric-eval")]
+    columns = [Column(spec.name, spec.title, True) for spec in of("agreement")]
     rows = []
     notes = [
         "Figures are times 100, with 95 % intervals in brackets: bootstrap over images, with all their judgements."
@@ -37,13 +48,18 @@ def agreement_table(runs: Sequence[StoredRun]) -> Table | None:
             for label, (run, *_) in groups.items():
                 record = run.record
                 called = title(system) + (f" ({label})" if label else "")
-                count = Cell(text=str(record.protocol.get("judgements", "")))
+                count = Cell(text=str(_protocol(run).judgements or ""))
                 head = (Cell(text=shown), Cell(text=called), Cell(text=str(record.n), runs=(run,)), count)
                 rows.append((*head, *(_tau(run, column.key) for column in columns)))
-        usual = there[0].record.protocol.get("tau")
-        if isinstance(usual, str) and usual in _USUAL:
+        usual = _protocol(there[0]).tau
+        if usual in _USUAL:
             notes.append(f"{shown}: papers report {_USUAL[usual]}.")
     return Table("metric_eval", "Agreement of metrics with people", (*HEAD, *columns), tuple(rows), tuple(notes))
+
+
+def _protocol(run: StoredRun) -> AgreementProtocol:
+    protocol = run.record.protocol
+    return protocol if isinstance(protocol, AgreementProtocol) else AgreementProtocol()
 
 
 def _tau(run: StoredRun, name: str) -> Cell:

@@ -14,9 +14,10 @@ from typing import Any
 from vlmbench.data.captions.read import reference_digest
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.spec import needing
+from vlmbench.records.captions import CaptionDetail, CaptionProtocol
 from vlmbench.records.result import Metric
 from vlmbench.records.store import StoredRun
-from vlmbench.report.grouping import Place, named, unique
+from vlmbench.report.grouping import Place, named, of_family, unique
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, metric_cell
 
@@ -81,7 +82,7 @@ def caption_blocks(runs: Sequence[StoredRun], pairs: Pairs | None) -> list[Block
         runs: any runs.
         pairs: reads per-sample files; none: only runs whose records say that they scored the same are together.
     """
-    chosen = unique(run for run in runs if run.record.task == "caption-eval")
+    chosen = unique(of_family(runs, "captions"))
     if len(chosen) < 2:  # nothing to compare, so that the per-sample file need not be read
         pairs = None
     contents = {run.path: _content(run, pairs) for run in chosen}
@@ -109,7 +110,7 @@ class _Group:
 
     def takes(self, run: StoredRun, content: Content | None) -> bool:
         """Whether the run belongs here; then it is added. A group of images is compared with its like only."""
-        if run.record.protocol.get("group") != self.runs[0].record.protocol.get("group"):
+        if _protocol(run).group != _protocol(self.runs[0]).group:
             return False
         if content is None or self.common is None:
             same = {(other.record.dataset.fingerprint, other.record.n) for other in self.runs}
@@ -152,16 +153,21 @@ def _block(runs: Sequence[StoredRun], common: Content | None, pairs: Pairs | Non
     )
 
 
+def _protocol(run: StoredRun) -> CaptionProtocol:
+    protocol = run.record.protocol
+    return protocol if isinstance(protocol, CaptionProtocol) else CaptionProtocol()
+
+
 def _documents(run: StoredRun, pairs: Pairs | None) -> str:
     """What decides the document frequencies of a run's CIDEr: the set of references they come from."""
-    frequency = str(run.record.protocol.get("df", ""))
+    frequency = _protocol(run).df or ""
     own = re.fullmatch(r"references\[(\d+)\]", frequency)
     if own is None:
         number, at, fingerprint = frequency.rpartition("[")[2].partition("@")
         return f"{number}{at}{fingerprint}" if fingerprint else frequency
-    known = run.record.detail.get("references_sha256")
-    if isinstance(known, str):
-        return known
+    detail = run.record.detail
+    if isinstance(detail, CaptionDetail) and detail.references_sha256 is not None:
+        return detail.references_sha256
     content = _content(run, pairs) if int(own[1]) == run.record.n else None
     return reference_digest(content) if content is not None else run.record.dataset.fingerprint
 
@@ -176,8 +182,8 @@ def restated(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, Metric]:
     Raises:
         InputError: a column is missing.
     """
-    from vlmbench.metrics.captions.statistics import RESAMPLES, metrics_from_samples
+    from vlmbench.metrics.figures import figures
 
-    record, asked = run.record, run.record.protocol.get("resamples")
-    resamples = asked if isinstance(asked, int) else RESAMPLES
-    return metrics_from_samples(columns, list(record.metrics), record.seed, resamples=resamples)
+    record = run.record
+    names = list(record.metrics)
+    return figures(record.spec.family, columns, names, record.seed, resamples=record.protocol.resamples)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 
 from vlmbench.metrics.spec import of, title
+from vlmbench.records.captions import CaptionDetail
+from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import place_labels, refusals
 from vlmbench.report.marks import NOTE, Marks
@@ -31,12 +33,15 @@ TEXT_NOTE = (
 )
 
 
-def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Table | None:
+def captions_table(
+    runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
+) -> Table | None:
     """The table over the caption runs among `runs`; none where there are none.
 
     Args:
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
+        foreign: results of another program; none of these is of captions.
     """
     blocks = caption_blocks(runs, pairs)
     if not blocks:
@@ -82,7 +87,8 @@ def captions_table(runs: Sequence[StoredRun], pairs: Pairs | None = None) -> Tab
 def _not_english(blocks: Sequence[Block]) -> list[str]:
     """A note that names the systems whose captions, or whose references, are not English."""
     records = [run.record for block in blocks for _, run in block.systems]
-    found = list(dict.fromkeys(record.system for record in records if record.detail.get("not_english")))
+    details = [(record.system, record.detail) for record in records]
+    found = list(dict.fromkeys(name for name, of in details if isinstance(of, CaptionDetail) and of.not_english))
     if not found:
         return []
     return [f"Captions that do not look English: {', '.join(found)}; the tokenizer and METEOR are made for English."]
@@ -96,15 +102,15 @@ def _text_table(rows: Sequence[tuple[Cell, ...]]) -> tuple[Table, ...]:
 
 
 def _like(dataset: str, label: str, run: StoredRun) -> tuple[Cell, ...]:
-    found = run.record.detail.get("text")
-    known = found if isinstance(found, dict) else {}
+    text = run.record.detail.text if isinstance(run.record.detail, CaptionDetail) else None
+    known: dict[str, float] = {} if text is None else text.given()
     cells = []
     for column in TEXT:
         value = known.get(column.key)
-        if not isinstance(value, int | float):
+        if value is None:
             cells.append(Cell())
             continue
         whole = f"{value:,.0f}" if column.key == "vocabulary" else ""
         scale = 1.0 if column.key in ("words", "vocabulary") else 100.0
-        cells.append(Cell(whole, float(value), runs=(run,), scale=scale))
+        cells.append(Cell(whole, value, runs=(run,), scale=scale))
     return (Cell(text=dataset), Cell(text=label), Cell(text=str(run.record.n), runs=(run,)), *cells)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pydantic import JsonValue
-
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.choice import deciding
+from vlmbench.records.classification import ClassificationDetail, ProbeDetail
 from vlmbench.records.store import StoredRun
-from vlmbench.report.grouping import CLASSIFICATION, main_metric
+from vlmbench.report.grouping import main_metric, of_family
 from vlmbench.report.pairs import Pairs
 
 
@@ -25,7 +24,7 @@ def by_metric(runs: Sequence[StoredRun], metric: str) -> tuple[list[StoredRun], 
     Raises:
         InputError: no classification run has the metric, or a per-sample file cannot be read.
     """
-    classified = [run for run in runs if run.record.task in CLASSIFICATION]
+    classified = of_family(runs, "classification")
     if classified and not any(metric in run.record.metrics for run in classified):
         known = sorted({name for run in classified for name in run.record.metrics} & set(deciding()))
         raise InputError(f"no run has the metric {metric}", where="--metric", fix=f"one of {', '.join(known)}")
@@ -37,18 +36,18 @@ def by_metric(runs: Sequence[StoredRun], metric: str) -> tuple[list[StoredRun], 
 
 def _shown_by(run: StoredRun, metric: str, pairs: Pairs) -> StoredRun:
     record = run.record
-    if record.task not in CLASSIFICATION or metric not in record.metrics or main_metric(record) == metric:
+    detail = record.detail
+    if not isinstance(detail, ClassificationDetail) or metric not in record.metrics or main_metric(record) == metric:
         return run
-    detail = {key: value for key, value in record.detail.items() if key not in {"per_seed", "curve", "labels_to_match"}}
-    if record.task == "linear-probe":
-        figures = _per_seed(run, metric, pairs)
-        detail |= {"per_seed": figures} if figures else {}
-        detail.setdefault("search_metric", main_metric(record))
-    protocol: dict[str, JsonValue] = {**record.protocol, "metric": metric}
+    if isinstance(detail, ProbeDetail):
+        searched = detail.search_metric or main_metric(record)
+        changed = {"per_seed": _per_seed(run, metric, pairs) or None, "search_metric": searched}
+        detail = detail.model_copy(update={**changed, "curve": None, "labels_to_match": None})
+    protocol = record.protocol.model_copy(update={"metric": metric})
     return replace(run, record=record.model_copy(update={"protocol": protocol, "detail": detail}))
 
 
-def _per_seed(run: StoredRun, metric: str, pairs: Pairs) -> list[JsonValue]:
+def _per_seed(run: StoredRun, metric: str, pairs: Pairs) -> list[float]:
     """The metric of each seed of a few-shot run; empty where the per-sample file is missing."""
     if run.record.shots is None:
         return [run.record.metrics[metric].value]
@@ -61,7 +60,7 @@ def _per_seed(run: StoredRun, metric: str, pairs: Pairs) -> list[JsonValue]:
     columns = pairs.columns(run)
     if "seed" not in columns:
         return [run.record.metrics[metric].value]
-    found: list[JsonValue] = []
+    found = []
     for seed in np.unique(columns["seed"]):
         block = {name: column[columns["seed"] == seed] for name, column in columns.items() if name != "seed"}
         found.append(metrics_from_samples(block, [metric], 0, resamples=0)[metric].value)

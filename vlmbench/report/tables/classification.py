@@ -8,10 +8,12 @@ from pathlib import Path
 
 from vlmbench.metrics.spec import better
 from vlmbench.metrics.stats.differences import LEVEL, Difference
+from vlmbench.records.classification import ClassificationDetail
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
-from vlmbench.report.grouping import CLASSIFICATION, Place, place_labels, refusals, unique, variants
+from vlmbench.records.task import EncodedProtocol
+from vlmbench.report.grouping import Place, of_family, place_labels, refusals, unique, variants
 from vlmbench.report.pairs import Pairs, untested
 from vlmbench.report.table import MEANS, Cell, Column, Mark, Table, metric_cell
 from vlmbench.report.tables.crossing import labels_to_match_cell
@@ -131,12 +133,12 @@ def classification_table(
 def classification_rows(runs: Sequence[StoredRun]) -> list[Row]:
     """The table's rows: by place, then model, then variant."""
     groups: dict[tuple[Place, str], list[StoredRun]] = {}
-    for run in (run for run in runs if run.record.task in CLASSIFICATION):
+    for run in of_family(runs, "classification"):
         groups.setdefault((Place.of(run.record), _model_key(run)), []).append(run)
     rows = []
     for (place, _), group in sorted(groups.items(), key=lambda item: (item[0][0], natural(item[0][1]))):
-        zeros = variants([run for run in group if run.record.task == "zeroshot"], lambda run: 0)
-        probes = variants([run for run in group if run.record.task == "linear-probe"], lambda run: run.record.shots)
+        zeros = variants([run for run in group if run.record.spec.role == "zero-shot"], lambda run: 0)
+        probes = variants([run for run in group if run.record.spec.role == "probe"], lambda run: run.record.shots)
         name = min((run.record.system for run in group), key=lambda text: (len(text), text))
         for (zero_label, zero), (probe_label, probe) in product(
             zeros.items() or [("", [])], probes.items() or [("", [])]
@@ -149,7 +151,8 @@ def classification_rows(runs: Sequence[StoredRun]) -> list[Row]:
 
 def _viewed(runs: Sequence[StoredRun], label: str) -> str:
     """A variant's label, in which crops and tiles are always named, also where no other run has none."""
-    views = next((f"views {run.record.protocol['views']}" for run in runs if "views" in run.record.protocol), "")
+    protocols = [run.record.protocol for run in runs]
+    views = next((f"views {one.views}" for one in protocols if isinstance(one, EncodedProtocol) and one.views), "")
     return label if views in label else ", ".join(part for part in (label, views) if part)
 
 
@@ -244,8 +247,9 @@ def _means(rows: Sequence[Row], cells: Sequence[Sequence[Cell]]) -> list[list[Ce
     wanted = [columns.index("zero_shot"), columns.index("probe"), columns.index("difference")]
     groups: dict[str, dict[str, list[Sequence[Cell]]]] = {}
     for row, line in zip(rows, cells, strict=True):
-        group = row.any_run.record.detail.get("group")
-        for name in ("all", *([str(group)] if group else [])):
+        detail = row.any_run.record.detail
+        group = detail.group if isinstance(detail, ClassificationDetail) else None
+        for name in ("all", *([group] if group else [])):
             groups.setdefault(name, {}).setdefault(row.label, []).append(line)
     found = []
     for name, models in groups.items():

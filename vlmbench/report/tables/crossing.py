@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from vlmbench.records.classification import ClassificationProtocol, ProbeDetail
 from vlmbench.records.store import StoredRun
 from vlmbench.report.table import Cell
 
@@ -17,9 +18,9 @@ def labels_to_match_cell(row: "Row") -> Cell:
 
     points: list[tuple[float, StoredRun, list[float]]] = []
     for k, run in (*sorted(row.shots.items()), *([(labels_per_class(row.full), row.full)] if row.full else [])):
-        values = run.record.detail.get("per_seed")
-        if isinstance(values, list) and values and (not points or k > points[-1][0]):
-            points.append((k, run, [float(value) for value in values if isinstance(value, int | float)]))
+        values = run.record.detail.per_seed if isinstance(run.record.detail, ProbeDetail) else None
+        if values and (not points or k > points[-1][0]):
+            points.append((k, run, values))
     few = {len(values) for _, run, values in points if run.record.shots is not None}
     if len(few) != 1:
         return Cell()
@@ -40,5 +41,7 @@ def labels_to_match_cell(row: "Row") -> Cell:
 
 def labels_per_class(run: StoredRun) -> float:
     """Training images per class of a probe on all labels; 0 where its record does not say."""
-    images, names = run.record.detail.get("train_images"), run.record.protocol.get("classnames")
-    return images / len(names) if isinstance(images, int) and isinstance(names, list) and names else 0.0
+    detail, protocol = run.record.detail, run.record.protocol
+    if not isinstance(detail, ProbeDetail) or not isinstance(protocol, ClassificationProtocol):
+        return 0.0
+    return (detail.train_images or 0) / len(protocol.classnames) if protocol.classnames else 0.0

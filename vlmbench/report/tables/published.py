@@ -2,12 +2,12 @@
 beside prompts of the same kind."""
 
 import csv
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 from vlmbench.foundations.text import visible
+from vlmbench.records.classification import ZeroShotProtocol
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import main_metric
 from vlmbench.report.table import Cell
@@ -55,17 +55,20 @@ def published_cell(run: StoredRun) -> Cell:
     it too, and the source says so. Of crops and tiles none is known.
     """
     record = run.record
-    if record.model is None or record.task != "zeroshot" or "views" in record.protocol:
+    protocol = record.protocol
+    if record.model is None or not isinstance(protocol, ZeroShotProtocol) or protocol.views is not None:
         return Cell()
     model = record.model.id.partition("@")[0]
     known = published().get((model, dataset_name(record.dataset.id), main_metric(record), record.n), {})
-    kind = _kind(record.protocol)
+    kind = _kind(protocol)
     if kind in known:
         value, source = known[kind]
         return Cell(value=value, source=source)
     if kind == "other templates" and "the dataset's templates" in known:
         value, source = known["the dataset's templates"]
-        return Cell(value=value, source=f"{source} (the run beside it: prompts {_prompts(record.protocol)})")
+        return Cell(
+            value=value, source=f"{source} (the run beside it: prompts {visible(protocol.prompts or 'several')})"
+        )
     return Cell()
 
 
@@ -75,18 +78,14 @@ def dataset_name(id: str) -> str:
     return dataset_names().get(bare, "")
 
 
-def _kind(protocol: Mapping[str, Any]) -> Kind | None:
+def _kind(protocol: ZeroShotProtocol) -> Kind | None:
     """The kind of a run's prompts; none where its record does not say."""
-    templates = protocol.get("templates")
-    if protocol.get("prompts") == "dataset" and templates != _FALLBACK:
+    templates = protocol.templates
+    if protocol.prompts == "dataset" and templates != _FALLBACK:
         return "the dataset's templates"
     if isinstance(templates, list) and len(templates) == 1:
         return "one template"
     return "other templates" if templates else None
-
-
-def _prompts(protocol: Mapping[str, Any]) -> str:
-    return visible(str(protocol.get("prompts", "several")))
 
 
 def _rows(name: str) -> list[dict[str, str]]:

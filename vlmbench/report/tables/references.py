@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlmbench.metrics.choice import deciding, multilabel_only
 from vlmbench.metrics.spec import classification_specs
+from vlmbench.records.classification import ClassificationDetail, ClassificationProtocol, ProbeDetail
 from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import Place
 from vlmbench.report.pairs import Pairs
@@ -112,8 +113,8 @@ def notes_of_datasets(
             lost = "; no labels per class to match it are given" if row.shots else ""
             found[f"{labels[row.place]}: zero-shot of {row.label} is {not_better(*below)}{lost}."] = row.place.dataset
         for run in (row.full, *row.shots.values()):
-            by = run.record.detail.get("search_metric", row.place.metric) if run is not None else row.place.metric
-            if by != row.place.metric:
+            by = run.record.detail.search_metric if run and isinstance(run.record.detail, ProbeDetail) else None
+            if by not in {None, row.place.metric}:
                 told = f"{labels[row.place]}: the strength of {row.label}'s probe was searched by {by}"
                 found[f"{told}; linear-probe --metric {row.place.metric} searches it by that."] = row.place.dataset
     return found
@@ -126,7 +127,8 @@ def _known(place: Place, runs: Sequence[StoredRun], pairs: Pairs | None) -> Know
         counts = _test_counts(run, pairs)
         if counts is None:
             continue
-        train = next((told for told in (_train_counts(other, len(counts)) for other in runs) if told is not None), None)
+        trained = (_train_counts(other, len(counts)) for other in runs)
+        train = next((found for found in trained if found is not None), None)
         several = any(multilabel_only(name) for name in run.record.metrics)
         values = references(place.metric, counts, run.record.n, train=train, multilabel=several)
         words = "" if several else _unbalanced(counts, place.metric)
@@ -140,9 +142,9 @@ def _test_counts(run: StoredRun, pairs: Pairs | None) -> "NDArray[Any] | None":
 
     from vlmbench.metrics.reference import class_counts
 
-    told = run.record.detail.get("per_class")
-    if isinstance(told, list) and told:
-        shown = np.array([row["n"] for row in told if isinstance(row, dict)], dtype=np.int64)
+    detail, protocol = run.record.detail, run.record.protocol
+    if isinstance(detail, ClassificationDetail) and detail.per_class:
+        shown = np.array([row.n for row in detail.per_class], dtype=np.int64)
         return shown // max(1, int(shown.sum()) // max(1, run.record.n))  # summed over the seeds of a few-shot run
     if pairs is None or not pairs.has(run):
         return None
@@ -152,15 +154,15 @@ def _test_counts(run: StoredRun, pairs: Pairs | None) -> "NDArray[Any] | None":
     labels = columns["label"]
     if "seed" in columns:
         labels = labels[columns["seed"] == columns["seed"][0]]
-    names = run.record.protocol.get("classnames")
-    return class_counts(labels, len(names) if isinstance(names, list) else 0)
+    names = protocol.classnames if isinstance(protocol, ClassificationProtocol) else None
+    return class_counts(labels, len(names or ()))
 
 
 def _train_counts(run: StoredRun, classes: int) -> "NDArray[Any] | None":
     import numpy as np
 
-    told = run.record.detail.get("train_class_counts")
-    return np.array(told, dtype=np.int64) if isinstance(told, list) and len(told) == classes else None
+    counts = run.record.detail.train_class_counts if isinstance(run.record.detail, ProbeDetail) else None
+    return np.array(counts, dtype=np.int64) if counts is not None and len(counts) == classes else None
 
 
 def _unbalanced(counts: "NDArray[Any]", metric: str) -> str:

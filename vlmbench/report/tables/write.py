@@ -1,7 +1,4 @@
-"""The table files of a results directory.
-
-``tables/{classification,captions,retrieval,metric_eval}.{csv,md,tex,html}``.
-"""
+"""The table files of a results directory: ``tables/NAME.{csv,md,tex,html}``, for each table that a task declares."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +6,12 @@ from pathlib import Path
 from vlmbench.foundations.atomic import write_text
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
+from vlmbench.records.task import task_specs
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
-from vlmbench.report.tables.agreement import agreement_table
-from vlmbench.report.tables.captions import captions_table
-from vlmbench.report.tables.classification import classification_table
 from vlmbench.report.tables.foreign import usable
-from vlmbench.report.tables.retrieval import retrieval_table
+from vlmbench.report.tables.systems import Heading, systems_table
 
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 
@@ -24,7 +19,7 @@ FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 def build_tables(
     runs: Sequence[StoredRun], *, tests: bool = True, every_pair: bool = False, foreign: Sequence[Foreign] = ()
 ) -> list[Table]:
-    """The tables that the runs give, classification first.
+    """The tables that the runs give, in the order of the tasks; several tasks can share one.
 
     Args:
         runs: any runs.
@@ -34,13 +29,19 @@ def build_tables(
     """
     pairs = Pairs() if tests else None
     theirs = usable(foreign)
-    found = [classification_table(runs, pairs, theirs), captions_table(runs, pairs)]
-    found += [retrieval_table(runs, pairs, theirs), agreement_table(runs)]
+    found: dict[str, Table | None] = {}
+    for spec in task_specs():
+        own = [run for run in runs if run.record.task == spec.name]
+        if not spec.table:
+            heading = Heading(spec.name, spec.definition[:1].upper() + spec.definition[1:])
+            found[spec.name] = systems_table(own, spec.family, heading, pairs)
+        elif spec.table not in found:
+            found[spec.table] = spec.load("table")(runs, pairs, theirs)
     if every_pair and pairs is not None:
         from vlmbench.report.tables.comparisons import comparisons_table
 
-        found.append(comparisons_table(runs, pairs))
-    return [table for table in found if table is not None]
+        found["comparisons"] = comparisons_table(runs, pairs)
+    return [table for table in found.values() if table is not None]
 
 
 def write_tables(tables: Sequence[Table], out: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
 from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, intervals, resample, widened
 from vlmbench.metrics.spec import caption_specs, needing
+from vlmbench.records.captions import SPEC, CaptionDetail, CaptionProtocol
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
@@ -275,15 +276,15 @@ class _Scoring:
         for system, candidates in enumerate(self.systems):
             kept = self.aligned.images[system]
             record = Record(
-                task="caption-eval",
+                task=SPEC.name,
                 system=candidates.name,
                 model=models.get(candidates.name),
                 dataset=dataset,
                 n=len(kept),
                 seed=self.context.seed,
-                protocol={**self._protocol(system), **extra.get(candidates.name, {})},
+                protocol=CaptionProtocol(**{**self._protocol(system), **extra.get(candidates.name, {})}),
                 metrics=self.values[system],
-                detail=self._detail(system),
+                detail=CaptionDetail(**self._detail(system)),
                 versions=versions,
             )
             runs.append(write_run(self.context.out, record, self._samples(system), watch.facts(cores=cores())))

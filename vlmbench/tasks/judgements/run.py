@@ -17,14 +17,18 @@ from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.agreement import Tau, agreement, metrics
 from vlmbench.metrics.captions.statistics import RESAMPLES
 from vlmbench.metrics.spec import needing
-from vlmbench.records.result import DatasetFacts, ModelFacts, Record
+from vlmbench.records.agreement import SPEC, AgreementDetail, AgreementProtocol
+from vlmbench.records.captions import ClipProtocol
+from vlmbench.records.result import DatasetFacts, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.tasks.base import Pass
 from vlmbench.tasks.captions.pieces import encodable
 from vlmbench.tasks.captions.scoring import usual_metrics
 from vlmbench.tasks.judgements.scores import References, score_judgements, with_references
 
 if TYPE_CHECKING:
+    from vlmbench.session.session import Session
     from vlmbench.tasks.captions.clip import ClipImages
 
 
@@ -44,7 +48,19 @@ class MetricEvalRequest:
     """The dual encoder CLIPScore looks with; none: the paper's."""
 
 
-def run_metric_eval(request: MetricEvalRequest, context: Context) -> list[StoredRun]:
+def check_metric_eval(request: MetricEvalRequest, session: "Session") -> list[Pass]:
+    """Finds what can be wrong with judgements, references and images, before anything is scored.
+
+    Raises:
+        VlmbenchError: as `run_metric_eval`.
+    """
+    _, references = _read(request, session.context)
+    if seen := _seen(request, references, session.context, session):
+        seen.facts  # noqa: B018 - finds the encoder
+    return []
+
+
+def run_metric_eval(request: MetricEvalRequest, context: Context, session: "Session | None" = None) -> list[StoredRun]:
     """Scores every judged caption against its image's references, ranks scores against ratings, and writes a record
     for each metric.
 
@@ -59,17 +75,9 @@ def run_metric_eval(request: MetricEvalRequest, context: Context) -> list[Stored
     """
     watch = Stopwatch()
     require_writable(context.out)
-    paths = [Path(given) for given in request.references]
-    found = read_judgements([Path(given) for given in request.judgements], request.format, paths)
-    if len({item.rating for item in found.items}) < 2:
-        raise InputError(
-            "all ratings are the same, so they rank nothing and tau is not defined",
-            where=", ".join(request.judgements),
-            fix="give judgements with at least two different ratings",
-        )
-    found, references = with_references(found, request.references, context)
+    found, references = _read(request, context)
     documents = "judgements" if found.format in TAU else "images"
-    seen = _seen(request, references, context) if needing("images") & set(request.metrics) else None
+    seen = _seen(request, references, context, session)
     scores = score_judgements(found, references, request.metrics, context, seen=seen, documents=documents)
     if found.left_out:
         context.reporter.note(f"{found.left_out:,} judgements left out: {found.why}")
@@ -91,15 +99,30 @@ def run_metric_eval(request: MetricEvalRequest, context: Context) -> list[Stored
     return [job.write(name, scores[name], pair, watch) for name, pair in zip(scores, taus, strict=True)]
 
 
-def _seen(request: MetricEvalRequest, references: References, context: Context) -> "ClipImages | None":
-    """What looks at the images, where they are named."""
+def _read(request: MetricEvalRequest, context: Context) -> tuple[Judgements, References]:
+    paths = [Path(given) for given in request.references]
+    found = read_judgements([Path(given) for given in request.judgements], request.format, paths)
+    if len({item.rating for item in found.items}) < 2:
+        raise InputError(
+            "all ratings are the same, so they rank nothing and tau is not defined",
+            where=", ".join(request.judgements),
+            fix="give judgements with at least two different ratings",
+        )
+    return with_references(found, request.references, context)
+
+
+def _seen(
+    request: MetricEvalRequest, references: References, context: Context, session: "Session | None"
+) -> "ClipImages | None":
+    """What looks at the images, where they are named and a metric needs them."""
     from vlmbench.data.catalogue import names
     from vlmbench.session.session import Session
     from vlmbench.tasks.captions.clip import DEFAULT_CLIP, ClipImages
 
-    if request.images is None:
+    if request.images is None or not needing("images") & set(request.metrics):
         return None
-    session = Session(replace(context, on_bad_image="skip"))
+    if session is None or context.on_bad_image != "skip":
+        session = Session(replace(context, on_bad_image="skip"))
     images = request.images
     if Path(images).is_dir() or (":" not in images and images not in names()):
         from vlmbench.data.local.image_directory import open_images
@@ -131,45 +154,47 @@ class _Judging:
             "rating": np.array([item.rating for item in items], dtype=np.float64),
             "score": scores,
         }
+        clip = self._clip(metric)
         record = Record(
-            task="metric-eval",
+            task=SPEC.name,
             system=metric,
-            model=self._model(metric),
+            model=None if clip is None else clip.facts,
             dataset=DatasetFacts(id=found.name, fingerprint=digest([content, self.references]), split="all"),
             n=len(self.references),
             seed=self.context.seed,
             protocol=self._protocol(metric),
             metrics=metrics(pair),
-            detail=self._detail(pair),
+            detail=self._detail(pair[0]),
             versions=package_versions("numpy", "scipy", "pycocoevalcap"),
         )
         return write_run(self.context.out, record, samples, watch.facts(cores=cores()))
 
-    def _protocol(self, metric: str) -> dict[str, Any]:
+    def _protocol(self, metric: str) -> AgreementProtocol:
         counts = sorted({len(captions) for captions in self.references.values()})
-        protocol: dict[str, Any] = {
-            "format": self.found.format,
-            "judgements": len(self.found.items),
-            "left_out": self.found.left_out,
-            "references": str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}",
-            "resamples": self.request.resamples,
-            **({"tau": TAU[self.found.format]} if self.found.format in TAU else {}),
-        }
-        if metric in needing("images") and self.seen is not None:
-            return protocol | {"clip": self.seen.protocol}
-        protocol |= {"tokenizer": "ptb-3.4.1"}
-        return protocol | ({"df": self.documents} if metric in needing("documents") else {})
+        clip = self._clip(metric)
+        return AgreementProtocol(
+            format=self.found.format,
+            judgements=len(self.found.items),
+            left_out=self.found.left_out,
+            references=str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}",
+            resamples=self.request.resamples,
+            tau=TAU.get(self.found.format),
+            clip=None if clip is None else ClipProtocol(**clip.protocol),
+            tokenizer="ptb-3.4.1" if clip is None else None,
+            df=self.documents if metric in needing("documents") else None,
+        )
 
-    def _detail(self, pair: tuple[Tau, Tau]) -> dict[str, Any]:
-        ratings = np.unique([item.rating for item in self.found.items])
-        detail: dict[str, Any] = {"ratings": len(ratings)}
-        if self.found.left_out:
-            detail["left_out_because"] = self.found.why
-        if pair[0].value != pair[0].value:
-            detail["not_defined"] = "the metric gives every caption the same score"
-        elif pair[0].low != pair[0].low:
-            detail["no_interval"] = "one image, or every resample of the images is constant"
-        return detail
+    def _detail(self, tau: Tau) -> AgreementDetail:
+        constant = tau.value != tau.value
+        return AgreementDetail(
+            ratings=len({item.rating for item in self.found.items}),
+            left_out_because=self.found.why if self.found.left_out else None,
+            not_defined="the metric gives every caption the same score" if constant else None,
+            no_interval="one image, or every resample of the images is constant"
+            if not constant and tau.low != tau.low
+            else None,
+        )
 
-    def _model(self, metric: str) -> ModelFacts | None:
-        return self.seen.facts if metric in needing("images") and self.seen is not None else None
+    def _clip(self, metric: str) -> "ClipImages | None":
+        """What looked at the images, where the metric does."""
+        return self.seen if metric in needing("images") else None

@@ -14,6 +14,7 @@ from vlmbench.heads.oracle import SklearnTrainer
 from vlmbench.heads.search import Trains, most_trials, search_strength
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns
 from vlmbench.metrics.spec import ClassificationSpec, find
+from vlmbench.records.classification import FitDetail, Trial
 from vlmbench.session.session import Session
 from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
 
@@ -66,17 +67,16 @@ def fit_split(
     session: Session,
     *,
     refit: bool,
-) -> tuple[Fit, dict[str, Any]]:
+) -> tuple[Fit, FitDetail]:
     """The fit, and what a record says of it: the strength, the search, convergence, classes without images."""
     trainer = _trainer(split.x[TRAIN], split.y[TRAIN], split, request, session)
-    detail: dict[str, Any] = {}
+    search: list[Trial] | None = None
     if request.c is None and VAL in split.x and len(split.x[VAL]):
         with session.context.reporter.task(
             f"strengths for {split.system} on {split.dataset.id}", most_trials()
         ) as advance:
             found = search_strength(trainer, lambda fit: _validate(fit, split), tried=advance)
-        fit, detail["search"] = found.best, [trial.row() for trial in found.trials]
-        detail["search_metric"] = split.metric
+        fit, search = found.best, [Trial.model_validate(trial.row()) for trial in found.trials]
         failed = [trial.exponent for trial in found.trials if not trial.converged]
         if failed:
             _warn(session, split, f"{len(failed)} of {len(found.trials)} fits of the search")
@@ -87,16 +87,20 @@ def fit_split(
         fit, _ = _trainer(x, y, split, request, session).fit(fit.c)
     if not fit.converged:
         _warn(session, split, "the final fit")
-    detail |= {"c": fit.c, "iterations": fit.iterations, "converged": fit.converged}
-    missing = (
-        [] if split.multilabel else sorted(set(range(len(split.classnames))) - set(np.unique(split.y[TRAIN]).tolist()))
-    )
+    present = range(len(split.classnames)) if split.multilabel else np.unique(split.y[TRAIN]).tolist()
+    missing = [name for index, name in enumerate(split.classnames) if index not in set(present)]
     if missing:
-        detail["classes_without_training_images"] = [split.classnames[index] for index in missing]
         session.context.reporter.warn(
             f"{split.dataset.id}: {len(missing)} classes have no training image and are never predicted"
         )
-    return fit, detail
+    return fit, FitDetail(
+        c=fit.c,
+        iterations=fit.iterations,
+        converged=fit.converged,
+        search=search,
+        search_metric=None if search is None else split.metric,
+        classes_without_training_images=missing or None,
+    )
 
 
 def _trainer(

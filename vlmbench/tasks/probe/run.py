@@ -28,6 +28,17 @@ from vlmbench.metrics.classification import (
 from vlmbench.metrics.crossing import labels_to_match
 from vlmbench.metrics.reference import class_counts, not_better, references, unbeaten
 from vlmbench.metrics.stats.intervals import RESAMPLES
+from vlmbench.records.classification import (
+    PROBE,
+    CalibrationBin,
+    ClassFigures,
+    Curve,
+    CurvePoint,
+    LabelsToMatch,
+    ProbeDetail,
+    ProbeProtocol,
+    SeedFit,
+)
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
@@ -59,6 +70,7 @@ class _Result:
     per_seed: list[float]
     train_images: int
     detail: dict[str, Any]
+    """Fields of `ProbeDetail`."""
     validation: str
     fit: Fit
 
@@ -170,13 +182,13 @@ def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRu
     for result, facts in zip(results, watches, strict=True):
         record = _record(result, data, request, session.context)
         if result.shots is not None or len(results) > 1:
-            record = record.model_copy(update={"detail": {**record.detail, **curve}})
+            record = record.model_copy(update={"detail": record.detail.model_copy(update=curve)})
         runs.append(write_run(session.context.out, record, result.columns, facts))
     if request.save is not None:
         _save(request.save, results[0].fit, data)
         session.context.reporter.note(f"probe: {request.save}")
     if "labels_to_match" in curve:
-        session.context.reporter.note(f"{data.system} on {data.dataset.id}: {curve['labels_to_match']['sentence']}")
+        session.context.reporter.note(f"{data.system} on {data.dataset.id}: {curve['labels_to_match'].sentence}")
     return runs
 
 
@@ -190,7 +202,7 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     columns = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
-    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail, validation, fit)
+    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail.given(), validation, fit)
 
 
 def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> _Result:
@@ -209,7 +221,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
         fits.append(fit)
         blocks.append(block)
-        details.append({"seed": number, **detail})
+        details.append(SeedFit(seed=number, **detail.given()))
         sizes.append(len(sample.train))
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
@@ -230,67 +242,53 @@ def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
 
 
 def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, Any]:
-    """The few-shot curve with the zero-shot line, and the labels to match it."""
+    """The few-shot curve with the zero-shot line, and the labels to match it: fields of `ProbeDetail`."""
     few = [result for result in results if result.shots is not None]
     if not few:
         return {}
     classes = len(data.classnames)
-    points: list[dict[str, Any]] = []
+    points = []
     for result in results:
-        metric = result.metrics[data.metric]
+        metric, labels = result.metrics[data.metric], float(result.shots or result.train_images / classes)
         points.append(
-            {
-                "shots": result.shots,
-                "labels_per_class": float(result.shots or result.train_images / classes),
-                "value": metric.value,
-                "low": metric.low,
-                "high": metric.high,
-                "per_seed": result.per_seed,
-            }
+            CurvePoint(
+                shots=result.shots,
+                labels_per_class=labels,
+                value=metric.value,
+                low=metric.low,
+                high=metric.high,
+                per_seed=result.per_seed,
+            )
         )
     zero = data.zero_shot_figure
-    level = None if zero is None else zero.value
-    found: dict[str, Any] = {"curve": {"metric": data.metric, "points": points, "zero_shot": level}}
+    level, prompts = (None, None) if zero is None else (zero.value, data.prompts or None)
+    curve = Curve(metric=data.metric, points=points, zero_shot=level, zero_shot_prompts=prompts)
+    found: dict[str, Any] = {"curve": curve}
     if zero is not None:
-        found["curve"] |= {"zero_shot_prompts": data.prompts} if data.prompts else {}
-        used = [
-            point for index, point in enumerate(points) if index < len(few) or point["labels_per_class"] > few[-1].shots
-        ]
-        found["labels_to_match"] = labels_to_match(
-            [point["labels_per_class"] for point in used],
-            [point["per_seed"] for point in used],
-            zero.value,
-            seed=seed,
+        most = few[-1].shots or 0
+        used = [point for index, point in enumerate(points) if index < len(few) or point.labels_per_class > most]
+        labels_per_class, per_seed = (
+            [getattr(point, name) for point in used] for name in ("labels_per_class", "per_seed")
         )
+        match = LabelsToMatch(**labels_to_match(labels_per_class, per_seed, zero.value, seed=seed))
         test, train = (class_counts(data.y[name], classes) for name in (TEST, TRAIN))
         below = unbeaten(zero, references(data.metric, test, len(data.ids), train=train, multilabel=data.multilabel))
         if below is not None:
             reason = f"Zero-shot ({100 * zero.value:.1f}) is {not_better(*below)}"
-            nothing = {"value": None, "low": None, "high": None, "text": "", "interval": ""}
-            found["labels_to_match"] = {**nothing, "sentence": f"{reason}: no labels per class to match it are given."}
+            sentence = f"{reason}: no labels per class to match it are given."
+            match = LabelsToMatch(value=None, low=None, high=None, text="", interval="", sentence=sentence)
+        found["labels_to_match"] = match
     return found
 
 
 def _record(result: _Result, data: ProbeData, request: Request, context: Context) -> Record:
     few = result.shots is not None
     over_seeds = few and request.seeds > 1
-    detail: dict[str, Any] = {"per_seed": result.per_seed, "train_images": result.train_images, **result.detail}
-    detail["train_class_counts"] = class_counts(data.y[TRAIN], len(data.classnames)).tolist()
-    if left_out := _metrics(data)[1]:
-        detail["left_out"] = left_out
+    classes, bins = None, None
     if not data.multilabel:
-        detail["per_class"] = per_class(result.columns, data.classnames)
         correct = result.columns["prediction"] == result.columns["label"]
-        detail["calibration"] = calibration_bins(result.columns["confidence"], correct)
-    if data.group:
-        detail["group"] = data.group
-    if data.dataset.skipped:
-        detail["skipped"] = len(data.dataset.skipped)
-    native = (
-        {"tolerance": TOLERANCE, "relative_tolerance": RELATIVE}
-        if request.solver == "native"
-        else {"tolerance": TOLERANCE}
-    )
+        bins = [CalibrationBin.model_validate(row) for row in calibration_bins(result.columns["confidence"], correct)]
+        classes = [ClassFigures(**row) for row in per_class(result.columns, data.classnames)]
     start: dict[str, Any] = {}
     if request.zero_shot_start and data.zero_shot is not None:
         start = {
@@ -299,31 +297,42 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
             "logit_scale": data.zero_shot.logit_scale,
         }
     return Record(
-        task="linear-probe",
+        task=PROBE.name,
         system=data.system + ("+zeroshot-init" if request.zero_shot_start else ""),
         model=data.model,
         dataset=data.dataset,
         n=len(data.ids),
         shots=result.shots,
         seed=context.seed,
-        protocol={
+        protocol=ProbeProtocol(
             **data.protocol,
             **start,
-            "probe": "zeroshot-init" if request.zero_shot_start else "logistic",
-            "solver": request.solver,
-            **native,
-            "max_iter": MAX_ITER,
-            "c": "searched" if request.c is None else request.c,
-            "validation": result.validation,
-            "refit": request.refit and not few,
-            **({"seeds": request.seeds} if few else {}),
-            "classnames": list(data.classnames),
-            "metric": data.metric,
-            "intervals": INTERVALS_OVER_SEEDS if over_seeds else INTERVALS,
-            "resamples": RESAMPLES,
-        },
+            probe="zeroshot-init" if request.zero_shot_start else "logistic",
+            solver=request.solver,
+            tolerance=TOLERANCE,
+            relative_tolerance=RELATIVE if request.solver == "native" else None,
+            max_iter=MAX_ITER,
+            c="searched" if request.c is None else request.c,
+            validation=result.validation,
+            refit=request.refit and not few,
+            seeds=request.seeds if few else None,
+            classnames=list(data.classnames),
+            metric=data.metric,
+            intervals=INTERVALS_OVER_SEEDS if over_seeds else INTERVALS,
+            resamples=RESAMPLES,
+        ),
         metrics=result.metrics,
-        detail=detail,
+        detail=ProbeDetail(
+            **result.detail,
+            per_seed=result.per_seed,
+            train_images=result.train_images,
+            train_class_counts=class_counts(data.y[TRAIN], len(data.classnames)).tolist(),
+            left_out=_metrics(data)[1] or None,
+            per_class=classes,
+            calibration=bins,
+            group=data.group or None,
+            skipped=len(data.dataset.skipped) or None,
+        ),
         versions={
             **data.versions,
             **package_versions("numpy", "torch", *(["scikit-learn"] if request.solver == "sklearn" else [])),

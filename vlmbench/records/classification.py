@@ -1,0 +1,204 @@
+"""Records of classification: zero-shot and the linear probe."""
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from vlmbench.records.task import ColumnRule, EncodedProtocol, Fields, Number, TaskDetail, TaskSpec
+
+FAMILY = "classification"
+
+
+class ClassificationProtocol(EncodedProtocol):
+    """What decides a figure over classes."""
+
+    classnames: list[str] | None = None
+    prompts: str | None = None
+    """The name of the prompt set."""
+    templates: list[str] | int | str | None = None
+    """The templates, their number where they are many, or ``class-specific``."""
+    prompts_count: int | None = None
+    prompts_sha256: str | None = None
+    prompts_source: dict[str, JsonValue] | None = None
+    logit_scale: Number | None = None
+
+
+class ZeroShotProtocol(ClassificationProtocol):
+    """What decides a zero-shot figure."""
+
+    classnames_sha256: str | None = None
+    """Digest of names and synonyms."""
+    classnames_source: dict[str, JsonValue] | None = None
+    logit_bias: Number | None = None
+
+
+class ProbeProtocol(ClassificationProtocol):
+    """What decides a probe's figure; a head of another package adds its own settings."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+
+    normalize: bool | None = None
+    train_fingerprint: str | None = None
+    val_fingerprint: str | None = None
+    probe: str | None = None
+    solver: str | None = None
+    tolerance: float | None = None
+    relative_tolerance: float | None = None
+    max_iter: int | None = None
+    c: Number | str | None = None
+    """The strength, or ``searched``."""
+    validation: str | None = None
+    """Where the validation images are from."""
+    refit: bool | None = None
+    seeds: int | None = None
+    """Few-shot samples."""
+
+
+class ClassFigures(Fields):
+    """The figures of one class; a share without images is none."""
+
+    name: str = Field(alias="class")
+    n: int
+    recall: float | None
+    precision: float | None
+
+
+class ClassificationDetail(TaskDetail):
+    """What explains a figure over classes."""
+
+    per_class: list[ClassFigures] | None = None
+    group: str | None = None
+    """The group that the catalogue puts the dataset in."""
+    skipped: int | None = None
+    """Damaged images left out."""
+
+
+class CalibrationBin(Fields):
+    """One bin of the reliability diagram."""
+
+    n: int
+    low: float
+    high: float
+    confidence: float
+    accuracy: float
+
+
+class Trial(Fields):
+    """One strength that was tried, and how it does on validation images."""
+
+    c: float
+    score: float
+    log_loss: float
+    iterations: int
+    converged: bool
+
+
+class FitDetail(TaskDetail):
+    """What explains one fit; a head of another package adds what it says of its own."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+
+    c: float | None = None
+    iterations: int | None = None
+    converged: bool | None = None
+    search: list[Trial] | None = None
+    search_metric: str | None = None
+    classes_without_training_images: list[str] | None = None
+
+
+class SeedFit(FitDetail):
+    """The fit to one few-shot sample."""
+
+    seed: int
+
+
+class CurvePoint(Fields):
+    """One point of a few-shot curve; `shots` is none for all labels."""
+
+    shots: int | None
+    labels_per_class: float
+    value: float
+    low: float | None
+    high: float | None
+    per_seed: list[float]
+
+
+class Curve(Fields):
+    """The few-shot curve, and the zero-shot figure beside it where there is one."""
+
+    metric: str
+    points: list[CurvePoint]
+    zero_shot: float | None
+    zero_shot_prompts: dict[str, JsonValue] | None = None
+
+
+class LabelsToMatch(Fields):
+    """Labelled images per class at which the curve reaches zero-shot; none where that is outside the curve."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    text: str
+    interval: str
+    sentence: str
+
+
+class ProbeDetail(ClassificationDetail, FitDetail):
+    """What explains a probe's figure."""
+
+    per_seed: list[float] | None = None
+    """The metric that decides, for each few-shot sample, or for the one fit."""
+    train_images: int | None = None
+    train_class_counts: list[int] | None = None
+    calibration: list[CalibrationBin] | None = None
+    by_seed: list[SeedFit] | None = None
+    classes_with_fewer_images: list[str] | None = None
+    """Classes that have fewer training images than shots were asked for."""
+    curve: Curve | None = None
+    labels_to_match: LabelsToMatch | None = None
+
+
+COLUMNS = (("label", "prediction", "confidence"), ("labels", "scores"))
+_CLASS = ColumnRule(0, whole=True, classes=True)
+_SHARE = ColumnRule(0, 1)
+RULES = {
+    **dict.fromkeys(("label", "prediction", "rank"), _CLASS),
+    **dict.fromkeys(("probability", "confidence", "score"), _SHARE),
+    "seed": ColumnRule(0, whole=True),
+    "labels": ColumnRule(0, 1, whole=True, lists=True, even=True),
+    "scores": ColumnRule(lists=True, even=True),
+}
+TABLE = "vlmbench.report.tables.classification:classification_table"
+
+ZEROSHOT = TaskSpec(
+    name="zeroshot",
+    definition="zero-shot classification by a dual encoder, from class names alone",
+    family=FAMILY,
+    role="zero-shot",
+    protocol=ZeroShotProtocol,
+    detail=ClassificationDetail,
+    columns=COLUMNS,
+    rules=RULES,
+    gated="main",
+    request="vlmbench.tasks.zeroshot:ZeroShotRequest",
+    check="vlmbench.tasks.zeroshot:check_zeroshot",
+    run="vlmbench.tasks.zeroshot:run_zeroshot",
+    command="vlmbench.cli.zeroshot:command",
+    table=TABLE,
+)
+PROBE = TaskSpec(
+    name="linear-probe",
+    definition="a classifier on frozen features, trained on all labels or on a few per class",
+    family=FAMILY,
+    role="probe",
+    protocol=ProbeProtocol,
+    detail=ProbeDetail,
+    columns=COLUMNS,
+    rules=RULES,
+    gated="main",
+    request="vlmbench.tasks.probe.fit:ProbeRequest",
+    check="vlmbench.tasks.probe.run:check_linear_probe",
+    run="vlmbench.tasks.probe.run:run_linear_probe",
+    command="vlmbench.cli.linear_probe:command",
+    table=TABLE,
+)

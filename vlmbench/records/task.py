@@ -1,0 +1,228 @@
+"""What a task is: declared once, and read by records, tables, tests, gate, ``verify``, lists and plans.
+
+Another installed package adds a task by an entry point of the group ``vlmbench.tasks``, whose name is the task's:
+
+    [project.entry-points."vlmbench.tasks"]
+    counting = "my_package.counting:SPEC"
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+
+from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.text import visible
+from vlmbench.records.registry import Registry, nearest
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Record
+
+GROUP = "vlmbench.tasks"
+_BUILT_IN = Registry(
+    "task",
+    {
+        "zeroshot": "vlmbench.records.classification:ZEROSHOT",
+        "linear-probe": "vlmbench.records.classification:PROBE",
+        "caption-eval": "vlmbench.records.captions:SPEC",
+        "retrieval": "vlmbench.records.retrieval:SPEC",
+        "metric-eval": "vlmbench.records.agreement:SPEC",
+    },
+)
+"""In the order of lists and of tables."""
+
+Number = int | float
+
+
+class Fields(BaseModel):
+    """A typed part of a record: immutable, strict about types and unknown fields.
+
+    A field with a default is absent on disk where it is none; one without is always there, as null where it is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    @model_serializer(mode="wrap")
+    def _on_disk(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        known = type(self).model_fields
+        return {
+            known[name].alias or name if name in known else name: value
+            for name, value in serialize(self).items()
+            if value is not None or name not in known or known[name].is_required()
+        }
+
+    def given(self) -> dict[str, Any]:
+        """The fields that are not none, as they are."""
+        return {name: value for name, value in self if value is not None}
+
+
+class TaskProtocol(Fields):
+    """What else decides a number, beside system, data and seed; each task has its own fields."""
+
+    metric: str | None = None
+    """The metric that decides, of tasks that have one."""
+    intervals: str | None = None
+    """How the intervals are made."""
+    resamples: int | None = None
+    """Of the bootstrap."""
+
+    @property
+    def scored(self) -> list[str]:
+        """The metrics that a run has to have."""
+        return [] if self.metric is None else [self.metric]
+
+    def values(self) -> dict[str, JsonValue]:
+        """The fields as they stand in ``result.json``, by name in order."""
+        return dict(sorted(self.model_dump(mode="json").items()))
+
+
+class EncodedProtocol(TaskProtocol):
+    """The protocol of a task that encodes the images of a split."""
+
+    layer: str | None = None
+    precision: str | None = None
+    preprocessing_sha256: str | None = None
+    limit: int | None = None
+    """Images that were drawn."""
+    views: str | None = None
+    """Crops or tiles that an image is seen by."""
+    holdout: float | None = None
+    """The share of a single split that is tested on."""
+    asif_k: int | None = None
+    asif_p: Number | None = None
+    anchors: str | None = None
+    """Fingerprint of ASIF's anchors."""
+
+
+class TaskDetail(Fields):
+    """What explains a number; each task has its own fields."""
+
+    left_out: dict[str, str] | None = None
+    """Metrics that could not be computed, and why."""
+    not_defined: str | None = None
+    """Why there is no figure at all."""
+
+
+@dataclass(frozen=True)
+class ColumnRule:
+    """What a per-sample column of numbers has to keep to."""
+
+    low: float = -inf
+    high: float = inf
+    whole: bool = False
+    """Of an integer type."""
+    lists: bool = False
+    even: bool = False
+    """Lists of one length."""
+    classes: bool = False
+    """Below the number of the record's classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """One task.
+
+    Whatever would import an encoder or a table stands as ``"module:attr"`` and is imported when it is used (`load`).
+
+    Attributes:
+        name: as records, plans and the command line have it.
+        definition: what it measures, in one line.
+        family: the family of its metrics (`vlmbench.metrics.spec.MetricSpec.family`). They are computed from its
+            per-sample columns, when it runs and when it is verified; what a baseline keeps of an image is theirs too.
+        role: of classification, the column of the table that shows it: ``zero-shot`` needs no labels, ``probe`` was
+            trained on some.
+        protocol: the class of a record's `protocol`; a subclass of `records.classification.ClassificationProtocol`
+            where images have classes.
+        detail: the class of a record's `detail`.
+        columns: what its per-sample file has to have beside ``id``; of several sets the first whose first column is
+            there.
+        rules: what these columns have to keep to.
+        repeated: whether an image can stand in several rows.
+        gated: what the gate compares: the ``main`` metric of a run, ``all`` of its metrics, or ``none``.
+        verify: record and per-sample columns to what does not fit beside the figures, a sentence each.
+        request: the class of what is asked of it.
+        check: request and session to the passes over images (`vlmbench.tasks.base.Pass`); finds what is wrong before
+            anything runs.
+        run: request, context and session (none: its own) to the runs that it has written.
+        command: its command line.
+        table: runs, pairs and results of other programs to the table that shows it, which several tasks can share;
+            empty: systems by metrics.
+    """
+
+    name: str
+    definition: str
+    family: str
+    role: Literal["", "zero-shot", "probe"] = ""
+    protocol: type[TaskProtocol]
+    detail: type[TaskDetail] = TaskDetail
+    columns: tuple[tuple[str, ...], ...]
+    rules: Mapping[str, ColumnRule] = field(default_factory=dict)
+    repeated: bool = False
+    gated: Literal["main", "all", "none"] = "all"
+    verify: "Callable[[Record, Mapping[str, Any]], list[str]] | None" = None
+    request: str
+    check: str
+    run: str
+    command: str
+    table: str = ""
+
+    def __post_init__(self) -> None:
+        wrong = [] if re.fullmatch("[a-z][a-z0-9-]*", self.name) else ["name"]
+        wrong += [key for key in ("definition", "family") if not getattr(self, key).strip()]
+        wrong += [] if self.columns and all(self.columns) else ["columns"]
+        targets = ["request", "check", "run", "command", *(["table"] if self.table else [])]
+        wrong += [key for key in targets if not re.fullmatch(r"[\w.]+:\w+", getattr(self, key))]
+        if wrong:
+            raise InputError(f"the task {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
+
+    def load(self, part: Literal["request", "check", "run", "command", "table"]) -> Any:
+        """What one of the lazy attributes stands for.
+
+        Raises:
+            InputError: it cannot be imported.
+        """
+        module, _, attribute = str(getattr(self, part)).partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            if module.startswith("vlmbench."):
+                raise
+            raise InputError(f"the {part} of the task {self.name} cannot be loaded: {error}", where=GROUP) from error
+
+
+@cache
+def tasks() -> Registry:
+    """Every task by name, none imported: this package's, and those of other installed packages.
+
+    Raises:
+        InputError: another package declares a task that is there already.
+    """
+    return _BUILT_IN.with_installed(GROUP)
+
+
+@cache
+def task_spec(name: str) -> TaskSpec:
+    """The task of a name.
+
+    Raises:
+        AbsentError: no such task; the nearest names are given, or all.
+        InputError: another package's task cannot be loaded, or is none.
+    """
+    known = _BUILT_IN if name in _BUILT_IN else tasks()  # looking for entry points takes a while
+    if name not in known:
+        all_names = f"one of {', '.join(known)}; or install the package that adds it"
+        raise AbsentError(f"no such task: {visible(name)}", fix=nearest(name, known, all_names))
+    found = known.load(name)
+    if not isinstance(found, TaskSpec) or found.name != name:
+        raise InputError(f"the task {visible(name)} ({known[name]}) is no TaskSpec of that name", where=GROUP)
+    return found
+
+
+def task_specs() -> list[TaskSpec]:
+    """Every task, in the order of lists and tables."""
+    return [task_spec(name) for name in tasks()]
