@@ -69,7 +69,7 @@ def test_it_is_the_commands_probe(validation, normalize, refit, tmp_path):
     )
     given = (x[val], y[val]) if validation else ()
     probe = LinearProbe(normalize=normalize, refit=refit, random_state=3).fit(x[train], y[train], *given)
-    assert run.record.detail["c"] == probe.C_
+    assert run.record.detail.c == probe.C_
     assert probe.score(x[test], y[test]) == pytest.approx(run.metrics["accuracy"].value, abs=1e-12)
     samples = run.samples()
     np.testing.assert_array_equal(samples["prediction"], probe.predict(x[test]))

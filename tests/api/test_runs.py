@@ -180,7 +180,7 @@ def test_a_directory_of_a_model_can_be_a_path(checkpoints, tmp_path, monkeypatch
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a drawing of {}.\n")
     (drawn_,) = vlmbench.zeroshot(model, "digits", prompts=prompts, **options)
-    assert drawn_.record.protocol["templates"] == ["a drawing of {}."]
+    assert drawn_.record.protocol.templates == ["a drawing of {}."]
 
 
 def test_load_runs_finds_what_was_written(runs):
@@ -232,7 +232,7 @@ def test_tables_are_frames(runs):
 def test_compare_by_another_metric(runs):
     found = vlmbench.compare(runs, metric="mean_per_class_accuracy")
     classified = [one for one in found.results if one.task in ("zeroshot", "linear-probe")]
-    assert {one.record.protocol["metric"] for one in classified} == {"mean_per_class_accuracy"}
+    assert {one.record.protocol.metric for one in classified} == {"mean_per_class_accuracy"}
     assert found.warnings == found.refused == ()
     with pytest.raises(InputError, match="no run has the metric roc_auc"):
         vlmbench.compare(runs, metric="roc_auc")

@@ -198,11 +198,11 @@ def test_novelty_is_against_the_captions_that_were_drawn_on_whatever_the_caption
     here = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
     ask = {"models": [model], "dataset": f"folder:{captioned}", "protocol": protocol, "split": "train"}
     (run,) = score_captioners(here, **ask, anchors=f"folder:{copy}")
-    assert run.record.detail["text"]["novel"] == 0, "each caption is one of the anchors'"
-    assert run.record.detail["novel_to"].startswith("18@")
+    assert run.record.detail.text.novel == 0, "each caption is one of the anchors'"
+    assert run.record.detail.novel_to.startswith("18@")
     (tmp_path / "new.json").write_text(json.dumps({"1": ["something else"]}))
     (run,) = score_captioners(here, **ask, anchors=f"folder:{copy}", training=str(tmp_path / "new.json"))
-    assert run.record.detail["text"]["novel"] == 1
+    assert run.record.detail.text.novel == 1
 
 
 def test_document_frequencies_of_another_file_count_for_captioners_too(
@@ -215,7 +215,7 @@ def test_document_frequencies_of_another_file_count_for_captioners_too(
     own, other = (
         score_captioners(here, **ask, documents=documents)[0].record for documents in (None, str(tmp_path / "df.json"))
     )
-    assert other.protocol["df"].startswith("df.json[5]@")
+    assert other.protocol.df.startswith("df.json[5]@")
     assert other.metrics["cider"].value != own.metrics["cider"].value
     with pytest.raises(AbsentError, match="no such file"):
         score_captioners(here, **ask, documents=str(tmp_path / "nowhere.json"))

@@ -268,7 +268,7 @@ def test_an_image_that_fails_still_counts_in_the_document_frequencies(server: Se
     server.behave = lambda call: "well"
     whole = score("whole")
     assert (part.record.n, whole.record.n) == (11, 12)
-    assert part.record.protocol["df"] == whole.record.protocol["df"] == "references[12]"
+    assert part.record.protocol.df == whole.record.protocol.df == "references[12]"
     first, second = (
         {id: (row, value) for id, row, value in zip(*columns, strict=True)}
         for columns in ([read_samples(run)[name] for name in ("id", "candidate", "cider")] for run in (part, whole))

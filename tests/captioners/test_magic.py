@@ -189,7 +189,7 @@ def test_two_settings_stand_apart_in_one_call(
         max_new_tokens=2,
     )
     assert [run.record.system for run in runs] == [f"{name}?beta=1", f"{name}?beta=3"]
-    assert [run.record.protocol["beta"] for run in runs] == [1.0, 3.0]
+    assert [run.record.protocol.beta for run in runs] == [1.0, 3.0]
 
 
 @pytest.mark.parametrize("name", ["siglip", "siglip2", "siglip2-naflex"])

@@ -15,7 +15,7 @@ from vlmbench.report.loggers import EXPORTS, export
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
-    return factory.write_classification(tmp_path_factory.mktemp("logged"), shots=4, n=100)
+    return factory.write_classification(tmp_path_factory.mktemp("logged"), "linear-probe", shots=4, n=100)
 
 
 def test_wandb_gets_numbers_settings_and_the_file(

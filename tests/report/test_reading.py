@@ -88,7 +88,7 @@ def test_prompts_of_one_model_are_compared_in_words(tmp_path):
         factory.write_classification(tmp_path, accuracy=accuracy, seed=seed, protocol={"prompts": name})
     factory.write_classification(tmp_path, system="other", accuracy=0.9, seed=4)
     runs = find_runs([tmp_path])
-    shown = {run.record.protocol.get("prompts"): f"{run.record.metrics['accuracy'].value * 100:.1f}" for run in runs}
+    shown = {run.record.protocol.prompts: f"{run.record.metrics['accuracy'].value * 100:.1f}" for run in runs}
     text = read_tables(build_tables(runs, every_pair=True))
     best, second = sorted(("many", "more"), key=lambda name: -float(shown[name]))
     assert text == (

@@ -8,6 +8,7 @@ import pytest
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
+from vlmbench.records.classification import ClassFigures, ClassificationDetail
 from vlmbench.records.store import StoredRun, find_runs
 from vlmbench.report.gate.baseline import entries_from_runs
 from vlmbench.report.reading import read_tables
@@ -163,8 +164,9 @@ def test_images_of_several_labels_have_the_share_of_each_class(tmp_path, metric)
 
 def test_records_without_per_sample_files_have_the_rows_that_their_figures_by_class_give(tmp_path):
     run = write(tmp_path, "zeroshot", 2.0, [0.5, 0.3, 0.2])
-    counts = [{"class": f"grade {index}", "n": n} for index, n in enumerate((700, 420, 280))]
-    told = run.record.model_copy(update={"detail": {"per_class": counts}})
+    shares = {"recall": 0.5, "precision": 0.5}
+    counts = [ClassFigures(**{"class": f"grade {k}", "n": n, **shares}) for k, n in enumerate((700, 420, 280))]
+    told = run.record.model_copy(update={"detail": ClassificationDetail(per_class=counts)})
     run.samples_path.unlink()
     assert not any(cell.reference for row in build_tables([run])[0].rows for cell in row)
     table = build_tables([StoredRun(run.path, told)])[0]
@@ -186,9 +188,8 @@ def test_a_chosen_metric_is_that_of_runs_made_with_it(cells, tmp_path):
     assert made.extra[0].rows[0][4].value == chosen.extra[0].rows[0][4].value
     assert any("searched by accuracy" in note for note in chosen.notes)
     assert not any("searched by" in note for note in made.notes)
-    assert [run.record.detail.get("per_seed") for run in shown] == [
-        run.record.detail.get("per_seed") for run in find_runs([out])
-    ]
+    per_seed = [[getattr(run.record.detail, "per_seed", None) for run in runs] for runs in (shown, find_runs([out]))]
+    assert per_seed[0] == per_seed[1]
 
 
 def test_a_metric_that_no_run_has_is_an_error_and_one_that_some_lack_a_note(cells, tmp_path):

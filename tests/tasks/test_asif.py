@@ -53,7 +53,7 @@ def test_any_two_encoders_become_a_zero_shot_classifier(text, k, checkpoints, an
     scores = x @ relative(own[0], own[1], k=k, p=3).toarray().T
     assert read_samples(run)["prediction"].tolist() == scores.argmax(1).tolist()
     assert run.record.model.kind == "asif"
-    assert run.record.protocol["asif_k"] == k
+    assert run.record.protocol.asif_k == k
     found = session.features(name, f"folder:{colours}", "test", sparse=True).x
     assert issparse(found) == (k == 2), "12 anchors are many for 2 and few for 5"
     np.testing.assert_allclose(found.toarray() if k == 2 else found, x, atol=1e-6)

@@ -135,7 +135,7 @@ def test_missing_captions_are_refused_or_left_out_and_counted(files):
         run_caption_eval(request(files, "part"), context(files))
     whole, part = run_caption_eval(request(files, "good", "part", allow_missing=True), context(files))
     assert part.record.n == 10
-    assert (part.record.detail["missing"], part.record.detail["unknown"]) == (2, 1)
+    assert (part.record.detail.missing, part.record.detail.unknown) == (2, 1)
     columns = read_samples(whole)
     kept = [index for index, image in enumerate(columns["id"]) if image not in ("3", "5")]
     assert np.allclose(read_samples(part)["cider"], columns["cider"][kept])
@@ -147,7 +147,7 @@ def test_one_image_has_no_cider_and_says_so(tmp_path):
     here = context(tmp_path)
     record = run_caption_eval(request(tmp_path, "p"), here)[0].record
     assert "cider" not in record.metrics
-    assert "two images" in record.detail["left_out"]["cider"]
+    assert "two images" in record.detail.left_out["cider"]
     assert "cider is left out" in here.reporter.warnings[0]
     with pytest.raises(InputError, match="nothing is left"):
         run_caption_eval(request(tmp_path, "p", metrics=("cider",)), here)
@@ -159,7 +159,7 @@ def test_cider_d_with_document_frequencies_of_its_own(files):
         for documents in (str(files / "refs.json"), None)
     )
     assert own.metrics["cider_d"].value == pytest.approx(other.metrics["cider_d"].value)
-    assert own.protocol["df"].startswith("refs.json[12]@")
+    assert own.protocol.df.startswith("refs.json[12]@")
 
 
 def test_what_captions_are_like_stands_beside_the_scores(files):
@@ -193,7 +193,7 @@ def test_meteor_without_its_data_is_left_out_with_a_clear_line(files, monkeypatc
     here = context(files)
     record = run_caption_eval(request(files, "good", metrics=("bleu_1", "meteor")), here)[0].record
     assert set(record.metrics) == {"bleu_1"}
-    assert "pip install pycocoevalcap" in record.detail["left_out"]["meteor"]
+    assert "pip install pycocoevalcap" in record.detail.left_out["meteor"]
     assert "meteor is left out" in here.reporter.warnings[0]
     with pytest.raises(AbsentError):
         run_caption_eval(request(files, "good", metrics=("meteor",)), here)
@@ -213,7 +213,7 @@ def test_line_ends_and_bars_move_nothing(files):
     for name, captions in (("plain", plain), ("odd", odd)):
         (files / f"{name}.json").write_text(json.dumps(captions))
     straight, strange = run_caption_eval(request(files, "plain", "odd"), context(files))
-    assert strange.record.detail["sanitised"] == 2
+    assert strange.record.detail.sanitised == 2
     assert strange.record.metrics == straight.record.metrics
     assert "\ud800" not in "".join(read_samples(strange)["candidate"])
 
@@ -247,7 +247,7 @@ def test_the_interface_for_captioners(tmp_path):
         protocol=Protocol(metrics=("rouge_l",)),
         extra={"model": {"num_beams": 4}},
     )[0]
-    assert found.record.protocol["num_beams"] == 4
+    assert found.record.protocol.num_beams == 4
     assert found.record.metrics["rouge_l"].value > 0.8
 
 

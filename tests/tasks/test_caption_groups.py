@@ -100,8 +100,8 @@ def test_a_domain_is_scored_as_a_file_cut_to_it(
         for run, other in zip(runs[2 + 2 * place : 4 + 2 * place], alone, strict=True):
             for name, metric in run.record.metrics.items():
                 assert metric.model_dump() == pytest.approx(other.record.metrics[name].model_dump(), rel=1e-12)
-            assert run.record.detail["text"] == other.record.detail["text"]
-            assert run.record.protocol["group"] == domain
+            assert run.record.detail.text == other.record.detail.text
+            assert run.record.protocol.group == domain
             assert list(read_samples(run)["id"]) == list(read_samples(other)["id"])
     for run in runs:
         assert verify_run(run) == []
@@ -145,8 +145,8 @@ def test_a_group_of_one_image_says_what_it_lacks_and_missing_captions_are_counte
         ("two", "r.json rest", 21),
     ]
     assert set(runs[2].record.metrics) == {"rouge_l"}
-    assert "two images" in runs[2].record.detail["left_out"]["cider"]
-    assert runs[4].record.detail["missing"] == 2
+    assert "two images" in runs[2].record.detail.left_out["cider"]
+    assert runs[4].record.detail.missing == 2
     only = run_caption_eval(ask(nocaps, "r.json", "one", metrics=("cider",)), context(nocaps))
     assert [run.record.dataset.id for run in only] == ["r.json", "r.json rest"]
 
@@ -180,11 +180,11 @@ def test_a_limit_draws_images_and_leaves_the_captions_of_others_out(nocaps: Path
     (drawn, *_), (again, *_) = (
         run_caption_eval(ask(nocaps, "nocaps.json", "one", metrics=FAST, limit=5), context(nocaps)) for _ in "ab"
     )
-    assert (drawn.record.n, drawn.record.protocol["limit"]) == (5, 5)
+    assert (drawn.record.n, drawn.record.protocol.limit) == (5, 5)
     assert drawn.path == again.path
     whole = run_caption_eval(ask(nocaps, "nocaps.json", "one", metrics=FAST, limit=99), context(nocaps))
     assert whole[0].record.n == 24
-    assert "limit" not in whole[0].record.protocol
+    assert whole[0].record.protocol.limit is None
     results = [*json.loads((nocaps / "one.json").read_text()), {"image_id": 77, "caption": "a stranger"}]
     (nocaps / "one.json").write_text(json.dumps(results))
     with pytest.raises(InputError, match="no references of 1 image"):
@@ -241,8 +241,8 @@ def test_captions_that_are_not_english_are_told_of_once(tmp_path: Path) -> None:
     (said,) = here.reporter.warnings
     assert "german: " in said
     assert "english: " not in said
-    assert "not_english" not in english.record.detail
-    assert "function words of other languages" in german.record.detail["not_english"]
+    assert english.record.detail.not_english is None
+    assert "function words of other languages" in german.record.detail.not_english
     table = CliRunner().invoke(app, ["compare", str(tmp_path / "out"), "-o", str(tmp_path / "out"), "--no-report"])
     assert table.exit_code == 0, table.output
     assert "do not look English: german" in (tmp_path / "out/tables/captions.md").read_text()

@@ -85,9 +85,9 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
     request = ProbeRequest(models=[model], datasets=[data], shots=(1, None), seeds=2)
     one, full = run_linear_probe(request, here, session)
     assert (one.record.n, full.record.n) == (6, 6)
-    assert full.record.protocol["holdout"] == 0.25
+    assert full.record.protocol.holdout == 0.25
     assert "holdout:0.25" in full.record.signature
-    assert (full.record.dataset.split, full.record.protocol["validation"]) == ("all", "a stratified fifth of train")
+    assert (full.record.dataset.split, full.record.protocol.validation) == ("all", "a stratified fifth of train")
     told = [note for note in here.reporter.notes if "one split" in note]
     assert told == [
         f"{data}: one split: 25 % of each class, drawn with seed 0, is held out for the test; "
@@ -96,13 +96,13 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
     (zero,) = run_zeroshot(ZeroRequest([model], [data], holdout=0.25), here, session)
     assert sum(tally.decoded for tally in session.tallies) == 24
     assert read_samples(zero)["id"].tolist() == read_samples(full)["id"].tolist()
-    assert one.record.detail["curve"]["zero_shot"] == zero.record.metrics["accuracy"].value
+    assert one.record.detail.curve.zero_shot == zero.record.metrics["accuracy"].value
     assert zero.record.dataset == full.record.dataset
     (whole,) = run_zeroshot(ZeroRequest([model], [data]), here, session)
-    assert (whole.record.n, "holdout" in whole.record.protocol) == (24, False)
+    assert (whole.record.n, whole.record.protocol.holdout is not None) == (24, False)
     assert whole.record.dataset.fingerprint != full.record.dataset.fingerprint
     (half,) = run_linear_probe(ProbeRequest(models=[model], datasets=[data], holdout=0.5, c=1.0), here, session)
-    assert (half.record.n, half.record.protocol["holdout"]) == (12, 0.5)
+    assert (half.record.n, half.record.protocol.holdout) == (12, 0.5)
     assert half.path != full.path
 
 

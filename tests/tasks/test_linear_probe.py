@@ -47,18 +47,18 @@ def test_a_fixed_strength_equals_scikit_learn(digits, tmp_path):
     theirs = LogisticRegression(C=0.05, tol=1e-8, max_iter=5000).fit(digits["x_train"].astype(float), digits["y_train"])
     assert read_samples(run)["prediction"].tolist() == theirs.predict(digits["x_test"]).tolist()
     assert run.record.metrics["accuracy"].value == theirs.score(digits["x_test"], digits["y_test"])
-    assert run.record.detail["converged"] is True
+    assert run.record.detail.converged is True
 
 
 def test_native_and_scikit_learn_find_the_same_strength(digits, tmp_path):
     path = save(tmp_path, digits)
     (ours,) = run_linear_probe(ProbeRequest(features=path), context(tmp_path))
     (theirs,) = run_linear_probe(ProbeRequest(features=path, solver="sklearn"), context(tmp_path))
-    assert ours.record.detail["c"] == theirs.record.detail["c"]
+    assert ours.record.detail.c == theirs.record.detail.c
     assert ours.record.metrics["accuracy"] == theirs.record.metrics["accuracy"]
     assert ours.path != theirs.path
-    assert len(ours.record.detail["search"]) >= 12
-    assert {"c", "score", "log_loss", "iterations", "converged"} == set(ours.record.detail["search"][0])
+    assert len(ours.record.detail.search) >= 12
+    assert all(trial.c > 0 and 0 <= trial.score <= 1 and trial.log_loss > 0 for trial in ours.record.detail.search)
 
 
 def test_validation_comes_out_of_train_where_there_is_none_and_refit_uses_it(digits, tmp_path):
@@ -66,17 +66,17 @@ def test_validation_comes_out_of_train_where_there_is_none_and_refit_uses_it(dig
     path = save(tmp_path, bare)
     (plain,) = run_linear_probe(ProbeRequest(features=path), context(tmp_path))
     (again,) = run_linear_probe(ProbeRequest(features=path, refit=True), context(tmp_path))
-    assert plain.record.protocol["validation"] == "a stratified fifth of train"
-    assert (plain.record.detail["train_images"], again.record.detail["train_images"]) == (321, 400)
-    assert again.record.protocol["refit"] is True
-    assert plain.record.detail["c"] == again.record.detail["c"]
+    assert plain.record.protocol.validation == "a stratified fifth of train"
+    assert (plain.record.detail.train_images, again.record.detail.train_images) == (321, 400)
+    assert again.record.protocol.refit is True
+    assert plain.record.detail.c == again.record.detail.c
 
 
 def test_the_test_split_is_never_touched_by_the_search(digits, tmp_path):
     (one,) = run_linear_probe(ProbeRequest(features=save(tmp_path, digits)), context(tmp_path))
     changed = {**digits, "y_test": np.roll(digits["y_test"], 1)}
     (two,) = run_linear_probe(ProbeRequest(features=save(tmp_path, changed, "g.npz")), context(tmp_path))
-    assert one.record.detail["search"] == two.record.detail["search"]
+    assert one.record.detail.search == two.record.detail.search
     assert one.record.metrics["accuracy"].value > 0.9 > 0.3 > two.record.metrics["accuracy"].value
 
 
@@ -87,16 +87,16 @@ def test_few_shot_means_seeds_curve_and_recomputation(digits, tmp_path):
     assert [run.record.shots for run in runs] == [1, 4, None]
     one, four, full = (run.record for run in runs)
     assert one.metrics["accuracy"].value < four.metrics["accuracy"].value < full.metrics["accuracy"].value
-    assert one.metrics["accuracy"].value == pytest.approx(np.mean(one.detail["per_seed"]))
-    assert len(one.detail["per_seed"]) == 3
+    assert one.metrics["accuracy"].value == pytest.approx(np.mean(one.detail.per_seed))
+    assert len(one.detail.per_seed) == 3
     assert one.n == 400
     samples = read_samples(runs[0])
     assert len(samples["id"]) == 1200
     assert metrics_from_samples(samples, list(one.metrics), one.seed) == one.metrics
-    points = four.detail["curve"]["points"]
-    assert [point["shots"] for point in points] == [1, 4, None]
-    assert points[2]["labels_per_class"] == 40
-    assert "t over seeds" in one.protocol["intervals"]
+    points = four.detail.curve.points
+    assert [point.shots for point in points] == [1, 4, None]
+    assert points[2].labels_per_class == 40
+    assert "t over seeds" in one.protocol.intervals
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_sample(digits, tmp_path):
@@ -120,9 +120,9 @@ def test_a_model_on_a_folder_with_zero_shot_line_and_crossing(checkpoints, colou
     runs = run_linear_probe(request, here)
     assert [run.record.shots for run in runs] == [1, 2, None]
     for run in runs:
-        assert run.record.protocol["layer"] == "pre_proj"
-        assert 0 <= run.record.detail["curve"]["zero_shot"] <= 1
-        assert set(run.record.detail["labels_to_match"]) >= {"value", "low", "high", "text", "sentence"}
+        assert run.record.protocol.layer == "pre_proj"
+        assert 0 <= run.record.detail.curve.zero_shot <= 1
+        assert run.record.detail.labels_to_match.sentence
     assert any(
         "labelled images per class" in note or "is not better than chance" in note for note in here.reporter.notes
     )
@@ -136,8 +136,8 @@ def test_starting_from_zero_shot_is_a_probe_of_its_own_name(checkpoints, colours
     base = {"models": [model], "datasets": [f"folder:{colours}"], "zero_shot_start": True}
     (weak,) = run_linear_probe(ProbeRequest(**base, c=1e-9), context(tmp_path))
     assert weak.record.system.endswith("+zeroshot-init")
-    assert weak.record.protocol["probe"] == "zeroshot-init"
-    assert (weak.record.protocol["layer"], weak.record.protocol["normalize"]) == ("proj", True)
+    assert weak.record.protocol.probe == "zeroshot-init"
+    assert (weak.record.protocol.layer, weak.record.protocol.normalize) == ("proj", True)
     from vlmbench.tasks.zeroshot import ZeroShotRequest as ZeroRequest
     from vlmbench.tasks.zeroshot import run_zeroshot
 
@@ -162,7 +162,7 @@ def test_a_kept_probe_predicts_what_the_run_predicted(checkpoints, colours, tmp_
     images = find_images([colours / "test"])
     found = {str(Path(one.image).relative_to(colours / "test")): one for one in predictor.predict(images)}
     assert len(found) == len(samples["id"])
-    names = run.record.protocol["classnames"]
+    names = run.record.protocol.classnames
     for name, prediction, confidence in zip(samples["id"], samples["prediction"], samples["confidence"], strict=True):
         one = next(value for key, value in found.items() if name.endswith(key))
         assert one.labels == (names[prediction],)
@@ -200,7 +200,7 @@ def test_labels_can_be_text(digits, tmp_path):
     named = {name: words[value] if name.startswith("y") else value for name, value in digits.items()}
     (numbers,) = run_linear_probe(ProbeRequest(features=save(tmp_path, digits), c=0.1), context(tmp_path))
     (text,) = run_linear_probe(ProbeRequest(features=save(tmp_path, named, "words.npz"), c=0.1), context(tmp_path))
-    assert text.record.protocol["classnames"] == sorted(words)
+    assert text.record.protocol.classnames == sorted(words)
     assert text.record.metrics["accuracy"] == numbers.record.metrics["accuracy"]
 
 
@@ -224,13 +224,13 @@ def test_a_class_missing_from_train_or_from_test_is_told(digits, tmp_path):
     less = {**digits, "x_train": digits["x_train"][keep], "y_train": digits["y_train"][keep]}
     here = context(tmp_path)
     (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, less), c=0.1), here)
-    assert run.record.detail["classes_without_training_images"] == ["3"]
+    assert run.record.detail.classes_without_training_images == ["3"]
     assert 3 not in read_samples(run)["prediction"]
     assert any("no training image" in warning for warning in here.reporter.warnings)
     keep = digits["y_test"] != 3
     fewer = {**digits, "x_test": digits["x_test"][keep], "y_test": digits["y_test"][keep]}
     (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, fewer), c=0.1), context(tmp_path))
-    assert run.record.detail["per_class"][3]["recall"] is None
+    assert run.record.detail.per_class[3].recall is None
 
 
 def test_more_shots_than_images_and_a_single_image_a_class(digits, tmp_path):
@@ -238,12 +238,12 @@ def test_more_shots_than_images_and_a_single_image_a_class(digits, tmp_path):
     small = {**digits, "x_train": digits["x_train"][few], "y_train": digits["y_train"][few]}
     here = context(tmp_path)
     (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, small), shots=(16,), seeds=2), here)
-    assert len(run.record.detail["classes_with_fewer_images"]) == 10
+    assert len(run.record.detail.classes_with_fewer_images) == 10
     assert any("too few images" in warning for warning in here.reporter.warnings)
     ones = np.array([np.flatnonzero(digits["y_train"] == c)[0] for c in range(10)])
     single = {**digits, "x_train": digits["x_train"][ones], "y_train": digits["y_train"][ones]}
     (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, single), shots=(1,), seeds=1), context(tmp_path))
-    assert run.record.detail["by_seed"][0]["c"] == 1.0
+    assert run.record.detail.by_seed[0].c == 1.0
     assert run.record.metrics["accuracy"].value > 0.3
 
 

@@ -41,14 +41,14 @@ def test_the_strength_is_searched_by_the_metric_and_the_record_says_so(metric, t
     request = ProbeRequest(features=path, shots=(2, None), seeds=2, metric=metric)
     few, full = run_linear_probe(request, context(tmp_path))
     (other,) = run_linear_probe(ProbeRequest(features=path), context(tmp_path))
-    assert full.record.protocol["metric"] == full.record.detail["search_metric"] == metric
-    assert other.record.detail["search_metric"] == "accuracy"
+    assert full.record.protocol.metric == full.record.detail.search_metric == metric
+    assert other.record.detail.search_metric == "accuracy"
     assert full.path != other.path
-    scores = [[row["score"] for row in run.record.detail["search"]] for run in (full, other)]
+    scores = [[row.score for row in run.record.detail.search] for run in (full, other)]
     assert scores[0] != scores[1]
-    assert few.record.detail["curve"]["metric"] == metric
-    assert few.record.detail["per_seed"] == few.record.detail["curve"]["points"][0]["per_seed"]
-    assert full.record.detail["train_class_counts"] == [60, 20]
+    assert few.record.detail.curve.metric == metric
+    assert few.record.detail.per_seed == few.record.detail.curve.points[0].per_seed
+    assert full.record.detail.train_class_counts == [60, 20]
     assert verify_run(full) == verify_run(few) == []
 
 
@@ -60,7 +60,7 @@ def test_zero_shot_has_the_same_figures_under_another_main_metric(checkpoints, c
     )
     assert own.path != chosen.path
     assert own.record.metrics == chosen.record.metrics
-    assert chosen.record.protocol["metric"] == "mean_per_class_accuracy"
+    assert chosen.record.protocol.metric == "mean_per_class_accuracy"
 
 
 def test_a_metric_that_such_classes_have_not_is_found_before_a_model_is_opened(colours, tmp_path):
@@ -87,7 +87,7 @@ def test_a_test_split_of_one_class_has_no_roc_auc_and_all_else(checkpoints, one_
     runs += run_linear_probe(ProbeRequest(models=[model], datasets=[data]), context(tmp_path))
     for run in runs:
         assert "roc_auc" not in run.record.metrics
-        assert run.record.detail["left_out"] == {"roc_auc": "the test images are all of one class"}
+        assert run.record.detail.left_out == {"roc_auc": "the test images are all of one class"}
         assert verify_run(run) == []
     with pytest.raises(InputError, match="all of one class"):
         run_zeroshot(ZeroRequest([model], [data], metric="roc_auc"), context(tmp_path))

@@ -57,11 +57,11 @@ def test_a_curve_of_roc_auc_crosses_zero_shot_in_roc_auc(ranked, tmp_path):
     y = np.random.default_rng(1).permutation(np.repeat([0, 1], 40))
     here = context(tmp_path)
     runs = run_linear_probe(ProbeRequest(features=features(tmp_path, y, y), shots=(1, 4, None), seeds=3), here)
-    curve, found = runs[0].record.detail["curve"], runs[0].record.detail["labels_to_match"]
-    assert (curve["metric"], curve["zero_shot"]) == ("roc_auc", 0.75)
-    assert [point["value"] for point in curve["points"]] == [run.record.metrics["roc_auc"].value for run in runs]
-    assert runs[0].record.detail["per_seed"] != pytest.approx([runs[0].record.metrics["accuracy"].value] * 3)
-    assert found["sentence"] in here.reporter.notes[-1]
+    curve, found = runs[0].record.detail.curve, runs[0].record.detail.labels_to_match
+    assert (curve.metric, curve.zero_shot) == ("roc_auc", 0.75)
+    assert [point.value for point in curve.points] == [run.record.metrics["roc_auc"].value for run in runs]
+    assert runs[0].record.detail.per_seed != pytest.approx([runs[0].record.metrics["accuracy"].value] * 3)
+    assert found.sentence in here.reporter.notes[-1]
     for run in runs:
         assert metrics_from_samples(read_samples(run), ["roc_auc"], 0)["roc_auc"] == run.record.metrics["roc_auc"]
 
@@ -72,9 +72,9 @@ def test_a_validation_set_of_one_class_leaves_the_choice_to_the_log_loss(ranked,
     y = np.array([0] + [1] * 20)
     path = features(tmp_path, y, np.repeat([0, 1], 20))
     few, full = run_linear_probe(ProbeRequest(features=path, shots=(2, None), seeds=2), context(tmp_path))
-    best = max(full.record.detail["search"], key=lambda row: (row["score"], -row["log_loss"]))
-    assert full.record.detail["c"] == best["c"]
-    assert few.record.detail["by_seed"][0]["search"]
+    best = max(full.record.detail.search, key=lambda row: (row.score, -row.log_loss))
+    assert full.record.detail.c == best.c
+    assert few.record.detail.by_seed[0].search
 
 
 def test_rare_labels_are_ranked_where_there_are_any(ranked, tmp_path):
@@ -83,7 +83,7 @@ def test_rare_labels_are_ranked_where_there_are_any(ranked, tmp_path):
     y[:6, 0] = y[10, 1] = y[20, 2] = 1
     (run,) = run_linear_probe(ProbeRequest(features=features(tmp_path, y, y, 6)), context(tmp_path))
     assert run.record.metrics["map11"].value > 0.5
-    assert "curve" not in run.record.detail
+    assert run.record.detail.curve is None
 
 
 def test_tables_and_their_words_name_the_metric(checkpoints, colours, tmp_path):
@@ -104,5 +104,5 @@ def test_tables_and_their_words_name_the_metric(checkpoints, colours, tmp_path):
         place = [column.key for column in table.columns].index("metric")
         assert {row[place].text for row in table.rows} == {"mean_per_class_accuracy"}
     zero = runs[0].record.metrics["mean_per_class_accuracy"].value
-    assert runs[1].record.detail["curve"]["zero_shot"] == zero
+    assert runs[1].record.detail.curve.zero_shot == zero
     assert f"zero-shot reaches {100 * zero:.1f} accuracy (mean per class) and" in read_tables(tables)

@@ -49,7 +49,7 @@ def test_ranks_are_those_of_the_models_own_cosines(checkpoints, captioned, tmp_p
     samples = read_samples(run)
     expected = [(scores[i][owner != i] > scores[i][owner == i].max()).sum() for i in range(6)]
     assert samples["image_rank"].tolist() == expected
-    assert run.record.protocol["captions"] == 9
+    assert run.record.protocol.captions == 9
     assert verify_run(run) == []
 
 
@@ -79,7 +79,7 @@ def test_reranking_orders_the_nearest_by_cosine_and_matching_head(checkpoints, c
     ]
     back = [(scores[:, t] > scores[owner[t], t]).sum() for t in range(len(texts))]
     assert [rank for own in samples["caption_ranks"] for rank in own] == back
-    assert run.record.protocol["rerank"] == 99
+    assert run.record.protocol.rerank == 99
 
 
 def test_what_cannot_be_retrieved(checkpoints, captioned, colours, tmp_path):

@@ -80,7 +80,7 @@ def test_a_box_is_the_mean_of_its_two_crops(checkpoints, flat, tmp_path):
         assert samples["label"][row] == (int(name) // 100 + int(name) % 100) % 3
         assert samples["prediction"][row] == z.argmax()
         np.testing.assert_allclose(samples["confidence"][row], p.max() / p.sum(), rtol=1e-3)
-    assert run.record.protocol["views"] == "1x + 1.5x crops, mean"
+    assert run.record.protocol.views == "1x + 1.5x crops, mean"
     assert "|views:1x + 1.5x crops, mean|" in run.record.signature
 
 
@@ -263,14 +263,14 @@ def test_a_coupled_model_looks_at_boxes_and_tiles(checkpoints, flat, colours, tm
     (boxes,) = run_zeroshot(of_boxes(name, flat), context(tmp_path))
     (tiles,) = run_zeroshot(ZeroShotRequest([name], [f"folder:{colours}"], tiles=4), context(tmp_path))
     assert (boxes.record.n, tiles.record.n) == (24, 15)
-    assert tiles.record.protocol["views"] == "whole + 4 tiles, best"
-    assert boxes.record.protocol["asif_k"] == 2
+    assert tiles.record.protocol.views == "whole + 4 tiles, best"
+    assert boxes.record.protocol.asif_k == 2
 
 
 def test_a_limit_draws_boxes(checkpoints, flat, tmp_path):
     (run,) = run_zeroshot(of_boxes(checkpoints("clip"), flat, limit=7), context(tmp_path))
     assert run.record.n == 7
-    assert run.record.protocol["limit"] == 7
+    assert run.record.protocol.limit == 7
 
 
 def test_a_held_out_share_keeps_an_images_tiles_together(checkpoints, colours, tmp_path):

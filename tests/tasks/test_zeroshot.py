@@ -50,7 +50,7 @@ def test_predictions_are_those_of_transformers_on_every_image(family, checkpoint
     assert samples["prediction"].tolist() == logits.argmax(1).tolist()
     assert len(set(samples["prediction"].tolist())) > 1
     np.testing.assert_allclose(samples["confidence"], logits.softmax(1).max(1).values, rtol=2e-3)
-    assert run.record.protocol["logit_scale"] == pytest.approx(model.logit_scale.exp().item())
+    assert run.record.protocol.logit_scale == pytest.approx(model.logit_scale.exp().item())
 
 
 def test_class_weights_follow_the_formula(checkpoints, tmp_path):
@@ -78,9 +78,9 @@ def test_the_record_says_what_decided_the_number(checkpoints, colours, tmp_path)
     (run,) = run_zeroshot(request(checkpoints("clip"), colours), context(tmp_path))
     record = run.record
     assert (record.task, record.n, record.dataset.split) == ("zeroshot", 15, "test")
-    assert record.protocol["templates"] == ["a photo of a {}."]
-    assert record.protocol["classnames"] == list(NAMES)
-    assert record.protocol["precision"] == "fp32"
+    assert record.protocol.templates == ["a photo of a {}."]
+    assert record.protocol.classnames == list(NAMES)
+    assert record.protocol.precision == "fp32"
     assert len(record.model.weights_sha256) == 64
     facts = json.loads((run.path / "run.json").read_text())
     assert facts["images_encoded"] == 15
@@ -245,7 +245,7 @@ def test_class_names_from_a_file_take_the_place_of_the_datasets(checkpoints, col
     names = tmp_path / "names.txt"
     names.write_text("a blue circle\na green circle\na red circle\n")
     (run,) = run_zeroshot(request(checkpoints("clip"), colours, classnames=names), context(tmp_path))
-    assert run.record.protocol["classnames"] == ["a blue circle", "a green circle", "a red circle"]
+    assert run.record.protocol.classnames == ["a blue circle", "a green circle", "a red circle"]
 
 
 def test_a_prompt_longer_than_the_context_is_told_of(checkpoints, colours, tmp_path):

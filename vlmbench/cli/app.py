@@ -51,7 +51,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "embed": CommandEntry("vlmbench.cli.embed", "Write image features to a file, whole or in shards."),
     "run": CommandEntry("vlmbench.cli.run", "Run a plan: a grid of commands in a TOML file, in one session."),
-    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics and prompt sets."),
+    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics, prompt sets and tasks."),
     "demo": CommandEntry(
         "vlmbench.cli.demo", "Run the whole main job on the bundled models and datasets: no network, no Java."
     ),
@@ -74,11 +74,22 @@ class LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=entry.line) if entry else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command itself, imported now; of a mistyped one the nearest."""
+        """The command itself, imported now, or that of a task of another package; of a mistyped one the nearest."""
         if args and args[0] not in COMMANDS:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], COMMANDS)
+            from vlmbench.records.task import tasks
+
+            try:
+                known = tasks()
+                if args[0] in known:
+                    return args[0], load(args[0]), args[1:]
+            except errors.VlmbenchError as error:
+                from vlmbench.cli.console import show_error
+
+                show_error(error)
+                raise typer.Exit(error.exit_code) from error
+            near = get_close_matches(args[0], {*COMMANDS, *known})
             if near:
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
         name, found, rest = super().resolve_command(ctx, args)
@@ -99,9 +110,20 @@ class Command(TyperCommand):
         super().format_help(ctx, formatter)
 
 
+def command_of(name: str) -> Callable[..., Any]:
+    """A command's function: one of `COMMANDS`, or that of a task of another package."""
+    if name not in COMMANDS:
+        from vlmbench.records.task import task_spec
+
+        found: Callable[..., Any] = task_spec(name).load("command")
+    else:
+        found = import_module(COMMANDS[name].module).command
+    return found
+
+
 def load(name: str) -> Any:
     """Imports a command and builds its parser."""
-    command = import_module(COMMANDS[name].module).command
+    command = command_of(name)
     single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
     single.command(name, cls=Command, help=_paragraphs(command.__doc__), context_settings=SETTINGS)(guarded(command))
     built = get_command(single)

@@ -15,16 +15,17 @@ class What(StrEnum):
     models = "models"
     metrics = "metrics"
     prompts = "prompts"
+    tasks = "tasks"
 
 
 _SHORT = {"parameters": "size"}
-_JSON = ("kind", "range", "better", "blind_to", "source")
+_JSON = ("kind", "range", "better", "blind_to", "source", "metrics")
 """What only --json has."""
 
 
 @with_basics
 def command(common: Common, what: Annotated[What, typer.Argument(help="Which names to show.")]) -> None:
-    """The names that can be given to -d, -m, --metrics and --prompts; touches no network.
+    """The names that can be given to -d, -m, --metrics and --prompts, and the tasks; touches no network.
 
     Example: [bold]vlmbench list datasets[/bold]
     """

@@ -64,9 +64,9 @@ def command(
     Or: [bold]vlmbench metric-eval -j ExpertAnnotations.txt -r Flickr8k.token.txt --images Flicker8k_Dataset
     --metrics cider,clipscore[/bold] (papers report tau-c there, and tau-b for CrowdFlowerAnnotations.txt)
     """
-    from vlmbench.cli.output import finish
+    from vlmbench.tasks.base import TaskJob
     from vlmbench.tasks.captions.evaluate import metric_names
-    from vlmbench.tasks.judgements.run import MetricEvalRequest, run_metric_eval
+    from vlmbench.tasks.judgements.run import MetricEvalRequest
 
     request = MetricEvalRequest(
         judgements=judgements,
@@ -77,5 +77,4 @@ def command(
         images=images,
         clip=clip,
     )
-    runs = run_metric_eval(request, common.context())
-    finish(runs, common.out, as_json=common.json, quiet=common.quiet)
+    common.perform(TaskJob.of("metric-eval", request))

@@ -1,5 +1,6 @@
 """``vlmbench run``."""
 
+import inspect
 import shlex
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,24 +22,25 @@ def command(
 ) -> None:
     """Runs a grid kept in a repository: many commands in one file, each model loaded and each image decoded once.
 
-    The plan is TOML: common options at the top, then tables named after commands (zeroshot, linear-probe, caption-eval,
-    retrieval; as many of each as wanted) whose keys are the command's long options. All of it is checked before any of
-    it runs. Common options given here go before those of the plan; paths are those of the directory it is run in.
+    The plan is TOML: common options at the top, then tables named after tasks (see vlmbench list tasks; as many of each
+    as wanted) whose keys are the command's long options. All of it is checked before any of it runs. Common options given here go before those of the plan; paths are those of the directory it is run in.
 
     Example: [bold]vlmbench run plan.toml --dry-run[/bold]
     """
     from vlmbench.cli import plan_options as p
+    from vlmbench.cli.app import command_of
     from vlmbench.cli.console import print_json
     from vlmbench.cli.output import finish
+    from vlmbench.records.task import tasks
     from vlmbench.tasks.plan import PlanSession, Step, check_steps, read_plan, run_steps
 
-    found = read_plan(plan, p.TASKS)
+    found = read_plan(plan, tasks())
     given = _given(ctx)
     p.arguments(found.common, p.common_keys())
     shared_table = replace(found.common, options={k: v for k, v in found.common.options.items() if k not in given})
     shared_words = p.arguments(shared_table, p.common_keys())
     common = p.parse_common(found.common, shared_words, [word for own in given.values() for word in own])
-    words = [p.arguments(table, p.keys_of(p.command_of(table.task))) for table in found.tables]
+    words = [p.arguments(table, p.keys_of(inspect.unwrap(command_of(table.task)))) for table in found.tables]
     steps = [Step(table, p.parse_job(table, own, common)) for table, own in zip(found.tables, words, strict=True)]
     context = common.context()
     session = PlanSession(context)

@@ -7,7 +7,7 @@ Another installed package adds a task by an entry point of the group ``vlmbench.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -45,7 +45,7 @@ class Fields(BaseModel):
     A field with a default is absent on disk where it is none; one without is always there, as null where it is none.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), defer_build=True)
 
     @model_serializer(mode="wrap")
     def _on_disk(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -226,3 +226,8 @@ def task_spec(name: str) -> TaskSpec:
 def task_specs() -> list[TaskSpec]:
     """Every task, in the order of lists and tables."""
     return [task_spec(name) for name in tasks()]
+
+
+def specs_with(names: Iterable[str]) -> list[TaskSpec]:
+    """This package's tasks and those named, in order; others that are installed are not looked for."""
+    return [task_spec(name) for name in dict.fromkeys([*_BUILT_IN, *sorted(names)])]

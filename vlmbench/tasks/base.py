@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+from vlmbench.records.task import task_spec
 
 if TYPE_CHECKING:
     from vlmbench.records.store import StoredRun
@@ -42,3 +45,14 @@ class TaskJob:
 
     check: "Callable[[Session], Sequence[Pass]]"
     run: "Callable[[Context, Session | None], list[StoredRun]]"
+
+    @staticmethod
+    def of(task: str, request: object) -> "TaskJob":
+        """A task with what is asked of it.
+
+        Args:
+            task: its name.
+            request: of its class of requests.
+        """
+        spec = task_spec(task)
+        return TaskJob(partial(spec.load("check"), request), partial(spec.load("run"), request))

@@ -15,6 +15,7 @@ from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
 from vlmbench.metrics.choice import multilabel_only
 from vlmbench.metrics.spec import CaptionSpec, specs
+from vlmbench.records.task import task_specs
 
 CAPTIONS = {
     "datasets": "also: group:GROUP, hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, "
@@ -24,6 +25,7 @@ CAPTIONS = {
     "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that. Usual: scored "
     "where --metrics is not given. What each is blind to, its range and source: --json",
+    "tasks": "each is a command, and a table of a plan for vlmbench run. Metrics: --json",
     "prompts": "imagenet is another name of clip80. Also: a file (.txt, a template a line; .json, a list, an object of "
     "class names, or one of datasets as CLIP_benchmark's), or a template such as 'a photo of a {}.'",
 }
@@ -130,6 +132,19 @@ def prompts() -> list[dict[str, Any]]:
     return [
         *rows,
         {"name": DATASET, "templates": None, "first": "the dataset's own, else those of its clip-benchmark copy"},
+    ]
+
+
+def tasks() -> list[dict[str, Any]]:
+    """A row for each task: also its metrics and what the gate compares."""
+    return [
+        {
+            "name": spec.name,
+            "what": spec.definition,
+            "metrics": [metric.name for metric in specs().values() if metric.family == spec.family],
+            "gated": {"main": "its main metric", "all": "all of its metrics", "none": ""}[spec.gated],
+        }
+        for spec in task_specs()
     ]
 
 

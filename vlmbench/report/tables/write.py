@@ -6,7 +6,7 @@ from pathlib import Path
 from vlmbench.foundations.atomic import write_text
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
-from vlmbench.records.task import task_specs
+from vlmbench.records.task import specs_with
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
@@ -30,7 +30,7 @@ def build_tables(
     pairs = Pairs() if tests else None
     theirs = usable(foreign)
     found: dict[str, Table | None] = {}
-    for spec in task_specs():
+    for spec in specs_with({run.record.task for run in runs}):
         own = [run for run in runs if run.record.task == spec.name]
         if not spec.table:
             heading = Heading(spec.name, spec.definition[:1].upper() + spec.definition[1:])
