@@ -23,7 +23,8 @@ def command(
     """Runs a grid kept in a repository: many commands in one file, each model loaded and each image decoded once.
 
     The plan is TOML: common options at the top, then tables named after tasks (see vlmbench list tasks; as many of each
-    as wanted) whose keys are the command's long options. All of it is checked before any of it runs. Common options given here go before those of the plan; paths are those of the directory it is run in.
+    as wanted) whose keys are the command's long options. All of it is checked before any of it runs. Common options
+    given here go before those of the plan; paths are those of the directory it is run in.
 
     Example: [bold]vlmbench run plan.toml --dry-run[/bold]
     """
