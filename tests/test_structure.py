@@ -1,7 +1,9 @@
 """What the whole tree keeps to: one place for each fact, documented commands, nothing of a developer's machine."""
 
 import ast
+import inspect
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from vlmbench.cli.app import COMMANDS
 from vlmbench.metrics.captions.bleu import ALL_BLEU
 from vlmbench.metrics.spec import specs
+from vlmbench.records.task import TaskDetail, TaskProtocol, task_specs, tasks
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path for folder in ("vlmbench", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
@@ -39,6 +42,51 @@ def test_a_metric_is_named_nowhere_but_in_metrics():
                 words = set(re.findall("[a-z0-9_]+", node.value)) - COMMON | {node.value}
                 found |= {(place, word) for word in words & names}
     assert found == set(NO_METRIC)
+
+
+FAMILY = "the family of metrics, and the table of that name"
+NO_TASK = {
+    ("vlmbench/metrics/figures.py", "retrieval"): FAMILY,
+    ("vlmbench/metrics/retrieval.py", "retrieval"): FAMILY,
+    ("vlmbench/metrics/spec.py", "retrieval"): FAMILY,
+    ("vlmbench/report/tables/retrieval.py", "retrieval"): FAMILY,
+    ("vlmbench/captioners/store.py", "retrieval"): "a kind of captioner",
+    ("vlmbench/data/hub/dataset.py", "retrieval"): "a kind of hub dataset, with captions",
+}
+"""Strings that look like a task and are none, each with what it is."""
+
+
+def test_a_task_is_named_nowhere_but_in_tasks_records_and_commands():
+    """What differs between tasks is read from their specs; a command, and a function of the API, has a task's name."""
+    names, found = set(tasks()), set()
+    for path in sorted((ROOT / "vlmbench").rglob("*.py")):
+        place = str(path.relative_to(ROOT))
+        if re.match("vlmbench/(tasks|records|cli|api)/|vlmbench/__init__.py", place):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and node.value in names:
+                found.add((place, node.value))
+    assert found == set(NO_TASK)
+
+
+@pytest.mark.parametrize("spec", task_specs(), ids=lambda spec: spec.name)
+def test_every_task_is_complete(spec):
+    """It has metrics that are recomputed from columns it declares, or together; what it names is there, and fits."""
+    metrics = [metric for metric in specs().values() if metric.family == spec.family]
+    assert metrics
+    together = spec.family in {"classification", "captions", "retrieval", "agreement"}
+    assert all(together or metric.compute for metric in metrics)
+    assert spec.gated == "none" or any(metric.test for metric in metrics)
+    assert issubclass(spec.protocol, TaskProtocol)
+    assert issubclass(spec.detail, TaskDetail)
+    assert is_dataclass(spec.load("request"))
+    for part, names in (("check", ["request", "session"]), ("run", ["request", "context", "session"])):
+        assert list(inspect.signature(spec.load(part)).parameters) == names
+    if spec.table:
+        assert list(inspect.signature(spec.load("table")).parameters) == ["runs", "pairs", "foreign"]
+    command = COMMANDS[spec.name]
+    assert f"{command.module}:command" == spec.command
+    assert spec.load("command").__doc__
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

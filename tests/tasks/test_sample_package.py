@@ -72,7 +72,9 @@ def test_its_table_and_tests_are_made(out):
     assert all(row["task"] == "count" and 0 <= row["p_holm"] <= 1 for row in tested.values())
     rows = list(csv.DictReader((out / "tables" / "count.csv").open()))
     assert len(rows) == 2
-    assert all("template" in row["system"] and float(row["count_error_low"]) <= float(row["count_error"]) for row in rows)
+    assert all(
+        "template" in row["system"] and float(row["count_error_low"]) <= float(row["count_error"]) for row in rows
+    )
     best = min(rows, key=lambda row: float(row["count_error"]))
     assert best["count_error_mark"] == "best"
     assert "how many things are in an image" in (out / "report.html").read_text().lower()
@@ -126,8 +128,8 @@ def test_a_package_that_declares_nonsense_is_named(entry, words, tmp_path):
         "from vlmbench.records.task import TaskSpec, TaskProtocol\nOTHER = 3\n"
         "def __getattr__(name):\n"
         "    if name == 'HALF':\n"
-        "        return TaskSpec(name='x', definition=' ', family='x', protocol=TaskProtocol, columns=(), request='a:b',"
-        " check='a:b', run='a', command='a:b')\n"
+        "        return TaskSpec(name='x', definition=' ', family='x', protocol=TaskProtocol, columns=(),"
+        " request='a:b', check='a:b', run='a', command='a:b')\n"
         "    raise AttributeError(name)\n"
     )
     said = vlmbench("list", "tasks", code=3, stream="stderr", sample=tmp_path)

@@ -15,7 +15,6 @@ def command(
 ) -> None:
     """Counts things by the nearest prompt."""
     from sample_tasks.count import CountRequest
-
     from vlmbench.tasks.base import TaskJob
 
     common.perform(TaskJob.of("count", CountRequest(tuple(model), dataset, template, limit)))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sample_tasks.record import METRICS, SPEC, CountProtocol
 
+from sample_tasks.record import METRICS, SPEC, CountProtocol
 from vlmbench.foundations.errors import UsageError
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import logits
