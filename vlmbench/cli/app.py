@@ -125,7 +125,9 @@ def load(name: str) -> Any:
     """Imports a command and builds its parser."""
     command = command_of(name)
     single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
-    single.command(name, cls=Command, help=_paragraphs(command.__doc__ or ""), context_settings=SETTINGS)(guarded(command))
+    single.command(name, cls=Command, help=_paragraphs(command.__doc__ or ""), context_settings=SETTINGS)(
+        guarded(command)
+    )
     built = get_command(single)
     built.name = name
     return built

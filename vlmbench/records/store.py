@@ -230,7 +230,7 @@ def _no_run(path: Path) -> InputError:
     return InputError(
         f"no finished run in {visible(str(path))}",
         where=str(path),
-        fix=f"run one of its tasks first: vlmbench {', '.join(tasks())}",
+        fix=f"run one of the tasks first: vlmbench {', '.join(tasks())}",
     )
 
 

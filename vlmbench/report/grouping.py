@@ -124,11 +124,11 @@ def place_labels(places: Sequence[Place]) -> dict[Place, str]:
     labels = {}
     for place in places:
         others = [other for other in places if other.dataset == place.dataset and other != place]
-        told = []
+        differing = []
         for name, words in (("split", "split {}"), ("n", "n {}"), ("metric", "{}"), ("content", "content {:.8}")):
             if any(getattr(other, name) != getattr(place, name) for other in others):
-                told.append(words.format(getattr(place, name)))
-        labels[place] = place.dataset + (f" ({', '.join(told)})" if told else "")
+                differing.append(words.format(getattr(place, name)))
+        labels[place] = place.dataset + (f" ({', '.join(differing)})" if differing else "")
     return labels
 
 

@@ -65,12 +65,12 @@ def to_tensorboard(runs: Sequence[StoredRun], out: Path) -> None:
     for run in runs:
         writer = writers.EventFileWriter(str(out / "tensorboard" / run.path.name))
         values = [summary.Value(tag=name, simple_value=value) for name, value in numbers(run).items()]
-        told = f"```json\n{json.dumps(settings(run), indent=2, sort_keys=True)}\n```"
+        body = f"```json\n{json.dumps(settings(run), indent=2, sort_keys=True)}\n```"
         values.append(
             summary.Value(
                 tag="record",
                 metadata=text.create_summary_metadata(display_name="record", description=""),
-                tensor=tensor.make_tensor_proto([told]),
+                tensor=tensor.make_tensor_proto([body]),
             )
         )
         writer.add_event(event(wall_time=time.time(), step=run.record.shots or 0, summary=summary(value=values)))

@@ -117,7 +117,7 @@ def _captions(lines: Sequence[Line]) -> list[str]:
             continue
         best = max(there, key=lambda line: line[key].value or 0.0)
         others = sorted((line for line in there if line is not best), key=lambda line: -(line[key].value or 0.0))
-        told = ", ".join(f"{line['system'].text} {line[key].figure()}" for line in others)
+        listed = ", ".join(f"{line['system'].text} {line[key].figure()}" for line in others)
         tied = [line["system"].text for line in there if line[key].mark == "tied"]
         verdict = f"not significantly better than {_listed(tied)}" if tied else "significantly better"
         if best[key].mark != "best":
@@ -125,7 +125,7 @@ def _captions(lines: Sequence[Line]) -> list[str]:
         sentences.append(
             f"Of the captions of {dataset}, those of {best['system'].text} have the "
             f"{'highest' if len(others) > 1 else 'higher'} {spec.title}:"
-            f" {best[key].figure()} against {told}, {verdict}."
+            f" {best[key].figure()} against {listed}, {verdict}."
         )
     return sentences
 
@@ -153,12 +153,12 @@ def _prompts(lines: Sequence[Line]) -> list[str]:
         }
         verdicts = []
         for words, sure in (("significantly better than", True), ("not significantly better than", False)):
-            told = [
+            listed = [
                 f"{_variant(name, system)} ({values[name] * 100:.1f})"
                 for name, p in sorted(tested.items(), key=lambda item: -values[item[0]])
                 if p is not None and (p < LEVEL) == sure
             ]
-            verdicts += [f"{words} {_listed(told)}"] if told else []
+            verdicts += [f"{words} {_listed(listed)}"] if listed else []
         figure = f"{values[best] * 100:.1f}{_of(metric)}"
         sentences.append(
             f"Zero-shot with {system} on {dataset} is best with {_variant(best, system)}: {figure}, "

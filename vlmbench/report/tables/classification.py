@@ -144,8 +144,8 @@ def classification_rows(runs: Sequence[StoredRun]) -> list[Row]:
             zeros.items() or [("", [])], probes.items() or [("", [])]
         ):
             both = (_viewed(zero, zero_label), _viewed(probe, probe_label))
-            told = "; ".join(part for part in dict.fromkeys(both) if part)
-            rows.append(Row(place, name + (f" ({told})" if told else ""), zero[0] if zero else None, probe))
+            words = "; ".join(part for part in dict.fromkeys(both) if part)
+            rows.append(Row(place, name + (f" ({words})" if words else ""), zero[0] if zero else None, probe))
     return rows
 
 

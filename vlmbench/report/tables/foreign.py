@@ -100,11 +100,11 @@ def _rows(results: Sequence[Foreign], tasks: Iterable[str]) -> list[_Row]:
         if result.task not in tasks:
             continue
         name, language = dataset_of(result.dataset), result.language
-        told = [PROGRAM, *([language] if language not in {"", "en"} else [])]
-        row = found.get((name, f"{result.system} ({', '.join(told)})"))
+        qualifiers = [PROGRAM, *([language] if language not in {"", "en"} else [])]
+        row = found.get((name, f"{result.system} ({', '.join(qualifiers)})"))
         if row is not None and result.task in row.shown:
-            told.append(str(result.path))
-        label = f"{result.system} ({', '.join(told)})"
+            qualifiers.append(str(result.path))
+        label = f"{result.system} ({', '.join(qualifiers)})"
         found.setdefault((name, label), _Row(name, label)).shown[result.task] = result
     return [found[key] for key in sorted(found)]
 

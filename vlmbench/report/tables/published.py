@@ -34,10 +34,10 @@ def published() -> dict[Key, dict[Kind, tuple[float, str]]]:
     found: dict[Key, dict[Kind, tuple[float, str]]] = {}
     for row in _rows("published.csv"):
         kind = _PROTOCOLS[row["protocol"]]
-        told = (float(row["value"]), f"published, with {kind}: {row['protocol']}; {row['source']}")
+        entry = (float(row["value"]), f"published, with {kind}: {row['protocol']}; {row['source']}")
         for model in row["models"].split(" "):
             key = (model, row["dataset"], row["metric"], int(row["n"]))
-            found.setdefault(key, {}).setdefault(kind, told)
+            found.setdefault(key, {}).setdefault(kind, entry)
     return found
 
 

@@ -115,8 +115,8 @@ def notes_of_datasets(
         for run in (row.full, *row.shots.values()):
             by = run.record.detail.search_metric if run and isinstance(run.record.detail, ProbeDetail) else None
             if by not in {None, row.place.metric}:
-                told = f"{labels[row.place]}: the strength of {row.label}'s probe was searched by {by}"
-                found[f"{told}; linear-probe --metric {row.place.metric} searches it by that."] = row.place.dataset
+                sentence = f"{labels[row.place]}: the strength of {row.label}'s probe was searched by {by}"
+                found[f"{sentence}; linear-probe --metric {row.place.metric} searches it by that."] = row.place.dataset
     return found
 
 

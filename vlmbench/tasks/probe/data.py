@@ -172,8 +172,8 @@ def from_session(
             x = session.features(model, dataset, splits[TEST], layer=PROJ, limit=limit).x[test_rows]
         columns = sample_columns(softmax(logits(x, head)), tested.y, tested.ids)
         figure = metrics_from_samples(columns, [data.metric], session.context.seed)[data.metric]
-        told = chosen.protocol() if prompts else {}
-        data = replace(data, zero_shot=head, zero_shot_figure=figure, prompts=told)
+        recorded = chosen.protocol() if prompts else {}
+        data = replace(data, zero_shot=head, zero_shot_figure=figure, prompts=recorded)
     return _normalised(data) if normalised else data
 
 
