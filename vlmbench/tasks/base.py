@@ -53,6 +53,11 @@ class TaskJob:
         Args:
             task: its name.
             request: of its class of requests.
+
+        Raises:
+            TypeError: it is of another class.
         """
         spec = task_spec(task)
+        if not isinstance(request, spec.load("request")):
+            raise TypeError(f"{task} takes a {spec.request}, not a {type(request).__name__}")
         return TaskJob(partial(spec.load("check"), request), partial(spec.load("run"), request))
