@@ -85,12 +85,13 @@ def linear_probe(
     features: AnyPath | None = None,
     shots: str | int | Sequence[str | int | None] | None = "all",
     seeds: int = 5,
+    head: str = "logistic",
     c: float | Literal["auto"] = "auto",
     solver: Literal["native", "sklearn"] = "native",
-    features_layer: Literal["pre_proj", "proj"] | None = None,
-    normalize: bool = False,
     refit: bool = False,
     init: Literal["zero", "zeroshot"] = "zero",
+    features_layer: Literal["pre_proj", "proj"] | None = None,
+    normalize: bool = False,
     prompts: Names = (),
     limit: int | None = None,
     metric: str | None = None,
@@ -99,7 +100,7 @@ def linear_probe(
     save_probe: AnyPath | None = None,
     **run: Unpack[RunOptions],
 ) -> Results:
-    """Logistic regression on frozen features: with all labels, or with a few per class over several seeds.
+    """A classifier on frozen features: with all labels, or with a few per class over several seeds.
 
     `vlmbench.LinearProbe` is the same for features in memory.
 
@@ -109,12 +110,13 @@ def linear_probe(
         features: instead of both an .npz or .safetensors file: x_train, y_train, x_test, y_test, perhaps x_val, y_val.
         shots: labels per class: ``"all"``, 4, ``"1,2,4,all"`` or ``[1, 2, 4, "all"]``.
         seeds: few-shot samples to average over.
+        head: the classifier, see `list_heads`; the next four are for ``"logistic"``.
         c: the strength, C = 1 / λ as in scikit-learn; ``"auto"``: searched on the validation split.
         solver: our own L-BFGS, or scikit-learn's as the oracle.
-        features_layer: before or after the projection; none: ``pre_proj``, or ``proj`` with ``init="zeroshot"``.
-        normalize: features to unit length.
         refit: fit once more on training and validation images at the strength that was chosen.
         init: ``"zeroshot"``: start from the text classifier and shrink towards it.
+        features_layer: before or after the projection; none: ``pre_proj``; ``proj`` for heads that use text.
+        normalize: features to unit length.
         prompts: of the zero-shot classifier beside few-shot, and of ``init="zeroshot"``.
         limit: N randomly sampled images of each split; none: all.
         metric: the metric that the strength is searched by and that decides; none: the dataset's own.
@@ -143,6 +145,7 @@ def linear_probe(
         features=options.path(features),
         shots=options.shots(shots),
         seeds=seeds,
+        head=head,
         c=options.strength(c),
         solver=solver,
         layer=features_layer,

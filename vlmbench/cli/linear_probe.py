@@ -48,6 +48,9 @@ def command(
     ] = None,
     shots: Annotated[str, option("--shots", help="Labels per class, comma-separated: 1,2,4,8,16,all.")] = "all",
     seeds: Annotated[int, option("--seeds", min=1, help="Number of random few-shot samples to average over.")] = 5,
+    head: Annotated[
+        str, option("--head", help="The classifier, see vlmbench list heads; the next four are for logistic.")
+    ] = "logistic",
     c: Annotated[
         str,
         option(
@@ -58,13 +61,6 @@ def command(
     solver: Annotated[
         Solver, option("--solver", help="vlmbench's own L-BFGS, or scikit-learn's for comparison.")
     ] = Solver.native,
-    features_layer: Annotated[
-        Layer | None,
-        option(
-            "--features-layer", help="Before or after the projection. (default: pre_proj; proj with --init zeroshot)"
-        ),
-    ] = None,
-    normalize: Annotated[bool, option("--normalize/--no-normalize", help="Scale features to unit length.")] = False,
     refit: Annotated[
         bool,
         option("--refit/--no-refit", help="Refit on train+val with the chosen strength, as CLIP's paper does."),
@@ -76,6 +72,13 @@ def command(
             help="zeroshot: also fit a probe that starts from the text classifier and is regularized towards it.",
         ),
     ] = Init.zero,
+    features_layer: Annotated[
+        Layer | None,
+        option(
+            "--features-layer", help="Before or after the projection. (default: pre_proj; proj with --init zeroshot)"
+        ),
+    ] = None,
+    normalize: Annotated[bool, option("--normalize/--no-normalize", help="Scale features to unit length.")] = False,
     prompts: Annotated[
         list[str] | None,
         option("--prompts", callback=lines, help="Prompts of the zero-shot line and of --init zeroshot. " + PROMPTS),
@@ -123,6 +126,7 @@ def command(
         features=features,
         shots=options.shots(shots),
         seeds=seeds,
+        head=head,
         c=options.strength(c),
         solver=solver.value,
         layer=features_layer.value if features_layer else None,

@@ -14,6 +14,8 @@ from typing import Any
 import typer
 
 Values = Mapping[str, Any]
+LOGISTIC = "logistic"
+"""The head with settings of its own among the options."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ def _few(values: Values) -> bool:
     return any(part.strip().lower() != "all" for part in values["shots"].split(","))
 
 
+def _logistic(values: Values) -> bool:
+    return bool(values["head"] == LOGISTIC)
+
+
 def _all(values: Values) -> bool:
     return any(part.strip().lower() == "all" for part in values["shots"].split(","))
 
@@ -83,8 +89,9 @@ _SCORES = "dataset metrics clip backend resamples df_from novel_to split limit"
 _DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurrency timeout on_failure"
 _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents"))
 _CLIP = "CLIPScore, which --metrics leaves out"
-_FEATURES = "shots seeds c solver normalize refit figures save_probe metric"
+_FEATURES = "shots seeds head c solver normalize refit figures save_probe metric"
 _PROBE_NEEDS = (
+    Need("c solver refit", f"--head {LOGISTIC}", _logistic),
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )
@@ -98,10 +105,11 @@ MODES: dict[str, tuple[Mode, ...]] = {
             f"model dataset {_FEATURES} features_layer init prompts limit holdout",
             needs=(
                 *_PROBE_NEEDS,
+                Need("init", f"--head {LOGISTIC}", _logistic),
                 Need(
                     "prompts",
-                    "zero-shot beside few-shot, or --init zeroshot",
-                    lambda values: _few(values) or str(values["init"]) == "zeroshot",
+                    "zero-shot beside few-shot, --init zeroshot, or a head that starts from text",
+                    lambda values: _few(values) or str(values["init"]) == "zeroshot" or not _logistic(values),
                 ),
             ),
         ),
