@@ -2,21 +2,26 @@
 
 Each writes its runs under ``out``/runs as the command does, byte for byte, and returns them; none prints, and what is
 wrong is raised as one of `vlmbench.errors`. The options of all runs (``out``, ``cache_dir``, ``device`` …) are those of
-`RunOptions`.
+`RunOptions`. ``zeroshot.job(…)`` and so on make jobs for `run_plan`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from os import PathLike
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from vlmbench.api import jobs, options
+from vlmbench.api import options
+from vlmbench.api.jobs import writes_runs
 from vlmbench.api.options import AnyPath, Names, RunOptions
-from vlmbench.api.results import Results
-from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
 from vlmbench.tasks.base import TaskJob
 
+if TYPE_CHECKING:
+    from vlmbench.records.store import StoredRun
+    from vlmbench.session.session import Session
 
+
+@writes_runs
 def zeroshot(
     models: Names,
     datasets: Names,
@@ -30,7 +35,7 @@ def zeroshot(
     boxes: AnyPath | None = None,
     tiles: int | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
+) -> TaskJob:
     """Zero-shot classification by dual encoders (CLIP, SigLIP …): no labels, only class names.
 
     Args:
@@ -60,8 +65,7 @@ def zeroshot(
     """
     options.at_least("limit", limit)
     options.at_least("tiles", tiles, 2)
-    context = options.run_context(**run)
-    from vlmbench.tasks.zeroshot import ZeroShotRequest
+    from vlmbench.tasks.zeroshot import ZeroShotRequest, check_zeroshot, run_zeroshot
 
     request = ZeroShotRequest(
         models=options.names(models),
@@ -75,9 +79,10 @@ def zeroshot(
         boxes=options.path(boxes),
         tiles=tiles,
     )
-    return _run(jobs.zeroshot_job(request), context)
+    return TaskJob(partial(check_zeroshot, request), partial(run_zeroshot, request))
 
 
+@writes_runs
 def linear_probe(
     models: Names = (),
     datasets: Names = (),
@@ -99,7 +104,7 @@ def linear_probe(
     figures: bool = False,
     save_probe: AnyPath | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
+) -> TaskJob:
     """A classifier on frozen features: with all labels, or with a few per class over several seeds.
 
     `vlmbench.LinearProbe` is the same for features in memory.
@@ -136,8 +141,9 @@ def linear_probe(
         ("features_layer", features_layer, (None, "pre_proj", "proj")),
     ):
         options.choice(name, value, choices)
-    context = options.run_context(**run)
+    from vlmbench.report.page.figures import write_figures
     from vlmbench.tasks.probe.fit import ProbeRequest
+    from vlmbench.tasks.probe.run import check_linear_probe, run_linear_probe
 
     request = ProbeRequest(
         models=options.names(models),
@@ -158,9 +164,17 @@ def linear_probe(
         holdout=holdout,
         save=options.path(save_probe),
     )
-    return _run(jobs.probe_job(request, figures=figures), context)
+
+    def fit(context: Context, session: "Session | None") -> "list[StoredRun]":
+        runs = run_linear_probe(request, context, session)
+        if figures:
+            write_figures(runs, context.out)
+        return runs
+
+    return TaskJob(partial(check_linear_probe, request), fit)
 
 
+@writes_runs
 def retrieval(
     models: Names,
     datasets: Names,
@@ -170,7 +184,7 @@ def retrieval(
     captions: int | None = None,
     rerank: int | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
+) -> TaskJob:
     """Image-text retrieval by dual encoders: recall at 1, 5 and 10 in both directions.
 
     Args:
@@ -187,8 +201,7 @@ def retrieval(
     """
     for name, value in (("limit", limit), ("captions", captions), ("rerank", rerank)):
         options.at_least(name, value)
-    context = options.run_context(**run)
-    from vlmbench.tasks.retrieval import RetrievalRequest
+    from vlmbench.tasks.retrieval import RetrievalRequest, check_retrieval, run_retrieval
 
     request = RetrievalRequest(
         models=options.names(models),
@@ -198,9 +211,10 @@ def retrieval(
         captions=captions,
         rerank=rerank,
     )
-    return _run(jobs.retrieval_job(request), context)
+    return TaskJob(partial(check_retrieval, request), partial(run_retrieval, request))
 
 
+@writes_runs
 def score_captions(
     references: AnyPath | Mapping[Any, Sequence[str]],
     candidates: AnyPath | Sequence[AnyPath] | Mapping[Any, str] | Mapping[str, "Mapping[Any, str] | PathLike[str]"],
@@ -218,7 +232,7 @@ def score_captions(
     limit: int | None = None,
     columns: str | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
+) -> TaskJob:
     """Scores captions against references, with intervals: one run per system.
 
     The plain functions `vlmbench.metrics.bleu`, `rouge_l`, `meteor` and `cider` give scores alone and write nothing.
@@ -256,8 +270,12 @@ def score_captions(
     """
     options.at_least("resamples", resamples, 100)
     options.at_least("limit", limit)
-    context = options.run_context(**run)
-    from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names
+    from vlmbench.tasks.captions.evaluate import (
+        CaptionEvalRequest,
+        check_caption_eval,
+        metric_names,
+        run_caption_eval,
+    )
 
     request = CaptionEvalRequest(
         references=options.references_of(references),
@@ -275,9 +293,60 @@ def score_captions(
         limit=limit,
         columns=columns,
     )
-    return _run(jobs.captions_job(request), context)
+    return TaskJob(partial(check_caption_eval, request), partial(run_caption_eval, request))
 
 
-def _run(job: TaskJob, context: Context) -> Results:
-    heard = context.reporter
-    return Results(job.run(context, None), heard.warnings if isinstance(heard, Silent) else ())
+@writes_runs
+def metric_eval(
+    judgements: Names,
+    references: Names = (),
+    *,
+    format: Literal["auto", "csv", "expert", "cf", "composite"] = "auto",
+    metrics: str | Sequence[str] | None = None,
+    images: AnyPath | None = None,
+    clip: str | None = None,
+    resamples: int = 1000,
+    **run: Unpack[RunOptions],
+) -> TaskJob:
+    """Do the caption metrics agree with people? Kendall's tau-b and tau-c with human ratings: one run per metric.
+
+    Args:
+        judgements: CSV or JSONL with image_id, candidate, rating; Flickr8k's or Composite's files; several are one set.
+        references: as for `score_captions`, or Flickr's ``*.token.txt``.
+        format: ``"expert"``, ``"cf"``: ExpertAnnotations.txt, CrowdFlowerAnnotations.txt; ``"composite"``: its CSV.
+        metrics: as for `score_captions`.
+        images: a directory of the judged images by file name, for CLIPScore; or a captioned set.
+        clip: the dual encoder of CLIPScore; none: openai/clip-vit-base-patch32.
+        resamples: of the bootstrap over whole images, at least 100.
+        **run: see `RunOptions`.
+
+    Raises:
+        VlmbenchError: what is wrong with the judgements, a file, a metric or ``out``.
+
+    Examples:
+        >>> import json, pathlib, tempfile, vlmbench
+        >>> rows = [(1, "a dog", 4), (1, "a cat", 1), (2, "two cats sleep", 5), (2, "dogs", 2)]
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     references, judgements = pathlib.Path(out, "references.json"), pathlib.Path(out, "ratings.csv")
+        ...     _ = references.write_text(json.dumps({1: ["a dog runs"], 2: ["two cats sleep"]}))
+        ...     lines = ["image_id,candidate,rating", *(",".join(map(str, row)) for row in rows)]
+        ...     _ = judgements.write_text("\\n".join(lines))
+        ...     found = vlmbench.metric_eval(judgements, references, metrics="rouge_l", resamples=100, out=out)
+        >>> found[0].system, round(found[0].metrics["tau_b"].value, 3)
+        ('rouge_l', 0.913)
+    """
+    options.at_least("resamples", resamples, 100)
+    options.choice("format", format, ("auto", "csv", "expert", "cf", "composite"))
+    from vlmbench.tasks.captions.evaluate import metric_names
+    from vlmbench.tasks.judgements.run import MetricEvalRequest, run_metric_eval
+
+    request = MetricEvalRequest(
+        judgements=options.names(judgements),
+        references=options.names(references),
+        format=format,
+        metrics=metric_names(metrics),
+        resamples=resamples,
+        images=options.text(images),
+        clip=clip,
+    )
+    return TaskJob(lambda session: [], lambda context, session: run_metric_eval(request, context))

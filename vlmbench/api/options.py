@@ -7,8 +7,10 @@ from typing import Any, TypedDict, Unpack
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.spelling import argument
 from vlmbench.foundations.text import visible
-from vlmbench.session.context import Context, default_workers, go_offline
+from vlmbench.session.context import Context as Context
+from vlmbench.session.context import default_workers, go_offline
 
 AnyPath = str | PathLike[str]
 Names = AnyPath | Iterable[AnyPath]
@@ -76,7 +78,8 @@ def at_least(name: str, value: object, least: int = 1) -> None:
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         return
-    raise UsageError(f"{name} is {visible(repr(value))}", where=name, fix=f"a whole number, at least {least}")
+    what = argument(name)
+    raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"a whole number, at least {least}")
 
 
 def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
@@ -86,8 +89,8 @@ def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
         UsageError: it is none.
     """
     if value not in choices:
-        listed = ", ".join(item for item in choices if item is not None)
-        raise UsageError(f"{name} is {visible(repr(value))}", where=name, fix=f"one of {listed}")
+        what, listed = argument(name), ", ".join(item for item in choices if item is not None)
+        raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"one of {listed}")
 
 
 def names(given: Names | None) -> list[str]:
@@ -120,7 +123,11 @@ def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | No
     for part in parts:
         word = "all" if part is None else str(part).strip().lower()
         if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
-            raise UsageError(f"--shots: {word!r} is no number of labels per class", fix="--shots 1,2,4,8,16,all")
+            raise UsageError(
+                f"{word!r} is no number of labels per class",
+                where=argument("shots"),
+                fix=argument("shots", "1,2,4,8,16,all"),
+            )
         found.append(None if word == "all" else int(word))
     return found
 
@@ -138,7 +145,11 @@ def strength(given: str | float) -> float | None:
     except (TypeError, ValueError):
         value = -1.0
     if not 0 < value < float("inf"):
-        raise UsageError(f"--c: {given!r} is neither auto nor a number above 0", fix="--c auto, or --c 0.316")
+        raise UsageError(
+            f"{visible(repr(given))} is neither auto nor a number above 0",
+            where=argument("c"),
+            fix=f"{argument('c', 'auto')}, or {argument('c', 0.316)}",
+        )
     return value
 
 
@@ -159,8 +170,8 @@ def not_a_tolerance(given: str) -> UsageError:
     """The error of what is no tolerance."""
     return UsageError(
         f"not a tolerance: {visible(given)}",
-        where="--tolerance",
-        fix="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
+        where=argument("tolerances"),
+        fix="a number from 0 to 10, for each metric or for one: accuracy=0.01",
     )
 
 
@@ -182,7 +193,9 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
     known = sorted(present | set(specs()))
     for name in sorted(set(asked) - {"", *known}):
         raise UsageError(
-            f"no such metric: {visible(name)}", where="--tolerance", fix=nearest(name, known, "vlmbench list metrics")
+            f"no such metric: {visible(name)}",
+            where=argument("tolerances"),
+            fix=nearest(name, known, "vlmbench list metrics"),
         )
 
 

@@ -53,7 +53,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "embed": CommandEntry("vlmbench.cli.embed", "Write image features to a file, whole or in shards."),
     "run": CommandEntry("vlmbench.cli.run", "Run a plan: a grid of commands in a TOML file, in one session."),
-    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics and prompt sets."),
+    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics, prompt sets and heads."),
     "demo": CommandEntry(
         "vlmbench.cli.demo", "Run the whole main job on the bundled models and datasets: no network, no Java."
     ),

@@ -97,10 +97,9 @@ def command(
     """
     if not captioner:  # a thin product gains nothing from threads that wait for each other and take METEOR's core
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names
-
     if captioner:
         from vlmbench.tasks.base import TaskJob
+        from vlmbench.tasks.captions.evaluate import metric_names
         from vlmbench.tasks.captions.scoring import Protocol
         from vlmbench.tasks.captions.systems import check_captioners, score_captioners
 
@@ -126,23 +125,21 @@ def command(
             )
         )
         return
-    from vlmbench.api.jobs import captions_job
+    import vlmbench
 
-    references, candidates = c.files_of(references, candidates)
-    request = CaptionEvalRequest(
-        references=references,
-        candidates=candidates,
-        metrics=metric_names(metrics),
+    common.run(
+        vlmbench.score_captions,
+        *c.files_of(references, candidates),
+        metrics=metrics,
+        dataset=dataset,
+        clip=clip,
         backend=backend,
         resamples=resamples,
+        document_frequency=df_from,
+        novel_to=novel_to,
+        split=split,
         allow_missing=allow_missing,
         allow_empty=allow_empty,
-        documents=df_from,
-        split=split,
-        images=dataset,
-        clip=clip,
-        training=novel_to,
         limit=limit,
         columns=columns,
     )
-    common.perform(captions_job(request))

@@ -116,27 +116,26 @@ def command(
     [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
     and [bold]vlmbench linear-probe --features mine.npz[/bold]
     """
-    from vlmbench.api import options
-    from vlmbench.api.jobs import probe_job
-    from vlmbench.tasks.probe.fit import ProbeRequest
+    import vlmbench
 
-    request = ProbeRequest(
-        models=model or [],
-        datasets=dataset or [],
+    common.run(
+        vlmbench.linear_probe,
+        model or (),
+        dataset or (),
         features=features,
-        shots=options.shots(shots),
+        shots=shots,
         seeds=seeds,
         head=head,
-        c=options.strength(c),
+        c=c,
         solver=solver.value,
-        layer=features_layer.value if features_layer else None,
-        normalised=normalize,
         refit=refit,
-        zero_shot_start=init is Init.zeroshot,
-        prompts=prompts or [],
+        init=init.value,
+        features_layer=features_layer.value if features_layer else None,
+        normalize=normalize,
+        prompts=prompts or (),
         limit=limit,
         metric=metric,
         holdout=holdout,
-        save=save_probe,
+        figures=figures,
+        save_probe=save_probe,
     )
-    common.perform(probe_job(request, figures=figures))

@@ -53,14 +53,14 @@ class Mode:
 
 
 def _scores(*what: str) -> Callable[[Values], bool]:
-    """Whether ``--metrics`` names one that needs something (`vlmbench.metrics.spec.CaptionSpec.needs`)."""
+    """Whether ``--metrics`` names one that needs something (`vlmbench.api.tools.caption_metrics`)."""
 
     def met(values: Values) -> bool:
-        from vlmbench.metrics.spec import caption_specs, needing
+        from vlmbench.api.tools import caption_metrics
 
-        asked = {part.strip().lower().replace("-", "_") for part in (values["metrics"] or "").split(",")}
-        usual = {spec.name for spec in caption_specs() if spec.usual} if values["metrics"] is None else set()
-        return bool(needing(*what) & (asked | usual))
+        named = {part.strip().lower().replace("-", "_") for part in (values["metrics"] or "").split(",")}
+        scored = caption_metrics(usual=True) if values["metrics"] is None else named
+        return not set(scored).isdisjoint(caption_metrics(*what))
 
     return met
 

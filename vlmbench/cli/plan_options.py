@@ -15,8 +15,8 @@ from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
-    from vlmbench.tasks.base import TaskJob
-    from vlmbench.tasks.plan import Table
+    from vlmbench.api.jobs import Writes
+    from vlmbench.api.plans import Table, TaskJob
 
 TASKS = ("zeroshot", "linear-probe", "caption-eval", "retrieval")
 TERMINAL = ("json", "quiet", "debug")
@@ -113,7 +113,7 @@ def arguments(table: "Table", keys: Mapping[str, Key]) -> list[str]:
     Raises:
         InputError: a key is unknown, or its value is of another type.
     """
-    from vlmbench.tasks.plan import unknown_key
+    from vlmbench.api.plans import unknown_key
 
     words: list[str] = []
     for key, value in table.options.items():
@@ -158,7 +158,7 @@ def parse_job(table: "Table", words: Sequence[str], common: Common) -> "TaskJob"
     Raises:
         InputError: an option is missing, out of range or none of the choices, or the command refuses them together.
     """
-    from vlmbench.tasks.plan import placed
+    from vlmbench.api.plans import placed
 
     jobs: list[TaskJob] = []
     collecting = Collecting(**vars(common), jobs=jobs)
@@ -179,6 +179,11 @@ class Collecting(Common):
         """Keeps the job."""
         if self.jobs is not None:
             self.jobs.append(job)
+
+    def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
+        """Keeps the job of the call."""
+        if self.jobs is not None:
+            self.jobs.append(function.job(*arguments, **options))
 
 
 def _parse(command: Callable[..., Any], name: str, words: Sequence[str], table: "Table") -> None:

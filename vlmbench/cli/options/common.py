@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vlmbench.session.context import Context
-    from vlmbench.tasks.base import TaskJob
+    from vlmbench.api.jobs import Writes
+    from vlmbench.api.options import Context, RunOptions
+    from vlmbench.api.plans import TaskJob
 
 COMMON = "Common options"
 
@@ -46,10 +47,9 @@ DECIDING, CAPTIONS = "{deciding metrics}", "{caption metrics}"
 
 def metric_choices() -> dict[str, list[str]]:
     """The names of metrics by what stands for them."""
-    from vlmbench.metrics.choice import deciding
-    from vlmbench.metrics.spec import caption_specs
+    from vlmbench.api.tools import caption_metrics, deciding_metrics
 
-    return {DECIDING: deciding(), CAPTIONS: [spec.name for spec in caption_specs()]}
+    return {DECIDING: deciding_metrics(), CAPTIONS: caption_metrics()}
 
 
 def deciding_metric(value: str | None) -> str | None:
@@ -138,30 +138,42 @@ class Common:
     quiet: Annotated[bool, option("-q", "--quiet", help="Hide progress bars and notes.", panel=COMMON)] = False
     debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False
 
-    def context(self) -> "Context":
-        """The same, as the runs take it: with a reporter that draws on stderr, and the offline switch thrown."""
-        from vlmbench.api.options import run_context
+    def arguments(self) -> "RunOptions":
+        """The same as the API takes them, with a reporter that draws on stderr."""
         from vlmbench.cli.console import Console
 
-        return run_context(
-            out=self.out,
-            cache_dir=self.cache_dir,
-            device=self.device.value,
-            precision=self.precision.value,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            seed=self.seed,
-            offline=self.offline,
-            on_bad_image=self.on_bad_image.value,
-            trust_remote_code=self.trust_remote_code,
-            reporter=Console(quiet=self.quiet),
-        )
+        return {
+            "out": self.out,
+            "cache_dir": self.cache_dir,
+            "device": self.device.value,
+            "precision": self.precision.value,
+            "batch_size": self.batch_size,
+            "workers": self.workers,
+            "seed": self.seed,
+            "offline": self.offline,
+            "on_bad_image": self.on_bad_image.value,
+            "trust_remote_code": self.trust_remote_code,
+            "reporter": Console(quiet=self.quiet),
+        }
+
+    def context(self) -> "Context":
+        """The same as a run's context."""
+        from vlmbench.api.options import run_context
+
+        return run_context(**self.arguments())
 
     def perform(self, job: "TaskJob") -> None:
-        """Does what a command is asked for, writes the tables and prints the results."""
+        """Does a job, writes the tables and prints the results."""
+        from vlmbench.api.jobs import run_job
         from vlmbench.cli.output import finish
 
-        finish(job.run(self.context(), None), self.out, as_json=self.json, quiet=self.quiet)
+        finish(run_job(job, self.context()), self.out, as_json=self.json, quiet=self.quiet)
+
+    def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
+        """Calls a function of the API, writes the tables and prints the results."""
+        from vlmbench.cli.output import finish
+
+        finish(function(*arguments, **options, **self.arguments()), self.out, as_json=self.json, quiet=self.quiet)
 
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
