@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from vlmbench.api.calls import linear_probe as linear_probe
     from vlmbench.api.calls import metric_eval as metric_eval
     from vlmbench.api.calls import retrieval as retrieval
-    from vlmbench.api.calls import score_captions as score_captions
     from vlmbench.api.calls import zeroshot as zeroshot
+    from vlmbench.api.captioning import CaptionResult as CaptionResult
+    from vlmbench.api.captioning import CaptionResults as CaptionResults
+    from vlmbench.api.captioning import caption as caption
+    from vlmbench.api.captioning import score_captioners as score_captioners
+    from vlmbench.api.captioning import score_captions as score_captions
     from vlmbench.api.comparing import check as check
     from vlmbench.api.comparing import compare as compare
     from vlmbench.api.comparing import load_runs as load_runs
@@ -42,7 +46,8 @@ __version__ = "0.1.0"
 
 _MODULES = ("errors", "metrics")
 _NAMES = {
-    "api.calls": ("linear_probe", "metric_eval", "retrieval", "score_captions", "zeroshot"),
+    "api.calls": ("linear_probe", "metric_eval", "retrieval", "zeroshot"),
+    "api.captioning": ("CaptionResult", "CaptionResults", "caption", "score_captioners", "score_captions"),
     "api.comparing": ("check", "compare", "load_runs", "save_baseline", "verify"),
     "api.jobs": ("run_plan",),
     "api.results": ("CheckOutcome", "Comparison", "Result", "Results"),

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from vlmbench.cli.app import COMMANDS, app, load
 from vlmbench.cli.modes import MODES, settle
-from vlmbench.cli.options.common import Common
+from vlmbench.cli.options.common import Common, own_options
 from vlmbench.cli.plan_options import command_of
 from vlmbench.foundations.errors import UsageError
 
@@ -70,16 +70,14 @@ def choices(annotation):
 
 
 def param_of(command, name):
-    found = {**inspect.signature(Common, eval_str=True).parameters}
-    return {**found, **inspect.signature(command_of(command), eval_str=True).parameters}[name]
+    return {**inspect.signature(Common, eval_str=True).parameters, **own_options(command_of(command))}[name]
 
 
 def settled(command, arguments, env=None, monkeypatch=None):
     for name, value in (env or {}).items():
         monkeypatch.setenv(name, value)
     context = load(command).make_context(command, list(arguments))
-    signature = inspect.signature(command_of(command), eval_str=True)
-    defaults = {n: p.default for n, p in signature.parameters.items() if p.default is not p.empty}
+    defaults = {n: p.default for n, p in own_options(command_of(command)).items() if p.default is not p.empty}
     return settle(context, dict(context.params), defaults)
 
 

@@ -5,10 +5,9 @@ wrong is raised as one of `vlmbench.errors`. The options of all runs (``out``, `
 `RunOptions`. ``zeroshot.job(…)`` and so on make jobs for `run_plan`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from vlmbench.api import options
 from vlmbench.api.jobs import writes_runs
@@ -212,88 +211,6 @@ def retrieval(
         rerank=rerank,
     )
     return TaskJob(partial(check_retrieval, request), partial(run_retrieval, request))
-
-
-@writes_runs
-def score_captions(
-    references: AnyPath | Mapping[Any, Sequence[str]],
-    candidates: AnyPath | Sequence[AnyPath] | Mapping[Any, str] | Mapping[str, "Mapping[Any, str] | PathLike[str]"],
-    *,
-    metrics: str | Sequence[str] | None = None,
-    dataset: str | None = None,
-    clip: str | None = None,
-    backend: Literal["native", "java"] = "native",
-    resamples: int = 1000,
-    document_frequency: AnyPath | Mapping[Any, Sequence[str]] | None = None,
-    novel_to: AnyPath | None = None,
-    split: str | None = None,
-    allow_missing: bool = False,
-    allow_empty: bool = False,
-    limit: int | None = None,
-    columns: str | None = None,
-    **run: Unpack[RunOptions],
-) -> TaskJob:
-    """Scores captions against references, with intervals: one run per system.
-
-    The plain functions `vlmbench.metrics.bleu`, `rouge_l`, `meteor` and `cider` give scores alone and write nothing.
-
-    Args:
-        references: ``{image: [caption, …]}``, a file, or the name of a captioned set.
-        candidates: ``{image: caption}``, or a file (``"NAME=FILE"`` names the system); of several systems a list of
-            files, or ``{system: captions}``, where captions are ``{image: caption}`` or a `pathlib.Path`.
-        metrics: as ``vlmbench list metrics`` names them, ``bleu`` for all four; a list, or between commas; none: the
-            usual ones (BLEU, ROUGE-L, METEOR, CIDEr).
-        dataset: the images, for CLIPScore.
-        clip: the dual encoder of CLIPScore; none: openai/clip-vit-base-patch32.
-        backend: ``"java"``: pycocoevalcap and its Java programs, the oracle.
-        resamples: of the bootstrap, at least 100.
-        document_frequency: references whose document frequencies CIDEr takes; none: `references`.
-        novel_to: training captions, a file or a captioned set: the share of captions unlike them.
-        split: of a dataset, of Karpathy's JSON, of a table; none: test, else the only one.
-        allow_missing: score the images that have both candidate and references.
-        allow_empty: score an empty caption as it is, which is 0.
-        limit: N randomly sampled images; none: all.
-        columns: ``"image=…,captions=…"``: columns of tables, where they have other names.
-        **run: see `RunOptions`.
-
-    Raises:
-        VlmbenchError: what is wrong with the captions, a file, a metric or ``out``.
-
-    Examples:
-        >>> import tempfile, vlmbench
-        >>> references = {1: ["a dog runs on grass", "a running dog"], 2: ["two cats sleep", "cats on a bed"]}
-        >>> systems = {"mine": {1: "a dog runs", 2: "two cats sleep on a bed"}, "other": {1: "a man", 2: "cats"}}
-        >>> with tempfile.TemporaryDirectory() as out:
-        ...     found = vlmbench.score_captions(references, systems, metrics="cider", resamples=100, out=out)
-        >>> [(one.system, round(one.metrics["cider"].value, 3)) for one in found]
-        [('mine', 3.589), ('other', 0.731)]
-    """
-    options.at_least("resamples", resamples, 100)
-    options.at_least("limit", limit)
-    from vlmbench.tasks.captions.evaluate import (
-        CaptionEvalRequest,
-        check_caption_eval,
-        metric_names,
-        run_caption_eval,
-    )
-
-    request = CaptionEvalRequest(
-        references=options.references_of(references),
-        candidates=options.candidates_of(candidates),
-        metrics=metric_names(metrics),
-        backend=backend,
-        resamples=resamples,
-        allow_missing=allow_missing,
-        allow_empty=allow_empty,
-        documents=None if document_frequency is None else options.references_of(document_frequency),
-        split=split,
-        images=dataset,
-        clip=clip,
-        training=options.text(novel_to),
-        limit=limit,
-        columns=columns,
-    )
-    return TaskJob(partial(check_caption_eval, request), partial(run_caption_eval, request))
 
 
 @writes_runs

@@ -66,11 +66,18 @@ def _scores(*what: str) -> Callable[[Values], bool]:
 
 
 def _endpoint(name: str) -> Callable[[Values], bool]:
-    return lambda values: any(model.startswith("endpoint:") for model in values[name] or ())
+    def met(values: Values) -> bool:
+        from vlmbench.api.captioning import captioner_kinds
+
+        return any(kind.calls for kind in captioner_kinds(values[name] or ()))
+
+    return met
 
 
 def _draws_on_captions(values: Values) -> bool:
-    return bool(values["shots"]) or any(model.startswith(("retrieval:", "asif:")) for model in values["model"])
+    from vlmbench.api.captioning import captioner_kinds
+
+    return bool(values["shots"]) or any(kind.draws_on_captions for kind in captioner_kinds(values["model"]))
 
 
 def _few(values: Values) -> bool:

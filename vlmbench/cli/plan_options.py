@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 import typer
 
 from vlmbench.cli.app import COMMANDS
-from vlmbench.cli.options.common import Common, with_common, with_given
+from vlmbench.cli.options.common import Common, own_options, with_common, with_given
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
@@ -88,7 +88,7 @@ def command_of(task: str) -> Callable[..., Any]:
 def keys_of(command: Callable[..., Any]) -> dict[str, Key]:
     """The options of a command by their long names."""
     found = {}
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+    for parameter in own_options(command).values():
         if get_origin(parameter.annotation) is not Annotated:
             continue
         base, info = get_args(parameter.annotation)[:2]
