@@ -11,8 +11,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from vlmbench.captioners.base import Calls, Captioning
+from vlmbench.captioners.names import CaptionerRef
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
+from vlmbench.session.session import Session
 from vlmbench.tasks.captions.captioning import caption_dataset
 
 CONCURRENCY = (1, 4, 16, 64)
@@ -58,12 +61,13 @@ def main() -> None:
     given = parser.parse_args()
     server = Server(given.delay)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    model = f"endpoint:http://127.0.0.1:{server.server_address[1]}/v1#slow"
+    ref = CaptionerRef.parse(f"endpoint:http://127.0.0.1:{server.server_address[1]}/v1#slow")
     first = None
     for concurrency in CONCURRENCY:
         with tempfile.TemporaryDirectory() as directory:
             context = Context(out=Path(directory), cache_dir=Path(directory), reporter=Silent())
-            made = caption_dataset(context, model, "scenes", limit=given.images, concurrency=concurrency)
+            how = Captioning(calls=Calls(concurrency))
+            made = caption_dataset(Session(context), ref, "scenes", limit=given.images, how=how)
         rate = made.made / made.seconds
         first = first or rate
         print(

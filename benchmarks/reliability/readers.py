@@ -306,10 +306,10 @@ def _feature_files() -> dict[str, bytes]:
 
 
 def _probe_file() -> bytes:
-    from vlmbench.heads.logistic import Fit
     from vlmbench.heads.probe_file import Probe, save_probe
+    from vlmbench.heads.spec import LinearHead
 
-    fit = Fit(np.ones((2, 3)), np.zeros(2), 1.0, False, 0, True, 0.0, 0.0)
+    fit = LinearHead(np.ones((2, 3)), np.zeros(2))
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "probe.safetensors"
         save_probe(path, Probe(fit, ("cat", "dog"), "tiny-clip", "0" * 64, "proj", False, "digits"))

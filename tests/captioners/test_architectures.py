@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from vlmbench.captioners.base import Decoding, Example, Item
+from vlmbench.captioners.base import Decoding, Example, Item, Runtime
 from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.captioners.families import FAMILIES, IMAGE_ONLY, family_of
 from vlmbench.captioners.generate import Generator
@@ -30,11 +30,8 @@ def open_generator(directory: Path, options: Decoding | None = None, examples: t
     return Generator(
         find_checkpoint(str(directory), directory.parent / "cache"),
         options or Decoding(max_new_tokens=6),
-        device="cpu",
-        precision="fp32",
-        batch_size=8,
-        reporter=Silent(),
-        examples=examples,
+        Runtime("cpu", "fp32", 8, Silent()),
+        examples,
     )
 
 
@@ -50,7 +47,7 @@ def test_batched_and_single_captions_are_the_same(name: str, captioner: Captione
     assert together == [generator.caption([item])[0] for item in items]
     assert len(set(together)) > 1, "the caption has to depend on the image"
     assert all(caption == " ".join(caption.split()) for caption in together)
-    for asked in filter(None, (generator.asked, "<image>")):
+    for asked in filter(None, (generator.prompt_text, "<image>")):
         assert not any(asked in caption for caption in together)
 
 
@@ -63,7 +60,7 @@ def test_worked_examples_reach_the_model(name: str, captioner: Captioner, pictur
     together = generator.caption(items)
     assert together == [generator.caption([item])[0] for item in items]
     shown = generator.prompt.shown
-    assert shown.index("a dog") < shown.index("two cats") < shown.rindex(generator.asked)
+    assert shown.index("a dog") < shown.index("two cats") < shown.rindex(generator.prompt_text)
     assert shown.count(generator.prompt.image_token) == 3
     assert together != open_generator(captioner(name)).caption(items)
 
@@ -95,7 +92,7 @@ def test_every_architecture_from_images_to_a_table_in_one_command(
         assert record["protocol"]["max_new_tokens"] == 6
         assert record["protocol"]["num_beams"] == 1
         assert "|max_new_tokens:6|" in record["signature"]
-        assert record["protocol"].get("prompt") == open_generator(captioner(name)).asked
+        assert record["protocol"].get("prompt") == open_generator(captioner(name)).prompt_text
         assert record["model"]["weights_sha256"]
         assert name in table
     assert len(list((tmp_path / "out/captions").glob("*.json"))) == len(ARCHITECTURES)
@@ -143,7 +140,7 @@ def test_options_that_an_architecture_does_not_take_are_refused(captioner: Capti
         open_generator(captioner("blip"), Decoding(shots=2))
     with pytest.raises(UsageError, match="choose one"):
         Decoding(temperature=1.0, num_beams=2)
-    with pytest.raises(UsageError, match="--max-new-tokens"):
+    with pytest.raises(UsageError, match="max_new_tokens="):
         Decoding(max_new_tokens=0)
 
 

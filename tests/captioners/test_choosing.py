@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,25 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vlmbench.captioners.anchors import unit
+from vlmbench.captioners.base import Captioning, Decoding
+from vlmbench.captioners.names import CaptionerRef
 from vlmbench.cli.app import app
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Silent
+from vlmbench.records.result import Record
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
+from vlmbench.tasks.captions.captioned import CaptionerEvalRequest, run_captioner_eval
 from vlmbench.tasks.captions.captioners import unit_embeddings
-from vlmbench.tasks.captions.captioning import caption_dataset
-from vlmbench.tasks.captions.scoring import Protocol
-from vlmbench.tasks.captions.systems import score_captioners, write_coco_results
+from vlmbench.tasks.captions.captioning import Captions, caption_dataset, write_coco_results
+from vlmbench.tasks.captions.scoring import Scoring
 from vlmbench.tasks.retrieval import RetrievalRequest, run_retrieval
+
+
+def captioned_by(context: Context, name: str, *data: str, how: Captioning | None = None, **more: int) -> Captions:
+    return caption_dataset(Session(context), CaptionerRef.parse(name), *data, how=how, **more)
+
 
 COLOURS = ["red", "green", "blue"]
 
@@ -73,7 +82,7 @@ def test_retrieval_is_the_caption_of_the_highest_cosine(
 ) -> None:
     clip = checkpoints("clip")
     context = Context(cache_dir=tmp_path, batch_size=4)
-    found = caption_dataset(context, f"retrieval:{clip}", f"folder:{captioned}")
+    found = captioned_by(context, f"retrieval:{clip}", f"folder:{captioned}")
     test, _, texts, captions = by_hand(clip, captioned)
     wanted = [" ".join(captions[row].split()) for row in (test @ texts.T).argmax(axis=1)]
     assert found.captions == wanted
@@ -84,7 +93,7 @@ def test_retrieval_is_the_caption_of_the_highest_cosine(
 
 def test_asif_is_the_paper_s_formula(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:
     clip = checkpoints("clip")
-    found = caption_dataset(Context(cache_dir=tmp_path), f"asif:{clip}", f"folder:{captioned}")
+    found = captioned_by(Context(cache_dir=tmp_path), f"asif:{clip}", f"folder:{captioned}")
     test, train, texts, captions = by_hand(clip, captioned)
 
     def plain(x: np.ndarray, anchors: np.ndarray, k: int, p: int) -> np.ndarray:
@@ -135,10 +144,10 @@ def test_what_another_command_stored_of_the_same_texts_does_not_change_the_choic
     checkpoints: Callable[[str], Path], unlike: Path, tmp_path: Path
 ) -> None:
     clip, data = str(checkpoints("clip")), f"folder:{unlike}"
-    alone = caption_dataset(Context(cache_dir=tmp_path / "alone"), f"retrieval:{clip}", data)
+    alone = captioned_by(Context(cache_dir=tmp_path / "alone"), f"retrieval:{clip}", data)
     context = Context(out=tmp_path / "out", cache_dir=tmp_path / "shared")
     run_retrieval(RetrievalRequest(models=[clip], datasets=[data], split="train"), context)
-    assert caption_dataset(context, f"retrieval:{clip}", data).captions == alone.captions
+    assert captioned_by(context, f"retrieval:{clip}", data).captions == alone.captions
     again = Session(context)
     x, _ = again.text_embeddings(clip, [texts[0] for texts in again.dataset(data).split("train").captions])
     assert not again.model(clip).loaded, "the command before stored the same texts"
@@ -149,7 +158,7 @@ def test_captions_chosen_by_an_older_version_s_embeddings_are_made_again(
     checkpoints: Callable[[str], Path], unlike: Path, tmp_path: Path
 ) -> None:
     model, data = f"retrieval:{checkpoints('clip')}", f"folder:{unlike}"
-    first = caption_dataset(Context(cache_dir=tmp_path), model, data)
+    first = captioned_by(Context(cache_dir=tmp_path), model, data)
     (key,) = (tmp_path / "captions").glob("*/key.json")
     facts = json.loads(key.read_text())
     old = {**facts, "version": 1}
@@ -158,16 +167,16 @@ def test_captions_chosen_by_an_older_version_s_embeddings_are_made_again(
     kept = (place / "captions.jsonl").read_text()
     (place / "captions.jsonl").write_text(kept.replace("many", "wrong").replace("square", "wrong"))
     assert "wrong" in (place / "captions.jsonl").read_text()
-    second = caption_dataset(Context(cache_dir=tmp_path), model, data)
+    second = captioned_by(Context(cache_dir=tmp_path), model, data)
     assert second.captions == first.captions
     assert second.made == 6
 
 
 def test_a_second_run_makes_no_caption(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:
     model = f"retrieval:{checkpoints('clip')}"
-    first = caption_dataset(Context(cache_dir=tmp_path), model, f"folder:{captioned}", limit=3)
+    first = captioned_by(Context(cache_dir=tmp_path), model, f"folder:{captioned}", limit=3)
     reporter = Silent()
-    second = caption_dataset(Context(cache_dir=tmp_path, reporter=reporter), model, f"folder:{captioned}", limit=3)
+    second = captioned_by(Context(cache_dir=tmp_path, reporter=reporter), model, f"folder:{captioned}", limit=3)
     assert (first.made, second.made) == (3, 0)
     assert (first.captions, first.ids, first.dataset) == (second.captions, second.ids, second.dataset)
     assert any("0 made, 3 from the store" in note for note in reporter.notes)
@@ -180,45 +189,49 @@ def test_training_captions_never_come_from_the_captioned_split(
 ) -> None:
     model, context = f"retrieval:{checkpoints('clip')}", Context(cache_dir=tmp_path)
     with pytest.raises(InputError, match="no other than the one captioned"):
-        caption_dataset(context, model, f"folder:{captioned}", "train")
+        captioned_by(context, model, f"folder:{captioned}", "train")
     with pytest.raises(InputError, match="has none"):
-        caption_dataset(context, model, f"folder:{captioned}/test")
-    elsewhere = caption_dataset(context, model, f"folder:{captioned}/test", anchors=f"folder:{captioned}")
-    assert elsewhere.captions == caption_dataset(context, model, f"folder:{captioned}").captions
+        captioned_by(context, model, f"folder:{captioned}/test")
+    elsewhere = captioned_by(context, model, f"folder:{captioned}/test", how=Captioning(anchors=f"folder:{captioned}"))
+    assert elsewhere.captions == captioned_by(context, model, f"folder:{captioned}").captions
     with pytest.raises(UsageError, match="chooses a caption whole"):
-        caption_dataset(context, model, f"folder:{captioned}", num_beams=3)
+        captioned_by(context, model, f"folder:{captioned}", how=Captioning(Decoding(num_beams=3)))
 
 
 def test_novelty_is_against_the_captions_that_were_drawn_on_whatever_the_captioned_split_is_called(
     checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
 ) -> None:
-    model, protocol = f"retrieval:{checkpoints('clip')}", Protocol(metrics=("rouge_l",), resamples=100)
+    ref, scoring = CaptionerRef.parse(f"retrieval:{checkpoints('clip')}"), Scoring(("rouge_l",), resamples=100)
     copy = tmp_path / "copy"
     shutil.copytree(captioned, copy)
     here = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
-    ask = {"models": [model], "dataset": f"folder:{captioned}", "protocol": protocol, "split": "train"}
-    (run,) = score_captioners(here, **ask, anchors=f"folder:{copy}")
+    how = Captioning(anchors=f"folder:{copy}")
+    request = CaptionerEvalRequest([ref], f"folder:{captioned}", "train", scoring=scoring, how=how)
+    (run,) = run_captioner_eval(request, here)
     assert run.record.detail.text.novel == 0, "each caption is one of the anchors'"
     assert run.record.detail.novel_to.startswith("18@")
     (tmp_path / "new.json").write_text(json.dumps({"1": ["something else"]}))
-    (run,) = score_captioners(here, **ask, anchors=f"folder:{copy}", training=str(tmp_path / "new.json"))
+    request = replace(request, scoring=replace(scoring, novel_to=str(tmp_path / "new.json")))
+    (run,) = run_captioner_eval(request, here)
     assert run.record.detail.text.novel == 1
 
 
 def test_document_frequencies_of_another_file_count_for_captioners_too(
     checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
 ) -> None:
-    model, protocol = f"retrieval:{checkpoints('clip')}", Protocol(metrics=("cider",), resamples=100)
+    ref = CaptionerRef.parse(f"retrieval:{checkpoints('clip')}")
     here = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
-    ask = {"models": [model], "dataset": f"folder:{captioned}", "protocol": protocol}
+
+    def scored(documents: str | None) -> Record:
+        scoring = Scoring(("cider",), resamples=100, documents=documents)
+        return run_captioner_eval(CaptionerEvalRequest([ref], f"folder:{captioned}", scoring=scoring), here)[0].record
+
     (tmp_path / "df.json").write_text(json.dumps({str(n): [f"a photo of {n} dogs", "a cat"] for n in range(5)}))
-    own, other = (
-        score_captioners(here, **ask, documents=documents)[0].record for documents in (None, str(tmp_path / "df.json"))
-    )
+    own, other = scored(None), scored(str(tmp_path / "df.json"))
     assert other.protocol.df.startswith("df.json[5]@")
     assert other.metrics["cider"].value != own.metrics["cider"].value
     with pytest.raises(AbsentError, match="no such file"):
-        score_captioners(here, **ask, documents=str(tmp_path / "nowhere.json"))
+        scored(str(tmp_path / "nowhere.json"))
 
 
 def test_the_command_writes_coco_results(checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path) -> None:
@@ -259,4 +272,4 @@ def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
 
 def test_two_encoders_coupled_do_not_stand_for_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is two encoders"):
-        caption_dataset(Context(cache_dir=tmp_path), "retrieval:asif:tiny-clip+tiny-clip@scenes?k=9", "scenes", limit=1)
+        captioned_by(Context(cache_dir=tmp_path), "retrieval:asif:tiny-clip+tiny-clip@scenes?k=9", "scenes", limit=1)

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from vlmbench.captioners.base import Captioning, Decoding
+from vlmbench.captioners.names import CaptionerRef
 from vlmbench.cli.app import app
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Advance, Silent
@@ -17,9 +19,9 @@ from vlmbench.metrics.captions.clipscore import clip_scores
 from vlmbench.metrics.spec import caption_specs, find
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
+from vlmbench.tasks.captions.captioned import CaptionerEvalRequest, run_captioner_eval
 from vlmbench.tasks.captions.clip import ClipImages
-from vlmbench.tasks.captions.scoring import Protocol
-from vlmbench.tasks.captions.systems import score_captioners
+from vlmbench.tasks.captions.scoring import Scoring
 
 CAPTIONS = {"0.png": "a photo of red dog", "1.png": "the green circle", "2.png": "many blue cat"}
 REFERENCES = {name: [f"an image of {text}", "a square"] for name, text in CAPTIONS.items()}
@@ -108,13 +110,12 @@ class Told(Silent):
 def test_images_without_a_caption_are_not_encoded_and_the_encoder_is_loaded_once(
     checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path, on_bad_image: str
 ) -> None:
-    clip, told, protocol = str(checkpoints("clip")), Told(), Protocol(metrics=("clipscore",), resamples=50)
+    clip, told = str(checkpoints("clip")), Told()
     context = Context(tmp_path / "out", tmp_path / "cache", reporter=told, on_bad_image=on_bad_image)
     data = f"folder:{captioned}"
-    (record,) = score_captioners(
-        Session(context), ["magic:tiny-captioner," + clip], data, protocol=protocol, clip=clip, limit=2,
-        max_new_tokens=3, training=str(captioned / "references.json"),
-    )  # fmt: skip
+    ref, how = CaptionerRef.parse(f"magic:tiny-captioner,{clip}"), Captioning(Decoding(max_new_tokens=3))
+    scoring = Scoring(("clipscore",), resamples=50, clip=clip, novel_to=str(captioned / "references.json"))
+    (record,) = run_captioner_eval(CaptionerEvalRequest([ref], data, limit=2, scoring=scoring, how=how), context)
     assert record.record.n == 2
     (note,) = [note for note in told.notes if note.startswith("features")]
     assert note.startswith("features: 2 images encoded, 0 from the store")

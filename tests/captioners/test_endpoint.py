@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmbench.captioners.base import Decoding, Example, Item
+from vlmbench.captioners.base import Calls, Captioning, Decoding, Example, Item
 from vlmbench.captioners.calls import retry_after
-from vlmbench.captioners.endpoint import Endpoint
+from vlmbench.captioners.endpoint import Address, Endpoint
+from vlmbench.captioners.names import CaptionerRef
 from vlmbench.captioners.store import CaptionStore
 from vlmbench.data.base import Split
 from vlmbench.data.bundled import Arrays
@@ -28,10 +29,10 @@ from vlmbench.report.pairs import Pairs
 from vlmbench.report.tables.caption_blocks import caption_blocks
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.captions.captioners import open_captioner
+from vlmbench.tasks.captions.captioned import CaptionerEvalRequest, run_captioner_eval
+from vlmbench.tasks.captions.captioners import captioner_in
 from vlmbench.tasks.captions.captioning import caption_split
-from vlmbench.tasks.captions.scoring import Protocol
-from vlmbench.tasks.captions.systems import score_captioners
+from vlmbench.tasks.captions.scoring import Scoring
 
 SECRET = "sk-never-seen-anywhere-123456"
 STALL = 4.0
@@ -183,8 +184,8 @@ def _no_proxy_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def endpoint(server: Server, options: Decoding | None = None, **more: Any) -> Endpoint:
-    settings = {"concurrency": 16, "timeout": 5.0, "backoff": 0.001, "tries": 6, **more}
-    return Endpoint(f"{server.url}#small", options or Decoding(), **settings)
+    calls = Calls(**{"concurrency": 16, "timeout": 5.0, "backoff": 0.001, **more})
+    return Endpoint(Address.parse(f"{server.url}#small"), options or Decoding(), calls)
 
 
 def items(split: Split) -> list[Item]:
@@ -258,9 +259,9 @@ def test_an_image_that_fails_still_counts_in_the_document_frequencies(server: Se
 
     def score(out: str) -> StoredRun:
         context = Context(out=tmp_path / out, cache_dir=tmp_path / out / "cache", reporter=Silent())
-        (run,) = score_captioners(
-            context, [f"endpoint:{server.url}#m"], "scenes", protocol=Protocol(("cider",)), limit=12, concurrency=1
-        )
+        ref, how = CaptionerRef.parse(f"endpoint:{server.url}#m"), Captioning(calls=Calls(concurrency=1))
+        request = CaptionerEvalRequest([ref], "scenes", limit=12, scoring=Scoring(("cider",)), how=how)
+        (run,) = run_captioner_eval(request, context)
         return run
 
     server.behave = lambda call: "400" if call == 3 else "well"
@@ -301,7 +302,7 @@ def test_what_every_image_would_meet_ends_the_run(server: Server, how: str, said
 
 
 def test_no_server_is_said() -> None:
-    nothing = Endpoint("http://127.0.0.1:9/v1#m", Decoding(), tries=2, backoff=0.001)
+    nothing = Endpoint(Address.parse("http://127.0.0.1:9/v1#m"), Decoding(), Calls(tries=2, backoff=0.001))
     with pytest.raises(AbsentError, match="no server"):
         list(nothing.stream(items(coloured(3))))
 
@@ -327,7 +328,7 @@ def test_keys_go_only_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
 
     def sent(url: str) -> str | None:
-        return Endpoint(f"{url}#m", Decoding()).caller.headers.get("Authorization")
+        return Endpoint(Address.parse(f"{url}#m"), Decoding()).caller.headers.get("Authorization")
 
     assert sent("https://api.openai.com/v1") == sent("http://localhost:8000/v1") == f"Bearer {SECRET}"
     assert sent("https://example.org/v1") is None
@@ -369,32 +370,32 @@ def test_sampling_sends_a_seed_of_the_image(server: Server) -> None:
 )
 def test_what_is_no_endpoint_is_refused_and_not_repeated(rest: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Endpoint(rest, Decoding())
+        Address.parse(rest)
     assert "u:p" not in str(caught.value)
 
 
 def test_addresses() -> None:
-    assert Endpoint("http://h:1#m", Decoding()).address.geturl() == "http://h:1/v1/chat/completions"
-    assert Endpoint("http://h/api/v3/#a/b:c", Decoding()).facts.id == "endpoint:http://h/api/v3#a/b:c"
+    assert Endpoint(Address.parse("http://h:1#m"), Decoding()).address.geturl() == "http://h:1/v1/chat/completions"
+    assert Endpoint(Address.parse("http://h/api/v3/#a/b:c"), Decoding()).facts.id == "endpoint:http://h/api/v3#a/b:c"
     with pytest.raises(UsageError, match="beams"):
-        Endpoint("http://h:1#m", Decoding(num_beams=2))
+        Endpoint(Address.parse("http://h:1#m"), Decoding(num_beams=2))
 
 
 def test_offline_means_this_machine_only(server: Server, tmp_path: Path) -> None:
     session = Session(Context(cache_dir=tmp_path, offline=True))
-    assert open_captioner(session, f"endpoint:{server.url}#m", Decoding()).system == "m"
-    with pytest.raises(UsageError, match="--offline"):
-        open_captioner(session, "endpoint:http://example.org/v1#m", Decoding())
+    assert captioner_in(session, CaptionerRef.parse(f"endpoint:{server.url}#m"), Captioning()).system == "m"
+    with pytest.raises(UsageError, match="offline="):
+        captioner_in(session, CaptionerRef.parse("endpoint:http://example.org/v1#m"), Captioning())
 
 
 def test_worked_examples_are_earlier_turns(server: Server) -> None:
     shown = Example(Image.new("RGB", (2, 2)), "a black square", "0")
-    asked = Endpoint(f"{server.url}#small", Decoding(shots=1), examples=[shown])
+    asked = Endpoint(Address.parse(f"{server.url}#small"), Decoding(shots=1), examples=[shown])
     ((done,),) = asked.stream(items(coloured(1)))
     assert done.caption == "a picture of colour 0 0 7"
     assert [message["role"] for message in server.bodies[0]["messages"]] == ["user", "assistant", "user"]
     assert server.bodies[0]["messages"][1]["content"] == "a black square"
-    assert asked.decoding["examples"] != Endpoint(f"{server.url}#small", Decoding()).decoding["examples"]
+    assert asked.decoding["examples"] != Endpoint(Address.parse(f"{server.url}#small"), Decoding()).decoding["examples"]
 
 
 def test_models_that_know_no_max_tokens(server: Server) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vlmbench.captioners.base import Decoding, Done, Item
+from vlmbench.captioners.base import Calls, Decoding, Done, Item
 from vlmbench.captioners.calls import LONGEST_ANSWER
-from vlmbench.captioners.endpoint import Endpoint
+from vlmbench.captioners.endpoint import Address, Endpoint
 from vlmbench.foundations.errors import AbsentError, UsageError
 
 SECRET = "sk-never-seen-anywhere-123456"
@@ -102,9 +102,8 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(wire: Wire, *, images: int = 1, host: str = "", **settings: Any) -> list[Done]:
     url = f"http://{host or f'127.0.0.1:{wire.port}'}/v1#small"
-    captioner = Endpoint(
-        url, Decoding(), **{"tries": 2, "timeout": 5.0, "backoff": 0.001, "concurrency": 1, **settings}
-    )
+    calls = Calls(**{"tries": 2, "timeout": 5.0, "backoff": 0.001, "concurrency": 1, **settings})
+    captioner = Endpoint(Address.parse(url), Decoding(), calls)
     items = [Item(f"{n}", f"{n}", Image.new("RGB", (2, 2), (n, n, n))) for n in range(images)]
     return [done for batch in captioner.stream(items) for done in batch]
 
@@ -232,7 +231,7 @@ def test_an_echoed_key_is_covered_everywhere(wire: Wire, monkeypatch: pytest.Mon
     with pytest.raises(AbsentError) as caught:
         ask(wire)
     assert SECRET not in str(caught.value)
-    assert SECRET not in repr(Endpoint("http://h/v1#m", Decoding()).caller)
+    assert SECRET not in repr(Endpoint(Address.parse("http://h/v1#m"), Decoding()).caller)
 
 
 def test_a_key_that_is_a_word_covers_no_caption(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +247,7 @@ def test_a_key_that_is_a_word_covers_no_caption(wire: Wire, monkeypatch: pytest.
 def test_a_key_that_cannot_be_sent_is_usage_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str, name: str) -> None:
     monkeypatch.setattr("os.environ", {name: key})
     with pytest.raises(UsageError) as caught:
-        Endpoint("http://127.0.0.1:9/v1#m", Decoding())
+        Endpoint(Address.parse("http://127.0.0.1:9/v1#m"), Decoding())
     assert name in caught.value.where
     assert not any(word in str(caught.value) for word in key.split() if len(word) > 1)
 
@@ -280,12 +279,17 @@ def test_white_space_around_a_key_is_left_out(wire: Wire, monkeypatch: pytest.Mo
 )
 def test_what_is_no_host_is_usage(rest: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        Endpoint(rest, Decoding())
+        Address.parse(rest)
 
 
 def test_names_beyond_ascii_are_sent_as_the_name_system_has_them() -> None:
-    assert Endpoint("http://bücher.example:1/v1#m", Decoding()).url == "http://xn--bcher-kva.example:1/v1"
-    assert Endpoint("http://[::1]:8000#m", Decoding()).address.geturl() == "http://[::1]:8000/v1/chat/completions"
+    assert (
+        Endpoint(Address.parse("http://bücher.example:1/v1#m"), Decoding()).url == "http://xn--bcher-kva.example:1/v1"
+    )
+    assert (
+        Endpoint(Address.parse("http://[::1]:8000#m"), Decoding()).address.geturl()
+        == "http://[::1]:8000/v1/chat/completions"
+    )
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid:80", "xn--a"])
@@ -326,7 +330,7 @@ def test_a_proxy_gets_its_credentials_and_the_server_not(wire: Wire, monkeypatch
 def test_a_tunnel_gets_its_credentials(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", f"http://me:password@127.0.0.1:{wire.port}")
     wire.say(whole(b"", "407 Proxy Authentication Required"), close=True)
-    captioner = Endpoint("https://server.example/v1#m", Decoding(), tries=1, timeout=5.0)
+    captioner = Endpoint(Address.parse("https://server.example/v1#m"), Decoding(), Calls(tries=1, timeout=5.0))
     with pytest.raises(AbsentError, match=r"names the proxy 127\.0\.0\.1"):
         list(captioner.stream([Item("a", "a", Image.new("RGB", (2, 2)))]))
     assert wire.heads[0].startswith("CONNECT server.example:443 ")
@@ -371,7 +375,7 @@ def test_a_proxy_that_is_not_there_is_named(wire: Wire, monkeypatch: pytest.Monk
 def test_a_proxy_that_cannot_be_one_is_usage(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
     with pytest.raises(UsageError, match="proxy") as caught:
-        Endpoint("http://server.example/v1#m", Decoding())
+        Endpoint(Address.parse("http://server.example/v1#m"), Decoding())
     assert "secret-word" not in str(caught.value)
 
 

@@ -8,18 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmbench.captioners.base import Decoding, Item
+from vlmbench.captioners.base import Captioner, Captioning, Decoding, Item
 from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.captioners.magic import LanguageModel, Magic, fluency, softmax
+from vlmbench.captioners.names import CaptionerRef
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.records.store import read_samples
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.captions.captioners import open_captioner
-from vlmbench.tasks.captions.scoring import Protocol
-from vlmbench.tasks.captions.systems import score_captioners
+from vlmbench.tasks.captions.captioned import CaptionerEvalRequest, run_captioner_eval
+from vlmbench.tasks.captions.captioners import captioner_in
+from vlmbench.tasks.captions.scoring import Scoring
 
 PROMPT = "a photo of"
+
+
+def opened(session: Session, name: str, decoding: Decoding) -> Captioner:
+    return captioner_in(session, CaptionerRef.parse(name), Captioning(decoding))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -71,7 +76,7 @@ def test_magic_is_the_paper_s_formula(
     lm, clip = captioner("gpt2"), checkpoints("clip")
     session = Session(Context(cache_dir=tmp_path))
     name = f"magic:{lm},{clip}?alpha={alpha}&beta={beta}&k=7"
-    magic = open_captioner(session, name, Decoding(prompt=PROMPT, max_new_tokens=5))
+    magic = opened(session, name, Decoding(prompt=PROMPT, max_new_tokens=5))
     items = [Item(str(n), str(n), picture) for n, picture in enumerate(pictures[:3])]
     given = [done.caption for batch in magic.stream(items) for done in batch]
     wanted = [plain(lm, clip, item.image, alpha=alpha, beta=beta, k=7, length=5) for item in items]
@@ -84,10 +89,10 @@ def test_the_paper_s_constants_and_the_key(
     captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
 ) -> None:
     session = Session(Context(cache_dir=tmp_path))
-    magic = open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", Decoding())
+    magic = opened(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", Decoding())
     assert {name: magic.decoding[name] for name in ("alpha", "beta", "k")} == {"alpha": 0.1, "beta": 2.0, "k": 45}
     assert magic.system == "magic:gpt2,random-clip"
-    other = open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('siglip')}", Decoding())
+    other = opened(session, f"magic:{captioner('gpt2')},{checkpoints('siglip')}", Decoding())
     assert other.facts.weights_sha256 != magic.facts.weights_sha256
 
 
@@ -117,7 +122,7 @@ def test_a_beginning_is_read_once(
     session = Session(Context(cache_dir=tmp_path))
     name = f"magic:{captioner('gpt2')},{checkpoints('clip')}?beta=0"
     items = [Item(str(n), str(n), picture) for n, picture in enumerate(pictures)]
-    magic = open_captioner(session, name, Decoding(max_new_tokens=4))
+    magic = opened(session, name, Decoding(max_new_tokens=4))
     assert isinstance(magic, Magic)
     beginnings: list[tuple[int, ...]] = []
     read = magic.language.read
@@ -133,7 +138,7 @@ def test_settings_that_are_none(
 ) -> None:
     session = Session(Context(cache_dir=tmp_path))
     with pytest.raises(UsageError, match=r"MAGIC wants|no settings"):
-        open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}?{query}", Decoding())
+        opened(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}?{query}", Decoding())
 
 
 def test_the_published_language_models_begin_with_their_own_token(captioner: Callable[[str], Path]) -> None:
@@ -154,7 +159,7 @@ def test_a_captioner_s_decoder_is_a_language_model_too(
     captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], pictures: list[Image.Image], tmp_path: Path
 ) -> None:
     session = Session(Context(cache_dir=tmp_path))
-    magic = open_captioner(session, f"magic:{captioner('vit-gpt2')},{checkpoints('clip')}", Decoding(max_new_tokens=3))
+    magic = opened(session, f"magic:{captioner('vit-gpt2')},{checkpoints('clip')}", Decoding(max_new_tokens=3))
     ((done,),) = magic.stream([Item("0", "0", pictures[0])])
     assert done.caption is not None
 
@@ -165,12 +170,12 @@ def test_what_magic_does_not_take(
     session = Session(Context(cache_dir=tmp_path))
     for options in (Decoding(num_beams=2), Decoding(temperature=1.0), Decoding(shots=1)):
         with pytest.raises(UsageError, match="search of its own"):
-            open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", options)
+            opened(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", options)
     with pytest.raises(UsageError, match="not a captioner"):
-        open_captioner(session, f"magic:{captioner('gpt2')}", Decoding())
+        opened(session, f"magic:{captioner('gpt2')}", Decoding())
     with pytest.raises(UsageError, match="no text side"):
-        open_captioner(session, f"magic:{captioner('gpt2')},{checkpoints('vit')}", Decoding())
-    magic = open_captioner(session, f"magic:{captioner('blip')},{checkpoints('clip')}", Decoding())
+        opened(session, f"magic:{captioner('gpt2')},{checkpoints('vit')}", Decoding())
+    magic = opened(session, f"magic:{captioner('blip')},{checkpoints('clip')}", Decoding())
     with pytest.raises(InputError, match="as a language model"):
         list(magic.stream([Item("0", "0", Image.new("RGB", (8, 8)))]))
 
@@ -180,14 +185,9 @@ def test_two_settings_stand_apart_in_one_call(
 ) -> None:
     name = f"magic:{captioner('gpt2')},{checkpoints('clip')}"
     context = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
-    runs = score_captioners(
-        context,
-        [f"{name}?beta=1", f"{name}?beta=3"],
-        "scenes",
-        protocol=Protocol(metrics=("bleu_1",), resamples=100),
-        limit=2,
-        max_new_tokens=2,
-    )
+    refs, scoring = [CaptionerRef.parse(f"{name}?beta={beta}") for beta in (1, 3)], Scoring(("bleu_1",), resamples=100)
+    how = Captioning(Decoding(max_new_tokens=2))
+    runs = run_captioner_eval(CaptionerEvalRequest(refs, "scenes", limit=2, scoring=scoring, how=how), context)
     assert [run.record.system for run in runs] == [f"{name}?beta=1", f"{name}?beta=3"]
     assert [run.record.protocol.beta for run in runs] == [1.0, 3.0]
 
@@ -197,15 +197,10 @@ def test_siglip_guides_and_judges(
     name: str, captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
 ) -> None:
     context = Context(cache_dir=tmp_path / "cache", out=tmp_path / "out")
-    (run,) = score_captioners(
-        context,
-        [f"magic:{captioner('gpt2')},{checkpoints(name)}?beta=8"],
-        "scenes",
-        protocol=Protocol(metrics=("clipscore", "refclipscore"), resamples=100),
-        clip=str(checkpoints(name)),
-        limit=4,
-        max_new_tokens=3,
-    )
+    ref = CaptionerRef.parse(f"magic:{captioner('gpt2')},{checkpoints(name)}?beta=8")
+    scoring = Scoring(("clipscore", "refclipscore"), resamples=100, clip=str(checkpoints(name)))
+    how = Captioning(Decoding(max_new_tokens=3))
+    (run,) = run_captioner_eval(CaptionerEvalRequest([ref], "scenes", limit=4, scoring=scoring, how=how), context)
     assert run.record.system == f"magic:gpt2,random-{name}"
     assert len(set(read_samples(run)["candidate"])) > 1, "the image has to matter"
     assert set(run.record.metrics) == {"clipscore", "refclipscore"}

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from vlmbench.cli.app import COMMANDS, app, load
 from vlmbench.cli.modes import MODES, settle
-from vlmbench.cli.options.common import Common
+from vlmbench.cli.options.common import Common, own_options
 from vlmbench.cli.plan_options import command_of
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.spelling import as_options
 
 CALLS = {
     "zeroshot": "-m tiny-clip -d digits",
@@ -70,17 +71,16 @@ def choices(annotation):
 
 
 def param_of(command, name):
-    found = {**inspect.signature(Common, eval_str=True).parameters}
-    return {**found, **inspect.signature(command_of(command), eval_str=True).parameters}[name]
+    return {**inspect.signature(Common, eval_str=True).parameters, **own_options(command_of(command))}[name]
 
 
 def settled(command, arguments, env=None, monkeypatch=None):
     for name, value in (env or {}).items():
         monkeypatch.setenv(name, value)
     context = load(command).make_context(command, list(arguments))
-    signature = inspect.signature(command_of(command), eval_str=True)
-    defaults = {n: p.default for n, p in signature.parameters.items() if p.default is not p.empty}
-    return settle(context, dict(context.params), defaults)
+    defaults = {n: p.default for n, p in own_options(command_of(command)).items() if p.default is not p.empty}
+    with as_options():
+        return settle(context, dict(context.params), defaults)
 
 
 def test_every_command_and_each_of_its_options_stands_in_a_mode():
@@ -117,8 +117,8 @@ def test_what_a_mode_uses_is_taken_and_what_it_does_not_use_is_refused(command, 
 
 
 BARE = {
-    "linear-probe --features": ["--features f.npz", "--features f.npz --shots 1"],
-    "linear-probe -m -d": ["-m tiny-clip -d digits", "-m tiny-clip -d digits --shots 4"],
+    "linear-probe --features": ["--features f.npz", "--features f.npz --shots 1", "--features f.npz --head x"],
+    "linear-probe -m -d": [f"-m tiny-clip -d digits{more}" for more in ("", " --shots 4", " --head x")],
     "predict": ["-p probe x.png --json"],
     "caption-eval --captioner": ["--captioner tiny-captioner -d scenes --metrics bleu"],
     "caption-eval -r -p": ["-r r.json -p p.json --metrics bleu"],

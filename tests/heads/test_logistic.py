@@ -5,7 +5,12 @@ from sklearn.metrics import log_loss
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.heads import logistic
-from vlmbench.heads.logistic import Trainer, fit_logistic
+from vlmbench.heads.logistic import MAX_ITER, TOLERANCE, Trainer
+
+
+def fit_logistic(x, y, *, c, tol=TOLERANCE, max_iter=MAX_ITER, **more):
+    return Trainer(x, y, **more).fit(c, tol=tol, max_iter=max_iter)[0]
+
 
 COEFFICIENTS = 2e-3
 LOG_LOSS = 1e-5

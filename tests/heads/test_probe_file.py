@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 
 from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.heads.logistic import fit_logistic
+from vlmbench.heads.probe import fit
 from vlmbench.heads.probe_file import Probe, load_probe, save_probe
+from vlmbench.heads.spec import HeadData
 
 
 def probe(**change):
     generator = np.random.default_rng(0)
-    fit = fit_logistic(generator.normal(size=(40, 6)), np.arange(40) % 3, c=2.0)
+    x, y = generator.normal(size=(40, 6)), np.arange(40) % 3
+    head = fit(HeadData(x=x, y=y, classes=3, metric="accuracy", settings={"c": 2.0}))
     facts = {
         "classnames": ("ä", "b", "c"),
         "model": "m",
@@ -17,7 +19,7 @@ def probe(**change):
         "normalise": True,
         "dataset": "d",
     }
-    return Probe(fit=fit, **{**facts, **change})
+    return Probe(head=head, **{**facts, **change})
 
 
 def test_what_is_read_back_predicts_the_same(tmp_path):
@@ -27,7 +29,7 @@ def test_what_is_read_back_predicts_the_same(tmp_path):
     x = np.random.default_rng(1).normal(size=(5, 6))
     assert (found.probabilities(x) == kept.probabilities(x)).all()
     assert (found.classnames, found.model, found.layer, found.normalise) == (("ä", "b", "c"), "m", "proj", True)
-    assert found.fit.c == 2.0
+    assert found.head.detail["c"] == 2.0
 
 
 def test_normalisation_is_part_of_the_probe():

@@ -16,8 +16,8 @@ from vlmbench.features.texts import EMBEDDINGS, TextKey, read_texts, write_texts
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
 from vlmbench.foundations.owned import read_own
-from vlmbench.heads.logistic import Fit
 from vlmbench.heads.probe_file import Probe, load_probe, save_probe
+from vlmbench.heads.spec import LinearHead
 from vlmbench.records.result import ModelFacts
 
 FLIPS, CUTS = 120, 30
@@ -77,7 +77,7 @@ def texts(cache: Path) -> tuple[Path, Callable[[], Any]]:
 
 
 def probe(cache: Path) -> tuple[Path, Callable[[], Any]]:
-    fit = Fit(VALUES.astype(np.float64), np.arange(6.0), 1.0, False, 0, True, 0.0, 0.0)
+    fit = LinearHead(VALUES.astype(np.float64), np.arange(6.0))
     save_probe(cache / "probe.safetensors", Probe(fit, tuple("abcdef"), "m", "w", "proj", False, "d"))
 
     def load() -> Any:

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from vlmbench.data.captions.read import Candidates, References
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.report.table import Cell, Table
-from vlmbench.session.context import Context
-from vlmbench.tasks.captions.scoring import Protocol, score_captions
+from vlmbench.session.context import Context, Stopwatch
+from vlmbench.tasks.captions.evaluate import score_captions
+from vlmbench.tasks.captions.scoring import Inputs, Scoring, System
 
 RUN = {"started": "2025-01-01T00:00:00Z", "seconds": 1.0}
 
@@ -135,13 +137,12 @@ def write_captions(
         candidates = [f"a {c} {s} on a background" for (c, _), s in zip(pairs, said, strict=True)]
     prefix = "scene" if dataset == "scenes" else dataset  # other sets have other images
     ids = [f"{prefix}-{index:04d}" for index in range(len(candidates))]
-    return score_captions(
-        dict(zip(ids, references, strict=True)),
-        {system: dict(zip(ids, candidates, strict=True))},
-        Context(out=out),
-        protocol=Protocol(metrics=metrics, allow_empty=True),
+    inputs = Inputs(
+        References("captions", "", dict(zip(ids, references, strict=True)), "here"),
+        [System(Candidates(system, "", dict(zip(ids, candidates, strict=True)), "here"))],
         dataset=DatasetFacts(id=dataset, fingerprint="ab" * 32, split="test"),
-    )[0]
+    )
+    return score_captions(inputs, Scoring(metrics, allow_empty=True), Context(out=out), Stopwatch())[0]
 
 
 def write_retrieval(

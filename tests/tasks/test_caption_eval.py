@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
-from vlmbench.data.captions.read import read_candidates, read_references
+from vlmbench.data.captions.read import Candidates, References, read_candidates, read_references
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.metrics.captions.statistics import metrics_from_samples
@@ -20,9 +20,9 @@ from vlmbench.records.signature import parse_signature
 from vlmbench.records.store import read_samples
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.tables.comparisons import compared
-from vlmbench.session.context import Context
-from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names, run_caption_eval
-from vlmbench.tasks.captions.scoring import Protocol, score_captions
+from vlmbench.session.context import Context, Stopwatch
+from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names, run_caption_eval, score_captions
+from vlmbench.tasks.captions.scoring import Inputs, Scoring, System
 
 FAST = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
 NO_METEOR = ["--metrics", "bleu,rouge_l,cider", "--resamples", "100"]
@@ -52,7 +52,13 @@ def context(folder, **more):
 
 def request(folder, *systems, **more):
     given = [str(folder / f"{name}.json") if "=" not in name else name for name in systems]
-    return CaptionEvalRequest(str(folder / "refs.json"), given, **{"metrics": FAST, "resamples": 100, **more})
+    return CaptionEvalRequest(str(folder / "refs.json"), given, Scoring(**{"metrics": FAST, "resamples": 100, **more}))
+
+
+def score(references, systems, scoring, here, **more):
+    """Captions in memory, scored."""
+    found = [System(Candidates(name, "", captions, name), **more) for name, captions in systems.items()]
+    return score_captions(Inputs(References("captions", "", references, "here"), found), scoring, here, Stopwatch())
 
 
 def test_a_record_a_system_with_intervals_and_signature(files):
@@ -240,13 +246,7 @@ def test_names_of_metrics():
 def test_the_interface_for_captioners(tmp_path):
     references = {"1": ["a dog runs", "the dog"], "2": ["two cats", "cats sit"]}
     systems = {"model": {"2": "two cats", "1": "a dog"}}
-    found = score_captions(
-        references,
-        systems,
-        context(tmp_path),
-        protocol=Protocol(metrics=("rouge_l",)),
-        extra={"model": {"num_beams": 4}},
-    )[0]
+    found = score(references, systems, Scoring(("rouge_l",)), context(tmp_path), decoding={"num_beams": 4})[0]
     assert found.record.protocol.num_beams == 4
     assert found.record.metrics["rouge_l"].value > 0.8
 
@@ -313,17 +313,17 @@ def test_two_hundred_hostile_captions_score_as_their_own_image_does(tmp_path):
     rng = random.Random(5)
     references = {str(k): [hostile(rng, k) for _ in range(rng.choice([1, 2, 5]))] for k in range(200)}
     candidates = {str(k): hostile(rng, k) if k % 3 else references[str(k)][0] for k in range(200)}
-    protocol = Protocol(metrics=FAST, resamples=100, allow_empty=True)
-    whole = read_samples(score_captions(references, {"s": candidates}, context(tmp_path), protocol=protocol)[0])
+    scoring = Scoring(FAST, resamples=100, allow_empty=True)
+    whole = read_samples(score(references, {"s": candidates}, scoring, context(tmp_path))[0])
     assert list(whole["id"]) == list(references)
     for k in range(0, 200, 12):
         pair = [str(k), str((k + 1) % 200)]
         alone = read_samples(
-            score_captions(
+            score(
                 {key: references[key] for key in pair},
                 {"s": {key: candidates[key] for key in pair}},
+                scoring,
                 context(tmp_path),
-                protocol=protocol,
             )[0]
         )
         for name in FAST[:5]:
@@ -366,7 +366,7 @@ def test_the_published_figures_of_magic(tmp_path):
     """BLEU-1 56.82, BLEU-4 12.88, ROUGE-L 39.88, CIDEr 49.29: pycocoevalcap's, and the authors' own."""
     references = read_references(SHARED / "coco_karpathy_test_references.json")
     system = read_candidates(SHARED / "coco_karpathy_test_magic.json", "magic")
-    protocol = Protocol(metrics=FAST, resamples=100)
-    found = score_captions(references, [system], context(tmp_path), protocol=protocol)[0].record.metrics
+    request = CaptionEvalRequest(references, [system], Scoring(FAST, resamples=100))
+    found = run_caption_eval(request, context(tmp_path))[0].record.metrics
     values = {name: round(100 * metric.value, 2) for name, metric in found.items()}
     assert (values["bleu_1"], values["bleu_4"], values["rouge_l"], values["cider"]) == (56.82, 12.88, 39.88, 49.29)

@@ -15,6 +15,7 @@ from vlmbench.records.store import find_runs, read_samples
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
 from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, open_references, run_caption_eval, training_captions
+from vlmbench.tasks.captions.scoring import Scoring
 
 METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "meteor", "cider", "cider_d")
 FAST = ("bleu_4", "rouge_l", "cider")
@@ -74,11 +75,12 @@ def cut(folder: Path, domain: str) -> None:
         (folder / f"cut-{name}.json").write_text(json.dumps(results))
 
 
-def ask(folder: Path, references: str, *systems: str, **more: object) -> CaptionEvalRequest:
+def ask(folder: Path, references: str, *systems: str, limit: int | None = None, **more: object) -> CaptionEvalRequest:
     return CaptionEvalRequest(
         str(folder / references),
         [f"{name.removeprefix('cut-')}={folder / name}.json" for name in systems],
-        **{"metrics": METRICS, "resamples": 100, **more},
+        Scoring(**{"metrics": METRICS, "resamples": 100, **more}),
+        limit=limit,
     )
 
 
@@ -165,12 +167,15 @@ def test_one_file_of_objects_is_both_sides(tmp_path: Path) -> None:
     both = str(tmp_path / "both.json")
     found = run_caption_eval(
         CaptionEvalRequest(
-            f"file:{both}", [f"m=file:{both}"], FAST, resamples=100, columns="image=file,captions=refs,prediction=out"
+            f"file:{both}",
+            [f"m=file:{both}"],
+            Scoring(FAST, resamples=100),
+            columns="image=file,captions=refs,prediction=out",
         ),
         context(tmp_path),
     )
     plain = run_caption_eval(
-        CaptionEvalRequest(str(tmp_path / "r.json"), [f"m={tmp_path / 'p.json'}"], FAST, resamples=100),
+        CaptionEvalRequest(str(tmp_path / "r.json"), [f"m={tmp_path / 'p.json'}"], Scoring(FAST, resamples=100)),
         context(tmp_path),
     )
     assert found[0].record.metrics == plain[0].record.metrics
@@ -264,6 +269,7 @@ def test_a_split_may_be_that_of_the_images_clipscore_looks_at(tmp_path: Path) ->
     (tmp_path / "p.json").write_text(json.dumps(said))
     files = {"references": str(tmp_path / "r.json"), "candidates": [str(tmp_path / "p.json")], "split": "val"}
     session = Session(context(tmp_path))
-    check_caption_eval(CaptionEvalRequest(**files, metrics=("clipscore",), images="scenes", clip="tiny-clip"), session)
+    scoring = Scoring(("clipscore",), clip="tiny-clip")
+    check_caption_eval(CaptionEvalRequest(**files, scoring=scoring, images="scenes"), session)
     with pytest.raises(UsageError, match="does not say of its images which split"):
-        check_caption_eval(CaptionEvalRequest(**files, metrics=("rouge_l",)), session)
+        check_caption_eval(CaptionEvalRequest(**files, scoring=Scoring(("rouge_l",))), session)

@@ -316,7 +316,7 @@ CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
 @pytest.mark.skipif(not CIFAR.is_dir(), reason="../shared/data/cifar10 is not here")
 def test_agrees_with_scikit_learn_on_real_features(tmp_path):
     """tiny-clip's features of 1,000 CIFAR-10 images, before the projection, un-normalised."""
-    from vlmbench.heads.logistic import fit_logistic
+    from vlmbench.heads.logistic import Trainer
     from vlmbench.session.session import Session
 
     session = Session(context(tmp_path, batch_size=256))
@@ -325,7 +325,7 @@ def test_agrees_with_scikit_learn_on_real_features(tmp_path):
         for split in ("train", "test")
     )
     for c in (0.01, 1.0):
-        ours = fit_logistic(train.x, train.y, c=c, tol=1e-8)
+        ours, _ = Trainer(train.x, train.y).fit(c, tol=1e-8)
         theirs = LogisticRegression(C=c, tol=1e-8, max_iter=20_000).fit(train.x.astype(np.float64), train.y)
         assert ours.converged
         agreed = ours.probabilities(test.x).argmax(axis=1) == theirs.predict(test.x)

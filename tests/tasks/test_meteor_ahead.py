@@ -6,7 +6,7 @@ import pytest
 
 from vlmbench.metrics.captions.meteor import score as meteor
 from vlmbench.session.context import Context
-from vlmbench.tasks.captions import meteor_ahead as ahead
+from vlmbench.tasks.captions import meteor as ahead
 
 
 def said(code: str, monkeypatch: pytest.MonkeyPatch, cores: int = 2) -> None:

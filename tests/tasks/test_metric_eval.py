@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
+from vlmbench.data.captions.read import Candidates, References
 from vlmbench.data.judgements.base import Judgement, Judgements
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
-from vlmbench.tasks.captions.scoring import Protocol, score_captions
+from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, run_caption_eval
+from vlmbench.tasks.captions.scoring import Scoring
 from vlmbench.tasks.judgements.scores import score_judgements
 
 FAST = ("bleu_1", "bleu_4", "rouge_l", "cider")
@@ -56,7 +58,8 @@ def test_several_candidates_of_an_image_score_as_each_does_alone(references, con
     both = judged([(image, system[image], 1) for image in references for system in (first, second, first)])
     scores = score_judgements(both, references, FAST, context)
     for place, system in enumerate((first, second, first)):
-        alone = score_captions(references, {"s": system}, context, protocol=Protocol(metrics=FAST, resamples=100))
+        files = References("r", "", references, "r"), [Candidates("s", "", system, "s")]
+        alone = run_caption_eval(CaptionEvalRequest(*files, Scoring(FAST, resamples=100)), context)
         from vlmbench.records.store import read_samples
 
         samples = read_samples(alone[0])

@@ -2,21 +2,24 @@
 
 Each writes its runs under ``out``/runs as the command does, byte for byte, and returns them; none prints, and what is
 wrong is raised as one of `vlmbench.errors`. The options of all runs (``out``, ``cache_dir``, ``device`` …) are those of
-`RunOptions`.
+`RunOptions`. ``zeroshot.job(…)`` and so on make jobs for `run_plan`.
 """
 
-from collections.abc import Mapping, Sequence
-from os import PathLike
-from typing import Any, Literal, Unpack
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from vlmbench.api import jobs, options
+from vlmbench.api import options
+from vlmbench.api.jobs import writes_runs
 from vlmbench.api.options import AnyPath, Names, RunOptions
-from vlmbench.api.results import Results
-from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
 from vlmbench.tasks.base import TaskJob
 
+if TYPE_CHECKING:
+    from vlmbench.records.store import StoredRun
+    from vlmbench.session.session import Session
 
+
+@writes_runs
 def zeroshot(
     models: Names,
     datasets: Names,
@@ -30,7 +33,7 @@ def zeroshot(
     boxes: AnyPath | None = None,
     tiles: int | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
+) -> TaskJob:
     """Zero-shot classification by dual encoders (CLIP, SigLIP …): no labels, only class names.
 
     Args:
@@ -60,7 +63,6 @@ def zeroshot(
     """
     options.at_least("limit", limit)
     options.at_least("tiles", tiles, 2)
-    context = options.run_context(**run)
     from vlmbench.tasks.zeroshot import ZeroShotRequest
 
     request = ZeroShotRequest(
@@ -75,9 +77,10 @@ def zeroshot(
         boxes=options.path(boxes),
         tiles=tiles,
     )
-    return _run(jobs.zeroshot_job(request), context)
+    return TaskJob.of("zeroshot", request)
 
 
+@writes_runs
 def linear_probe(
     models: Names = (),
     datasets: Names = (),
@@ -85,12 +88,13 @@ def linear_probe(
     features: AnyPath | None = None,
     shots: str | int | Sequence[str | int | None] | None = "all",
     seeds: int = 5,
+    head: str = "logistic",
     c: float | Literal["auto"] = "auto",
     solver: Literal["native", "sklearn"] = "native",
-    features_layer: Literal["pre_proj", "proj"] | None = None,
-    normalize: bool = False,
     refit: bool = False,
     init: Literal["zero", "zeroshot"] = "zero",
+    features_layer: Literal["pre_proj", "proj"] | None = None,
+    normalize: bool = False,
     prompts: Names = (),
     limit: int | None = None,
     metric: str | None = None,
@@ -98,8 +102,8 @@ def linear_probe(
     figures: bool = False,
     save_probe: AnyPath | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
-    """Logistic regression on frozen features: with all labels, or with a few per class over several seeds.
+) -> TaskJob:
+    """A classifier on frozen features: with all labels, or with a few per class over several seeds.
 
     `vlmbench.LinearProbe` is the same for features in memory.
 
@@ -109,12 +113,13 @@ def linear_probe(
         features: instead of both an .npz or .safetensors file: x_train, y_train, x_test, y_test, perhaps x_val, y_val.
         shots: labels per class: ``"all"``, 4, ``"1,2,4,all"`` or ``[1, 2, 4, "all"]``.
         seeds: few-shot samples to average over.
+        head: the classifier, see `list_heads`; the next four are for ``"logistic"``.
         c: the strength, C = 1 / λ as in scikit-learn; ``"auto"``: searched on the validation split.
         solver: our own L-BFGS, or scikit-learn's as the oracle.
-        features_layer: before or after the projection; none: ``pre_proj``, or ``proj`` with ``init="zeroshot"``.
-        normalize: features to unit length.
         refit: fit once more on training and validation images at the strength that was chosen.
         init: ``"zeroshot"``: start from the text classifier and shrink towards it.
+        features_layer: before or after the projection; none: ``pre_proj``; ``proj`` for heads that use text.
+        normalize: features to unit length.
         prompts: of the zero-shot classifier beside few-shot, and of ``init="zeroshot"``.
         limit: N randomly sampled images of each split; none: all.
         metric: the metric that the strength is searched by and that decides; none: the dataset's own.
@@ -134,7 +139,7 @@ def linear_probe(
         ("features_layer", features_layer, (None, "pre_proj", "proj")),
     ):
         options.choice(name, value, choices)
-    context = options.run_context(**run)
+    from vlmbench.report.page.figures import write_figures
     from vlmbench.tasks.probe.fit import ProbeRequest
 
     request = ProbeRequest(
@@ -143,6 +148,7 @@ def linear_probe(
         features=options.path(features),
         shots=options.shots(shots),
         seeds=seeds,
+        head=head,
         c=options.strength(c),
         solver=solver,
         layer=features_layer,
@@ -155,9 +161,19 @@ def linear_probe(
         holdout=holdout,
         save=options.path(save_probe),
     )
-    return _run(jobs.probe_job(request, figures=figures), context)
+
+    job = TaskJob.of("linear-probe", request)
+
+    def fit(context: Context, session: "Session | None") -> "list[StoredRun]":
+        runs = job.run(context, session)
+        if figures:
+            write_figures(runs, context.out)
+        return runs
+
+    return TaskJob(job.check, fit)
 
 
+@writes_runs
 def retrieval(
     models: Names,
     datasets: Names,
@@ -167,7 +183,7 @@ def retrieval(
     captions: int | None = None,
     rerank: int | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
+) -> TaskJob:
     """Image-text retrieval by dual encoders: recall at 1, 5 and 10 in both directions.
 
     Args:
@@ -184,7 +200,6 @@ def retrieval(
     """
     for name, value in (("limit", limit), ("captions", captions), ("rerank", rerank)):
         options.at_least(name, value)
-    context = options.run_context(**run)
     from vlmbench.tasks.retrieval import RetrievalRequest
 
     request = RetrievalRequest(
@@ -195,86 +210,60 @@ def retrieval(
         captions=captions,
         rerank=rerank,
     )
-    return _run(jobs.retrieval_job(request), context)
+    return TaskJob.of("retrieval", request)
 
 
-def score_captions(
-    references: AnyPath | Mapping[Any, Sequence[str]],
-    candidates: AnyPath | Sequence[AnyPath] | Mapping[Any, str] | Mapping[str, "Mapping[Any, str] | PathLike[str]"],
+@writes_runs
+def metric_eval(
+    judgements: Names,
+    references: Names = (),
     *,
+    format: Literal["auto", "csv", "expert", "cf", "composite"] = "auto",
     metrics: str | Sequence[str] | None = None,
-    dataset: str | None = None,
+    images: AnyPath | None = None,
     clip: str | None = None,
-    backend: Literal["native", "java"] = "native",
     resamples: int = 1000,
-    document_frequency: AnyPath | Mapping[Any, Sequence[str]] | None = None,
-    novel_to: AnyPath | None = None,
-    split: str | None = None,
-    allow_missing: bool = False,
-    allow_empty: bool = False,
-    limit: int | None = None,
-    columns: str | None = None,
     **run: Unpack[RunOptions],
-) -> Results:
-    """Scores captions against references, with intervals: one run per system.
-
-    The plain functions `vlmbench.metrics.bleu`, `rouge_l`, `meteor` and `cider` give scores alone and write nothing.
+) -> TaskJob:
+    """Do the caption metrics agree with people? Kendall's tau-b and tau-c with human ratings: one run per metric.
 
     Args:
-        references: ``{image: [caption, …]}``, a file, or the name of a captioned set.
-        candidates: ``{image: caption}``, or a file (``"NAME=FILE"`` names the system); of several systems a list of
-            files, or ``{system: captions}``, where captions are ``{image: caption}`` or a `pathlib.Path`.
-        metrics: as ``vlmbench list metrics`` names them, ``bleu`` for all four; a list, or between commas; none: the
-            usual ones (BLEU, ROUGE-L, METEOR, CIDEr).
-        dataset: the images, for CLIPScore.
+        judgements: CSV or JSONL with image_id, candidate, rating; Flickr8k's or Composite's files; several are one set.
+        references: as for `score_captions`, or Flickr's ``*.token.txt``.
+        format: ``"expert"``, ``"cf"``: ExpertAnnotations.txt, CrowdFlowerAnnotations.txt; ``"composite"``: its CSV.
+        metrics: as for `score_captions`.
+        images: a directory of the judged images by file name, for CLIPScore; or a captioned set.
         clip: the dual encoder of CLIPScore; none: openai/clip-vit-base-patch32.
-        backend: ``"java"``: pycocoevalcap and its Java programs, the oracle.
-        resamples: of the bootstrap, at least 100.
-        document_frequency: references whose document frequencies CIDEr takes; none: `references`.
-        novel_to: training captions, a file or a captioned set: the share of captions unlike them.
-        split: of a dataset, of Karpathy's JSON, of a table; none: test, else the only one.
-        allow_missing: score the images that have both candidate and references.
-        allow_empty: score an empty caption as it is, which is 0.
-        limit: N randomly sampled images; none: all.
-        columns: ``"image=…,captions=…"``: columns of tables, where they have other names.
+        resamples: of the bootstrap over whole images, at least 100.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with the captions, a file, a metric or ``out``.
+        VlmbenchError: what is wrong with the judgements, a file, a metric or ``out``.
 
     Examples:
-        >>> import tempfile, vlmbench
-        >>> references = {1: ["a dog runs on grass", "a running dog"], 2: ["two cats sleep", "cats on a bed"]}
-        >>> systems = {"mine": {1: "a dog runs", 2: "two cats sleep on a bed"}, "other": {1: "a man", 2: "cats"}}
+        >>> import json, pathlib, tempfile, vlmbench
+        >>> rows = [(1, "a dog", 4), (1, "a cat", 1), (2, "two cats sleep", 5), (2, "dogs", 2)]
         >>> with tempfile.TemporaryDirectory() as out:
-        ...     found = vlmbench.score_captions(references, systems, metrics="cider", resamples=100, out=out)
-        >>> [(one.system, round(one.metrics["cider"].value, 3)) for one in found]
-        [('mine', 3.589), ('other', 0.731)]
+        ...     references, judgements = pathlib.Path(out, "references.json"), pathlib.Path(out, "ratings.csv")
+        ...     _ = references.write_text(json.dumps({1: ["a dog runs"], 2: ["two cats sleep"]}))
+        ...     lines = ["image_id,candidate,rating", *(",".join(map(str, row)) for row in rows)]
+        ...     _ = judgements.write_text("\\n".join(lines))
+        ...     found = vlmbench.metric_eval(judgements, references, metrics="rouge_l", resamples=100, out=out)
+        >>> found[0].system, round(found[0].metrics["kendall_tau_b"].value, 3)
+        ('rouge_l', 0.913)
     """
     options.at_least("resamples", resamples, 100)
-    options.at_least("limit", limit)
-    context = options.run_context(**run)
-    from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, metric_names
+    options.choice("format", format, ("auto", "csv", "expert", "cf", "composite"))
+    from vlmbench.tasks.captions.evaluate import metric_names
+    from vlmbench.tasks.judgements.run import MetricEvalRequest
 
-    request = CaptionEvalRequest(
-        references=options.references_of(references),
-        candidates=options.candidates_of(candidates),
+    request = MetricEvalRequest(
+        judgements=options.names(judgements),
+        references=options.names(references),
+        format=format,
         metrics=metric_names(metrics),
-        backend=backend,
         resamples=resamples,
-        allow_missing=allow_missing,
-        allow_empty=allow_empty,
-        documents=None if document_frequency is None else options.references_of(document_frequency),
-        split=split,
-        images=dataset,
+        images=options.text(images),
         clip=clip,
-        training=options.text(novel_to),
-        limit=limit,
-        columns=columns,
     )
-    return _run(jobs.captions_job(request), context)
-
-
-def _run(job: TaskJob, context: Context) -> Results:
-    heard = context.reporter
-    return Results(job.run(context, None), heard.warnings if isinstance(heard, Silent) else ())
+    return TaskJob.of("metric-eval", request)

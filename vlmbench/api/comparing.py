@@ -1,4 +1,4 @@
-"""The functions of `vlmbench` over runs that are there: `load_runs`, `compare`, `check`."""
+"""The functions of `vlmbench` over runs that are there: `load_runs`, `compare`, `check`, `save_baseline`, `verify`."""
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -7,7 +7,9 @@ from pathlib import Path
 from vlmbench.api import options
 from vlmbench.api.options import AnyPath
 from vlmbench.api.results import CheckOutcome, Comparison, Result, Results
+from vlmbench.api.rows import Mismatch, Verification
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.records.store import StoredRun, find_results, find_runs, natural
 
 Runs = AnyPath | Result | Results | Iterable[AnyPath | Result | Results]
@@ -80,7 +82,7 @@ def check(
     from vlmbench.report.gate.run import run_gate
 
     if not 0 <= level <= 1:
-        raise UsageError(f"level is {level}", where="level", fix="a number from 0 to 1")
+        raise UsageError(f"--level is {level}", where="--level", fix="a number from 0 to 1")
     allowed = options.tolerances(tolerances)
     new, paths = _parts(current)
     entries = entries_from_runs(_sorted([*new, *find_runs(paths)]))
@@ -88,6 +90,71 @@ def check(
     old, files = _parts(baseline)
     before = entries_from_runs(old) if old else read_baseline(files[0])
     return CheckOutcome(run_gate(before, entries, allowed, level=level, allow_missing=allow_missing))
+
+
+def save_baseline(path: AnyPath, runs: Runs) -> list[str]:
+    """Writes the baseline of `check` from runs.
+
+    Args:
+        path: the file.
+        runs: as for `compare`.
+
+    Returns:
+        The names of the runs in it.
+
+    Raises:
+        AbsentError: there is nothing at a path.
+        InputError: a path holds no run, or two runs have one name.
+        OutputError: the file cannot be written.
+    """
+    from vlmbench.foundations.atomic import write_json
+    from vlmbench.report.gate.baseline import entries_from_runs, to_json
+
+    stored, paths = _parts(runs)
+    entries = entries_from_runs(_sorted([*stored, *(find_runs(paths) if paths else [])]))
+    write_json(Path(path), to_json(entries))
+    return [entry.key for entry in entries]
+
+
+def verify(runs: Runs, *, reporter: Reporter | None = None) -> Verification:
+    """Recomputes every figure from its per-sample file, and checks hash, signature and n.
+
+    Args:
+        runs: as for `compare`.
+        reporter: hears of progress; none: nobody does.
+
+    Raises:
+        AbsentError: there is nothing at a path.
+        InputError: a path holds no run.
+    """
+    from vlmbench.report.verify import verify_run
+
+    stored, paths = _parts(runs)
+    found = _sorted([*stored, *(find_runs(paths) if paths else [])])
+    wrong: list[Mismatch] = []
+    with (reporter or Silent()).task("verifying", len(found)) as advance:
+        for run in found:
+            wrong += [Mismatch(run.path, line) for line in verify_run(run)]
+            advance()
+    return Verification(Results(found), tuple(wrong), tuple(run.path for run in found if not run.record.record_sha256))
+
+
+def update_tables(results: Results, out: AnyPath) -> Comparison:
+    """The tables over everything in a results directory, these runs among it, as every command rewrites them.
+
+    Args:
+        results: runs that were made just now.
+        out: the results directory.
+
+    Raises:
+        InputError: a record in `out` cannot be read.
+    """
+    from vlmbench.report.tables.write import build_tables
+
+    directory, present = Path(out) / "runs", {run.path.resolve() for run in results.runs}
+    others = find_runs([directory]) if any(directory.glob("*/result.json")) else []
+    everything = [*results.runs, *(run for run in others if run.path.resolve() not in present)]
+    return Comparison(Results(everything), tuple(build_tables(everything)))
 
 
 def _parts(given: Runs) -> tuple[list[StoredRun], list[Path]]:

@@ -1,43 +1,110 @@
-"""Requests as jobs: what the API's functions and the commands run, and what a plan checks before it runs."""
+"""What lets a function of the API run now, or be a job of a plan that checks everything before anything runs."""
 
-from typing import TYPE_CHECKING
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, Unpack, cast
 
+from vlmbench.api.options import RunOptions, run_context
+from vlmbench.api.results import Results
+from vlmbench.foundations.progress import Silent
+from vlmbench.session.context import Context
 from vlmbench.tasks.base import TaskJob
+from vlmbench.tasks.plan import PlanSession, Step, check_steps, run_steps
 
-if TYPE_CHECKING:
-    from vlmbench.records.store import StoredRun
-    from vlmbench.session.context import Context
-    from vlmbench.session.session import Session
-    from vlmbench.tasks import retrieval, zeroshot
-    from vlmbench.tasks.captions import evaluate as caption_eval
-    from vlmbench.tasks.probe.fit import ProbeRequest
+P = ParamSpec("P")
 
 
-def zeroshot_job(request: "zeroshot.ZeroShotRequest") -> TaskJob:
-    """Zero-shot classification."""
-    return TaskJob.of("zeroshot", request)
+class Writes(Protocol[P]):
+    """A function that writes runs."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Results:
+        """Runs it."""
+        ...
+
+    def job(self, *args: P.args, **kwargs: P.kwargs) -> TaskJob:
+        """The same call for `run_plan`, which is given the options of all runs."""
+        ...
 
 
-def probe_job(request: "ProbeRequest", *, figures: bool) -> TaskJob:
-    """The linear probe; with `figures` curves, confusion matrix and reliability are drawn under OUT/figures."""
-    job = TaskJob.of("linear-probe", request)
+def writes_runs(build: Callable[P, TaskJob]) -> Writes[P]:
+    """Makes of a function that builds a job one that runs it and returns its `Results`; ``job`` builds it."""
+    signature = inspect.signature(build)
 
-    def run(context: "Context", session: "Session | None") -> "list[StoredRun]":
-        runs = job.run(context, session)
-        if figures:
-            from vlmbench.report.page.figures import write_figures
+    def prepared(*args: Any, **given: Any) -> tuple[TaskJob, dict[str, Any]]:
+        run = {name: given.pop(name) for name in RunOptions.__annotations__ if name in given}
+        unknown = sorted(set(given) - set(signature.parameters))
+        if unknown:
+            raise TypeError(f"{build.__name__}() got an unexpected keyword argument {unknown[0]!r}")
+        return cast(Any, build)(*args, **given), run
 
-            write_figures(runs, context.out)
-        return runs
+    @functools.wraps(build)
+    def call(*args: Any, **given: Any) -> Results:
+        job, run = prepared(*args, **given)
+        return run_job(job, run_context(**cast(RunOptions, run)))
 
-    return TaskJob(job.check, run)
+    call.__dict__["job"] = lambda *args, **given: prepared(*args, **given)[0]
+    call.__dict__["__signature__"] = signature.replace(return_annotation=Results)
+    return cast(Writes[P], call)
 
 
-def retrieval_job(request: "retrieval.RetrievalRequest") -> TaskJob:
-    """Image-text retrieval."""
-    return TaskJob.of("retrieval", request)
+def run_job(job: TaskJob, context: Context) -> Results:
+    """Does a job in a session of its own."""
+    return heard(job.run(context, None), context)
 
 
-def captions_job(request: "caption_eval.CaptionEvalRequest") -> TaskJob:
-    """Captions scored against references."""
-    return TaskJob.of("caption-eval", request)
+def heard(runs: Sequence[Any], context: Context) -> Results:
+    """The runs with the warnings that no reporter of the caller's heard."""
+    return Results(runs, context.reporter.warnings if isinstance(context.reporter, Silent) else ())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs that share a session and have been checked."""
+
+    steps: tuple[Step, ...]
+    session: PlanSession
+
+    def run(self) -> Results:
+        """Runs them in order.
+
+        Raises:
+            VlmbenchError: what went wrong; the results of the jobs before it are written.
+        """
+        return heard(run_steps(self.steps, self.session), self.session.context)
+
+
+def checked_plan(jobs: Sequence[TaskJob | Step], **run: Unpack[RunOptions]) -> Plan:
+    """A plan, all of it checked: names, values, models, datasets, files.
+
+    Raises:
+        VlmbenchError: the first thing that is wrong, with its place where the job comes from a plan's file.
+    """
+    session = PlanSession(run_context(**run))
+    steps = tuple(job if isinstance(job, Step) else Step(None, job) for job in jobs)
+    check_steps(steps, session)
+    return Plan(steps, session)
+
+
+def run_plan(jobs: Sequence[TaskJob | Step], **run: Unpack[RunOptions]) -> Results:
+    """Runs several jobs in one session: each model is loaded once, each image decoded once for all that need it.
+
+    All of it is checked before any of it runs.
+
+    Args:
+        jobs: what ``vlmbench.zeroshot.job(…)`` and its siblings give, which take the arguments of their functions but
+            for those of `RunOptions`.
+        **run: see `RunOptions`; for all jobs.
+
+    Raises:
+        VlmbenchError: what is wrong with a job.
+
+    Examples:
+        >>> import tempfile, vlmbench
+        >>> jobs = [vlmbench.zeroshot.job("tiny-clip", name, limit=20) for name in ("digits", "shapes")]
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     vlmbench.run_plan(jobs, out=out, cache_dir=out, device="cpu")
+        <Results: 2 runs: zeroshot tiny-clip on digits, zeroshot tiny-clip on shapes>
+    """
+    return checked_plan(jobs, **run).run()

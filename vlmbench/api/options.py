@@ -76,7 +76,8 @@ def at_least(name: str, value: object, least: int = 1) -> None:
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         return
-    raise UsageError(f"{name} is {visible(repr(value))}", where=name, fix=f"a whole number, at least {least}")
+    what = f"--{name.replace('_', '-')}"
+    raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"a whole number, at least {least}")
 
 
 def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
@@ -86,8 +87,8 @@ def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
         UsageError: it is none.
     """
     if value not in choices:
-        listed = ", ".join(item for item in choices if item is not None)
-        raise UsageError(f"{name} is {visible(repr(value))}", where=name, fix=f"one of {listed}")
+        what, listed = f"--{name.replace('_', '-')}", ", ".join(item for item in choices if item is not None)
+        raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"one of {listed}")
 
 
 def names(given: Names | None) -> list[str]:
@@ -120,7 +121,11 @@ def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | No
     for part in parts:
         word = "all" if part is None else str(part).strip().lower()
         if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
-            raise UsageError(f"--shots: {word!r} is no number of labels per class", fix="--shots 1,2,4,8,16,all")
+            raise UsageError(
+                f"{word!r} is no number of labels per class",
+                where="--shots",
+                fix="--shots 1,2,4,8,16,all",
+            )
         found.append(None if word == "all" else int(word))
     return found
 
@@ -138,7 +143,11 @@ def strength(given: str | float) -> float | None:
     except (TypeError, ValueError):
         value = -1.0
     if not 0 < value < float("inf"):
-        raise UsageError(f"--c: {given!r} is neither auto nor a number above 0", fix="--c auto, or --c 0.316")
+        raise UsageError(
+            f"{visible(repr(given))} is neither auto nor a number above 0",
+            where="--c",
+            fix="--c auto, or --c 0.316",
+        )
     return value
 
 
@@ -160,7 +169,7 @@ def not_a_tolerance(given: str) -> UsageError:
     return UsageError(
         f"not a tolerance: {visible(given)}",
         where="--tolerance",
-        fix="METRIC=ABS with ABS from 0 to 10, as accuracy=0.01",
+        fix="a number from 0 to 10, for each metric or for one: accuracy=0.01",
     )
 
 
@@ -182,7 +191,9 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
     known = sorted(present | set(specs()))
     for name in sorted(set(asked) - {"", *known}):
         raise UsageError(
-            f"no such metric: {visible(name)}", where="--tolerance", fix=nearest(name, known, "vlmbench list metrics")
+            f"no such metric: {visible(name)}",
+            where="--tolerance",
+            fix=nearest(name, known, "vlmbench list metrics"),
         )
 
 

@@ -12,10 +12,22 @@ from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, read_samples
 from vlmbench.report.gate.run import Change, Outcome, outcome_table
-from vlmbench.report.table import Table
+from vlmbench.report.table import Table as Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def drawn(table: Table, most: int | None = None) -> Any:
+    """A table for `rich.print`, each interval below its figure.
+
+    Args:
+        table: the table.
+        most: so many rows are shown, and said how many more there are; none: all.
+    """
+    from vlmbench.report.terminal import Drawn
+
+    return Drawn(table, most)
 
 
 class Shown:
@@ -29,9 +41,7 @@ class Shown:
     def __rich__(self) -> Any:
         from rich.console import Group
 
-        from vlmbench.report.terminal import Drawn
-
-        return Group(*map(Drawn, self.tables)) if self.tables else repr(self)
+        return Group(*map(drawn, self.tables)) if self.tables else repr(self)
 
     def _repr_html_(self) -> str:
         from vlmbench.foundations.text import html
@@ -148,6 +158,10 @@ class Results(Shown, Sequence[Result]):
 
         return tuple(build_tables(self.runs))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The results as they stand in the document of ``--json``; fractions 0 to 1, CIDEr 0 to 10."""
+        return {"results": [one.to_dict() for one in self._results]}
+
     def to_frame(self) -> "pd.DataFrame":
         """A row per run and metric, in the records' own scale."""
         from vlmbench.report.export import to_dataframe
@@ -218,6 +232,44 @@ class Comparison(Shown):
             raise UsageError(f"no table {visible(name)}", where="name", fix=f"one of {', '.join(there) or 'none'}")
         return pd.DataFrame(table_rows(there[name] if name is not None else self.tables[0]))
 
+    def of(self, results: Results) -> tuple[Table, ...]:
+        """The tables with the rows of these runs alone."""
+        return tuple(table.with_runs(results.runs) for table in self.tables)
+
+    def in_words(self, results: Results | None = None) -> str:
+        """A paragraph that reads the tables.
+
+        Args:
+            results: read the rows of these runs alone; none: all.
+        """
+        from vlmbench.report.reading import read_tables
+
+        return read_tables(self.tables if results is None else self.of(results))
+
+    def foreign_results(self) -> list[dict[str, Any]]:
+        """The results of another program that the tables show, by our names of datasets and metrics."""
+        from vlmbench.records.foreign import PROGRAM
+        from vlmbench.report.tables.foreign import dataset_of, metrics_of, usable
+
+        return [
+            {
+                "program": PROGRAM,
+                "task": one.task,
+                "system": one.system,
+                "dataset": dataset_of(one.dataset),
+                "language": one.language or None,
+                "metrics": {
+                    name: {"value": value, "low": None, "high": None} for name, value in metrics_of(one).items()
+                },
+                "path": str(one.path),
+            }
+            for one in usable(self.foreign)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as it stands in the document of ``--json``."""
+        return {**self.results.to_dict(), "comparisons": self.pairs(), "foreign": self.foreign_results()}
+
     def write(self, out: Path | str) -> list[Path]:
         """Writes the tables as CSV, Markdown, LaTeX and HTML under `out`/tables and returns the files.
 
@@ -227,6 +279,64 @@ class Comparison(Shown):
         from vlmbench.report.tables.write import write_tables
 
         return write_tables(self.tables, Path(out))
+
+    def write_report(self, path: Path | str, cache_dir: Path | str | None = None) -> Path:
+        """Writes ``report.html``, one file with tables, curves and images.
+
+        Args:
+            path: the file.
+            cache_dir: where datasets are read from for their images; none: the platform's cache directory.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        from vlmbench.api.pictures import Thumbnails
+        from vlmbench.foundations.paths import default_cache_dir
+        from vlmbench.report.page.write import write_report
+
+        pictures = Thumbnails(Path(cache_dir) if cache_dir else default_cache_dir())
+        return write_report(self.results.runs, self.tables, Path(path), pictures=pictures)
+
+    def write_figures(self, out: Path | str) -> list[Path]:
+        """Draws curves, confusion matrices and reliability diagrams under `out`/figures and returns the files.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        from vlmbench.report.page.figures import write_figures
+
+        return write_figures(self.results.runs, Path(out))
+
+    def write_eval_results(self, directory: Path | str) -> list[Path]:
+        """Writes the hub's .eval_results YAML of the runs on datasets of the hub, a folder per model.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        from vlmbench.data.catalogue import listed
+        from vlmbench.foundations.atomic import write_text
+        from vlmbench.report.export import eval_results
+
+        written = []
+        known = {name: entry.hub_id for name, entry in listed().items()}
+        for name, text in eval_results(self.results.runs, known).items():
+            write_text(Path(directory) / name, text)
+            written.append(Path(directory) / name)
+        return written
+
+    def log_to(self, program: str, out: Path | str) -> None:
+        """Logs every record to ``wandb``, ``mlflow`` or ``tensorboard``.
+
+        Args:
+            program: which.
+            out: where programs that write files write them.
+
+        Raises:
+            AbsentError: the package is not installed.
+        """
+        from vlmbench.report.loggers import export
+
+        export(program, self.results.runs, Path(out))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -254,6 +364,36 @@ class CheckOutcome(Shown):
     def tables(self) -> tuple[Table, ...]:
         """One table, a row per change."""
         return (outcome_table(self.outcome),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as it stands in the document of ``--json``."""
+        from vlmbench.report.gate.ci import json_document
+
+        return json_document(self.outcome)
+
+    def junit(self) -> str:
+        """JUnit XML, a test case per metric of a run."""
+        from vlmbench.report.gate.ci import junit_xml
+
+        return junit_xml(self.outcome)
+
+    def gitlab(self, baseline: str) -> str:
+        """GitLab's code quality report, whose issues are placed in the file `baseline`."""
+        from vlmbench.report.gate.ci import gitlab_quality
+
+        return gitlab_quality(self.outcome, baseline)
+
+    def github(self) -> tuple[str, list[str]]:
+        """Markdown for ``$GITHUB_STEP_SUMMARY``, and workflow commands, one per regression."""
+        from vlmbench.report.gate.ci import github_annotations, github_summary
+
+        return github_summary(self.outcome), github_annotations(self.outcome)
+
+    def sentences(self) -> list[str]:
+        """Each regression in words."""
+        from vlmbench.report.gate.ci import sentence
+
+        return [sentence(change) for change in self.regressions]
 
     def __repr__(self) -> str:
         return f"<CheckOutcome: {len(self.regressions)} of {len(self.changes)} figures regressed>"

@@ -7,16 +7,18 @@ without Training, 2022).
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from vlmbench.captioners.base import Done, Item, one_line
+from vlmbench.captioners.base import Captioner, Decoding, Done, Encoder, Item, Runtime, Setup, one_line
 from vlmbench.captioners.batches import Batcher
-from vlmbench.encoders.base import PRE_PROJ, PROJ, ImageEncoder
-from vlmbench.encoders.relative import relative
-from vlmbench.foundations.progress import Reporter
+from vlmbench.captioners.names import CaptionerKind, Models
+from vlmbench.encoders.base import PRE_PROJ, PROJ
+from vlmbench.encoders.relative import NONZERO, POWER, relative
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.rows import products
 from vlmbench.records.result import ModelFacts
 
@@ -32,53 +34,52 @@ class Anchors:
             `Retriever` needs none.
         texts: [M, E] unit-norm text features of each pair.
         captions: [M] the captions.
-        facts: what identifies the set in a record.
     """
 
     images: np.ndarray | None
     texts: np.ndarray
     captions: tuple[str, ...]
-    facts: dict[str, Any]
 
 
 class _Choosing:
-    """What the two share: images are encoded in batches, a caption is chosen for each."""
+    """What the two share: images are encoded in batches, a caption is chosen for each.
+
+    Args:
+        system: the name a table shows.
+        facts: for the record.
+        encoder: of the images.
+        anchors: encodes the training set.
+        decoding: what decides the choice besides the weights.
+        runtime: where and how it runs.
+    """
 
     def __init__(
         self,
         system: str,
         facts: ModelFacts,
-        encoder: Callable[[], ImageEncoder],
+        encoder: Encoder,
         anchors: Callable[[], Anchors],
-        key: dict[str, Any],
-        *,
-        batch_size: int,
-        reporter: Reporter,
+        decoding: dict[str, Any],
+        runtime: Runtime,
     ) -> None:
         self.system = system
         self.facts = facts
+        self.decoding = decoding
         self._encoder = encoder
         self._anchors = anchors
-        self._key = key
-        self.batch_size = batch_size
-        self.reporter = reporter
+        self._runtime = runtime
 
     @cached_property
     def anchors(self) -> Anchors:
         """The training set, encoded when the first caption is asked for."""
         return self._anchors()
 
-    @property
-    def decoding(self) -> dict[str, Any]:
-        """What decides the choice besides the weights."""
-        return self._key
-
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
         """Captions in batches."""
-        return Batcher(self._caption, self.batch_size, self.reporter.warn).stream(items)
+        return Batcher(self._caption, self._runtime.batch_size, self._runtime.reporter.warn).stream(items)
 
     def _caption(self, items: Sequence[Item]) -> list[str]:
-        encoder = self._encoder()
+        encoder = self._encoder.encoder
         pixels = np.stack([encoder.preprocess(item.image) for item in items])
         layer = PROJ if PROJ in encoder.layers else PRE_PROJ
         x = unit(np.asarray(encoder.encode_images(pixels)[layer]))
@@ -134,3 +135,70 @@ def unit(x: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     scaled: np.ndarray = x / np.where(norms > 0, norms, 1)
     return scaled
+
+
+def _open(kind: str, models: Models, setup: Setup) -> Captioner:
+    name, (images, texts) = f"{kind}:{models}", (models.names[0], models.names[-1])
+    asked = setup.decoding
+    if asked != Decoding(seed=asked.seed, max_new_tokens=asked.max_new_tokens):
+        raise UsageError(
+            f"{kind} chooses a caption whole: --prompt, --num-beams, --temperature and --shots do nothing there",
+            where=name,
+        )
+    setup.dual_encoder(texts)
+    training = setup.training("its captions")
+    split = training.split
+    pairs = [(row, caption) for row, captions in enumerate(split.captions) for caption in captions]
+    opened = {name: setup.encoder(name) for name in dict.fromkeys((images, texts))}
+    files = [item.files for item in opened.values()]
+    first = opened[images].files
+    decoding: dict[str, Any] = {
+        "anchors": f"{training.dataset}/{split.name}",
+        "anchors_sha256": digest([training.fingerprint, split.captions])[:16],
+        "pairs": len(pairs),
+        "precision": setup.runtime.precision,
+        "processor": digest([[item.preprocessing_sha256, item.tokenizer_sha256] for item in files])[:16],
+    }
+    weights = first.weights_sha256
+    if kind == ASIF.name:
+        decoding |= {"k": min(NONZERO, len(pairs)), "p": POWER}
+        weights = digest([weights, opened[texts].files.weights_sha256])
+    facts = ModelFacts(
+        id=name,
+        revision=first.revision,
+        weights_sha256=weights,
+        kind=kind,
+        trust_remote_code=any(item.own_code for item in files),
+    )
+
+    def gather() -> Anchors:
+        captions = tuple(caption for _, caption in pairs)
+        embedded = setup.text_embeddings(texts, captions)
+        if kind == RETRIEVAL.name:
+            return Anchors(None, embedded, captions)
+        ids, x = setup.training_features(images, PROJ if PROJ in first.family.layers else PRE_PROJ)
+        row_of = {id: row for row, id in enumerate(ids)}
+        there = [place for place, (row, _) in enumerate(pairs) if split.ids[row] in row_of]
+        rows = [row_of[split.ids[pairs[place][0]]] for place in there]
+        return Anchors(unit(x)[rows], embedded[there], tuple(captions[place] for place in there))
+
+    chosen = Retriever if kind == RETRIEVAL.name else Asif
+    system = f"{kind}:{','.join(item.system for item in files)}"
+    return chosen(system, facts, opened[images], gather, decoding, setup.runtime)
+
+
+# Version 2: captions that were chosen by text embeddings of format 1 are not believed.
+RETRIEVAL = CaptionerKind(
+    name="retrieval",
+    open=partial(_open, "retrieval"),
+    parse=partial(Models.parse, least=1, most=1),
+    store_version=2,
+    draws_on_captions=True,
+)
+ASIF = CaptionerKind(
+    name="asif",
+    open=partial(_open, "asif"),
+    parse=partial(Models.parse, least=1, most=2),
+    store_version=2,
+    draws_on_captions=True,
+)

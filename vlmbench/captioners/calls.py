@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
+from vlmbench.captioners.base import Calls
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
 
@@ -60,9 +61,7 @@ class Caller:
     Attributes:
         address: where to.
         headers: sent with every call, ASCII.
-        timeout: seconds for one try, from connecting to the last byte.
-        tries: how often a call is tried.
-        backoff: seconds before the second try at most; doubled for each further one, up to 30 (full jitter).
+        calls: timeout and tries; the pause before each further try is doubled up to 30 s (full jitter).
         secret: replaced by ``***`` wherever an answer repeats it, as are the proxy's credentials.
 
     Raises:
@@ -71,9 +70,7 @@ class Caller:
 
     address: str
     headers: dict[str, str] = field(repr=False)
-    timeout: float
-    tries: int = 6
-    backoff: float = 0.5
+    calls: Calls
     secret: str | None = field(default=None, repr=False)
     stop: threading.Event = field(default_factory=threading.Event)
     _quiet_until: float = 0.0
@@ -112,14 +109,14 @@ class Caller:
         Raises:
             CallFailed: no try brought an answer, or it is of no use to try again.
         """
-        for attempt in range(1, self.tries + 1):
+        for attempt in range(1, self.calls.tries + 1):
             self._wait_for_quiet()
             try:
                 return self._without_secrets(read(self._once(json.dumps(body()).encode())), _SHORTEST_SECRET)
             except CallFailed as error:
-                if not error.retry or attempt == self.tries or self.stop.is_set():
+                if not error.retry or attempt == self.calls.tries or self.stop.is_set():
                     raise CallFailed(
-                        f"{error} (try {attempt} of {self.tries})" if error.retry else str(error),
+                        f"{error} (try {attempt} of {self.calls.tries})" if error.retry else str(error),
                         status=error.status,
                         retry=error.retry,
                         after=error.after,
@@ -129,7 +126,7 @@ class Caller:
         raise AssertionError("unreachable")
 
     def _back_off(self, attempt: int, error: CallFailed) -> None:
-        delay = self._jitter.uniform(0, min(30.0, self.backoff * 2 ** (attempt - 1)))
+        delay = self._jitter.uniform(0, min(30.0, self.calls.backoff * 2 ** (attempt - 1)))
         if error.after is not None:
             delay += error.after
             self._quiet_until = max(self._quiet_until, time.monotonic() + error.after)
@@ -149,7 +146,7 @@ class Caller:
         try:
             status, headers, body = asyncio.run_coroutine_threadsafe(self._exchange(data), self._loop).result()
         except TimeoutError as error:
-            raise CallFailed(f"no whole answer within {self.timeout:g} s", retry=True) from error
+            raise CallFailed(f"no whole answer within {self.calls.timeout:g} s", retry=True) from error
         except (httpx2.HTTPError, OSError, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
             absent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | UnicodeError)
             why = self._clean(f"{type(error).__name__}: {error}") + (self._by_proxy() if absent else "")
@@ -166,7 +163,7 @@ class Caller:
     async def _exchange(self, data: bytes) -> "tuple[int, httpx2.Headers, bytes]":
         """Status, headers and body, the body as it came and cut off beyond `LONGEST_ANSWER`."""
         async with (
-            asyncio.timeout(self.timeout),
+            asyncio.timeout(self.calls.timeout),
             self._client.stream("POST", self.address, content=data, headers=self.headers) as response,
         ):
             body = bytearray()
@@ -193,7 +190,7 @@ class Caller:
         import httpx2
 
         # Connecting has half of the time at most, so that a host that does not answer is told from a slow answer.
-        timeout = httpx2.Timeout(None, connect=min(30.0, self.timeout / 2))
+        timeout = httpx2.Timeout(None, connect=min(30.0, self.calls.timeout / 2))
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
         try:
             return httpx2.AsyncClient(timeout=timeout, limits=limits)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmbench.captioners.registry import CAPTIONERS, FORMS
+from vlmbench.captioners.names import CHECKPOINT, FORMS
+from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.encoders.families import own_code_refused
 from vlmbench.encoders.files import CONFIG, hash_files, read_json, sound_weights, switches
 from vlmbench.encoders.naming import bundled_directory, local_directory
@@ -55,7 +56,7 @@ class Checkpoint:
             id=self.id,
             revision=self.revision,
             weights_sha256=self.weights_sha256,
-            kind="captioner",
+            kind=CHECKPOINT,
             trust_remote_code=self.own_code,
         )
 

@@ -13,14 +13,26 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from PIL.Image import Image
 
-from vlmbench.captioners.base import Decoding, Done, Example, Item, one_line
+from vlmbench.captioners.base import (
+    Calls,
+    Captioner,
+    Decoding,
+    Done,
+    Example,
+    Item,
+    Setup,
+    examples_key,
+    one_line,
+)
 from vlmbench.captioners.calls import LONGEST_PAUSE, Caller, CallFailed
 from vlmbench.captioners.families import DESCRIBE
+from vlmbench.captioners.names import CaptionerKind
 from vlmbench.foundations.errors import AbsentError, UsageError, VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.seeds import derive_seed
@@ -37,47 +49,64 @@ _NEWER_LIMIT = "max_completion_tokens"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+@dataclass(frozen=True)
+class Address:
+    """``URL#MODEL``; a URL without a path means ``/v1``.
+
+    Attributes:
+        url: as the user gave it.
+        model: what the server calls the model.
+        post: where calls go.
+    """
+
+    url: str
+    model: str
+    post: SplitResult
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The parts of the name.
+
+        Raises:
+            UsageError: no such form, or credentials in the URL, which the message does not repeat.
+        """
+        url, _, model = text.partition("#")
+        return cls(url, model, _address(url, model))
+
+    def __str__(self) -> str:
+        return f"{self.url}#{self.model}"
+
+
 class Endpoint:
     """A captioner behind an address.
 
     Args:
-        rest: ``URL#MODEL``; a URL without a path means ``/v1``.
-        options: how it decodes; the server does the decoding, so beams are not to be had.
-        concurrency: calls at a time.
-        timeout: seconds for one try.
+        name: its address and model.
+        decoding: how it decodes; the server does the decoding, so beams are not to be had.
+        calls: how it is called.
         examples: worked examples, put before the image as earlier turns.
-        tries: how often a call is tried.
-        backoff: seconds before the second try at most, doubled for each further one.
 
     Raises:
-        UsageError: no such form, credentials in the URL, a key or proxy that cannot be sent, or beams.
+        UsageError: a key or proxy that cannot be sent, or beams.
     """
 
     def __init__(
-        self,
-        rest: str,
-        options: Decoding,
-        *,
-        concurrency: int = 8,
-        timeout: float = 60.0,
-        examples: Sequence[Example] = (),
-        tries: int = 6,
-        backoff: float = 0.5,
+        self, name: Address, decoding: Decoding, calls: Calls | None = None, examples: Sequence[Example] = ()
     ) -> None:
-        url, _, self.model = rest.partition("#")
-        self.address = _address(url, self.model)
-        if options.num_beams > 1:
+        if decoding.num_beams > 1:
             raise UsageError("an endpoint has no beams", where="--num-beams", fix="leave it out")
-        self.options = options
+        calls = calls or Calls()
+        self.address, self.model = name.post, name.model
+        self.options = decoding
         self.examples = tuple(examples)
-        self.concurrency = concurrency
+        self.concurrency = calls.concurrency
         self.url = self.address.geturl().removesuffix("/chat/completions")
         key = _key(self.address.hostname or "")
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "vlmbench"}
         headers["Accept-Encoding"] = "identity"  # nothing that is small on the wire and large in memory
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
-        self.caller = Caller(self.address.geturl(), headers, timeout, tries=tries, backoff=backoff, secret=key)
+        self.caller = Caller(self.address.geturl(), headers, calls, secret=key)
         self._limit = "max_tokens"
         self._answered = threading.Event()
 
@@ -95,8 +124,8 @@ class Endpoint:
     @property
     def decoding(self) -> dict[str, Any]:
         """What is asked of the server."""
-        shown = digest([[example.digest, example.caption] for example in self.examples])[:16] if self.examples else None
-        return {**self.options.record(), "prompt": self.prompt, "examples": shown, "image": "png, jpeg 95 above 4 MiB"}
+        image, examples = "png, jpeg 95 above 4 MiB", examples_key(self.examples)
+        return {**self.options.record(), "prompt": self.prompt, "examples": examples, "image": image}
 
     @property
     def prompt(self) -> str:
@@ -282,3 +311,14 @@ def _key(host: str) -> str | None:
             fix=f"export the key alone, in one piece: export {name}=…",
         )
     return key or None
+
+
+def _open(name: Address, setup: Setup) -> Captioner:
+    captioner = Endpoint(name, setup.decoding, setup.calls, setup.examples())
+    if setup.offline and captioner.address.hostname not in LOOPBACK:
+        where = visible(f"endpoint:{name}")
+        raise UsageError("--offline forbids calling an endpoint", where=where, fix="leave --offline out")
+    return captioner
+
+
+KIND = CaptionerKind(name="endpoint", open=_open, parse=Address.parse, calls=True)

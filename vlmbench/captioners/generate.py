@@ -13,15 +13,14 @@ from typing import Any
 import torch
 
 from vlmbench.captioners import families
-from vlmbench.captioners.base import Decoding, Done, Example, Item, one_line
+from vlmbench.captioners.base import Captioner, Decoding, Done, Example, Item, Runtime, Setup, examples_key, one_line
 from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.checkpoint import Checkpoint
+from vlmbench.captioners.names import CHECKPOINT, CaptionerKind
 from vlmbench.captioners.processors import first_line, load_processor
 from vlmbench.captioners.prompts import END_OF_UTTERANCE, Prompt
 from vlmbench.encoders.pretrained import DTYPES, transformers
 from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
-from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import ModelFacts
@@ -43,46 +42,32 @@ class Generator:
 
     Args:
         checkpoint: its files.
-        options: how it decodes.
-        device: ``cpu``, ``cuda``, ``mps``.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
-        batch_size: images a batch, halved when memory runs out.
-        reporter: told of the loading and of batches that were halved.
-        examples: worked examples, `options.shots` of them.
+        decoding: how it decodes.
+        runtime: where and how it runs.
+        examples: worked examples, `decoding.shots` of them.
 
     Raises:
         UsageError: a prompt or examples for an architecture that takes none.
     """
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        options: Decoding,
-        *,
-        device: str,
-        precision: str,
-        batch_size: int,
-        reporter: Reporter,
-        examples: Sequence[Example] = (),
+        self, checkpoint: Checkpoint, decoding: Decoding, runtime: Runtime, examples: Sequence[Example] = ()
     ) -> None:
         self.checkpoint = checkpoint
         self.family = families.family_of(checkpoint.model_type)
-        if options.shots and not self.family.example:
+        if decoding.shots and not self.family.example:
             raise UsageError(
                 f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no few-shot examples",
                 fix="leave --shots out",
             )
-        if options.prompt is not None and self.family.layout == families.IMAGE_ONLY:
+        if decoding.prompt is not None and self.family.layout == families.IMAGE_ONLY:
             raise UsageError(
                 f"{visible(checkpoint.id)} ({checkpoint.model_type}) takes no prompt", fix="leave --prompt out"
             )
-        self.options = options
+        self.options = decoding
         self.examples = tuple(examples)
-        self.device = device
-        self.precision = precision
-        self.batch_size = batch_size
-        self.reporter = reporter
-        self.asked = options.prompt if options.prompt is not None else self.family.prompt
+        self.runtime = runtime
+        self.prompt_text = decoding.prompt if decoding.prompt is not None else self.family.prompt
 
     @property
     def system(self) -> str:
@@ -97,19 +82,18 @@ class Generator:
     @property
     def decoding(self) -> dict[str, Any]:
         """All that decides a caption besides the weights."""
-        shown = digest([[example.digest, example.caption] for example in self.examples])[:16] if self.examples else None
         return {
             **self.options.record(),
-            "prompt": self.asked,
-            "examples": shown,
-            "precision": self.precision,
+            "prompt": self.prompt_text,
+            "examples": examples_key(self.examples),
+            "precision": self.runtime.precision,
             "processor": self.checkpoint.beside_sha256[:16],
         }
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
         """Captions in batches; one image at a time when sampling, or where the architecture bears no batches."""
-        most = 1 if self.options.temperature > 0 else self.family.most or self.batch_size
-        return Batcher(self.caption, min(most, self.batch_size), self.reporter.warn).stream(items)
+        most = 1 if self.options.temperature > 0 else self.family.most or self.runtime.batch_size
+        return Batcher(self.caption, min(most, self.runtime.batch_size), self.runtime.reporter.warn).stream(items)
 
     @cached_property
     def processor(self) -> Any:
@@ -123,13 +107,13 @@ class Generator:
     @cached_property
     def model(self) -> Any:
         """The model, in evaluation mode on its device."""
-        with self.reporter.task(f"loading {self.checkpoint.id}", None):
+        with self.runtime.reporter.task(f"loading {self.checkpoint.id}", None):
             return self._load()
 
     @cached_property
     def prompt(self) -> Prompt:
         """The text around an image."""
-        return Prompt(self.family, self.processor, self.asked, self.examples)
+        return Prompt(self.family, self.processor, self.prompt_text, self.examples)
 
     @cached_property
     def settings(self) -> Any:
@@ -157,7 +141,7 @@ class Generator:
     @torch.inference_mode()
     def caption(self, items: Sequence[Item]) -> list[str]:
         """One caption an item."""
-        inputs = self.prompt.inputs([item.image for item in items]).to(self.device)
+        inputs = self.prompt.inputs([item.image for item in items]).to(self.runtime.device)
         inputs = {name: self._cast(value) for name, value in inputs.items()}
         if self.options.temperature > 0:
             torch.manual_seed(derive_seed(self.options.seed, "caption", items[0].digest))
@@ -168,8 +152,8 @@ class Generator:
 
     def _cast(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
-            return value.to(self.device, self.model.dtype)
-        return value.to(self.device) if isinstance(value, torch.Tensor) else value
+            return value.to(self.runtime.device, self.model.dtype)
+        return value.to(self.runtime.device) if isinstance(value, torch.Tensor) else value
 
     def _text(self, row: torch.Tensor, given: torch.Tensor | None, index: int) -> str:
         """The caption in one row of output: without the prompt, if it is repeated there, and without special tokens."""
@@ -193,7 +177,7 @@ class Generator:
                     known = [name for name in (*known, "AutoModelForCausalLM") if name in checkpoint.config["auto_map"]]
                 model, loading = getattr(library, known[0]).from_pretrained(
                     str(checkpoint.directory),
-                    dtype=DTYPES[self.precision],
+                    dtype=DTYPES[self.runtime.precision],
                     output_loading_info=True,
                     **checkpoint.loading,
                 )
@@ -213,4 +197,11 @@ class Generator:
                 where=str(checkpoint.directory),
                 fix="get the whole checkpoint again; random weights are never put in their place",
             )
-        return model.eval().requires_grad_(False).to(self.device)
+        return model.eval().requires_grad_(False).to(self.runtime.device)
+
+
+def _open(name: str, setup: Setup) -> Captioner:
+    return Generator(setup.checkpoint(name), setup.decoding, setup.runtime, setup.examples())
+
+
+KIND = CaptionerKind(name=CHECKPOINT, open=_open)

@@ -1,4 +1,4 @@
-"""MAGIC: a language model told by CLIP what it sees, without training (Su et al., Language Models Can See, 2022).
+"""MAGIC: a language model guided by CLIP, without training (Su et al., Language Models Can See, 2022).
 
 Each next token is the one, among the `K` likeliest, with the highest (equation 5 of the paper)
 
@@ -10,32 +10,34 @@ where h are hidden states of the last layer and CLIP is the dual encoder's own s
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
+from urllib.parse import parse_qsl
 
 import numpy as np
 import torch
 
 from vlmbench.captioners.anchors import unit
-from vlmbench.captioners.base import Decoding, Done, Item, one_line
+from vlmbench.captioners.base import Captioner, Decoding, Done, Encoder, Item, Runtime, Setup, one_line
 from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.checkpoint import Checkpoint
+from vlmbench.captioners.names import CaptionerKind, Models
 from vlmbench.captioners.processors import first_line
-from vlmbench.encoders.base import PROJ, DualEncoder
+from vlmbench.encoders.base import PROJ
 from vlmbench.encoders.pretrained import DTYPES, transformers
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import ModelFacts
 
 ALPHA, BETA, K = 0.1, 2.0, 45
 """The paper's choice for COCO."""
 STOP = "."
-_KEPT = 2048
-"""Beginnings whose continuations are kept in memory."""
+_MOST = 2048
+"""Beginnings whose continuations are held in memory."""
 _SMALL = 10_000_000
 """Parameters of a model that one thread serves best."""
 _ROWS = 512
@@ -155,6 +157,38 @@ class Weights:
             raise UsageError("MAGIC wants alpha from 0 to 1, beta of at least 0 and k of at least 1")
 
 
+@dataclass(frozen=True)
+class MagicName:
+    """``LANGUAGE_MODEL,DUAL_ENCODER[?alpha=…&beta=…&k=…]``."""
+
+    models: Models
+    weights: Weights
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The parts of the name.
+
+        Raises:
+            ValueError: it is no such name.
+            UsageError: a setting is unknown or no number, or out of range.
+        """
+        models = Models.parse(text, least=2, most=2, settings=True)
+        query = models.settings or ""
+        try:
+            given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+            numbers = {name: {"alpha": float, "beta": float, "k": int}[name](value) for name, value in given.items()}
+        except (KeyError, ValueError) as error:
+            raise UsageError(
+                f"no settings of a captioner: {visible(query)}",
+                where=visible(f"magic:{text}"),
+                fix="…?alpha=NUMBER&beta=NUMBER&k=NUMBER",
+            ) from error
+        return cls(models, Weights(**numbers))
+
+    def __str__(self) -> str:
+        return str(self.models)
+
+
 class Magic:
     """A captioner of a language model and a dual encoder.
 
@@ -162,51 +196,45 @@ class Magic:
     images that begin alike.
 
     Args:
-        name: what a table calls it, ``magic:LM,ENCODER``.
-        facts: for the record.
+        name: what the user calls it.
         checkpoint: the language model's files.
-        language: opens the language model.
-        encoder: opens the dual encoder.
-        options: prompt and longest caption.
-        batch_size: images at a time.
-        reporter: told of failures.
-        weights: alpha, beta and k.
+        encoder: the dual encoder.
+        decoding: prompt and longest caption.
+        runtime: where and how it runs.
 
     Raises:
         UsageError: beams, sampling or examples.
     """
 
     def __init__(
-        self,
-        name: str,
-        facts: ModelFacts,
-        checkpoint: Checkpoint,
-        language: Callable[[], LanguageModel],
-        encoder: Callable[[], DualEncoder],
-        options: Decoding,
-        *,
-        batch_size: int,
-        reporter: Reporter,
-        weights: Weights,
+        self, name: MagicName, checkpoint: Checkpoint, encoder: Encoder, decoding: Decoding, runtime: Runtime
     ) -> None:
-        if options.num_beams > 1 or options.temperature > 0 or options.shots:
+        self.system = f"magic:{checkpoint.system},{encoder.files.system}"
+        if decoding.num_beams > 1 or decoding.temperature > 0 or decoding.shots:
             raise UsageError(
-                "MAGIC is a search of its own: --num-beams, --temperature and --shots do nothing there", where=name
+                "MAGIC is a search of its own: --num-beams, --temperature and --shots do nothing there",
+                where=self.system,
             )
-        self.system = name
-        self.facts = facts
         self.checkpoint = checkpoint
-        self.options = options
-        self.batch_size = batch_size
-        self.reporter = reporter
-        self.weights = weights
-        self._language, self._encoder = language, encoder
-        self._kept: dict[tuple[int, ...], _Candidates] = {}
+        self.options = decoding
+        self.runtime = runtime
+        self.weights = name.weights
+        self._encoder = encoder
+        self._continuations: dict[tuple[int, ...], _Candidates] = {}
+        files = encoder.files
+        sees = digest([files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256, runtime.precision])
+        self.facts = ModelFacts(
+            id=f"magic:{name}",
+            revision=checkpoint.revision,
+            weights_sha256=digest([checkpoint.weights_sha256, sees]),
+            kind="magic",
+            trust_remote_code=checkpoint.own_code or files.own_code,
+        )
 
     @cached_property
     def language(self) -> LanguageModel:
         """The language model, loaded when the first caption is asked for."""
-        return self._language()
+        return LanguageModel(self.checkpoint, self.runtime.device, self.runtime.precision)
 
     @property
     def decoding(self) -> dict[str, Any]:
@@ -221,7 +249,7 @@ class Magic:
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
         """Captions in batches."""
-        return Batcher(self._captions, self.batch_size, self.reporter.warn).stream(items)
+        return Batcher(self._captions, self.runtime.batch_size, self.runtime.reporter.warn).stream(items)
 
     def _captions(self, items: Sequence[Item]) -> list[str]:
         with _threads_for(self.language.model):
@@ -229,7 +257,7 @@ class Magic:
 
     def _decode(self, items: Sequence[Item]) -> list[str]:
         """Captions token by token, of all images at once: those that begin alike are looked up once."""
-        encoder, language, beta = self._encoder(), self.language, self.weights.beta
+        encoder, language, beta = self._encoder.encoder, self.language, self.weights.beta
         pixels = np.stack([encoder.preprocess(item.image) for item in items])
         images = unit(np.asarray(encoder.encode_images(pixels)[PROJ], np.float64))
         start = language.start(self.options.prompt or "")
@@ -250,7 +278,7 @@ class Magic:
 
     def _following(self, beginnings: Collection[tuple[int, ...]]) -> dict[tuple[int, ...], _Candidates]:
         """What may follow each of some beginnings of one length, without regard to the image."""
-        found = {ids: self._kept[ids] for ids in beginnings if ids in self._kept}
+        found = {ids: self._continuations[ids] for ids in beginnings if ids in self._continuations}
         new = sorted(set(beginnings) - set(found))
         at_once = max(1, _ROWS // self.weights.k)
         for at in range(0, len(new), at_once):
@@ -261,12 +289,12 @@ class Magic:
                 for ids, step in zip(part, steps, strict=True)
                 for token in step.tokens
             ]
-            embedded = unit(np.asarray(self._encoder().encode_texts(texts), np.float64))
+            embedded = unit(np.asarray(self._encoder.encoder.encode_texts(texts), np.float64))
             for ids, step, own in zip(part, steps, np.split(embedded, len(part)), strict=True):
                 found[ids] = _Candidates(step.tokens, fluency(step.p, step.past, step.ahead, self.weights.alpha), own)
-        self._kept.update(found)
-        for ids in list(self._kept)[: max(0, len(self._kept) - _KEPT)]:
-            del self._kept[ids]
+        self._continuations.update(found)
+        for ids in list(self._continuations)[: max(0, len(self._continuations) - _MOST)]:
+            del self._continuations[ids]
         return found
 
 
@@ -303,3 +331,11 @@ def softmax(x: np.ndarray) -> np.ndarray:
     weights = np.exp(x - x.max())
     shares: np.ndarray = weights / weights.sum()
     return shares
+
+
+def _open(name: MagicName, setup: Setup) -> Captioner:
+    language, encoder = name.models.names
+    return Magic(name, setup.checkpoint(language), setup.dual_encoder(encoder), setup.decoding, setup.runtime)
+
+
+KIND = CaptionerKind(name="magic", open=_open, parse=MagicName.parse)

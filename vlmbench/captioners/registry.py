@@ -1,4 +1,4 @@
-"""The captioners that have a short name, and the forms a captioner's name can take."""
+"""The captioners that have a short name."""
 
 from dataclasses import dataclass
 
@@ -130,8 +130,3 @@ CAPTIONERS: dict[str, CaptionerEntry] = {
         "Qwen3-VL",
     ),
 }
-
-FORMS = (
-    "an alias (vlmbench list models), a hub id, a directory saved by transformers, retrieval:DUAL_ENCODER, "
-    "asif:IMAGES[,TEXTS], magic:LANGUAGE_MODEL,DUAL_ENCODER[?alpha=0.1&beta=2&k=45], or endpoint:URL#MODEL"
-)

@@ -19,9 +19,6 @@ from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
 from vlmbench.records.result import ModelFacts
 
-_VERSIONS = {"retrieval": 2, "asif": 2}
-"""By kind of captioner, else 1. Captions that were chosen by text embeddings of format 1 are not believed."""
-
 
 class CaptionStore:
     """The captions of one model decoded in one way, by the SHA-256 of the image.
@@ -30,13 +27,14 @@ class CaptionStore:
         cache_dir: the cache directory.
         model: the captioner's part of a record; its weights' hash counts (for an endpoint: of address and name).
         decoding: everything else that decides a caption, as JSON values.
+        version: `CaptionerKind.store_version`.
 
     Raises:
         OutputError: the directory cannot be written.
     """
 
-    def __init__(self, cache_dir: Path, model: ModelFacts, decoding: Mapping[str, Any]) -> None:
-        version, weights = _VERSIONS.get(model.kind, 1), model.weights_sha256
+    def __init__(self, cache_dir: Path, model: ModelFacts, decoding: Mapping[str, Any], version: int = 1) -> None:
+        weights = model.weights_sha256
         key = {"version": version, "weights_sha256": weights, "decoding": dict(decoding)}
         self.directory = cache_dir / "captions" / f"{weights[:16]}-{digest(key)[:16]}"
         self.path = self.directory / "captions.jsonl"

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from vlmbench import __version__
 from vlmbench.foundations import errors, interrupts
+from vlmbench.foundations.spelling import as_options
 from vlmbench.foundations.streams import give_up_stdout, outlived
 
 
@@ -51,7 +52,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "embed": CommandEntry("vlmbench.cli.embed", "Write image features to a file, whole or in shards."),
     "run": CommandEntry("vlmbench.cli.run", "Run a plan: a grid of commands in a TOML file, in one session."),
-    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics, prompt sets and tasks."),
+    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics, prompt sets, heads and tasks."),
     "demo": CommandEntry(
         "vlmbench.cli.demo", "Run the whole main job on the bundled models and datasets: no network, no Java."
     ),
@@ -78,7 +79,7 @@ class LazyGroup(TyperGroup):
         if args and args[0] not in COMMANDS:
             from difflib import get_close_matches
 
-            from vlmbench.records.task import tasks
+            from vlmbench.api.plans import tasks
 
             try:
                 known = tasks()
@@ -113,7 +114,7 @@ class Command(TyperCommand):
 def command_of(name: str) -> Callable[..., Any]:
     """A command's function: one of `COMMANDS`, or that of a task of another package."""
     if name not in COMMANDS:
-        from vlmbench.records.task import task_spec
+        from vlmbench.api.plans import task_spec
 
         found: Callable[..., Any] = task_spec(name).load("command")
     else:
@@ -173,7 +174,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(**given: Any) -> None:
         debug = bool(given.get("debug"))
         try:
-            with interrupts.raised():
+            with interrupts.raised(), as_options():
                 code = command(**given)
                 with outlived():
                     sys.stdout.flush()

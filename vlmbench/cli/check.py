@@ -10,7 +10,7 @@ import typer
 from vlmbench.cli.options.common import Common, option, with_some
 
 if TYPE_CHECKING:
-    from vlmbench.report.gate.run import Outcome
+    from vlmbench.api.results import CheckOutcome
 
 
 @with_some("out", "json", "quiet", "debug")
@@ -45,53 +45,48 @@ def command(
     figures are known, and for a metric without such a test (ece), when it is beyond the tolerance. Each dataset's own
     metric is gated, and every caption score; a metric named by --tolerance is gated too.
     """
-    from vlmbench.api.comparing import check
+    import vlmbench
     from vlmbench.cli.console import Console, print_json
     from vlmbench.cli.output import show_table
-    from vlmbench.foundations.atomic import write_json, write_text
+    from vlmbench.foundations.atomic import write_text
     from vlmbench.foundations.errors import EXIT_OK, EXIT_REGRESSION
-    from vlmbench.records.store import find_runs
-    from vlmbench.report.gate import ci
-    from vlmbench.report.gate.baseline import entries_from_runs, to_json
-    from vlmbench.report.gate.run import outcome_table
 
     tolerances = _tolerances(tolerance or [])
     console = Console(quiet=common.quiet)
     given = current or [common.out]
     if update:
-        entries = entries_from_runs(find_runs(given))
-        write_json(baseline, to_json(entries))
-        console.note(f"wrote {baseline}: {len(entries)} {'run' if len(entries) == 1 else 'runs'}")
+        names = vlmbench.save_baseline(baseline, given)
+        console.note(f"wrote {baseline}: {len(names)} {'run' if len(names) == 1 else 'runs'}")
         if common.json:
-            print_json({"baseline": str(baseline), "runs": [entry.key for entry in entries]})
+            print_json({"baseline": str(baseline), "runs": names})
         return EXIT_OK
-    outcome = check(baseline, given, tolerances, level=level, allow_missing=allow_missing).outcome
+    outcome = vlmbench.check(baseline, given, tolerances, level=level, allow_missing=allow_missing)
     if junit:
-        write_text(junit, ci.junit_xml(outcome))
+        write_text(junit, outcome.junit())
     if gitlab:
-        write_text(gitlab, ci.gitlab_quality(outcome, str(baseline)))
+        write_text(gitlab, outcome.gitlab(str(baseline)))
     if common.json:
-        print_json(ci.json_document(outcome))
+        print_json(outcome.to_dict())
     else:
-        show_table(outcome_table(outcome))
+        show_table(*outcome.tables)
     _on_github(outcome)
     return EXIT_REGRESSION if outcome.regressions else EXIT_OK
 
 
-def _on_github(outcome: "Outcome") -> None:
+def _on_github(outcome: "CheckOutcome") -> None:
     """Appends to the step's summary and prints annotations (on stderr, where the runner reads them too)."""
     from vlmbench.foundations.atomic import cannot_write
-    from vlmbench.report.gate import ci
 
+    text, annotations = outcome.github()
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         try:
             with open(summary, "a", encoding="utf-8") as handle:
-                handle.write(ci.github_summary(outcome))
+                handle.write(text)
         except OSError as error:
             raise cannot_write(Path(summary), error) from error
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in ci.github_annotations(outcome):
+        for line in annotations:
             print(line, file=sys.stderr)
 
 

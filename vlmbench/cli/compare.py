@@ -62,54 +62,36 @@ def command(
     of their own, and the fields that differ are named. Results of CLIP_benchmark (its JSON, or the CSV of its build)
     stand beside them: figures without interval, not tested.
     """
-    from vlmbench.api.comparing import compare
+    import vlmbench
     from vlmbench.cli.console import Console, print_json
-    from vlmbench.cli.output import document, foreign_results, say_where, show_table
-    from vlmbench.cli.pictures import Thumbnails
-    from vlmbench.foundations.atomic import write_text
+    from vlmbench.cli.output import say_where, show_table
     from vlmbench.foundations.errors import InputError
-    from vlmbench.foundations.paths import default_cache_dir
-    from vlmbench.report import export
-    from vlmbench.report.loggers import export as export_records
-    from vlmbench.report.page.write import write_report
 
     console = Console(quiet=common.quiet)
-    compared = compare(runs or [common.out], metric=metric)
-    found, tables = compared.results.runs, compared.tables
+    compared = vlmbench.compare(runs or [common.out], metric=metric)
     if compared.refused and strict:
         raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave --strict out")
     for line in compared.warnings:
         console.warn(line)
-    if not tables:
+    if not compared.tables:
         raise InputError("nothing to show: no result has figures for a table", fix="vlmbench compare --help")
     written = compared.write(common.out)
     if not no_report:
-        written.append(
-            write_report(
-                found, tables, common.out / "report.html", pictures=Thumbnails(common.cache_dir or default_cache_dir())
-            )
-        )
+        written.append(compared.write_report(common.out / "report.html", common.cache_dir))
     if figures:
-        from vlmbench.report.page.figures import write_figures
-
-        write_figures(found, common.out)
+        compared.write_figures(common.out)
     if eval_results:
-        from vlmbench.data.catalogue import listed
-
-        entries = export.eval_results(found, {name: entry.hub_id for name, entry in listed().items()})
+        entries = compared.write_eval_results(eval_results)
         if not entries:
             console.warn(f"nothing to write to {eval_results}: no run is on a dataset of the hub (hf:owner/name)")
-        for name, text in entries.items():
-            write_text(eval_results / name, text)
-            written.append(eval_results / name)
+        written += entries
     for target in export_to or []:
-        export_records(target.value, found, common.out)
-        console.note(f"logged {len(found)} records to {target.value}")
+        compared.log_to(target.value, common.out)
+        console.note(f"logged {len(compared.results)} records to {target.value}")
     if common.json:
-        others = {"comparisons": compared.pairs(), "foreign": foreign_results(compared.foreign)}
-        print_json({**document(found, written), **others})
+        print_json({**compared.to_dict(), "tables": list(map(str, written))})
         return
-    for table in tables:
+    for table in compared.tables:
         show_table(table, most=SHOWN if table.name == "comparisons" else None)
     if not common.quiet:
         say_where(written)

@@ -12,15 +12,13 @@ def command(common: Common) -> None:
 
     Example: [bold]vlmbench demo[/bold]
     """
+    import vlmbench
     from vlmbench.cli.console import print_paragraph
     from vlmbench.cli.output import finish
-    from vlmbench.report.reading import read_tables
-    from vlmbench.session.context import go_offline
-    from vlmbench.tasks.demo import run_demo
+    from vlmbench.foundations.paths import default_cache_dir
 
-    go_offline()
-    context = common.context()
-    runs = run_demo(context)
-    tables = finish(runs, common.out, as_json=common.json, quiet=common.quiet, pictures_from=context.cache_dir)
+    runs = vlmbench.demo(**common.arguments())
+    pictures = common.cache_dir or default_cache_dir()
+    tables = finish(runs, common.out, as_json=common.json, quiet=common.quiet, pictures_from=pictures)
     if not common.json:
-        print_paragraph(read_tables([table.with_runs(runs) for table in tables]))
+        print_paragraph(tables.in_words(runs))

@@ -21,12 +21,12 @@ def command(
 
     Example: [bold]vlmbench embed -m tiny-clip -d digits --shard 1/4[/bold]
     """
+    import vlmbench
     from vlmbench.cli.console import print_json
-    from vlmbench.tasks.embed import EmbedRequest, parse_shard, run_embed
 
-    request = EmbedRequest(model, dataset, split, layer, limit, parse_shard(shard))
-    found = run_embed(request, common.context())
+    options = {"split": split, "features_layer": layer, "limit": limit, "shard": shard}
+    found = vlmbench.embed(model, dataset, **options, **common.arguments())  # type: ignore[arg-type]
     if common.json:
-        print_json(found)
+        print_json(found.to_dict())
     else:
-        print(f"{found['path']}: {found['n']:,} x {found['width']} ({found['layer']})")
+        print(f"{found.path}: {found.n:,} x {found.width} ({found.layer})")

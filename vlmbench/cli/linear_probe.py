@@ -48,6 +48,9 @@ def command(
     ] = None,
     shots: Annotated[str, option("--shots", help="Labels per class, comma-separated: 1,2,4,8,16,all.")] = "all",
     seeds: Annotated[int, option("--seeds", min=1, help="Number of random few-shot samples to average over.")] = 5,
+    head: Annotated[
+        str, option("--head", help="The classifier, see vlmbench list heads; the next four are for logistic.")
+    ] = "logistic",
     c: Annotated[
         str,
         option(
@@ -58,13 +61,6 @@ def command(
     solver: Annotated[
         Solver, option("--solver", help="vlmbench's own L-BFGS, or scikit-learn's for comparison.")
     ] = Solver.native,
-    features_layer: Annotated[
-        Layer | None,
-        option(
-            "--features-layer", help="Before or after the projection. (default: pre_proj; proj with --init zeroshot)"
-        ),
-    ] = None,
-    normalize: Annotated[bool, option("--normalize/--no-normalize", help="Scale features to unit length.")] = False,
     refit: Annotated[
         bool,
         option("--refit/--no-refit", help="Refit on train+val with the chosen strength, as CLIP's paper does."),
@@ -76,6 +72,13 @@ def command(
             help="zeroshot: also fit a probe that starts from the text classifier and is regularized towards it.",
         ),
     ] = Init.zero,
+    features_layer: Annotated[
+        Layer | None,
+        option(
+            "--features-layer", help="Before or after the projection. (default: pre_proj; proj with --init zeroshot)"
+        ),
+    ] = None,
+    normalize: Annotated[bool, option("--normalize/--no-normalize", help="Scale features to unit length.")] = False,
     prompts: Annotated[
         list[str] | None,
         option("--prompts", callback=lines, help="Prompts of the zero-shot line and of --init zeroshot. " + PROMPTS),
@@ -113,26 +116,26 @@ def command(
     [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
     and [bold]vlmbench linear-probe --features mine.npz[/bold]
     """
-    from vlmbench.api import options
-    from vlmbench.api.jobs import probe_job
-    from vlmbench.tasks.probe.fit import ProbeRequest
+    import vlmbench
 
-    request = ProbeRequest(
-        models=model or [],
-        datasets=dataset or [],
+    common.run(
+        vlmbench.linear_probe,
+        model or (),
+        dataset or (),
         features=features,
-        shots=options.shots(shots),
+        shots=shots,
         seeds=seeds,
-        c=options.strength(c),
+        head=head,
+        c=c,
         solver=solver.value,
-        layer=features_layer.value if features_layer else None,
-        normalised=normalize,
         refit=refit,
-        zero_shot_start=init is Init.zeroshot,
-        prompts=prompts or [],
+        init=init.value,
+        features_layer=features_layer.value if features_layer else None,
+        normalize=normalize,
+        prompts=prompts or (),
         limit=limit,
         metric=metric,
         holdout=holdout,
-        save=save_probe,
+        figures=figures,
+        save_probe=save_probe,
     )
-    common.perform(probe_job(request, figures=figures))

@@ -16,6 +16,7 @@ class What(StrEnum):
     metrics = "metrics"
     prompts = "prompts"
     tasks = "tasks"
+    heads = "heads"
 
 
 _SHORT = {"parameters": "size"}
@@ -25,29 +26,32 @@ _JSON = ("kind", "range", "better", "blind_to", "source", "metrics")
 
 @with_basics
 def command(common: Common, what: Annotated[What, typer.Argument(help="Which names to show.")]) -> None:
-    """The names that can be given to -d, -m, --metrics and --prompts, and the tasks; touches no network.
+    """The names that can be given to -d, -m, --metrics, --prompts and --head, and the tasks; touches no network.
 
     Example: [bold]vlmbench list datasets[/bold]
     """
-    from vlmbench.cli.console import print_json, print_table
-    from vlmbench.tasks import listing as catalogue
+    import vlmbench
+    from vlmbench.api.tools import captions, parts
+    from vlmbench.cli.console import Layout, print_json, print_table
 
-    rows: list[dict[str, Any]] = getattr(catalogue, what.value)()
+    rows: list[dict[str, Any]] = getattr(vlmbench, f"list_{what.value}")().to_dicts()
     if common.json:
         print_json({what.value: rows})
         return
-    parts = catalogue.parts(rows) if what is What.models else [(f"vlmbench list {what.value}", rows)]
-    for place, (title, part) in enumerate(parts):
+    tables = parts(rows) if what is What.models else [(f"vlmbench list {what.value}", rows)]
+    for place, (title, part) in enumerate(tables):
         header = [name for name in part[0] if name not in _JSON and any(row[name] not in (None, "") for row in part)]
         print_table(
             title,
             [_SHORT.get(name, name) for name in header],
             [[_cell(name, row[name]) for name in header] for row in part],
-            caption=catalogue.CAPTIONS[what.value] if place == len(parts) - 1 else None,
-            left=len(header),
-            figures=("size", "width", "classes"),
-            whole=("name", "here", "usual"),
-            wide=("id", "where", "revision"),
+            Layout(
+                left=len(header),
+                figures=("size", "width", "classes"),
+                whole=("name", "here", "usual"),
+                wide=("id", "where", "revision"),
+            ),
+            caption=captions(what.value) if place == len(tables) - 1 else None,
         )
 
 

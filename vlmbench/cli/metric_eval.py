@@ -64,17 +64,15 @@ def command(
     Or: [bold]vlmbench metric-eval -j ExpertAnnotations.txt -r Flickr8k.token.txt --images Flicker8k_Dataset
     --metrics cider,clipscore[/bold] (papers report tau-c there, and tau-b for CrowdFlowerAnnotations.txt)
     """
-    from vlmbench.tasks.base import TaskJob
-    from vlmbench.tasks.captions.evaluate import metric_names
-    from vlmbench.tasks.judgements.run import MetricEvalRequest
+    import vlmbench
 
-    request = MetricEvalRequest(
-        judgements=judgements,
-        references=references or (),
+    common.run(
+        vlmbench.metric_eval,
+        judgements,
+        references or (),
         format=format.value,
-        metrics=metric_names(metrics),
-        resamples=resamples,
+        metrics=metrics,
         images=images,
         clip=clip,
+        resamples=resamples,
     )
-    common.perform(TaskJob.of("metric-eval", request))

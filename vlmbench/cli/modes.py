@@ -14,6 +14,8 @@ from typing import Any
 import typer
 
 Values = Mapping[str, Any]
+LOGISTIC = "logistic"
+"""The head with settings of its own among the options."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +53,39 @@ class Mode:
 
 
 def _scores(*what: str) -> Callable[[Values], bool]:
-    """Whether ``--metrics`` names one that needs something (`vlmbench.metrics.spec.CaptionSpec.needs`)."""
+    """Whether ``--metrics`` names one that needs something (`vlmbench.api.tools.caption_metrics`)."""
 
     def met(values: Values) -> bool:
-        from vlmbench.metrics.spec import caption_specs, needing
+        from vlmbench.api.tools import caption_metrics
 
-        asked = {part.strip().lower().replace("-", "_") for part in (values["metrics"] or "").split(",")}
-        usual = {spec.name for spec in caption_specs() if spec.usual} if values["metrics"] is None else set()
-        return bool(needing(*what) & (asked | usual))
+        named = {part.strip().lower().replace("-", "_") for part in (values["metrics"] or "").split(",")}
+        scored = caption_metrics(usual=True) if values["metrics"] is None else named
+        return not set(scored).isdisjoint(caption_metrics(*what))
 
     return met
 
 
 def _endpoint(name: str) -> Callable[[Values], bool]:
-    return lambda values: any(model.startswith("endpoint:") for model in values[name] or ())
+    def met(values: Values) -> bool:
+        from vlmbench.api.captioning import captioner_kinds
+
+        return any(kind.calls for kind in captioner_kinds(values[name] or ()))
+
+    return met
 
 
 def _draws_on_captions(values: Values) -> bool:
-    return bool(values["shots"]) or any(model.startswith(("retrieval:", "asif:")) for model in values["model"])
+    from vlmbench.api.captioning import captioner_kinds
+
+    return bool(values["shots"]) or any(kind.draws_on_captions for kind in captioner_kinds(values["model"]))
 
 
 def _few(values: Values) -> bool:
     return any(part.strip().lower() != "all" for part in values["shots"].split(","))
+
+
+def _logistic(values: Values) -> bool:
+    return bool(values["head"] == LOGISTIC)
 
 
 def _all(values: Values) -> bool:
@@ -83,8 +96,9 @@ _SCORES = "dataset metrics clip backend resamples df_from novel_to split limit"
 _DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurrency timeout on_failure"
 _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents"))
 _CLIP = "CLIPScore, which --metrics leaves out"
-_FEATURES = "shots seeds c solver normalize refit figures save_probe metric"
+_FEATURES = "shots seeds head c solver normalize refit figures save_probe metric"
 _PROBE_NEEDS = (
+    Need("c solver", f"--head {LOGISTIC}", _logistic),
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )
@@ -98,10 +112,11 @@ MODES: dict[str, tuple[Mode, ...]] = {
             f"model dataset {_FEATURES} features_layer init prompts limit holdout",
             needs=(
                 *_PROBE_NEEDS,
+                Need("init", f"--head {LOGISTIC}", _logistic),
                 Need(
                     "prompts",
-                    "zero-shot beside few-shot, or --init zeroshot",
-                    lambda values: _few(values) or str(values["init"]) == "zeroshot",
+                    "zero-shot beside few-shot, --init zeroshot, or a head that starts from text",
+                    lambda values: _few(values) or str(values["init"]) == "zeroshot" or not _logistic(values),
                 ),
             ),
         ),

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 import typer
 
 from vlmbench.cli.app import command_of
-from vlmbench.cli.options.common import Common, with_common, with_given
+from vlmbench.cli.options.common import Common, own_options, with_common, with_given
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
-    from vlmbench.tasks.base import TaskJob
-    from vlmbench.tasks.plan import Table
+    from vlmbench.api.jobs import Writes
+    from vlmbench.api.plans import Table, TaskJob
 
 TERMINAL = ("json", "quiet", "debug")
 """Common options that say nothing of the runs."""
@@ -80,7 +80,7 @@ class Key:
 def keys_of(command: Callable[..., Any]) -> dict[str, Key]:
     """The options of a command by their long names."""
     found = {}
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+    for parameter in own_options(command).values():
         if get_origin(parameter.annotation) is not Annotated:
             continue
         base, info = get_args(parameter.annotation)[:2]
@@ -105,7 +105,7 @@ def arguments(table: "Table", keys: Mapping[str, Key]) -> list[str]:
     Raises:
         InputError: a key is unknown, or its value is of another type.
     """
-    from vlmbench.tasks.plan import unknown_key
+    from vlmbench.api.plans import unknown_key
 
     words: list[str] = []
     for key, value in table.options.items():
@@ -150,7 +150,7 @@ def parse_job(table: "Table", words: Sequence[str], common: Common) -> "TaskJob"
     Raises:
         InputError: an option is missing, out of range or none of the choices, or the command refuses them together.
     """
-    from vlmbench.tasks.plan import placed
+    from vlmbench.api.plans import placed
 
     jobs: list[TaskJob] = []
     collecting = Collecting(**vars(common), jobs=jobs)
@@ -167,10 +167,10 @@ class Collecting(Common):
 
     jobs: "list[TaskJob] | None" = None
 
-    def perform(self, job: "TaskJob") -> None:
-        """Keeps the job."""
+    def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
+        """Keeps the job of the call."""
         if self.jobs is not None:
-            self.jobs.append(job)
+            self.jobs.append(function.job(*arguments, **options))
 
 
 def _parse(command: Callable[..., Any], name: str, words: Sequence[str], table: "Table") -> None:

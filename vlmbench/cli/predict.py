@@ -2,16 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from vlmbench.cli.options.common import Common, option, with_common
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from vlmbench.tasks.predict import Prediction
+    from vlmbench.api.rows import Predictions
 
 
 class Format(StrEnum):
@@ -35,54 +33,41 @@ def command(
 
     Example: [bold]vlmbench predict -p digits.safetensors photos/ --format jsonl[/bold]
     """
-    import io
     import sys
+    from io import StringIO
 
+    import vlmbench
     from vlmbench.foundations.atomic import write_text
-    from vlmbench.tasks.predict import find_images, open_predictor
 
-    found = find_images(images)
-    predictor = open_predictor(probe, common.context())
-    write = _json_document if common.json else _json_lines if format is Format.jsonl else _csv_rows
+    found = vlmbench.predict(probe, images, **common.arguments())
+    text = StringIO()
+    (_json_document if common.json else _json_lines if format is Format.jsonl else _csv_rows)(text, found)
     if output is None:
-        write(sys.stdout, predictor.probe.classnames, predictor.predict(found))
+        sys.stdout.write(text.getvalue())
         sys.stdout.flush()
-        return
-    text = io.StringIO()
-    write(text, predictor.probe.classnames, predictor.predict(found))
-    write_text(output, text.getvalue())
+    else:
+        write_text(output, text.getvalue())
 
 
-def _csv_rows(target: TextIO, classnames: "Sequence[str]", predictions: "Iterable[Prediction]") -> None:
+def _csv_rows(target: TextIO, found: "Predictions") -> None:
     import csv
 
     from vlmbench.foundations.text import csv_cell
 
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(["image", "label", *map(csv_cell, classnames)])
-    for one in predictions:
+    writer.writerow(["image", "label", *map(csv_cell, found.classnames)])
+    for one in found:
         label = ";".join(map(csv_cell, one.labels))
         writer.writerow([csv_cell(one.image), label, *(f"{value:.6g}" for value in one.probabilities)])
 
 
-def _json_lines(target: TextIO, classnames: "Sequence[str]", predictions: "Iterable[Prediction]") -> None:
+def _json_lines(target: TextIO, found: "Predictions") -> None:
     import json
 
-    for one in predictions:
-        target.write(json.dumps(_row(classnames, one), ensure_ascii=True) + "\n")
+    target.writelines(json.dumps(row, ensure_ascii=True) + "\n" for row in found.to_dicts())
 
 
-def _json_document(target: TextIO, classnames: "Sequence[str]", predictions: "Iterable[Prediction]") -> None:
-    """Nothing is written unless all of it can be."""
+def _json_document(target: TextIO, found: "Predictions") -> None:
     import json
 
-    rows = [_row(classnames, one) for one in predictions]
-    target.write(json.dumps({"predictions": rows}, indent=2, ensure_ascii=True) + "\n")
-
-
-def _row(classnames: "Sequence[str]", one: "Prediction") -> dict[str, Any]:
-    return {
-        "image": one.image,
-        "labels": list(one.labels),
-        "probabilities": dict(zip(classnames, one.probabilities, strict=True)),
-    }
+    target.write(json.dumps({"predictions": found.to_dicts()}, indent=2, ensure_ascii=True) + "\n")

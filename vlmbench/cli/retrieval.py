@@ -21,10 +21,6 @@ def command(
 
     Example: [bold]vlmbench retrieval -m tiny-clip -d scenes[/bold]
     """
-    from vlmbench.api.jobs import retrieval_job
-    from vlmbench.tasks.retrieval import RetrievalRequest
+    import vlmbench
 
-    request = RetrievalRequest(
-        models=model, datasets=dataset, split=split, limit=limit, captions=captions, rerank=rerank
-    )
-    common.perform(retrieval_job(request))
+    common.run(vlmbench.retrieval, model, dataset, split=split, limit=limit, captions=captions, rerank=rerank)

@@ -28,12 +28,13 @@ def command(
 
     Example: [bold]vlmbench run plan.toml --dry-run[/bold]
     """
+    from vlmbench.api.jobs import checked_plan
+    from vlmbench.api.plans import Step, read_plan, tasks
     from vlmbench.cli import plan_options as p
     from vlmbench.cli.app import command_of
     from vlmbench.cli.console import print_json
     from vlmbench.cli.output import finish
-    from vlmbench.records.task import tasks
-    from vlmbench.tasks.plan import PlanSession, Step, check_steps, read_plan, run_steps
+    from vlmbench.foundations.paths import default_cache_dir
 
     found = read_plan(plan, tasks())
     given = _given(ctx)
@@ -43,9 +44,7 @@ def command(
     common = p.parse_common(found.common, shared_words, [word for own in given.values() for word in own])
     words = [p.arguments(table, p.keys_of(inspect.unwrap(command_of(table.task)))) for table in found.tables]
     steps = [Step(table, p.parse_job(table, own, common)) for table, own in zip(found.tables, words, strict=True)]
-    context = common.context()
-    session = PlanSession(context)
-    check_steps(steps, session)
+    checked = checked_plan(steps, **common.arguments())
     if dry_run:
         shared_words += [word for name, own in given.items() if name not in p.TERMINAL for word in own]
         tables = zip(found.tables, words, strict=True)
@@ -55,8 +54,8 @@ def command(
         else:
             print("\n".join(commands))
         return
-    runs = run_steps(steps, session)
-    finish(runs, common.out, as_json=common.json, quiet=common.quiet, pictures_from=context.cache_dir)
+    pictures = common.cache_dir or default_cache_dir()
+    finish(checked.run(), common.out, as_json=common.json, quiet=common.quiet, pictures_from=pictures)
 
 
 def _given(ctx: typer.Context) -> dict[str, list[str]]:

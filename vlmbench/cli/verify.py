@@ -22,27 +22,20 @@ def command(
 
     Exit 3 where a figure, a byte or a file is not what the record says; each is named.
     """
+    import vlmbench
     from vlmbench.cli.console import Console, print_json
     from vlmbench.foundations.errors import InputError
-    from vlmbench.records.store import find_runs
-    from vlmbench.report.verify import verify_run
 
-    found = find_runs(runs or [common.out])
     console = Console(quiet=common.quiet)
-    wrong: list[tuple[Path, str]] = []
-    with console.task("verifying", len(found)) as advance:
-        for run in found:
-            wrong += [(run.path, line) for line in verify_run(run)]
-            advance()
-    without = [run.path for run in found if not run.record.record_sha256]
+    found = vlmbench.verify(runs or [common.out], reporter=console)
     if common.json:
-        mismatches = [{"path": str(path), "mismatch": line} for path, line in wrong]
-        print_json({"verified": len(found), "mismatches": mismatches, "without_checksum": list(map(str, without))})
-    for path in without:
+        print_json(found.to_dict())
+    for path in found.without_checksum:
         console.warn(f"{path}: the record has no checksum (an earlier version wrote it, or it was removed)")
-    if wrong:
-        for path, line in wrong[1:]:
-            console.warn(f"{path}: {line}")
-        raise InputError(wrong[0][1], where=str(wrong[0][0]), fix="run the command again, or restore the file")
-    figures = sum(len(run.record.metrics) for run in found)
-    console.note(f"{len(found)} runs, {figures} figures: every one comes out again from its per-sample file")
+    if found.mismatches:
+        first, *rest = found.mismatches
+        for one in rest:
+            console.warn(f"{one.path}: {one.mismatch}")
+        raise InputError(first.mismatch, where=str(first.path), fix="run the command again, or restore the file")
+    figures = sum(len(run.metrics) for run in found.results)
+    console.note(f"{len(found.results)} runs, {figures} figures: every one comes out again from its per-sample file")

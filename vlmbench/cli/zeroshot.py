@@ -74,19 +74,18 @@ def command(
 
     Example: [bold]vlmbench zeroshot -m tiny-clip -d folder:val2017 --boxes instances_val2017.json[/bold]
     """
-    from vlmbench.api.jobs import zeroshot_job
-    from vlmbench.tasks.zeroshot import ZeroShotRequest
+    import vlmbench
 
-    request = ZeroShotRequest(
-        models=model,
-        datasets=dataset,
+    common.run(
+        vlmbench.zeroshot,
+        model,
+        dataset,
         split=split,
         limit=limit,
-        prompts=prompts or [],
-        metric=metric,
+        prompts=prompts or (),
         classnames=classnames,
+        metric=metric,
         holdout=holdout,
         boxes=boxes,
         tiles=tiles,
     )
-    common.perform(zeroshot_job(request))

@@ -7,6 +7,7 @@ LaTeX table or a CSV cell passes through the function for that place, and throug
 import html as _html
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -37,6 +38,11 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(char if _shown(char) else _code(char) for char in text)
+
+
+def encodable(texts: Sequence[str]) -> list[str]:
+    """Texts as they are, with halves of characters (lone surrogates) replaced: Parquet and tokenizers take UTF-8."""
+    return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
 def _shown(char: str) -> bool:

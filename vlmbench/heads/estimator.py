@@ -1,8 +1,7 @@
 """`LinearProbe`: the probe as an estimator that keeps scikit-learn's contract; torch is imported when it is fitted."""
 
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +12,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.heads.fewshot import NO_VALIDATION_C, holdout
+from vlmbench.heads.fewshot import holdout
+from vlmbench.heads.spec import HeadData
+from vlmbench.metrics.choice import DEFAULT
 from vlmbench.metrics.rows import normalise
-
-if TYPE_CHECKING:
-    from vlmbench.heads.logistic import Fit, Trainer
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -86,7 +84,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: what scikit-learn refuses (shapes, NaN, continuous labels), one class only, a strength that is
                 not above 0, a validation label that training does not have.
         """
-        from vlmbench.heads.logistic import Trainer
+        from vlmbench.heads.probe import fit
 
         strength = _strength(self.C)
         x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
@@ -97,20 +95,32 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"LinearProbe needs two classes or more, and the data have 1 class: {self.classes_[0]!r}")
         x = self._scaled(np.require(x, requirements="W"))  # torch shares an array's memory only where it may write
         val_x, val_codes = self._validation(X_val, y_val)
-
-        def trainer(rows: NDArray[Any], targets: NDArray[np.int64]) -> "Trainer":
-            return Trainer(rows, targets, classes=classes, device=self.device)
-
-        fit = self._solve(trainer, strength, (x, codes), (val_x, val_codes))
-        if not fit.converged:
+        if strength is None and val_x is None:
+            kept, held = holdout(codes, derive_seed(self._seed(), "validation"))
+            if len(held):
+                x, codes, val_x, val_codes = x[kept], codes[kept], x[held], codes[held]
+        settings = {"c": strength, "refit": self.refit and strength is None, "tol": self.tol, "max_iter": self.max_iter}
+        found = fit(
+            HeadData(
+                x=x,
+                y=codes,
+                classes=classes,
+                x_val=val_x,
+                y_val=val_codes,
+                metric=DEFAULT,
+                settings=settings,
+                device=self.device,
+            )
+        )
+        if not found.converged:
             warnings.warn(
                 f"the probe did not converge in max_iter={self.max_iter} steps", ConvergenceWarning, stacklevel=2
             )
         two = classes == 2
-        self.coef_ = fit.coef[1:] - fit.coef[:1] if two else fit.coef
-        self.intercept_ = fit.intercept[1:] - fit.intercept[:1] if two else fit.intercept
-        self.C_ = fit.c
-        self.n_iter_ = np.array([fit.iterations], dtype=np.int32)
+        self.coef_ = found.coef[1:] - found.coef[:1] if two else found.coef
+        self.intercept_ = found.intercept[1:] - found.intercept[:1] if two else found.intercept
+        self.C_ = found.c
+        self.n_iter_ = np.array([found.iterations], dtype=np.int32)
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -147,36 +157,6 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(unknown):
             raise ValueError(f"y_val has labels that y does not have: {', '.join(map(str, unknown[:5]))}")
         return self._scaled(x), np.searchsorted(self.classes_, labels)
-
-    def _solve(
-        self,
-        trainer: "Callable[[NDArray[Any], NDArray[np.int64]], Trainer]",
-        strength: float | None,
-        train: tuple[NDArray[Any], NDArray[np.int64]],
-        given: tuple[NDArray[Any] | None, NDArray[np.int64]],
-    ) -> "Fit":
-        from vlmbench.heads.search import search_strength
-
-        x, y = train
-        val_x, val_y = given
-        if strength is None and val_x is None:
-            kept, held = holdout(y, derive_seed(self._seed(), "validation"))
-            x, y, val_x, val_y = x[kept], y[kept], x[held], y[held]
-        if strength is not None or val_x is None or not len(val_x):
-            fit, _ = trainer(*train).fit(strength or NO_VALIDATION_C, tol=self.tol, max_iter=self.max_iter)
-            return fit
-
-        def validate(fit: "Fit") -> tuple[float, float]:
-            probabilities = fit.probabilities(val_x)
-            right = probabilities.argmax(axis=1) == val_y
-            own = probabilities[np.arange(len(val_y)), val_y]
-            return float(right.mean()), float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())
-
-        best = search_strength(trainer(x, y), validate, tol=self.tol, max_iter=self.max_iter).best
-        if self.refit:
-            both = np.concatenate([x, val_x]), np.concatenate([y, val_y])
-            best, _ = trainer(*both).fit(best.c, tol=self.tol, max_iter=self.max_iter)
-        return best
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.heads.axes import Axes, principal_axes
 from vlmbench.heads.lbfgs import Point, minimise
+from vlmbench.heads.spec import LinearHead
 
 TOLERANCE = 1e-6
 """Largest entry of the gradient, in the objective's scale, as scikit-learn's `tol`."""
@@ -39,42 +40,23 @@ _SHARED_WORK = 20_000_000
 _TINY = 1e-300
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A fitted probe.
+@dataclass(frozen=True, kw_only=True)
+class Fit(LinearHead):
+    """A fitted probe: of two classes `coef` is plus and minus half of scikit-learn's one row.
 
     Attributes:
-        coef: `[C, D]` float64; two classes: plus and minus half of scikit-learn's one row.
-        intercept: `[C]` float64; minus infinity for a class that training has no image of.
         c: the strength, scikit-learn's C = 1 / λ.
-        multilabel: whether each class has a sigmoid of its own.
         iterations: steps of the solver.
         converged: whether the tolerance was met.
         loss: the objective.
         grad_norm: largest entry of its gradient.
     """
 
-    coef: NDArray[np.float64]
-    intercept: NDArray[np.float64]
     c: float
-    multilabel: bool
     iterations: int
     converged: bool
-    loss: float
-    grad_norm: float
-
-    def logits(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Logits `[N, C]` of features `[N, D]`."""
-        wide = np.asarray(x, dtype=np.float64)
-        return np.asarray(wide @ self.coef.T + self.intercept)
-
-    def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probabilities `[N, C]` of features `[N, D]`; multi-label: each for itself."""
-        logits = self.logits(x)
-        if self.multilabel:
-            return np.asarray(0.5 * (1 + np.tanh(logits / 2)))
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    loss: float = 0.0
+    grad_norm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -269,23 +251,16 @@ class Trainer:
             offsets = np.log(self._shares / (1 - self._shares))
         coef[self.fitted] = weights
         offsets[self.fitted] = intercept - weights @ self.axes.mean.cpu().numpy()
-        return Fit(coef, offsets, c, self.multilabel, iterations, converged, point.value, self._largest(point))
-
-
-def fit_logistic(
-    x: NDArray[np.floating],
-    y: NDArray[np.integer],
-    *,
-    c: float,
-    classes: int | None = None,
-    prior: NDArray[np.floating] | None = None,
-    tol: float = TOLERANCE,
-    max_iter: int = MAX_ITER,
-    device: str = "cpu",
-) -> Fit:
-    """Fits one probe; the arguments and errors are those of `Trainer` and `Trainer.fit`."""
-    fit, _ = Trainer(x, y, classes=classes, prior=prior, device=device).fit(c, tol=tol, max_iter=max_iter)
-    return fit
+        return Fit(
+            coef,
+            offsets,
+            self.multilabel,
+            c=c,
+            iterations=iterations,
+            converged=converged,
+            loss=point.value,
+            grad_norm=self._largest(point),
+        )
 
 
 @contextmanager

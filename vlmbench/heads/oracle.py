@@ -52,8 +52,7 @@ class SklearnTrainer:
             for index in np.flatnonzero((self.y.min(axis=0) == 0) & (self.y.max(axis=0) == 1)):
                 row, offset, steps = self._one(self.y[:, index], c, tol, max_iter)
                 coef[index], intercept[index], iterations = row[0], offset[0], max(iterations, steps)
-        fit = Fit(coef, intercept, c, self.y.ndim == 2, iterations, iterations < max_iter, 0.0, 0.0)
-        return fit, None
+        return Fit(coef, intercept, self.y.ndim == 2, c=c, iterations=iterations, converged=iterations < max_iter), None
 
     def _one(
         self, y: NDArray[np.integer], c: float, tol: float, max_iter: int

@@ -13,7 +13,7 @@ from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import json_of, regular_file
 from vlmbench.foundations.hashing import digest, sha256_bytes
-from vlmbench.heads.logistic import Fit
+from vlmbench.heads.spec import LinearHead
 from vlmbench.heads.zeroshot import normalise
 
 FORMAT = "vlmbench-probe-2"
@@ -25,7 +25,7 @@ class Probe:
     """A probe that is ready to use.
 
     Attributes:
-        fit: coefficients `[C, D]` and intercepts `[C]`.
+        head: coefficients `[C, D]` and intercepts `[C]`.
         classnames: `[C]`.
         model: the encoder as the user named it.
         weights_sha256: hash of the encoder's weights.
@@ -34,7 +34,7 @@ class Probe:
         dataset: what it was trained on.
     """
 
-    fit: Fit
+    head: LinearHead
     classnames: tuple[str, ...]
     model: str
     weights_sha256: str
@@ -44,7 +44,7 @@ class Probe:
 
     def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Probabilities `[N, C]` of un-normalised features `[N, D]`."""
-        return self.fit.probabilities(normalise(features) if self.normalise else features)
+        return self.head.probabilities(normalise(features) if self.normalise else features)
 
 
 def save_probe(path: Path, probe: Probe) -> None:
@@ -61,12 +61,12 @@ def save_probe(path: Path, probe: Probe) -> None:
         "layer": probe.layer,
         "normalise": probe.normalise,
         "dataset": probe.dataset,
-        "c": probe.fit.c,
-        "multilabel": probe.fit.multilabel,
+        "c": probe.head.detail.get("c"),
+        "multilabel": probe.head.multilabel,
     }
     tensors: dict[str, NDArray[Any]] = {
-        "coef": np.ascontiguousarray(probe.fit.coef),
-        "intercept": np.ascontiguousarray(probe.fit.intercept),
+        "coef": np.ascontiguousarray(probe.head.coef),
+        "intercept": np.ascontiguousarray(probe.head.intercept),
     }
     about["sha256"] = _checksum(about, tensors)
     write_tensors(path, tensors, {"vlmbench": json.dumps(about, sort_keys=True, ensure_ascii=False)})
@@ -94,7 +94,7 @@ def load_probe(path: Path) -> Probe:
         if coef.ndim != 2 or intercept.shape != coef.shape[:1] or len(about["classnames"]) != len(coef):
             raise KeyError("shapes")
         return Probe(
-            fit=Fit(coef, intercept, float(about["c"]), bool(about["multilabel"]), 0, True, 0.0, 0.0),
+            head=LinearHead(coef, intercept, bool(about["multilabel"]), {"c": about["c"]}),
             classnames=tuple(map(str, about["classnames"])),
             model=str(about["model"]),
             weights_sha256=str(about["weights_sha256"]),

@@ -1,6 +1,6 @@
 """Records of classification: zero-shot and the linear probe."""
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from vlmbench.records.task import ColumnRule, EncodedProtocol, Fields, Number, TaskDetail, TaskSpec
 
@@ -31,10 +31,7 @@ class ZeroShotProtocol(ClassificationProtocol):
 
 
 class ProbeProtocol(ClassificationProtocol):
-    """What decides a probe's figure; a head of another package adds its own settings."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+    """What decides a probe's figure."""
 
     normalize: bool | None = None
     train_fingerprint: str | None = None
@@ -49,6 +46,8 @@ class ProbeProtocol(ClassificationProtocol):
     validation: str | None = None
     """Where the validation images are from."""
     refit: bool | None = None
+    settings: dict[str, JsonValue] | None = None
+    """Hyperparameters of a head other than ``logistic``."""
     seeds: int | None = None
     """Few-shot samples."""
 
@@ -93,11 +92,10 @@ class Trial(Fields):
 
 
 class FitDetail(TaskDetail):
-    """What explains one fit; a head of another package adds what it says of its own."""
+    """What explains one fit."""
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
-
+    head: dict[str, JsonValue] | None = None
+    """What a head other than ``logistic`` says of itself."""
     c: float | None = None
     iterations: int | None = None
     converged: bool | None = None

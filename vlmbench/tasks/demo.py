@@ -1,9 +1,10 @@
 """The whole main job on what ships with the package: no network, no Java, nothing to choose."""
 
+from vlmbench.captioners.names import CaptionerRef
 from vlmbench.records.store import StoredRun
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.captions.systems import score_captioners
+from vlmbench.tasks.captions.captioned import CaptionerEvalRequest, run_captioner_eval
 from vlmbench.tasks.probe.fit import ProbeRequest
 from vlmbench.tasks.probe.run import run_linear_probe
 from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
@@ -30,5 +31,5 @@ def run_demo(context: Context) -> list[StoredRun]:
     runs = run_zeroshot(ZeroShotRequest(models=[MODEL], datasets=DATASETS), context, session)
     for model, shots in ((MODEL, SHOTS), ("pixels", PIXEL_SHOTS)):
         runs += run_linear_probe(ProbeRequest([model], DATASETS, shots=shots, seeds=SEEDS), context, session)
-    runs += score_captioners(session, CAPTIONERS, CAPTIONED)
-    return runs
+    request = CaptionerEvalRequest([*map(CaptionerRef.parse, CAPTIONERS)], CAPTIONED)
+    return runs + run_captioner_eval(request, context, session)

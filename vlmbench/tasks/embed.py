@@ -48,7 +48,7 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
     land in the store where zero-shot and probe find them.
 
     Raises:
-        VlmbenchError: what is wrong with the model, the dataset, an image or ``--out``.
+        VlmbenchError: what is wrong with the model, the dataset, an image or ``out``.
     """
     require_writable(context.out)
     session = session or Session(context)

@@ -13,6 +13,8 @@ from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
+from vlmbench.heads.spec import heads as head_names
+from vlmbench.heads.spec import load_head
 from vlmbench.metrics.choice import multilabel_only
 from vlmbench.metrics.spec import CaptionSpec, specs
 from vlmbench.records.task import task_specs
@@ -26,6 +28,7 @@ CAPTIONS = {
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that. Usual: scored "
     "where --metrics is not given. What each is blind to, its range and source: --json",
     "tasks": "each is a command, and a table of a plan for vlmbench run. Metrics: --json",
+    "heads": "for vlmbench linear-probe --head; another package adds one by an entry point of the group vlmbench.heads",
     "prompts": "imagenet is another name of clip80. Also: a file (.txt, a template a line; .json, a list, an object of "
     "class names, or one of datasets as CLIP_benchmark's), or a template such as 'a photo of a {}.'",
 }
@@ -123,6 +126,19 @@ def metrics() -> list[dict[str, Any]]:
             "source": spec.source,
         }
         for spec in specs().values()
+    ]
+
+
+def heads() -> list[dict[str, Any]]:
+    """A row for each head that a probe can be."""
+    return [
+        {
+            "name": name,
+            "what": spec.definition,
+            "settings": ", ".join(f"{key} {value}" for key, value in spec.settings.items() if value is not None),
+            "source": spec.source,
+        }
+        for name, spec in ((name, load_head(name)) for name in head_names())
     ]
 
 

@@ -47,9 +47,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """A table and what it asks for."""
+    """A job, and the table that asks for it, if it comes from a file."""
 
-    table: Table
+    table: Table | None
     job: TaskJob
 
 
@@ -146,7 +146,7 @@ def check_steps(steps: Sequence[Step], session: PlanSession) -> None:
             for one in step.job.check(session):
                 session.expect(one)
         except VlmbenchError as error:
-            raise placed(error, step.table) from error
+            raise (placed(error, step.table) if step.table else error) from error
 
 
 def run_steps(steps: Sequence[Step], session: PlanSession) -> list[StoredRun]:
@@ -158,13 +158,13 @@ def run_steps(steps: Sequence[Step], session: PlanSession) -> list[StoredRun]:
     require_writable(session.context.out)
     runs: dict[Path, StoredRun] = {}
     for number, step in enumerate(steps, 1):
-        session.context.reporter.note(f"{number} of {len(steps)}: {step.table.place}")
+        session.context.reporter.note(f"{number} of {len(steps)}" + (f": {step.table.place}" if step.table else ""))
         try:
             runs |= {run.path: run for run in step.job.run(session.context, session)}
         except VlmbenchError as error:
             if runs:
                 session.context.reporter.note(f"the {len(runs)} results before this are in {session.context.out}/runs")
-            raise placed(error, step.table) from error
+            raise (placed(error, step.table) if step.table else error) from error
     return list(runs.values())
 
 

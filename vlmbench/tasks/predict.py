@@ -60,7 +60,7 @@ class Predictor:
 
     def _batch(self, names: Sequence[str], features: NDArray[Any]) -> Iterator[Prediction]:
         for name, row in zip(names, self.probe.probabilities(np.asarray(features, np.float32)), strict=True):
-            chosen = np.flatnonzero(row > 0.5) if self.probe.fit.multilabel else [int(row.argmax())]
+            chosen = np.flatnonzero(row > 0.5) if self.probe.head.multilabel else [int(row.argmax())]
             yield Prediction(name, tuple(self.probe.classnames[i] for i in chosen), tuple(map(float, row)))
 
 

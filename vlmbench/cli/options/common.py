@@ -8,7 +8,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vlmbench.session.context import Context
-    from vlmbench.tasks.base import TaskJob
+    from vlmbench.api.jobs import Writes
+    from vlmbench.api.options import RunOptions
 
 COMMON = "Common options"
 
@@ -46,10 +46,9 @@ DECIDING, CAPTIONS = "{deciding metrics}", "{caption metrics}"
 
 def metric_choices() -> dict[str, list[str]]:
     """The names of metrics by what stands for them."""
-    from vlmbench.metrics.choice import deciding
-    from vlmbench.metrics.spec import caption_specs
+    from vlmbench.api.tools import caption_metrics, deciding_metrics
 
-    return {DECIDING: deciding(), CAPTIONS: [spec.name for spec in caption_specs()]}
+    return {DECIDING: deciding_metrics(), CAPTIONS: caption_metrics()}
 
 
 def deciding_metric(value: str | None) -> str | None:
@@ -138,30 +137,29 @@ class Common:
     quiet: Annotated[bool, option("-q", "--quiet", help="Hide progress bars and notes.", panel=COMMON)] = False
     debug: Annotated[bool, option("--debug", help="Show tracebacks.", panel=COMMON)] = False
 
-    def context(self) -> "Context":
-        """The same, as the runs take it: with a reporter that draws on stderr, and the offline switch thrown."""
-        from vlmbench.api.options import run_context
+    def arguments(self) -> "RunOptions":
+        """The same as the API takes them, with a reporter that draws on stderr."""
         from vlmbench.cli.console import Console
 
-        return run_context(
-            out=self.out,
-            cache_dir=self.cache_dir,
-            device=self.device.value,
-            precision=self.precision.value,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            seed=self.seed,
-            offline=self.offline,
-            on_bad_image=self.on_bad_image.value,
-            trust_remote_code=self.trust_remote_code,
-            reporter=Console(quiet=self.quiet),
-        )
+        return {
+            "out": self.out,
+            "cache_dir": self.cache_dir,
+            "device": self.device.value,
+            "precision": self.precision.value,
+            "batch_size": self.batch_size,
+            "workers": self.workers,
+            "seed": self.seed,
+            "offline": self.offline,
+            "on_bad_image": self.on_bad_image.value,
+            "trust_remote_code": self.trust_remote_code,
+            "reporter": Console(quiet=self.quiet),
+        }
 
-    def perform(self, job: "TaskJob") -> None:
-        """Does what a command is asked for, writes the tables and prints the results."""
+    def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
+        """Calls a function of the API, writes the tables and prints the results."""
         from vlmbench.cli.output import finish
 
-        finish(job.run(self.context(), None), self.out, as_json=self.json, quiet=self.quiet)
+        finish(function(*arguments, **options, **self.arguments()), self.out, as_json=self.json, quiet=self.quiet)
 
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -195,25 +193,44 @@ def _with(command: Callable[..., Any], names: list[str], make: Callable[..., Com
     from vlmbench.cli.modes import settle
 
     signature = inspect.signature(command, eval_str=True)
-    defaults = {name: item.default for name, item in signature.parameters.items() if item.default is not item.empty}
+    own = own_options(command)
+    defaults = {name: item.default for name, item in own.items() if item.default is not item.empty}
+    groups = {name: item.annotation for name, item in signature.parameters.items() if _is_group(item)}
 
     @functools.wraps(command)
     def wrapped(ctx: typer.Context, **given: Any) -> Any:
         given = settle(ctx, given, defaults)
         common = make(**{name: given.pop(name) for name in names})
+        given |= {
+            name: group(**{item.name: given.pop(item.name) for item in fields(group)}) for name, group in groups.items()
+        }
         if "ctx" in signature.parameters:
             given["ctx"] = ctx
         return command(common=common, **given)
 
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    called = inspect.Parameter("ctx", keyword, annotation=typer.Context)
-    own = [item.replace(kind=keyword) for item in signature.parameters.values() if item.name not in ("common", "ctx")]
-    shared = [
-        inspect.Parameter(item.name, keyword, default=item.default, annotation=item.type)
-        for item in fields(Common)
-        if item.name in names
-    ]
-    parameters = [called, *own, *shared]
+    called = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    shared = [item for item in options_of(Common) if item.name in names]
+    parameters = [called, *own.values(), *shared]
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
     return wrapped
+
+
+def own_options(command: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options and arguments of a command, as it was written, by name; a group (a parameter whose type is a
+    dataclass of options) as its options, `common` left out."""
+    found: dict[str, inspect.Parameter] = {}
+    for item in inspect.signature(command, eval_str=True).parameters.values():
+        own = options_of(item.annotation) if _is_group(item) else [item.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        found |= {option.name: option for option in own if option.name not in ("common", "ctx")}
+    return found
+
+
+def options_of(group: type) -> list[inspect.Parameter]:
+    """The fields of a group as parameters of a command."""
+    parameters = inspect.signature(group, eval_str=True).parameters.values()
+    return [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
+
+
+def _is_group(item: inspect.Parameter) -> bool:
+    return is_dataclass(item.annotation) and item.name != "common"

@@ -1,5 +1,6 @@
-"""Options that decide how captions are made, shared by ``caption`` and ``caption-eval --captioner``."""
+"""Options that decide how captions are made and scored, in groups that ``caption`` and ``caption-eval`` share."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -15,68 +16,81 @@ class OnFailure(StrEnum):
     error = "error"
 
 
-Prompt = Annotated[
-    str | None, option("--prompt", help="Text prompt given with each image. (default: the model's own)", panel=PANEL)
-]
-Beams = Annotated[int, option("--num-beams", min=1, help="Beam search width; 1 is greedy decoding.", panel=PANEL)]
-Tokens = Annotated[int, option("--max-new-tokens", min=1, help="Maximum caption length, in tokens.", panel=PANEL)]
-Temperature = Annotated[
-    float, option("--temperature", min=0.0, help="Sampling temperature; 0: no sampling.", panel=PANEL)
-]
-Shots = Annotated[int, option("--shots", min=0, help="Few-shot examples put before each image.", panel=PANEL)]
-Anchors = Annotated[
-    str | None,
-    option(
-        "--anchors",
-        help="Captioned set whose training split provides few-shot examples and retrieval captions. (default: -d)",
-        panel=PANEL,
-    ),
-]
-Concurrency = Annotated[int, option("--concurrency", min=1, help="Concurrent requests to an endpoint.", panel=PANEL)]
-Timeout = Annotated[
-    float, option("--timeout", min=0.1, help="Timeout per request to an endpoint, in seconds.", panel=PANEL)
-]
-Failure = Annotated[
-    OnFailure,
-    option("--on-failure", help="skip: report a failed image and leave it out; error: stop the run.", panel=PANEL),
-]
+@dataclass(frozen=True)
+class MakingCaptions:
+    """How captions are made."""
+
+    prompt: Annotated[
+        str | None,
+        option("--prompt", help="Text prompt given with each image. (default: the model's own)", panel=PANEL),
+    ] = None
+    num_beams: Annotated[
+        int, option("--num-beams", min=1, help="Beam search width; 1 is greedy decoding.", panel=PANEL)
+    ] = 1
+    max_new_tokens: Annotated[
+        int, option("--max-new-tokens", min=1, help="Maximum caption length, in tokens.", panel=PANEL)
+    ] = 40
+    temperature: Annotated[
+        float, option("--temperature", min=0.0, help="Sampling temperature; 0: no sampling.", panel=PANEL)
+    ] = 0.0
+    shots: Annotated[int, option("--shots", min=0, help="Few-shot examples put before each image.", panel=PANEL)] = 0
+    anchors: Annotated[
+        str | None,
+        option(
+            "--anchors",
+            help="Captioned set whose training split provides few-shot examples and retrieval captions. (default: -d)",
+            panel=PANEL,
+        ),
+    ] = None
+    concurrency: Annotated[
+        int, option("--concurrency", min=1, help="Concurrent requests to an endpoint.", panel=PANEL)
+    ] = 8
+    timeout: Annotated[
+        float, option("--timeout", min=0.1, help="Timeout per request to an endpoint, in seconds.", panel=PANEL)
+    ] = 60.0
+    on_failure: Annotated[
+        OnFailure,
+        option("--on-failure", help="skip: report a failed image and leave it out; error: stop the run.", panel=PANEL),
+    ] = OnFailure.skip
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as the API takes them."""
+        return {**vars(self), "on_failure": self.on_failure.value}
 
 
-def decoding(prompt: str | None, num_beams: int, max_new_tokens: int, temperature: float, shots: int) -> dict[str, Any]:
-    """The decoding options as `vlmbench.captioners.base.Decoding` names them."""
-    return {
-        "prompt": prompt,
-        "num_beams": num_beams,
-        "max_new_tokens": max_new_tokens,
-        "temperature": temperature,
-        "shots": shots,
-    }
+@dataclass(frozen=True)
+class ScoringCaptions:
+    """How captions are scored."""
 
+    metrics: Annotated[
+        str | None,
+        option(
+            "--metrics",
+            help="Comma-separated: {caption metrics}; BLEU: all four. (default: the usual, see vlmbench list metrics)",
+        ),
+    ] = None
+    clip: Annotated[
+        str | None, option("--clip", help="Dual encoder for CLIPScore. (default: openai/clip-vit-base-patch32)")
+    ] = None
+    backend: Annotated[
+        str, option("--backend", help="native, or java: pycocoevalcap and its Java programs, the oracle.")
+    ] = "native"
+    resamples: Annotated[
+        int, option("--resamples", min=100, help="Bootstrap resamples, and swaps of the randomization test.")
+    ] = 1000
+    df_from: Annotated[
+        str | None,
+        option("--df-from", help="References that CIDEr's document frequencies come from. (default: those of -r)"),
+    ] = None
+    novel_to: Annotated[
+        str | None,
+        option(
+            "--novel-to",
+            help="Training captions (a file as for -r, or a captioned set): reports the share of novel captions.",
+        ),
+    ] = None
 
-def dataset_of(dataset: str | None) -> str:
-    """The data set of ``caption-eval --captioner``.
-
-    Raises:
-        UsageError: none is named.
-    """
-    from vlmbench.foundations.errors import UsageError
-
-    if dataset is None:
-        raise UsageError("--captioner goes with -d", fix="vlmbench caption-eval --captioner MODEL -d scenes")
-    return dataset
-
-
-def files_of(references: str | None, candidates: list[str] | None) -> tuple[str, list[str]]:
-    """The files of ``caption-eval`` without captioner.
-
-    Raises:
-        UsageError: references or candidates are not named.
-    """
-    from vlmbench.foundations.errors import UsageError
-
-    if references is None or not candidates:
-        raise UsageError(
-            "give references with -r and candidates with -p, or --captioner with -d",
-            fix="vlmbench caption-eval -r references.json -p results.json",
-        )
-    return references, candidates
+    def arguments(self) -> dict[str, Any]:
+        """The same as the API takes them."""
+        given = dict(vars(self))
+        return {"document_frequency": given.pop("df_from"), **given}

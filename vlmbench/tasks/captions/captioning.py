@@ -1,30 +1,53 @@
-"""Captions of a data set by a captioner: made once, kept, and gone on with after a kill."""
+"""Captions of a data set or of image files by a captioner: made once, kept, and gone on with after a kill."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vlmbench.captioners.base import Captioner, Decoding, Item
+from vlmbench.captioners.base import Captioner, Captioning, Item
+from vlmbench.captioners.names import CaptionerRef, kind_of
 from vlmbench.captioners.store import CaptionStore
 from vlmbench.data.base import Split, choose_split, subset
 from vlmbench.data.fingerprint import fingerprint, image_digest
-from vlmbench.data.images import BadImage
+from vlmbench.data.images import BadImage, is_image
 from vlmbench.data.loading import load
+from vlmbench.data.local.folder import Files
 from vlmbench.data.names import canonical
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.atomic import require_writable, write_json
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import named_file, slug
 from vlmbench.foundations.progress import tell_slow
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import DatasetFacts, ModelFacts
+from vlmbench.records.store import natural
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.captions.captioners import open_captioner
+from vlmbench.tasks.captions.captioners import captioner_in
 
+FILES = "files"
+"""What stands for a data set where image files are captioned."""
 _NAMED = 5
+
+
+@dataclass(frozen=True)
+class CaptionRequest:
+    """What ``vlmbench caption`` is asked for: captions by each captioner of image files, or of a data set."""
+
+    captioners: Sequence[CaptionerRef]
+    images: Sequence[Path] = ()
+    """Image files, and directories of them."""
+    dataset: str | None = None
+    split: str | None = None
+    """None: test, else what there is."""
+    limit: int | None = None
+    """So many images, drawn with the context's seed; none: all."""
+    how: Captioning = field(default_factory=Captioning)
 
 
 @dataclass(frozen=True)
@@ -41,7 +64,7 @@ class Captions:
         references: the reference captions of every image of the split (empty lists where the set has none).
         groups: the group of each image that is in one.
         failed: images without a caption, and why.
-        made: captions made now; the others were kept from before.
+        made: captions made now; the others came from the store.
         seconds: how long making them took.
     """
 
@@ -57,59 +80,65 @@ class Captions:
     seconds: float = 0.0
     groups: dict[str, str] = field(default_factory=dict)
 
+    def by_image(self) -> dict[str, str]:
+        """The captions by image id."""
+        return dict(zip(self.ids, self.captions, strict=True))
+
+
+def run_caption(request: CaptionRequest, context: Context) -> list[tuple[Captions, Path]]:
+    """Captions by each captioner, written as COCO results JSON.
+
+    Raises:
+        UsageError: files and a data set, or neither.
+        OutputError: the captions cannot be written.
+    """
+    if bool(request.images) == (request.dataset is not None):
+        raise UsageError(
+            "give image files, or a data set with -d", where="IMAGES", fix="vlmbench caption -m MODEL cat.jpg"
+        )
+    require_writable(context.out)
+    session = Session(context)
+    found = []
+    for ref in request.captioners:
+        if request.dataset is None:
+            captions = caption_files(session, ref, request.images, request.how)
+        else:
+            captions = caption_dataset(session, ref, request.dataset, request.split, request.limit, request.how)
+        found.append((captions, write_coco_results(context.out, captions)))
+    return found
+
 
 def caption_dataset(
-    session: Session | Context,
-    model: str,
+    session: Session,
+    ref: CaptionerRef,
     dataset: str,
     split: str | None = None,
-    *,
     limit: int | None = None,
-    on_failure: str = "skip",
-    anchors: str | None = None,
-    concurrency: int = 8,
-    timeout: float = 60.0,
-    **decoding: Any,
+    how: Captioning | None = None,
 ) -> Captions:
     """Captions every image of a split.
 
     Args:
-        session: the session, or the common options for one of its own.
-        model: the captioner, as the user names it (see `vlmbench.captioners.registry.FORMS`).
+        session: the session.
+        ref: the captioner.
         dataset: the captioned set, as the user names it.
         split: one of its splits; none: test, else what there is.
         limit: so many images, drawn with the context's seed; none: all.
-        on_failure: ``skip`` leaves out an image that fails and names it; ``error`` ends the run.
-        anchors: the set whose training split retrieval, ASIF and worked examples draw on; none: the same set.
-        concurrency: calls at a time, of an endpoint.
-        timeout: seconds a call may take, of an endpoint.
-        **decoding: fields of `vlmbench.captioners.base.Decoding`.
+        how: how it captions; none: the defaults.
 
     Raises:
         AbsentError: the captioner or the data set is not there.
-        InputError: an image fails and `on_failure` is ``error``, or all of them fail.
+        InputError: an image fails and `Captioning.on_failure` is ``error``, or all of them fail.
         UsageError: options that the captioner does not take.
     """
-    session = session if isinstance(session, Session) else Session(session)
-    captioner, chosen = open_captioning(
-        session, model, dataset, split, limit=limit, anchors=anchors, concurrency=concurrency, timeout=timeout,
-        **decoding,
-    )  # fmt: skip
+    how = how or Captioning()
+    captioner, chosen = open_captioning(session, ref, dataset, split, limit, how)
     revision = session.dataset(dataset).info.revision
-    return caption_images(session.context, captioner, chosen, dataset, revision, on_failure=on_failure)
+    return caption_images(session.context, captioner, chosen, dataset, revision, how.on_failure)
 
 
 def open_captioning(
-    session: Session,
-    model: str,
-    dataset: str,
-    split: str | None = None,
-    *,
-    limit: int | None = None,
-    anchors: str | None = None,
-    concurrency: int = 8,
-    timeout: float = 60.0,
-    **decoding: Any,
+    session: Session, ref: CaptionerRef, dataset: str, split: str | None, limit: int | None, how: Captioning
 ) -> tuple[Captioner, Split]:
     """The captioner and the images it is to caption, before it has loaded or captioned any; see `caption_dataset`."""
     opened = session.dataset(dataset)
@@ -117,26 +146,24 @@ def open_captioning(
     if limit is not None and limit < len(chosen):
         generator = np.random.default_rng(derive_seed(session.context.seed, "limit", canonical(dataset), chosen.name))
         chosen = subset(chosen, np.sort(generator.permutation(len(chosen))[:limit]))
-    captioner = open_captioner(
-        session,
-        model,
-        Decoding(**{"seed": session.context.seed, **decoding}),
-        anchors=anchors or dataset,
-        avoid=chosen.name if anchors in (None, dataset) else None,
-        concurrency=concurrency,
-        timeout=timeout,
-    )
-    return captioner, chosen
+    avoid = chosen.name if how.anchors in (None, dataset) else None
+    return captioner_in(session, ref, replace(how, anchors=how.anchors or dataset), avoid), chosen
+
+
+def caption_files(session: Session, ref: CaptionerRef, paths: Sequence[Path], how: Captioning) -> Captions:
+    """Captions image files, and every image below the directories among them.
+
+    Raises:
+        AbsentError: a path does not exist.
+        InputError: a directory holds no image.
+    """
+    names = tuple(dict.fromkeys(str(file) for path in paths for file in _images(path)))
+    split = Split(FILES, names, np.zeros(len(names), np.int64), Files(Path(), names))
+    return caption_images(session.context, captioner_in(session, ref, how), split, FILES, None, how.on_failure)
 
 
 def caption_images(
-    context: Context,
-    captioner: Captioner,
-    split: Split,
-    dataset: str,
-    revision: str | None = None,
-    *,
-    on_failure: str = "skip",
+    context: Context, captioner: Captioner, split: Split, dataset: str, revision: str | None, on_failure: str
 ) -> Captions:
     """Captions a split that is already open; see `caption_dataset`."""
     found = caption_split(context, captioner, split, on_failure=on_failure)
@@ -148,14 +175,14 @@ def caption_images(
         split=split.name,
         skipped=tuple(found.failed),
     )
-    kept = [row for row, id in enumerate(split.ids) if id in found.captions]
+    rows = [row for row, id in enumerate(split.ids) if id in found.captions]
     return Captions(
         system=captioner.system,
         model=captioner.facts,
         dataset=facts,
         decoding=captioner.decoding,
-        ids=tuple(split.ids[row] for row in kept),
-        captions=[found.captions[split.ids[row]] for row in kept],
+        ids=tuple(split.ids[row] for row in rows),
+        captions=[found.captions[split.ids[row]] for row in rows],
         references=dict(zip(split.ids, references, strict=True)),
         failed=found.failed,
         made=found.made,
@@ -185,7 +212,8 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
     found = CaptionedSplit()
     reporter = context.reporter
     started = time.perf_counter()
-    with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding) as store:
+    version = kind_of(captioner.facts.kind).store_version
+    with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding, version) as store:
         digests: dict[int, str] = {}
         for row, id in enumerate(split.ids):
             try:
@@ -193,9 +221,9 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
             except BadImage as error:
                 _fail(found, id, error.what, on_failure)
                 continue
-            known = store.get(digests[row])
-            if known is not None:
-                found.captions[id] = known
+            stored = store.get(digests[row])
+            if stored is not None:
+                found.captions[id] = stored
         rows: dict[str, list[int]] = {}
         for row, image in digests.items():
             if split.ids[row] not in found.captions:
@@ -203,10 +231,10 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
         with reporter.task(f"captions by {captioner.facts.id}", len(digests)) as advance:
             advance(len(found.captions))
             items = _items(split, rows, context, found, on_failure)
-            begun, told = time.monotonic(), False
+            begun, slow = time.monotonic(), False
             for batch in captioner.stream(items):
                 took, begun = time.monotonic() - begun, time.monotonic()
-                told = told or tell_slow(took, len(batch), reporter)
+                slow = slow or tell_slow(took, len(batch), reporter)
                 store.add({done.item.digest: done.caption for done in batch if done.caption is not None})
                 for done in batch:
                     for row in rows[done.item.digest]:
@@ -216,8 +244,11 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
                         else:
                             found.captions[split.ids[row]] = done.caption
                             found.made += 1
+    for id in (split.ids[row] for group in rows.values() for row in group):
+        if id not in found.captions and id not in found.failed:
+            _fail(found, id, "the captioner gave none", on_failure)
     found.seconds = time.perf_counter() - started
-    _tell(context, captioner, split, found)
+    _report(context, captioner, split, found)
     return found
 
 
@@ -245,7 +276,7 @@ def _fail(found: CaptionedSplit, id: str, reason: str, on_failure: str) -> None:
     found.failed[id] = reason
 
 
-def _tell(context: Context, captioner: Captioner, split: Split, found: CaptionedSplit) -> None:
+def _report(context: Context, captioner: Captioner, split: Split, found: CaptionedSplit) -> None:
     if found.failed and not found.captions:
         id, reason = next(iter(found.failed.items()))
         raise InputError(
@@ -253,11 +284,36 @@ def _tell(context: Context, captioner: Captioner, split: Split, found: Captioned
             where=id,
             fix="fix what it says and run it again",
         )
-    kept = len(found.captions) - found.made
+    stored = len(found.captions) - found.made
     context.reporter.note(
-        f"captions: {found.made:,} made, {kept:,} from the store ({captioner.facts.id}, {split.name})"
+        f"captions: {found.made:,} made, {stored:,} from the store ({captioner.facts.id}, {split.name})"
     )
     if found.failed:
         named = "; ".join(f"{visible(id)}: {reason}" for id, reason in list(found.failed.items())[:_NAMED])
         more = f"; and {len(found.failed) - _NAMED} more" if len(found.failed) > _NAMED else ""
         context.reporter.warn(f"{len(found.failed)} images have no caption and are left out: {named}{more}")
+
+
+def write_coco_results(out: Path, captions: Captions) -> Path:
+    """Writes the captions as COCO results JSON, ``[{"image_id", "caption"}]``, under `out`/captions; ids that are whole
+    numbers stay numbers.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    name = slug(f"{captions.system}-{captions.dataset.id}-{captions.dataset.split}", longest=100)
+    key = digest([captions.model.weights_sha256, captions.decoding, captions.dataset.fingerprint])[:10]
+    path = out / "captions" / f"{name}-{key}.json"
+    numbers = all(id.isascii() and id.isdigit() and str(int(id)) == id for id in captions.ids)
+    entries = captions.by_image().items()
+    write_json(path, [{"image_id": int(id) if numbers else id, "caption": text} for id, text in entries])
+    return path
+
+
+def _images(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted((file for file in path.rglob("*") if is_image(file.name)), key=lambda f: natural(str(f)))
+        if not found:
+            raise InputError(f"no image below {visible(str(path))}", where=str(path), fix="name image files")
+        return found
+    return [named_file(path)]

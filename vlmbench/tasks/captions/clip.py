@@ -10,15 +10,16 @@ import numpy as np
 
 from vlmbench.captioners.anchors import unit
 from vlmbench.data.base import Split
+from vlmbench.data.captions.read import Aligned
 from vlmbench.encoders.base import PROJ
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.text import visible
+from vlmbench.foundations.text import encodable, visible
 from vlmbench.metrics.captions.clipscore import PREFIX, SPECS, W, clip_scores
+from vlmbench.metrics.captions.scoring import Scored
 from vlmbench.records.result import ModelFacts
 from vlmbench.session.features import SplitFeatures
 from vlmbench.session.session import Session
 from vlmbench.tasks.captions.captioners import dual_encoder, unit_embeddings
-from vlmbench.tasks.captions.pieces import encodable
 
 DEFAULT_CLIP = "openai/clip-vit-base-patch32"
 """The paper's encoder."""
@@ -90,6 +91,15 @@ class ClipImages:
             groups = [embedded[[place[text] for text in group]].astype(np.float64) for group in known[block]]
             found.append(clip_scores(x, texts, groups))
         return {spec.name: np.concatenate([part[k] for part in found]) for k, spec in enumerate(SPECS)}
+
+    def add_to(self, systems: Sequence[Scored], aligned: Aligned, metrics: Collection[str]) -> None:
+        """Adds CLIPScore and RefCLIPScore, as far as they are among the `metrics`, to the columns of every system."""
+        if not metrics:
+            return
+        for item, rows, captions in zip(systems, aligned.images, aligned.candidates, strict=True):
+            ids = [aligned.ids[row] for row in rows]
+            found = self.scores(ids, captions, [aligned.references[row] for row in rows])
+            item.columns.update({name: found[name] for name in metrics})
 
     @cached_property
     def _features(self) -> SplitFeatures:

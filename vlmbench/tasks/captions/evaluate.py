@@ -1,4 +1,4 @@
-"""``caption-eval`` over files: references and any number of systems in, one record a system out."""
+"""``caption-eval`` over files: references and any number of systems in, one record per system out."""
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,50 +9,48 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlmbench.data.base import TRAIN
+from vlmbench.data.base import TRAIN, choose_split
 from vlmbench.data.captions.columns import Named, parse_named
 from vlmbench.data.captions.entries import Want
-from vlmbench.data.captions.read import Candidates, References, read_candidates, read_references
+from vlmbench.data.captions.read import Candidates, References, align, read_candidates, read_references
 from vlmbench.data.names import canonical, parted_restval
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.bleu import ALL_BLEU, BLEU
-from vlmbench.metrics.captions.statistics import RESAMPLES
 from vlmbench.metrics.spec import caption_specs, needing
 from vlmbench.records.store import StoredRun
 from vlmbench.session.context import Context, Stopwatch
 from vlmbench.tasks.base import Pass
-from vlmbench.tasks.captions.pieces import distinct
-from vlmbench.tasks.captions.scoring import Protocol, score_captions, usual_metrics
+from vlmbench.tasks.captions.record import About, written
+from vlmbench.tasks.captions.scoring import (
+    Inputs,
+    Scoring,
+    System,
+    distinct,
+    groups_of,
+    made_safe,
+    resampled,
+    scored,
+    usual_metrics,
+)
 
 if TYPE_CHECKING:
     from vlmbench.session.session import Session
 
-BACKENDS = ("native", "java")
-
 
 @dataclass(frozen=True)
 class CaptionEvalRequest:
-    """What ``vlmbench caption-eval`` is asked for; captions that a program has are taken as they are."""
+    """``vlmbench caption-eval -r -p``; captions that a program has are taken as they are."""
 
     references: str | References
     candidates: Sequence[str | Candidates]
-    metrics: Sequence[str] = field(default_factory=usual_metrics)
-    backend: str = "native"
-    resamples: int = RESAMPLES
-    allow_missing: bool = False
-    allow_empty: bool = False
-    documents: str | References | None = None
+    scoring: Scoring = field(default_factory=Scoring)
     split: str | None = None
     """Of a dataset whose captions are the references."""
     images: str | None = None
     """The set whose images CLIPScore looks at; none: the references', where they are a dataset's."""
-    clip: str | None = None
-    """The dual encoder CLIPScore looks with; none: the paper's."""
-    training: str | None = None
-    """What the systems may have learnt from, for the share of novel captions."""
     limit: int | None = None
     """So many images, drawn with the context's seed; none: all."""
     columns: str | None = None
@@ -67,20 +65,20 @@ def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
     """
     if text is None:
         return usual_metrics()
-    asked = {
+    given = {
         part.strip().lower().replace("-", "_") for part in (text.split(",") if isinstance(text, str) else text)
     } - {""}
-    if ALL_BLEU in asked:
-        asked = asked - {ALL_BLEU} | set(BLEU)
+    if ALL_BLEU in given:
+        given = given - {ALL_BLEU} | set(BLEU)
     known = [spec.name for spec in caption_specs()]
-    wrong = sorted(asked - set(known))
-    if wrong or not asked:
+    wrong = sorted(given - set(known))
+    if wrong or not given:
         raise UsageError(
             f"no such metric: {', '.join(map(visible, wrong)) or 'none given'}",
             where="--metrics",
             fix=f"choose from {', '.join(known)}, {ALL_BLEU}",
         )
-    return tuple(name for name in known if name in asked)
+    return tuple(name for name in known if name in given)
 
 
 @contextmanager
@@ -109,34 +107,37 @@ def run_caption_eval(
     """
     watch = Stopwatch()
     require_writable(context.out)
-    references, systems, protocol = _read(request, context)
-    seen = None
-    images = _images(request, protocol)
-    if images is not None:
+    inputs = _read(request, context)
+    dataset = _images(request)
+    if dataset is not None:
         from vlmbench.session.session import Session
         from vlmbench.tasks.captions.clip import DEFAULT_CLIP, ClipImages
 
-        seen = ClipImages(
-            session or Session(context), request.clip or DEFAULT_CLIP, images, references.captions, request.split
-        )
-    training = training_captions(request.training, context)
-    return score_captions(references, systems, context, protocol=protocol, seen=seen, training=training, watch=watch)
+        clip, of = request.scoring.clip or DEFAULT_CLIP, inputs.references.captions
+        images = ClipImages(session or Session(context), clip, dataset, of, request.split)
+        inputs = replace(inputs, images=images)
+    inputs = replace(inputs, training=training_captions(request.scoring.novel_to, context))
+    return score_captions(inputs, request.scoring, context, watch)
 
 
-def training_captions(spec: str | None, context: Context) -> list[str]:
-    """Every caption of the training split of a file of references or of a dataset; none where none is named.
-
-    What has no splits is taken whole. Of Karpathy's files ``restval`` is left out, unless ``?restval=yes`` follows the
-    name.
+def score_captions(inputs: Inputs, scoring: Scoring, context: Context, watch: Stopwatch) -> list[StoredRun]:
+    """Scores systems against references and writes a run for each; where the references have groups, also one for each
+    of them.
 
     Raises:
-        InputError: the file is not what it has to be, or the dataset has no captions or no training split.
-        AbsentError: there is no such dataset.
+        UsageError, InputError, AbsentError, OutputError: see `run_caption_eval`.
     """
-    if spec is None:
-        return []
-    found = open_references(spec, context, TRAIN, training=True)
-    return [caption for captions in found.captions.values() for caption in captions]
+    distinct([system.candidates.name for system in inputs.systems])
+    candidates, allow = [system.candidates for system in inputs.systems], (scoring.allow_missing, scoring.allow_empty)
+    aligned = align(inputs.references, candidates, allow_missing=allow[0], allow_empty=allow[1])
+    if inputs.images is None and needing("images") & set(scoring.metrics):
+        raise UsageError("CLIPScore needs the images", where="--metrics", fix="name the set they are in: -d DATASET")
+    safe = made_safe(aligned, inputs.documents, scoring.backend, context.reporter)
+    whole = scored(safe, inputs, scoring, context)
+    about, runs = About.of(inputs, aligned, scoring), []
+    for part in (whole, *groups_of(whole, inputs.references.groups)):
+        runs += written(part, resampled(part, context.seed, scoring.resamples), about, context, watch)
+    return runs
 
 
 def check_caption_eval(request: CaptionEvalRequest, session: "Session") -> list[Pass]:
@@ -145,62 +146,54 @@ def check_caption_eval(request: CaptionEvalRequest, session: "Session") -> list[
     Raises:
         VlmbenchError: as `run_caption_eval`.
     """
-    _, _, protocol = _read(request, session.context)
-    training_captions(request.training, session.context)
-    images = _images(request, protocol)
-    if images is not None:
+    _read(request, session.context)
+    training_captions(request.scoring.novel_to, session.context)
+    dataset = _images(request)
+    if dataset is not None:
         from vlmbench.tasks.captions.captioners import dual_encoder
         from vlmbench.tasks.captions.clip import DEFAULT_CLIP
 
-        session.choose_split(images, request.split)
-        dual_encoder(session, request.clip or DEFAULT_CLIP)
+        session.choose_split(dataset, request.split)
+        dual_encoder(session, request.scoring.clip or DEFAULT_CLIP)
     return []
 
 
-def _read(request: CaptionEvalRequest, context: Context) -> tuple[References, list[Candidates], Protocol]:
-    if request.backend not in BACKENDS:
-        raise UsageError(
-            f"no such backend: {visible(request.backend)}", where="--backend", fix=f"choose from {', '.join(BACKENDS)}"
-        )
-    protocol = Protocol(
-        metrics=metric_names(request.metrics), backend=request.backend, resamples=request.resamples,
-        allow_missing=request.allow_missing, allow_empty=request.allow_empty,
-    )  # fmt: skip
-    named = [item if isinstance(item, Candidates) else _named(item) for item in request.candidates]
+def _read(request: CaptionEvalRequest, context: Context) -> Inputs:
+    scoring = request.scoring
+    named = [item if isinstance(item, Candidates) else _candidate_file(item) for item in request.candidates]
     distinct([item.name if isinstance(item, Candidates) else item[0] for item in named])
     columns = parse_named(request.columns)
-    looked_at = request.images is not None and bool(needing("images") & set(protocol.metrics))
-    references = open_references(request.references, context, request.split, columns=columns, lenient=looked_at)
-    if request.documents is not None:
-        protocol = replace(protocol, documents=open_references(request.documents, context))
+    with_images = request.images is not None and bool(needing("images") & set(scoring.metrics))
+    references = open_references(request.references, context, request.split, columns=columns, lenient=with_images)
+    documents = None if scoring.documents is None else open_references(scoring.documents, context)
     want = Want(columns, split=request.split)
     systems = [item if isinstance(item, Candidates) else read_candidates(item[1], item[0], want) for item in named]
     columns.check()
-    if request.limit is not None and request.limit < len(references.captions):
-        references, systems = _drawn(references, systems, request, context.seed)
-        protocol = replace(protocol, limit=request.limit)
-    return references, systems, protocol
+    limit = request.limit if request.limit is not None and request.limit < len(references.captions) else None
+    if limit is not None:
+        references, systems = _sampled(references, systems, request, context.seed)
+    return Inputs(references, tuple(map(System, systems)), documents, limit=limit)
 
 
-def _drawn(
+def _sampled(
     references: References, systems: list[Candidates], request: CaptionEvalRequest, seed: int
 ) -> tuple[References, list[Candidates]]:
-    """So many images as asked for, the ones that ``--limit`` draws of a dataset elsewhere, and the captions of them."""
+    """A random sample of the images, the one that ``--limit`` draws of a dataset elsewhere, and its captions."""
     images = list(references.captions)
     name = request.references if isinstance(request.references, str) else references.name
     generator = np.random.default_rng(derive_seed(seed, "limit", canonical(name), references.split))
     rows = np.sort(generator.permutation(len(images))[: request.limit])
-    kept = references.only([images[row] for row in rows])
-    left_out = references.captions.keys() - kept.captions.keys()
-    return kept, [
+    sample = references.only([images[row] for row in rows])
+    left_out = references.captions.keys() - sample.captions.keys()
+    return sample, [
         replace(item, captions={image: text for image, text in item.captions.items() if image not in left_out})
         for item in systems
     ]
 
 
-def _images(request: CaptionEvalRequest, protocol: Protocol) -> str | None:
+def _images(request: CaptionEvalRequest) -> str | None:
     """The set whose images CLIPScore looks at; none where there is none, or it is not asked for."""
-    if not needing("images") & set(protocol.metrics):
+    if not needing("images") & set(request.scoring.metrics):
         return None
     if request.images is not None or not isinstance(request.references, str):
         return request.images
@@ -239,7 +232,6 @@ def open_references(
         want = Want(columns or Named(), split=split, lenient=training or lenient, restval=restval)
         found = read_references(path, want)
         return replace(found, name=found.name + "?restval=yes") if restval else found
-    from vlmbench.data.base import choose_split
     from vlmbench.data.open import open_dataset
 
     dataset = open_dataset(spec, context.cache_dir, context.reporter)
@@ -279,11 +271,31 @@ def _bundled(spec: str) -> bool:
     return spec.partition("?")[0] in names()
 
 
-def _named(text: str) -> tuple[str | None, Path]:
-    """``NAME=FILE`` or ``FILE``; a file whose own name holds ``=`` is a file."""
+def _candidate_file(text: str) -> tuple[str | None, Path]:
+    """The name, if any, and the file of ``NAME=FILE`` or ``FILE``; a file whose own name holds ``=`` is a file.
+
+    Raises:
+        UsageError: the name or the file is empty.
+    """
     name, equals, rest = text.partition("=")
     if not equals or Path(text).exists():
         return None, _caption_file(text)[0]
     if not name.strip() or not rest:
         raise UsageError(f"not NAME=FILE: {visible(text)}", where="-p")
     return name.strip(), _caption_file(rest)[0]
+
+
+def training_captions(spec: str | None, context: Context) -> list[str]:
+    """Every caption of the training split of a file of references or of a dataset; none where none is named.
+
+    What has no splits is taken whole. Of Karpathy's files ``restval`` is left out, unless ``?restval=yes`` follows the
+    name.
+
+    Raises:
+        InputError: the file is not what it has to be, or the dataset has no captions or no training split.
+        AbsentError: there is no such dataset.
+    """
+    if spec is None:
+        return []
+    found = open_references(spec, context, TRAIN, training=True)
+    return [caption for captions in found.captions.values() for caption in captions]

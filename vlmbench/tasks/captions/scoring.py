@@ -1,46 +1,37 @@
-"""Scores captions that are in memory: tokens, metrics, intervals, and a record for each system."""
+"""The steps from captions to figures, each a value made from the one before; `evaluate.score_captions` takes them.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+`Inputs` (read) → `Aligned` → `Safe` → `Tokenized` → `ScoredSet`, also of each group → `Metric`s → `StoredRun`s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlmbench.data.captions.read import Aligned, Candidates, References, align, reference_digest
-from vlmbench.foundations.background import Arrays, Background
-from vlmbench.foundations.cpu import cores
-from vlmbench.foundations.errors import AbsentError, UsageError
-from vlmbench.foundations.hashing import digest
+from vlmbench.data.captions.read import Aligned, Candidates, References
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError, VlmbenchError
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.corpus import Caption
-from vlmbench.metrics.captions.diversity import profile
 from vlmbench.metrics.captions.inputs import by_image
-from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_meteor, score_native
+from vlmbench.metrics.captions.language import not_english
+from vlmbench.metrics.captions.sanitize import sanitize_all
+from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_native
 from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, intervals, resample, widened
 from vlmbench.metrics.spec import caption_specs, needing
-from vlmbench.records.captions import SPEC, CaptionDetail, CaptionProtocol
-from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
-from vlmbench.records.store import StoredRun, write_run
-from vlmbench.session.context import Context, Stopwatch, package_versions
-from vlmbench.tasks.captions.groups import Group, groups_of
-from vlmbench.tasks.captions.pieces import (
-    add_clip,
-    add_spice,
-    distinct,
-    encodable,
-    fingerprint,
-    foreign_captions,
-    frequency,
-    known_tokens,
-    nothing_left,
-    tokenizer,
-)
+from vlmbench.records.result import DatasetFacts, Metric, ModelFacts
+from vlmbench.session.context import Context
+from vlmbench.tasks.captions.meteor import meteor_beside
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
     from vlmbench.tasks.captions.clip import ClipImages
+
+
+BACKENDS = ("native", "java")
 
 
 def usual_metrics() -> tuple[str, ...]:
@@ -49,7 +40,7 @@ def usual_metrics() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Scoring:
     """How captions are scored."""
 
     metrics: tuple[str, ...] = field(default_factory=usual_metrics)
@@ -57,292 +48,272 @@ class Protocol:
     resamples: int = RESAMPLES
     allow_missing: bool = False
     allow_empty: bool = False
-    documents: References | None = None
+    documents: str | References | None = None
     """References whose document frequencies CIDEr takes; none: those scored against."""
+    novel_to: str | None = None
+    """Training captions, a file or a captioned set, for the share of novel ones."""
+    clip: str | None = None
+    """The dual encoder of CLIPScore; none: the paper's."""
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            fix = f"choose from {', '.join(BACKENDS)}"
+            raise UsageError(f"no such backend: {visible(self.backend)}", where="--backend", fix=fix)
+
+
+@dataclass(frozen=True)
+class System:
+    """One system's captions; where it is a model, what it is, and what else decides its captions."""
+
+    candidates: Candidates
+    model: ModelFacts | None = None
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is scored, read and not yet looked at."""
+
+    references: References
+    systems: Sequence[System]
+    documents: References | None = None
+    training: Sequence[str] = ()
+    images: "ClipImages | None" = None
+    dataset: DatasetFacts | None = None
+    """What the references are, for the record; none: from the file's name and the captions' hash."""
     limit: int | None = None
     """So many images were drawn, for the record; none: all."""
 
 
-def score_captions(
-    references: References | Mapping[str, Sequence[str]],
-    systems: Sequence[Candidates] | Mapping[str, Mapping[str, str]],
-    context: Context,
-    *,
-    protocol: Protocol | None = None,
-    dataset: DatasetFacts | None = None,
-    models: Mapping[str, ModelFacts] | None = None,
-    extra: Mapping[str, Mapping[str, "JsonValue"]] | None = None,
-    seen: "ClipImages | None" = None,
-    training: Sequence[str] = (),
-    watch: Stopwatch | None = None,
-) -> list[StoredRun]:
-    """Scores systems against references and writes a run for each; where the references have groups, also one for each
-    of them.
+@dataclass(frozen=True)
+class Safe:
+    """Captions fit for any line protocol.
 
-    Args:
-        references: references, or ``{image: [caption, …]}``.
-        systems: candidates of each system, or ``{system: {image: caption}}``.
-        context: where to write, seed, reporter.
-        protocol: how to score; none: the defaults.
-        dataset: what the references are; none: from the file's name and the captions' hash.
-        models: for a system that is a model, what it is.
-        extra: for a system more of what decides its captions (decoding settings), for the record's protocol.
-        seen: the images, for CLIPScore and RefCLIPScore.
-        training: captions the systems may have learnt from, for the share of novel ones.
-        watch: a stopwatch that already runs.
-
-    Raises:
-        InputError, AbsentError, OutputError: see `run_caption_eval`.
+    Attributes:
+        aligned: the captions as they stood.
+        documents: those whose document frequencies CIDEr takes; none: the references.
+        backend: whose tokenizer is used.
+        lines: the captions of references and documents, then those of each system.
+        changed: how many of each had to be changed.
     """
-    protocol, watch = protocol or Protocol(), watch or Stopwatch()
-    if not isinstance(references, References):
-        references = References(
-            "captions", "", {key: list(found) for key, found in references.items()}, "the references given"
-        )
-    if isinstance(systems, Mapping):
-        systems = [Candidates(name, "", dict(found), f"the captions of {name}") for name, found in systems.items()]
-    distinct([system.name for system in systems])
-    aligned = align(references, systems, allow_missing=protocol.allow_missing, allow_empty=protocol.allow_empty)
-    if seen is None and needing("images") & set(protocol.metrics):
-        raise UsageError("CLIPScore needs the images", where="--metrics", fix="name the set they are in: -d DATASET")
-    job = _Scoring(references, systems, aligned, protocol, context, seen, training)
-    job.score()
-    facts = dataset or DatasetFacts(id=references.name, fingerprint=fingerprint(aligned), split=references.split)
-    runs = job.write(facts, models or {}, extra or {}, watch)
-    for group in groups_of(aligned, job.text, job.scored, references.groups, job.metrics):
-        part = job.cut(group)
-        runs += part.write(group.facts(facts, references.groups), models or {}, extra or {}, watch)
-    return runs
 
-
-@dataclass
-class _Scoring:
-    """One call: what was read, and what comes of it."""
-
-    references: References
-    systems: Sequence[Candidates]
     aligned: Aligned
-    protocol: Protocol
-    context: Context
-    seen: "ClipImages | None" = None
-    training: Sequence[str] = ()
-    metrics: tuple[str, ...] = ()
-    left_out: dict[str, str] = field(default_factory=dict)
-    sanitised: list[int] = field(default_factory=list)
-    """Captions that had to be made safe: the references', then each system's."""
-    lines: list[list[str]] = field(default_factory=list)
-    scored: list[Scored] = field(default_factory=list)
-    values: list[dict[str, Metric]] = field(default_factory=list)
-    foreign: dict[str, str] = field(default_factory=dict)
-    """Why the captions of a system, or the references (under an empty name), are taken not to be English."""
-    group: str | None = None
-
-    def cut(self, group: Group) -> "_Scoring":
-        """The same for a group of the images, scored."""
-        part = replace(
-            self,
-            systems=[self.systems[index] for index in group.systems],
-            aligned=group.aligned,
-            group=group.name,
-            scored=group.scored,
-            left_out={**self.left_out, **group.left_out},
-            metrics=tuple(name for name in self.metrics if name not in group.left_out),
-            values=[],
-            sanitised=[],
-        )
-        part.text, part._known = group.text, self._known
-        part.resample()
-        return part
-
-    def score(self) -> None:
-        """Tokenizes, scores, resamples; METEOR runs beside the rest, on a second core."""
-        documents = self.protocol.documents
-        self.left_out = refusals(self.protocol.metrics, len(documents.captions if documents else self.aligned.ids))
-        self.lines = self._safe()
-        if set(self.protocol.metrics) - needing("images"):
-            names = ["", *(candidates.name for candidates in self.systems)]
-            self.foreign = foreign_captions(names, self.lines, self.context.reporter)
-        java = self.protocol.backend == "java"
-        asked = set(self.protocol.metrics)
-        meteor = bool(needing("index") & asked) and not java and self._meteor_data()
-        with Background(self._meteor, allowed=meteor) as beside:
-            others = {*self.left_out, *needing("java", "images", *(() if java else ("index",)))}
-            rest = [name for name in self.protocol.metrics if name not in others]
-            self.scored = (score_java if java else score_native)(self.text, rest)
-            if meteor:
-                self._take(beside)
-        if self.seen is not None:
-            add_clip(self.scored, self.aligned, self.seen, needing("images") & asked)
-        if needing("java") & asked:
-            self.left_out |= add_spice(self.scored, self.text, self.context.cache_dir, self.protocol.metrics)
-        self.metrics = tuple(name for name in self.protocol.metrics if name not in self.left_out)
-        for name, why in self.left_out.items():
-            self.context.reporter.warn(f"{name} is left out: {why}")
-        if not self.metrics:
-            raise nothing_left(self.left_out)
-        for candidates, captions in zip(self.systems, self.text.candidates, strict=True):
-            count = sum(not tokens for tokens in captions)
-            if count:
-                self.context.reporter.warn(f"{count:,} captions of {candidates.name} hold no word and score 0")
-        self.resample()
-
-    def _safe(self) -> list[list[str]]:
-        """Captions fit for any line protocol: those of references and documents, then each system's."""
-        from vlmbench.metrics.captions.sanitize import sanitize_all
-
-        documents = self.protocol.documents
-        per_image = chain(self.aligned.references, documents.captions.values() if documents else ())
-        groups: list[list[str]] = []
-        for captions in (list(chain.from_iterable(per_image)), *self.aligned.candidates):
-            safe, touched = sanitize_all(captions)
-            groups.append(safe)
-            self.sanitised.append(touched)
-        if sum(self.sanitised):
-            self.context.reporter.note(
-                f"{sum(self.sanitised):,} captions held line ends, control characters, halves of characters or '|||', "
-                "which became spaces or bars apart"
-            )
-        return groups
+    documents: References | None
+    backend: str
+    lines: tuple[list[str], ...]
+    changed: tuple[int, ...]
 
     @cached_property
     def text(self) -> Tokenized:
-        """The tokens of everything; made in each process that needs them, which is cheaper than handing them over."""
-        tokens = iter(tokenizer(self.protocol.backend)(list(chain.from_iterable(self.lines))))
-        documents = self.protocol.documents
-        per_image = [*self.aligned.references, *(documents.captions.values() if documents else ())]
-        native = self.protocol.backend == "native"
-        found = by_image(self.lines[0], tokens, map(len, per_image), native=native)
-        candidates: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in self.aligned.candidates]
-        images = [np.asarray(kept, dtype=np.int64) for kept in self.aligned.images]
-        size = len(self.aligned.references)
+        """Their tokens; made in each process that needs them, which is cheaper than handing them over."""
+        aligned, documents = self.aligned, self.documents
+        tokens = iter(tokenizer(self.backend)(list(chain.from_iterable(self.lines))))
+        per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
+        found = by_image(self.lines[0], tokens, map(len, per_image), native=self.backend == "native")
+        candidates: list[list[Caption]] = [[next(tokens) for _ in captions] for captions in aligned.candidates]
+        images = [np.asarray(rows, dtype=np.int64) for rows in aligned.images]
+        size = len(aligned.references)
         return Tokenized(found[:size], candidates, images, found[size:] if documents else None)
 
-    def _meteor_data(self) -> bool:
-        """Whether METEOR's index is there; built where it never was, and the metric left out where it can't be."""
-        place = self.context.cache_dir / "meteor"
-        if any(place.glob("en-*/manifest.json")) and any(place.glob("kernel-*.bin")):
-            return True  # of this version, most likely; if not, the second process builds it
-        from vlmbench.metrics.captions.meteor.score import load_index
 
-        try:
-            load_index(self.context.cache_dir, progress=self.context.reporter.task)
-        except AbsentError as error:
-            self._leave_out_meteor(error)
-            return False
-        return True
+def made_safe(aligned: Aligned, documents: References | None, backend: str, reporter: Reporter) -> Safe:
+    """Captions without line ends, control characters and what else would break a line protocol."""
+    per_image = chain(aligned.references, documents.captions.values() if documents else ())
+    found = [sanitize_all(lines) for lines in (list(chain.from_iterable(per_image)), *aligned.candidates)]
+    changed = tuple(count for _, count in found)
+    if sum(changed):
+        reporter.note(
+            f"{sum(changed):,} captions held line ends, control characters, halves of characters or '|||', "
+            "which became spaces or bars apart"
+        )
+    return Safe(aligned, documents, backend, tuple(lines for lines, _ in found), changed)
 
-    def _meteor(self) -> Arrays:
-        from vlmbench.metrics.captions.meteor.score import load_index
 
-        return score_meteor(self.text, load_index(self.context.cache_dir, progress=self.context.reporter.task))
+@dataclass(frozen=True)
+class ScoredSet:
+    """Systems' scores on a set of images.
 
-    def _take(self, beside: Background) -> None:
-        from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS, SPEC
+    Attributes:
+        aligned: the images and captions.
+        text: their tokens.
+        systems: whose captions.
+        scores: of each system.
+        metrics: those that were scored.
+        left_out: those that were not, and why.
+        foreign: why the captions of a system, or the references (under an empty name), do not look English.
+        changed: captions that had to be made safe: the references', then each system's; empty: not counted.
+        group: what the references call the images; none: all of them.
+    """
 
-        try:
-            arrays = beside.result()
-        except AbsentError as error:
-            self._leave_out_meteor(error)
-            return
-        for system, scored in enumerate(self.scored):
-            scored.columns[METEOR_STATISTICS], scored.columns[SPEC.name] = arrays[2 * system], arrays[2 * system + 1]
+    aligned: Aligned
+    text: Tokenized
+    systems: tuple[System, ...]
+    scores: tuple[Scored, ...]
+    metrics: tuple[str, ...]
+    left_out: Mapping[str, str]
+    foreign: Mapping[str, str]
+    changed: tuple[int, ...] = ()
+    group: str | None = None
 
-    def _leave_out_meteor(self, error: AbsentError) -> None:
-        if needing("index") >= set(self.protocol.metrics):
-            raise error
-        self.left_out |= dict.fromkeys(needing("index"), f"{error.what} (fix: {error.fix})")
 
-    def resample(self) -> None:
-        """Figures and intervals from the scores."""
-        statistics = [Statistics.of(item.columns, self.metrics) for item in self.scored]
-        same = all(kept == self.aligned.images[0] for kept in self.aligned.images)
-        draw = partial(resample, seed=self.context.seed, resamples=self.protocol.resamples, swaps=False)
-        together = draw(statistics) if same else None
-        for system, item in enumerate(statistics):
-            ends = intervals(together, system) if together else intervals(draw([item]), 0)
-            values = {**item.corpus(), **self.scored[system].corpus}
-            self.values.append({name: widened(values[name], ends.get(name)) for name in self.metrics})
+def scored(safe: Safe, inputs: Inputs, scoring: Scoring, context: Context) -> ScoredSet:
+    """Scores of every system, METEOR's on a second core beside the rest.
 
-    def write(
-        self,
-        dataset: DatasetFacts,
-        models: Mapping[str, ModelFacts],
-        extra: Mapping[str, Mapping[str, Any]],
-        watch: Stopwatch,
-    ) -> list[StoredRun]:
-        """A record, a per-sample file and a ``run.json`` for each system."""
-        versions = package_versions("numpy", "pycocoevalcap")
-        runs = []
-        for system, candidates in enumerate(self.systems):
-            kept = self.aligned.images[system]
-            record = Record(
-                task=SPEC.name,
-                system=candidates.name,
-                model=models.get(candidates.name),
-                dataset=dataset,
-                n=len(kept),
-                seed=self.context.seed,
-                protocol=CaptionProtocol(**{**self._protocol(system), **extra.get(candidates.name, {})}),
-                metrics=self.values[system],
-                detail=CaptionDetail(**self._detail(system)),
-                versions=versions,
-            )
-            runs.append(write_run(self.context.out, record, self._samples(system), watch.facts(cores=cores())))
-        return runs
+    Raises:
+        AbsentError, InputError: nothing is left to score.
+    """
+    metrics, java, reporter = scoring.metrics, scoring.backend == "java", context.reporter
+    left_out = refusals(metrics, len(inputs.documents.captions if inputs.documents else safe.aligned.ids))
+    with meteor_beside(lambda: safe.text, () if java else metrics, context) as add_meteor:
+        names = ["", *(system.candidates.name for system in inputs.systems)]
+        foreign = foreign_captions(names, safe.lines, reporter) if set(metrics) - needing("images") else {}
+        others = {*left_out, *needing("java", "images", *(() if java else ("index",)))}
+        rest = [name for name in metrics if name not in others]
+        scores = (score_java if java else score_native)(safe.text, rest)
+        left_out |= add_meteor(scores)
+    if inputs.images is not None:
+        inputs.images.add_to(scores, safe.aligned, needing("images") & set(metrics))
+    if needing("java") & set(metrics):
+        left_out |= add_spice(scores, safe.text, context.cache_dir, metrics)
+    for name, why in left_out.items():
+        reporter.warn(f"{name} is left out: {why}")
+    metrics = tuple(name for name in metrics if name not in left_out)
+    if not metrics:
+        raise nothing_left(left_out)
+    for system, captions in zip(inputs.systems, safe.text.candidates, strict=True):
+        count = sum(not tokens for tokens in captions)
+        if count:
+            reporter.warn(f"{count:,} captions of {system.candidates.name} hold no word and score 0")
+    systems = tuple(inputs.systems)
+    return ScoredSet(safe.aligned, safe.text, systems, tuple(scores), metrics, left_out, foreign, safe.changed)
 
-    def _protocol(self, system: int) -> dict[str, "JsonValue"]:
-        counts = [len(captions) for captions in self.aligned.references]
-        fewest, most = min(counts), max(counts)
-        ids, captions = [self.aligned.ids[k] for k in self.aligned.images[system]], self.aligned.candidates[system]
-        return {
-            "tokenizer": "ptb-3.4.1",
-            "backend": self.protocol.backend,
-            "references": str(most) if fewest == most else f"{fewest}-{most}",
-            "df": frequency(self.protocol.documents, len(counts)),
-            "resamples": self.protocol.resamples,
-            "metrics": ",".join(self.metrics),
-            **({"limit": self.protocol.limit} if self.protocol.limit is not None else {}),
-            **({"group": self.group} if self.group is not None else {}),
-            **({"clip": self.seen.protocol} if self.seen is not None and needing("images") & set(self.metrics) else {}),
-            "captions": digest([ids, captions])[:16],
-        }
 
-    @cached_property
-    def _known(self) -> list[Caption] | None:
-        """The training captions' tokens, if there are any."""
-        return known_tokens(self.training, self.protocol.backend) if self.training else None
+def groups_of(whole: ScoredSet, groups: Mapping[str, str]) -> list[ScoredSet]:
+    """Each group of the images (nocaps' domains), in the order of their names; none where all images are in one.
 
-    @cached_property
-    def _reference_set(self) -> str:
-        """Digest of all references, also of images that a system has no caption of: CIDEr weighs words by them."""
-        return reference_digest(dict(zip(self.aligned.ids, map(encodable, self.aligned.references), strict=True)))
+    A group is scored as ``pycocoevalcap`` scores a file cut to its images: CIDEr's document frequencies are those of
+    the group's own references. Every other score follows from what was computed for all images.
 
-    def _detail(self, system: int) -> dict[str, Any]:
-        detail: dict[str, Any] = {"text": profile(self.text.candidates[system], self._known)}
-        detail |= {"novel_to": f"{len(self.training)}@{digest(list(self.training))[:8]}"} if self.training else {}
-        detail["references_sha256"] = self._reference_set
-        if foreign := [self.foreign[key] for key in ("", self.systems[system].name) if key in self.foreign]:
-            detail["not_english"] = foreign[0]
-        if self.left_out:
-            detail["left_out"] = dict(self.left_out)
-        counts = {
-            "missing": self.aligned.missing[system],
-            "unknown": self.aligned.unknown[system],
-            "sanitised_references": self.sanitised[0] if self.sanitised else 0,
-            "sanitised": self.sanitised[1 + system] if self.sanitised else 0,
-            "without_words": sum(not tokens for tokens in self.text.candidates[system]),
-        }
-        detail.update({name: count for name, count in counts.items() if count})
-        return detail
+    Args:
+        whole: all images.
+        groups: the group of each image that is in one.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, image in enumerate(whole.aligned.ids):
+        if image in groups:
+            rows.setdefault(groups[image], []).append(row)
+    found = [_group(whole, name, rows[name]) for name in sorted(rows)] if len(rows) > 1 else []
+    return [group for group in found if group.systems and group.metrics]
 
-    def _samples(self, system: int) -> dict[str, Any]:
-        kept, columns = self.aligned.images[system], self.scored[system].columns
-        samples: dict[str, Any] = {
-            "id": [self.aligned.ids[index] for index in kept],
-            "candidate": encodable(self.aligned.candidates[system]),
-            "references": [encodable(self.aligned.references[index]) for index in kept],
-        }
-        first, known = [name for name in self.metrics if name in columns], {spec.name for spec in caption_specs()}
-        for name in [*first, *(name for name in columns if name not in known)]:
-            samples[name] = columns[name]
-        return samples
+
+def _group(whole: ScoredSet, name: str, rows: list[int]) -> ScoredSet:
+    aligned, text, inside = whole.aligned, whole.text, set(rows)
+    places = [[k for k, image in enumerate(images) if image in inside] for images in aligned.images]
+    systems = tuple(index for index, part in enumerate(places) if part)
+    cut = aligned.only(rows, systems)
+    tokens = Tokenized(
+        [text.references[row] for row in rows],
+        [[text.candidates[index][k] for k in places[index]] for index in systems],
+        [np.asarray(images, dtype=np.int64) for images in cut.images],
+        text.documents,
+    )
+    left_out = refusals(whole.metrics, len(rows if text.documents is None else text.documents))
+    metrics = tuple(name for name in whole.metrics if name not in left_out)
+    again = [name for name in metrics if name in needing("documents") and text.documents is None]
+    own = score_native(tokens, again) if again else [Scored() for _ in systems]
+    scores = tuple(
+        Scored({**{key: column[places[index]] for key, column in whole.scores[index].columns.items()}, **item.columns})
+        for index, item in zip(systems, own, strict=True)
+    )
+    chosen = tuple(whole.systems[index] for index in systems)
+    left_out = {**whole.left_out, **left_out}
+    return ScoredSet(cut, tokens, chosen, scores, metrics, left_out, whole.foreign, group=name)
+
+
+def resampled(part: ScoredSet, seed: int, resamples: int) -> list[dict[str, Metric]]:
+    """Each system's figures with their 95 % intervals; systems that captioned the same images share their resamples."""
+    statistics = [Statistics.of(item.columns, part.metrics) for item in part.scores]
+    same = all(rows == part.aligned.images[0] for rows in part.aligned.images)
+    draw = partial(resample, seed=seed, resamples=resamples, swaps=False)
+    together = draw(statistics) if same else None
+    found = []
+    for system, (item, scores) in enumerate(zip(statistics, part.scores, strict=True)):
+        ends = intervals(together, system) if together else intervals(draw([item]), 0)
+        values = {**item.corpus(), **scores.corpus}
+        found.append({name: widened(values[name], ends.get(name)) for name in part.metrics})
+    return found
+
+
+def tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
+    """The tokenizer of a backend: captions to their tokens."""
+    if backend == "java":
+        from vlmbench.metrics.captions import java
+
+        return java.tokenize
+    from vlmbench.metrics.captions.ptb.tokenizer import tokenize
+
+    return tokenize
+
+
+def foreign_captions(names: Sequence[str], lines: Sequence[Sequence[str]], reporter: Reporter) -> dict[str, str]:
+    """Whose captions do not look English, and why; also a warning.
+
+    Args:
+        names: the systems' names, an empty one for the references.
+        lines: the captions of each.
+        reporter: hears the warning.
+    """
+    reasons = {name: not_english(captions) for name, captions in zip(names, lines, strict=True)}
+    found = {name: why for name, why in reasons.items() if why is not None}
+    if found:
+        whose = "; ".join(f"{visible(name) or 'the references'}: {why}" for name, why in found.items())
+        reporter.warn(
+            f"captions that do not look English ({whose}): the tokenizer and METEOR are made for English, "
+            "and scores mislead elsewhere"
+        )
+    return found
+
+
+def add_spice(scores: Sequence[Scored], text: Tokenized, cache_dir: Path, metrics: Sequence[str]) -> dict[str, str]:
+    """Adds SPICE to the columns of every system; where it cannot run, nothing is added and the reason is given back.
+
+    Raises:
+        AbsentError: it cannot run, and no other of the `metrics` is asked for.
+        JavaError: its program went wrong.
+    """
+    from vlmbench.metrics.captions.spice import SPEC, spice_scores
+
+    lines = [[" ".join(tokens) for tokens in captions] for captions in text.references]
+    found = []
+    try:
+        for captions, images in zip(text.candidates, text.images, strict=True):
+            chosen = [lines[image] for image in images.tolist()]
+            found.append(spice_scores([" ".join(tokens) for tokens in captions], chosen, cache_dir))
+    except AbsentError as error:
+        if needing("java") >= set(metrics):
+            raise
+        return dict.fromkeys(needing("java"), f"{error.what} (fix: {error.fix})")
+    for item, values in zip(scores, found, strict=True):
+        item.columns[SPEC.name] = values
+    return {}
+
+
+def nothing_left(left_out: Mapping[str, str]) -> VlmbenchError:
+    """The error of a call of which no metric is left: something is absent, unless images were too few."""
+    reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    kind = InputError if needing("documents") & set(left_out) else AbsentError
+    return kind(f"nothing is left to score: {reasons}", where="--metrics", fix="ask for other metrics")
+
+
+def distinct(names: Sequence[str | None]) -> None:
+    """Refuses two systems of one name.
+
+    Raises:
+        UsageError: a name occurs twice.
+    """
+    given = [name for name in names if name is not None]
+    twice = sorted({name for name in given if given.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"two systems are called {visible(twice[0])}", where="-p", fix="name them: -p first=FILE -p second=FILE"
+        )

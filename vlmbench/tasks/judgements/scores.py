@@ -20,7 +20,7 @@ from vlmbench.metrics.captions.scoring import Tokenized, refusals, score_meteor,
 from vlmbench.metrics.spec import caption_specs, needing
 from vlmbench.session.context import Context
 from vlmbench.tasks.captions.evaluate import open_references
-from vlmbench.tasks.captions.pieces import add_spice, nothing_left, tokenizer
+from vlmbench.tasks.captions.scoring import add_spice, nothing_left, tokenizer
 
 if TYPE_CHECKING:
     from vlmbench.tasks.captions.clip import ClipImages

@@ -1,19 +1,14 @@
-"""One fit of a probe run: the trainer, the search on validation images, what a record says of it."""
+"""What is asked of a linear-probe run, and one fit of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vlmbench.heads.fewshot import NO_VALIDATION_C
-from vlmbench.heads.logistic import MAX_ITER, Fit, Trainer
-from vlmbench.heads.oracle import SklearnTrainer
-from vlmbench.heads.search import Trains, most_trials, search_strength
-from vlmbench.metrics.classification import metrics_from_samples, sample_columns
-from vlmbench.metrics.spec import ClassificationSpec, find
+from vlmbench.foundations.errors import UsageError
+from vlmbench.heads.spec import LOGISTIC, FittedHead, HeadData, load_head
 from vlmbench.records.classification import FitDetail, Trial
 from vlmbench.session.session import Session
 from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
@@ -29,12 +24,13 @@ class ProbeRequest:
         features: a features file instead of models and datasets.
         shots: labels a class; None stands for all.
         seeds: few-shot samples to average over.
+        head: the classifier; the next four are settings of ``logistic``.
         c: the strength, scikit-learn's C = 1 / λ; None: searched.
         solver: ``native`` or ``sklearn``.
-        layer: ``pre_proj``, ``proj`` or None for the default.
-        normalised: bring features to unit length.
         refit: fit once more on train and val at the strength chosen.
         zero_shot_start: start from and shrink towards the zero-shot classifier.
+        layer: ``pre_proj``, ``proj`` or None for the default.
+        normalised: bring features to unit length.
         prompts: the prompt set of the zero-shot classifier; none: ``a photo of a {}.``
         limit: so many images a split.
         metric: the metric that decides, in the search of the strength too; none: the dataset's own.
@@ -47,91 +43,107 @@ class ProbeRequest:
     features: Path | None = None
     shots: Sequence[int | None] = (None,)
     seeds: int = 5
+    head: str = LOGISTIC
     c: float | None = None
     solver: str = "native"
-    layer: str | None = None
-    normalised: bool = False
     refit: bool = False
     zero_shot_start: bool = False
+    layer: str | None = None
+    normalised: bool = False
     prompts: Sequence[str] = ()
     limit: int | None = None
     metric: str | None = None
     holdout: float | None = None
     save: Path | None = None
 
+    @property
+    def from_text(self) -> bool:
+        """Whether the head is given the zero-shot classifier."""
+        return self.zero_shot_start or load_head(self.head).text
+
+    def settings(self, *, refit: bool) -> dict[str, Any]:
+        """The head's hyperparameters, those of ``logistic`` as they were chosen."""
+        own = {"c": self.c, "solver": self.solver, "refit": refit} if self.head == LOGISTIC else {}
+        return {**load_head(self.head).settings, **own}
+
+    def check(self) -> None:
+        """Finds what can be wrong with a request by itself.
+
+        Raises:
+            AbsentError: there is no such head.
+            UsageError: two things do not go together, or something is missing.
+        """
+        head = load_head(self.head)
+        both = self.features is not None and (self.models or self.datasets)
+        if both or (self.features is None and not (self.models and self.datasets)):
+            raise UsageError(
+                "give a model and a dataset, or a features file",
+                where="--features",
+                fix="-m MODEL and -d DATASET, or --features FILE",
+            )
+        if any(k is not None and k < 1 for k in self.shots) or not self.shots or self.seeds < 1:
+            raise UsageError(
+                "shots and seeds are at least 1", where="--shots", fix="--shots 1,2,4,8,16,all and --seeds 5"
+            )
+        if self.features is not None and self.holdout is not None:
+            _refuse("holdout", "is for datasets of one split; a features file has x_test")
+        chosen = {"c": self.c, "solver": self.solver, "refit": self.refit, "init": self.zero_shot_start}
+        for name, value in chosen.items():
+            if self.head != LOGISTIC and value not in (None, "native", False):
+                _refuse(name, f"is for the head {LOGISTIC}, not {self.head}")
+        if self.features is not None and self.from_text:
+            what = "--init zeroshot" if self.zero_shot_start else f"--head {self.head}"
+            raise UsageError(
+                f"{what} needs a model with a text side, not a features file",
+                where=what,
+                fix="-m MODEL and -d DATASET",
+            )
+        if self.zero_shot_start and self.solver != "native":
+            raise UsageError("--init zeroshot needs vlmbench's own solver", where="--solver", fix="--solver native")
+        pairs = 1 if self.features is not None else len(set(self.models)) * len(set(self.datasets))
+        if self.save is not None and (pairs > 1 or len(self.shots) > 1):
+            _refuse("save_probe", "keeps one probe", "one model, one dataset and one number of shots")
+        if self.save is not None and not head.linear:
+            _refuse("save_probe", f"keeps heads that are linear in the features, and {self.head} is none")
+
+
+def _refuse(name: str, why: str, fix: str | None = None) -> NoReturn:
+    what = f"--{name.replace('_', '-')}"
+    raise UsageError(f"{what} {why}", where=what, fix=fix or f"leave {what} out")
+
 
 def fit_split(
-    split: ProbeData,
-    final: list[tuple[NDArray[np.floating], NDArray[Any]]],
-    request: ProbeRequest,
-    session: Session,
-    *,
-    refit: bool,
-) -> tuple[Fit, FitDetail]:
-    """The fit, and what a record says of it: the strength, the search, convergence, classes without images."""
-    trainer = _trainer(split.x[TRAIN], split.y[TRAIN], split, request, session)
-    search: list[Trial] | None = None
-    if request.c is None and VAL in split.x and len(split.x[VAL]):
-        with session.context.reporter.task(
-            f"strengths for {split.system} on {split.dataset.id}", most_trials()
-        ) as advance:
-            found = search_strength(trainer, lambda fit: _validate(fit, split), tried=advance)
-        fit, search = found.best, [Trial.model_validate(trial.row()) for trial in found.trials]
-        failed = [trial.exponent for trial in found.trials if not trial.converged]
-        if failed:
-            _warn(session, split, f"{len(failed)} of {len(found.trials)} fits of the search")
-    else:
-        fit, _ = trainer.fit(request.c if request.c is not None else NO_VALIDATION_C)
-    if refit and len(final) > 1:
-        x, y = (np.concatenate([part[index] for part in final]) for index in (0, 1))
-        fit, _ = _trainer(x, y, split, request, session).fit(fit.c)
-    if not fit.converged:
-        _warn(session, split, "the final fit")
-    present = range(len(split.classnames)) if split.multilabel else np.unique(split.y[TRAIN]).tolist()
-    missing = [name for index, name in enumerate(split.classnames) if index not in set(present)]
+    split: ProbeData, request: ProbeRequest, session: Session, *, refit: bool
+) -> tuple[FittedHead, FitDetail]:
+    """A head fitted to the training images of `split`, and what a record says of it: what was chosen, classes without
+    images.
+    """
+    spec, context = load_head(request.head), session.context
+    device = "cpu" if request.features is not None and context.device == "auto" else session.device
+    validated = spec.validation and VAL in split.x and len(split.x[VAL]) > 0
+    head = spec.fit(
+        HeadData(
+            x=split.x[TRAIN],
+            y=split.y[TRAIN],
+            classes=len(split.classnames),
+            x_val=split.x[VAL] if validated else None,
+            y_val=split.y[VAL] if validated else None,
+            metric=split.metric,
+            zero_shot=split.zero_shot if request.from_text else None,
+            settings=request.settings(refit=refit),
+            seed=context.seed,
+            device=device if device == "cuda" else "cpu",
+            label=f"{split.system} on {split.dataset.id}",
+            reporter=context.reporter,
+        )
+    )
+    detail: dict[str, Any] = dict(head.detail) if request.head == LOGISTIC else {"head": dict(head.detail)}
+    if "search" in detail:
+        detail["search"] = [Trial.model_validate(row) for row in detail["search"]]
+    present = set(np.unique(split.y[TRAIN]).tolist())
+    missing = [] if split.multilabel else [name for index, name in enumerate(split.classnames) if index not in present]
     if missing:
-        session.context.reporter.warn(
+        context.reporter.warn(
             f"{split.dataset.id}: {len(missing)} classes have no training image and are never predicted"
         )
-    return fit, FitDetail(
-        c=fit.c,
-        iterations=fit.iterations,
-        converged=fit.converged,
-        search=search,
-        search_metric=None if search is None else split.metric,
-        classes_without_training_images=missing or None,
-    )
-
-
-def _trainer(
-    x: NDArray[np.floating], y: NDArray[Any], data: ProbeData, request: ProbeRequest, session: Session
-) -> Trains:
-    classes = len(data.classnames)
-    if request.solver == "sklearn":
-        return SklearnTrainer(x, y, classes=classes)
-    prior = None
-    if request.zero_shot_start and data.zero_shot is not None:
-        prior = data.zero_shot.weights * np.float32(data.zero_shot.logit_scale)
-    device = "cpu" if request.features is not None and session.context.device == "auto" else session.device
-    return Trainer(x, y, classes=classes, prior=prior, device=device if device == "cuda" else "cpu")
-
-
-def _validate(fit: Fit, split: ProbeData) -> tuple[float, float]:
-    """The validation figure and log-loss of a fit; where no class can be ranked, the log-loss alone decides."""
-    probabilities, truth = fit.probabilities(split.x[VAL]), split.y[VAL]
-    columns = sample_columns(probabilities, truth, [""] * len(truth))
-    figure = 0.0
-    spec = find(split.metric)
-    if not (isinstance(spec, ClassificationSpec) and spec.undefined(truth)):
-        figure = metrics_from_samples(columns, [split.metric], 0, resamples=0)[split.metric].value
-    tiny = np.finfo(np.float64).tiny
-    if split.multilabel:
-        right = np.where(truth == 1, probabilities, 1 - probabilities)
-        return figure, float(-np.log(np.maximum(right, tiny)).sum(axis=1).mean())
-    return figure, float(-np.log(np.maximum(columns["probability"], tiny)).mean())
-
-
-def _warn(session: Session, split: ProbeData, what: str) -> None:
-    session.context.reporter.warn(
-        f"{split.system} on {split.dataset.id}: {what} did not converge in {MAX_ITER} steps; the record says which"
-    )
+    return head, FitDetail(**detail, classes_without_training_images=missing or None)

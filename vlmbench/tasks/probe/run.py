@@ -13,8 +13,9 @@ from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.heads.fewshot import few_shot_sample
-from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE, Fit
+from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE
 from vlmbench.heads.probe_file import Probe, save_probe
+from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, load_head, probabilities
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
@@ -72,7 +73,7 @@ class _Result:
     detail: dict[str, Any]
     """Fields of `ProbeDetail`."""
     validation: str
-    fit: Fit
+    head: FittedHead
 
 
 def run_linear_probe(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
@@ -102,11 +103,11 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
                 model,
                 dataset,
                 layer=request.layer,
-                normalised=request.normalised or request.zero_shot_start,
+                normalised=request.normalised or request.from_text,
                 limit=request.limit,
                 prompts=request.prompts,
                 zero_shot=any(k is not None for k in request.shots),
-                zero_shot_start=request.zero_shot_start,
+                zero_shot_start=request.from_text,
                 share=request.holdout,
                 metric=request.metric,
             )
@@ -123,7 +124,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     Raises:
         VlmbenchError: what is wrong.
     """
-    _check(request)
+    request.check()
     check_share(request.holdout)
     if request.features is not None:
         named_file(request.features, what="features file")
@@ -131,7 +132,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     models = tuple(dict.fromkeys(request.models))
     for model in models:
         session.model(model)
-        if request.zero_shot_start:
+        if request.from_text:
             session.require_texts(model)
     passes = []
     for dataset in expand(list(request.datasets)):
@@ -147,31 +148,16 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     return passes
 
 
-def _check(request: Request) -> None:
-    both = request.features is not None and (request.models or request.datasets)
-    if both or (request.features is None and not (request.models and request.datasets)):
-        raise UsageError(
-            "give a model and a dataset, or a features file", fix="-m MODEL -d DATASET, or --features FILE"
-        )
-    if request.holdout is not None and request.features is not None:
-        raise UsageError("--holdout is for datasets of one split; a features file has x_test", fix="drop --holdout")
-    if request.zero_shot_start and request.features is not None:
-        raise UsageError(
-            "--init zeroshot needs a model with a text side, not a features file", fix="-m MODEL -d DATASET"
-        )
-    if request.zero_shot_start and request.solver != "native":
-        raise UsageError("--init zeroshot needs our own solver", fix="--solver native")
-    if any(k is not None and k < 1 for k in request.shots) or not request.shots or request.seeds < 1:
-        raise UsageError("shots and seeds are at least 1", fix="--shots 1,2,4,8,16,all --seeds 5")
-    pairs = 1 if request.features is not None else len(set(request.models)) * len(set(request.datasets))
-    if request.save is not None and (pairs > 1 or len(request.shots) > 1):
-        raise UsageError("--save-probe keeps one probe", fix="one model, one dataset and one number of shots")
-
-
 def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRun]:
     shots = sorted(set(request.shots), key=lambda k: (k is None, k))
     if data.multilabel and shots != [None]:
         raise UsageError("few-shot samples need one label per image", where=data.dataset.id, fix="--shots all")
+    if data.multilabel and not load_head(request.head).multilabel:
+        raise UsageError(
+            f"the head {request.head} needs one label per image",
+            where=data.dataset.id,
+            fix=f"--head {LOGISTIC}",
+        )
     results, watches = [], []
     for k in shots:
         watch = Stopwatch()
@@ -185,7 +171,7 @@ def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRu
             record = record.model_copy(update={"detail": record.detail.model_copy(update=curve)})
         runs.append(write_run(session.context.out, record, result.columns, facts))
     if request.save is not None:
-        _save(request.save, results[0].fit, data)
+        _save(request.save, results[0].head, data)
         session.context.reporter.note(f"probe: {request.save}")
     if "labels_to_match" in curve:
         session.context.reporter.note(f"{data.system} on {data.dataset.id}: {curve['labels_to_match'].sentence}")
@@ -195,19 +181,19 @@ def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRu
 def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     seed = session.context.seed
     split, validation = data, "none"
-    if request.c is None:
+    if request.c is None and load_head(request.head).validation:
         split, validation = with_validation(data, derive_seed(seed, "validation"))
-    parts = [(split.x[name], split.y[name]) for name in (TRAIN, VAL) if name in split.x]
-    fit, detail = fit_split(split, parts, request, session, refit=request.refit)
-    columns = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
+    head, detail = fit_split(split, request, session, refit=request.refit)
+    found = probabilities(head, data.x[TEST], multilabel=data.multilabel)
+    columns = sample_columns(found, data.y[TEST], data.ids)
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
-    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail.given(), validation, fit)
+    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail.given(), validation, head)
 
 
 def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> _Result:
     seed, blocks, details, sizes = session.context.seed, [], [], []
-    fits: list[Fit] = []
+    heads: list[FittedHead] = []
     short: set[int] = set()
     for number in range(request.seeds):
         sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number))
@@ -216,10 +202,10 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         split = replace(
             data, x={TRAIN: x[sample.train], VAL: x[sample.val]}, y={TRAIN: y[sample.train], VAL: y[sample.val]}
         )
-        fit, detail = fit_split(split, [(split.x[TRAIN], split.y[TRAIN])], request, session, refit=False)
-        block = sample_columns(fit.probabilities(data.x[TEST]), data.y[TEST], data.ids)
+        head, detail = fit_split(split, request, session, refit=False)
+        block = sample_columns(probabilities(head, data.x[TEST], multilabel=False), data.y[TEST], data.ids)
         block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
-        fits.append(fit)
+        heads.append(head)
         blocks.append(block)
         details.append(SeedFit(seed=number, **detail.given()))
         sizes.append(len(sample.train))
@@ -232,7 +218,8 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         session.context.reporter.warn(
             f"{data.dataset.id}: {len(short)} classes have too few images for {k} shots; they give what they have"
         )
-    return _Result(k, columns, metrics, per_seed, sizes[0], more, f"min({k}, 4) images a class out of train", fits[0])
+    validation = f"min({k}, 4) images a class out of train" if load_head(request.head).validation else "none"
+    return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads[0])
 
 
 def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
@@ -289,8 +276,9 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
         correct = result.columns["prediction"] == result.columns["label"]
         bins = [CalibrationBin.model_validate(row) for row in calibration_bins(result.columns["confidence"], correct)]
         classes = [ClassFigures(**row) for row in per_class(result.columns, data.classnames)]
+    name = "zeroshot-init" if request.zero_shot_start else request.head
     start: dict[str, Any] = {}
-    if request.zero_shot_start and data.zero_shot is not None:
+    if request.from_text and data.zero_shot is not None:
         start = {
             **data.prompts,
             "prompts_sha256": data.zero_shot.sha256,
@@ -298,7 +286,7 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
         }
     return Record(
         task=PROBE.name,
-        system=data.system + ("+zeroshot-init" if request.zero_shot_start else ""),
+        system=data.system + ("" if name == LOGISTIC else f"+{name}"),
         model=data.model,
         dataset=data.dataset,
         n=len(data.ids),
@@ -307,14 +295,9 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
         protocol=ProbeProtocol(
             **data.protocol,
             **start,
-            probe="zeroshot-init" if request.zero_shot_start else "logistic",
-            solver=request.solver,
-            tolerance=TOLERANCE,
-            relative_tolerance=RELATIVE if request.solver == "native" else None,
-            max_iter=MAX_ITER,
-            c="searched" if request.c is None else request.c,
+            **_settings(request, few=few),
+            probe=name,
             validation=result.validation,
-            refit=request.refit and not few,
             seeds=request.seeds if few else None,
             classnames=list(data.classnames),
             metric=data.metric,
@@ -340,10 +323,21 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
     )
 
 
-def _save(path: Path, fit: Fit, data: ProbeData) -> None:
+def _settings(request: Request, *, few: bool) -> dict[str, Any]:
+    """The head's hyperparameters as the protocol has them."""
+    settings = request.settings(refit=request.refit and not few)
+    if request.head != LOGISTIC:
+        return {"settings": settings}
+    tolerances = {"tolerance": TOLERANCE, **({"relative_tolerance": RELATIVE} if request.solver == "native" else {})}
+    return {**settings, "c": "searched" if request.c is None else request.c, **tolerances, "max_iter": MAX_ITER}
+
+
+def _save(path: Path, head: FittedHead, data: ProbeData) -> None:
     model = data.model
+    if not isinstance(head, LinearHead):  # its spec says that it is one
+        raise TypeError(f"{type(head).__name__} is no LinearHead")
     probe = Probe(
-        fit=fit,
+        head=head,
         classnames=data.classnames,
         model=model.id if model else "",
         weights_sha256=model.weights_sha256 if model else "",

@@ -15,6 +15,7 @@ def command(
 ) -> None:
     """Counts things by the nearest prompt."""
     from sample_tasks.count import CountRequest
+    from vlmbench.api.jobs import writes_runs
     from vlmbench.tasks.base import TaskJob
 
-    common.perform(TaskJob.of("count", CountRequest(tuple(model), dataset, template, limit)))
+    common.run(writes_runs(lambda: TaskJob.of("count", CountRequest(tuple(model), dataset, template, limit))))

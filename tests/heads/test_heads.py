@@ -1,0 +1,176 @@
+"""Heads that another package declares: chosen by name, in the record, kept or refused; and what declares nonsense."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from vlmbench.cli.app import app
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.heads.spec import HeadData, HeadSpec, LinearHead, heads, load_head
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "metrics" / "sample_package"
+
+
+@pytest.fixture(autouse=True)
+def sample(monkeypatch):
+    """The sample package is installed."""
+    monkeypatch.syspath_prepend(str(SAMPLE))
+    heads.cache_clear()
+    yield
+    heads.cache_clear()
+
+
+def vlmbench(*words: object, code: int = 0) -> str:
+    """A command: its stdout, or what it says where it fails."""
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert done.exit_code == code, done.stderr
+    return done.stderr if code else done.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("heads")
+
+
+def probe(place: Path, *words: object, code: int = 0) -> str:
+    call = ["linear-probe", "-m", "tiny-clip", "-d", "digits", "--limit", 200, "--no-figures", "--json", *words]
+    return vlmbench(*call, "-o", place / "out", "--cache-dir", place / "cache", code=code)
+
+
+def record(run: dict) -> dict:
+    return json.loads((Path(run["path"]) / "result.json").read_text())
+
+
+def test_a_head_of_another_package_draws_the_curve_and_is_in_the_record(place):
+    """Class means against the same by hand: nearest by Euclidean distance, on features before the projection."""
+    found = json.loads(probe(place, "--head", "nearest-mean", "--shots", "2,all", "--seeds", 2))["results"]
+    assert [(run["system"], run["shots"]) for run in found] == [("tiny-clip+nearest-mean", k) for k in (2, None)]
+    for run in found:
+        protocol = record(run)["protocol"]
+        assert (protocol["probe"], protocol["settings"], protocol["validation"]) == (
+            "nearest-mean",
+            {"scale": 1.0},
+            "none",
+        )
+        assert not {"c", "solver", "refit", "tolerance"} & set(protocol)
+    assert record(found[1])["detail"]["head"] == {"classes": 10}
+    assert "curve" in record(found[1])["detail"]
+    vlmbench("verify", place / "out")
+
+    from vlmbench.session.context import Context
+    from vlmbench.session.session import Session
+
+    session = Session(Context(cache_dir=place / "cache", device="cpu"))
+    train, test = (
+        session.features("tiny-clip", "digits", split, layer="pre_proj", limit=200) for split in ("train", "test")
+    )
+    means = np.stack([train.x[train.y == label].mean(axis=0) for label in range(10)])
+    nearest = np.linalg.norm(test.x[:, None] - means[None], axis=2).argmin(axis=1)
+    assert found[1]["metrics"]["accuracy"]["value"] == pytest.approx((nearest == test.y).mean())
+
+
+def test_a_linear_head_is_saved_and_predicts(place, colours):
+    kept = place / "kept.safetensors"
+    call = ["linear-probe", "-m", "tiny-clip", "-d", f"folder:{colours}", "--head", "nearest-mean", "--json"]
+    vlmbench(*call, "--save-probe", kept, "-o", place / "own", "--cache-dir", place / "cache")
+    found = json.loads(vlmbench("predict", "-p", kept, colours / "test", "--json", "--cache-dir", place / "cache"))
+    right = [one["labels"] == [Path(one["image"]).parent.name] for one in found["predictions"]]
+    assert len(right) == 15
+    assert np.mean(right) > 0.8
+
+
+def test_a_head_gets_text_and_validation_images_where_it_asks_for_them(place):
+    (run,) = json.loads(probe(place, "--head", "neighbour"))["results"]
+    found = record(run)
+    assert (found["protocol"]["layer"], found["protocol"]["normalize"]) == ("proj", True)
+    assert found["protocol"]["validation"] == "own split"
+    assert {"prompts_sha256", "logit_scale"} <= set(found["protocol"])
+    assert found["detail"]["head"]["weight"] in found["protocol"]["settings"]["weights"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--head", "neighbour", "--save-probe", "x.safetensors"], 2, "--save-probe keeps heads that are linear"),
+        (["--head", "nearst-mean"], 4, "did you mean nearest-mean?"),
+        (["--head", "nearest-mean", "--c", "3"], 2, "no use for --c"),
+        (["--head", "nearest-mean", "--init", "zeroshot"], 2, "no use for --init"),
+        (["-m", "pixels", "--head", "neighbour"], 2, "cannot hold images against texts"),
+    ],
+)
+def test_what_a_head_has_no_use_for_is_refused(place, words, code, said):
+    assert said in probe(place, *words, code=code)
+
+
+def test_settings_of_logistic_are_refused_through_the_api_too(tmp_path):
+    from vlmbench import linear_probe
+
+    with pytest.raises(UsageError, match="refit= is for the head logistic, not nearest-mean"):
+        linear_probe("tiny-clip", "digits", head="nearest-mean", refit=True, out=tmp_path)
+
+
+def test_several_labels_are_refused_where_a_head_takes_one(place, tmp_path):
+    y = np.eye(4, dtype=np.uint8)[np.arange(40) % 4]
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    np.savez(tmp_path / "f.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    call = ["linear-probe", "--features", tmp_path / "f.npz", "--head", "nearest-mean", "-o", tmp_path]
+    assert "the head nearest-mean needs one label per image" in vlmbench(*call, code=2)
+
+
+def test_the_own_head_is_found_without_being_imported(monkeypatch):
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(SAMPLE)])
+    assert dict(heads()) == {"logistic": "vlmbench.heads.probe:SPEC"}
+    assert load_head("logistic").linear
+    code = (
+        "import sys; from vlmbench.heads.spec import heads; list(heads()); print('vlmbench.heads.probe' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    with pytest.raises(AbsentError, match="no such head: logistc"):
+        load_head("logistc")
+
+
+def test_validation_ranks_by_the_deciding_figure_and_then_by_log_loss():
+    x, y = np.eye(2), np.array([0, 1])
+    data = HeadData(x=x, y=y, classes=2, x_val=x, y_val=y, metric="accuracy")
+    sure, unsure, wrong = (LinearHead(scale * np.eye(2), np.zeros(2)) for scale in (9.0, 0.1, -1.0))
+    assert max((wrong, unsure, sure), key=lambda head: (data.validate(head)[0], -data.validate(head)[1])) is sure
+    assert data.validate(unsure)[0] == 1.0
+    assert data.validate(wrong)[0] == 0.0
+    with pytest.raises(ValueError, match="no validation images"):
+        HeadData(x=x, y=y, classes=2, metric="accuracy").validate(sure)
+
+
+@pytest.mark.parametrize("change", [{"name": "Has Blanks"}, {"definition": " "}, {"source": ""}])
+def test_what_is_not_declared_is_named(change):
+    facts = {"name": "x", "definition": "d", "source": "s", "fit": lambda data: None}
+    with pytest.raises(InputError, match=f"not fully declared: {next(iter(change))}"):
+        HeadSpec(**{**facts, **change})
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("x = broken:SPEC", "cannot be loaded"),
+        ("x = broken:OTHER", "is no HeadSpec"),
+        ("logistic = broken:OTHER", "declared by"),
+    ],
+)
+def test_a_package_that_declares_nonsense_is_named(entry, said, tmp_path, monkeypatch):
+    facts = tmp_path / "broken-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(f"[vlmbench.heads]\n{entry}\n")
+    (tmp_path / "broken.py").write_text("OTHER = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    heads.cache_clear()
+    call = ["linear-probe", "-m", "tiny-clip", "-d", "digits", "-o", tmp_path, "--head", entry.partition(" ")[0]]
+    caught = vlmbench(*call, code=3)
+    assert said in caught
+    assert "broken" in caught

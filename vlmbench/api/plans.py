@@ -1,0 +1,7 @@
+"""A plan's file as the command line reads it; `vlmbench.run_plan` runs what comes of it."""
+
+from vlmbench.records.task import task_spec, tasks
+from vlmbench.tasks.base import TaskJob
+from vlmbench.tasks.plan import Plan, Step, Table, placed, read_plan, unknown_key
+
+__all__ = ["Plan", "Step", "Table", "TaskJob", "placed", "read_plan", "task_spec", "tasks", "unknown_key"]

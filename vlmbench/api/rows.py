@@ -1,0 +1,154 @@
+"""What the API returns where it returns no runs: predictions, findings, listings, embeddings; each as a frame."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from vlmbench.api.results import Results
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from vlmbench.tasks.predict import Prediction
+
+T = TypeVar("T")
+
+
+class Rows(Sequence[T], Generic[T]):
+    """Rows of one kind, in order; a notebook shows them as a frame."""
+
+    def __init__(self, rows: Iterable[T]) -> None:
+        self._rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self._rows[index]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} rows: {', '.join(self.to_dicts()[0])}>" if self._rows else "<0 rows>"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame()._repr_html_())  # type: ignore[operator]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Each row by column."""
+        return [asdict(row) if is_dataclass(row) else dict(row) for row in self._rows]  # type: ignore[arg-type,call-overload]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row each."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dicts())
+
+
+class Predictions(Rows["Prediction"]):
+    """What a probe says of images, a row each.
+
+    Attributes:
+        classnames: `[C]`, in the order of the probabilities.
+        warnings: what a command would have warned of, where no reporter was given that heard it.
+    """
+
+    def __init__(self, rows: "Iterable[Prediction]", classnames: Sequence[str], warnings: Iterable[str] = ()) -> None:
+        super().__init__(rows)
+        self.classnames = tuple(classnames)
+        self.warnings = tuple(warnings)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Image, labels (one, but of a multi-label probe), and the probability of each class."""
+        return [
+            {
+                "image": row.image,
+                "labels": list(row.labels),
+                "probabilities": dict(zip(self.classnames, row.probabilities, strict=True)),
+            }
+            for row in self
+        ]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Image, label (several between ``;``) and a column per class with its probability."""
+        import pandas as pd
+
+        rows = [[row.image, ";".join(row.labels), *row.probabilities] for row in self]
+        return pd.DataFrame(rows, columns=["image", "label", *self.classnames])
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Image features in a file.
+
+    Attributes:
+        path: safetensors with ``x`` `[N, D]` float32, un-normalised, and ``y`` (labels).
+        facts: JSON beside it, with ids, class names, and what made them.
+        n: N.
+        width: D.
+        layer: ``proj`` or ``pre_proj``.
+        encoded: how many were encoded now; the rest came from the store.
+    """
+
+    path: Path
+    facts: Path
+    n: int
+    width: int
+    layer: str
+    encoded: int
+
+    def load(self) -> "tuple[NDArray[np.float32], NDArray[Any]]":
+        """Features `[N, D]` and labels."""
+        from safetensors.numpy import load_file
+
+        arrays = load_file(self.path)
+        return arrays["x"], arrays["y"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of ``--json``."""
+        return {**asdict(self), "path": str(self.path), "facts": str(self.facts)}
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Something in a run that is not what its record says."""
+
+    path: Path
+    mismatch: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `vlmbench.verify` found.
+
+    Attributes:
+        results: the runs that were verified.
+        mismatches: what is not as the records say; empty where every figure comes out again.
+        without_checksum: runs whose record has none: an earlier version wrote it, or it was removed.
+    """
+
+    results: Results
+    mismatches: tuple[Mismatch, ...] = ()
+    without_checksum: tuple[Path, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of ``--json``."""
+        return {
+            "verified": len(self.results),
+            "mismatches": [{"path": str(one.path), "mismatch": one.mismatch} for one in self.mismatches],
+            "without_checksum": list(map(str, self.without_checksum)),
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row per mismatch."""
+        return Rows(self.mismatches).to_frame()
+
+
+Listing = Rows[Mapping[str, Any]]

@@ -1,0 +1,72 @@
+"""From a captioner's name to the captioner; one of another package is looked at, so that its faults are said of it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from vlmbench.captioners.base import Captioner, Done, Item, Setup, one_line
+from vlmbench.captioners.names import KINDS, CaptionerRef, fault, kind_of
+from vlmbench.foundations.errors import VlmbenchError
+from vlmbench.records.result import ModelFacts
+
+
+def open_captioner(ref: CaptionerRef, setup: Setup) -> Captioner:
+    """The captioner of a name; no weights are loaded.
+
+    Raises:
+        AbsentError: there is no such captioner.
+        UsageError: options that it does not take, or no set to draw on.
+        InputError: it is of another package, and not what a captioner has to be.
+    """
+    kind = kind_of(ref.kind)
+    if ref.kind in KINDS:
+        return kind.open(ref.rest, setup)
+    try:
+        captioner = kind.open(ref.rest, setup)
+        whole = isinstance(captioner, Captioner) and isinstance(captioner.facts, ModelFacts)
+        found = whole and captioner.facts.kind
+        json.dumps(captioner.decoding if whole else None)
+    except VlmbenchError:
+        raise
+    except Exception as error:
+        raise fault(ref.kind, f"cannot open {ref}: {type(error).__name__}: {error}") from error
+    if found != ref.kind:
+        why = f"whose facts.kind is {found}" if whole else "that is no Captioner"
+        raise fault(ref.kind, f"opens a {type(captioner).__name__} {why}")
+    return _Guarded(ref.kind, captioner)
+
+
+class _Guarded:
+    """A captioner of another package."""
+
+    def __init__(self, kind: str, captioner: Captioner) -> None:
+        self._kind, self._captioner = kind, captioner
+        self.system: str = captioner.system
+        self.facts: ModelFacts = captioner.facts
+        self.decoding: dict[str, Any] = captioner.decoding
+
+    def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
+        """Its captions, each a single line and of an image that it was given.
+
+        Raises:
+            InputError: it fails, or gives something else.
+        """
+        given: set[str] = set()
+
+        def noted() -> Iterator[Item]:
+            for item in items:
+                given.add(item.digest)
+                yield item
+
+        try:
+            for batch in self._captioner.stream(noted()):
+                yield [self._checked(done, given) for done in batch]
+        except VlmbenchError:
+            raise
+        except Exception as error:
+            raise fault(self._kind, f"failed: {type(error).__name__}: {error}") from error
+
+    def _checked(self, done: Any, given: set[str]) -> Done:
+        if not isinstance(done, Done) or not isinstance(done.caption, str | None) or done.item.digest not in given:
+            raise fault(self._kind, f"gave {done!r:.80} where a Done of an image that it was given belongs")
+        return done if done.caption is None else Done(done.item, one_line(done.caption))

@@ -1,0 +1,195 @@
+"""What a head is: a classifier on frozen features, declared once, in one file.
+
+A module of `vlmbench.heads` with ``SPEC = HeadSpec(name="…", …)`` at its top level is found by itself, and imported
+when it is chosen. Another installed package adds a head by an entry point of the group ``vlmbench.heads``, whose
+name is the head's:
+
+    [project.entry-points."vlmbench.heads"]
+    nearest-mean = "my_package.nearest_mean:SPEC"
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.heads.zeroshot import ZeroShotWeights
+from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
+from vlmbench.metrics.spec import ClassificationSpec, find
+from vlmbench.records.registry import Registry
+
+GROUP = "vlmbench.heads"
+LOGISTIC = "logistic"
+"""The head that is fitted where none is named."""
+
+
+class FittedHead(Protocol):
+    """What fitting gives."""
+
+    @property
+    def detail(self) -> Mapping[str, JsonValue]:
+        """What a record says of the fit: hyperparameters that were chosen on validation images, say."""
+        ...
+
+    def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Logits `[N, C]` of features `[N, D]`: their softmax (several labels: the sigmoid of each) is reported."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A fitted head that is linear in the features, which a probe file can hold.
+
+    Attributes:
+        coef: `[C, D]` float64.
+        intercept: `[C]` float64; minus infinity for a class that is never predicted.
+        multilabel: whether each class has a sigmoid of its own.
+        detail: what a record says of the fit.
+    """
+
+    coef: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    multilabel: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def logits(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Logits `[N, C]` of features `[N, D]`."""
+        return np.asarray(np.asarray(x, dtype=np.float64) @ self.coef.T + self.intercept)
+
+    def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probabilities `[N, C]` of features `[N, D]`; multi-label: each for itself."""
+        return probabilities(self, x, multilabel=self.multilabel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadData:
+    """What a head is fitted to.
+
+    Attributes:
+        x: training features `[N, D]`, of unit length with `normalize` and where the head asks for text.
+        y: labels `[N]` from 0 to `classes` - 1 (a class can be without images); several labels: `[N, C]` of 0 and 1.
+        classes: C.
+        x_val: features of validation images `[M, D]`, to choose hyperparameters by; none: there are none.
+        y_val: their labels.
+        metric: the figure that decides between hyperparameters.
+        zero_shot: class weights `[C, D]` from text, with the model's logit scale, where the head asks for text.
+        settings: the head's hyperparameters by name.
+        seed: for what a head draws.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
+        label: model and dataset, for messages.
+        reporter: hears of progress and of what the user has to know.
+    """
+
+    x: NDArray[np.floating]
+    y: NDArray[np.integer]
+    classes: int
+    x_val: NDArray[np.floating] | None = None
+    y_val: NDArray[np.integer] | None = None
+    metric: str
+    zero_shot: ZeroShotWeights | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "cpu"
+    label: str = ""
+    reporter: Reporter = field(default_factory=Silent)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image can have several labels."""
+        return self.y.ndim == 2
+
+    def validate(self, head: FittedHead) -> tuple[float, float]:
+        """The deciding figure (higher is better) and the mean log-loss (lower is better) on the validation images.
+
+        Where the figure is not defined there (a class is absent), it is 0, and the log-loss alone decides.
+
+        Raises:
+            ValueError: there are no validation images.
+        """
+        if self.x_val is None or self.y_val is None:
+            raise ValueError("there are no validation images")
+        found, truth = probabilities(head, self.x_val, multilabel=self.multilabel), self.y_val
+        columns = sample_columns(found, truth, [""] * len(truth))
+        spec, score = find(self.metric), 0.0
+        if not (isinstance(spec, ClassificationSpec) and spec.undefined(truth)):
+            score = metrics_from_samples(columns, [self.metric], 0, resamples=0)[self.metric].value
+        tiny = np.finfo(np.float64).tiny
+        if self.multilabel:
+            right = np.where(truth == 1, found, 1 - found)
+            return score, float(-np.log(np.maximum(right, tiny)).sum(axis=1).mean())
+        return score, float(-np.log(np.maximum(columns["probability"], tiny)).mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSpec:
+    """A head.
+
+    Attributes:
+        name: as ``--head``, tables and records have it: lower case, digits, hyphens, plus signs.
+        definition: what it does, in one line.
+        source: the paper or program that defines it.
+        fit: fits it.
+        settings: its hyperparameters with their defaults; a record's protocol has them.
+        text: whether it needs the zero-shot classifier: then features are those after the projection, of unit length.
+        validation: whether it chooses hyperparameters on validation images; without, it gets none.
+        multilabel: whether images can have several labels.
+        linear: whether what it fits is a `LinearHead`, so that ``--save-probe`` can keep it.
+    """
+
+    name: str
+    definition: str
+    source: str
+    fit: Callable[[HeadData], FittedHead]
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    text: bool = False
+    validation: bool = False
+    multilabel: bool = False
+    linear: bool = False
+
+    def __post_init__(self) -> None:
+        wrong = [key for key in ("definition", "source") if not getattr(self, key).strip()]
+        wrong += [] if re.fullmatch("[a-z][a-z0-9+-]*", self.name) else ["name"]
+        if wrong:
+            raise InputError(f"the head {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
+
+
+def probabilities(head: FittedHead, x: NDArray[np.floating], *, multilabel: bool) -> NDArray[np.float64]:
+    """Probabilities `[N, C]` of features `[N, D]`: softmax over classes; multi-label: a sigmoid for each class."""
+    logits = head.logits(x)
+    return np.asarray(0.5 * (1 + np.tanh(logits / 2))) if multilabel else softmax(logits)
+
+
+@cache
+def heads() -> Registry:
+    """Every head by name, none imported: this package's, and those of other installed packages.
+
+    Raises:
+        InputError: another package declares a head that is there already.
+    """
+    own = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        declared = re.search(r'^SPEC = HeadSpec\(\s*name="([^"]+)"', path.read_text("utf-8"), re.MULTILINE)
+        if declared:
+            own[declared[1]] = f"vlmbench.heads.{path.stem}:SPEC"
+    return Registry("head", own).with_installed(GROUP)
+
+
+def load_head(name: str) -> HeadSpec:
+    """The head of a name.
+
+    Raises:
+        AbsentError: no such head; the nearest names are given.
+        InputError: another package's head cannot be loaded, or is none.
+    """
+    found = heads().load(name)
+    if not isinstance(found, HeadSpec) or found.name != name:
+        raise InputError(f"the head {name} ({heads()[name]}) is no HeadSpec of that name", where=GROUP)
+    return found
