@@ -112,9 +112,10 @@ def _use(dataset: Any, place: Path) -> None:
 
 def _plan(path: Path, place: Path) -> None:
     from vlmbench.cli import plan_options as p
+    from vlmbench.records.task import tasks
     from vlmbench.tasks.plan import read_plan
 
-    found = read_plan(path, p.TASKS)
+    found = read_plan(path, tasks())
     words = p.arguments(found.common, p.common_keys())
     common = p.parse_common(found.common, words, [])
     for table in found.tables:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
 
-from vlmbench.cli.app import command_of
+from vlmbench.cli import app
 from vlmbench.cli.options.common import Common, own_options, with_common, with_given
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
@@ -75,6 +75,12 @@ class Key:
         if self.kind is str and isinstance(value, list):
             return f'{self.name} = "{",".join(map(str, value))}"'
         return None
+
+
+def command_of(task: str) -> Callable[..., Any]:
+    """A command as it was written, with `common` as a parameter."""
+    found: Callable[..., Any] = inspect.unwrap(app.command_of(task))
+    return found
 
 
 def keys_of(command: Callable[..., Any]) -> dict[str, Key]:
@@ -155,7 +161,7 @@ def parse_job(table: "Table", words: Sequence[str], common: Common) -> "TaskJob"
     jobs: list[TaskJob] = []
     collecting = Collecting(**vars(common), jobs=jobs)
     try:
-        _parse(with_given(inspect.unwrap(command_of(table.task)), collecting), table.task, words, table)
+        _parse(with_given(command_of(table.task), collecting), table.task, words, table)
     except VlmbenchError as error:
         raise placed(error, table) from error
     return jobs[0]

@@ -1,6 +1,5 @@
 """``vlmbench run``."""
 
-import inspect
 import shlex
 from dataclasses import fields, replace
 from pathlib import Path
@@ -31,7 +30,6 @@ def command(
     from vlmbench.api.jobs import checked_plan
     from vlmbench.api.plans import Step, read_plan, tasks
     from vlmbench.cli import plan_options as p
-    from vlmbench.cli.app import command_of
     from vlmbench.cli.console import print_json
     from vlmbench.cli.output import finish
     from vlmbench.foundations.paths import default_cache_dir
@@ -42,7 +40,7 @@ def command(
     shared_table = replace(found.common, options={k: v for k, v in found.common.options.items() if k not in given})
     shared_words = p.arguments(shared_table, p.common_keys())
     common = p.parse_common(found.common, shared_words, [word for own in given.values() for word in own])
-    words = [p.arguments(table, p.keys_of(inspect.unwrap(command_of(table.task)))) for table in found.tables]
+    words = [p.arguments(table, p.keys_of(p.command_of(table.task))) for table in found.tables]
     steps = [Step(table, p.parse_job(table, own, common)) for table, own in zip(found.tables, words, strict=True)]
     checked = checked_plan(steps, **common.arguments())
     if dry_run:

@@ -16,7 +16,6 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from vlmbench.records.task import Fields, TaskDetail, TaskProtocol, TaskSpec, task_spec
 
@@ -33,6 +32,19 @@ def _finite(value: Any) -> Any:
 
 
 Figure = Annotated[float, BeforeValidator(_finite)]
+
+
+class FieldError(ValueError):
+    """A field of `protocol` or `detail` is not of its type.
+
+    Args:
+        said: what is wrong.
+        place: the field's path below them.
+    """
+
+    def __init__(self, said: str, place: tuple[int | str, ...]) -> None:
+        super().__init__(said)
+        self.place = place
 
 
 class Frozen(BaseModel):
@@ -120,7 +132,7 @@ class Record(Frozen):
             return kind.model_validate(value.given() if isinstance(value, Fields) else value)
         except ValidationError as error:
             first = error.errors()[0]
-            raise PydanticCustomError("field", "{said}", {"said": first["msg"], "place": first["loc"]}) from error
+            raise FieldError(first["msg"], first["loc"]) from error
 
     @property
     def spec(self) -> TaskSpec:

@@ -21,7 +21,7 @@ from vlmbench.foundations.paths import named_file, named_path, slug
 from vlmbench.foundations.text import visible
 from vlmbench.records.columns import arrow
 from vlmbench.records.foreign import PROGRAM, Foreign, find_foreign, read_foreign
-from vlmbench.records.result import SCHEMA_VERSION, Record
+from vlmbench.records.result import SCHEMA_VERSION, FieldError, Record
 from vlmbench.records.signature import signature
 from vlmbench.records.task import task_spec, tasks
 
@@ -136,8 +136,10 @@ def read_run(path: Path) -> StoredRun:
         record = Record.model_validate_json(json.dumps(current, allow_nan=False), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, (*first["loc"], *first.get("ctx", {}).get("place", ())))) or "the whole file"
-        raise _no_record(first["msg"], f"{path}, field {place}") from error
+        cause = first.get("ctx", {}).get("error")
+        below = cause.place if isinstance(cause, FieldError) else ()
+        place = ".".join(map(str, (*first["loc"], *below))) or "the whole file"
+        raise _no_record(first["msg"].removeprefix("Value error, "), f"{path}, field {place}") from error
     except VlmbenchError as error:
         raise _no_record(error.what, f"{path}, field task", error.fix) from error
     except ValueError as error:
