@@ -50,7 +50,7 @@ NO_TASK = {
     ("vlmbench/metrics/retrieval.py", "retrieval"): FAMILY,
     ("vlmbench/metrics/spec.py", "retrieval"): FAMILY,
     ("vlmbench/report/tables/retrieval.py", "retrieval"): FAMILY,
-    ("vlmbench/captioners/store.py", "retrieval"): "a kind of captioner",
+    ("vlmbench/captioners/", "retrieval"): "a kind of captioner",
     ("vlmbench/data/hub/dataset.py", "retrieval"): "a kind of hub dataset, with captions",
 }
 """Strings that look like a task and are none, each with what it is."""
@@ -64,8 +64,9 @@ def test_a_task_is_named_nowhere_but_in_tasks_records_and_commands():
         if re.match("vlmbench/(tasks|records|cli|api)/|vlmbench/__init__.py", place):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Constant) and node.value in names:
-                found.add((place, node.value))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names:
+                known = [key for key in NO_TASK if place.startswith(key[0]) and node.value == key[1]]
+                found |= set(known) or {(place, node.value)}
     assert found == set(NO_TASK)
 
 
