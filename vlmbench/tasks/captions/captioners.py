@@ -1,7 +1,7 @@
 """Captioners opened in a session: the models, data sets and features that they draw on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,8 +42,8 @@ class SessionSetup:
 
     @property
     def decoding(self) -> Decoding:
-        """How captions are made."""
-        return self.how.decoding
+        """How captions are made, with the run's seed."""
+        return replace(self.how.decoding, seed=self.session.context.seed)
 
     @property
     def calls(self) -> Calls:
