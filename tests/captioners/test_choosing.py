@@ -273,3 +273,13 @@ def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
 def test_two_encoders_coupled_do_not_stand_for_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is two encoders"):
         captioned_by(Context(cache_dir=tmp_path), "retrieval:asif:tiny-clip+tiny-clip@scenes?k=9", "scenes", limit=1)
+
+
+def test_sampling_is_seeded_by_the_run(tmp_path: Path) -> None:
+    how = Captioning(Decoding(temperature=1.0))
+    found = [
+        captioned_by(Context(cache_dir=tmp_path, seed=seed), "tiny-captioner", "scenes", how=how, limit=4)
+        for seed in (3, 3, 4)
+    ]
+    assert [captions.decoding["seed"] for captions in found] == [3, 3, 4]
+    assert [captions.made for captions in found] == [4, 0, 4]
