@@ -164,7 +164,7 @@ def test_frames(runs):
 def test_warnings_are_kept_where_nobody_hears_them(tmp_path):
     options = {"metrics": "bleu", "resamples": 100, "out": tmp_path, "cache_dir": tmp_path}
     found = vlmbench.score_captions({"1": ["a dog"], "2": ["."]}, {"1": "a dog", "2": "..."}, **options)
-    assert found.warnings == ("1 captions of candidates hold no word and score 0",)
+    assert found.warnings == ("1 captions of candidates contain no words and score 0",)
     heard = Silent()
     assert len({*found, *vlmbench.load_runs(tmp_path)}) == 1
     assert vlmbench.score_captions({"1": ["a dog"]}, {"1": "a dog"}, reporter=heard, **options).warnings == ()

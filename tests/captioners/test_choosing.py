@@ -194,7 +194,7 @@ def test_training_captions_never_come_from_the_captioned_split(
         captioned_by(context, model, f"folder:{captioned}/test")
     elsewhere = captioned_by(context, model, f"folder:{captioned}/test", how=Captioning(anchors=f"folder:{captioned}"))
     assert elsewhere.captions == captioned_by(context, model, f"folder:{captioned}").captions
-    with pytest.raises(UsageError, match="chooses a caption whole"):
+    with pytest.raises(UsageError, match="picks an existing caption"):
         captioned_by(context, model, f"folder:{captioned}", how=Captioning(Decoding(num_beams=3)))
 
 

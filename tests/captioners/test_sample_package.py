@@ -77,8 +77,8 @@ def test_its_name_is_looked_at_and_is_none_without_the_package(tmp_path, with_pa
         ("KIND = using(open=lambda rest, setup: 'me')", "opens a str that is no Captioner"),
         ("Made.facts = Made.facts.model_copy(update={'kind': 'asif'}); KIND = using()", "whose facts.kind is asif"),
         ("Made.decoding = {'x': {1}}; KIND = using()", "cannot open broken:x: TypeError"),
-        ("Made.stream = lambda self, items: iter([['x']]); KIND = using()", "gave 'x' where a Done"),
-        ("Made.stream = lambda self, items: [[Done(i, 3)] for i in items]; KIND = using()", "where a Done"),
+        ("Made.stream = lambda self, items: iter([['x']]); KIND = using()", "returned 'x' instead of a Done"),
+        ("Made.stream = lambda self, items: [[Done(i, 3)] for i in items]; KIND = using()", "instead of a Done"),
         ("Made.stream = lambda self, items: 1 / 0; KIND = using()", "failed: ZeroDivisionError"),
     ],
 )
@@ -97,7 +97,7 @@ def test_images_that_it_gives_no_caption_of_are_named(tmp_path, with_package, br
     package = broken_package("[vlmbench.captioners]\nbroken = broken:KIND\n", HEAD + code)
     call = ("caption", "-m", "broken:x", "-d", "scenes", "--limit", 3, "-o", tmp_path, "--cache-dir", tmp_path)
     (found,) = json.loads(with_package(package, *call, "--json"))["results"]
-    assert (found["n"], list(found["failed"].values())) == (2, ["the captioner gave none"])
+    assert (found["n"], list(found["failed"].values())) == (2, ["the captioner returned no caption"])
 
 
 def test_a_kind_that_is_there_already_is_refused(tmp_path, with_package, broken_package):
