@@ -147,7 +147,7 @@ def test_options_that_an_architecture_does_not_take_are_refused(captioner: Capti
 def test_checkpoints_that_are_none(tmp_path: Path, captioner: Captioner) -> None:
     with pytest.raises(AbsentError, match="no such model directory"):
         find_checkpoint("./nowhere", tmp_path)
-    with pytest.raises(AbsentError, match="no captioner") as caught:
+    with pytest.raises(AbsentError, match="not a captioner") as caught:
         find_checkpoint("tiny-clip", tmp_path)
     assert "retrieval:tiny-clip" in str(caught.value.fix)
     with pytest.raises(AbsentError, match="no such model"):

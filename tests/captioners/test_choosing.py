@@ -194,7 +194,7 @@ def test_training_captions_never_come_from_the_captioned_split(
         captioned_by(context, model, f"folder:{captioned}/test")
     elsewhere = captioned_by(context, model, f"folder:{captioned}/test", how=Captioning(anchors=f"folder:{captioned}"))
     assert elsewhere.captions == captioned_by(context, model, f"folder:{captioned}").captions
-    with pytest.raises(UsageError, match="chooses a caption whole"):
+    with pytest.raises(UsageError, match="picks an existing caption"):
         captioned_by(context, model, f"folder:{captioned}", how=Captioning(Decoding(num_beams=3)))
 
 
@@ -273,3 +273,13 @@ def test_exit_codes(arguments: list[str], code: int, tmp_path: Path) -> None:
 def test_two_encoders_coupled_do_not_stand_for_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is two encoders"):
         captioned_by(Context(cache_dir=tmp_path), "retrieval:asif:tiny-clip+tiny-clip@scenes?k=9", "scenes", limit=1)
+
+
+def test_sampling_is_seeded_by_the_run(tmp_path: Path) -> None:
+    how = Captioning(Decoding(temperature=1.0))
+    found = [
+        captioned_by(Context(cache_dir=tmp_path, seed=seed), "tiny-captioner", "scenes", how=how, limit=4)
+        for seed in (3, 3, 4)
+    ]
+    assert [captions.decoding["seed"] for captions in found] == [3, 3, 4]
+    assert [captions.made for captions in found] == [4, 0, 4]

@@ -174,7 +174,7 @@ def caption(
         >>> found
         <CaptionResults: 2 by tiny-captioner of scenes>
         >>> list(found[0].captions.values())
-        []
+        ['a cyan crescent on a white background', 'a purple circle on pink']
     """
     options.at_least("limit", limit)
     context = options.run_context(**run)

@@ -27,7 +27,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True)
 class Anchors:
-    """A training set as these captioners see it: pairs of an image and a caption.
+    """A training set as pairs of an image and a caption.
 
     Attributes:
         images: [M, D] unit-norm image features of each pair (an image with five captions stands five times);
@@ -71,7 +71,7 @@ class _Choosing:
 
     @cached_property
     def anchors(self) -> Anchors:
-        """The training set, encoded when the first caption is asked for."""
+        """The training set, encoded for the first caption."""
         return self._anchors()
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
@@ -139,10 +139,10 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 def _open(kind: str, models: Models, setup: Setup) -> Captioner:
     name, (images, texts) = f"{kind}:{models}", (models.names[0], models.names[-1])
-    asked = setup.decoding
-    if asked != Decoding(seed=asked.seed, max_new_tokens=asked.max_new_tokens):
+    given = setup.decoding
+    if given != Decoding(seed=given.seed, max_new_tokens=given.max_new_tokens):
         raise UsageError(
-            f"{kind} chooses a caption whole: --prompt, --num-beams, --temperature and --shots do nothing there",
+            f"{kind} picks an existing caption: --prompt, --num-beams, --temperature and --shots have no effect",
             where=name,
         )
     setup.dual_encoder(texts)

@@ -30,7 +30,7 @@ class Decoding:
         num_beams: beams of the search; 1 is greedy.
         max_new_tokens: longest caption, in the model's tokens.
         temperature: 0 takes the likeliest token; above it, tokens are sampled, seeded by `seed` and the image.
-        shots: worked examples (an image and its caption) put before the image, for models that take them.
+        shots: few-shot examples (an image and its caption) put before the image, for models that take them.
         seed: decides the examples and the samples.
     """
 
@@ -82,7 +82,7 @@ class Captioning:
     Attributes:
         decoding: how a caption is made; its seed is that of the run.
         calls: how an endpoint is called.
-        anchors: the set whose training split retrieval, ASIF and worked examples draw on; none: the captioned set.
+        anchors: the set whose training split retrieval, ASIF and few-shot examples draw on; none: the captioned set.
         on_failure: ``skip`` leaves out an image that fails and names it; ``error`` ends the run.
     """
 
@@ -99,7 +99,7 @@ class Runtime:
     Attributes:
         device: ``cpu``, ``cuda``, ``mps``.
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        batch_size: images a batch, halved when memory runs out.
+        batch_size: images per batch, halved when memory runs out.
         reporter: hears of loading, notes and warnings.
     """
 
@@ -111,7 +111,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Example:
-    """A worked example for a prompt: an image (RGB), its caption, and the SHA-256 of its bytes or pixels."""
+    """A few-shot example for a prompt: an image (RGB), its caption, and the SHA-256 of its bytes or pixels."""
 
     image: Image
     caption: str
@@ -119,7 +119,7 @@ class Example:
 
 
 def examples_key(examples: Sequence[Example]) -> str | None:
-    """What stands for worked examples in a record; none where there are none."""
+    """Digest of few-shot examples, for the record; none where there are none."""
     return digest([[example.digest, example.caption] for example in examples])[:16] if examples else None
 
 
@@ -153,7 +153,7 @@ class CaptionFailed(InputError):
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Images in, captions out. Nothing is loaded before the first caption is asked for."""
+    """Images in, captions out. Nothing is loaded before the first caption is made."""
 
     @property
     def system(self) -> str:
@@ -258,7 +258,7 @@ class Setup(Protocol):
         ...
 
     def examples(self) -> Sequence[Example]:
-        """As many worked examples as are asked for; the same for every image.
+        """`Decoding.shots` few-shot examples; the same for every image.
 
         Raises:
             InputError: the set has no training split, or too few images.

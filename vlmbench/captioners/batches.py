@@ -1,7 +1,4 @@
-"""Captioning in batches that shrink when memory runs out.
-
-Where one image that fails does not take the others with it.
-"""
+"""Captioning in batches, which shrink when memory runs out; one image that fails does not take the others with it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -10,16 +7,16 @@ from vlmbench.foundations.errors import VlmbenchError
 from vlmbench.foundations.text import visible
 
 Make = Callable[[Sequence[Item]], list[str]]
-"""Captions a batch; may raise `CaptionFailed`."""
+"""One caption per item; may raise `CaptionFailed`."""
 
 
 class Batcher:
     """Feeds a function that captions batches; remembers the size that fits.
 
     Args:
-        make: captions a batch.
-        size: images a batch to begin with.
-        warn: told when the size is halved.
+        make: captions one batch.
+        size: images per batch to begin with.
+        warn: hears when the size is halved.
     """
 
     def __init__(self, make: Make, size: int, warn: Callable[[str], None]) -> None:
@@ -56,7 +53,7 @@ class Batcher:
                 if out_of_memory(error):
                     if self._shrink(len(batch)):
                         continue
-                    yield [Done(batch[0], None, "memory runs out on this one image")]
+                    yield [Done(batch[0], None, "out of memory on this single image")]
                 elif len(batch) == 1:
                     yield [Done(batch[0], None, visible(f"{type(error).__name__}: {error}"))]
                 else:
@@ -75,7 +72,7 @@ class Batcher:
             return False
         self.size = max(1, failed // 2)
         free_memory()
-        self.warn(f"memory ran out with {failed} images at once; going on with {self.size}")
+        self.warn(f"out of memory with a batch of {failed} images; continuing with {self.size}")
         return True
 
 

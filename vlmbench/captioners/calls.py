@@ -1,6 +1,6 @@
-"""One HTTP call that ends: a deadline for the whole of it, retries with back-off, and no secret in what it says.
+"""One HTTP call that ends: a deadline for the whole of it, retries with back-off, and no secret in its messages.
 
-The exchange is httpx2's (the maintained successor of httpx, and what huggingface_hub stands on): pooled connections,
+The exchange is httpx2's (the maintained successor of httpx, and what huggingface_hub depends on): pooled connections,
 ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` with their credentials, ``NO_PROXY``. What is ours is the policy: what is
 tried again and when it is given up. Redirects are not followed, so that a key never goes to another host.
 """
@@ -100,10 +100,10 @@ class Caller:
         loop.close()
 
     def post(self, body: Callable[[], dict[str, Any]], read: Callable[[Any], str]) -> str:
-        """Posts `body` and hands the answer's JSON to `read`, until that gives a text, in which no secret stands.
+        """Posts `body` and hands the answer's JSON to `read`, until that gives a text; secrets in it are masked.
 
         Args:
-            body: the JSON object to send; asked for before each try.
+            body: gives the JSON object to send, before each try.
             read: finds the text in the answer; raises `CallFailed` where there is none.
 
         Raises:
@@ -133,7 +133,7 @@ class Caller:
         self.stop.wait(delay)
 
     def _wait_for_quiet(self) -> None:
-        """A server that asked one call to wait means all of them."""
+        """A server that asks one call to wait means all of them."""
         pause = self._quiet_until - time.monotonic()
         if pause > 0:
             self.stop.wait(pause)
@@ -146,7 +146,7 @@ class Caller:
         try:
             status, headers, body = asyncio.run_coroutine_threadsafe(self._exchange(data), self._loop).result()
         except TimeoutError as error:
-            raise CallFailed(f"no whole answer within {self.calls.timeout:g} s", retry=True) from error
+            raise CallFailed(f"no complete answer within {self.calls.timeout:g} s", retry=True) from error
         except (httpx2.HTTPError, OSError, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
             absent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | UnicodeError)
             why = self._clean(f"{type(error).__name__}: {error}") + (self._by_proxy() if absent else "")
@@ -154,11 +154,11 @@ class Caller:
         if status != 200:
             raise self._refused(status, headers, body)
         if len(body) > LONGEST_ANSWER:
-            raise CallFailed("an answer of more than 8 MiB", retry=False)
+            raise CallFailed("the answer is larger than 8 MiB", retry=False)
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise CallFailed("the answer is no JSON", retry=True) from error
+            raise CallFailed("the answer is not JSON", retry=True) from error
 
     async def _exchange(self, data: bytes) -> "tuple[int, httpx2.Headers, bytes]":
         """Status, headers and body, the body as it came and cut off beyond `LONGEST_ANSWER`."""
@@ -174,13 +174,13 @@ class Caller:
             return response.status_code, response.headers, bytes(body)
 
     def _refused(self, status: int, headers: "httpx2.Headers", body: bytes) -> CallFailed:
-        said = self._clean(" ".join(body.decode("utf-8", "replace").split()))
+        text = self._clean(" ".join(body.decode("utf-8", "replace").split()))
         if 300 <= status < 400:
-            said = f"a redirect to {self._clean(headers.get('Location', 'nowhere'))}, which is not followed"
+            text = f"a redirect to {self._clean(headers.get('Location', 'nowhere'))}, which is not followed"
         after = retry_after(headers.get("Retry-After"))
         patient = after is None or after <= LONGEST_PAUSE
         return CallFailed(
-            f"the server answered {status}" + (f": {said}" if said else "") + self._by_proxy() * (status == 407),
+            f"the server answered {status}" + (f": {text}" if text else "") + self._by_proxy() * (status == 407),
             status=status,
             retry=status in RETRIED and patient,
             after=after if status in RETRIED else None,

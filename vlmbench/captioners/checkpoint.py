@@ -62,7 +62,7 @@ class Checkpoint:
 
     @property
     def loading(self) -> dict[str, Any]:
-        """How transformers is told to load it."""
+        """Keyword arguments that transformers loads it with."""
         return switches(self.own_code)
 
 
@@ -81,7 +81,7 @@ def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Ch
     if model in MODELS:
         kind = MODELS[model].kind
         fix = f"retrieval:{model} or asif:{model}" if kind == "dual-encoder" else "vlmbench list models"
-        raise AbsentError(f"{model} is a {kind} and no captioner", where=model, fix=fix)
+        raise AbsentError(f"{model} is a {kind}, not a captioner", where=model, fix=fix)
     entry = CAPTIONERS.get(model)
     if entry is not None and not entry.hub_id:
         return _read(bundled_directory(model), model, model, None, cache_dir, trusted)
@@ -96,8 +96,8 @@ def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Ch
 def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path, trusted: bool) -> Checkpoint:
     from vlmbench.hub.client import fetch_model
 
-    name, _, asked = hub_id.partition("@")
-    directory, commit = fetch_model(name, asked or revision, folders=("qformer_tokenizer",), code=trusted)
+    name, _, commit = hub_id.partition("@")
+    directory, commit = fetch_model(name, commit or revision, folders=("qformer_tokenizer",), code=trusted)
     return _read(directory, id, id, commit, cache_dir, trusted)
 
 

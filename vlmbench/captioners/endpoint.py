@@ -1,9 +1,8 @@
 """``endpoint:URL#MODEL``: captions from a server that speaks OpenAI's chat completions (vLLM, Ollama, SGLang, hosted
 ones).
 
-Each caption is handed on, and so kept, as soon as it arrives; what is kept is never asked for again. The key comes from
-``VLMBENCH_API_KEY``, or ``OPENAI_API_KEY`` for OpenAI itself and for this machine; it is in no record and in no
-message.
+Each caption is handed on, and so stored, as soon as it arrives; what is stored is never requested again. The key is
+``VLMBENCH_API_KEY``, or ``OPENAI_API_KEY`` for OpenAI itself and for this machine; it is in no record or message.
 """
 
 import base64
@@ -82,9 +81,9 @@ class Endpoint:
 
     Args:
         name: its address and model.
-        decoding: how it decodes; the server does the decoding, so beams are not to be had.
+        decoding: how it decodes; the server does the decoding, so there is no beam search.
         calls: how it is called.
-        examples: worked examples, put before the image as earlier turns.
+        examples: few-shot examples, put before the image as earlier turns.
 
     Raises:
         UsageError: a key or proxy that cannot be sent, or beams.
@@ -94,7 +93,7 @@ class Endpoint:
         self, name: Address, decoding: Decoding, calls: Calls | None = None, examples: Sequence[Example] = ()
     ) -> None:
         if decoding.num_beams > 1:
-            raise UsageError("an endpoint has no beams", where="--num-beams", fix="leave it out")
+            raise UsageError("an endpoint has no beam search", where="--num-beams", fix="leave it out")
         calls = calls or Calls()
         self.address, self.model = name.post, name.model
         self.options = decoding
@@ -123,7 +122,7 @@ class Endpoint:
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """What is asked of the server."""
+        """What is requested of the server."""
         image, examples = "png, jpeg 95 above 4 MiB", examples_key(self.examples)
         return {**self.options.record(), "prompt": self.prompt, "examples": examples, "image": image}
 
@@ -197,9 +196,9 @@ class Endpoint:
         """The error that ends the run: one that every other image would meet too."""
         where = f"endpoint:{self.url}#{visible(self.model)}"
         if error.status in (401, 403):
-            return AbsentError(f"the endpoint wants another key: {error}", where=where, fix="export VLMBENCH_API_KEY=…")
+            return AbsentError(f"the endpoint rejects the key: {error}", where=where, fix="export VLMBENCH_API_KEY=…")
         if error.status is not None and 300 <= error.status < 400:
-            return AbsentError(f"{error}", where=where, fix="give the address that it sends to, if that is trusted")
+            return AbsentError(f"{error}", where=where, fix="use the address that it redirects to, if you trust it")
         if error.status == 407:
             return AbsentError(
                 f"{error}", where=where, fix="give the proxy as http://name:password@host:port in HTTP(S)_PROXY"
@@ -208,7 +207,7 @@ class Endpoint:
             return AbsentError(
                 f"the endpoint asks to wait for {error.after:,.0f} s: {error}",
                 where=where,
-                fix="run the same command then; what it has captioned is kept",
+                fix="run the same command again later; captions made so far are kept",
             )
         if error.status == 404:
             return AbsentError(f"no such model or address: {error}", where=where, fix=f"the format is {FORM}")
@@ -281,12 +280,12 @@ def _address(url: str, model: str) -> SplitResult:
     named = [name for name, _ in parse_qsl(parts.query)]
     if parts.username or parts.password or any(map(_SECRET.search, named)):
         raise UsageError(
-            "credentials in a URL would end in records and logs",
+            "credentials in a URL would end up in records and logs",
             where=f"endpoint:{parts.scheme}://{visible(parts.hostname)}/…",
             fix="leave them out of the URL and export VLMBENCH_API_KEY",
         )
     if ":" not in host and not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
-        raise UsageError(f"not the name of a host: {visible(parts.hostname)}", where="endpoint:…", fix=wrong.fix)
+        raise UsageError(f"not a host name: {visible(parts.hostname)}", where="endpoint:…", fix=wrong.fix)
     path = parts.path.rstrip("/")
     if not path.endswith("/chat/completions"):
         path = f"{path or '/v1'}/chat/completions"
@@ -306,9 +305,9 @@ def _key(host: str) -> str | None:
         name, key = "OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY", "").strip()
     if key and not _KEY.fullmatch(key):
         raise UsageError(
-            "the key holds a blank, a line break or a letter beyond ASCII, and cannot be sent",
+            "the key contains white space or characters beyond ASCII and cannot be sent",
             where=name,
-            fix=f"export the key alone, in one piece: export {name}=…",
+            fix=f"export the key alone: export {name}=…",
         )
     return key or None
 

@@ -27,14 +27,14 @@ class Family:
 
     Attributes:
         layout: how the prompt meets the image, one of the above.
-        prompt: what is asked when the user gives no prompt.
+        prompt: the prompt where the user gives none.
         text: what the processor is given for the image itself; ``{image}`` and ``{prompt}`` are replaced.
-        example: what stands before it for each worked example; ``{caption}`` is replaced too. Empty: it takes none.
+        example: what stands before it for each few-shot example; ``{caption}`` is replaced too. Empty: it takes none.
         image: the image's placeholder; empty: the processor's own.
         nested: images go to the processor as a list of lists.
         grounded: the output marks phrases and boxes, which the processor takes out again.
         never: tokens it must not say.
-        most: the most images a batch for which batched and single captions agree; none: no limit.
+        most: the most images per batch for which batched and single captions agree; none: no limit.
     """
 
     layout: str

@@ -38,13 +38,13 @@ _SAMPLING = {
 
 
 class Generator:
-    """A captioner that generates; its model is loaded when the first caption is asked for.
+    """A captioner that generates; its model is loaded for the first caption.
 
     Args:
         checkpoint: its files.
         decoding: how it decodes.
         runtime: where and how it runs.
-        examples: worked examples, `decoding.shots` of them.
+        examples: few-shot examples, `decoding.shots` of them.
 
     Raises:
         UsageError: a prompt or examples for an architecture that takes none.
@@ -91,7 +91,7 @@ class Generator:
         }
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions in batches; one image at a time when sampling, or where the architecture bears no batches."""
+        """Captions in batches; one image at a time when sampling, or where batches would change captions."""
         most = 1 if self.options.temperature > 0 else self.family.most or self.runtime.batch_size
         return Batcher(self.caption, min(most, self.runtime.batch_size), self.runtime.reporter.warn).stream(items)
 
@@ -195,7 +195,7 @@ class Generator:
                 f"the checkpoint of {visible(checkpoint.id)} lacks {len(missing)} weights of {type(model).__name__}, "
                 f"the first is {missing[0]}",
                 where=str(checkpoint.directory),
-                fix="get the whole checkpoint again; random weights are never put in their place",
+                fix="download the whole checkpoint again; missing weights are never replaced by random ones",
             )
         return model.eval().requires_grad_(False).to(self.runtime.device)
 

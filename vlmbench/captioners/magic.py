@@ -154,7 +154,7 @@ class Weights:
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1 or not 0 <= self.beta < math.inf or self.k < 1:
-            raise UsageError("MAGIC wants alpha from 0 to 1, beta of at least 0 and k of at least 1")
+            raise UsageError("MAGIC needs alpha from 0 to 1, beta of at least 0 and k of at least 1")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class MagicName:
             numbers = {name: {"alpha": float, "beta": float, "k": int}[name](value) for name, value in given.items()}
         except (KeyError, ValueError) as error:
             raise UsageError(
-                f"no settings of a captioner: {visible(query)}",
+                f"settings that are unknown or no numbers: {visible(query)}",
                 where=visible(f"magic:{text}"),
                 fix="…?alpha=NUMBER&beta=NUMBER&k=NUMBER",
             ) from error
@@ -192,8 +192,8 @@ class MagicName:
 class Magic:
     """A captioner of a language model and a dual encoder.
 
-    What the language model says of a beginning, and how the dual encoder reads what may come next, is kept for the
-    images that begin alike.
+    What the language model says of a beginning, and how the dual encoder reads what may come next, is stored for
+    the images that begin alike.
 
     Args:
         name: what the user calls it.
@@ -212,7 +212,7 @@ class Magic:
         self.system = f"magic:{checkpoint.system},{encoder.files.system}"
         if decoding.num_beams > 1 or decoding.temperature > 0 or decoding.shots:
             raise UsageError(
-                "MAGIC is a search of its own: --num-beams, --temperature and --shots do nothing there",
+                "MAGIC has its own search: --num-beams, --temperature and --shots have no effect",
                 where=self.system,
             )
         self.checkpoint = checkpoint
@@ -233,7 +233,7 @@ class Magic:
 
     @cached_property
     def language(self) -> LanguageModel:
-        """The language model, loaded when the first caption is asked for."""
+        """The language model, loaded for the first caption."""
         return LanguageModel(self.checkpoint, self.runtime.device, self.runtime.precision)
 
     @property

@@ -112,11 +112,11 @@ class Models:
         """From `least` to `most` names; a ``?`` begins the settings where there are any.
 
         Raises:
-            ValueError: a name is missing.
+            ValueError: there are more or fewer, or one is empty.
         """
         names, mark, rest = text.partition("?") if settings else (text, "", "")
-        found = tuple(names.split(",", most - 1))
-        if len(found) < least or not all(found):
+        found = tuple(names.split(","))
+        if not least <= len(found) <= most or not all(found):
             raise ValueError
         return cls(found, rest if mark else None)
 

@@ -1,4 +1,4 @@
-"""From a captioner's name to the captioner; one of another package is looked at, so that its faults are said of it."""
+"""From a captioner's name to the captioner; what one of another package does wrong becomes an error that names it."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -68,5 +68,5 @@ class _Guarded:
 
     def _checked(self, done: Any, given: set[str]) -> Done:
         if not isinstance(done, Done) or not isinstance(done.caption, str | None) or done.item.digest not in given:
-            raise fault(self._kind, f"gave {done!r:.80} where a Done of an image that it was given belongs")
+            raise fault(self._kind, f"returned {done!r:.80} instead of a Done for an image it was given")
         return done if done.caption is None else Done(done.item, one_line(done.caption))

@@ -44,12 +44,12 @@ def load_processor(checkpoint: Checkpoint) -> Any:
             return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), **checkpoint.loading)
         if _major() < 5:
             return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), use_fast=False, **switches())
-        return _mended(_assembled(checkpoint), checkpoint.model_type)
+        return _patched(_assembled(checkpoint), checkpoint.model_type)
     except Exception as error:  # transformers raises many types here; each means that the files do not fit together
         raise InputError(
             f"cannot load the processor of {visible(checkpoint.id)}: {first_line(error)}",
             where=str(checkpoint.directory),
-            fix="get its files again, or name another model",
+            fix="download its files again, or use another model",
         ) from error
 
 
@@ -61,13 +61,13 @@ def _brings_processor(checkpoint: Checkpoint) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, in one line."""
+    """An exception's message, in one line."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return visible(lines[0]) if lines else type(error).__name__
 
 
-def _mended(processor: Any, model_type: str) -> Any:
-    """Puts right what transformers 5 gets wrong for one architecture without torchvision."""
+def _patched(processor: Any, model_type: str) -> Any:
+    """Works around what fails in transformers 5 for one architecture without torchvision."""
     if model_type == "fuyu":  # its PIL processor hands itself tensors where it expects arrays
         import torch
 
@@ -91,7 +91,7 @@ def _assembled(checkpoint: Checkpoint) -> Any:
     directory = str(checkpoint.directory)
     base = _processor_class(checkpoint)
     names = base.get_attributes()
-    if base.__name__ == "SmolVLMProcessor":  # it wants num2words, to tell the number of a video's frames
+    if base.__name__ == "SmolVLMProcessor":  # it needs num2words, for videos
         module: Any = import_module(base.__module__)
         module.num2words = getattr(module, "num2words", None) or _no_videos
     settings, _ = base.get_processor_dict(directory, **switches())

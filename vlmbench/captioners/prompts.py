@@ -18,14 +18,14 @@ class Prompt:
     Args:
         family: the architecture's row of the table.
         processor: its processor.
-        asked: the prompt; none: no text.
-        examples: worked examples.
+        prompt: the text given with each image; none: no text.
+        examples: few-shot examples.
     """
 
-    def __init__(self, family: Family, processor: Any, asked: str | None, examples: Sequence[Example]) -> None:
+    def __init__(self, family: Family, processor: Any, prompt: str | None, examples: Sequence[Example]) -> None:
         self.family = family
         self.processor = processor
-        self.asked = asked
+        self.prompt = prompt
         self.examples = tuple(examples)
         self.image_token = family.image or str(getattr(processor, "image_token", None) or "<image>")
         instructed = getattr(processor, "tokenizer_was_trained_with_end_of_utterance_token", False)
@@ -36,7 +36,7 @@ class Prompt:
     @property
     def shown(self) -> str | None:
         """The text given with each image, as the record holds it: placeholders and examples included."""
-        if self.family.layout == families.IMAGE_ONLY or (self.family.layout == families.OPTIONAL and not self.asked):
+        if self.family.layout == families.IMAGE_ONLY or (self.family.layout == families.OPTIONAL and not self.prompt):
             return None
         return self._text()
 
@@ -56,44 +56,44 @@ class Prompt:
 
     def without(self, text: str) -> str:
         """An output without the prompt that some models repeat as its beginning (BLIP, GIT)."""
-        if self.family.layout != families.OPTIONAL or not self.asked:
+        if self.family.layout != families.OPTIONAL or not self.prompt:
             return text
-        start = " ".join(self.asked.split())
+        start = " ".join(self.prompt.split())
         flat = " ".join(text.split())
         return flat[len(start) :] if flat.lower().startswith(start.lower()) else text
 
     def _text(self) -> str:
-        asked = self.asked or ""
+        prompt = self.prompt or ""
         if self.chat:
             messages = []
             for example in self.examples:
                 messages += [
-                    _user(asked),
+                    _user(prompt),
                     {"role": "assistant", "content": [{"type": "text", "text": example.caption}]},
                 ]
-            conversation = [*messages, _user(asked)]
+            conversation = [*messages, _user(prompt)]
             return str(
                 self.processor.tokenizer.apply_chat_template(
                     conversation, chat_template=self.template, add_generation_prompt=True, tokenize=False
                 )
             )
-        fill = {"{image}": self.image_token, "{prompt}": asked}
+        fill = {"{image}": self.image_token, "{prompt}": prompt}
         shown = "".join(
             _filled(self.family.example, {**fill, "{caption}": example.caption}) for example in self.examples
         )
         return shown + _filled(self.family.text, fill)
 
     def _interleaved(self, image: Image) -> list[Any]:
-        asked = self.asked or ""
+        prompt = self.prompt or ""
         parts: list[Any] = []
         if self.dialogue:  # IDEFICS instruct, in the form it was tuned on
-            turn = f"{asked}{END_OF_UTTERANCE}\nAssistant:"
+            turn = f"{prompt}{END_OF_UTTERANCE}\nAssistant:"
             for example in self.examples:
                 parts += ["User:", example.image, f"{turn} {example.caption}{END_OF_UTTERANCE}\n"]
             return [*parts, "User:", image, turn]
         for example in self.examples:
-            parts += [example.image, f"{asked} {example.caption}\n"]
-        return [*parts, image, asked]
+            parts += [example.image, f"{prompt} {example.caption}\n"]
+        return [*parts, image, prompt]
 
 
 def _template(processor: Any) -> str | None:
@@ -107,8 +107,8 @@ def _template(processor: Any) -> str | None:
     return found or None
 
 
-def _user(asked: str) -> dict[str, Any]:
-    return {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": asked}]}
+def _user(prompt: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

@@ -34,9 +34,9 @@ class CaptionerEvalRequest:
     split: str | None = None
     """None: test, else what there is."""
     limit: int | None = None
-    """So many images, drawn with the context's seed; none: all."""
+    """N randomly sampled images; none: all."""
     scoring: Scoring = field(default_factory=Scoring)
-    """Without `novel_to` captions are novel that stand in no training split of the anchors or the set itself."""
+    """Without `novel_to` a caption is novel if the training split of the anchors or of the set does not have it."""
     how: Captioning = field(default_factory=Captioning)
 
 
@@ -66,7 +66,7 @@ def run_captioner_eval(
         write_coco_results(context.out, captions)
     common = [id for id in first.ids if all(id not in captions.failed for captions in made)]
     if not common:
-        raise InputError("no image has a caption by all captioners", where=dataset, fix="score them one by one")
+        raise InputError("no image has a caption by all captioners", where=dataset, fix="score them separately")
     skipped = tuple(dict.fromkeys(id for captions in made for id in captions.failed))
     inputs = Inputs(
         references=References(dataset, "", first.references, dataset, groups=first.groups),

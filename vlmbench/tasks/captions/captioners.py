@@ -1,7 +1,7 @@
 """Captioners opened in a session: the models, data sets and features that they draw on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,8 +42,8 @@ class SessionSetup:
 
     @property
     def decoding(self) -> Decoding:
-        """How captions are made."""
-        return self.how.decoding
+        """How captions are made, with the run's seed."""
+        return replace(self.how.decoding, seed=self.session.context.seed)
 
     @property
     def calls(self) -> Calls:
@@ -87,7 +87,7 @@ class SessionSetup:
         decoding = self.decoding
         if not decoding.shots:
             return []
-        split = self._training_split("worked examples")
+        split = self._training_split("few-shot examples")
         if decoding.shots > len(split):
             raise InputError(
                 f"--shots {decoding.shots}, but the training split has {len(split)} images",
@@ -114,7 +114,7 @@ class SessionSetup:
     def _training_split(self, what: str) -> Split:
         dataset = self.how.anchors
         if dataset is None:
-            raise UsageError(f"{what} come from a captioned training set, and none is named", fix="--anchors DATASET")
+            raise UsageError(f"{what} come from a captioned training set: name one", fix="--anchors DATASET")
         opened = self.session.dataset(dataset)
         if TRAIN not in opened.info.splits or self.avoid == TRAIN:
             why = "no other than the one captioned" if self.avoid == TRAIN else "none"
@@ -150,7 +150,7 @@ def dual_encoder(session: Session, model: str) -> OpenModel:
     opened = session.model(model)
     if opened.files.family is ASIF:
         raise UsageError(
-            f"{visible(model)} is two encoders and cannot stand for one here", where=model, fix="a model such as CLIP"
+            f"{visible(model)} is two encoders, and one dual encoder is needed", where=model, fix="a model such as CLIP"
         )
     if opened.files.family.kind != DUAL:
         kind = opened.files.family.name

@@ -1,4 +1,4 @@
-"""Captions of a data set or of image files by a captioner: made once, kept, and gone on with after a kill."""
+"""Captions of a data set or of image files by a captioner: made once, stored, and continued after an interruption."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ from vlmbench.session.session import Session
 from vlmbench.tasks.captions.captioners import captioner_in
 
 FILES = "files"
-"""What stands for a data set where image files are captioned."""
+"""The data set's name where image files are captioned."""
 _NAMED = 5
 
 
@@ -46,7 +46,7 @@ class CaptionRequest:
     split: str | None = None
     """None: test, else what there is."""
     limit: int | None = None
-    """So many images, drawn with the context's seed; none: all."""
+    """N randomly sampled images; none: all."""
     how: Captioning = field(default_factory=Captioning)
 
 
@@ -123,7 +123,7 @@ def caption_dataset(
         ref: the captioner.
         dataset: the captioned set, as the user names it.
         split: one of its splits; none: test, else what there is.
-        limit: so many images, drawn with the context's seed; none: all.
+        limit: N randomly sampled images; none: all.
         how: how it captions; none: the defaults.
 
     Raises:
@@ -246,7 +246,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
                             found.made += 1
     for id in (split.ids[row] for group in rows.values() for row in group):
         if id not in found.captions and id not in found.failed:
-            _fail(found, id, "the captioner gave none", on_failure)
+            _fail(found, id, "the captioner returned no caption", on_failure)
     found.seconds = time.perf_counter() - started
     _report(context, captioner, split, found)
     return found

@@ -28,13 +28,13 @@ _BLOCK = 4096
 
 @dataclass
 class ClipImages:
-    """Looks at images by a dual encoder.
+    """Scores captions by a dual encoder.
 
     Attributes:
         session: models and data sets are opened through it.
         model: the dual encoder.
         dataset: whose images; their ids are those of the captions.
-        of: the images that captions may be of; the set's others are not looked at.
+        of: the images that captions may be of; the others are not encoded.
         split: one of the set's splits; none: test, else what there is.
     """
 
@@ -65,7 +65,7 @@ class ClipImages:
     ) -> dict[str, np.ndarray]:
         """Per-caption scores [N] float64 by metric.
 
-        Each image and each text is embedded once, however often it stands in the lists.
+        Each image and each text is embedded once, however often it occurs.
 
         Args:
             ids: [N] the image of each caption.

@@ -50,9 +50,9 @@ class CaptionEvalRequest:
     split: str | None = None
     """Of a dataset whose captions are the references."""
     images: str | None = None
-    """The set whose images CLIPScore looks at; none: the references', where they are a dataset's."""
+    """The set with the images, for CLIPScore; none: the references', where they are a dataset's."""
     limit: int | None = None
-    """So many images, drawn with the context's seed; none: all."""
+    """N randomly sampled images; none: all."""
     columns: str | None = None
     """``image=…,captions=…,prediction=…``: the columns of files that are tables, where they have other names."""
 
@@ -192,7 +192,7 @@ def _sampled(
 
 
 def _images(request: CaptionEvalRequest) -> str | None:
-    """The set whose images CLIPScore looks at; none where there is none, or it is not asked for."""
+    """The set with the images, for CLIPScore; none where there is none, or it is not scored."""
     if not needing("images") & set(request.scoring.metrics):
         return None
     if request.images is not None or not isinstance(request.references, str):
@@ -215,7 +215,7 @@ def open_references(
         spec: ``PATH``, ``file:PATH``, a dataset as the user names it, or references that are read already;
             ``?restval=yes`` after a file of Karpathy's.
         context: where data sets are.
-        split: the split, of a dataset or of a file that tells splits apart; none: test, else what there is.
+        split: the split, of a dataset or of a file with splits; none: test, else what there is.
         columns: columns of a table, where the user names them.
         training: training captions are wanted: what has no such split but one only is taken whole.
         lenient: a split that a file does not have is no error: it is meant for something else too.

@@ -36,11 +36,11 @@ def meteor_beside(
 
     Args:
         text: the tokens; called in the second process, too.
-        metrics: all that are asked for.
+        metrics: all that are scored.
         context: where METEOR's index is, reporter.
 
     Raises:
-        AbsentError: what METEOR needs is missing, and no other metric is asked for.
+        AbsentError: what METEOR needs is missing, and no other metric is scored.
     """
     wanted = needing("index") & set(metrics)
 
@@ -53,7 +53,7 @@ def meteor_beside(
         return dict.fromkeys(needing("index"), f"{error.what} (fix: {error.fix})")
 
     missing: dict[str, str] = {}
-    if wanted and not _index_there(context):  # built now, not in the second process, which tells of no progress
+    if wanted and not _index_there(context):  # built now: the second process shows no progress
         try:
             _index(context)
         except AbsentError as error:
@@ -95,8 +95,8 @@ def meteor_ahead(context: Context, *, wanted: bool) -> Iterator[None]:
     """Within it, a process builds the index if it is `wanted`, not there yet, and there is a second core; torch leaves
     that core alone. At the end the process is waited for.
 
-    It takes half a minute on one core, which small captioners leave idle. What goes wrong in it is met again, and
-    told, where the index is loaded.
+    It takes half a minute on one core, which small captioners leave idle. What goes wrong in it is
+    met again, and reported, where the index is loaded.
     """
     if not wanted or cores() < 2 or any((context.cache_dir / "meteor").glob("kernel-*.bin")):
         yield

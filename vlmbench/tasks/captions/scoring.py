@@ -72,7 +72,7 @@ class System:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is scored, read and not yet looked at."""
+    """What is scored, as it was read."""
 
     references: References
     systems: Sequence[System]
@@ -82,7 +82,7 @@ class Inputs:
     dataset: DatasetFacts | None = None
     """What the references are, for the record; none: from the file's name and the captions' hash."""
     limit: int | None = None
-    """So many images were drawn, for the record; none: all."""
+    """N images were sampled, for the record; none: all."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def made_safe(aligned: Aligned, documents: References | None, backend: str, repo
     changed = tuple(count for _, count in found)
     if sum(changed):
         reporter.note(
-            f"{sum(changed):,} captions held line ends, control characters, halves of characters or '|||', "
-            "which became spaces or bars apart"
+            f"{sum(changed):,} captions contained line breaks, control characters, lone surrogates or '|||', "
+            "which were replaced"
         )
     return Safe(aligned, documents, backend, tuple(lines for lines, _ in found), changed)
 
@@ -183,7 +183,7 @@ def scored(safe: Safe, inputs: Inputs, scoring: Scoring, context: Context) -> Sc
     for system, captions in zip(inputs.systems, safe.text.candidates, strict=True):
         count = sum(not tokens for tokens in captions)
         if count:
-            reporter.warn(f"{count:,} captions of {system.candidates.name} hold no word and score 0")
+            reporter.warn(f"{count:,} captions of {system.candidates.name} contain no words and score 0")
     systems = tuple(inputs.systems)
     return ScoredSet(safe.aligned, safe.text, systems, tuple(scores), metrics, left_out, foreign, safe.changed)
 
@@ -269,7 +269,7 @@ def foreign_captions(names: Sequence[str], lines: Sequence[Sequence[str]], repor
         whose = "; ".join(f"{visible(name) or 'the references'}: {why}" for name, why in found.items())
         reporter.warn(
             f"captions that do not look English ({whose}): the tokenizer and METEOR are made for English, "
-            "and scores mislead elsewhere"
+            "and scores of other languages are misleading"
         )
     return found
 
@@ -278,7 +278,7 @@ def add_spice(scores: Sequence[Scored], text: Tokenized, cache_dir: Path, metric
     """Adds SPICE to the columns of every system; where it cannot run, nothing is added and the reason is given back.
 
     Raises:
-        AbsentError: it cannot run, and no other of the `metrics` is asked for.
+        AbsentError: it cannot run, and no other metric is among `metrics`.
         JavaError: its program went wrong.
     """
     from vlmbench.metrics.captions.spice import SPEC, spice_scores
