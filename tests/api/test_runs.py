@@ -311,10 +311,10 @@ def test_names_from_data_are_escaped_in_html(tmp_path):
     [
         (lambda **o: vlmbench.zeroshot("tiny-clap", "digits", **o), AbsentError, "tiny-clip"),
         (lambda **o: vlmbench.zeroshot("tiny-clip", "digitz", **o), AbsentError, "no such dataset: digitz"),
-        (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", limit=0, **o), UsageError, "limit is 0"),
-        (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", device="tpu", **o), UsageError, "device is 'tpu'"),
+        (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", limit=0, **o), UsageError, "limit= is 0"),
+        (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", device="tpu", **o), UsageError, "device= is 'tpu'"),
         (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", precision="int4", **o), UsageError, "precision"),
-        (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", batch_size=1.5, **o), UsageError, "batch_size is 1.5"),
+        (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", batch_size=1.5, **o), UsageError, "batch_size= is 1.5"),
         (lambda **o: vlmbench.zeroshot("tiny-clip", "digits", metric="f1", **o), UsageError, "f1"),
         (lambda **o: vlmbench.linear_probe("tiny-clip", "digits", shots="many", **o), UsageError, "many"),
         (lambda **o: vlmbench.linear_probe("tiny-clip", "digits", shots=0, **o), UsageError, "'0'"),

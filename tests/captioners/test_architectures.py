@@ -140,7 +140,7 @@ def test_options_that_an_architecture_does_not_take_are_refused(captioner: Capti
         open_generator(captioner("blip"), Decoding(shots=2))
     with pytest.raises(UsageError, match="choose one"):
         Decoding(temperature=1.0, num_beams=2)
-    with pytest.raises(UsageError, match="--max-new-tokens"):
+    with pytest.raises(UsageError, match="max_new_tokens="):
         Decoding(max_new_tokens=0)
 
 

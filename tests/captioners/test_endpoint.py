@@ -384,7 +384,7 @@ def test_addresses() -> None:
 def test_offline_means_this_machine_only(server: Server, tmp_path: Path) -> None:
     session = Session(Context(cache_dir=tmp_path, offline=True))
     assert captioner_in(session, CaptionerRef.parse(f"endpoint:{server.url}#m"), Captioning()).system == "m"
-    with pytest.raises(UsageError, match="--offline"):
+    with pytest.raises(UsageError, match="offline="):
         captioner_in(session, CaptionerRef.parse("endpoint:http://example.org/v1#m"), Captioning())
 
 

@@ -17,6 +17,7 @@ from vlmbench.cli.modes import MODES, settle
 from vlmbench.cli.options.common import Common, own_options
 from vlmbench.cli.plan_options import command_of
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.spelling import as_options
 
 CALLS = {
     "zeroshot": "-m tiny-clip -d digits",
@@ -78,7 +79,8 @@ def settled(command, arguments, env=None, monkeypatch=None):
         monkeypatch.setenv(name, value)
     context = load(command).make_context(command, list(arguments))
     defaults = {n: p.default for n, p in own_options(command_of(command)).items() if p.default is not p.empty}
-    return settle(context, dict(context.params), defaults)
+    with as_options():
+        return settle(context, dict(context.params), defaults)
 
 
 def test_every_command_and_each_of_its_options_stands_in_a_mode():
@@ -115,8 +117,8 @@ def test_what_a_mode_uses_is_taken_and_what_it_does_not_use_is_refused(command, 
 
 
 BARE = {
-    "linear-probe --features": ["--features f.npz", "--features f.npz --shots 1"],
-    "linear-probe -m -d": ["-m tiny-clip -d digits", "-m tiny-clip -d digits --shots 4"],
+    "linear-probe --features": ["--features f.npz", "--features f.npz --shots 1", "--features f.npz --head x"],
+    "linear-probe -m -d": [f"-m tiny-clip -d digits{more}" for more in ("", " --shots 4", " --head x")],
     "predict": ["-p probe x.png --json"],
     "caption-eval --captioner": ["--captioner tiny-captioner -d scenes --metrics bleu"],
     "caption-eval -r -p": ["-r r.json -p p.json --metrics bleu"],

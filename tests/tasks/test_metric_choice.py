@@ -66,7 +66,7 @@ def test_zero_shot_has_the_same_figures_under_another_main_metric(checkpoints, c
 def test_a_metric_that_such_classes_have_not_is_found_before_a_model_is_opened(colours, tmp_path):
     with pytest.raises(UsageError, match="roc_auc cannot be computed from 3 classes") as told:
         run_zeroshot(ZeroRequest(["tiny-clip"], [f"folder:{colours}"], metric="roc_auc"), context(tmp_path))
-    assert told.value.fix == "--metric accuracy or mean_per_class_accuracy"
+    assert told.value.fix == "metric='accuracy' or mean_per_class_accuracy"
     with pytest.raises(UsageError, match="map cannot be computed from 2 classes"):
         run_linear_probe(ProbeRequest(features=features(tmp_path, [8, 8], [8, 8]), metric="map"), context(tmp_path))
 

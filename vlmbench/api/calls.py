@@ -249,7 +249,7 @@ def metric_eval(
         ...     lines = ["image_id,candidate,rating", *(",".join(map(str, row)) for row in rows)]
         ...     _ = judgements.write_text("\\n".join(lines))
         ...     found = vlmbench.metric_eval(judgements, references, metrics="rouge_l", resamples=100, out=out)
-        >>> found[0].system, round(found[0].metrics["tau_b"].value, 3)
+        >>> found[0].system, round(found[0].metrics["kendall_tau_b"].value, 3)
         ('rouge_l', 0.913)
     """
     options.at_least("resamples", resamples, 100)

@@ -10,7 +10,6 @@ from vlmbench.api.results import CheckOutcome, Comparison, Result, Results
 from vlmbench.api.rows import Mismatch, Verification
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.progress import Reporter, Silent
-from vlmbench.foundations.spelling import argument
 from vlmbench.records.store import StoredRun, find_results, find_runs, natural
 
 Runs = AnyPath | Result | Results | Iterable[AnyPath | Result | Results]
@@ -83,7 +82,7 @@ def check(
     from vlmbench.report.gate.run import run_gate
 
     if not 0 <= level <= 1:
-        raise UsageError(f"{argument('level')} is {level}", where=argument("level"), fix="a number from 0 to 1")
+        raise UsageError(f"--level is {level}", where="--level", fix="a number from 0 to 1")
     allowed = options.tolerances(tolerances)
     new, paths = _parts(current)
     entries = entries_from_runs(_sorted([*new, *find_runs(paths)]))

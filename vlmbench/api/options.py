@@ -7,7 +7,6 @@ from typing import Any, TypedDict, Unpack
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Reporter
-from vlmbench.foundations.spelling import argument
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import Context as Context
 from vlmbench.session.context import default_workers, go_offline
@@ -78,7 +77,7 @@ def at_least(name: str, value: object, least: int = 1) -> None:
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         return
-    what = argument(name)
+    what = f"--{name.replace('_', '-')}"
     raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"a whole number, at least {least}")
 
 
@@ -89,7 +88,7 @@ def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
         UsageError: it is none.
     """
     if value not in choices:
-        what, listed = argument(name), ", ".join(item for item in choices if item is not None)
+        what, listed = f"--{name.replace('_', '-')}", ", ".join(item for item in choices if item is not None)
         raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"one of {listed}")
 
 
@@ -125,8 +124,8 @@ def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | No
         if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
             raise UsageError(
                 f"{word!r} is no number of labels per class",
-                where=argument("shots"),
-                fix=argument("shots", "1,2,4,8,16,all"),
+                where="--shots",
+                fix="--shots 1,2,4,8,16,all",
             )
         found.append(None if word == "all" else int(word))
     return found
@@ -147,8 +146,8 @@ def strength(given: str | float) -> float | None:
     if not 0 < value < float("inf"):
         raise UsageError(
             f"{visible(repr(given))} is neither auto nor a number above 0",
-            where=argument("c"),
-            fix=f"{argument('c', 'auto')}, or {argument('c', 0.316)}",
+            where="--c",
+            fix="--c auto, or --c 0.316",
         )
     return value
 
@@ -170,7 +169,7 @@ def not_a_tolerance(given: str) -> UsageError:
     """The error of what is no tolerance."""
     return UsageError(
         f"not a tolerance: {visible(given)}",
-        where=argument("tolerances"),
+        where="--tolerance",
         fix="a number from 0 to 10, for each metric or for one: accuracy=0.01",
     )
 
@@ -194,7 +193,7 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
     for name in sorted(set(asked) - {"", *known}):
         raise UsageError(
             f"no such metric: {visible(name)}",
-            where=argument("tolerances"),
+            where="--tolerance",
             fix=nearest(name, known, "vlmbench list metrics"),
         )
 

@@ -14,9 +14,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from vlmbench import __version__
-from vlmbench.cli.options.spelling import as_option
 from vlmbench.foundations import errors, interrupts
-from vlmbench.foundations.spelling import spelled
+from vlmbench.foundations.spelling import as_options
 from vlmbench.foundations.streams import give_up_stdout, outlived
 
 
@@ -151,7 +150,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(**given: Any) -> None:
         debug = bool(given.get("debug"))
         try:
-            with interrupts.raised(), spelled(as_option):
+            with interrupts.raised(), as_options():
                 code = command(**given)
                 with outlived():
                     sys.stdout.flush()

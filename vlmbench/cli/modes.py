@@ -98,7 +98,7 @@ _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents
 _CLIP = "CLIPScore, which --metrics leaves out"
 _FEATURES = "shots seeds head c solver normalize refit figures save_probe metric"
 _PROBE_NEEDS = (
-    Need("c solver refit", f"--head {LOGISTIC}", _logistic),
+    Need("c solver", f"--head {LOGISTIC}", _logistic),
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )

@@ -4,6 +4,8 @@ Each class carries the exit code of the command-line contract. A user never sees
 not a `VlmbenchError` is a fault of vlmbench itself and ends with 70.
 """
 
+from vlmbench.foundations.spelling import spell
+
 EXIT_OK = 0
 EXIT_REGRESSION = 1
 EXIT_USAGE = 2
@@ -14,7 +16,7 @@ EXIT_INTERRUPTED = 130
 
 
 class VlmbenchError(Exception):
-    """An error with a message for people.
+    """An error with a message for people, which names options as its caller spells them (`foundations.spelling`).
 
     Args:
         what: what is wrong, in one sentence.
@@ -25,10 +27,10 @@ class VlmbenchError(Exception):
     exit_code = EXIT_FAULT
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.fix = fix
+        super().__init__(spell(what))
+        self.what = spell(what)
+        self.where = spell(where) if where else None
+        self.fix = spell(fix) if fix else None
 
     def __str__(self) -> str:
         parts = [self.what]

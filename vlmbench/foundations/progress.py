@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from vlmbench.foundations.spelling import spell
+
 
 class Advance(Protocol):
     """Called with the number of units just finished."""
@@ -60,8 +62,8 @@ class Silent:
 
     def note(self, message: str) -> None:
         """Keeps `message` in `notes`."""
-        self.notes.append(message)
+        self.notes.append(spell(message))
 
     def warn(self, message: str) -> None:
         """Keeps `message` in `warnings`."""
-        self.warnings.append(message)
+        self.warnings.append(spell(message))

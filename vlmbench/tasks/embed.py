@@ -10,7 +10,6 @@ from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.paths import slug
-from vlmbench.foundations.spelling import argument
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
@@ -39,7 +38,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     first, slash, second = text.partition("/")
     if slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second):
         return int(first), int(second)
-    raise UsageError(f"not a shard: {visible(text)}", where=argument("shard"), fix="i/n from 1/n to n/n, such as 2/8")
+    raise UsageError(f"not a shard: {visible(text)}", where="--shard", fix="i/n from 1/n to n/n, such as 2/8")
 
 
 def run_embed(request: EmbedRequest, context: Context, session: Session | None = None) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
     part = request.shard if request.shard != (1, 1) else None
     found = session.features(request.model, request.dataset, split, layer=layer, limit=request.limit, part=part)
     if not len(found.ids):
-        raise InputError("the shard has no images", where=argument("shard"), fix="fewer shards")
+        raise InputError("the shard has no images", where="--shard", fix="fewer shards")
     number, count = request.shard
     suffix = f"-{number:04d}-of-{count:04d}" if count > 1 else ""
     name = slug(f"{found.model.id}-{request.dataset}-{split}-{layer}", longest=120) + suffix

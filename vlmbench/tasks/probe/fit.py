@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from vlmbench.foundations.errors import UsageError
-from vlmbench.foundations.spelling import argument
 from vlmbench.heads.spec import LOGISTIC, FittedHead, HeadData, load_head
 from vlmbench.session.session import Session
 from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
@@ -73,17 +72,18 @@ class ProbeRequest:
             AbsentError: there is no such head.
             UsageError: two things do not go together, or something is missing.
         """
-        head, init = load_head(self.head), argument("init", "zeroshot")
+        head = load_head(self.head)
         both = self.features is not None and (self.models or self.datasets)
         if both or (self.features is None and not (self.models and self.datasets)):
             raise UsageError(
                 "give a model and a dataset, or a features file",
-                where=argument("features"),
-                fix=f"{argument('models')} and {argument('datasets')}, or {argument('features')}",
+                where="--features",
+                fix="-m MODEL and -d DATASET, or --features FILE",
             )
         if any(k is not None and k < 1 for k in self.shots) or not self.shots or self.seeds < 1:
-            fix = f"{argument('shots', '1,2,4,8,16,all')} and {argument('seeds', 5)}"
-            raise UsageError("shots and seeds are at least 1", where=argument("shots"), fix=fix)
+            raise UsageError(
+                "shots and seeds are at least 1", where="--shots", fix="--shots 1,2,4,8,16,all and --seeds 5"
+            )
         if self.features is not None and self.holdout is not None:
             _refuse("holdout", "is for datasets of one split; a features file has x_test")
         chosen = {"c": self.c, "solver": self.solver, "refit": self.refit, "init": self.zero_shot_start}
@@ -91,15 +91,14 @@ class ProbeRequest:
             if self.head != LOGISTIC and value not in (None, "native", False):
                 _refuse(name, f"is for the head {LOGISTIC}, not {self.head}")
         if self.features is not None and self.from_text:
-            what = init if self.zero_shot_start else argument("head", self.head)
+            what = "--init zeroshot" if self.zero_shot_start else f"--head {self.head}"
             raise UsageError(
                 f"{what} needs a model with a text side, not a features file",
                 where=what,
-                fix=f"{argument('models')} and {argument('datasets')}",
+                fix="-m MODEL and -d DATASET",
             )
         if self.zero_shot_start and self.solver != "native":
-            native = argument("solver", "native")
-            raise UsageError(f"{init} needs vlmbench's own solver", where=argument("solver"), fix=native)
+            raise UsageError("--init zeroshot needs vlmbench's own solver", where="--solver", fix="--solver native")
         pairs = 1 if self.features is not None else len(set(self.models)) * len(set(self.datasets))
         if self.save is not None and (pairs > 1 or len(self.shots) > 1):
             _refuse("save_probe", "keeps one probe", "one model, one dataset and one number of shots")
@@ -108,7 +107,7 @@ class ProbeRequest:
 
 
 def _refuse(name: str, why: str, fix: str | None = None) -> NoReturn:
-    what = argument(name)
+    what = f"--{name.replace('_', '-')}"
     raise UsageError(f"{what} {why}", where=what, fix=fix or f"leave {what} out")
 
 

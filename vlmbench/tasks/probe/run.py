@@ -12,7 +12,6 @@ from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.seeds import derive_seed
-from vlmbench.foundations.spelling import argument
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE
 from vlmbench.heads.probe_file import Probe, save_probe
@@ -140,14 +139,12 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
 def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRun]:
     shots = sorted(set(request.shots), key=lambda k: (k is None, k))
     if data.multilabel and shots != [None]:
-        raise UsageError(
-            "few-shot samples need one label per image", where=data.dataset.id, fix=argument("shots", "all")
-        )
+        raise UsageError("few-shot samples need one label per image", where=data.dataset.id, fix="--shots all")
     if data.multilabel and not load_head(request.head).multilabel:
         raise UsageError(
             f"the head {request.head} needs one label per image",
             where=data.dataset.id,
-            fix=argument("head", LOGISTIC),
+            fix=f"--head {LOGISTIC}",
         )
     results, watches = [], []
     for k in shots:

@@ -1,0 +1,40 @@
+"""The commands are a shell over the API: they turn options into arguments and results into output."""
+
+import ast
+from pathlib import Path
+
+CLI = Path(__file__).parents[2] / "vlmbench" / "cli"
+ROOMS = {"api", "cli", "foundations"}
+
+
+def imports(tree):
+    """What a module imports of this package, wherever it does so, as dotted names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vlmbench":
+            yield from (f"{node.module}.{item.name}" for item in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (item.name for item in node.names if item.name.startswith("vlmbench"))
+
+
+def test_commands_import_the_api_and_nothing_beside_it():
+    """``vlmbench`` itself is the API; its version is no room's."""
+    found = {
+        (str(path.relative_to(CLI)), name)
+        for path in CLI.rglob("*.py")
+        for name in imports(ast.parse(path.read_text("utf-8")))
+        if name not in ("vlmbench", "vlmbench.__version__") and name.split(".")[1] not in ROOMS
+    }
+    assert found == set()
+
+
+def test_every_command_has_its_function():
+    """What a command does can be done from Python, by a name of the same words."""
+    import vlmbench
+    from vlmbench.cli.app import COMMANDS
+
+    names = {"caption-eval": ["score_captions"], "run": ["run_plan"]}
+    names["list"] = [name for name in vlmbench.__all__ if name.startswith("list_")]
+    for command in COMMANDS:
+        for name in names.get(command, [command.replace("-", "_")]):
+            assert callable(getattr(vlmbench, name)), command
+    assert len(names["list"]) == 5
