@@ -32,7 +32,7 @@ def test_every_command_has_its_function():
     import vlmbench
     from vlmbench.cli.app import COMMANDS
 
-    names = {"caption-eval": ["score_captions"], "run": ["run_plan"]}
+    names = {"caption-eval": ["score_captions", "score_captioners"], "run": ["run_plan"]}
     names["list"] = [name for name in vlmbench.__all__ if name.startswith("list_")]
     for command in COMMANDS:
         for name in names.get(command, [command.replace("-", "_")]):

@@ -8,8 +8,7 @@ from typing import Any, TypedDict, Unpack
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
-from vlmbench.session.context import Context as Context
-from vlmbench.session.context import default_workers, go_offline
+from vlmbench.session.context import Context, default_workers, go_offline
 
 AnyPath = str | PathLike[str]
 Names = AnyPath | Iterable[AnyPath]

@@ -39,7 +39,7 @@ def command(
     Example: [bold]vlmbench caption -m tiny-captioner -d scenes[/bold]
     """
     import vlmbench
-    from vlmbench.cli.console import Console, print_json, print_table
+    from vlmbench.cli.console import Console, Layout, print_json, print_table
 
     options = {"dataset": dataset, "split": split, "limit": limit, **how.arguments()}
     found = vlmbench.caption(model, images or (), **options, **common.arguments())
@@ -48,6 +48,6 @@ def command(
         return
     for one in found:
         rows = [list(pair) for pair in list(one.captions.items())[:SHOWN]]
-        print_table(f"Captions by {one.system}", ["image", "caption"], rows, left=2, whole=["image"])
+        print_table(f"Captions by {one.system}", ["image", "caption"], rows, Layout(left=2, whole=["image"]))
         if not common.quiet:
             Console().note(f"{one.n:,} captions: {one.path}")

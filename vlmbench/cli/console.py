@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -126,16 +127,30 @@ def print_paragraph(text: str) -> None:
     stdout_console().print("\n" + terminal(text))
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How columns are shown.
+
+    Attributes:
+        left: so many columns are flush left, the others right.
+        figures: columns among these that are flush right all the same.
+        whole: columns that are never broken into lines.
+        wide: columns that are shown only where the terminal has room for them.
+    """
+
+    left: int = 1
+    figures: Collection[str] = ()
+    whole: Collection[str] = ()
+    wide: Collection[str] = ()
+
+
 def print_table(
     title: str,
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
+    layout: Layout = Layout(),
     *,
     caption: str | None = None,
-    left: int = 1,
-    figures: Collection[str] = (),
-    whole: Collection[str] = (),
-    wide: Collection[str] = (),
 ) -> None:
     """A rich table on stdout. Cells are made harmless here.
 
@@ -143,11 +158,8 @@ def print_table(
         title: above the table.
         header: names of the columns.
         rows: cells of each row.
+        layout: how columns are shown.
         caption: below the table.
-        left: so many columns are flush left, the others right.
-        figures: columns among these that are flush right all the same.
-        whole: columns that are never broken into lines.
-        wide: columns that are shown only where the terminal has room for them.
     """
     from rich import box
     from rich.table import Table
@@ -164,10 +176,10 @@ def print_table(
     out = stdout_console()
     if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = 160  # a file or a pipe, which has no width of its own
-    shown = [index for index, name in enumerate(header) if name not in wide or out.width >= WIDE]
+    shown = [index for index, name in enumerate(header) if name not in layout.wide or out.width >= WIDE]
     for index in shown:
-        text = index < left and header[index] not in figures
-        keep = not text or header[index] in whole
+        text = index < layout.left and header[index] not in layout.figures
+        keep = not text or header[index] in layout.whole
         words = [len(word) for row in rows for word in row[index].split()]
         table.add_column(
             terminal(header[index]),

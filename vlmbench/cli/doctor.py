@@ -10,7 +10,7 @@ def command(common: Common) -> int:
     Example: [bold]vlmbench doctor[/bold]
     """
     import vlmbench
-    from vlmbench.cli.console import print_json, print_table
+    from vlmbench.cli.console import Layout, print_json, print_table
     from vlmbench.foundations.errors import EXIT_ABSENT, EXIT_OK
 
     findings = vlmbench.doctor(common.out, common.cache_dir)
@@ -18,5 +18,5 @@ def command(common: Common) -> int:
         print_json({"findings": findings.to_dicts()})
     else:
         rows = [(finding.what, finding.state, finding.detail, finding.fix) for finding in findings]
-        print_table("vlmbench doctor", ("", "state", "found", "fix"), rows, left=4)
+        print_table("vlmbench doctor", ("", "state", "found", "fix"), rows, Layout(left=4))
     return EXIT_ABSENT if any(finding.state == "broken" for finding in findings) else EXIT_OK

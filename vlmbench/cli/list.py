@@ -31,7 +31,7 @@ def command(common: Common, what: Annotated[What, typer.Argument(help="Which nam
     """
     import vlmbench
     from vlmbench.api.tools import captions, parts
-    from vlmbench.cli.console import print_json, print_table
+    from vlmbench.cli.console import Layout, print_json, print_table
 
     rows: list[dict[str, Any]] = getattr(vlmbench, f"list_{what.value}")().to_dicts()
     if common.json:
@@ -44,11 +44,13 @@ def command(common: Common, what: Annotated[What, typer.Argument(help="Which nam
             title,
             [_SHORT.get(name, name) for name in header],
             [[_cell(name, row[name]) for name in header] for row in part],
+            Layout(
+                left=len(header),
+                figures=("size", "width", "classes"),
+                whole=("name", "here", "usual"),
+                wide=("id", "where", "revision"),
+            ),
             caption=captions(what.value) if place == len(tables) - 1 else None,
-            left=len(header),
-            figures=("size", "width", "classes"),
-            whole=("name", "here", "usual"),
-            wide=("id", "where", "revision"),
         )
 
 

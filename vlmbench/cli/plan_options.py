@@ -175,11 +175,6 @@ class Collecting(Common):
 
     jobs: "list[TaskJob] | None" = None
 
-    def perform(self, job: "TaskJob") -> None:
-        """Keeps the job."""
-        if self.jobs is not None:
-            self.jobs.append(job)
-
     def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
         """Keeps the job of the call."""
         if self.jobs is not None:

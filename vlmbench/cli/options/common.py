@@ -17,8 +17,7 @@ import typer
 
 if TYPE_CHECKING:
     from vlmbench.api.jobs import Writes
-    from vlmbench.api.options import Context, RunOptions
-    from vlmbench.api.plans import TaskJob
+    from vlmbench.api.options import RunOptions
 
 COMMON = "Common options"
 
@@ -155,19 +154,6 @@ class Common:
             "trust_remote_code": self.trust_remote_code,
             "reporter": Console(quiet=self.quiet),
         }
-
-    def context(self) -> "Context":
-        """The same as a run's context."""
-        from vlmbench.api.options import run_context
-
-        return run_context(**self.arguments())
-
-    def perform(self, job: "TaskJob") -> None:
-        """Does a job, writes the tables and prints the results."""
-        from vlmbench.api.jobs import run_job
-        from vlmbench.cli.output import finish
-
-        finish(run_job(job, self.context()), self.out, as_json=self.json, quiet=self.quiet)
 
     def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
         """Calls a function of the API, writes the tables and prints the results."""
