@@ -27,6 +27,34 @@ def test_commands_import_the_api_and_nothing_beside_it():
     assert found == set()
 
 
+OF_EACH = {
+    "--model": "one or several, encoders, backbones or captioners",
+    "--dataset": "one or several, with classes, captions or images",
+    "--shots": "labels per class of a probe, or examples before an image that is captioned",
+    "--prompts": "of zero-shot itself, or of the line that a probe is held against",
+    "--features-layer": "another default",
+    "--figures": "drawn by default, or asked for",
+    "--format": "of predictions, or of judgements",
+    "--references": "files of captions, or also Flickr's",
+    "--allow-missing": "images, or runs",
+    "--resamples": "also swaps, or of whole images",
+}
+"""Options that are another thing in each command, with the difference; every other option is written once."""
+
+
+def test_no_option_is_written_twice():
+    calls = [
+        (path, node)
+        for path in CLI.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "option"
+    ]
+    texts = [[str(word.value) for word in node.args if isinstance(word, ast.Constant)] for _, node in calls]
+    names = [word.split("/")[0] for words in texts for word in words if word.startswith("--")]
+    assert len(names) > 60
+    assert {name for name in names if names.count(name) > 1} == set(OF_EACH)
+
+
 def test_every_command_has_its_function():
     """What a command does can be done from Python, by a name of the same words."""
     import vlmbench

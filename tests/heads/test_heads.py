@@ -1,8 +1,12 @@
 """Heads that another package declares: chosen by name, in the record, kept or refused; and what declares nonsense."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +178,36 @@ def test_a_package_that_declares_nonsense_is_named(entry, said, tmp_path, monkey
     caught = vlmbench(*call, code=3)
     assert said in caught
     assert "broken" in caught
+
+
+def test_the_head_of_contributing_is_one_file(tmp_path):
+    """The text is followed literally: the file is put where it says, and the head is listed, fitted and saved."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    code = re.search(r"  ```python\n  # (vlmbench/heads/\w+\.py)\n(.*?)  ```", text, re.DOTALL)
+    for item in (ROOT / "vlmbench").iterdir():
+        (tmp_path / "vlmbench").mkdir(exist_ok=True)
+        if item.name != "heads":
+            (tmp_path / "vlmbench" / item.name).symlink_to(item)
+    shutil.copytree(ROOT / "vlmbench" / "heads", tmp_path / "vlmbench" / "heads")
+    (tmp_path / code[1]).write_text(textwrap.dedent(code[2]), "utf-8")
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = (rng.normal(size=(60, 6)) + 4 * np.eye(3, 6)[y]).astype(np.float32)
+    np.savez(tmp_path / "f.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    script = """
+from pathlib import Path
+import vlmbench
+print([row["name"] for row in vlmbench.list_heads()])
+(run,) = vlmbench.linear_probe(features="f.npz", head="nearest-mean", save_probe="kept", out="out", cache_dir="cache")
+print(run.system, run.metrics["accuracy"].value > 0.9, Path("kept").is_file())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["['logistic', 'nearest-mean']", "f+nearest-mean True True"]

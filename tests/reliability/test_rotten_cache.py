@@ -85,7 +85,14 @@ def probe(cache: Path) -> tuple[Path, Callable[[], Any]]:
             found = load_probe(cache / "probe.safetensors")
         except InputError:
             return None
-        return [found.fit.coef, found.fit.intercept, found.classnames, found.model, found.normalise, found.fit.c]
+        return [
+            found.head.coef,
+            found.head.intercept,
+            found.classnames,
+            found.model,
+            found.normalise,
+            found.head.detail["c"],
+        ]
 
     return cache / "probe.safetensors", load
 

@@ -91,7 +91,7 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
     told = [note for note in here.reporter.notes if "one split" in note]
     assert told == [
         f"{data}: one split: 25 % of each class, drawn with seed 0, is held out for the test; "
-        "zeroshot --holdout 0.25 is asked of the same images"
+        "zeroshot holdout=0.25 is asked of the same images"
     ]
     (zero,) = run_zeroshot(ZeroRequest([model], [data], holdout=0.25), here, session)
     assert sum(tally.decoded for tally in session.tallies) == 24

@@ -51,8 +51,8 @@ class Shown:
         return "\n".join(parts) or f"<p>{html(repr(self))}</p>"
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Shown):
     """A run: one system on one dataset under one protocol.
 
     Attributes:
@@ -79,7 +79,7 @@ class Result:
     metrics: Mapping[str, Metric] = field(hash=False)
     signature: str
     path: Path
-    record: Record = field(repr=False, hash=False)
+    record: Record = field(hash=False)
 
     @classmethod
     def of(cls, run: StoredRun) -> "Result":
@@ -99,10 +99,20 @@ class Result:
             record=record,
         )
 
+    def __repr__(self) -> str:
+        shots = f", {self.shots}-shot" if self.shots is not None else ""
+        figures = ", ".join(f"{name} {metric.value:.4g}" for name, metric in self.metrics.items())
+        return visible(f"<Result: {self.task} {self.system} on {self.dataset}{shots}, n {self.n}: {figures}>")
+
     @property
     def run(self) -> StoredRun:
         """The same as the store has it."""
         return StoredRun(self.path, self.record)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The table of this run alone."""
+        return Results([self.run]).tables
 
     def samples(self) -> "pd.DataFrame":
         """The per-sample file, a row per image (of a few-shot run, per image and seed).
@@ -388,12 +398,6 @@ class CheckOutcome(Shown):
         from vlmbench.report.gate.ci import github_annotations, github_summary
 
         return github_summary(self.outcome), github_annotations(self.outcome)
-
-    def sentences(self) -> list[str]:
-        """Each regression in words."""
-        from vlmbench.report.gate.ci import sentence
-
-        return [sentence(change) for change in self.regressions]
 
     def __repr__(self) -> str:
         return f"<CheckOutcome: {len(self.regressions)} of {len(self.changes)} figures regressed>"

@@ -36,7 +36,20 @@ class Rows(Sequence[T], Generic[T]):
         return len(self._rows)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} rows: {', '.join(self.to_dicts()[0])}>" if self._rows else "<0 rows>"
+        columns = f": {', '.join(self.to_dicts()[0])}" if self._rows else ""
+        return f"<{len(self)} row{'s' * (len(self) != 1)}{columns}>"
+
+    def __rich__(self) -> Any:
+        from rich import box
+        from rich.table import Table
+
+        from vlmbench.foundations.text import terminal
+
+        frame = self.to_frame()
+        table = Table(*map(terminal, map(str, frame.columns)), box=box.SIMPLE_HEAD)
+        for row in frame.itertuples(index=False):
+            table.add_row(*(terminal(str(cell)) for cell in row))
+        return table
 
     def _repr_html_(self) -> str:
         return str(self.to_frame()._repr_html_())  # type: ignore[operator]

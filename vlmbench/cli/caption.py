@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.data import Limit, Split
 from vlmbench.cli.options.decoding import MakingCaptions
 
 SHOWN = 20
@@ -31,8 +32,8 @@ def command(
     dataset: Annotated[
         str | None, option("-d", "--dataset", help="Instead of files: a name, hf:…, folder:PATH or coco:JSON#DIR.")
     ] = None,
-    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
-    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None,
+    split: Split = None,
+    limit: Limit = None,
 ) -> None:
     """Captions images and writes them as COCO results JSON; nothing is scored.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.data import Limit, Split
 from vlmbench.cli.options.decoding import MakingCaptions, ScoringCaptions
 from vlmbench.foundations.errors import UsageError
 
@@ -56,11 +57,8 @@ class Data:
         str | None,
         option("-d", "--dataset", help="The images for --captioner or CLIPScore: scenes, folder:PATH, coco:…, hf:…"),
     ] = None
-    split: Annotated[
-        str | None,
-        option("--split", help="Of a dataset, of Karpathy's JSON, of a table. (default: test, else the only one)"),
-    ] = None
-    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None
+    split: Split = None
+    limit: Limit = None
 
 
 @with_common

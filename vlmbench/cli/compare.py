@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vlmbench.cli.options.common import Common, deciding_metric, option, with_some
+from vlmbench.cli.options.common import Common, option, with_some
+from vlmbench.cli.options.data import Metric
 
 SHOWN = 40
 """Comparisons of two systems that are printed; they grow with the square of the systems, and the files have all."""
@@ -31,15 +32,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    metric: Annotated[
-        str | None,
-        option(
-            "--metric",
-            metavar="METRIC",
-            callback=deciding_metric,
-            help="The metric of classification tables and tests: {deciding metrics}. (default: each dataset's own)",
-        ),
-    ] = None,
+    metric: Metric = None,
     strict: Annotated[
         bool, option("--strict", help="Exit 3 where runs of one dataset cannot be put side by side.")
     ] = False,

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.data import Limit, Split
 
 
 @with_common
@@ -10,11 +11,11 @@ def command(
     common: Common,
     model: Annotated[str, option("-m", "--model", help="Alias, hub id or ./directory.")],
     dataset: Annotated[str, option("-d", "--dataset", help="Name, hf:owner/name, folder:PATH or file:PATH.")],
-    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
+    split: Split = None,
     layer: Annotated[
         str | None, option("--features-layer", help="proj or pre_proj (default: proj where there is one)")
     ] = None,
-    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None,
+    limit: Limit = None,
     shard: Annotated[str | None, option("--shard", help="i/n: only the i-th of n parts, for a cluster.")] = None,
 ) -> None:
     """Image features to a safetensors file, with ids, labels and what made them beside it.

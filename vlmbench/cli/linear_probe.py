@@ -4,7 +4,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options.common import PROMPTS, Common, deciding_metric, lines, option, with_common
+from vlmbench.cli.options.common import PROMPTS, Common, lines, option, with_common
+from vlmbench.cli.options.data import Holdout, Limit, Metric
 
 
 class Solver(StrEnum):
@@ -83,26 +84,9 @@ def command(
         list[str] | None,
         option("--prompts", callback=lines, help="Prompts of the zero-shot line and of --init zeroshot. " + PROMPTS),
     ] = None,
-    limit: Annotated[
-        int | None, option("--limit", min=1, help="Use N randomly sampled images of each split (see --seed).")
-    ] = None,
-    metric: Annotated[
-        str | None,
-        option(
-            "--metric",
-            metavar="METRIC",
-            callback=deciding_metric,
-            help="The metric that the strength is searched by, and that curve, tables and tests show: "
-            "{deciding metrics}. (default: the dataset's own)",
-        ),
-    ] = None,
-    holdout: Annotated[
-        float | None,
-        option(
-            "--holdout",
-            help="Fraction of each class held out for testing, for datasets with a single split. (default: 0.25)",
-        ),
-    ] = None,
+    limit: Limit = None,
+    metric: Metric = None,
+    holdout: Holdout = None,
     figures: Annotated[
         bool, option("--figures/--no-figures", help="Curve, confusion matrix, reliability diagram under OUT/figures.")
     ] = True,

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.decoding import Clip, Metrics
 
 
 class Format(StrEnum):
@@ -41,20 +42,12 @@ def command(
         Format,
         option("--format", help="expert, cf: ExpertAnnotations.txt, CrowdFlowerAnnotations.txt; composite: its CSV."),
     ] = Format.auto,
-    metrics: Annotated[
-        str | None,
-        option(
-            "--metrics",
-            help="Comma-separated: {caption metrics}; BLEU: all four. (default: the usual, see vlmbench list metrics)",
-        ),
-    ] = None,
+    metrics: Metrics = None,
     images: Annotated[
         str | None,
         option("--images", metavar="DIR", help="The judged images by file name, for CLIPScore; or a captioned set."),
     ] = None,
-    clip: Annotated[
-        str | None, option("--clip", help="Dual encoder for CLIPScore. (default: openai/clip-vit-base-patch32)")
-    ] = None,
+    clip: Clip = None,
     resamples: Annotated[int, option("--resamples", min=100, help="Bootstrap resamples, of whole images.")] = 1000,
 ) -> None:
     """Do the caption metrics agree with people? Kendall's tau-b and tau-c with human ratings, with 95 % intervals.

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.data import Limit, Split
 
 
 @with_common
@@ -10,8 +11,8 @@ def command(
     common: Common,
     model: Annotated[list[str], option("-m", "--model", help="Alias, hub id or ./directory; repeat for several.")],
     dataset: Annotated[list[str], option("-d", "--dataset", help="A captioned set; repeat for several.")],
-    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
-    limit: Annotated[int | None, option("--limit", min=1, help="Use N randomly sampled images (see --seed).")] = None,
+    split: Split = None,
+    limit: Limit = None,
     captions: Annotated[int | None, option("--captions", min=1, help="Use at most N captions per image.")] = None,
     rerank: Annotated[
         int | None, option("--rerank", min=1, help="Re-rank the N nearest with BLIP's image-text matching head.")

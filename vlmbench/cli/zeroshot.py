@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options.common import PROMPTS, Common, deciding_metric, lines, option, with_common
+from vlmbench.cli.options.common import PROMPTS, Common, lines, option, with_common
+from vlmbench.cli.options.data import Holdout, Limit, Metric, Split
 
 
 @with_common
@@ -16,10 +17,8 @@ def command(
     dataset: Annotated[
         list[str], option("-d", "--dataset", help="Name, hf:owner/name[:config] or folder:PATH; repeat for several.")
     ],
-    split: Annotated[str | None, option("--split", help="(default: test, else the only one)")] = None,
-    limit: Annotated[
-        int | None, option("--limit", min=1, help="Use N randomly sampled images of each dataset (see --seed).")
-    ] = None,
+    split: Split = None,
+    limit: Limit = None,
     prompts: Annotated[
         list[str] | None,
         option("--prompts", callback=lines, help=PROMPTS + "Repeat for a row each. (default: 'a photo of a {}.')"),
@@ -33,22 +32,8 @@ def command(
             "CLIP_benchmark's collection, put in the dataset's order.",
         ),
     ] = None,
-    metric: Annotated[
-        str | None,
-        option(
-            "--metric",
-            metavar="METRIC",
-            callback=deciding_metric,
-            help="The metric of tables and tests: {deciding metrics}. (default: the dataset's own)",
-        ),
-    ] = None,
-    holdout: Annotated[
-        float | None,
-        option(
-            "--holdout",
-            help="For datasets with a single split: score only the fraction that linear-probe holds out for testing.",
-        ),
-    ] = None,
+    metric: Metric = None,
+    holdout: Holdout = None,
     boxes: Annotated[
         Path | None,
         option(

@@ -169,7 +169,7 @@ def probabilities(head: FittedHead, x: NDArray[np.floating], *, multilabel: bool
 
 @cache
 def heads() -> Registry:
-    """Every head by name, none imported: this package's, and those of other installed packages.
+    """Every head by name, the default first, none imported: this package's, and those of other installed packages.
 
     Raises:
         InputError: another package declares a head that is there already.
@@ -179,7 +179,8 @@ def heads() -> Registry:
         declared = re.search(r'^SPEC = HeadSpec\(\s*name="([^"]+)"', path.read_text("utf-8"), re.MULTILINE)
         if declared:
             own[declared[1]] = f"vlmbench.heads.{path.stem}:SPEC"
-    return Registry("head", own).with_installed(GROUP)
+    first = {LOGISTIC: own.pop(LOGISTIC)}
+    return Registry("head", first | own).with_installed(GROUP)
 
 
 def load_head(name: str) -> HeadSpec:

@@ -16,6 +16,18 @@ class OnFailure(StrEnum):
     error = "error"
 
 
+Metrics = Annotated[
+    str | None,
+    option(
+        "--metrics",
+        help="Comma-separated: {caption metrics}; BLEU: all four. (default: the usual, see vlmbench list metrics)",
+    ),
+]
+Clip = Annotated[
+    str | None, option("--clip", help="Dual encoder for CLIPScore. (default: openai/clip-vit-base-patch32)")
+]
+
+
 @dataclass(frozen=True)
 class MakingCaptions:
     """How captions are made."""
@@ -62,16 +74,8 @@ class MakingCaptions:
 class ScoringCaptions:
     """How captions are scored."""
 
-    metrics: Annotated[
-        str | None,
-        option(
-            "--metrics",
-            help="Comma-separated: {caption metrics}; BLEU: all four. (default: the usual, see vlmbench list metrics)",
-        ),
-    ] = None
-    clip: Annotated[
-        str | None, option("--clip", help="Dual encoder for CLIPScore. (default: openai/clip-vit-base-patch32)")
-    ] = None
+    metrics: Metrics = None
+    clip: Clip = None
     backend: Annotated[
         str, option("--backend", help="native, or java: pycocoevalcap and its Java programs, the oracle.")
     ] = "native"

@@ -1,0 +1,29 @@
+"""Options that choose data and the metric that decides, each written once."""
+
+from typing import Annotated
+
+from vlmbench.cli.options.common import deciding_metric, option
+
+Split = Annotated[str | None, option("--split", help="Split of the data. (default: test, else the only one)")]
+Limit = Annotated[
+    int | None,
+    option("--limit", min=1, help="Use N randomly sampled images, of each dataset and split (see --seed)."),
+]
+Holdout = Annotated[
+    float | None,
+    option(
+        "--holdout",
+        help="For datasets with a single split: the fraction of each class that linear-probe holds out for testing "
+        "(default: 0.25), and that zeroshot scores (default: all images).",
+    ),
+]
+Metric = Annotated[
+    str | None,
+    option(
+        "--metric",
+        metavar="METRIC",
+        callback=deciding_metric,
+        help="The metric that decides, in tables, tests and linear-probe's search of the strength: {deciding metrics}. "
+        "(default: the dataset's own)",
+    ),
+]
