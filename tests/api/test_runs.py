@@ -358,3 +358,53 @@ def test_a_reporter_hears_and_hears_alone(cache, tmp_path, capfd):
     vlmbench.zeroshot("tiny-clip", "digits", limit=30, seed=2, out=tmp_path, cache_dir=cache, reporter=heard)
     assert any("from the store" in note for note in heard.notes)
     assert capfd.readouterr() == ("", "")
+
+
+def test_caption_is_the_command(cache, tmp_path):
+    found = vlmbench.caption("tiny-captioner", dataset="scenes", limit=5, out=tmp_path / "a", cache_dir=cache)
+    run = ["caption", "-m", "tiny-captioner", "-d", "scenes", "--limit", 5, "-o", tmp_path / "b", "--cache-dir", cache]
+    (mine,), (theirs,) = found.to_dicts(), command(*run)["results"]
+    assert (mine.pop("made"), theirs.pop("made")) == (5, 0)
+    first, second = Path(mine.pop("path")), Path(theirs.pop("path"))
+    assert mine == theirs
+    assert (first.name, first.read_bytes()) == (second.name, second.read_bytes())
+    assert list(found.to_frame().columns) == ["system", "image", "caption"]
+    assert found.to_frame()["caption"].tolist() == list(found[0].captions.values())
+    assert "tiny-captioner" in found._repr_html_()
+    assert found.warnings == ()
+
+
+def test_captions_of_image_files_by_two_captioners(cache, tmp_path, colours):
+    files = [colours / "test" / "red" / "0.png", colours / "test" / "blue"]
+    names = ["tiny-captioner", "retrieval:tiny-clip"]
+    found = vlmbench.caption(names, files, anchors="scenes", out=tmp_path, cache_dir=cache)
+    assert [one.system for one in found] == names
+    assert all(one.n == 6 and one.dataset == "files" for one in found)
+
+
+def test_score_captioners_is_the_command(cache, tmp_path):
+    options = {"metrics": "rouge_l,cider", "resamples": 100, "limit": 6, "num_beams": 2, "cache_dir": cache}
+    found = vlmbench.score_captioners("tiny-captioner", "scenes", out=tmp_path / "a", **options)
+    run = ["caption-eval", "--captioner", "tiny-captioner", "-d", "scenes", "--metrics", "rouge_l,cider"]
+    run += ["--resamples", 100, "--limit", 6, "--num-beams", 2, "--cache-dir", cache]
+    same_runs(found, command(*run, "-o", tmp_path / "b"))
+    job = vlmbench.score_captioners.job("tiny-captioner", "scenes", metrics="cider", limit=6)
+    (planned,) = vlmbench.run_plan([job], out=tmp_path / "c", cache_dir=cache)
+    assert planned.n == 6
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "said"),
+    [
+        (lambda **o: vlmbench.caption("tiny-captioner", **o), UsageError, "give image files"),
+        (lambda **o: vlmbench.caption("retrieval:", dataset="scenes", **o), UsageError, "not a captioner"),
+        (lambda **o: vlmbench.caption("tiny-captioner", "nowhere.jpg", **o), AbsentError, "nowhere.jpg"),
+        (lambda **o: vlmbench.caption("tiny-captioner", dataset="scenes", timeout=0, **o), UsageError, "timeout"),
+        (lambda **o: vlmbench.caption("tiny-captioner", dataset="scenes", num_beams=0, **o), UsageError, "at least 1"),
+        (lambda **o: vlmbench.score_captioners("x", "scenes", on_failure="no", **o), UsageError, "on_failure"),
+        (lambda **o: vlmbench.score_captioners("x", "scenes", backend="perl", **o), UsageError, "no such backend"),
+    ],
+)
+def test_what_is_wrong_with_captioning_is_raised(call, kind, said, cache, tmp_path):
+    with pytest.raises(kind, match=said):
+        call(out=tmp_path, cache_dir=cache)

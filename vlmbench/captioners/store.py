@@ -1,10 +1,10 @@
 """Captions are made once: a JSONL file under the cache directory for each model and way of decoding.
 
 ``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text, "checksum": …}`` per line,
-added as soon as a batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line that
-a kill cut short is no JSON and is ignored; the next line starts on a line of its own. A line whose checksum does not
-fit is ignored with a warning; one without, as earlier versions wrote them, is taken as it is. ``key.json`` beside it
-holds what the key is a digest of.
+added as soon as a batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line
+that a kill cut short is not JSON and is ignored; the next line starts on a line of its own. A line whose checksum does
+not fit is ignored with a warning; one without, as earlier versions wrote them, is taken as it is. ``key.json`` beside
+it holds what the key is a digest of.
 """
 
 import json
