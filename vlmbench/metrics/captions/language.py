@@ -6,6 +6,7 @@ captions (``a dog``) and telegraphic ones (``dog, grass, ball``) are none.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 SAMPLE = 5000
@@ -47,17 +48,22 @@ def not_english(captions: Sequence[str]) -> str | None:
         captions: any number of captions; of many, `SAMPLE` evenly spread ones are looked at.
     """
     step = max(1, len(captions) // SAMPLE)
-    words = _WORD.findall(" ".join(captions[::step]))
-    letters = "".join(words)
-    if len(letters) < LEAST_LETTERS:
+    words = Counter(_WORD.findall(" ".join(captions[::step])))
+    letters = sum(len(word) * count for word, count in words.items())
+    if letters < LEAST_LETTERS:
         return None
-    latin = _LATIN.findall(letters)
-    foreign_script = 1 - len(latin) / len(letters)
-    if foreign_script > NOT_LATIN:
-        return f"{foreign_script:.0%} of their letters are not Latin"
-    accented = sum(not letter.isascii() for letter in latin) / len(letters)
-    lower = [word.lower() for word in words]
-    english, other = (sum(word in known for word in lower) / len(lower) for known in (_ENGLISH, _OTHER))
+    latin = accents = 0
+    for word, count in words.items():
+        found = word if word.isascii() else "".join(_LATIN.findall(word))
+        latin += len(found) * count
+        accents += sum(not letter.isascii() for letter in found) * count
+    if 1 - latin / letters > NOT_LATIN:
+        return f"{1 - latin / letters:.0%} of their letters are not Latin"
+    accented = accents / letters
+    english, other = (
+        sum(count for word, count in words.items() if word.lower() in known) / words.total()
+        for known in (_ENGLISH, _OTHER)
+    )
     if accented > ACCENTED and english < ENGLISH:
         return f"{accented:.0%} of their letters are none of a to z"
     if other > max(FOREIGN, 2 * english):

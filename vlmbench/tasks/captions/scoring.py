@@ -158,17 +158,19 @@ class _Scoring:
         documents = self.protocol.documents
         self.left_out = refusals(self.protocol.metrics, len(documents.captions if documents else self.aligned.ids))
         self.lines = self._safe()
-        if set(self.protocol.metrics) - needing("images"):
-            names = ["", *(candidates.name for candidates in self.systems)]
-            self.foreign = foreign_captions(names, self.lines, self.context.reporter)
         java = self.protocol.backend == "java"
         asked = set(self.protocol.metrics)
         meteor = bool(needing("index") & asked) and not java and self._meteor_data()
         with Background(self._meteor, allowed=meteor) as beside:
+            if asked - needing("images"):
+                names = ["", *(candidates.name for candidates in self.systems)]
+                self.foreign = foreign_captions(names, self.lines, self.context.reporter)
             others = {*self.left_out, *needing("java", "images", *(() if java else ("index",)))}
             rest = [name for name in self.protocol.metrics if name not in others]
             self.scored = (score_java if java else score_native)(self.text, rest)
             if meteor:
+                import pyarrow.parquet  # noqa: F401 (what writing needs is imported while the other process works)
+
                 self._take(beside)
         if self.seen is not None:
             add_clip(self.scored, self.aligned, self.seen, needing("images") & asked)
