@@ -48,9 +48,8 @@ def commands(names: list[str], images: int, data: Path | None, folder: Path) -> 
         yield "embed tiny-clip, counting", [*run, "embed", "-m", "tiny-clip", "-d", "counting", "-q"], True
 
 
-def runner(tree: Path, folder: Path) -> Callable[[list[str], bool], dict]:
+def runner(tree: Path, place: Path) -> Callable[[list[str], bool], dict]:
     """A function that runs Python with arguments on one tree, and gives what `captions.measure` measures."""
-    place = folder / tree.name
     place.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(tree), "HF_HUB_OFFLINE": "1"}
     environment["PYTHONPYCACHEPREFIX"] = str(place / "bytecode")
@@ -80,7 +79,7 @@ def main() -> None:
             parser.error(f"{tree} holds no vlmbench/")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sides = [runner(tree, folder) for tree in trees]
+        sides = [runner(tree, folder / side) for tree, side in zip(trees, ("old", "new"), strict=True)]
         print(f"{'medians of wall and processor time':<34}{'old':>16}{'new':>16}{'old / new':>16}{'load':>7}")
         for name, arguments, fresh in commands(options.only, options.images, options.data, folder):
             runs: list[list[dict]] = [[], []]
@@ -89,10 +88,8 @@ def main() -> None:
                     measured = sides[side](arguments, fresh)
                     runs[side] += [measured] if turn else []
             (a, b), (c, d) = ([median(run[key] for run in side) for key in ("wall", "cpu")] for side in runs)
-            print(
-                f"{name:<34}{a:>7.3f}{b:>7.3f} s{c:>7.3f}{d:>7.3f} s{a / c:>9.3f}{b / d:>7.3f}{os.getloadavg()[0]:>7.1f}",
-                flush=True,
-            )
+            row = f"{name:<34}{a:>7.3f}{b:>7.3f} s{c:>7.3f}{d:>7.3f} s{a / c:>9.3f}{b / d:>7.3f}"
+            print(f"{row}{os.getloadavg()[0]:>7.1f}", flush=True)
 
 
 if __name__ == "__main__":

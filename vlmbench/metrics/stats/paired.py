@@ -70,34 +70,6 @@ def paired_bootstrap(
     return difference, float(low), float(high), (1 + beyond) / (1 + resamples)
 
 
-def approximate_randomization(
-    per_sample_a: ArrayLike, per_sample_b: ArrayLike, seed: int, *, resamples: int = RESAMPLES
-) -> float:
-    """Two-sided p that the mean difference is chance, by swapping figures at random (Riezler and Maxwell 2005).
-
-    Args:
-        per_sample_a: a figure for each image, `[N]`.
-        per_sample_b: the other system's, for the same images in the same order.
-        seed: seed of the swaps.
-        resamples: how many.
-    """
-    a, b = _pair(per_sample_a, per_sample_b, float)
-    gaps = a - b
-    gaps = gaps[gaps != 0]
-    if not len(gaps):
-        return 1.0
-    generator = np.random.default_rng(seed)
-    observed = abs(float(gaps.sum()))
-    rows = max(1, 2_000_000 // len(gaps))
-    beyond = 0
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        kept = generator.random((count, len(gaps)), dtype=np.float32) < 0.5
-        sums = 2 * (kept.astype(np.float64) @ gaps) - gaps.sum()
-        beyond += int((np.abs(sums) >= observed - 1e-9 * max(1.0, observed)).sum())
-    return (1 + beyond) / (1 + resamples)
-
-
 def share_beyond(deviations: NDArray[np.float64], gap: float) -> float:
     """The two-sided p of an observed difference: how many drawn deviations reach it, itself one of them.
 
