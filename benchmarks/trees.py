@@ -17,7 +17,6 @@ from statistics import median
 
 import numpy as np
 from captions import corpus, measure
-from probe import synthetic
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -34,6 +33,8 @@ def commands(names: list[str], images: int, data: Path | None, folder: Path) -> 
         files = ["-r", str(references), "-p", str(candidates)]
         yield f"caption-eval, {images:,} images", [*run, "caption-eval", *files, "--json", "-q"], False
     if "probe" in names:
+        from probe import synthetic  # imports torch
+
         found = synthetic(4000, 256, 20, 0)
         arrays = {
             f"{axis}_{split}": table[split] for axis, table in (("x", found.x), ("y", found.y)) for split in table
