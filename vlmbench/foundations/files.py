@@ -261,13 +261,14 @@ def _gunzipped(data: bytes, path: Path) -> bytes:
 
 def _is_deep(value: Any) -> bool:
     """Whether a value is nested deeper than `DEEPEST`, looked at level by level."""
-    level = [value] if isinstance(value, dict | list) else []
+    nested = dict | list  # made once: this looks at every value of a file
+    level = [value] if isinstance(value, nested) else []
     for _ in range(DEEPEST):
         level = [
             child
             for item in level
             for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, dict | list)
+            if isinstance(child, nested)
         ]
         if not level:
             return False
