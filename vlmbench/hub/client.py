@@ -70,7 +70,7 @@ def dataset_commit(
         id: the repository.
         revision: as above.
         cache_dir: where commits are noted.
-        pinned: give the commit that was found when first asked, and none that came later.
+        pinned: give the commit that was found the first time, not a later one.
         again: what a user runs once the reason for a failure is gone; none: the command that fetches the repository.
 
     Raises:
@@ -151,7 +151,7 @@ def dataset_files(id: str, commit: str) -> dict[str, tuple[int, str]]:
     """Size in bytes and checksum (SHA-256, or git's id of a small file) of every file of a dataset repository.
 
     Raises:
-        AbsentError: the hub cannot be asked.
+        AbsentError: the hub cannot be reached.
     """
     with hub_errors(id, "dataset"):
         from huggingface_hub import HfApi

@@ -1,4 +1,4 @@
-"""Are the probabilities true? Expected calibration error and the reliability diagram's bins."""
+"""Bins of equal size by confidence, for the expected calibration error and the reliability diagram."""
 
 import numpy as np
 from numpy.typing import NDArray

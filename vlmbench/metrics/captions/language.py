@@ -1,7 +1,7 @@
 """Are the captions English? By script and function words, without a model.
 
 The tokenizer splits words as English is written, and METEOR knows English stems and synonyms: on other languages their
-scores mislead. What is asked is whether there is evidence of *another* language, over the whole corpus, so that short
+scores mislead. The test is whether there is evidence of *another* language, over the whole corpus, so that short
 captions (``a dog``) and telegraphic ones (``dog, grass, ball``) are none.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 SAMPLE = 5000
 """Captions that are looked at, evenly spread."""
 LEAST_LETTERS = 40
-"""Letters below which nothing is said."""
+"""Fewer letters than this are no evidence of anything."""
 NOT_LATIN = 0.2
 """Share of letters outside the Latin script above which captions are not English."""
 ACCENTED = 0.015
@@ -42,7 +42,7 @@ _ENGLISH, _OTHER = frozenset(_ENGLISH_WORDS.split()), frozenset(_OTHER_LANGUAGES
 
 
 def not_english(captions: Sequence[str]) -> str | None:
-    """Why captions are taken not to be English; none where nothing says so.
+    """Why captions are taken not to be English; none where they may be.
 
     Args:
         captions: any number of captions; of many, `SAMPLE` evenly spread ones are looked at.

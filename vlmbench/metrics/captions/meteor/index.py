@@ -32,7 +32,7 @@ LONGEST_PHRASE = 7
 """Words in the longest phrase of the paraphrase table."""
 
 Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
-"""As `vlmbench.foundations.progress.Reporter.task`: told a label and a total, gives an `Advance`."""
+"""As `vlmbench.foundations.progress.Reporter.task`: takes a label and a total, gives an `Advance`."""
 
 _PAIRS = 5_274_084  # in the table of METEOR 1.5: for the progress bar alone
 _MANIFEST = "manifest.json"
@@ -93,7 +93,7 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: So
 
     Args:
         cache_dir: vlmbench's cache directory; the index lies in ``meteor/`` in it (about 75 MB).
-        progress: told of the building (`Reporter.task`); it takes about half a minute, once.
+        progress: shows the building (`Reporter.task`), which takes about half a minute, once.
         sources: other data in the same formats; by default that of the installed `pycocoevalcap`.
 
     Raises:
@@ -163,7 +163,7 @@ def _open(folder: Path) -> MeteorIndex | None:
 
 
 def _set_aside(folder: Path) -> None:
-    """Removes a damaged index, in one step for other processes."""
+    """Removes a damaged index; other processes see it whole or not at all."""
     if folder.exists():
         aside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
         with contextlib.suppress(OSError):

@@ -168,7 +168,7 @@ def _identical(words, t, nt, r, nr):
 def _word_matches(
     words, t, nt, r, nr, exact_only, stems, synonym_starts, synonyms, mark, clock, room, matches, covered
 ):
-    """Exact, stem and synonym matches; `mark` is told from earlier calls by `clock` plus the place."""
+    """Exact, stem and synonym matches; `clock` plus the place in `mark` sets this call apart from earlier ones."""
     m = 0
     for j in range(nr):
         word, related = words[r + j], False
