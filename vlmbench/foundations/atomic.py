@@ -115,7 +115,7 @@ def exclusive(lock: Path) -> Iterator[None]:
 
     The lock is the operating system's, on Windows too (`filelock`): it goes with the process that holds it, however
     that one ends. The empty file stays, one per name; Windows removes it. Where the disk has no such locks (some
-    network disks), a warning says so and work may be done twice: all that is written under a lock is written atomically.
+    network disks), a warning says so and work may be done twice; what is written under a lock is written atomically.
 
     Raises:
         OutputError: the file cannot be made or opened.

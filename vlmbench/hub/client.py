@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,10 +116,8 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
     with hub_errors(id, "dataset"):
         from huggingface_hub import hf_hub_download
 
-        places = []
-        for name in files:
-            here = Path(hf_hub_download(id, name, repo_type="dataset", revision=commit, local_files_only=offline()))
-            places.append(here)
+        fetch = partial(hf_hub_download, id, repo_type="dataset", revision=commit, local_files_only=offline())
+        places = [Path(fetch(name)) for name in files]
         return places[0].parents[len(Path(files[0]).parts) - 1]
 
 

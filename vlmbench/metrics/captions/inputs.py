@@ -77,8 +77,8 @@ def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized:
     ids = tuple(wanted) if isinstance(references, Mapping) else None
     if tokenized:
         return CaptionInputs(one_each, list(wanted.values()), ids)
-    safe = _tokens(one_each)
-    return CaptionInputs(safe, reference_tokens(list(wanted.values())), ids)
+    tokens = [one for (one,) in reference_tokens([[caption] for caption in one_each])]
+    return CaptionInputs(tokens, reference_tokens(list(wanted.values())), ids)
 
 
 def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dict[str, list[Any]]:
@@ -134,13 +134,6 @@ def by_image(
         if native:
             settle_initials(own, found[-1])
     return found
-
-
-def _tokens(captions: Sequence[str]) -> list[Caption]:
-    from vlmbench.metrics.captions.ptb.tokenizer import tokenize
-    from vlmbench.metrics.captions.sanitize import sanitize_all
-
-    return list(tokenize(sanitize_all(captions)[0]))
 
 
 def _require(value: Any, what: str) -> None:

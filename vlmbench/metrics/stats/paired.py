@@ -1,7 +1,7 @@
 """Is one system better than another on the same images? Paired tests, and Holm's correction for several of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,20 @@ def share_beyond(deviations: NDArray[np.float64], gap: float) -> float:
     spread = float(np.sqrt((deviations**2).mean()))
     tail = math.erfc(abs(gap) / spread / math.sqrt(2)) if spread else 0.0
     return float(max(LEAST, min(share, tail)))
+
+
+def by_seed(columns: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The per-sample columns of each seed, images in the same order in all of them."""
+    if "seed" not in columns:
+        return [columns]
+    ids, seeds = np.asarray(columns["id"]).astype(str), np.asarray(columns["seed"])
+    order = np.lexsort((ids, seeds))
+    return [rows_of(columns, order[seeds[order] == one]) for one in np.unique(seeds)]
+
+
+def rows_of(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> Mapping[str, Any]:
+    """Some rows of per-sample columns, without the seed."""
+    return {name: np.asarray(column)[rows] for name, column in columns.items() if name != "seed"}
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
