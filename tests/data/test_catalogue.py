@@ -8,7 +8,7 @@ from vlmbench.data.bundled import bundled_names
 from vlmbench.data.catalogue import CAPTIONED, expand, groups, listed, names
 from vlmbench.data.elsewhere import ELSEWHERE
 from vlmbench.data.open import open_dataset
-from vlmbench.encoders.registry import MODELS
+from vlmbench.encoders.models import MODELS
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.metrics.classification import metric_names
 

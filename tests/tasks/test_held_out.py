@@ -94,7 +94,7 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
         "zeroshot --holdout 0.25 is asked of the same images"
     ]
     (zero,) = run_zeroshot(ZeroRequest([model], [data], holdout=0.25), here, session)
-    assert sum(tally.decoded for tally in session.tallies) == 24
+    assert sum(tally.decoded for tally in session._features.tallies) == 24
     assert read_samples(zero)["id"].tolist() == read_samples(full)["id"].tolist()
     assert one.record.detail["curve"]["zero_shot"] == zero.record.metrics["accuracy"].value
     assert zero.record.dataset == full.record.dataset

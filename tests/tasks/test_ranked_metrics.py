@@ -95,7 +95,7 @@ def test_tables_and_their_words_name_the_metric(checkpoints, colours, tmp_path):
         info = replace(opened.info, metric="mean_per_class_accuracy")
         split = staticmethod(opened.split)
 
-    session._datasets[data] = Ranked()
+    session.images._datasets[data] = Ranked()
     model = str(checkpoints("clip"))
     runs = run_zeroshot(ZeroRequest([model], [data]), here, session)
     runs += run_linear_probe(ProbeRequest(models=[model], datasets=[data], shots=(1, None), seeds=2), here, session)

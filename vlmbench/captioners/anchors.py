@@ -14,8 +14,8 @@ import numpy as np
 
 from vlmbench.captioners.base import Done, Item, one_line
 from vlmbench.captioners.batches import Batcher
+from vlmbench.encoders.asif import relative
 from vlmbench.encoders.base import PRE_PROJ, PROJ, ImageEncoder
-from vlmbench.encoders.relative import relative
 from vlmbench.foundations.progress import Reporter
 from vlmbench.metrics.rows import products
 from vlmbench.records.result import ModelFacts

@@ -30,7 +30,8 @@ def command(
     from vlmbench.cli import plan_options as p
     from vlmbench.cli.console import print_json
     from vlmbench.cli.output import finish
-    from vlmbench.tasks.plan import PlanSession, Step, check_steps, read_plan, run_steps
+    from vlmbench.session.session import Session
+    from vlmbench.tasks.plan import Step, check_steps, read_plan, run_steps
 
     found = read_plan(plan, p.TASKS)
     given = _given(ctx)
@@ -41,7 +42,7 @@ def command(
     words = [p.arguments(table, p.keys_of(p.command_of(table.task))) for table in found.tables]
     steps = [Step(table, p.parse_job(table, own, common)) for table, own in zip(found.tables, words, strict=True)]
     context = common.context()
-    session = PlanSession(context)
+    session = Session(context)
     check_steps(steps, session)
     if dry_run:
         shared_words += [word for name, own in given.items() if name not in p.TERMINAL for word in own]

@@ -9,8 +9,8 @@ from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
 from vlmbench.data.elsewhere import ELSEWHERE
 from vlmbench.encoders.families import BACKBONE, DUAL
+from vlmbench.encoders.models import MODELS
 from vlmbench.encoders.pixels import NAME as PIXELS
-from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
 from vlmbench.metrics.choice import multilabel_only

@@ -16,15 +16,17 @@ from vlmbench.captioners.registry import FORMS
 from vlmbench.data.base import TRAIN
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.images import decode
+from vlmbench.encoders.asif import NONZERO, POWER
 from vlmbench.encoders.base import PRE_PROJ, PROJ, DualEncoder
 from vlmbench.encoders.families import ASIF, DUAL
-from vlmbench.encoders.relative import NONZERO, POWER
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import ModelFacts
-from vlmbench.session.session import OpenModel, Session
+from vlmbench.session.images import Selection
+from vlmbench.session.models import OpenModel
+from vlmbench.session.session import Session
 
 
 def open_captioner(
@@ -260,7 +262,7 @@ def _choosing(session: Session, model: str, kind: str, rest: str, anchors: str |
         if kind == "retrieval":
             return Anchors(None, embedded, captions, facts)
         layer = PROJ if PROJ in opened[images].files.family.layers else PRE_PROJ
-        found = session.features(images, str(anchors), split.name, layer=layer)
+        found = session.features(images, Selection(str(anchors), split.name), layer=layer)
         row_of = {id: row for row, id in enumerate(found.ids)}
         kept = [place for place, (row, _) in enumerate(pairs) if split.ids[row] in row_of]
         x = unit(found.x)[[row_of[split.ids[pairs[place][0]]] for place in kept]]

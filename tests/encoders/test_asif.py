@@ -3,7 +3,7 @@ import pytest
 from scipy.sparse import issparse
 
 from vlmbench.encoders import relative as module
-from vlmbench.encoders.relative import relative
+from vlmbench.encoders.asif import relative
 from vlmbench.foundations.errors import InputError
 
 

@@ -1,0 +1,111 @@
+"""From a model's name to its files and to the loaded model, the one way there is; and the models with a short name."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from vlmbench.encoders.checkpoints import locate
+from vlmbench.encoders.files import ModelFiles, read_files
+from vlmbench.encoders.names import CheckpointRef, ModelRef
+from vlmbench.encoders.pixels import NAME as PIXELS
+from vlmbench.encoders.pixels import pixel_files
+from vlmbench.foundations.errors import InputError, VlmbenchError
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One named model.
+
+    Attributes:
+        alias: its short name.
+        hub_id: where it is; empty for one that ships with the package.
+        revision: pinned commit, where the facts name one.
+        kind: ``dual-encoder`` or ``backbone``.
+        parameters: how many, if known.
+        width: size of its embedding, if known.
+        about: what it is.
+        source: where these facts are from.
+    """
+
+    alias: str
+    hub_id: str
+    revision: str | None
+    kind: str
+    parameters: int | None
+    width: int | None
+    about: str
+    source: str
+
+
+def _load() -> dict[str, ModelEntry]:
+    with open(Path(__file__).with_name("models.csv"), encoding="utf-8", newline="") as handle:
+        entries = [
+            ModelEntry(
+                alias=row["alias"],
+                hub_id=row["hub_id"],
+                revision=row["revision"] or None,
+                kind=row["kind"],
+                parameters=int(row["parameters"]) if row["parameters"] else None,
+                width=int(row["width"]) if row["width"] else None,
+                about=row["about"],
+                source=row["source"],
+            )
+            for row in csv.DictReader(handle)
+        ]
+    return {entry.alias: entry for entry in entries}
+
+
+MODELS = _load()
+
+
+def find_model(ref: ModelRef, cache_dir: Path, *, trusted: bool = False) -> ModelFiles:
+    """The files of a model, fetched where they are not here yet.
+
+    Args:
+        ref: its name.
+        cache_dir: where hashes of weights are kept.
+        trusted: whether code that came with a checkpoint may be run.
+
+    Raises:
+        AbsentError: no such model, or it is not here and cannot be fetched; the message names the command that gets it.
+        InputError: its files are not those of a model that vlmbench can use.
+    """
+    found: ModelFiles = resolve_name(ref.finder)(ref, cache_dir, trusted)
+    return found
+
+
+def checkpoint_files(ref: CheckpointRef, cache_dir: Path, trusted: bool) -> ModelFiles:
+    """Those of a checkpoint that transformers or another package's adapter loads, or of ``pixels``."""
+    if ref.name == PIXELS:
+        return pixel_files()
+    return read_files(locate(ref, "model", MODELS, code=trusted), cache_dir, trusted=trusted)
+
+
+def load_model(files: ModelFiles, device: str, precision: str, reporter: Reporter) -> Any:
+    """The adapter of a model's family, with the weights in it.
+
+    Raises:
+        InputError: weights, tokenizer or preprocessing are damaged, or another package's adapter is at fault.
+    """
+    family = files.family
+    with reporter.task(f"loading {files.id}", None):
+        try:
+            encoder = resolve_name(family.adapter)(files, device, precision, reporter)
+            if family.declared_by and set(encoder.layers) != set(family.stored):
+                raise TypeError(f"its layers are {', '.join(encoder.layers)}, declared {', '.join(family.stored)}")
+        except VlmbenchError:
+            raise
+        except Exception as error:
+            if not family.declared_by:
+                raise
+            raise InputError(
+                f"the model family {family.name} of {family.declared_by} cannot load {visible(files.id)}: "
+                f"{type(error).__name__}: {visible(str(error))}",
+                where=str(files.directory),
+                fix="update or uninstall that package",
+            ) from error
+    return encoder
