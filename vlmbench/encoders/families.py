@@ -14,9 +14,9 @@ from functools import cache
 from typing import Any
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ
-from vlmbench.foundations import plugins
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
+from vlmbench.records.registry import Registry
 
 GROUP = "vlmbench.models"
 DUAL = "dual-encoder"
@@ -35,7 +35,7 @@ class Family:
         layers: what the image side gives: ``proj`` (the space shared with texts), ``pre_proj`` (before the projection).
         stored: the layers of the adapter, which are stored; none: all. One that is not stored is the first of these.
         matching: whether the adapter can hold an image against texts one by one (`base.Matching`).
-        declared_by: the package that declares it; empty: vlmbench.
+        declared_by: where another package declares it; empty: it is vlmbench's own.
     """
 
     name: str
@@ -127,12 +127,13 @@ def families() -> Mapping[str, Family]:
     Raises:
         InputError: a package declares a family that cannot be loaded, or one that is there already.
     """
-    found = dict(FAMILIES)
-    for name, entry in plugins.installed(GROUP, FAMILIES).items():
-        family = plugins.load(entry, Family)
-        if family.name != name:
-            raise plugins.broken(entry, f"is a family of another name, {visible(family.name)}")
-        found[name] = replace(family, declared_by=plugins.source(entry))
+    registry = Registry("model family", {name: family.adapter for name, family in FAMILIES.items()})
+    registry, found = registry.with_installed(GROUP), dict(FAMILIES)
+    for name in registry.keys() - FAMILIES.keys():
+        family = registry.load(name)
+        if not isinstance(family, Family) or family.name != name:
+            raise InputError(f"the model family {name} ({registry[name]}) is no Family of that name", where=GROUP)
+        found[name] = replace(family, declared_by=registry[name])
     return found
 
 

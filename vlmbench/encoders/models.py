@@ -1,12 +1,16 @@
 """From a model's name to its files and to the loaded model, the one way there is; and the models with a short name."""
 
 import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from vlmbench.encoders.checkpoints import locate
+from vlmbench.encoders.families import GROUP, Family
 from vlmbench.encoders.files import ModelFiles, read_files
 from vlmbench.encoders.names import CheckpointRef, ModelRef
 from vlmbench.encoders.pixels import NAME as PIXELS
@@ -93,19 +97,50 @@ def load_model(files: ModelFiles, device: str, precision: str, reporter: Reporte
     """
     family = files.family
     with reporter.task(f"loading {files.id}", None):
-        try:
+        if not family.declared_by:
+            return resolve_name(family.adapter)(files, device, precision, reporter)
+        with _faults(family, f"cannot load {files.id}"):
             encoder = resolve_name(family.adapter)(files, device, precision, reporter)
-            if family.declared_by and set(encoder.layers) != set(family.stored):
-                raise TypeError(f"its layers are {', '.join(encoder.layers)}, declared {', '.join(family.stored)}")
-        except VlmbenchError:
-            raise
-        except Exception as error:
-            if not family.declared_by:
-                raise
-            raise InputError(
-                f"the model family {family.name} of {family.declared_by} cannot load {visible(files.id)}: "
-                f"{type(error).__name__}: {visible(str(error))}",
-                where=str(files.directory),
-                fix="update or uninstall that package",
-            ) from error
-    return encoder
+            if set(encoder.layers) != set(family.stored):
+                raise TypeError(
+                    f"it has the layers {', '.join(encoder.layers)}, and declares {', '.join(family.stored)}"
+                )
+        return _Guarded(family, encoder)
+
+
+class _Guarded:
+    """An encoder of another package, whose faults are said of that package."""
+
+    def __init__(self, family: Family, encoder: Any) -> None:
+        self._family, self._encoder = family, encoder
+
+    def __getattr__(self, name: str) -> Any:
+        with _faults(self._family, f"failed in {name}"):
+            found = getattr(self._encoder, name)
+        return partial(self._call, name, found) if callable(found) else found
+
+    def _call(self, name: str, method: Callable[..., Any], *arguments: Any) -> Any:
+        with _faults(self._family, f"failed in {name}"):
+            found = method(*arguments)
+            given = {"encode_images": found, "encode_texts": {"texts": found}}.get(name, {})
+            wrong = [key for key, values in given.items() if values.ndim != 2 or len(values) != len(arguments[0])]
+            if wrong or (name == "encode_images" and set(given) != set(self._encoder.layers)):
+                shapes = ", ".join(f"{key} {list(values.shape)}" for key, values in given.items())
+                raise TypeError(f"it gave {shapes or 'nothing'} for {len(arguments[0])} images or texts")
+        return found
+
+
+@contextmanager
+def _faults(family: Family, what: str) -> Iterator[None]:
+    """Turns what another package's code raises into an error that names it."""
+    try:
+        yield
+    except VlmbenchError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the model family {family.name} ({family.declared_by}) {visible(what)}: "
+            f"{type(error).__name__}: {visible(str(error))}",
+            where=GROUP,
+            fix="update or uninstall that package",
+        ) from error

@@ -77,7 +77,7 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
 
     Raises:
         BadImage: an image cannot be decoded and ``on_bad_image`` is ``error``.
-        InputError: none can, or an encoder does not give what it should.
+        InputError: none can.
         OutputError: a shard cannot be written.
     """
     tally = Tally(encoded={job.name: 0 for job in jobs})
@@ -227,10 +227,9 @@ def _batches(
 
     def encoded(stop: int) -> _Batch:
         begun = time.monotonic()
-        layers = []
-        for place, (job, encoder) in enumerate(zip(jobs, encoders, strict=True)):
-            layers.append(encoder.encode_images(np.stack([item[place] for item in pending])))
-            _require_features(job.name, encoder, layers[-1], len(rows))
+        layers = [
+            encoder.encode_images(np.stack([item[place] for item in pending])) for place, encoder in enumerate(encoders)
+        ]
         for job in jobs:
             tally.encoded[job.name] += len(rows)
         batch = _Batch(rows.copy(), layers, stop, time.monotonic() - begun)
@@ -252,21 +251,3 @@ def _batches(
             yield encoded(item.row + 1)
     if rows:
         yield encoded(covered.stop)
-
-
-def _require_features(name: str, encoder: ImageEncoder, layers: Mapping[str, np.ndarray], images: int) -> None:
-    """Holds an encoder, which may be another package's, to `ImageEncoder.encode_images`.
-
-    Raises:
-        InputError: it gave other layers, or not a row for each image.
-    """
-    shapes = {layer: np.shape(values) for layer, values in layers.items()}
-    if set(shapes) != set(encoder.layers) or any(len(shape) != 2 or shape[0] != images for shape in shapes.values()):
-        given = ", ".join(f"{layer} {list(shape)}" for layer, shape in shapes.items()) or "nothing"
-        kind = type(encoder)
-        raise InputError(
-            f"{kind.__module__}.{kind.__qualname__} gave {given} for {images} images, not [{images}, D] for each of "
-            + ", ".join(encoder.layers),
-            where=name,
-            fix="update or uninstall the package that has this encoder",
-        )

@@ -5,7 +5,9 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from vlmbench.foundations.errors import AbsentError
+from vlmbench.foundations.errors import AbsentError, InputError
+
+_UNINSTALL = "update or uninstall that package"
 
 
 class Registry(Mapping[str, str]):
@@ -24,16 +26,44 @@ class Registry(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._targets)
 
+    def with_installed(self, group: str) -> "Registry":
+        """The same with the entry points of a group, which other installed packages declare; none is imported.
+
+        Raises:
+            InputError: a package declares a name that is there already.
+        """
+        from importlib.metadata import entry_points  # here, because it is slow to load
+
+        targets = dict(self._targets)
+        for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+            if entry.name in targets:
+                raise InputError(
+                    f"the {self.kind} {entry.name} is declared by {targets[entry.name]} and by {entry.value}",
+                    where=group,
+                    fix=_UNINSTALL,
+                )
+            targets[entry.name] = entry.value
+        return Registry(self.kind, targets)
+
     def load(self, name: str) -> Any:
         """The object a name stands for.
 
         Raises:
             AbsentError: no such name; the nearest ones are named.
+            InputError: what another package declares cannot be imported.
         """
         if name not in self._targets:
             raise unknown(self.kind, name, self._targets)
         module, _, attribute = self._targets[name].partition(":")
-        return getattr(import_module(module), attribute)
+        try:
+            return getattr(import_module(module), attribute)
+        except Exception as error:
+            if module.startswith("vlmbench."):
+                raise
+            raise InputError(
+                f"the {self.kind} {name} ({self._targets[name]}) cannot be loaded: {type(error).__name__}: {error}",
+                fix=_UNINSTALL,
+            ) from error
 
 
 def unknown(kind: str, name: str, names: Mapping[str, Any] | list[str], fix: str | None = None) -> AbsentError:

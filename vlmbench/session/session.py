@@ -10,6 +10,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, Self
 
+from pydantic import JsonValue
+
 from vlmbench.data.base import Dataset
 from vlmbench.encoders.base import PROJ, Scale
 from vlmbench.encoders.names import AsifRef, ModelRef, parse_model
@@ -153,7 +155,7 @@ class Session:
             sha256=prompts_sha,
         )
 
-    def throughput(self, features: SplitFeatures) -> dict[str, Any]:
+    def throughput(self, features: SplitFeatures) -> dict[str, JsonValue]:
         """What ``run.json`` says of the work behind `features`: device, images encoded, images per second."""
         tallies = self._features.tallies
         seconds, decoded = sum(tally.seconds for tally in tallies), sum(tally.decoded for tally in tallies)

@@ -126,7 +126,7 @@ def _score(session: Session, model: str, selection: Selection, request: Retrieva
         metrics=metrics_from_samples(columns, metric_names(), context.seed),
         versions={**features.versions, **package_versions("numpy")},
     )
-    return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))
+    return write_run(context.out, record, columns, watch.facts(session.throughput(features)))
 
 
 @dataclass(frozen=True)

@@ -190,4 +190,4 @@ def _score(
         detail=detail,
         versions={**features.versions, **package_versions("numpy")},
     )
-    return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))
+    return write_run(context.out, record, columns, watch.facts(session.throughput(features)))

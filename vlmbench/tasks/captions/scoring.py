@@ -286,7 +286,7 @@ class _Scoring:
                 detail=self._detail(system),
                 versions=versions,
             )
-            runs.append(write_run(self.context.out, record, self._samples(system), watch.facts(cores=cores())))
+            runs.append(write_run(self.context.out, record, self._samples(system), watch.facts({"cores": cores()})))
         return runs
 
     def _protocol(self, system: int) -> dict[str, "JsonValue"]:

@@ -143,7 +143,7 @@ class _Judging:
             detail=self._detail(pair),
             versions=package_versions("numpy", "scipy", "pycocoevalcap"),
         )
-        return write_run(self.context.out, record, samples, watch.facts(cores=cores()))
+        return write_run(self.context.out, record, samples, watch.facts({"cores": cores()}))
 
     def _protocol(self, metric: str) -> dict[str, Any]:
         counts = sorted({len(captions) for captions in self.references.values()})

@@ -150,7 +150,7 @@ def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRu
     for k in shots:
         watch = Stopwatch()
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
-        watches.append(watch.facts(**data.facts))
+        watches.append(watch.facts(data.facts))
     curve = _curve(results, data, session.context.seed)
     runs = []
     for result, facts in zip(results, watches, strict=True):
