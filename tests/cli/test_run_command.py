@@ -204,7 +204,12 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         ('[[zeroshot]]\nmodel = "tiny-clip"', 3, "dataset is missing", "line 1, [[zeroshot]]"),
         (ZERO + PROBE.replace("clip", "clap"), 4, "did you mean tiny-clip?", "line 5, [[linear-probe]], key model"),
         (ZERO + PROBE.replace("digits", "digitz"), 4, "did you mean digits?", "line 5, [[linear-probe]], key dataset"),
-        (ZERO + '[[zeroshot]]\nmodel = "pixels"\ndataset = "digits"', 3, "cannot hold images", "line 4, [[zeroshot]]"),
+        (
+            ZERO + '[[zeroshot]]\nmodel = "pixels"\ndataset = "digits"',
+            3,
+            "cannot compare images",
+            "line 4, [[zeroshot]]",
+        ),
         (ZERO + 'prompts = "none.txt"', 4, "no such prompt file", "key prompts"),
         (ZERO + 'prompts = "clip7,a cell of {}."', 3, "a template in one value", "key prompts"),
         (ZERO + 'prompts = ["name", 1.5, []]', 3, "prompts is text or a list of such, not a list", "key prompts"),

@@ -40,6 +40,17 @@ def test_zero_shot_and_probe_use_it(model, colours, tmp_path, with_package):
     assert "0 images encoded, 15 from the store" in with_package(SAMPLE, *probe[:-4], "--c", "2", stream="stderr")
 
 
+def test_it_is_what_contributing_says():
+    """One file with a class and a FAMILY, and an entry point named as the model_type."""
+    said = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8").partition("**a model family**")[2]
+    facts = (SAMPLE / "sample_models-1.0.dist-info" / "entry_points.txt").read_text("utf-8")
+    group, entry = facts.split()[0], facts.split("\n")[1]
+    assert group.strip("[]") in said
+    assert "`tests/encoders/sample_package`" in said
+    (file,) = SAMPLE.glob("*.py")
+    assert entry == f"colour_words = {file.stem}:FAMILY"
+
+
 def test_without_the_package_the_architecture_is_unknown(model, colours, tmp_path, with_package):
     said = with_package(tmp_path, "zeroshot", "-m", model, "-d", f"folder:{colours}", code=3, stream="stderr")
     assert "no adapter for the architecture 'colour_words'" in said

@@ -120,5 +120,5 @@ def test_representations_that_have_to_be_dense_are_refused_where_they_are_too_ma
 
 def test_anchors_need_captions(checkpoints, colours, tmp_path):
     name = f"asif:{checkpoints('vit')}+{checkpoints('bert')}@folder:{colours}"
-    with pytest.raises(InputError, match="no captions to be anchors"):
+    with pytest.raises(InputError, match="anchors need some"):
         run_zeroshot(ZeroShotRequest([name], [f"folder:{colours}"]), context(tmp_path))

@@ -38,7 +38,7 @@ def relative(
     Args:
         values: [N, D] embeddings of images or of texts.
         anchors: [A, D] embeddings of the anchors by the same encoder, or parts of that, one after the other.
-        k: anchors that are kept, at most A.
+        k: the number of anchors kept, at most A.
         p: the power.
 
     Returns:
@@ -65,7 +65,9 @@ def relative(
         norms = np.linalg.norm(powers, axis=1, keepdims=True)
         if not norms.all():
             row = start + int(np.argmin(norms[:, 0]))
-            raise InputError(f"embedding {row} is like none of the {total} anchors", fix="a larger anchor set")
+            raise InputError(
+                f"embedding {row} has no positive cosine with any of the {total} anchors", fix="a larger anchor set"
+            )
         data[start : start + _ROWS], columns[start : start + _ROWS] = powers / norms, places[part]
     ends = np.arange(0, data.size + 1, max(width, 1)) if width else np.zeros(len(unit) + 1, np.int64)
     return csr_array((data.ravel(), columns.ravel(), ends), shape=(len(unit), total))

@@ -164,10 +164,10 @@ def family_of(config: Mapping[str, Any], where: str, *, trusted: bool = False) -
 
 
 def own_code_refused(config: Mapping[str, Any], where: str) -> InputError:
-    """The error for a checkpoint that brings code of its own, which the user has not said they trust."""
+    """The error for a checkpoint that brings code of its own, which the user has not declared to be trusted."""
     name = visible(str(config.get("model_type")))
     return InputError(
-        f"the architecture {name!r} comes with code of its own, which is not run unasked",
+        f"the architecture {name!r} comes with code of its own, which is not run by default",
         where=f"{where}, auto_map in config.json",
         fix="read its Python files; if you trust them: --trust-remote-code",
     )

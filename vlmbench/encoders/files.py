@@ -159,7 +159,7 @@ def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
     """
     if not path.exists():
         raise InputError(
-            f"{visible(needed_by)} is no model directory: it has no {path.name}",
+            f"{visible(needed_by)} is not a model directory: it has no {path.name}",
             where=str(path.parent),
             fix="name a directory saved by transformers",
         )

@@ -45,25 +45,16 @@ class ModelEntry:
     source: str
 
 
-def _load() -> dict[str, ModelEntry]:
+def _listed() -> dict[str, ModelEntry]:
     with open(Path(__file__).with_name("models.csv"), encoding="utf-8", newline="") as handle:
-        entries = [
-            ModelEntry(
-                alias=row["alias"],
-                hub_id=row["hub_id"],
-                revision=row["revision"] or None,
-                kind=row["kind"],
-                parameters=int(row["parameters"]) if row["parameters"] else None,
-                width=int(row["width"]) if row["width"] else None,
-                about=row["about"],
-                source=row["source"],
-            )
-            for row in csv.DictReader(handle)
-        ]
-    return {entry.alias: entry for entry in entries}
+        rows: list[dict[str, Any]] = list(csv.DictReader(handle))
+    for row in rows:
+        row["revision"] = row["revision"] or None
+        row |= {name: int(row[name]) if row[name] else None for name in ("parameters", "width")}
+    return {row["alias"]: ModelEntry(**row) for row in rows}
 
 
-MODELS = _load()
+MODELS = _listed()
 
 
 def find_model(ref: ModelRef, cache_dir: Path, *, trusted: bool = False) -> ModelFiles:

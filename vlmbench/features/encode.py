@@ -60,13 +60,11 @@ class Tally:
         encoded: images a model encoded, per model.
         decoded: images that were decoded.
         seconds: wall time of the pass.
-        skipped: damaged images that were left out.
     """
 
     encoded: dict[str, int] = field(default_factory=dict)
     decoded: int = 0
     seconds: float = 0.0
-    skipped: int = 0
 
 
 def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions) -> Tally:
@@ -243,7 +241,6 @@ def _batches(
         if item.error is not None and options.on_bad_image != "skip":
             raise item.error
         if item.value is None:
-            tally.skipped += 1
             continue
         rows.append(item.row)
         pending.append(item.value)

@@ -26,7 +26,7 @@ from vlmbench.session.models import OpenModel
 LARGEST = 500_000_000
 """Numbers of relative representations that are held at once, where they have to be dense."""
 SPARSE = 4
-"""Representations are dense where there are at most so many times k anchors: sparse ones would save nothing."""
+"""Representations are dense where there are up to this many times k anchors: sparse ones would save nothing."""
 CAPTIONS = 65_536
 """Captions whose embeddings are held at once."""
 
@@ -124,7 +124,7 @@ class Asif:
         rows = np.array([row for row, id in enumerate(opened.split.ids) if id not in skipped], np.int64)
         if not opened.split.captions or not all(opened.split.captions[row] for row in rows):
             raise InputError(
-                f"{visible(selection.dataset)} has no captions to be anchors",
+                f"{visible(selection.dataset)} has no captions, and anchors need some",
                 where=str(self.ref),
                 fix="a captioned set",
             )
@@ -157,7 +157,7 @@ class Asif:
             position = covered.stop
 
     def _captions(self, anchors: "_Anchors") -> Iterator[np.ndarray]:
-        """The anchors' text features, so many captions at a time."""
+        """The anchors' text features, `CAPTIONS` at a time."""
         captions = chain.from_iterable(anchors.opened.split.captions[row] for row in anchors.rows)
         while part := list(islice(captions, CAPTIONS)):
             yield self.features.texts(self.text, part)[0]

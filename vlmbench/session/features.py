@@ -34,7 +34,7 @@ class SplitFeatures:
     Attributes:
         x: [N, D] float32, un-normalised; damaged images that were skipped have no row. Where the best of V views
             counts, [N * V, D], the views of an image one after the other; of several crops of a box, their mean. A
-            `scipy.sparse.csr_array` where that was asked for and the model is ASIF over many anchors.
+            `scipy.sparse.csr_array` where that is allowed and the model is ASIF over many anchors.
         items: the N images.
         info: what is known of their dataset.
         dataset: the dataset's part of a record.
@@ -232,7 +232,7 @@ class Features:
                 return (*found, manifest.versions)
             if attempt == 0:
                 self.context.reporter.warn(
-                    f"stored features of {opened.info.id} by {model} are damaged; they are encoded again"
+                    f"stored features of {opened.info.id} by {model} are damaged and will be encoded again"
                 )
                 entry.reopen()
                 self._encode(opened, [(model, entry)])
@@ -248,7 +248,7 @@ def require_texts(model: OpenModel, *, alone: bool = False) -> OpenModel:
     family = model.files.family
     if family.kind not in ({DUAL, TEXT} if alone else {DUAL}):
         raise UsageError(
-            f"{visible(model.files.id)} ({family.name}) cannot hold images against texts",
+            f"{visible(model.files.id)} ({family.name}) cannot compare images with texts",
             where=model.files.id,
             fix="vlmbench linear-probe, or a dual encoder such as CLIP",
         )

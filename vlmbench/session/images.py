@@ -27,7 +27,7 @@ class Selection:
     Attributes:
         dataset: as the user names it.
         split: one of its splits.
-        limit: so many of them, drawn with the session's seed; none: all.
+        limit: the size of a random sample of them, drawn with the session's seed; none: all.
         part: the i-th of n equal runs of these, counted from 1; none: all.
     """
 
@@ -137,9 +137,9 @@ class Images:
         self._datasets.setdefault(name, Subset(opened, split, rows))
         return name
 
-    def choose_split(self, dataset: str, asked: str | None) -> str:
+    def choose_split(self, dataset: str, name: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
-        return choose_split(self.dataset(dataset).info, asked)
+        return choose_split(self.dataset(dataset).info, name)
 
     def open(self, selection: Selection) -> OpenSplit:
         """A split with the images that are selected.

@@ -26,7 +26,7 @@ class OpenModel:
 
     @cached_property
     def encoder(self) -> Any:
-        """The adapter, loaded when first asked for."""
+        """The adapter, loaded when first needed."""
         return self.load()
 
     def get(self) -> Any:
@@ -81,7 +81,7 @@ class Models:
                 raise UsageError(f"{name} is a captioner", where=name, fix=f"vlmbench caption -m {name}")
             files = find_model(ref, context.cache_dir, trusted=context.trust_remote_code)
             if files.own_code:
-                context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")
+                context.reporter.warn(f"{name}: running the Python code that came with it (--trust-remote-code)")
             reason = activation_warning(files.source, files.config)
             if reason is not None:
                 context.reporter.warn(f"{name}: {reason}; a wrong activation lowers every score silently")

@@ -79,9 +79,9 @@ class Session:
         """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
         return self.images.dataset(name)
 
-    def choose_split(self, dataset: str, asked: str | None) -> str:
+    def choose_split(self, dataset: str, name: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
-        return self.images.choose_split(dataset, asked)
+        return self.images.choose_split(dataset, name)
 
     def expect(self, models: Sequence[str], selection: Selection) -> None:
         """Has the next pass over these images encode them for `models` too, which a later run will ask for."""

@@ -86,14 +86,14 @@ def from_session(session: Session, model: str, dataset: str, request: ProbeReque
     return to_unit_norm(data) if normalised else data
 
 
-def zero_shot_prompts(asked: Sequence[str], info: DatasetInfo, cache_dir: Path) -> PromptSet:
+def zero_shot_prompts(prompts: Sequence[str], info: DatasetInfo, cache_dir: Path) -> PromptSet:
     """The one prompt set of the zero-shot classifier that a probe is held against, or starts from.
 
     Raises:
-        UsageError: several are asked for.
+        UsageError: there are several.
         VlmbenchError: see `heads.prompts.prompt_sets`.
     """
-    sets = prompt_sets(asked, info, cache_dir)
+    sets = prompt_sets(prompts, info, cache_dir)
     if len(sets) > 1:
         raise UsageError(
             f"a probe is held against one zero-shot classifier, and there are {len(sets)} prompt sets: "
