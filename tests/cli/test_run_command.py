@@ -207,7 +207,7 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         (
             ZERO + '[[zeroshot]]\nmodel = "pixels"\ndataset = "digits"',
             3,
-            "cannot compare images",
+            "cannot compare",
             "line 4, [[zeroshot]]",
         ),
         (ZERO + 'prompts = "none.txt"', 4, "no such prompt file", "key prompts"),

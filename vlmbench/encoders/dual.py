@@ -80,7 +80,7 @@ class _Dual:
         if cut:
             self._warned = True
             self.reporter.warn(
-                f"texts longer than the {self.context} tokens of {self.id} are truncated; the first is {visible(cut[0])!r}"
+                f"{self.id} reads {self.context} tokens; longer texts are truncated, the first is {visible(cut[0])!r}"
             )
 
     def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -10,9 +10,9 @@ an option of the command. Both are the one ASIF of `vlmbench.encoders.asif`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from vlmbench.encoders.asif import NONZERO, POWER
@@ -33,15 +33,6 @@ class ModelRef:
     form: ClassVar[str]
     finder: ClassVar[str]
 
-    @classmethod
-    def read(cls, rest: str) -> Self:
-        """The name with `rest` behind the colon.
-
-        Raises:
-            ValueError: that has another form.
-        """
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
 class CheckpointRef(ModelRef):
@@ -52,7 +43,7 @@ class CheckpointRef(ModelRef):
 
     @property
     def hub(self) -> tuple[str, str | None] | None:
-        """Hub id, and the revision asked for; none where the name has another form."""
+        """Hub id, and the revision after it; none where the name has another form."""
         id, _, revision = self.name.partition("@")
         return (id, revision or None) if _HUB_ID.fullmatch(self.name) else None
 
@@ -69,13 +60,6 @@ class OpenClipRef(ModelRef):
     arch: str
     pretrained: str
 
-    @classmethod
-    def read(cls, rest: str) -> Self:
-        """``ARCH/PRETRAINED``."""
-        arch, _, pretrained = rest.partition("/")
-        _require(arch, pretrained)
-        return cls(arch, pretrained)
-
     def __str__(self) -> str:
         return f"open-clip:{self.arch}/{self.pretrained}"
 
@@ -89,20 +73,13 @@ class TimmRef(ModelRef):
     arch: str
     file: str = ""
 
-    @classmethod
-    def read(cls, rest: str) -> Self:
-        """``ARCH`` or ``ARCH/FILE``."""
-        parts = rest.split("/", 1)
-        _require(*parts)
-        return cls(*parts)
-
     def __str__(self) -> str:
         return f"timm:{self.arch}/{self.file}" if self.file else f"timm:{self.arch}"
 
 
 @dataclass(frozen=True)
 class AsifRef(ModelRef):
-    """Two encoders and the captioned set that couples them.
+    """Two encoders and the captioned set that couples them, which a session opens (`vlmbench.session.asif`).
 
     Attributes:
         vision: the image encoder.
@@ -116,18 +93,6 @@ class AsifRef(ModelRef):
     text: str
     anchors: str
     settings: str | None = None
-
-    @classmethod
-    def read(cls, rest: str) -> Self:
-        """``VISION+TEXT@ANCHORS[?k=…&p=…&split=…]``."""
-        body, mark, settings = rest.partition("?")
-        vision, _, coupled = body.partition("+")
-        text, _, anchors = coupled.partition("@")
-        found = cls(vision, text, anchors, settings if mark else None)
-        _require(vision, text, anchors)
-        if not found.given.keys() <= {"k", "p", "split"} or found.k < 1 or not found.p > 0:
-            raise ValueError
-        return found
 
     @property
     def k(self) -> int:
@@ -149,9 +114,6 @@ class AsifRef(ModelRef):
         return body if self.settings is None else f"{body}?{self.settings}"
 
 
-KINDS: Mapping[str, type[ModelRef]] = {"open-clip": OpenClipRef, "timm": TimmRef, "asif": AsifRef}
-
-
 def parse_model(name: str) -> ModelRef:
     """A user's name for a model.
 
@@ -159,17 +121,45 @@ def parse_model(name: str) -> ModelRef:
         UsageError: the kind is known, and what follows has another form.
     """
     kind, colon, rest = name.partition(":")
-    if not colon or kind not in KINDS:
+    if not colon or kind not in _KINDS:
         return CheckpointRef(name)
+    ref, read = _KINDS[kind]
     try:
-        return KINDS[kind].read(rest)
+        return read(rest)
     except ValueError as error:
-        raise UsageError(
-            f"not the name of a model: {visible(name)}", where=visible(name), fix=KINDS[kind].form
-        ) from error
+        raise UsageError(f"not the name of a model: {visible(name)}", where=visible(name), fix=ref.form) from error
+
+
+def _open_clip(rest: str) -> OpenClipRef:
+    arch, _, pretrained = rest.partition("/")
+    _require(arch, pretrained)
+    return OpenClipRef(arch, pretrained)
+
+
+def _timm(rest: str) -> TimmRef:
+    parts = rest.split("/", 1)
+    _require(*parts)
+    return TimmRef(*parts)
+
+
+def _asif(rest: str) -> AsifRef:
+    body, mark, settings = rest.partition("?")
+    vision, _, coupled = body.partition("+")
+    text, _, anchors = coupled.partition("@")
+    _require(vision, text, anchors)
+    found = AsifRef(vision, text, anchors, settings if mark else None)
+    if not found.given.keys() <= {"k", "p", "split"} or found.k < 1 or not found.p > 0:
+        raise ValueError
+    return found
 
 
 def _require(*parts: str) -> None:
-    """Raises ValueError where a part of a name is missing."""
     if not all(parts):
         raise ValueError
+
+
+_KINDS: Mapping[str, tuple[type[ModelRef], Callable[[str], ModelRef]]] = {
+    "open-clip": (OpenClipRef, _open_clip),
+    "timm": (TimmRef, _timm),
+    "asif": (AsifRef, _asif),
+}
