@@ -129,7 +129,7 @@ def families() -> Mapping[str, Family]:
     """
     registry = Registry("model family", {name: family.adapter for name, family in FAMILIES.items()})
     registry, found = registry.with_installed(GROUP), dict(FAMILIES)
-    for name in registry.keys() - FAMILIES.keys():
+    for name in sorted(registry.keys() - FAMILIES.keys()):
         family = registry.load(name)
         if not isinstance(family, Family) or family.name != name:
             raise InputError(f"the model family {name} ({registry[name]}) is no Family of that name", where=GROUP)
