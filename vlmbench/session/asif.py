@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 from scipy.sparse import issparse
 
+from vlmbench.data.names import DatasetName
 from vlmbench.encoders.base import PROJ, ImageEncoder, Preprocess, Scale
 from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
@@ -104,7 +105,7 @@ class Asif:
         )
 
     def features(
-        self, dataset: str, split: str, limit: int | None, part: Part | None, *, sparse: bool = False
+        self, dataset: DatasetName, split: str, limit: int | None, part: Part | None, *, sparse: bool = False
     ) -> SplitFeatures:
         """Relative representations [N, A] of a split's images; `sparse` allows them to be sparse.
 

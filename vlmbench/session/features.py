@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from vlmbench.data.base import Dataset, DatasetInfo, Split, subset
+from vlmbench.data.base import Dataset, DatasetInfo, Split, limited, subset
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.images import BadImage
-from vlmbench.data.names import canonical
 from vlmbench.data.views.base import MEAN
 from vlmbench.data.views.crops import expand
 from vlmbench.encoders.families import ASIF
@@ -18,7 +17,6 @@ from vlmbench.encoders.files import ModelFiles
 from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import normalise
 from vlmbench.records.result import DatasetFacts, ModelFacts
@@ -81,7 +79,7 @@ class OpenSplit:
 
     Attributes:
         info: its dataset.
-        name: the dataset as the user names it.
+        name: the dataset's id, as records carry it.
         split: the items.
         rows: what is encoded of them: themselves, or V views of each, one after the other.
         fingerprint: the items' fingerprint.
@@ -145,7 +143,7 @@ def open_split(
 
     Args:
         dataset: the dataset.
-        name: as the user names it; a limit's draw depends on it.
+        name: its id, as records carry it; a limit's draw depends on it.
         split: one of its splits.
         limit: so many items; none: all.
         part: the i-th of n equal runs of them, counted from 1; none: all.
@@ -155,14 +153,11 @@ def open_split(
         InputError: the split has no images.
     """
     items = dataset.split(split)
-    name = canonical(name)
     if not len(items):
         raise InputError(
             f"the split {split} of {visible(name)} has no images", where=name, fix="choose another with --split"
         )
-    if limit is not None and limit < len(items):
-        generator = np.random.default_rng(derive_seed(context.seed, "limit", name, split))
-        items = subset(items, np.sort(generator.permutation(len(items))[:limit]))
+    items = limited(items, limit, context.seed, name)
     if part is not None:
         items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
     views = dataset.info.views

@@ -14,10 +14,11 @@ from typing import Any, Self
 import numpy as np
 
 from vlmbench.captioners.registry import CAPTIONERS
-from vlmbench.data.base import Dataset, Split, Subset, choose_split
+from vlmbench.data.base import Dataset, Split, choose_split
 from vlmbench.data.images import BadImage
+from vlmbench.data.names import Chosen, DatasetName, DatasetRef, Tiles
 from vlmbench.data.open import open_dataset
-from vlmbench.data.views.crops import Tiled
+from vlmbench.data.views.crops import seen_as
 from vlmbench.encoders.activation import activation_warning
 from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.device import resolve_device, resolve_precision
@@ -27,7 +28,6 @@ from vlmbench.encoders.resolve import resolve
 from vlmbench.features.encode import EncodeJob, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.foundations.errors import UsageError
-from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import ZeroShotWeights
@@ -54,8 +54,8 @@ class Session:
         self.context = context
         self.tallies: list[Tally] = []
         self._models: dict[str, OpenModel] = {}
-        self._datasets: dict[str, Dataset] = {}
-        self._splits: dict[tuple[str, str, int | None, Part | None], OpenSplit] = {}
+        self._datasets: dict[DatasetRef, Dataset] = {}
+        self._splits: dict[tuple[DatasetRef, str, int | None, Part | None], OpenSplit] = {}
         self._encoded: dict[tuple[str, str], int] = {}
         self._told: set[str] = set()
 
@@ -86,40 +86,38 @@ class Session:
             self._models[name] = OpenModel(files, lambda: self._load(files))
         return self._models[name]
 
-    def dataset(self, name: str) -> Dataset:
+    def dataset(self, name: DatasetName) -> Dataset:
         """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
-        if name not in self._datasets:
-            opened = open_dataset(name, self.context.cache_dir, self.context.reporter)
+        ref = DatasetRef.parse(name)
+        if ref not in self._datasets:
+            if ref.view is not None:
+                opened = seen_as(self.dataset(ref.whole), ref.view)
+            else:
+                opened = open_dataset(ref, self.context.cache_dir, self.context.reporter)
             for note in opened.info.notes:
-                self.context.reporter.warn(f"{name}: {note}")
-            self._datasets[name] = opened
-        return self._datasets[name]
+                self.context.reporter.warn(f"{ref}: {note}")
+            self._datasets[ref] = opened
+        return self._datasets[ref]
 
-    def adopt(self, name: str, dataset: Dataset) -> None:
+    def adopt(self, name: DatasetName, dataset: Dataset) -> None:
         """Takes a dataset that is open already, under a name that no other dataset has."""
-        self._datasets.setdefault(name, dataset)
+        self._datasets.setdefault(DatasetRef.parse(name), dataset)
 
-    def in_tiles(self, dataset: str, tiles: int) -> str:
-        """A name under which `prepare` and `features` look at a dataset's images whole and in so many tiles.
+    def in_tiles(self, dataset: DatasetName, tiles: int) -> DatasetRef:
+        """A dataset's images looked at whole and in so many tiles.
 
         Raises:
             UsageError: its items are views already.
         """
-        opened, name = self.dataset(dataset), f"{dataset} in {tiles} tiles"
-        if opened.info.views is not None:
+        if self.dataset(dataset).info.views is not None:
             raise UsageError("boxes are not cut into tiles", where="--tiles", fix="leave --tiles out")
-        self._datasets.setdefault(name, Tiled(opened, dataset, tiles))
-        return name
+        return replace(DatasetRef.parse(dataset), view=Tiles(tiles))
 
-    def only(self, dataset: str, split: str, ids: Collection[str]) -> str:
-        """A name under which `features` looks at no images of a split but these; its own where it has no others."""
-        opened, ids = self.dataset(dataset), set(ids)
-        rows = [row for row, id in enumerate(opened.split(split).ids) if id in ids]
-        if len(rows) == len(opened.split(split)):
-            return dataset
-        name = f"{len(rows):,} images of {dataset} ({digest([split, rows])[:8]})"
-        self._datasets.setdefault(name, Subset(opened, split, rows))
-        return name
+    def only(self, dataset: DatasetName, split: str, ids: Collection[str]) -> DatasetRef:
+        """A dataset of whose split no images but these are looked at; itself where it has no others."""
+        ref, ids, whole = DatasetRef.parse(dataset), set(ids), self.dataset(dataset).split(split)
+        rows = tuple(row for row, id in enumerate(whole.ids) if id in ids)
+        return ref if len(rows) == len(whole) else replace(ref, view=Chosen(split, rows))
 
     def skipping_damaged(self) -> Self:
         """The same session, with the same models and datasets open, but for what it does with a damaged image."""
@@ -127,12 +125,18 @@ class Session:
         other.context = replace(self.context, on_bad_image="skip")
         return other
 
-    def choose_split(self, dataset: str, asked: str | None) -> str:
+    def choose_split(self, dataset: DatasetName, asked: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
         return choose_split(self.dataset(dataset).info, asked)
 
     def prepare(
-        self, models: Sequence[str], dataset: str, split: str, *, limit: int | None = None, part: Part | None = None
+        self,
+        models: Sequence[str],
+        dataset: DatasetName,
+        split: str,
+        *,
+        limit: int | None = None,
+        part: Part | None = None,
     ) -> None:
         """Encodes what the store lacks of the split, for all `models` in one pass over the images."""
         opened = self._open(dataset, split, limit, part)
@@ -149,7 +153,7 @@ class Session:
     def features(
         self,
         model: str,
-        dataset: str,
+        dataset: DatasetName,
         split: str,
         *,
         layer: str = PROJ,
@@ -267,11 +271,11 @@ class Session:
     def _coupled(self, name: str) -> "asif.Asif":
         return asif.Asif(self, name, asif.parse(name))
 
-    def fingerprint(self, dataset: str, split: str) -> str:
+    def fingerprint(self, dataset: DatasetName, split: str) -> str:
         """The fingerprint of a whole split."""
         return self._open(dataset, split, None).fingerprint
 
-    def split(self, dataset: str, split: str, limit: int | None) -> Split:
+    def split(self, dataset: DatasetName, split: str, limit: int | None) -> Split:
         """The split whose features `features` gives, with its images."""
         return self._open(dataset, split, limit).split
 
@@ -297,12 +301,11 @@ class Session:
         with self.context.reporter.task(f"loading {files.id}", None):
             return adapter(files, self.device, self.precision, self.context.reporter)
 
-    def _open(self, dataset: str, split: str, limit: int | None, part: Part | None = None) -> OpenSplit:
-        key = (dataset, split, limit, part)
+    def _open(self, dataset: DatasetName, split: str, limit: int | None, part: Part | None = None) -> OpenSplit:
+        ref = DatasetRef.parse(dataset)
+        key = (ref, split, limit, part)
         if key not in self._splits:
-            opened = self.dataset(dataset)
-            name = opened.info.views.of if opened.info.views is not None else ""
-            self._splits[key] = open_split(opened, name or dataset, split, limit, part, self.context)
+            self._splits[key] = open_split(self.dataset(ref), ref.id, split, limit, part, self.context)
         return self._splits[key]
 
     def _entry(self, model: str, opened: OpenSplit) -> FeatureEntry:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vlmbench.data.names import DatasetName
     from vlmbench.records.store import StoredRun
     from vlmbench.session.context import Context
     from vlmbench.session.session import Session
@@ -15,13 +16,13 @@ class Pass:
     """A pass over the images of a split, for the models that encode them.
 
     Attributes:
-        dataset: as the user names it.
+        dataset: the dataset, or a view of it.
         split: one of its splits.
         limit: so many images; none: all.
         models: as the user names them.
     """
 
-    dataset: str
+    dataset: "DatasetName"
     split: str
     limit: int | None
     models: tuple[str, ...]

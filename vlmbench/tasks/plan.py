@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlmbench.data.names import DatasetName, DatasetRef
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
 from vlmbench.foundations.files import SMALL, read_text
@@ -115,23 +116,23 @@ class PlanSession(Session):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._models_of: dict[tuple[str, str, int | None], list[str]] = {}
+        self._models_of: dict[tuple[DatasetRef, str, int | None], list[str]] = {}
 
     def expect(self, one: Pass) -> None:
         """Tells it of a pass over images."""
-        self._models_of.setdefault((one.dataset, one.split, one.limit), []).extend(one.models)
+        self._models_of.setdefault((DatasetRef.parse(one.dataset), one.split, one.limit), []).extend(one.models)
 
     def prepare(
         self,
         models: Sequence[str],
-        dataset: str,
+        dataset: DatasetName,
         split: str,
         *,
         limit: int | None = None,
         part: tuple[int, int] | None = None,
     ) -> None:
         """As `Session.prepare`, for the other models of the plan too."""
-        others = self._models_of.pop((dataset, split, limit), []) if part is None else []
+        others = self._models_of.pop((DatasetRef.parse(dataset), split, limit), []) if part is None else []
         super().prepare(list(dict.fromkeys([*models, *others])), dataset, split, limit=limit, part=part)
 
 

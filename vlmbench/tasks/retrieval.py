@@ -8,6 +8,7 @@ import numpy as np
 from vlmbench.data.base import Split
 from vlmbench.data.catalogue import expand
 from vlmbench.data.loading import load
+from vlmbench.data.names import DatasetName
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
@@ -79,21 +80,23 @@ def check_retrieval(request: RetrievalRequest, session: Session) -> list[Pass]:
                 f"{visible(model)} has no matching head to rank again with", where="--rerank", fix="a BLIP model"
             )
     passes = []
-    for dataset in expand(list(request.datasets)):
-        split = session.choose_split(dataset, request.split)
-        if session.dataset(dataset).info.classnames:
-            raise InputError(f"{visible(dataset)} has images without captions", where=dataset, fix="vlmbench zeroshot")
+    for dataset in expand(request.datasets):
+        split, info = session.choose_split(dataset, request.split), session.dataset(dataset).info
+        if info.classnames:
+            raise InputError(f"{visible(info.id)} has images without captions", where=info.id, fix="vlmbench zeroshot")
         passes.append(Pass(dataset, split, request.limit, models))
     return passes
 
 
-def _score(session: Session, model: str, dataset: str, split: str, request: RetrievalRequest) -> StoredRun:
+def _score(session: Session, model: str, dataset: DatasetName, split: str, request: RetrievalRequest) -> StoredRun:
     watch, context = Stopwatch(), session.context
     features = session.features(model, dataset, split, limit=request.limit, sparse=True)
     lists = [texts[: request.captions] for texts in features.captions]
     if not lists or not all(lists):
         raise InputError(
-            f"{visible(dataset)} has images without captions in {split}", where=dataset, fix="vlmbench list datasets"
+            f"{visible(str(dataset))} has images without captions in {split}",
+            where=str(dataset),
+            fix="vlmbench list datasets",
         )
     owner = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists])
     texts = [text for own in lists for text in own]

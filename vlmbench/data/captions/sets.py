@@ -1,4 +1,4 @@
-"""Captioned image sets: a folder with a ``metadata`` file, or COCO annotations with a directory of images.
+"""Folders, and captioned image sets: a folder with a ``metadata`` file, or COCO annotations with their images.
 
 ``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): a line an image, ``file_name`` and ``captions`` (a list) or
 ``caption`` (one; several lines of the same image add up), maybe ``image_id``, ``split`` and ``domain``, or whatever
@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, DatasetInfo, Split
+from vlmbench.data.base import ALIASES, ALL, TRAIN, DatasetInfo, Opening, Split, ordered_splits
 from vlmbench.data.captions.columns import FILES, GROUP, IDS, caption_columns
 from vlmbench.data.captions.entries import RESTVAL, captions_of
 from vlmbench.data.captions.tables import cell
-from vlmbench.data.local.folder import Files
-from vlmbench.data.names import parted_restval
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.data.local.folder import LAYOUT, Files, Folder
+from vlmbench.data.names import DatasetRef
+from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import csv_rows, json_lines, read_json, read_text
 from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
@@ -52,9 +52,8 @@ class Captioned:
     @property
     def info(self) -> DatasetInfo:
         """Its splits; it has no classes."""
-        found = {row.split for row in self.rows}
-        known = [name for name in (TRAIN, VAL, TEST, ALL) if name in found]
-        return DatasetInfo(id=self.id, revision=None, splits=(*known, *sorted(found - set(known))), classnames=())
+        splits = ordered_splits(sorted({row.split for row in self.rows}))
+        return DatasetInfo(id=self.id, revision=None, splits=splits, classnames=())
 
     def split(self, name: str) -> Split:
         """The images of a split with their captions; labels are zeros [N] int64."""
@@ -76,50 +75,43 @@ def metadata_file(directory: Path) -> Path | None:
     return found[0] if found else None
 
 
-def is_captioned_folder(path: str) -> bool:
-    """Whether ``folder:path`` is a captioned set: it or one of its splits has a metadata file with captions."""
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        return False
-    file = metadata_file(root) or next((file for _, _, file in _split_files(root)), None)
-    if file is None:
-        return False
-    _, first = next(_entries(file), ("", {}))
-    return bool(caption_columns(first))
-
-
-def open_captioned_folder(spec: str, path: str) -> Captioned:
-    """The captioned set ``folder:PATH``.
+def open_folder(ref: DatasetRef, opening: Opening) -> Captioned | Folder:
+    """The dataset ``folder:PATH``: captioned where it, or a split of it, has a metadata file with captions.
 
     Raises:
-        AbsentError: there is no such directory, or it has no metadata file.
+        AbsentError: there is no such directory.
+        InputError: it is a file, or a line of the metadata file is not what it has to be (file and line are named).
+    """
+    root = named_directory(Path(ref.place).expanduser(), where=ref.id, fix=LAYOUT)
+    return captioned_folder(ref.id, root) or Folder(ref.id, root)
+
+
+def captioned_folder(id: str, root: Path) -> Captioned | None:
+    """The captioned set that a directory holds; none where no metadata file in it has captions.
+
+    Raises:
         InputError: a line of the metadata file is not what it has to be (file and line are named).
     """
-    root = Path(path).expanduser()
     whole = metadata_file(root)
     places = [(ALL, "", whole)] if whole is not None else _split_files(root)
-    if not places:
-        raise AbsentError(f"no {METADATA[0]} in {visible(path)}", where=spec, fix=_MEND)
-    rows: list[Row] = []
-    for split, folder, file in places:
-        rows += _rows(file, split, folder)
-    return _checked(Captioned(spec, root, tuple(rows), places[0][2]))
+    if not places or not caption_columns(next(_entries(places[0][2]), ("", {}))[1]):
+        return None
+    rows = [row for split, folder, file in places for row in _rows(file, split, folder)]
+    return _checked(Captioned(id, root, tuple(rows), places[0][2]))
 
 
-def open_coco(spec: str, rest: str) -> Captioned:
+def open_coco(ref: DatasetRef, opening: Opening) -> Captioned:
     """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``.
 
     Raises:
         AbsentError: no such file or directory.
         InputError: it is neither COCO's nor Karpathy's format.
     """
-    file, _, directory = rest.partition("#")
-    file, restval = parted_restval(file)
-    path = Path(file).expanduser()
-    root = Path(directory).expanduser() if directory else path.parent
+    path, restval = Path(ref.place).expanduser(), bool(ref.options)
+    root = Path(ref.directory).expanduser() if ref.directory else path.parent
     fix = "the format is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
-    named_file(path, what="annotations file", where=spec, fix=fix)
-    named_directory(root, what="image directory", where=spec, fix=fix)
+    named_file(path, what="annotations file", where=ref.id, fix=fix)
+    named_directory(root, what="image directory", where=ref.id, fix=fix)
     data = read_json(path, what="annotations file")
     try:
         images = data["images"]
@@ -131,13 +123,11 @@ def open_coco(spec: str, rest: str) -> Captioned:
             where=str(path),
             fix="it needs images (id, file_name) and annotations (image_id, caption)",
         ) from error
-    return _checked(Captioned(spec, root, tuple(rows), path))
+    return _checked(Captioned(ref.id, root, tuple(rows), path))
 
 
 def _split_files(root: Path) -> list[tuple[str, str, Path]]:
     """Split, directory below `root` and metadata file of each split that has one."""
-    if not root.is_dir():
-        return []
     named = [(ALIASES.get(path.name.lower()), path) for path in sorted(root.iterdir()) if path.is_dir()]
     return [
         (split, path.name + "/", file) for split, path in named if split and (file := metadata_file(path)) is not None

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Split, readable
+from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Split, ordered_splits, readable
 from vlmbench.data.images import is_image, read_image
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import named_directory
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
@@ -135,11 +134,10 @@ class Folder:
                 more.append(
                     f"{len(missing)} classes have no images in the {split} split, the first is {visible(missing[0])}"
                 )
-        order = [name for name in ("train", "val", "test", ALL) if name in listing]
         return DatasetInfo(
             id=self.id,
             revision=None,
-            splits=tuple(order),
+            splits=ordered_splits(listing),
             classnames=tuple(map(readable, raw)),
             raw_classnames=raw,
             notes=tuple(more),
@@ -156,16 +154,6 @@ class Folder:
             names += files
             labels += [index[raw]] * len(files)
         return Split(name, tuple(names), np.asarray(labels, np.int64), Files(self._split_roots[name], tuple(names)))
-
-
-def open_folder(spec: str, path: str) -> Folder:
-    """The dataset ``folder:PATH``.
-
-    Raises:
-        AbsentError: there is no such directory.
-        InputError: it is a file.
-    """
-    return Folder(spec, named_directory(Path(path).expanduser(), where=spec, fix=LAYOUT))
 
 
 def _directories(root: Path) -> list[Path]:

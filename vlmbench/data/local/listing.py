@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, DatasetInfo, Split, readable_names
+from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Split, ordered_splits, readable_names
 from vlmbench.data.local.folder import Files
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import csv_rows, json_lines, read_text
@@ -71,12 +71,10 @@ class Listing:
         raw = tuple(sorted({row.label for row in self._rows}, key=natural))
         if len(raw) < 2:
             raise InputError(f"only one class, {visible(raw[0])}: nothing to classify", where=str(self.path), fix=_MEND)
-        found = {row.split for row in self._rows}
-        known = [name for name in (TRAIN, VAL, TEST, ALL) if name in found]
         return DatasetInfo(
             id=self.id,
             revision=None,
-            splits=(*known, *sorted(found - set(known))),
+            splits=ordered_splits(sorted({row.split for row in self._rows})),
             classnames=readable_names(raw),
             raw_classnames=raw,
         )

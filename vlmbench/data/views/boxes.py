@@ -15,9 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, Dataset, DatasetInfo, Rows, Split, readable_names
+from vlmbench.data.base import (
+    ALIASES,
+    ALL,
+    Dataset,
+    DatasetInfo,
+    Opening,
+    Rows,
+    Split,
+    ordered_splits,
+    readable_names,
+)
 from vlmbench.data.images import is_image
 from vlmbench.data.local.folder import Files
+from vlmbench.data.names import BOXES, FOLDER, DatasetRef
 from vlmbench.data.views.base import Regions, Views, crop_of
 from vlmbench.data.views.crops import outside
 from vlmbench.data.views.instances import Box, Instances, read_instances
@@ -49,17 +60,15 @@ class Pictures:
             kept = [name for name in files if not name.startswith(".") and is_image(name)]
             found += [utf8_name((below / name).as_posix(), str(self.root)) for name in kept]
         found.sort(key=natural)
-        splits = [ALIASES.get(name.partition("/")[0].lower()) if "/" in name else None for name in found]
+        splits = [ALIASES.get(name.partition("/")[0].lower(), "") if "/" in name else "" for name in found]
         if not found:
             raise InputError(
                 f"no images in {visible(str(self.root))}", where=self.id, fix="name the directory that holds them"
             )
-        if None in splits:
+        if "" in splits:
             return {ALL: tuple(found)}
         pairs = list(zip(splits, found, strict=True))
-        return {
-            split: tuple(name for own, name in pairs if own == split) for split in (TRAIN, VAL, TEST) if split in splits
-        }
+        return {split: tuple(name for own, name in pairs if own == split) for split in ordered_splits(splits)}
 
     @property
     def info(self) -> DatasetInfo:
@@ -201,28 +210,23 @@ class _Index:
         return [self._exact[image]] if image in self._exact else []
 
 
-def open_boxes(spec: str, rest: str, cache_dir: Path) -> Boxed:
+def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
     """The dataset ``boxes:FILE.json#DATASET``.
 
     Raises:
         AbsentError: no such file or dataset.
         InputError: it is no COCO instances file.
     """
-    from vlmbench.data.open import open_dataset
-
-    marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
-    mark = next((i for i in marks if Path(rest[:i]).expanduser().is_file()), marks[0])
-    path, dataset = Path(rest[:mark]).expanduser(), rest[mark + 1 :]
+    path, images = Path(ref.place).expanduser(), ref.images
     named_file(path, what="instances file", fix=FORM)
-    if not dataset or dataset.startswith("boxes:"):
-        raise AbsentError("no images named to find the boxes in", where=visible(spec), fix=FORM)
-    kind, _, directory = dataset.partition(":")
-    if kind == "folder":
-        root = named_directory(Path(directory).expanduser(), where=visible(dataset), fix=FORM)
-        pictures: Dataset = Pictures(dataset, root)
+    if images is None or images.kind == BOXES:
+        raise AbsentError("no images named to find the boxes in", where=visible(str(ref)), fix=FORM)
+    if images.kind == FOLDER:
+        root = named_directory(Path(images.place).expanduser(), where=visible(str(images)), fix=FORM)
+        pictures: Dataset = Pictures(str(images), root)
     else:
-        pictures = open_dataset(dataset, cache_dir)
-    return Boxed(spec, read_instances(path), pictures)
+        pictures = opening.open(images)
+    return Boxed(ref.id, read_instances(path), pictures)
 
 
 def _without_ending(file: str) -> str:

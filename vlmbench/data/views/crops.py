@@ -8,8 +8,9 @@ from threading import Lock
 import numpy as np
 from PIL.Image import Image
 
-from vlmbench.data.base import Dataset, DatasetInfo, Rows, Split
+from vlmbench.data.base import Dataset, DatasetInfo, Rows, Split, Subset
 from vlmbench.data.images import decode, decode_stored, refuse_sliver, upright
+from vlmbench.data.names import Chosen, Tiles
 from vlmbench.data.views.base import SCALES, Regions, Views, crop_of, tiles_of
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
@@ -18,9 +19,14 @@ from vlmbench.foundations.text import visible
 class Tiled:
     """A dataset whose images are looked at whole and in tiles; ids, labels and images are those of the dataset."""
 
-    def __init__(self, dataset: Dataset, name: str, tiles: int) -> None:
-        self.info: DatasetInfo = replace(dataset.info, views=Views(tiles, of=name), notes=())
+    def __init__(self, dataset: Dataset, tiles: int) -> None:
+        self.info: DatasetInfo = replace(dataset.info, views=Views(tiles), notes=())
         self.split = dataset.split
+
+
+def seen_as(dataset: Dataset, view: Tiles | Chosen) -> Dataset:
+    """A view of a dataset that is open."""
+    return Tiled(dataset, view.count) if isinstance(view, Tiles) else Subset(dataset, view.split, view.rows)
 
 
 def expand(split: Split, views: Views, keep: int) -> Split:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from vlmbench.data.base import DatasetInfo
+from vlmbench.data.names import DatasetName
 from vlmbench.encoders.base import PRE_PROJ, PROJ
 from vlmbench.encoders.families import DUAL
 from vlmbench.foundations.errors import InputError, UsageError
@@ -100,7 +101,7 @@ def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> Pro
 def from_session(
     session: Session,
     model: str,
-    dataset: str,
+    dataset: DatasetName,
     *,
     layer: str | None,
     normalised: bool,
@@ -200,7 +201,7 @@ def _own_metric(tested: SplitFeatures) -> str:
     return tested.metric if tested.metric in names else DEFAULT
 
 
-def probe_splits(session: Session, dataset: str) -> dict[str, str]:
+def probe_splits(session: Session, dataset: DatasetName) -> dict[str, str]:
     """The dataset's splits by their part in a probe (train, val, test); an undivided one has only test.
 
     Raises:
@@ -210,12 +211,12 @@ def probe_splits(session: Session, dataset: str) -> dict[str, str]:
     test = session.choose_split(dataset, None)
     if not one_split(info) and (TRAIN not in info.splits or test == TRAIN):
         raise InputError(
-            f"{visible(dataset)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
-            where=dataset,
+            f"{visible(info.id)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
+            where=info.id,
             fix="folder:PATH with PATH/train/<class>/ and PATH/test/<class>/, or vlmbench zeroshot",
         )
     if not info.classnames:
-        raise InputError(f"{visible(dataset)} has no classes", where=dataset, fix="vlmbench retrieval, for captions")
+        raise InputError(f"{visible(info.id)} has no classes", where=info.id, fix="vlmbench retrieval, for captions")
     return {name: name for name in (TRAIN, VAL) if name in info.splits and name != test} | {TEST: test}
 
 

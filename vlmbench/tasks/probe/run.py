@@ -76,7 +76,7 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
         data = from_file(request.features, normalised=request.normalised, metric=request.metric)
         return _probe(data, request, session)
     runs = []
-    for dataset in expand(list(request.datasets)):
+    for dataset in expand(request.datasets):
         for one in passes:
             if one.dataset == dataset:
                 one.encode(session)
@@ -122,7 +122,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         if request.zero_shot_start:
             session.require_texts(model)
     passes = []
-    for dataset in expand(list(request.datasets)):
+    for dataset in expand(request.datasets):
         splits = probe_splits(session, dataset)
         info = session.dataset(dataset).info
         check_share(request.holdout, info)
@@ -130,7 +130,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
             labels = session.split(dataset, splits[TEST], request.limit).labels
-            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, dataset)
+            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, info.id)
         passes += [Pass(dataset, split, request.limit, models) for split in splits.values()]
     return passes
 
