@@ -3,6 +3,8 @@
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +41,39 @@ def default_signals() -> Callable[[], None]:
             signal.signal(number, signal.SIG_DFL)
 
     return reset
+
+
+@pytest.fixture(scope="session")
+def with_package() -> Callable[..., str]:
+    """Runs a command in a process in which a package (a directory with a ``.dist-info``) is installed; gives stdout.
+
+    ``with_package(directory, "list", "metrics", code=0, stream="stdout")``
+    """
+
+    def run(directory: Path, *words: object, code: int = 0, stream: str = "stdout") -> str:
+        paths = os.pathsep.join([str(Path(__file__).parents[1]), str(directory)])
+        env = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
+        line = [sys.executable, "-m", "vlmbench", *map(str, words)]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, env=env)
+        assert done.returncode == code, done.stderr
+        return str(getattr(done, stream))
+
+    return run
+
+
+@pytest.fixture
+def broken_package(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Makes the package ``broken`` of an entry point (``[group]\\nname = broken:attribute``) and the module's code."""
+
+    def make(entry: str, code: str) -> Path:
+        facts = tmp_path / "broken-1.0.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+        (facts / "entry_points.txt").write_text(entry)
+        (tmp_path / "broken.py").write_text(code)
+        return tmp_path
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def listed() -> dict[str, CatalogueRow]:
             splits=tuple(splits),
             image=row["image_column"] or None,
             label=row["label_column"] or None,
-            metric=row["metric"],
+            metric=row["metric"] or DEFAULT,
             classes=int(row["classes"]) if row["classes"].isdigit() else None,
             source=row["source"],
             note=row["note"],
@@ -127,4 +127,4 @@ def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
 
 def _rows(name: str) -> list[dict[str, str]]:
     with open(Path(__file__).with_name(name), encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
+        return list(csv.DictReader(handle, restval=""))
