@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, ALL, TRAIN, DatasetInfo, Opening, Split, ordered_splits
+from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Opening, Split, ordered_splits
 from vlmbench.data.captions.columns import FILES, GROUP, IDS, caption_columns
-from vlmbench.data.captions.entries import RESTVAL, captions_of
+from vlmbench.data.captions.entries import Want, captions_of
+from vlmbench.data.captions.formats import read_captions
 from vlmbench.data.captions.tables import cell
 from vlmbench.data.local.folder import LAYOUT, Files, Folder
 from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.files import csv_rows, json_lines, read_json, read_text
+from vlmbench.foundations.files import csv_rows, json_lines, read_text
 from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
 
@@ -112,17 +113,23 @@ def open_coco(ref: DatasetRef, opening: Opening) -> Captioned:
     fix = "the format is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
     named_file(path, what="annotations file", where=ref.id, fix=fix)
     named_directory(root, what="image directory", where=ref.id, fix=fix)
-    data = read_json(path, what="annotations file")
-    try:
-        images = data["images"]
-        karpathy = images and "sentences" in images[0]
-        rows = _karpathy(images, restval=restval) if karpathy else _coco(images, data["annotations"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    found, _ = read_captions(path, Want(split=ALL, restval=restval))
+    captions: dict[str, list[str]] = {image: [] for image in found.declared}
+    if not set(captions) <= set(found.files) or not captions or len(captions) < len(found.declared):
         raise InputError(
-            f"not COCO's captions format: {visible(f'{type(error).__name__}: {error}')}",
+            "not COCO's captions format, nor Karpathy's",
             where=str(path),
-            fix="it needs images (id, file_name) and annotations (image_id, caption)",
-        ) from error
+            fix="it needs images (id of its own, file_name) and annotations (image_id, caption)",
+        )
+    for entry in found.entries:
+        if entry.image not in captions:
+            what = f"an annotation of an image that is not under images: {visible(entry.image)}"
+            raise InputError(what, where=f"{path}, {entry.place}", fix="add it to images, or remove the annotation")
+        captions[entry.image] += entry.captions
+    rows = (
+        Row(found.splits.get(image, ALL), image, found.files[image], tuple(own), found.groups.get(image, ""))
+        for image, own in captions.items()
+    )
     return _checked(Captioned(ref.id, root, tuple(rows), path))
 
 
@@ -170,34 +177,6 @@ def _entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if header:
             yield f"{file}, {place}", {name: cell(value) for name, value in zip(header, row, strict=False)}
         header = header or row
-
-
-def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> list[Row]:
-    captions: dict[str, list[str]] = {str(image["id"]): [] for image in images}
-    for annotation in annotations:
-        captions[str(annotation["image_id"])].append(str(annotation["caption"]))
-    return [
-        Row(
-            ALL,
-            str(image["id"]),
-            str(image["file_name"]),
-            tuple(captions[str(image["id"])]),
-            str(image.get(GROUP) or ""),
-        )
-        for image in images
-    ]
-
-
-def _karpathy(images: list[dict[str, Any]], *, restval: bool) -> list[Row]:
-    rows = []
-    for image in images:
-        split = TRAIN if restval and image.get("split") == RESTVAL else str(image.get("split", ALL))
-        folder = image.get("filepath", "")
-        name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
-        captions = tuple(str(sentence["raw"]) for sentence in image["sentences"])
-        id = str(image.get("cocoid", image["filename"]))
-        rows.append(Row(ALIASES.get(split, split), id, name, captions, str(image.get(GROUP) or "")))
-    return rows
 
 
 def _checked(dataset: Captioned) -> Captioned:
