@@ -8,22 +8,19 @@ else `vlmbench.data.captions.columns` knows; or ``PATH/{train,val,test}/metadata
 with ``?restval=yes`` a part of ``train``, as most training runs on COCO have it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Opening, Split, ordered_splits
+from vlmbench.data.base import ALIASES, ALL, Opening
 from vlmbench.data.captions.columns import FILES, GROUP, IDS, caption_columns
 from vlmbench.data.captions.entries import Want, captions_of
 from vlmbench.data.captions.formats import read_captions
 from vlmbench.data.captions.tables import cell
-from vlmbench.data.local.folder import LAYOUT, Files, Folder
+from vlmbench.data.local.folder import LAYOUT, Folder, ImageFiles, ImageRow
+from vlmbench.data.local.listing import table_rows
 from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.files import csv_rows, json_lines, read_text
 from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
 
@@ -31,52 +28,7 @@ METADATA = ("metadata.jsonl", "metadata.csv")
 _MEND = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
 
 
-class Row(NamedTuple):
-    """An image with its captions, as a file lists it."""
-
-    split: str
-    id: str
-    file: str
-    captions: tuple[str, ...]
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Captioned:
-    """A captioned set whose images are files below one directory."""
-
-    id: str
-    root: Path
-    rows: tuple[Row, ...]
-    where: Path
-
-    @property
-    def info(self) -> DatasetInfo:
-        """Its splits; it has no classes."""
-        splits = ordered_splits(sorted({row.split for row in self.rows}))
-        return DatasetInfo(id=self.id, revision=None, splits=splits, classnames=())
-
-    def split(self, name: str) -> Split:
-        """The images of a split with their captions; labels are zeros [N] int64."""
-        rows = [row for row in self.rows if row.split == name]
-        files = Files(self.root, tuple(row.file for row in rows))
-        return Split(
-            name,
-            tuple(row.id for row in rows),
-            np.zeros(len(rows), np.int64),
-            files,
-            tuple(row.captions for row in rows),
-            groups=tuple(row.group for row in rows) if any(row.group for row in rows) else (),
-        )
-
-
-def metadata_file(directory: Path) -> Path | None:
-    """The metadata file of a captioned folder, if it is one."""
-    found = [directory / name for name in METADATA if (directory / name).is_file()]
-    return found[0] if found else None
-
-
-def open_folder(ref: DatasetRef, opening: Opening) -> Captioned | Folder:
+def open_folder(ref: DatasetRef, opening: Opening) -> ImageFiles | Folder:
     """The dataset ``folder:PATH``: captioned where it, or a split of it, has a metadata file with captions.
 
     Raises:
@@ -87,21 +39,21 @@ def open_folder(ref: DatasetRef, opening: Opening) -> Captioned | Folder:
     return captioned_folder(ref.id, root) or Folder(ref.id, root)
 
 
-def captioned_folder(id: str, root: Path) -> Captioned | None:
+def captioned_folder(id: str, root: Path) -> ImageFiles | None:
     """The captioned set that a directory holds; none where no metadata file in it has captions.
 
     Raises:
         InputError: a line of the metadata file is not what it has to be (file and line are named).
     """
-    whole = metadata_file(root)
+    whole = _metadata(root)
     places = [(ALL, "", whole)] if whole is not None else _split_files(root)
     if not places or not caption_columns(next(_entries(places[0][2]), ("", {}))[1]):
         return None
     rows = [row for split, folder, file in places for row in _rows(file, split, folder)]
-    return _checked(Captioned(id, root, tuple(rows), places[0][2]))
+    return ImageFiles(id, root, _checked(rows, places[0][2]))
 
 
-def open_coco(ref: DatasetRef, opening: Opening) -> Captioned:
+def open_coco(ref: DatasetRef, opening: Opening) -> ImageFiles:
     """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``.
 
     Raises:
@@ -126,24 +78,26 @@ def open_coco(ref: DatasetRef, opening: Opening) -> Captioned:
             what = f"an annotation of an image that is not under images: {visible(entry.image)}"
             raise InputError(what, where=f"{path}, {entry.place}", fix="add it to images, or remove the annotation")
         captions[entry.image] += entry.captions
-    rows = (
-        Row(found.splits.get(image, ALL), image, found.files[image], tuple(own), found.groups.get(image, ""))
+    rows = [
+        ImageRow(found.splits.get(image, ALL), image, found.files[image], tuple(own), found.groups.get(image, ""))
         for image, own in captions.items()
-    )
-    return _checked(Captioned(ref.id, root, tuple(rows), path))
+    ]
+    return ImageFiles(ref.id, root, _checked(rows, path))
 
 
 def _split_files(root: Path) -> list[tuple[str, str, Path]]:
     """Split, directory below `root` and metadata file of each split that has one."""
     named = [(ALIASES.get(path.name.lower()), path) for path in sorted(root.iterdir()) if path.is_dir()]
-    return [
-        (split, path.name + "/", file) for split, path in named if split and (file := metadata_file(path)) is not None
-    ]
+    return [(split, path.name + "/", file) for split, path in named if split and (file := _metadata(path)) is not None]
 
 
-def _rows(file: Path, split: str, folder: str) -> list[Row]:
+def _metadata(directory: Path) -> Path | None:
+    return next((directory / name for name in METADATA if (directory / name).is_file()), None)
+
+
+def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
     """The images of a metadata file, in order; lines of the same image add up."""
-    found: dict[tuple[str, str], Row] = {}
+    found: dict[tuple[str, str], ImageRow] = {}
     for place, entry in _entries(file):
         name = next((entry[field] for field in FILES if field in entry), None)
         if not isinstance(name, str) or not name:
@@ -161,45 +115,31 @@ def _rows(file: Path, split: str, folder: str) -> list[Row]:
         image = str(next((entry[field] for field in IDS if entry.get(field) not in (None, "")), name))
         before = found.get(key)
         group = str(entry.get(GROUP) or "")
-        found[key] = Row(key[0], image, key[1], (before.captions if before else ()) + captions, group)
+        found[key] = ImageRow(key[0], image, key[1], (before.captions if before else ()) + captions, group)
     return list(found.values())
 
 
-def _entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each entry with its place."""
-    text = read_text(file, what="metadata file")
-    if file.suffix == ".jsonl":
-        for place, entry in json_lines(text, file, fix=_MEND):
-            yield f"{file}, {place}", entry
-        return
-    header: list[str] = []
-    for place, row in csv_rows(text, file, strict=False, fix=_MEND):
-        if header:
-            yield f"{file}, {place}", {name: cell(value) for name, value in zip(header, row, strict=False)}
-        header = header or row
+def _entries(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each entry with its place; a list of captions that stands in a cell of a CSV is one."""
+    for place, entry in table_rows(file, what="metadata file", fix=_MEND):
+        own = entry if file.suffix == ".jsonl" else {name: cell(str(value)) for name, value in entry.items()}
+        yield f"{file}, {place}", own
 
 
-def _checked(dataset: Captioned) -> Captioned:
+def _checked(rows: Sequence[ImageRow], where: Path) -> tuple[ImageRow, ...]:
     """Refuses a set without images, without captions, or in which an id occurs twice in a split."""
-    if not dataset.rows:
-        raise InputError("no images", where=str(dataset.where), fix=_MEND)
-    seen: set[tuple[str, str]] = set()
-    for row in dataset.rows:
+    if not rows:
+        raise InputError("no images", where=str(where), fix=_MEND)
+    known: set[tuple[str, str]] = set()
+    for row in rows:
+        wrong, fix = "", ""
         if not row.captions:
-            raise InputError(
-                f"the image {visible(row.id)} has no caption",
-                where=str(dataset.where),
-                fix="give it one, or remove it",
-            )
-        if Path(row.file).is_absolute() or ".." in Path(row.file).parts:
-            raise InputError(
-                f"a file name leads out of the folder: {visible(row.file)}",
-                where=str(dataset.where),
-                fix="name files below the folder",
-            )
-        if (row.split, row.id) in seen:
-            raise InputError(
-                f"the image {visible(row.id)} occurs twice", where=str(dataset.where), fix="keep one of the two"
-            )
-        seen.add((row.split, row.id))
-    return dataset
+            wrong, fix = f"the image {visible(row.id)} has no caption", "give it one, or remove it"
+        elif Path(row.file).is_absolute() or ".." in Path(row.file).parts:
+            wrong, fix = f"a file name leads out of the folder: {visible(row.file)}", "name files below the folder"
+        elif (row.split, row.id) in known:
+            wrong, fix = f"the image {visible(row.id)} occurs twice", "keep one of the two"
+        if wrong:
+            raise InputError(wrong, where=str(where), fix=fix)
+        known.add((row.split, row.id))
+    return tuple(rows)

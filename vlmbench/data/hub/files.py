@@ -1,7 +1,8 @@
 """The files of a hub dataset, split by split: `datasets` says which they are, `huggingface_hub` fetches them."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -284,44 +285,32 @@ def _known(kept: Path, source: Source) -> Source | None:
         return None
 
 
-class reading:
+@contextmanager
+def reading(id: str, *, remote: bool = False) -> Iterator[None]:
     """Turns what `datasets` raises into an error that a user can act on.
 
     With `remote`, failed connections are left to `hub.client.hub_errors`.
     """
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    def __init__(self, id: str, *, remote: bool = False) -> None:
-        self.id = id
-        self.remote = remote
+    try:
+        yield
+    except (VlmbenchError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise
+    except Exception as error:
+        if remote and unreachable(error):
+            raise
+        raise _explained(id, error) from error
 
-    def __enter__(self) -> None:
-        return None
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, VlmbenchError) or not isinstance(error, Exception):
-            return
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-        if isinstance(error, HfHubHTTPError | LocalEntryNotFoundError | OfflineModeIsEnabled):
-            return
-        if self.remote and unreachable(error):
-            return
-        if disk_full(error):
-            raise no_room(self.id, "dataset") from error
-        library = datasets()
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        if isinstance(error, library.exceptions.DatasetNotFoundError):
-            raise AbsentError(
-                visible(reason), where=self.id, fix="check the name; if it is private: hf auth login"
-            ) from error
-        if isinstance(error, ConnectionError):
-            raise AbsentError(
-                f"the hub cannot be reached: {visible(reason)}", where=self.id, fix="try again with a network"
-            ) from error
-        if isinstance(error, ValueError) and "onfig name" in str(error):
-            raise InputError(
-                visible(" ".join(str(error).split())), where=self.id, fix="hf:owner/name:CONFIG"
-            ) from error
-        raise InputError(
-            f"cannot read {visible(self.id)}: {visible(reason)}", where=self.id, fix=f"vlmbench reads {LAYOUTS}"
-        ) from error
+def _explained(id: str, error: Exception) -> VlmbenchError:
+    if disk_full(error):
+        return no_room(id, "dataset")
+    reason = visible(next((line for line in str(error).splitlines() if line.strip()), type(error).__name__))
+    if isinstance(error, datasets().exceptions.DatasetNotFoundError):
+        return AbsentError(reason, where=id, fix="check the name; if it is private: hf auth login")
+    if isinstance(error, ConnectionError):
+        return AbsentError(f"the hub cannot be reached: {reason}", where=id, fix="try again with a network")
+    if isinstance(error, ValueError) and "onfig name" in str(error):
+        return InputError(visible(" ".join(str(error).split())), where=id, fix="hf:owner/name:CONFIG")
+    return InputError(f"cannot read {visible(id)}: {reason}", where=id, fix=f"vlmbench reads {LAYOUTS}")

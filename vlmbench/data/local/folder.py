@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,6 +49,43 @@ class Files:
         return digest([str(self.root.resolve()), found])
 
 
+class ImageRow(NamedTuple):
+    """An image of `ImageFiles`."""
+
+    split: str
+    id: str
+    file: str
+    captions: tuple[str, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Images without classes, maybe with captions, which are files below one directory."""
+
+    id: str
+    root: Path
+    rows: tuple[ImageRow, ...]
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Its splits; it has no classes."""
+        splits = ordered_splits(sorted({row.split for row in self.rows}))
+        return DatasetInfo(id=self.id, revision=None, splits=splits, classnames=())
+
+    def split(self, name: str) -> Split:
+        """The images of a split; labels are zeros [N] int64."""
+        rows = [row for row in self.rows if row.split == name]
+        return Split(
+            name,
+            tuple(row.id for row in rows),
+            np.zeros(len(rows), np.int64),
+            Files(self.root, tuple(row.file for row in rows)),
+            tuple(row.captions for row in rows) if any(row.captions for row in rows) else (),
+            groups=tuple(row.group for row in rows) if any(row.group for row in rows) else (),
+        )
+
+
 @dataclass(frozen=True)
 class Folder:
     """A directory of class directories."""
@@ -79,7 +117,7 @@ class Folder:
         for split, root in self._split_roots.items():
             found[split] = {}
             for directory in _directories(root):
-                files, strange = _images(directory, root)
+                files, strange = image_files(directory, root)
                 if not files:
                     raise InputError(
                         f"the class {visible(directory.name)} has no images"
@@ -168,7 +206,7 @@ def _directories(root: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural(path.name))
 
 
-def _images(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
+def image_files(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
     """Files below `directory` relative to `root`: images, and those that are none by their ending."""
     images: list[str] = []
     others: list[str] = []

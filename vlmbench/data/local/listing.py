@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Listing:
 
     @cached_property
     def _rows(self) -> list[_Row]:
-        rows = [self._row(values, place) for place, values in _read(self.path)]
+        rows = [self._row(values, place) for place, values in table_rows(self.path, what="list", fix=_MEND)]
         if not rows:
             raise InputError("no images in the list", where=str(self.path), fix=_MEND)
         return rows
@@ -93,14 +94,19 @@ class Listing:
         return Split(name, tuple(ids), labels, Files(self.path.parent, files))
 
 
-def _read(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Place and values of each line."""
-    text = read_text(path, what="list")
+def table_rows(path: Path, *, what: str, fix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Place and values of each row of a table with a line of column names (CSV, TSV), or of JSONL.
+
+    Raises:
+        InputError: it cannot be read, or a line is none.
+    """
+    text = read_text(path, what=what)
     if path.suffix.lower() == ".jsonl":
-        yield from json_lines(text, path, fix=_MEND)
+        yield from json_lines(text, path, fix=fix)
         return
     header: list[str] = []
-    for place, row in csv_rows(text, path, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=False):
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    for place, row in csv_rows(text, path, delimiter=delimiter, strict=False, fix=fix):
         if header:
             yield place, dict(zip(header, row, strict=False))
         else:
