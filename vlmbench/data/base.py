@@ -111,6 +111,14 @@ class Dataset(Protocol):
 
 
 @dataclass(frozen=True)
+class OpenDataset:
+    """A `Dataset` of its facts and a function that gives a split by name."""
+
+    info: DatasetInfo
+    split: Callable[[str], Split]
+
+
+@dataclass(frozen=True)
 class Opening:
     """What the function that opens a kind of dataset may use.
 
@@ -208,22 +216,3 @@ class Rows:
     def stamp(self) -> str | None:
         """The source's stamp (the rows are part of the ids that go into the fingerprint's key)."""
         return self.source.stamp()
-
-
-@dataclass(frozen=True)
-class Subset:
-    """A dataset of whose split `name` only the images at `rows` are looked at."""
-
-    dataset: Dataset
-    name: str
-    rows: Sequence[int]
-
-    @property
-    def info(self) -> DatasetInfo:
-        """The dataset's; what there is to know was said of the whole."""
-        return replace(self.dataset.info, notes=())
-
-    def split(self, name: str) -> Split:
-        """A split; of `name` some images."""
-        found = self.dataset.split(name)
-        return subset(found, self.rows) if name == self.name else found

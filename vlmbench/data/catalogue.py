@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from vlmbench.data.base import TEST, TRAIN
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.names import GROUP, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import UsageError
@@ -55,37 +56,29 @@ class CatalogueRow:
 @cache
 def listed() -> dict[str, CatalogueRow]:
     """The hub datasets by name, in the order of their groups."""
-    found = {}
-    for row in _rows("datasets.csv"):
-        splits = [(ours, row[f"{ours}_split"]) for ours in ("train", "test") if row[f"{ours}_split"]]
-        found[row["name"]] = CatalogueRow(
-            name=row["name"],
-            group=row["group"],
-            tags=tuple(filter(None, row["tags"].split("|"))),
-            hub_id=row["hub_id"],
-            revision=row["revision"] or None,
-            splits=tuple(splits),
-            image=row["image_column"] or None,
-            label=row["label_column"] or None,
-            metric=row["metric"] or DEFAULT,
-            classes=int(row["classes"]) if row["classes"].isdigit() else None,
-            source=row["source"],
-            note=row["note"],
-            wds_id=row["wds_id"] or None,
-        )
-    for row in _rows("captioned.csv"):
-        found[row["name"]] = CatalogueRow(
-            name=row["name"],
-            group=CAPTIONED,
-            hub_id=row["hub_id"],
-            revision=row["revision"] or None,
-            image=row["image_column"] or None,
-            captions=tuple(row["caption_column"].split("|")),
-            metric="recall",
-            source=row["source"],
-            note=row["note"],
-        )
-    return found
+    captioned = ({"group": CAPTIONED, "metric": "recall"} | row for row in _rows("captioned.csv"))
+    return {row["name"]: _read(row) for row in (*_rows("datasets.csv"), *captioned)}
+
+
+def _read(row: dict[str, str]) -> CatalogueRow:
+    """A row of either table; what it leaves empty is not known."""
+    known = {column: value for column, value in row.items() if value}
+    return CatalogueRow(
+        name=row["name"],
+        group=row["group"],
+        tags=tuple(filter(None, row.get("tags", "").split("|"))),
+        hub_id=row["hub_id"],
+        revision=known.get("revision"),
+        splits=tuple((ours, known[f"{ours}_split"]) for ours in (TRAIN, TEST) if f"{ours}_split" in known),
+        image=known.get("image_column"),
+        label=known.get("label_column"),
+        captions=tuple(filter(None, row.get("caption_column", "").split("|"))),
+        metric=known.get("metric", DEFAULT),
+        classes=int(row["classes"]) if row.get("classes", "").isdigit() else None,
+        source=row["source"],
+        note=row["note"],
+        wds_id=known.get("wds_id"),
+    )
 
 
 def names() -> list[str]:

@@ -90,10 +90,11 @@ class Session:
         """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
         ref = DatasetRef.parse(name)
         if ref not in self._datasets:
-            if ref.view is not None:
-                opened = seen_as(self.dataset(ref.whole), ref.view)
-            else:
-                opened = open_dataset(ref, self.context.cache_dir, self.context.reporter)
+            opened = (
+                open_dataset(ref, self.context.cache_dir, self.context.reporter)
+                if ref.view is None
+                else seen_as(self.dataset(ref.whole), ref.view)
+            )
             for note in opened.info.notes:
                 self.context.reporter.warn(f"{ref}: {note}")
             self._datasets[ref] = opened

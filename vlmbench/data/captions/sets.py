@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmbench.data.base import ALIASES, ALL, Opening
+from vlmbench.data.base import ALIASES, ALL, OpenDataset, Opening
 from vlmbench.data.captions.columns import FILES, GROUP, IDS, caption_columns
 from vlmbench.data.captions.entries import Want, captions_of
 from vlmbench.data.captions.formats import read_captions
 from vlmbench.data.captions.tables import cell
-from vlmbench.data.local.folder import LAYOUT, Folder, ImageFiles, ImageRow
+from vlmbench.data.local.folder import LAYOUT, ImageRow, labelled_folder, without_classes
 from vlmbench.data.local.listing import table_rows
 from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError
@@ -25,10 +25,10 @@ from vlmbench.foundations.paths import named_directory, named_file
 from vlmbench.foundations.text import visible
 
 METADATA = ("metadata.jsonl", "metadata.csv")
-_MEND = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
+_FIX = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
 
 
-def open_folder(ref: DatasetRef, opening: Opening) -> ImageFiles | Folder:
+def open_folder(ref: DatasetRef, opening: Opening) -> OpenDataset:
     """The dataset ``folder:PATH``: captioned where it, or a split of it, has a metadata file with captions.
 
     Raises:
@@ -36,10 +36,10 @@ def open_folder(ref: DatasetRef, opening: Opening) -> ImageFiles | Folder:
         InputError: it is a file, or a line of the metadata file is not what it has to be (file and line are named).
     """
     root = named_directory(Path(ref.place).expanduser(), where=ref.id, fix=LAYOUT)
-    return captioned_folder(ref.id, root) or Folder(ref.id, root)
+    return captioned_folder(ref.id, root) or labelled_folder(ref.id, root)
 
 
-def captioned_folder(id: str, root: Path) -> ImageFiles | None:
+def captioned_folder(id: str, root: Path) -> OpenDataset | None:
     """The captioned set that a directory holds; none where no metadata file in it has captions.
 
     Raises:
@@ -50,10 +50,10 @@ def captioned_folder(id: str, root: Path) -> ImageFiles | None:
     if not places or not caption_columns(next(_entries(places[0][2]), ("", {}))[1]):
         return None
     rows = [row for split, folder, file in places for row in _rows(file, split, folder)]
-    return ImageFiles(id, root, _checked(rows, places[0][2]))
+    return without_classes(id, root, _checked(rows, places[0][2]))
 
 
-def open_coco(ref: DatasetRef, opening: Opening) -> ImageFiles:
+def open_coco(ref: DatasetRef, opening: Opening) -> OpenDataset:
     """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``.
 
     Raises:
@@ -79,10 +79,10 @@ def open_coco(ref: DatasetRef, opening: Opening) -> ImageFiles:
             raise InputError(what, where=f"{path}, {entry.place}", fix="add it to images, or remove the annotation")
         captions[entry.image] += entry.captions
     rows = [
-        ImageRow(found.splits.get(image, ALL), image, found.files[image], tuple(own), found.groups.get(image, ""))
+        ImageRow(found.splits.get(image, ALL), image, found.files[image], 0, tuple(own), found.groups.get(image, ""))
         for image, own in captions.items()
     ]
-    return ImageFiles(ref.id, root, _checked(rows, path))
+    return without_classes(ref.id, root, _checked(rows, path))
 
 
 def _split_files(root: Path) -> list[tuple[str, str, Path]]:
@@ -101,7 +101,7 @@ def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
     for place, entry in _entries(file):
         name = next((entry[field] for field in FILES if field in entry), None)
         if not isinstance(name, str) or not name:
-            raise InputError("no file_name", where=place, fix=_MEND)
+            raise InputError("no file_name", where=place, fix=_FIX)
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(
                 f"file_name leads out of the folder: {visible(name)}", where=place, fix="name files below the folder"
@@ -109,19 +109,19 @@ def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
         given = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
         captions = captions_of(given[0] if len(given) == 1 else given)
         if not captions:
-            raise InputError(f"{visible(name)} has no caption", where=place, fix=_MEND)
+            raise InputError(f"{visible(name)} has no caption", where=place, fix=_FIX)
         own = entry.get("split")
         key = (ALIASES.get(str(own).lower(), str(own)) if own else split, folder + name)
         image = str(next((entry[field] for field in IDS if entry.get(field) not in (None, "")), name))
         before = found.get(key)
         group = str(entry.get(GROUP) or "")
-        found[key] = ImageRow(key[0], image, key[1], (before.captions if before else ()) + captions, group)
+        found[key] = ImageRow(key[0], image, key[1], 0, (before.captions if before else ()) + captions, group)
     return list(found.values())
 
 
 def _entries(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each entry with its place; a list of captions that stands in a cell of a CSV is one."""
-    for place, entry in table_rows(file, what="metadata file", fix=_MEND):
+    for place, entry in table_rows(file, what="metadata file", fix=_FIX):
         own = entry if file.suffix == ".jsonl" else {name: cell(str(value)) for name, value in entry.items()}
         yield f"{file}, {place}", own
 
@@ -129,7 +129,7 @@ def _entries(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _checked(rows: Sequence[ImageRow], where: Path) -> tuple[ImageRow, ...]:
     """Refuses a set without images, without captions, or in which an id occurs twice in a split."""
     if not rows:
-        raise InputError("no images", where=str(where), fix=_MEND)
+        raise InputError("no images", where=str(where), fix=_FIX)
     known: set[tuple[str, str]] = set()
     for row in rows:
         wrong, fix = "", ""

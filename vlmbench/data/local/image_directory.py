@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlmbench.data.base import ALL
+from vlmbench.data.base import ALL, OpenDataset
 from vlmbench.data.images import is_image
-from vlmbench.data.local.folder import ImageFiles, ImageRow
+from vlmbench.data.local.folder import ImageRow, without_classes
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.paths import named_directory
@@ -14,7 +14,7 @@ from vlmbench.foundations.text import visible
 _NAMED = 3
 
 
-def open_images(directory: Path, ids: Sequence[str]) -> ImageFiles:
+def open_images(directory: Path, ids: Sequence[str]) -> OpenDataset:
     """The images called `ids` [N] among those below a directory, in one split.
 
     A file is found by its path below the directory, by its name, or by its name without the ending (``12`` is
@@ -47,7 +47,7 @@ def open_images(directory: Path, ids: Sequence[str]) -> ImageFiles:
             "or leave CLIPScore and RefCLIPScore out of --metrics",
         )
     rows = tuple(ImageRow(ALL, image, name) for image, name in zip(ids, names, strict=True))
-    return ImageFiles(f"images:{directory}", directory, rows)
+    return without_classes(f"images:{directory}", directory, rows)
 
 
 def _index(directory: Path) -> tuple[dict[str, list[str]], ...]:

@@ -19,12 +19,13 @@ from vlmbench.data.base import (
     ALL,
     Dataset,
     DatasetInfo,
+    OpenDataset,
     Opening,
     Rows,
     Split,
     readable_names,
 )
-from vlmbench.data.local.folder import ImageFiles, ImageRow, image_files
+from vlmbench.data.local.folder import ImageRow, image_files, without_classes
 from vlmbench.data.names import BOXES, FOLDER, DatasetRef
 from vlmbench.data.views.base import Regions, Views, crop_of
 from vlmbench.data.views.crops import outside
@@ -184,7 +185,7 @@ def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
     return Boxed(ref.id, read_instances(path), pictures)
 
 
-def open_pictures(id: str, root: Path) -> ImageFiles:
+def open_pictures(id: str, root: Path) -> OpenDataset:
     """The images of a directory, at any depth, without classes; ids are paths below it.
 
     Where it holds nothing but directories called train, val, test (or an alias of these), they are its splits.
@@ -198,7 +199,8 @@ def open_pictures(id: str, root: Path) -> ImageFiles:
     splits = [ALIASES.get(name.partition("/")[0].lower(), "") if "/" in name else "" for name in found]
     if "" in splits:
         splits = [ALL] * len(found)
-    return ImageFiles(id, root, tuple(ImageRow(split, name, name) for split, name in zip(splits, found, strict=True)))
+    rows = [ImageRow(split, name, name) for split, name in zip(splits, found, strict=True)]
+    return without_classes(id, root, rows)
 
 
 def _without_ending(file: str) -> str:
