@@ -50,14 +50,16 @@ def test_groups_answer_the_missions_questions():
     assert {"natural", "fine-grained", "abstract", "specialised", "text", "imagenet", "clip27", "vtab"} <= set(found)
     assert {"cars", "flowers102", "fgvc_aircraft", "pets", "food101"} <= set(found["fine-grained"])
     assert {"clevr_count_all", "kitti_closest_vehicle_distance"} <= set(found["abstract"])
-    assert expand(["digits", "group:text", "mnist"]) == ["digits", *found["text"]]
+    assert [str(ref) for ref in expand(["digits", "group:text", "mnist"])] == ["digits", *found["text"]]
     with pytest.raises(UsageError, match="no such group: nowhere"):
         expand(["group:nowhere"])
 
 
 def test_what_follows_a_group_goes_for_its_members_on_the_hub():
-    streamed = expand(["group:abstract?stream=yes"])
-    assert streamed == [f"{name}?stream=yes" if name in listed() else name for name in expand(["group:abstract"])]
+    streamed = [str(ref) for ref in expand(["group:abstract?stream=yes"])]
+    assert streamed == [
+        f"{ref}?stream=yes" if ref.place in listed() else str(ref) for ref in expand(["group:abstract"])
+    ]
     assert "clevr_count_all?stream=yes" in streamed
 
 

@@ -124,7 +124,7 @@ class Asif:
         rows = np.array([row for row, id in enumerate(opened.split.ids) if id not in skipped], np.int64)
         if not opened.split.captions or not all(opened.split.captions[row] for row in rows):
             raise InputError(
-                f"{visible(selection.dataset)} has no captions, and anchors need some",
+                f"{visible(str(selection.dataset))} has no captions, and anchors need some",
                 where=str(self.ref),
                 fix="a captioned set",
             )

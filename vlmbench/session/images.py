@@ -1,20 +1,19 @@
 """The images of a session: datasets and splits opened once, limited, divided and fingerprinted."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from vlmbench.data.base import Dataset, DatasetInfo, Split, Subset, choose_split, subset
+from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, limited, subset
 from vlmbench.data.fingerprint import fingerprint
-from vlmbench.data.names import canonical
+from vlmbench.data.names import Chosen, DatasetName, DatasetRef, Tiles
 from vlmbench.data.open import open_dataset
 from vlmbench.data.views.base import MEAN
-from vlmbench.data.views.crops import Tiled, expand
+from vlmbench.data.views.crops import expand, seen_as
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import normalise
 from vlmbench.session.context import Context
@@ -25,16 +24,19 @@ class Selection:
     """Images of a split.
 
     Attributes:
-        dataset: as the user names it.
+        dataset: as the user names it, or a view of that; held as a `DatasetRef`.
         split: one of its splits.
         limit: the size of a random sample of them, drawn with the session's seed; none: all.
         part: the i-th of n equal runs of these, counted from 1; none: all.
     """
 
-    dataset: str
+    dataset: DatasetName
     split: str
     limit: int | None = None
     part: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset", DatasetRef.parse(self.dataset))
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class OpenSplit:
 
     Attributes:
         info: its dataset.
-        name: the dataset as the user names it.
+        name: the dataset's id, as records carry it.
         split: the items.
         rows: what is encoded of them: themselves, or V views of each, one after the other.
         fingerprint: the items' fingerprint.
@@ -99,45 +101,44 @@ class Images:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._datasets: dict[str, Dataset] = {}
+        self._datasets: dict[DatasetRef, Dataset] = {}
         self._splits: dict[Selection, OpenSplit] = {}
 
-    def dataset(self, name: str) -> Dataset:
+    def dataset(self, name: DatasetName) -> Dataset:
         """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
-        if name not in self._datasets:
-            opened = open_dataset(name, self.context.cache_dir, self.context.reporter)
+        ref = DatasetRef.parse(name)
+        if ref not in self._datasets:
+            opened = (
+                open_dataset(ref, self.context.cache_dir, self.context.reporter)
+                if ref.view is None
+                else seen_as(self.dataset(ref.whole), ref.view)
+            )
             for note in opened.info.notes:
-                self.context.reporter.warn(f"{name}: {note}")
-            self._datasets[name] = opened
-        return self._datasets[name]
+                self.context.reporter.warn(f"{ref}: {note}")
+            self._datasets[ref] = opened
+        return self._datasets[ref]
 
-    def adopt(self, name: str, dataset: Dataset) -> None:
+    def adopt(self, name: DatasetName, dataset: Dataset) -> None:
         """Takes a dataset that is open already, under a name that no other dataset has."""
-        self._datasets.setdefault(name, dataset)
+        self._datasets.setdefault(DatasetRef.parse(name), dataset)
 
-    def in_tiles(self, dataset: str, tiles: int) -> str:
-        """A name under which `prepare` and `features` look at a dataset's images whole and in so many tiles.
+    def in_tiles(self, dataset: DatasetName, tiles: int) -> DatasetRef:
+        """A dataset's images looked at whole and in so many tiles.
 
         Raises:
             UsageError: its items are views already.
         """
-        opened, name = self.dataset(dataset), f"{dataset} in {tiles} tiles"
-        if opened.info.views is not None:
+        if self.dataset(dataset).info.views is not None:
             raise UsageError("boxes are not cut into tiles", where="--tiles", fix="leave --tiles out")
-        self._datasets.setdefault(name, Tiled(opened, dataset, tiles))
-        return name
+        return replace(DatasetRef.parse(dataset), view=Tiles(tiles))
 
-    def only(self, dataset: str, split: str, ids: Collection[str]) -> str:
-        """A name under which `features` looks at no images of a split but these; its own where it has no others."""
-        opened, ids = self.dataset(dataset), set(ids)
-        rows = [row for row, id in enumerate(opened.split(split).ids) if id in ids]
-        if len(rows) == len(opened.split(split)):
-            return dataset
-        name = f"{len(rows):,} images of {dataset} ({digest([split, rows])[:8]})"
-        self._datasets.setdefault(name, Subset(opened, split, rows))
-        return name
+    def only(self, dataset: DatasetName, split: str, ids: Collection[str]) -> DatasetRef:
+        """A dataset of whose split no images but these are looked at; itself where it has no others."""
+        ref, ids, whole = DatasetRef.parse(dataset), set(ids), self.dataset(dataset).split(split)
+        rows = tuple(row for row, id in enumerate(whole.ids) if id in ids)
+        return ref if len(rows) == len(whole) else replace(ref, view=Chosen(split, rows))
 
-    def choose_split(self, dataset: str, name: str | None) -> str:
+    def choose_split(self, dataset: DatasetName, name: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
         return choose_split(self.dataset(dataset).info, name)
 
@@ -152,17 +153,14 @@ class Images:
         return self._splits[selection]
 
     def _open(self, selection: Selection) -> OpenSplit:
-        context, split, limit, part = self.context, selection.split, selection.limit, selection.part
-        info = self.dataset(selection.dataset).info
-        items = self.dataset(selection.dataset).split(split)
-        name = canonical((info.views.of if info.views is not None else "") or selection.dataset)
+        context, split, part = self.context, selection.split, selection.part
+        ref = DatasetRef.parse(selection.dataset)
+        name, info, items = ref.id, self.dataset(ref).info, self.dataset(ref).split(split)
         if not len(items):
             raise InputError(
                 f"the split {split} of {visible(name)} has no images", where=name, fix="choose another with --split"
             )
-        if limit is not None and limit < len(items):
-            generator = np.random.default_rng(derive_seed(context.seed, "limit", name, split))
-            items = subset(items, np.sort(generator.permutation(len(items))[:limit]))
+        items = limited(items, selection.limit, context.seed, name)
         if part is not None:
             items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
         rows = items if info.views is None else expand(items, info.views, context.workers + 1)

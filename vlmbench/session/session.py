@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import JsonValue
 
 from vlmbench.data.base import Dataset
+from vlmbench.data.names import DatasetName
 from vlmbench.encoders.base import PROJ, Scale
 from vlmbench.encoders.names import AsifRef, ModelRef, parse_model
 from vlmbench.features.texts import WEIGHTS, TextStore
@@ -75,11 +76,11 @@ class Session:
         """
         return require_texts(self.model(model))
 
-    def dataset(self, name: str) -> Dataset:
+    def dataset(self, name: DatasetName) -> Dataset:
         """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
         return self.images.dataset(name)
 
-    def choose_split(self, dataset: str, name: str | None) -> str:
+    def choose_split(self, dataset: DatasetName, name: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
         return self.images.choose_split(dataset, name)
 

@@ -80,16 +80,16 @@ def check_retrieval(request: RetrievalRequest, session: Session) -> list[Pass]:
                 f"{visible(model)} has no matching head to rank again with", where="--rerank", fix="a BLIP model"
             )
     passes = []
-    for dataset in expand(list(request.datasets)):
-        split = session.choose_split(dataset, request.split)
-        if session.dataset(dataset).info.classnames:
-            raise InputError(f"{visible(dataset)} has images without captions", where=dataset, fix="vlmbench zeroshot")
+    for dataset in expand(request.datasets):
+        split, info = session.choose_split(dataset, request.split), session.dataset(dataset).info
+        if info.classnames:
+            raise InputError(f"{visible(info.id)} has images without captions", where=info.id, fix="vlmbench zeroshot")
         passes.append(Pass(Selection(dataset, split, request.limit), models))
     return passes
 
 
 def _score(session: Session, model: str, selection: Selection, request: RetrievalRequest) -> StoredRun:
-    watch, context, dataset = Stopwatch(), session.context, selection.dataset
+    watch, context, dataset = Stopwatch(), session.context, str(selection.dataset)
     features = session.features(model, selection, sparse=True)
     lists = [texts[: request.captions] for texts in features.items.captions]
     if not lists or not all(lists):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.data.catalogue import expand
+from vlmbench.data.names import BOXES, DatasetRef
 from vlmbench.data.views.base import MOST_TILES
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
@@ -122,15 +123,15 @@ def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], lis
     return models, [_plan(name, request, session) for name in _datasets(request, session)]
 
 
-def _datasets(request: ZeroShotRequest, session: Session) -> list[str]:
-    """The datasets' names; those of their boxes or tiles, where these are asked for."""
-    names = expand(list(request.datasets))
+def _datasets(request: ZeroShotRequest, session: Session) -> list[DatasetRef]:
+    """The datasets; their boxes or tiles, where these are asked for."""
+    refs = expand(request.datasets)
     if request.boxes is not None:
-        return [f"boxes:{request.boxes}#{name}" for name in names]
-    return [session.images.in_tiles(name, request.tiles) for name in names] if request.tiles is not None else names
+        return [DatasetRef(BOXES, str(request.boxes), images=ref) for ref in refs]
+    return [session.images.in_tiles(ref, request.tiles) for ref in refs] if request.tiles is not None else refs
 
 
-def _plan(dataset: str, request: ZeroShotRequest, session: Session) -> _Plan:
+def _plan(dataset: DatasetRef, request: ZeroShotRequest, session: Session) -> _Plan:
     info = session.dataset(dataset).info
     if not info.classnames:
         raise InputError(

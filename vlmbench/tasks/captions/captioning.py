@@ -5,19 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from vlmbench.captioners.base import Captioner, Decoding, Item
 from vlmbench.captioners.store import CaptionStore
-from vlmbench.data.base import Split, choose_split, subset
+from vlmbench.data.base import Split, choose_split, limited
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.images import BadImage
 from vlmbench.data.loading import load
-from vlmbench.data.names import canonical
+from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import tell_slow
-from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import DatasetFacts, ModelFacts
 from vlmbench.session.context import Context
@@ -113,10 +110,8 @@ def open_captioning(
 ) -> tuple[Captioner, Split]:
     """The captioner and the images it is to caption, before it has loaded or captioned any; see `caption_dataset`."""
     opened = session.dataset(dataset)
-    chosen = opened.split(choose_split(opened.info, split, where=dataset))
-    if limit is not None and limit < len(chosen):
-        generator = np.random.default_rng(derive_seed(session.context.seed, "limit", canonical(dataset), chosen.name))
-        chosen = subset(chosen, np.sort(generator.permutation(len(chosen))[:limit]))
+    whole = opened.split(choose_split(opened.info, split, where=dataset))
+    chosen = limited(whole, limit, session.context.seed, DatasetRef.parse(dataset).id)
     captioner = open_captioner(
         session,
         model,
@@ -142,7 +137,7 @@ def caption_images(
     found = caption_split(context, captioner, split, on_failure=on_failure)
     references = [list(item) for item in split.captions] if split.captions else [[] for _ in split.ids]
     facts = DatasetFacts(
-        id=canonical(dataset),
+        id=DatasetRef.parse(dataset).id,
         revision=revision,
         fingerprint=digest([fingerprint(split, context.cache_dir, context.reporter), references]),
         split=split.name,

@@ -11,7 +11,7 @@ from vlmbench.captioners.base import Decoding
 from vlmbench.data.base import TRAIN, Split
 from vlmbench.data.images import is_image
 from vlmbench.data.local.folder import Files
-from vlmbench.data.names import canonical
+from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -265,7 +265,7 @@ def _said(decoding: Mapping[str, Any]) -> dict[str, Any]:
 def _training(session: Session, dataset: str, captioned: str, anchors: str | None) -> list[str]:
     """Captions of the training split of the anchors or the set itself, where there is one that is not captioned."""
     opened = session.dataset(anchors or dataset)
-    itself = anchors is None or canonical(anchors) == canonical(dataset)
+    itself = anchors is None or DatasetRef.parse(anchors).id == DatasetRef.parse(dataset).id
     if TRAIN not in opened.info.splits or (itself and captioned == TRAIN):
         return []
     return [caption for captions in opened.split(TRAIN).captions for caption in captions]

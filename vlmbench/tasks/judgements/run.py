@@ -105,8 +105,8 @@ def _seen(request: MetricEvalRequest, references: References, context: Context) 
         from vlmbench.data.local.image_directory import open_images
 
         directory = open_images(Path(images), list(references))
-        session.images.adopt(directory.id, directory)
-        images = directory.id
+        session.images.adopt(directory.info.id, directory)
+        images = directory.info.id
     return ClipImages(session, request.clip or DEFAULT_CLIP, images, references)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.data.base import DatasetInfo
+from vlmbench.data.names import DatasetName
 from vlmbench.encoders.base import PRE_PROJ, PROJ
 from vlmbench.encoders.families import DUAL
 from vlmbench.foundations.errors import InputError, UsageError
@@ -24,7 +25,7 @@ from vlmbench.tasks.probe.fit import ProbeRequest
 from vlmbench.tasks.probe.held_out import SHARE, hold_out, one_split, rows_of
 
 
-def from_session(session: Session, model: str, dataset: str, request: ProbeRequest) -> ProbeData:
+def from_session(session: Session, model: str, dataset: DatasetName, request: ProbeRequest) -> ProbeData:
     """The features of a dataset's splits by a model; of a dataset of one split, a part of it is the test set.
 
     Where a record or the start of the probe asks for it and the model has a text side, with a zero-shot classifier and
@@ -109,7 +110,7 @@ def _own_metric(info: DatasetInfo) -> str:
     return info.metric if info.metric in names else DEFAULT
 
 
-def probe_splits(session: Session, dataset: str) -> dict[str, str]:
+def probe_splits(session: Session, dataset: DatasetName) -> dict[str, str]:
     """The dataset's splits by their part in a probe (train, val, test); an undivided one has only test.
 
     Raises:
@@ -119,12 +120,12 @@ def probe_splits(session: Session, dataset: str) -> dict[str, str]:
     test = session.choose_split(dataset, None)
     if not one_split(info) and (TRAIN not in info.splits or test == TRAIN):
         raise InputError(
-            f"{visible(dataset)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
-            where=dataset,
+            f"{visible(info.id)} has the splits {', '.join(map(visible, info.splits))}; a probe needs train and test",
+            where=info.id,
             fix="folder:PATH with PATH/train/<class>/ and PATH/test/<class>/, or vlmbench zeroshot",
         )
     if not info.classnames:
-        raise InputError(f"{visible(dataset)} has no classes", where=dataset, fix="vlmbench retrieval, for captions")
+        raise InputError(f"{visible(info.id)} has no classes", where=info.id, fix="vlmbench retrieval, for captions")
     return {name: name for name in (TRAIN, VAL) if name in info.splits and name != test} | {TEST: test}
 
 

@@ -75,7 +75,7 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
         data = from_file(request.features, normalised=request.normalised, metric=request.metric)
         return _probe(data, request, session)
     runs = []
-    for dataset in expand(list(request.datasets)):
+    for dataset in expand(request.datasets):
         for one in passes:
             if one.selection.dataset == dataset:
                 session.prepare(one.models, one.selection)
@@ -108,7 +108,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         if request.zero_shot_start:
             session.require_texts(model)
     passes = []
-    for dataset in expand(list(request.datasets)):
+    for dataset in expand(request.datasets):
         splits = probe_splits(session, dataset)
         info = session.dataset(dataset).info
         check_share(request.holdout, info)
@@ -116,7 +116,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
             labels = session.images.open(Selection(dataset, splits[TEST], request.limit)).split.labels
-            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, dataset)
+            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, info.id)
         passes += [Pass(Selection(dataset, split, request.limit), models) for split in splits.values()]
     return passes
 
