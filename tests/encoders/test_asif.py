@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import issparse
 
-from vlmbench.encoders import relative as module
+from vlmbench.encoders import asif as module
 from vlmbench.encoders.asif import relative
 from vlmbench.foundations.errors import InputError
 
