@@ -26,7 +26,7 @@ from vlmbench.data.base import (
 from vlmbench.data.catalogue import CatalogueRow, listed
 from vlmbench.data.hub import files as hub_files
 from vlmbench.data.hub.cursor import StreamedImages
-from vlmbench.data.hub.index import PATH, size
+from vlmbench.data.hub.index import PATH
 from vlmbench.data.hub.rows import (
     Columns,
     Images,
@@ -56,6 +56,8 @@ class Hub:
     source: hub_files.Source
     row: CatalogueRow = field(default_factory=CatalogueRow)
     reporter: Reporter = field(default_factory=Silent)
+    _indexes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    _streams: dict[str, Stream | Shards | None] = field(default_factory=dict)
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -81,14 +83,6 @@ class Hub:
             self._indexes[name] = stream.index(self._columns)
         return self._indexes[name]
 
-    @cached_property
-    def _indexes(self) -> dict[str, tuple[Any, Any]]:
-        return {}
-
-    @cached_property
-    def _streams(self) -> dict[str, Stream | Shards | None]:
-        return {}
-
     def _stream(self, name: str) -> Stream | Shards | None:
         """What reads a split by an index: of tars wherever they are, of other files only where they are streamed."""
         if name not in self._streams:
@@ -109,8 +103,8 @@ class Hub:
         lacking = shortage(self.source, theirs)
         if lacking is not None:
             self.reporter.note(
-                f"{self.id}: the split {name} would take {size(lacking.needed)} of {lacking.where}, which can spare "
-                f"{size(lacking.free)}: it is streamed from the hub, and no file of it is kept (?stream=no fetches it)"
+                f"{self.id}: the split {name} {lacking}: it is streamed from the hub, and no file of it is kept "
+                "(?stream=no fetches it)"
             )
 
     @cached_property
