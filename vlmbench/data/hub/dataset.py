@@ -8,7 +8,6 @@ are (`shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, t
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +42,7 @@ from vlmbench.data.hub.stream import Stream
 from vlmbench.data.names import AUTO, COLUMNS, LISTED, STREAM, DatasetRef
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT, DEFAULT_MULTILABEL, multilabel_only
@@ -232,7 +232,7 @@ def open_hub(ref: DatasetRef, opening: Opening) -> Hub:
         label=asked.get("label", row.label),
         captions=(asked["caption"],) if "caption" in asked else row.captions,
     )
-    root = Path(name.name).expanduser()
+    root = user_path(name.name)
     if name.name.startswith((".", "/", "~")) or root.is_dir():
         if not root.is_dir():
             raise AbsentError(f"no such directory: {visible(name.name)}", where=ref.id, fix="check the path")
