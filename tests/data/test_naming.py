@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlmbench.data.names import Chosen, DatasetRef, Tiles, bare_name, caption_file
+from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, UsageError
 
 TEXT = st.text(st.characters(exclude_characters="?#:&=", codec="utf-8"), min_size=1, max_size=12)
@@ -91,6 +92,14 @@ def test_a_file_of_boxes_may_have_a_mark_in_its_name(tmp_path):
     (tmp_path / "a#1.json").touch()
     found = DatasetRef.parse(f"boxes:{tmp_path}/a#1.json#folder:what#ever")
     assert (found.place, found.images) == (f"{tmp_path}/a#1.json", DatasetRef("folder", "what#ever"))
+
+
+@pytest.mark.parametrize(
+    "name", ["folder:~nobody-here", "boxes:~nobody-here#folder:x", "coco:~nobody-here", "hf:~nobody"]
+)
+def test_the_home_of_nobody_is_no_place(name, tmp_path):
+    with pytest.raises(AbsentError):
+        open_dataset(name, tmp_path)
 
 
 def test_views_say_what_they_are_of():

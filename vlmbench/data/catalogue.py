@@ -32,8 +32,6 @@ class CatalogueRow:
         captions: the caption columns of a captioned set.
         metric: the metric the literature reports.
         classes: how many classes, if known.
-        source: where these facts are from.
-        note: what a reader has to know.
         wds_id: the set's copy in CLIP_benchmark's WebDataset collection, ``owner/name[@revision]``, if it has one.
     """
 
@@ -48,8 +46,6 @@ class CatalogueRow:
     captions: tuple[str, ...] = ()
     metric: str = DEFAULT
     classes: int | None = None
-    source: str = ""
-    note: str = ""
     wds_id: str | None = None
 
 
@@ -75,8 +71,6 @@ def _read(row: dict[str, str]) -> CatalogueRow:
         captions=tuple(filter(None, row.get("caption_column", "").split("|"))),
         metric=known.get("metric", DEFAULT),
         classes=int(row["classes"]) if row.get("classes", "").isdigit() else None,
-        source=row["source"],
-        note=row["note"],
         wds_id=known.get("wds_id"),
     )
 

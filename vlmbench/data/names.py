@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.text import visible
 
 LISTED, HUB, FOLDER, FILE, COCO, BOXES, GROUP = "", "hf", "folder", "file", "coco", "boxes", "group"
@@ -87,7 +88,7 @@ class DatasetRef:
             return cls(kind, path, (("restval", YES),) if path != file else (), directory if mark else None)
         if kind == BOXES:
             marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
-            there = [i for i in marks if Path(rest[:i]).expanduser().is_file()]  # a path may hold the mark too
+            there = [i for i in marks if user_path(rest[:i]).is_file()]  # a path may hold the mark too
             end = (there or marks)[0]
             return cls(kind, rest[:end], images=cls.parse(rest[end + 1 :]) if rest[end + 1 :] else None)
         return cls(kind, rest)
@@ -154,7 +155,7 @@ def caption_file(name: str) -> tuple[Path, bool]:
     if Path(name).is_file():
         return Path(name), False
     file = name.removeprefix(f"{FILE}:").removesuffix(_RESTVAL)
-    return Path(file).expanduser(), name.endswith(_RESTVAL)
+    return user_path(file), name.endswith(_RESTVAL)
 
 
 def _with_options(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -21,7 +21,7 @@ from vlmbench.data.local.folder import LAYOUT, ImageRow, labelled_folder, withou
 from vlmbench.data.local.listing import table_rows
 from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.paths import named_directory, named_file
+from vlmbench.foundations.paths import named_directory, named_file, user_path
 from vlmbench.foundations.text import visible
 
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -35,7 +35,7 @@ def open_folder(ref: DatasetRef, opening: Opening) -> OpenDataset:
         AbsentError: there is no such directory.
         InputError: it is a file, or a line of the metadata file is not what it has to be (file and line are named).
     """
-    root = named_directory(Path(ref.place).expanduser(), where=ref.id, fix=LAYOUT)
+    root = named_directory(user_path(ref.place), where=ref.id, fix=LAYOUT)
     return captioned_folder(ref.id, root) or labelled_folder(ref.id, root)
 
 
@@ -60,8 +60,8 @@ def open_coco(ref: DatasetRef, opening: Opening) -> OpenDataset:
         AbsentError: no such file or directory.
         InputError: it is neither COCO's nor Karpathy's format.
     """
-    path, restval = Path(ref.place).expanduser(), bool(ref.options)
-    root = Path(ref.directory).expanduser() if ref.directory else path.parent
+    path, restval = user_path(ref.place), bool(ref.options)
+    root = user_path(ref.directory) if ref.directory else path.parent
     fix = "the format is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
     named_file(path, what="annotations file", where=ref.id, fix=fix)
     named_directory(root, what="image directory", where=ref.id, fix=fix)

@@ -8,7 +8,6 @@ are (`shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, t
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from vlmbench.data.base import (
 from vlmbench.data.catalogue import CatalogueRow, listed
 from vlmbench.data.hub import files as hub_files
 from vlmbench.data.hub.cursor import StreamedImages
-from vlmbench.data.hub.index import PATH, size
+from vlmbench.data.hub.index import PATH
 from vlmbench.data.hub.rows import (
     Columns,
     Images,
@@ -43,6 +42,7 @@ from vlmbench.data.hub.stream import Stream
 from vlmbench.data.names import AUTO, COLUMNS, LISTED, STREAM, DatasetRef
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT, DEFAULT_MULTILABEL, multilabel_only
@@ -56,6 +56,8 @@ class Hub:
     source: hub_files.Source
     row: CatalogueRow = field(default_factory=CatalogueRow)
     reporter: Reporter = field(default_factory=Silent)
+    _indexes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    _streams: dict[str, Stream | Shards | None] = field(default_factory=dict)
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -81,14 +83,6 @@ class Hub:
             self._indexes[name] = stream.index(self._columns)
         return self._indexes[name]
 
-    @cached_property
-    def _indexes(self) -> dict[str, tuple[Any, Any]]:
-        return {}
-
-    @cached_property
-    def _streams(self) -> dict[str, Stream | Shards | None]:
-        return {}
-
     def _stream(self, name: str) -> Stream | Shards | None:
         """What reads a split by an index: of tars wherever they are, of other files only where they are streamed."""
         if name not in self._streams:
@@ -109,8 +103,8 @@ class Hub:
         lacking = shortage(self.source, theirs)
         if lacking is not None:
             self.reporter.note(
-                f"{self.id}: the split {name} would take {size(lacking.needed)} of {lacking.where}, which can spare "
-                f"{size(lacking.free)}: it is streamed from the hub, and no file of it is kept (?stream=no fetches it)"
+                f"{self.id}: the split {name} {lacking}: it is streamed from the hub, and no file of it is kept "
+                "(?stream=no fetches it)"
             )
 
     @cached_property
@@ -238,7 +232,7 @@ def open_hub(ref: DatasetRef, opening: Opening) -> Hub:
         label=asked.get("label", row.label),
         captions=(asked["caption"],) if "caption" in asked else row.captions,
     )
-    root = Path(name.name).expanduser()
+    root = user_path(name.name)
     if name.name.startswith((".", "/", "~")) or root.is_dir():
         if not root.is_dir():
             raise AbsentError(f"no such directory: {visible(name.name)}", where=ref.id, fix="check the path")

@@ -76,6 +76,8 @@ class Source:
     sizes: Mapping[str, int] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
     stream: str = AUTO
+    _files: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
+    _loaded: dict[str, Any] = field(default_factory=dict, init=False)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -103,10 +105,6 @@ class Source:
                 names = counted(names, self.small_file(beside(names[0].rpartition("/")[0], COUNT)), self.id)
             self._files[split] = names
         return self._files[split]
-
-    @cached_property
-    def _files(self) -> dict[str, tuple[str, ...]]:
-        return {}
 
     def small_file(self, name: str) -> str | None:
         """The text of a small file of the repository, if there is one.
@@ -147,10 +145,6 @@ class Source:
         names = self.files(split)
         sums = [self.checksums.get(name) or self._checksum_here(name) for name in names]
         return digest([self.module, list(names), sums]) if all(sums) else None
-
-    @cached_property
-    def _loaded(self) -> dict[str, Any]:
-        return {}
 
     def _checksum_here(self, name: str) -> str | None:
         if self.root is None:

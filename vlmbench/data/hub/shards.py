@@ -68,17 +68,17 @@ class Shards(SplitIndex):
             raise InputError(f"{visible(name)} has no samples", where=self.source.id, fix="pack the tar again")
         library = datasets()
         kinds: dict[str, Any] = {}
-        seen: list[str] = []
+        endings: list[str] = []
         for sample in first:
             images = sample.images()
-            seen += [ending for ending in images if len(images) > 1 or not seen]
+            endings += [ending for ending in images if len(images) > 1 or not endings]
             for ending, member in sample.parts.items():
                 if ending not in kinds and ending not in images:
                     try:
                         kinds[ending] = _kind(value(self.ranges, 0, name, member))
                     except InputError:
                         kinds[ending] = library.Value("binary")  # nothing that a label can be read from
-        return library.Features({**kinds, **{ending: library.Image() for ending in seen}})
+        return library.Features({**kinds, **{ending: library.Image() for ending in endings}})
 
     def _places(self, unit: int, table: Any, start: int) -> list[Place]:
         spans = (table.column(name).to_pylist() for name in (_OFFSET, _LENGTH))

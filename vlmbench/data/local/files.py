@@ -15,6 +15,7 @@ from vlmbench.data.local.listing import open_list
 from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import regular_file
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.text import visible
 
 _FIX = "a .csv, .tsv or .jsonl list, a .parquet or .arrow file, or a .zip or .tar archive"
@@ -28,7 +29,7 @@ def open_file(ref: DatasetRef, opening: Opening) -> Dataset:
         InputError: it is none of the kinds above.
     """
     spec, cache_dir = ref.id, opening.cache_dir
-    path = regular_file(Path(ref.place).expanduser(), where=spec, fix=_FIX)
+    path = regular_file(user_path(ref.place), where=spec, fix=_FIX)
     ending = path.suffix.lower()
     if ending in LISTS:
         return open_list(spec, path)

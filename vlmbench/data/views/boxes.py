@@ -31,7 +31,7 @@ from vlmbench.data.views.base import Regions, Views, crop_of
 from vlmbench.data.views.crops import outside
 from vlmbench.data.views.instances import Box, Instances, read_instances
 from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.foundations.paths import named_directory, named_file
+from vlmbench.foundations.paths import named_directory, named_file, user_path
 from vlmbench.foundations.text import visible
 
 FORM = "zeroshot -d folder:DIRECTORY --boxes INSTANCES.json, or -d boxes:INSTANCES.json#folder:DIRECTORY"
@@ -173,12 +173,12 @@ def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
         AbsentError: no such file or dataset.
         InputError: it is no COCO instances file.
     """
-    path, images = Path(ref.place).expanduser(), ref.images
+    path, images = user_path(ref.place), ref.images
     named_file(path, what="instances file", fix=FORM)
     if images is None or images.kind == BOXES:
         raise AbsentError("no images named to find the boxes in", where=visible(str(ref)), fix=FORM)
     if images.kind == FOLDER:
-        root = named_directory(Path(images.place).expanduser(), where=visible(str(images)), fix=FORM)
+        root = named_directory(user_path(images.place), where=visible(str(images)), fix=FORM)
         pictures: Dataset = open_pictures(str(images), root)
     else:
         pictures = opening.open(images)
