@@ -59,6 +59,12 @@ def test_no_unsafe_loading_anywhere():
     assert found == []
 
 
+def test_text_embeddings_are_read_and_written_by_one_file():
+    store = re.compile(r"\b(read_texts|write_texts|TextKey)\b")
+    found = [str(path.relative_to(ROOT)) for path in SOURCES if store.search(path.read_text("utf-8"))]
+    assert found == ["vlmbench/features/texts.py"]
+
+
 def test_every_path_that_contributing_names_is_there():
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     named = set(re.findall(r"`((?:vlmbench|tests|benchmarks)/[^`<>{} ]+)`", text))

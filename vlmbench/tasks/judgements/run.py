@@ -105,8 +105,8 @@ def _seen(request: MetricEvalRequest, references: References, context: Context) 
         from vlmbench.data.local.image_directory import open_images
 
         directory = open_images(Path(images), list(references))
-        session.adopt(directory.id, directory)
-        images = directory.id
+        session.images.adopt(directory.info.id, directory)
+        images = directory.info.id
     return ClipImages(session, request.clip or DEFAULT_CLIP, images, references)
 
 
@@ -143,7 +143,7 @@ class _Judging:
             detail=self._detail(pair),
             versions=package_versions("numpy", "scipy", "pycocoevalcap"),
         )
-        return write_run(self.context.out, record, samples, watch.facts(cores=cores()))
+        return write_run(self.context.out, record, samples, watch.facts({"cores": cores()}))
 
     def _protocol(self, metric: str) -> dict[str, Any]:
         counts = sorted({len(captions) for captions in self.references.values()})
