@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from vlmbench.encoders.relative import NONZERO, POWER, relative
+from vlmbench.encoders.asif import NONZERO, POWER, relative
 from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights, logits
 
 SHARD = 1024

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 BASELINE = """
 import json, sys
@@ -118,10 +119,16 @@ def line(result: dict) -> str:
     return " | ".join(parts)
 
 
-def measure(command: list[str]) -> dict:
-    """Wall and processor seconds, peak bytes of the process tree, and standard output."""
+def measure(command: list[str], **place: Any) -> dict:
+    """Wall and processor seconds, peak bytes of the process tree, and standard output; bytecode is kept, as pip does.
+
+    Args:
+        command: the program and its arguments.
+        place: `env` and `cwd`, as `subprocess.Popen` takes them.
+    """
+    place["env"] = {**place.get("env", os.environ), "PYTHONDONTWRITEBYTECODE": ""}
     started, before = time.perf_counter(), os.times()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **place)
     peak = [0]
     over = threading.Event()
     watcher = threading.Thread(target=watch, args=(process.pid, peak, over))

@@ -20,7 +20,10 @@ COMMON = {"accuracy", "map", "brier", "ece"}
 """Names of metrics that are words too: looked for as whole strings only."""
 NO_METRIC = {
     ("vlmbench/report/page/charts.py", "accuracy"): "a key of a bin of the reliability diagram (`calibration_bins`)",
-    ("vlmbench/tasks/captions/meteor.py", "meteor"): "the directory of METEOR's index in the cache, and a module's name",
+    (
+        "vlmbench/tasks/captions/meteor.py",
+        "meteor",
+    ): "the directory of METEOR's index in the cache, and a module",
     ("vlmbench/tasks/doctor.py", "meteor"): "a directory and a file of pycocoevalcap",
 }
 """Strings that look like a metric and are none, each with what it is."""
@@ -105,6 +108,12 @@ def test_no_unsafe_loading_anywhere():
     banned = re.compile(r"LOAD_TRUNCATED_IMAGES\s*=\s*True|import pickle|trust_remote_code=True|allow_pickle=True")
     found = [str(path) for path in SOURCES if banned.search(path.read_text("utf-8"))]
     assert found == []
+
+
+def test_text_embeddings_are_read_and_written_by_one_file():
+    store = re.compile(r"\b(read_texts|write_texts|TextKey)\b")
+    found = [str(path.relative_to(ROOT)) for path in SOURCES if store.search(path.read_text("utf-8"))]
+    assert found == ["vlmbench/features/texts.py"]
 
 
 def test_every_path_that_contributing_names_is_there():

@@ -186,14 +186,15 @@ def _probe(path: Path, place: Path) -> None:
 
 
 def _model(path: Path, place: Path) -> None:
+    from vlmbench.encoders.models import find_model
+    from vlmbench.encoders.names import parse_model
     from vlmbench.encoders.processors import open_processor
-    from vlmbench.encoders.resolve import resolve
 
     for name, data in _model_files().items():
         if name != path.name:
             (path.parent / name).write_bytes(data)
     (path.parent / "model.safetensors").write_bytes(_probe_file())
-    files = resolve(str(path.parent), place)
+    files = find_model(parse_model(str(path.parent)), place)
     _kept(files.family.kind)
     open_processor(files)
 

@@ -153,7 +153,7 @@ def test_checkpoints_that_are_none(tmp_path: Path, captioner: Captioner) -> None
     with pytest.raises(AbsentError, match="no such model"):
         find_checkpoint("tiny-captionr", tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no model directory"):
+    with pytest.raises(InputError, match="not a model directory"):
         find_checkpoint(str(tmp_path / "empty"), tmp_path)
     damaged = tmp_path / "damaged"
     damaged.mkdir()

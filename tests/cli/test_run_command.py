@@ -13,7 +13,7 @@ from vlmbench.cli.options.common import Common
 from vlmbench.cli.plan_options import ALONE, command_of, common_keys, keys_of
 from vlmbench.features.store import FeatureEntry
 from vlmbench.records.task import tasks
-from vlmbench.session import session as sessions
+from vlmbench.session import features, models
 
 GRID = """
 seed = 3
@@ -68,18 +68,18 @@ def records(out: Path) -> dict[str, bytes]:
 
 def test_a_plan_is_the_same_as_its_commands_and_shares_their_work(run, tmp_path, monkeypatch):
     passes, loaded = [], []
-    encode, opened = sessions.encode_split, sessions.Session._load
+    encode, opened = features.encode_split, models.load_model
 
-    def counted(split, jobs, **options):
+    def counted(split, jobs, options):
         passes.append((split.name, len(split), [job.name for job in jobs]))
-        return encode(split, jobs, **options)
+        return encode(split, jobs, options)
 
-    def load_counted(self, files):
+    def load_counted(files, *more):
         loaded.append(files.id)
-        return opened(self, files)
+        return opened(files, *more)
 
-    monkeypatch.setattr(sessions, "encode_split", counted)
-    monkeypatch.setattr(sessions.Session, "_load", load_counted)
+    monkeypatch.setattr(features, "encode_split", counted)
+    monkeypatch.setattr(models, "load_model", load_counted)
     done = run(GRID, "--json")
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout)
@@ -205,7 +205,12 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         ('[[zeroshot]]\nmodel = "tiny-clip"', 3, "dataset is missing", "line 1, [[zeroshot]]"),
         (ZERO + PROBE.replace("clip", "clap"), 4, "did you mean tiny-clip?", "line 5, [[linear-probe]], key model"),
         (ZERO + PROBE.replace("digits", "digitz"), 4, "did you mean digits?", "line 5, [[linear-probe]], key dataset"),
-        (ZERO + '[[zeroshot]]\nmodel = "pixels"\ndataset = "digits"', 3, "cannot hold images", "line 4, [[zeroshot]]"),
+        (
+            ZERO + '[[zeroshot]]\nmodel = "pixels"\ndataset = "digits"',
+            3,
+            "cannot compare",
+            "line 4, [[zeroshot]]",
+        ),
         (ZERO + 'prompts = "none.txt"', 4, "no such prompt file", "key prompts"),
         (ZERO + 'prompts = "clip7,a cell of {}."', 3, "a template in one value", "key prompts"),
         (ZERO + 'prompts = ["name", 1.5, []]', 3, "prompts is text or a list of such, not a list", "key prompts"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vlmbench.data.captions.read import read_references
-from vlmbench.data.captions.sets import captions_of, is_captioned_folder, open_captioned_folder, open_coco
+from vlmbench.data.captions.sets import captions_of
 from vlmbench.data.images import decode
 from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
@@ -46,27 +46,26 @@ def test_one_folder(tmp_path: Path) -> None:
 def test_splits_by_directory_and_by_field(tmp_path: Path) -> None:
     for name in ("train", "validation", "test"):
         write(tmp_path / "a" / name, {"file_name": f"{name}.png", "text": f"of {name}"})
-    opened = open_captioned_folder("folder:a", str(tmp_path / "a"))
+    opened = open_dataset(f"folder:{tmp_path}/a", tmp_path)
     assert opened.info.splits == ("train", "val", "test")
     assert opened.split("val").captions == (("of validation",),)
     assert decode(opened.split("val").images.read(0), "v").size == (4, 4)
     write(tmp_path / "b", *({"file_name": f"{n}.png", "caption": n, "split": n} for n in ("test", "train", "extra")))
-    assert open_captioned_folder("folder:b", str(tmp_path / "b")).info.splits == ("train", "test", "extra")
+    assert open_dataset(f"folder:{tmp_path}/b", tmp_path).info.splits == ("train", "test", "extra")
 
 
 def test_csv(tmp_path: Path) -> None:
     write(tmp_path, {"file_name": "a.png"})
     (tmp_path / "metadata.jsonl").unlink()
     (tmp_path / "metadata.csv").write_text('file_name,caption\na.png,"a dog, running"\na.png,a dog\n')
-    assert open_captioned_folder("x", str(tmp_path)).split("all").captions == (("a dog, running", "a dog"),)
+    assert open_dataset(f"folder:{tmp_path}", tmp_path).split("all").captions == (("a dog, running", "a dog"),)
 
 
 def test_a_folder_of_classes_is_not_a_captioned_one(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         write(tmp_path / name, {"file_name": "a.png"}, name="notes.txt")
-    assert not is_captioned_folder(str(tmp_path))
+    assert open_dataset(f"folder:{tmp_path}", tmp_path).info.classnames == ("cat", "dog")
     write(tmp_path, {"file_name": "cat/a.png", "label": 1})
-    assert not is_captioned_folder(str(tmp_path))
     assert open_dataset(f"folder:{tmp_path}", tmp_path).info.classnames == ("cat", "dog")
 
 
@@ -87,7 +86,7 @@ def test_what_is_wrong_is_named_with_its_place(
 ) -> None:
     root = write(tmp_path, *lines)
     with pytest.raises(InputError, match=said) as caught:
-        open_captioned_folder("folder:x", str(root))
+        open_dataset(f"folder:{root}", tmp_path)
     assert place in str(caught.value.where)
 
 
@@ -120,7 +119,7 @@ def test_coco_and_karpathy(tmp_path: Path) -> None:
         ]
     }
     (tmp_path / "karpathy.json").write_text(json.dumps(karpathy))
-    opened = open_coco("k", f"{tmp_path}/karpathy.json")
+    opened = open_dataset(f"coco:{tmp_path}/karpathy.json", tmp_path)
     assert opened.info.splits == ("val", "restval")
     assert opened.split("restval").ids == ("9",)
     assert opened.split("val").ids == ("b.png",), "Flickr's files have no cocoid: the file's name is the id"
@@ -132,13 +131,13 @@ def test_coco_and_karpathy(tmp_path: Path) -> None:
 
 def test_coco_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(AbsentError, match="annotations file"):
-        open_coco("c", f"{tmp_path}/nowhere.json")
+        open_dataset(f"coco:{tmp_path}/nowhere.json", tmp_path)
     (tmp_path / "c.json").write_text('{"images": [{"id": 1}], "annotations": []}')
     with pytest.raises(InputError, match="COCO"):
-        open_coco("c", f"{tmp_path}/c.json")
+        open_dataset(f"coco:{tmp_path}/c.json", tmp_path)
     (tmp_path / "c.json").write_text('{"images": [{"id": 1, "file_name": "a"}], "annotations": []}')
     with pytest.raises(InputError, match="no caption"):
-        open_coco("c", f"{tmp_path}/c.json")
+        open_dataset(f"coco:{tmp_path}/c.json", tmp_path)
 
 
 def test_a_hub_set_keeps_its_own_ids(tmp_path: Path) -> None:
@@ -203,9 +202,9 @@ def test_the_domains_of_nocaps(tmp_path: Path) -> None:
         "annotations": [{"image_id": n, "caption": "a"} for n in (0, 1)],
     }
     (tmp_path / "nocaps.json").write_text(json.dumps(nocaps))
-    assert open_coco("n", f"{tmp_path}/nocaps.json").split("all").groups == ("in-domain", "out-domain")
+    assert open_dataset(f"coco:{tmp_path}/nocaps.json", tmp_path).split("all").groups == ("in-domain", "out-domain")
     write(tmp_path / "f", {"file_name": "a.png", "caption": "a", "domain": "x"}, {"file_name": "b.png", "caption": "b"})
-    assert open_captioned_folder("f", str(tmp_path / "f")).split("all").groups == ("x", "")
+    assert open_dataset(f"folder:{tmp_path}/f", tmp_path).split("all").groups == ("x", "")
 
 
 def _png(shade: int) -> bytes:
@@ -222,8 +221,8 @@ def test_forms_of_captions() -> None:
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the shared folder with 26 captioned photographs is not here")
-def test_the_photographs() -> None:
-    split = open_captioned_folder("p", str(PHOTOGRAPHS)).split("all")
+def test_the_photographs(tmp_path: Path) -> None:
+    split = open_dataset(f"folder:{PHOTOGRAPHS}", tmp_path).split("all")
     assert len(split) == 26
     assert {len(captions) for captions in split.captions} == {5}
     assert all(decode(split.images.read(row), id).mode == "RGB" for row, id in enumerate(split.ids))

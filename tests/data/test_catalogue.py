@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from vlmbench.data import catalogue
 from vlmbench.data.base import readable_names
 from vlmbench.data.bundled import bundled_names
 from vlmbench.data.catalogue import CAPTIONED, expand, groups, listed, names
 from vlmbench.data.elsewhere import ELSEWHERE
 from vlmbench.data.open import open_dataset
-from vlmbench.encoders.registry import MODELS
+from vlmbench.encoders.models import MODELS
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.metrics.classification import metric_names
 
@@ -17,8 +18,10 @@ FACTS = Path(__file__).parents[2].parent / "shared" / "facts"
 
 def test_no_name_is_without_source_metric_or_group():
     known = {*metric_names(2), *metric_names(10), *metric_names(3, multilabel=True)}
+    for table in ("datasets.csv", "captioned.csv"):
+        with open(Path(catalogue.__file__).with_name(table), encoding="utf-8", newline="") as handle:
+            assert [row["name"] for row in csv.DictReader(handle) if not row["source"]] == []
     for entry in listed().values():
-        assert entry.source, entry.name
         assert entry.group, entry.name
         assert entry.metric in known or entry.group == CAPTIONED, entry.name
         assert entry.hub_id.count("/") == 1
@@ -50,14 +53,16 @@ def test_groups_answer_the_missions_questions():
     assert {"natural", "fine-grained", "abstract", "specialised", "text", "imagenet", "clip27", "vtab"} <= set(found)
     assert {"cars", "flowers102", "fgvc_aircraft", "pets", "food101"} <= set(found["fine-grained"])
     assert {"clevr_count_all", "kitti_closest_vehicle_distance"} <= set(found["abstract"])
-    assert expand(["digits", "group:text", "mnist"]) == ["digits", *found["text"]]
+    assert [str(ref) for ref in expand(["digits", "group:text", "mnist"])] == ["digits", *found["text"]]
     with pytest.raises(UsageError, match="no such group: nowhere"):
         expand(["group:nowhere"])
 
 
 def test_what_follows_a_group_goes_for_its_members_on_the_hub():
-    streamed = expand(["group:abstract?stream=yes"])
-    assert streamed == [f"{name}?stream=yes" if name in listed() else name for name in expand(["group:abstract"])]
+    streamed = [str(ref) for ref in expand(["group:abstract?stream=yes"])]
+    assert streamed == [
+        f"{ref}?stream=yes" if ref.place in listed() else str(ref) for ref in expand(["group:abstract"])
+    ]
     assert "clevr_count_all?stream=yes" in streamed
 
 

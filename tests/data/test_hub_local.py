@@ -7,7 +7,7 @@ import tarfile
 import pytest
 from PIL import Image
 
-from vlmbench.data.hub.files import read
+from vlmbench.data.hub.files import reading
 from vlmbench.data.images import decode
 from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, InputError
@@ -160,5 +160,5 @@ def test_a_full_disk_is_told_of(kind):
     with pytest.raises(AbsentError, match="no room is left on the disk") as caught, hub_errors("me/large", kind):
         raise full
     assert ("?stream=yes" in caught.value.fix) == (kind == "dataset")
-    with pytest.raises(AbsentError, match="no room is left on the disk"), read("hf:me/large"):
+    with pytest.raises(AbsentError, match="no room is left on the disk"), reading("hf:me/large"):
         raise RuntimeError("An error occurred while generating the dataset") from full

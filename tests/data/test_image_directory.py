@@ -16,11 +16,11 @@ def root(tmp_path):
 
 def test_by_path_name_and_stem(root):
     found = open_images(root, ["12", "a.b.png", "12.jpg", "y/x.png"])
-    assert found.names == ("val/12.jpg", "train/a.b.png", "val/12.jpg", "y/x.png")
+    assert found.split("all").images.names == ("val/12.jpg", "train/a.b.png", "val/12.jpg", "y/x.png")
     split = found.split("all")
     assert split.ids == ("12", "a.b.png", "12.jpg", "y/x.png")
     assert [split.images.read(k) for k in (1, 3)] == [b"train/a.b.png", b"y/x.png"]
-    assert open_images(root, ["x.png"]).names == ("x.png",), "the path itself comes first"
+    assert open_images(root, ["x.png"]).split("all").images.names == ("x.png",), "the path itself comes first"
 
 
 def test_absent_and_ambiguous(root):

@@ -236,13 +236,13 @@ def test_where_memory_does_not_hold_what_is_streamed_it_says_so_and_is_the_same(
     monkeypatch.setattr(ranges, "BLOCK", 512)
     size, reporter = path.stat().st_size, Silent()
     source = Source(
-        *("hf:me/x", "me/x", "1" * 40, None, "webdataset", {"test": ("test/0.tar",)}, (), None),
-        cache_dir=tmp_path / "cache",
+        *("hf:me/x", tmp_path / "cache", "me/x", "1" * 40),
+        data_files={"test": ("test/0.tar",)},
         sizes={"test/0.tar": size},
     )
-    shards = hub_shards.Shards(source, "test", True, reporter)
+    shards = hub_shards.Shards(source, "test", reporter, streamed=True)
     table, places = shards.index(Columns("png", "cls"))
-    images = shards.images(places, "png")
+    images = hub_shards.ShardImages(shards, places)
     assert list(table["cls"]) == [0, 1] * 20
     assert [images.read(row) for row in range(40)] == [png(row) for row in range(40)]
     assert size < sum(stop - start for start, stop in fetched) < 2.5 * size

@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 
 from vlmbench.encoders.families import FAMILIES, TEXT
-from vlmbench.encoders.files import read_files
+from vlmbench.encoders.models import find_model, load_model
+from vlmbench.encoders.names import parse_model
 from vlmbench.encoders.pretrained import transformers
-from vlmbench.encoders.resolve import resolve
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Silent
-from vlmbench.records.registry import Registry
 
 SIGLIPS = ["siglip", "siglip2", "siglip2-naflex"]
 DUALS = ["clip", "clip-gelu", *SIGLIPS, "metaclip2", "altclip", "chinese-clip", "align", "blip", "vision-text"]
@@ -23,9 +22,8 @@ SIZES = [(45, 37), (90, 20), (16, 70), (33, 33)]
 
 
 def load(directory, tmp_path, precision="fp32"):
-    files = resolve(str(directory), tmp_path)
-    adapter = Registry("architecture", {"x": files.family.adapter}).load("x")
-    return adapter(files, "cpu", precision, Silent())
+    files = find_model(parse_model(str(directory)), tmp_path)
+    return load_model(files, "cpu", precision, Silent())
 
 
 def pictures(count):
@@ -188,9 +186,9 @@ def test_naflex_keeps_the_aspect_ratio_and_fills_no_more_than_its_patches(checkp
 
 def test_patches_of_another_size_than_the_models_are_refused(checkpoints, tmp_path):
     directory = copied(checkpoints("siglip2-naflex"), tmp_path)
-    first = read_files(directory, id="a", system="a", revision=None, cache_dir=tmp_path).preprocessing_sha256
+    first = find_model(parse_model(str(directory)), tmp_path).preprocessing_sha256
     change(directory / "preprocessor_config.json", max_num_patches=30)
-    assert read_files(directory, id="a", system="a", revision=None, cache_dir=tmp_path).preprocessing_sha256 != first
+    assert find_model(parse_model(str(directory)), tmp_path).preprocessing_sha256 != first
     assert pixels(load(directory, tmp_path), 1).shape == (1, 31, 192)
     change(directory / "preprocessor_config.json", patch_size=16)
     with pytest.raises(InputError, match=r"patches of 8 pixels.*patches of 16"):
@@ -288,22 +286,18 @@ def test_a_checkpoints_own_code_is_never_run(checkpoints, tmp_path):
 
 
 def test_hashes_tell_weights_preprocessing_and_tokenizer_apart(checkpoints, tmp_path):
-    first = read_files(checkpoints("clip"), id="a", system="a", revision=None, cache_dir=tmp_path)
+    first = find_model(parse_model(str(checkpoints("clip"))), tmp_path)
     directory = copied(checkpoints("clip"), tmp_path)
     change(directory / "config.json", transformers_version="0.0.0")
-    same = read_files(directory, id="b", system="b", revision=None, cache_dir=tmp_path)
+    same = find_model(parse_model(str(directory)), tmp_path)
     assert (same.weights_sha256, same.preprocessing_sha256, same.tokenizer_sha256) == (
         first.weights_sha256,
         first.preprocessing_sha256,
         first.tokenizer_sha256,
     )
     change(directory / "preprocessor_config.json", resample=2)
-    assert read_files(directory, id="b", system="b", revision=None, cache_dir=tmp_path).preprocessing_sha256 != (
-        first.preprocessing_sha256
-    )
+    assert find_model(parse_model(str(directory)), tmp_path).preprocessing_sha256 != (first.preprocessing_sha256)
     data = bytearray((directory / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (directory / "model.safetensors").write_bytes(bytes(data))
-    assert read_files(directory, id="b", system="b", revision=None, cache_dir=tmp_path).weights_sha256 != (
-        first.weights_sha256
-    )
+    assert find_model(parse_model(str(directory)), tmp_path).weights_sha256 != (first.weights_sha256)

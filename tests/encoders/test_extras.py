@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmbench.encoders.resolve import resolve
+from vlmbench.encoders.models import find_model, load_model
+from vlmbench.encoders.names import parse_model
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.progress import Silent
-from vlmbench.records.registry import Registry
 
 HAVE = all(importlib.util.find_spec(name) for name in ("open_clip", "timm", "torchvision"))
 extras = pytest.mark.skipif(not HAVE, reason="open_clip, timm and torchvision are not here: make test-extras")
@@ -21,8 +21,8 @@ def images():
 
 
 def load(name, tmp_path):
-    files = resolve(name, tmp_path)
-    return files, Registry("x", {"x": files.family.adapter}).load("x")(files, "cpu", "fp32", Silent())
+    files = find_model(parse_model(name), tmp_path)
+    return files, load_model(files, "cpu", "fp32", Silent())
 
 
 @extras
@@ -84,16 +84,16 @@ def test_dinov3s_preparation_is_that_of_transformers(resample, checkpoints, tmp_
 @extras
 def test_names_that_open_clip_does_not_have(tmp_path):
     with pytest.raises(AbsentError, match="no architecture ViT-Z"):
-        resolve("open-clip:ViT-Z/openai", tmp_path)
+        find_model(parse_model("open-clip:ViT-Z/openai"), tmp_path)
     with pytest.raises(AbsentError, match="no weights nothing"):
-        resolve("open-clip:RN50/nothing", tmp_path)
+        find_model(parse_model("open-clip:RN50/nothing"), tmp_path)
     with pytest.raises(UsageError):
-        resolve("open-clip:RN50", tmp_path)
+        find_model(parse_model("open-clip:RN50"), tmp_path)
 
 
 @pytest.mark.skipif(HAVE, reason="the extras are here")
 @pytest.mark.parametrize("name", ["open-clip:RN50/openai", "timm:resnet50"])
 def test_without_the_extras_the_command_that_gets_them_is_named(name, tmp_path):
     with pytest.raises(AbsentError) as caught:
-        resolve(name, tmp_path)
+        find_model(parse_model(name), tmp_path)
     assert caught.value.fix.startswith("pip install 'vlmbench-eval[")

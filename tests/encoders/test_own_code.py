@@ -9,7 +9,8 @@ import transformers.dynamic_module_utils as dynamic
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
-from vlmbench.encoders.resolve import resolve
+from vlmbench.encoders.models import find_model
+from vlmbench.encoders.names import parse_model
 from vlmbench.foundations.errors import InputError
 
 CODE = """
@@ -46,7 +47,7 @@ def zeroshot(own: Path, colours: Path, out: Path, *more: str):
 
 def test_it_is_not_run_unasked(own, tmp_path):
     with pytest.raises(InputError, match="code of its own") as refused:
-        resolve(str(own), tmp_path)
+        find_model(parse_model(str(own)), tmp_path)
     assert "--trust-remote-code" in refused.value.fix
     assert not (tmp_path / "witness").exists()
 
@@ -65,9 +66,9 @@ def test_it_is_run_when_trusted_and_the_record_says_so(own, checkpoints, colours
 
 
 def test_other_code_is_another_model(own, tmp_path):
-    before = resolve(str(own), tmp_path, trusted=True)
+    before = find_model(parse_model(str(own)), tmp_path, trusted=True)
     with (own / "modeling_own.py").open("a") as code:
         code.write("# changed\n")
-    after = resolve(str(own), tmp_path, trusted=True)
+    after = find_model(parse_model(str(own)), tmp_path, trusted=True)
     assert before.weights_sha256 == after.weights_sha256
     assert before.preprocessing_sha256 != after.preprocessing_sha256

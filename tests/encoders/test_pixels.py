@@ -1,12 +1,13 @@
 import numpy as np
 from PIL import Image
 
+from vlmbench.encoders.models import find_model
+from vlmbench.encoders.names import parse_model
 from vlmbench.encoders.pixels import Pixels, pixel_files
-from vlmbench.encoders.resolve import resolve
 
 
 def test_pixels_are_the_image_itself(tmp_path):
-    files = resolve("pixels", tmp_path)
+    files = find_model(parse_model("pixels"), tmp_path)
     assert files == pixel_files()
     assert files.family.layers == ("pre_proj",)
     encoder = Pixels(files, "cpu", "fp32", None)

@@ -9,7 +9,7 @@ from vlmbench.data.base import Split
 from vlmbench.data.bundled import Arrays
 from vlmbench.data.images import BadImage
 from vlmbench.features import encode as module
-from vlmbench.features.encode import EncodeJob, encode_split, read_layer
+from vlmbench.features.encode import EncodeJob, EncodeOptions, encode_split, read_layer
 from vlmbench.features.store import FeatureEntry, FeatureKey
 from vlmbench.foundations.progress import Silent
 
@@ -45,8 +45,7 @@ def entry(cache, name="a", images=50):
 
 def run(split, jobs, on_bad_image="skip", reporter=None, **more):
     jobs = [EncodeJob(job.key.weights_sha256, job, lambda encoder=encoder: encoder) for job, encoder in jobs]
-    common = {"batch_size": 8, "workers": 2, "on_bad_image": on_bad_image, "reporter": reporter or Silent()}
-    return encode_split(split, jobs, **common, **more)
+    return encode_split(split, jobs, EncodeOptions(8, 2, on_bad_image, reporter or Silent(), **more))
 
 
 def features(one):

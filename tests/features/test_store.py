@@ -6,6 +6,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from vlmbench.encoders.base import Scale
+from vlmbench.encoders.models import find_model
+from vlmbench.encoders.names import parse_model
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.features.texts import EMBEDDINGS, WEIGHTS, TextKey, read_texts, write_texts
 
@@ -42,6 +44,22 @@ def covered(one, **how):
 def test_every_part_of_the_key_makes_another_entry(change):
     assert replace(KEY, **change).name != KEY.name
     assert KEY.name == FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test").name
+
+
+def test_what_earlier_versions_stored_is_found_again(tmp_path):
+    """Names of entries and of texts, and the hashes they are made of, as they have been since format 2."""
+    assert KEY.name == "34e672351e4a937555b918ecfac62c14"
+    names = [replace(TEXTS, kind=kind).name[:32] for kind in (EMBEDDINGS, WEIGHTS)]
+    assert names == ["a4d3e5ec91ccf7bf21621ae77041c3c1", "1c108602f186ee4d0d47289fb3c945cf"]
+    files = {name: find_model(parse_model(name), tmp_path) for name in ("tiny-clip", "pixels")}
+    hashes = {
+        name: [found.weights_sha256[:16], found.preprocessing_sha256[:16], found.tokenizer_sha256[:16]]
+        for name, found in files.items()
+    }
+    assert hashes == {
+        "tiny-clip": ["b55184588cb25509", "3b59fc646fce9c5f", "4835efdf6ccd24a0"],
+        "pixels": ["8ca430a8589f80e2", "8ca430a8589f80e2", "74234e98afe7498f"],
+    }
 
 
 def test_shards_come_back_as_they_were(tmp_path):

@@ -25,10 +25,10 @@ _MANY = (
     _KEPT
     + """
 import contextlib, json, sys, tempfile
-import vlmbench.session.session
+import vlmbench.session.features
 from vlmbench.cli.app import app
 given = json.load(sys.stdin)
-vlmbench.session.session.ROWS = given["rows"] or vlmbench.session.session.ROWS
+vlmbench.session.features.ROWS = given["rows"] or vlmbench.session.features.ROWS
 found = []
 for command in given["commands"]:
     out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
@@ -48,7 +48,8 @@ import json, sys
 from pathlib import Path
 from vlmbench.captioners.checkpoint import find_checkpoint
 from vlmbench.data.open import open_dataset
-from vlmbench.encoders.resolve import resolve
+from vlmbench.encoders.models import find_model
+from vlmbench.encoders.names import parse_model
 from vlmbench.foundations.errors import VlmbenchError
 cache = Path(sys.argv[1])
 for spec in sys.argv[2:]:
@@ -60,7 +61,7 @@ for spec in sys.argv[2:]:
             found = find_checkpoint(spec.removeprefix("captioner:"), cache)
             print(json.dumps({"spec": spec, "code": 0, "revision": found.revision}))
         else:
-            print(json.dumps({"spec": spec, "code": 0, "revision": resolve(spec, cache).revision}))
+            print(json.dumps({"spec": spec, "code": 0, "revision": find_model(parse_model(spec), cache).revision}))
     except VlmbenchError as error:
         print(json.dumps({"spec": spec, "code": error.exit_code, "what": error.what, "fix": error.fix}))
 """

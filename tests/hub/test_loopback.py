@@ -14,7 +14,7 @@ from hub_repositories import captioned, parquet, pictures, png, shards
 
 from vlmbench.data.catalogue import listed
 from vlmbench.data.open import open_dataset
-from vlmbench.encoders.naming import bundled_directory
+from vlmbench.encoders.checkpoints import bundled_directory
 
 
 def test_tables_from_every_layout_and_offline_afterwards(hub, checkpoints, tmp_path):

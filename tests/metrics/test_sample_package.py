@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,17 +11,9 @@ SAMPLE = Path(__file__).parent / "sample_package"
 REFERENCES = {f"{k}": [f"a red ball {k}", f"a ball that is red {k}"] for k in range(60)}
 
 
-def vlmbench(*words: object, code: int = 0, sample: Path = SAMPLE, stream: str = "stdout") -> str:
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), str(sample)])
-    done = subprocess.run(
-        [sys.executable, "-m", "vlmbench", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"},
-    )
-    assert done.returncode == code, done.stderr
-    return str(getattr(done, stream))
+@pytest.fixture(scope="module")
+def vlmbench(with_package):
+    return partial(with_package, SAMPLE)
 
 
 def captions(path: Path, wrong: int) -> Path:
@@ -34,7 +24,7 @@ def captions(path: Path, wrong: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory) -> Path:
+def out(tmp_path_factory, vlmbench) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     out, cache = folder / "out", folder / "cache"
     vlmbench(
@@ -50,7 +40,7 @@ def out(tmp_path_factory) -> Path:
     return out
 
 
-def test_they_are_listed_and_offered():
+def test_they_are_listed_and_offered(vlmbench):
     rows = {row["name"]: row for row in json.loads(vlmbench("list", "metrics", "--json"))["metrics"]}
     assert rows["cohen_kappa"]["of"] == "classification"
     assert rows["exact_match"]["what"] == "share of captions that are one of the references"
@@ -58,7 +48,7 @@ def test_they_are_listed_and_offered():
     assert "exact_match" in vlmbench("caption-eval", "--help")
 
 
-def test_records_tables_and_tests_have_them(out):
+def test_records_tables_and_tests_have_them(out, vlmbench):
     found = json.loads(vlmbench("compare", out, "-o", out, "--json"))
     kappas = [run["metrics"]["cohen_kappa"] for run in found["results"] if run["task"] == "zeroshot"]
     assert len(kappas) == 2
@@ -79,7 +69,7 @@ def test_records_tables_and_tests_have_them(out):
     assert "Cohen's kappa" in (out / "report.html").read_text().replace("&#39;", "'")
 
 
-def test_they_are_recomputed(out):
+def test_they_are_recomputed(out, vlmbench):
     vlmbench("verify", out)
     for path in out.glob("runs/caption-eval-good*/result.json"):
         record = json.loads(path.read_text())
@@ -91,7 +81,7 @@ def test_they_are_recomputed(out):
     assert "exact_match: the record says" in vlmbench("verify", out.parent / "changed", code=3, stream="stderr")
 
 
-def test_they_are_gated(out, tmp_path):
+def test_they_are_gated(out, tmp_path, vlmbench):
     """The same runs pass, each with a test; captions that got worse do not."""
     baseline = tmp_path / "baseline.json"
     vlmbench("check", out, "--baseline", baseline, "--update")
@@ -110,9 +100,10 @@ def test_they_are_gated(out, tmp_path):
     assert (change["verdict"], change["p"] < 0.001) == ("regression", True)
 
 
-def test_without_the_package_its_records_are_still_shown(out, tmp_path):
+def test_without_the_package_its_records_are_still_shown(out, tmp_path, with_package):
     """By the name that they hold; nobody can compute or test them."""
-    found = json.loads(vlmbench("compare", *out.glob("runs/caption-eval*"), "-o", tmp_path, "--json", sample=tmp_path))
+    runs = out.glob("runs/caption-eval*")
+    found = json.loads(with_package(tmp_path, "compare", *runs, "-o", tmp_path, "--json"))
     assert {row["metric"] for row in found["comparisons"]} == {"CIDEr"}
     assert "exact_match" in (tmp_path / "tables" / "captions.csv").read_text().splitlines()[0]
 
@@ -121,19 +112,9 @@ def test_without_the_package_its_records_are_still_shown(out, tmp_path):
     ("entry", "words"),
     [("broken:SPEC", "cannot be loaded"), ("broken:OTHER", "no MetricSpec"), ("broken:TWICE", "declared by cider.py")],
 )
-def test_a_package_that_declares_nonsense_is_named(entry, words, tmp_path):
-    facts = tmp_path / "broken-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(f"[vlmbench.metrics]\nx = {entry}\n")
-    (tmp_path / "broken.py").write_text("from vlmbench.metrics.captions.cider import SPECS as TWICE\nOTHER = [3]\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "vlmbench", "list", "metrics"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(tmp_path)])},
-    )
-    assert done.returncode == 3
-    assert words in done.stderr
-    assert "broken" in done.stderr
+def test_a_package_that_declares_nonsense_is_named(entry, words, with_package, broken_package):
+    code = "from vlmbench.metrics.captions.cider import SPECS as TWICE\nOTHER = [3]\n"
+    package = broken_package(f"[vlmbench.metrics]\nx = {entry}\n", code)
+    said = with_package(package, "list", "metrics", code=3, stream="stderr")
+    assert words in said
+    assert "broken" in said

@@ -10,6 +10,7 @@ from vlmbench.cli.app import app
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.embed import EmbedRequest, parse_shard, run_embed
 
@@ -27,7 +28,7 @@ def test_the_shards_together_are_the_whole(checkpoints, colours, tmp_path):
     np.testing.assert_allclose(x, whole["x"], atol=1e-4)
     ids = [name for part in parts for name in json.loads(Path(part["facts"]).read_text())["ids"]]
     session = Session(context(tmp_path))
-    stored = session.features(model, data, "test")
+    stored = session.features(model, Selection(data, "test"))
     assert stored.encoded == 0, "the whole landed in the store"
     assert tuple(ids) == stored.ids
     assert (whole["x"] == stored.x).all()

@@ -14,9 +14,10 @@ from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.records.store import read_samples
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.probe.data import TEST, TRAIN, VAL, from_session, with_validation
+from vlmbench.tasks.probe.data import TEST, TRAIN, VAL, with_validation
 from vlmbench.tasks.probe.fit import ProbeRequest
 from vlmbench.tasks.probe.held_out import hold_out
+from vlmbench.tasks.probe.inputs import from_session
 from vlmbench.tasks.probe.run import run_linear_probe
 from vlmbench.tasks.zeroshot import ZeroShotRequest as ZeroRequest
 from vlmbench.tasks.zeroshot import run_zeroshot
@@ -94,7 +95,7 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
         "zeroshot holdout=0.25 is asked of the same images"
     ]
     (zero,) = run_zeroshot(ZeroRequest([model], [data], holdout=0.25), here, session)
-    assert sum(tally.decoded for tally in session.tallies) == 24
+    assert sum(tally.decoded for tally in session._features.tallies) == 24
     assert read_samples(zero)["id"].tolist() == read_samples(full)["id"].tolist()
     assert one.record.detail.curve.zero_shot == zero.record.metrics["accuracy"].value
     assert zero.record.dataset == full.record.dataset
@@ -111,17 +112,7 @@ def test_nothing_of_the_test_set_is_trained_or_validated_on(name, checkpoints, u
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / name).symlink_to(undivided, target_is_directory=True)
     session = Session(context(tmp_path))
-    data = from_session(
-        session,
-        str(checkpoints("clip")),
-        f"folder:{tmp_path / 'data'}",
-        layer=None,
-        normalised=False,
-        limit=None,
-        prompts=(),
-        zero_shot=False,
-        zero_shot_start=False,
-    )
+    data = from_session(session, str(checkpoints("clip")), f"folder:{tmp_path / 'data'}", ProbeRequest())
     split, _ = with_validation(data, 0)
     parts = [rows(split.x[part]) for part in (TRAIN, VAL, TEST)]
     assert [len(part) for part in parts] == [15, 3, 6]

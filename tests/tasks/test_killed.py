@@ -13,12 +13,14 @@ from PIL import Image
 _RUN = """
 import sys
 from pathlib import Path
-import vlmbench.session.session as module
+import vlmbench.session.features as module
 module.ROWS = 8
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
-found = module.Session(Context(cache_dir=Path(sys.argv[3]), batch_size=4, reporter=Silent())).features(
-    sys.argv[1], f"folder:{sys.argv[2]}", "all")
+from vlmbench.session.images import Selection
+from vlmbench.session.session import Session
+found = Session(Context(cache_dir=Path(sys.argv[3]), batch_size=4, reporter=Silent())).features(
+    sys.argv[1], Selection(f"folder:{sys.argv[2]}", "all"))
 print(found.encoded, found.x.sum())
 """
 

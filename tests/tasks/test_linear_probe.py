@@ -317,11 +317,12 @@ CIFAR = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
 def test_agrees_with_scikit_learn_on_real_features(tmp_path):
     """tiny-clip's features of 1,000 CIFAR-10 images, before the projection, un-normalised."""
     from vlmbench.heads.logistic import Trainer
+    from vlmbench.session.images import Selection
     from vlmbench.session.session import Session
 
     session = Session(context(tmp_path, batch_size=256))
     train, test = (
-        session.features("tiny-clip", f"folder:{CIFAR}", split, layer="pre_proj", limit=500)
+        session.features("tiny-clip", Selection(f"folder:{CIFAR}", split, 500), layer="pre_proj")
         for split in ("train", "test")
     )
     for c in (0.01, 1.0):

@@ -89,13 +89,13 @@ def test_rare_labels_are_ranked_where_there_are_any(ranked, tmp_path):
 def test_tables_and_their_words_name_the_metric(checkpoints, colours, tmp_path):
     here = context(tmp_path)
     session, data = Session(here), f"folder:{colours}"
-    opened = session.dataset(data)
+    opened = Session(here).dataset(data)
 
     class Ranked:
         info = replace(opened.info, metric="mean_per_class_accuracy")
         split = staticmethod(opened.split)
 
-    session._datasets[data] = Ranked()
+    session.images.adopt(data, Ranked())
     model = str(checkpoints("clip"))
     runs = run_zeroshot(ZeroRequest([model], [data]), here, session)
     runs += run_linear_probe(ProbeRequest(models=[model], datasets=[data], shots=(1, None), seeds=2), here, session)

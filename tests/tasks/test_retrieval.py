@@ -11,6 +11,7 @@ from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import read_samples
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.retrieval import RetrievalRequest, run_retrieval
 
@@ -42,9 +43,9 @@ def test_ranks_are_those_of_the_models_own_cosines(checkpoints, captioned, tmp_p
     session = Session(context(tmp_path))
     model = str(checkpoints("clip"))
     (run,) = run_retrieval(RetrievalRequest([model], [captioned]), session.context, session)
-    features = session.features(model, captioned, "all")
-    texts = [text for own in features.captions for text in own]
-    owner = np.repeat(np.arange(6), [len(own) for own in features.captions])
+    features = session.features(model, Selection(captioned, "all"))
+    texts = [text for own in features.items.captions for text in own]
+    owner = np.repeat(np.arange(6), [len(own) for own in features.items.captions])
     scores = unit(features.x) @ unit(session.text_embeddings(model, texts)[0]).T
     samples = read_samples(run)
     expected = [(scores[i][owner != i] > scores[i][owner == i].max()).sum() for i in range(6)]
@@ -56,7 +57,7 @@ def test_ranks_are_those_of_the_models_own_cosines(checkpoints, captioned, tmp_p
 def test_a_second_run_loads_no_model(checkpoints, captioned, tmp_path, monkeypatch):
     request = RetrievalRequest([str(checkpoints("clip"))], [captioned])
     first = run_retrieval(request, context(tmp_path))[0]
-    monkeypatch.setattr(Session, "_load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("vlmbench.session.models.load_model", lambda *_: pytest.fail("the model was loaded"))
     assert run_retrieval(request, context(tmp_path))[0].record == first.record
 
 
@@ -64,11 +65,11 @@ def test_reranking_orders_the_nearest_by_cosine_and_matching_head(checkpoints, c
     session = Session(context(tmp_path))
     model = str(checkpoints("blip"))
     (run,) = run_retrieval(RetrievalRequest([model], [captioned], rerank=99), session.context, session)
-    features = session.features(model, captioned, "all")
-    texts = [text for own in features.captions for text in own]
-    owner = np.repeat(np.arange(6), [len(own) for own in features.captions])
+    features = session.features(model, Selection(captioned, "all"))
+    texts = [text for own in features.items.captions for text in own]
+    owner = np.repeat(np.arange(6), [len(own) for own in features.items.captions])
     scores = unit(features.x) @ unit(session.text_embeddings(model, texts)[0]).T
-    encoder, split = session.model(model).encoder, session.split(captioned, "all", None)
+    encoder, split = session.model(model).encoder, features.items
     for row in range(6):
         from vlmbench.data.images import decode
 

@@ -12,7 +12,7 @@ TEXTS = [f"a {'photo ' * (n % 3)}of {'many ' * (n // 3)}dog" for n in range(11)]
 
 @pytest.fixture
 def session(tmp_path, monkeypatch):
-    monkeypatch.setattr("vlmbench.session.texts.TEXT_BATCH", 4)
+    monkeypatch.setattr("vlmbench.features.texts.TEXT_BATCH", 4)
 
     def make(place="cache"):
         return Session(Context(cache_dir=tmp_path / place, reporter=Silent()))

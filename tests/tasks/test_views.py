@@ -20,6 +20,7 @@ from vlmbench.report.tables.classification import classification_table
 from vlmbench.report.tables.published import published_cell
 from vlmbench.report.verify import verify_run
 from vlmbench.session.context import Context
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
@@ -171,7 +172,7 @@ def test_tiles_stand_beside_whole_images(checkpoints, colours, tmp_path):
     assert all(row[2].text == "9" for row in table.rows)
     assert any(cell.mark == "best" for row in table.rows for cell in row), "they are tested against each other"
     assert [verify_run(run) for run in runs] == [[], [], []]
-    again = Session(where).features(model, f"folder:{colours}", "test", limit=9)
+    again = Session(where).features(model, Selection(f"folder:{colours}", "test", limit=9))
     assert (again.encoded, again.stored) == (0, 9), "views have a place of their own in the store"
     alone = classification_table([four], Pairs())
     assert alone.rows[0][1].text == "random-clip (views whole + 4 tiles, best)"
@@ -294,7 +295,7 @@ def test_boxes_are_not_cut_into_tiles(checkpoints, flat, tmp_path):
 
 
 def test_nothing_is_loaded_before_the_boxes_are_sound(checkpoints, flat, tmp_path, monkeypatch):
-    monkeypatch.setattr(Session, "_load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("vlmbench.session.models.load_model", lambda *_: pytest.fail("the model was loaded"))
     data = json.loads((flat / "instances.json").read_text())
     data["images"][3]["file_name"] = "gone.png"
     (tmp_path / "instances.json").write_text(json.dumps(data))

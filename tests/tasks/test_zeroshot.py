@@ -14,7 +14,9 @@ from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.store import read_samples
+from vlmbench.session import models
 from vlmbench.session.context import Context
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.zeroshot import ZeroShotRequest, run_zeroshot
 
@@ -98,7 +100,7 @@ def test_the_same_run_gives_the_same_bytes(checkpoints, colours, tmp_path):
 
 def test_a_second_run_loads_no_model_and_reads_no_image(checkpoints, colours, tmp_path, monkeypatch):
     first = run_zeroshot(request(checkpoints("clip"), colours), context(tmp_path))[0]
-    monkeypatch.setattr(Session, "_load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("vlmbench.session.models.load_model", lambda *_: pytest.fail("the model was loaded"))
     monkeypatch.setattr("vlmbench.data.loading.decode", lambda *_: pytest.fail("an image was decoded"))
     again = context(tmp_path)
     second = run_zeroshot(request(checkpoints("clip"), colours), again)[0]
@@ -113,7 +115,7 @@ def test_batch_size_and_workers_move_no_prediction(family, checkpoints, colours,
         session = Session(context(tmp_path / f"{batch_size}", batch_size=batch_size, workers=workers))
         run = run_zeroshot(request(checkpoints(family), colours), session.context, session)[0]
         found.append(read_samples(run)["prediction"].tolist())
-        features = session.features(str(checkpoints(family)), f"folder:{colours}", "test")
+        features = session.features(str(checkpoints(family)), Selection(f"folder:{colours}", "test"))
         layers.append(features.x / np.linalg.norm(features.x, axis=1, keepdims=True))
     assert found[0] == found[1] == found[2]
     np.testing.assert_allclose(layers[0], layers[1], atol=1e-5)
@@ -122,8 +124,8 @@ def test_batch_size_and_workers_move_no_prediction(family, checkpoints, colours,
 
 def test_each_model_is_loaded_once_and_each_image_decoded_once(checkpoints, colours, tmp_path, monkeypatch):
     loaded, decoded = [], []
-    load, decode = Session._load, encode.load
-    monkeypatch.setattr(Session, "_load", lambda self, files: loaded.append(files.system) or load(self, files))
+    load, decode = models.load_model, encode.load
+    monkeypatch.setattr(models, "load_model", lambda files, *more: loaded.append(files.system) or load(files, *more))
 
     def counting(split, rows, make, **options):
         decoded.extend(split.ids[row] for row in rows)
@@ -146,9 +148,9 @@ def test_each_model_is_loaded_once_and_each_image_decoded_once(checkpoints, colo
 
 
 def test_a_stopped_run_goes_on_at_the_first_missing_shard(checkpoints, colours, tmp_path, monkeypatch):
-    monkeypatch.setattr("vlmbench.session.session.ROWS", 4)
+    monkeypatch.setattr("vlmbench.session.features.ROWS", 4)
     model = str(checkpoints("clip"))
-    whole = Session(context(tmp_path / "whole", batch_size=4)).features(model, f"folder:{colours}", "test").x
+    whole = Session(context(tmp_path / "whole", batch_size=4)).features(model, Selection(f"folder:{colours}", "test")).x
     write = FeatureEntry.write_shard
 
     def stop(self, covered, rows, layers):
@@ -159,22 +161,22 @@ def test_a_stopped_run_goes_on_at_the_first_missing_shard(checkpoints, colours, 
     with monkeypatch.context() as patch:
         patch.setattr(FeatureEntry, "write_shard", stop)
         with pytest.raises(KeyboardInterrupt):
-            Session(context(tmp_path, batch_size=4)).features(model, f"folder:{colours}", "test")
-    found = Session(context(tmp_path, batch_size=4)).features(model, f"folder:{colours}", "test")
+            Session(context(tmp_path, batch_size=4)).features(model, Selection(f"folder:{colours}", "test"))
+    found = Session(context(tmp_path, batch_size=4)).features(model, Selection(f"folder:{colours}", "test"))
     assert found.encoded == 7
     assert (found.x == whole).all()
 
 
 def test_a_damaged_shard_is_encoded_again(checkpoints, colours, tmp_path, monkeypatch):
-    monkeypatch.setattr("vlmbench.session.session.ROWS", 4)
+    monkeypatch.setattr("vlmbench.session.features.ROWS", 4)
     model, data = str(checkpoints("clip")), f"folder:{colours}"
-    first = Session(context(tmp_path, batch_size=4)).features(model, data, "test")
+    first = Session(context(tmp_path, batch_size=4)).features(model, Selection(data, "test"))
     shard = next((tmp_path / "cache" / "features").rglob("000000004.safetensors"))
     content = bytearray(shard.read_bytes())
     content[-5] ^= 255
     shard.write_bytes(bytes(content))
     again = context(tmp_path, batch_size=4)
-    second = Session(again).features(model, data, "test")
+    second = Session(again).features(model, Selection(data, "test"))
     assert second.encoded == 4
     assert (second.x == first.x).all()
     assert any("damaged" in line for line in again.reporter.warnings)
@@ -183,19 +185,19 @@ def test_a_damaged_shard_is_encoded_again(checkpoints, colours, tmp_path, monkey
 def test_both_layers_come_from_one_pass(checkpoints, colours, tmp_path):
     session = Session(context(tmp_path))
     model, data = str(checkpoints("clip")), f"folder:{colours}"
-    before = session.features(model, data, "test", layer="pre_proj")
-    after = session.features(model, data, "test", layer="proj")
+    before = session.features(model, Selection(data, "test"), layer="pre_proj")
+    after = session.features(model, Selection(data, "test"), layer="proj")
     assert (before.encoded, after.encoded) == (15, 0)
     assert (before.x.shape, after.x.shape) == ((15, 32), (15, 24))
 
 
 def test_a_limit_is_a_sample_over_all_classes(checkpoints, colours, tmp_path):
     session = Session(context(tmp_path))
-    found = session.features(str(checkpoints("clip")), f"folder:{colours}", "train", limit=12)
+    found = session.features(str(checkpoints("clip")), Selection(f"folder:{colours}", "train", limit=12))
     assert len(found.ids) == 12
     assert set(found.y.tolist()) == {0, 1, 2}
     assert found.protocol["limit"] == 12
-    whole = session.features(str(checkpoints("clip")), f"folder:{colours}", "train")
+    whole = session.features(str(checkpoints("clip")), Selection(f"folder:{colours}", "train"))
     assert whole.dataset.fingerprint != found.dataset.fingerprint
 
 

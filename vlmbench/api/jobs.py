@@ -10,8 +10,9 @@ from vlmbench.api.options import RunOptions, run_context
 from vlmbench.api.results import Results
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
+from vlmbench.session.session import Session
 from vlmbench.tasks.base import TaskJob
-from vlmbench.tasks.plan import PlanSession, Step, check_steps, run_steps
+from vlmbench.tasks.plan import Step, check_steps, run_steps
 
 P = ParamSpec("P")
 
@@ -64,7 +65,7 @@ class Plan:
     """Jobs that share a session and have been checked."""
 
     steps: tuple[Step, ...]
-    session: PlanSession
+    session: Session
 
     def run(self) -> Results:
         """Runs them in order.
@@ -81,7 +82,7 @@ def checked_plan(jobs: Sequence[TaskJob | Step], **run: Unpack[RunOptions]) -> P
     Raises:
         VlmbenchError: the first thing that is wrong, with its place where the job comes from a plan's file.
     """
-    session = PlanSession(run_context(**run))
+    session = Session(run_context(**run))
     steps = tuple(job if isinstance(job, Step) else Step(None, job) for job in jobs)
     check_steps(steps, session)
     return Plan(steps, session)

@@ -15,8 +15,8 @@ import numpy as np
 from vlmbench.captioners.base import Captioner, Decoding, Done, Encoder, Item, Runtime, Setup, one_line
 from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.names import CaptionerKind, Models
+from vlmbench.encoders.asif import NONZERO, POWER, relative
 from vlmbench.encoders.base import PRE_PROJ, PROJ
-from vlmbench.encoders.relative import NONZERO, POWER, relative
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.metrics.rows import products

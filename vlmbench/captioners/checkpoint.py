@@ -7,10 +7,11 @@ from typing import Any
 
 from vlmbench.captioners.names import CHECKPOINT, FORMS
 from vlmbench.captioners.registry import CAPTIONERS
+from vlmbench.encoders.checkpoints import locate
 from vlmbench.encoders.families import own_code_refused
 from vlmbench.encoders.files import CONFIG, hash_files, read_json, sound_weights, switches
-from vlmbench.encoders.naming import bundled_directory, local_directory
-from vlmbench.encoders.registry import MODELS
+from vlmbench.encoders.models import MODELS
+from vlmbench.encoders.names import CheckpointRef
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.records.result import ModelFacts
 
@@ -82,27 +83,16 @@ def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Ch
         kind = MODELS[model].kind
         fix = f"retrieval:{model} or asif:{model}" if kind == "dual-encoder" else "vlmbench list models"
         raise AbsentError(f"{model} is a {kind}, not a captioner", where=model, fix=fix)
-    entry = CAPTIONERS.get(model)
-    if entry is not None and not entry.hub_id:
-        return _read(bundled_directory(model), model, model, None, cache_dir, trusted)
-    if entry is not None:
-        return _from_hub(model, entry.hub_id, entry.revision, cache_dir, trusted)
-    path = local_directory(model, "captioner", CAPTIONERS, fix=f"a captioner is {FORMS}")
-    if path is not None:
-        return _read(path, model, path.resolve().name, None, cache_dir, trusted)
-    return _from_hub(model, model, None, cache_dir, trusted)
-
-
-def _from_hub(id: str, hub_id: str, revision: str | None, cache_dir: Path, trusted: bool) -> Checkpoint:
-    from vlmbench.hub.client import fetch_model
-
-    name, _, commit = hub_id.partition("@")
-    directory, commit = fetch_model(name, commit or revision, folders=("qformer_tokenizer",), code=trusted)
-    return _read(directory, id, id, commit, cache_dir, trusted)
-
-
-def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir: Path, trusted: bool) -> Checkpoint:
-    config = read_json(directory / CONFIG, needed_by=id)
+    found = locate(
+        CheckpointRef(model),
+        "captioner",
+        CAPTIONERS,
+        folders=("qformer_tokenizer",),
+        code=trusted,
+        fix=f"a captioner is {FORMS}",
+    )
+    directory = found.directory
+    config = read_json(directory / CONFIG, needed_by=model)
     own_code = _needs_own_code(config)
     if own_code and not trusted:
         raise own_code_refused(config, str(directory))
@@ -114,12 +104,12 @@ def _read(directory: Path, id: str, system: str, revision: str | None, cache_dir
         and not _UNRELATED.match(path.name)
     )
     return Checkpoint(
-        id=id,
-        system=system,
-        revision=revision,
+        id=model,
+        system=found.system,
+        revision=found.revision,
         directory=directory,
         config=config,
-        weights_sha256=sound_weights(directory, id, cache_dir),
+        weights_sha256=sound_weights(directory, model, cache_dir),
         beside_sha256=hash_files(beside, cache_dir),
         own_code=own_code,
     )

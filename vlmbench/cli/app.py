@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import gc
 import inspect
 import os
 import sys
@@ -175,6 +176,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         debug = bool(given.get("debug"))
         try:
             with interrupts.raised(), as_options():
+                gc.enable()
                 code = command(**given)
                 with outlived():
                     sys.stdout.flush()

@@ -1,14 +1,18 @@
 """What a dataset is to the rest of vlmbench: named splits of images with ids and labels, class names and templates."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from vlmbench.data.names import DatasetRef
 from vlmbench.data.views.base import Regions, Views
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT
 
@@ -106,6 +110,35 @@ class Dataset(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class OpenDataset:
+    """A `Dataset` of its facts and a function that gives a split by name."""
+
+    info: DatasetInfo
+    split: Callable[[str], Split]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the function that opens a kind of dataset may use.
+
+    Attributes:
+        cache_dir: where it may keep what it makes or fetches.
+        reporter: takes notes and progress.
+        open: opens another dataset, of which this one is made.
+    """
+
+    cache_dir: Path
+    reporter: Reporter
+    open: Callable[[DatasetRef], Dataset]
+
+
+def ordered_splits(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of splits, each once: train, val, test, all, then others as they come."""
+    usual = (TRAIN, VAL, TEST, ALL)
+    return tuple(sorted(dict.fromkeys(names), key=lambda name: usual.index(name) if name in usual else len(usual)))
+
+
 def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = None) -> str:
     """The split to evaluate on: `asked` (or an alias such as ``validation``), else the first of test, all, val, train.
 
@@ -143,16 +176,27 @@ def readable_names(names: Sequence[str]) -> tuple[str, ...]:
 def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
     """The images at `rows` ([M] indices), in that order."""
     index = np.asarray(rows, dtype=np.int64)
-    return Split(
-        name=split.name,
+    return replace(
+        split,
         ids=tuple(split.ids[i] for i in index),
         labels=split.labels[index],
         images=Rows(split.images, index),
         captions=tuple(split.captions[i] for i in index) if split.captions else (),
         groups=tuple(split.groups[i] for i in index) if split.groups else (),
         regions=split.regions.take(index) if split.regions is not None else None,
-        checksum=split.checksum,
     )
+
+
+def limited(split: Split, limit: int | None, seed: int, id: str) -> Split:
+    """The images of a split that ``--limit`` takes; `id` is the dataset's."""
+    if limit is None or limit >= len(split):
+        return split
+    return subset(split, limited_rows(len(split), limit, seed, id, split.name))
+
+
+def limited_rows(count: int, limit: int, seed: int, id: str, split: str) -> np.ndarray:
+    """[limit] int64 rows of `count`, ascending: a random sample that depends on seed, dataset and split alone."""
+    return np.sort(np.random.default_rng(derive_seed(seed, "limit", id, split)).permutation(count)[:limit])
 
 
 @dataclass(frozen=True)
@@ -172,22 +216,3 @@ class Rows:
     def stamp(self) -> str | None:
         """The source's stamp (the rows are part of the ids that go into the fingerprint's key)."""
         return self.source.stamp()
-
-
-@dataclass(frozen=True)
-class Subset:
-    """A dataset of whose split `name` only the images at `rows` are looked at."""
-
-    dataset: Dataset
-    name: str
-    rows: Sequence[int]
-
-    @property
-    def info(self) -> DatasetInfo:
-        """The dataset's."""
-        return self.dataset.info
-
-    def split(self, name: str) -> Split:
-        """A split; of `name` some images."""
-        found = self.dataset.split(name)
-        return subset(found, self.rows) if name == self.name else found

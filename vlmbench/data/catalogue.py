@@ -1,20 +1,24 @@
 """The datasets that have a short name: those that ship with the package, and those on the hub that the facts name."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from vlmbench.data.base import TEST, TRAIN
 from vlmbench.data.bundled import bundled_names, open_bundled
+from vlmbench.data.names import GROUP, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.choice import DEFAULT
 
 CAPTIONED = "captioned"
 
 
 @dataclass(frozen=True)
 class CatalogueRow:
-    """A hub dataset with a short name.
+    """What is known of a hub dataset; everything may be left open.
 
     Attributes:
         name: its short name.
@@ -28,66 +32,47 @@ class CatalogueRow:
         captions: the caption columns of a captioned set.
         metric: the metric the literature reports.
         classes: how many classes, if known.
-        source: where these facts are from.
-        note: what a reader has to know.
         wds_id: the set's copy in CLIP_benchmark's WebDataset collection, ``owner/name[@revision]``, if it has one.
     """
 
-    name: str
-    group: str
-    tags: tuple[str, ...]
-    hub_id: str
-    revision: str | None
-    splits: tuple[tuple[str, str], ...]
-    image: str | None
-    label: str | None
-    captions: tuple[str, ...]
-    metric: str
-    classes: int | None
-    source: str
-    note: str
+    name: str = ""
+    group: str = ""
+    tags: tuple[str, ...] = ()
+    hub_id: str = ""
+    revision: str | None = None
+    splits: tuple[tuple[str, str], ...] = ()
+    image: str | None = None
+    label: str | None = None
+    captions: tuple[str, ...] = ()
+    metric: str = DEFAULT
+    classes: int | None = None
     wds_id: str | None = None
 
 
 @cache
 def listed() -> dict[str, CatalogueRow]:
     """The hub datasets by name, in the order of their groups."""
-    found = {}
-    for row in _rows("datasets.csv"):
-        splits = [(ours, row[f"{ours}_split"]) for ours in ("train", "test") if row[f"{ours}_split"]]
-        found[row["name"]] = CatalogueRow(
-            name=row["name"],
-            group=row["group"],
-            tags=tuple(filter(None, row["tags"].split("|"))),
-            hub_id=row["hub_id"],
-            revision=row["revision"] or None,
-            splits=tuple(splits),
-            image=row["image_column"] or None,
-            label=row["label_column"] or None,
-            captions=(),
-            metric=row["metric"],
-            classes=int(row["classes"]) if row["classes"].isdigit() else None,
-            source=row["source"],
-            note=row["note"],
-            wds_id=row["wds_id"] or None,
-        )
-    for row in _rows("captioned.csv"):
-        found[row["name"]] = CatalogueRow(
-            name=row["name"],
-            group=CAPTIONED,
-            tags=(),
-            hub_id=row["hub_id"],
-            revision=row["revision"] or None,
-            splits=(),
-            image=row["image_column"] or None,
-            label=None,
-            captions=tuple(row["caption_column"].split("|")),
-            metric="recall",
-            classes=None,
-            source=row["source"],
-            note=row["note"],
-        )
-    return found
+    captioned = ({"group": CAPTIONED, "metric": "recall"} | row for row in _rows("captioned.csv"))
+    return {row["name"]: _read(row) for row in (*_rows("datasets.csv"), *captioned)}
+
+
+def _read(row: dict[str, str]) -> CatalogueRow:
+    """A row of either table; what it leaves empty is not known."""
+    known = {column: value for column, value in row.items() if value}
+    return CatalogueRow(
+        name=row["name"],
+        group=row["group"],
+        tags=tuple(filter(None, row.get("tags", "").split("|"))),
+        hub_id=row["hub_id"],
+        revision=known.get("revision"),
+        splits=tuple((ours, known[f"{ours}_split"]) for ours in (TRAIN, TEST) if f"{ours}_split" in known),
+        image=known.get("image_column"),
+        label=known.get("label_column"),
+        captions=tuple(filter(None, row.get("caption_column", "").split("|"))),
+        metric=known.get("metric", DEFAULT),
+        classes=int(row["classes"]) if row.get("classes", "").isdigit() else None,
+        wds_id=known.get("wds_id"),
+    )
 
 
 def names() -> list[str]:
@@ -107,27 +92,26 @@ def groups() -> dict[str, list[str]]:
     return found
 
 
-def expand(asked: list[str]) -> list[str]:
-    """Datasets as the user names them, with ``group:NAME`` replaced by its members, each once.
+def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
+    """The datasets a user names, with ``group:NAME`` replaced by its members, each once.
 
     What follows a question mark (``group:text?stream=yes``) goes for every member that is on the hub.
 
     Raises:
-        UsageError: no such group; those there are, are named.
+        UsageError: no such group (those there are, are named), or what follows a question mark is not understood.
     """
-    found: list[str] = []
-    for name in asked:
-        if not name.startswith("group:"):
-            found.append(name)
+    found: list[DatasetRef] = []
+    for ref in map(DatasetRef.parse, named):
+        if ref.kind != GROUP:
+            found.append(ref)
             continue
-        group, mark, query = name.removeprefix("group:").partition("?")
         known = groups()
-        if group not in known:
-            raise UsageError(f"no such group: {visible(group)}", where="-d", fix=f"one of {', '.join(known)}")
-        found += [member + mark + query if member in listed() else member for member in known[group]]
+        if ref.place not in known:
+            raise UsageError(f"no such group: {visible(ref.place)}", where="-d", fix=f"one of {', '.join(known)}")
+        found += [DatasetRef(LISTED, member, ref.options if member in listed() else ()) for member in known[ref.place]]
     return list(dict.fromkeys(found))
 
 
 def _rows(name: str) -> list[dict[str, str]]:
     with open(Path(__file__).with_name(name), encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
+        return list(csv.DictReader(handle, restval=""))

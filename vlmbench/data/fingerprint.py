@@ -6,6 +6,7 @@ under the cache directory by the cheap stamp (paths, sizes, times) it was comput
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +32,11 @@ def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
     if split.checksum is not None:
         return digest([_VERSION, split.checksum, list(split.ids), split.labels.tolist(), *boxes])
     stamp = split.images.stamp()
-    kept = None
-    if stamp is not None:
-        key = digest([_VERSION, stamp, split.name, list(split.ids), split.labels.tolist(), *boxes])
-        kept = cache_dir / "fingerprints" / f"{key}.json"
-        known = read_note(kept)
-        if isinstance(known, str):
-            return known
-    value = _compute(split, reporter)
-    if kept is not None and split.images.stamp() == stamp:
-        write_note(kept, value)
-    return value
+    if stamp is None:
+        return _compute(split, reporter)
+    key = digest([_VERSION, stamp, split.name, list(split.ids), split.labels.tolist(), *boxes])
+    note = cache_dir / "fingerprints" / f"{key}.json"
+    return _noted(note, lambda: _compute(split, reporter), lambda: split.images.stamp() == stamp)
 
 
 def _compute(split: Split, reporter: Reporter) -> str:
@@ -78,10 +73,15 @@ def kept_sha256(path: Path, cache_dir: Path) -> str:
     """SHA-256 of a file, computed once for its path, size and times."""
     facts = path.stat()
     key = digest([str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])
-    kept = cache_dir / "hashes" / f"{key}.json"
-    known = read_note(kept)
+    return _noted(cache_dir / "hashes" / f"{key}.json", lambda: sha256_file(path))
+
+
+def _noted(note: Path, compute: Callable[[], str], still: Callable[[], bool] = lambda: True) -> str:
+    """What a note says, else what is computed, noted where nothing has changed meanwhile."""
+    known = read_note(note)
     if isinstance(known, str):
         return known
-    value = sha256_file(path)
-    write_note(kept, value)
+    value = compute()
+    if still():
+        write_note(note, value)
     return value

@@ -1,41 +1,171 @@
-"""What follows the name of a dataset: ``hf:owner/name?image=COLUMN&label=COLUMN&stream=yes``, ``mnist?stream=yes``."""
+"""A dataset's name, read once: ``hf:owner/name?image=COLUMN&stream=yes`` becomes a `DatasetRef`, and prints as it was.
+
+Which kinds there are, and what opens them, is in `vlmbench.data.open`.
+"""
 
 import re
-from urllib.parse import parse_qsl
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Self
+from urllib.parse import unquote_plus
 
-from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.errors import AbsentError, UsageError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.text import visible
 
+LISTED, HUB, FOLDER, FILE, COCO, BOXES, GROUP = "", "hf", "folder", "file", "coco", "boxes", "group"
+"""Kinds of names; `LISTED` is a name from ``vlmbench list datasets``."""
 COLUMNS = ("image", "label", "caption")
 STREAM = "stream"
 AUTO, YES, NO = "auto", "yes", "no"
-_STREAM = re.compile(rf"(?P<before>[?&]){STREAM}=(?:{AUTO}|{YES}|{NO})(?:(?P<after>&)|(?![\w-]))")
 _FORMS = "?image=COLUMN&label=COLUMN or ?stream=yes"
+_RESTVAL = "?restval=yes"
+_HUB_NAME = re.compile(r"(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?")
 
 
-def split_query(spec: str) -> tuple[str, dict[str, str]]:
-    """The name, and what was asked for after its question mark.
+@dataclass(frozen=True)
+class Tiles:
+    """The whole image and `count` tiles of it."""
 
-    Raises:
-        UsageError: something else stands there.
+    count: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Of a split the images at `rows` alone."""
+
+    split: str
+    rows: tuple[int, ...] = field(repr=False)
+
+
+class HubName(NamedTuple):
+    """A repository (or a directory laid out like one), the commit, branch or tag, and the configuration."""
+
+    name: str
+    revision: str | None
+    config: str | None
+
+
+@dataclass(frozen=True)
+class DatasetRef:
+    """A dataset as a user names it.
+
+    Attributes:
+        kind: what stands before the colon; `LISTED`: nothing does.
+        place: what follows: a repository, a path, an annotations or instances file, a name; another package's own.
+        options: what follows a question mark, as it is written there.
+        directory: COCO: the directory of the images.
+        images: boxes: the dataset in whose images they lie.
+        view: how its images are looked at, or which; none: all of them, whole.
     """
-    name, mark, query = spec.partition("?")
-    asked = dict(parse_qsl(query))
-    known = set(asked) <= {*COLUMNS, STREAM} and asked.get(STREAM, AUTO) in (AUTO, YES, NO)
-    if mark and (not asked or not known):
-        raise UsageError(f"not understood after a dataset's name: {visible(query)}", where=visible(spec), fix=_FORMS)
-    return name, asked
+
+    kind: str
+    place: str
+    options: tuple[tuple[str, str], ...] = ()
+    directory: str | None = None
+    images: "DatasetRef | None" = None
+    view: Tiles | Chosen | None = None
+
+    @classmethod
+    def parse(cls, name: "str | DatasetRef") -> "DatasetRef":
+        """The dataset called `name`; one that is parsed already, as it is.
+
+        Raises:
+            UsageError: what follows the question mark is not understood.
+        """
+        if isinstance(name, DatasetRef):
+            return name
+        kind, colon, rest = name.partition(":")
+        if not colon or "?" in kind:
+            return cls(LISTED, *_with_options(name, name))
+        if kind in (HUB, GROUP):
+            return cls(kind, *_with_options(rest, name))
+        if kind == COCO:
+            file, mark, directory = rest.partition("#")
+            path = file.removesuffix(_RESTVAL)
+            return cls(kind, path, (("restval", YES),) if path != file else (), directory if mark else None)
+        if kind == BOXES:
+            marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
+            there = [i for i in marks if user_path(rest[:i]).is_file()]  # a path may hold the mark too
+            end = (there or marks)[0]
+            return cls(kind, rest[:end], images=cls.parse(rest[end + 1 :]) if rest[end + 1 :] else None)
+        return cls(kind, rest)
+
+    def __str__(self) -> str:
+        text = f"{self.kind}:{self.place}" if self.kind != LISTED else self.place
+        text += "?" * bool(self.options) + "&".join(f"{key}={value}" for key, value in self.options)
+        for inner in (self.directory, self.images):
+            text += f"#{inner}" if inner is not None else ""
+        if isinstance(self.view, Tiles):
+            return f"{text} in {self.view.count} tiles"
+        if isinstance(self.view, Chosen):
+            key = digest([self.view.split, self.view.rows])[:8]
+            return f"{len(self.view.rows):,} images of {text} ({key})"
+        return text
+
+    @cached_property
+    def id(self) -> str:
+        """The name that a record carries: without ``stream`` and tiles, which say how it is read and looked at."""
+        images = self.images and replace(self.images, options=self.images._identifying)
+        view = None if isinstance(self.view, Tiles) else self.view
+        return str(replace(self, options=self._identifying, images=images, view=view))
+
+    @property
+    def _identifying(self) -> tuple[tuple[str, str], ...]:
+        return tuple(option for option in self.options if option[0] != STREAM)
+
+    @property
+    def whole(self) -> Self:
+        """The dataset that a view is of."""
+        return replace(self, view=None)
+
+    def option(self, key: str, otherwise: str = "") -> str:
+        """The value of an option."""
+        return unquote_plus(dict(self.options).get(key, otherwise))
+
+    @property
+    def hub(self) -> HubName:
+        """The parts of a hub dataset's name.
+
+        Raises:
+            AbsentError: it is none.
+        """
+        found = _HUB_NAME.fullmatch(self.place)
+        if found is None:
+            raise AbsentError(
+                f"not a dataset's name: {visible(self.place)}", where=self.id, fix="hf:owner/name[@revision][:config]"
+            )
+        return HubName(found["name"], found["revision"], found["config"])
 
 
-def canonical(spec: str) -> str:
-    """The name that a record carries: without ``stream``, which says how a dataset is read and not which one it is."""
-    kind, colon, _ = spec.partition(":")
-    if colon and kind not in ("hf", "boxes"):
-        return spec
-    return _STREAM.sub(lambda found: found["before"] if found["after"] else "", spec)
+DatasetName = str | DatasetRef
+"""A dataset as a user names it, parsed or not."""
 
 
-def parted_restval(name: str) -> tuple[str, bool]:
-    """A file's name without ``?restval=yes``, and whether it was there: Karpathy's ``restval`` counts as ``train``."""
-    file = name.removesuffix("?restval=yes")
-    return file, file != name
+def bare_name(id: str) -> str:
+    """The repository, or the listed name, in the id of a record's dataset: without revision, configuration, columns."""
+    return re.split("[@:?]", id.removeprefix(f"{HUB}:"), maxsplit=1)[0]
+
+
+def caption_file(name: str) -> tuple[Path, bool]:
+    """A file of captions, ``file:`` before it or not, and whether Karpathy's ``restval`` counts as ``train`` there
+    (``?restval=yes`` after its name)."""
+    if Path(name).is_file():
+        return Path(name), False
+    file = name.removeprefix(f"{FILE}:").removesuffix(_RESTVAL)
+    return user_path(file), name.endswith(_RESTVAL)
+
+
+def _with_options(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    place, mark, query = text.partition("?")
+    options = dict[str, str]()
+    for part in query.split("&") if mark else ():
+        key, _, value = part.partition("=")
+        known = value in (AUTO, YES, NO) if key == STREAM else key in COLUMNS and value
+        if not known or key in options:
+            what = f"not understood after a dataset's name: {visible(query)}"
+            raise UsageError(what, where=visible(name), fix=_FORMS)
+        options[key] = value
+    return place, tuple(options.items())

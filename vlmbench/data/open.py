@@ -1,85 +1,123 @@
-"""From what a user calls a dataset to an open one."""
+"""From a dataset's name to an open dataset: each kind of name is opened by one function, imported when it is needed.
 
+Another installed package adds a kind by an entry point of the group ``vlmbench.datasets``: its name is the kind
+(``squares`` for ``squares:…``), its object a function of a `DatasetRef` and an `Opening` that gives a `Dataset`.
+"""
+
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-from vlmbench.data.base import Dataset
+from vlmbench.data.base import Dataset, Opening
+from vlmbench.data.names import FILE, GROUP, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import AbsentError, UsageError
-from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.plugins import Plugin, plugins
+from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.choice import multilabel_only
-from vlmbench.records.registry import unknown
+from vlmbench.records.registry import Registry, unknown
 
-KINDS = (
+ENTRY_POINTS = "vlmbench.datasets"
+Opener = Callable[[DatasetRef, Opening], Dataset]
+
+KINDS = Registry(
+    "kind of dataset",
+    {
+        "hf": "vlmbench.data.hub.dataset:open_hub",
+        "folder": "vlmbench.data.captions.sets:open_folder",
+        "file": "vlmbench.data.local.files:open_file",
+        "coco": "vlmbench.data.captions.sets:open_coco",
+        "boxes": "vlmbench.data.views.boxes:open_boxes",
+    },
+)
+"""The kinds of vlmbench's own, each with the function that opens it."""
+_FORMS = (
     "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, file:PATH, "
     "coco:ANNOTATIONS.json#DIRECTORY or boxes:INSTANCES.json#DATASET"
 )
+_RESERVED = {*KINDS, GROUP, "images"}
 
 
-def open_dataset(spec: str, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:
+def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:
     """The dataset a user names; the reporter hears of a hub dataset that is streamed.
 
     Raises:
         AbsentError: there is none of that name, or it cannot be fetched.
-        InputError: it is not what a dataset has to be.
-        UsageError: the prefix is none of vlmbench's.
+        InputError: it is not what a dataset has to be, or another package's kind does not do what it should.
+        UsageError: there is no such kind of dataset.
     """
-    kind, colon, rest = spec.partition(":")
-    if not colon:
-        return _named(spec, cache_dir, reporter)
-    if not rest:
-        raise UsageError(f"nothing after {visible(kind)}: in the dataset's name", where=visible(spec), fix=KINDS)
-    if kind == "boxes":
-        from vlmbench.data.views.boxes import open_boxes
+    ref, reporter = DatasetRef.parse(name), reporter or Silent()
+    opening = Opening(cache_dir, reporter, lambda other: open_dataset(other, cache_dir, reporter))
+    if ref.view is not None:
+        from vlmbench.data.views.crops import seen_as
 
-        return open_boxes(spec, rest, cache_dir)
-    if kind == "coco":
-        from vlmbench.data.captions.sets import open_coco
+        return seen_as(opening.open(ref.whole), ref.view)
+    if ref.kind == LISTED:
+        return _open_listed(ref, opening)
+    added = added_kinds()
+    if ref.kind not in KINDS and ref.kind not in added:
+        raise UsageError(f"unknown kind of dataset: {visible(ref.kind)}:", where=visible(str(ref)), fix=_forms())
+    if not (ref.place or ref.directory or ref.images):
+        raise UsageError(
+            f"nothing after {visible(ref.kind)}: in the dataset's name", where=visible(str(ref)), fix=_forms()
+        )
+    if ref.kind in added:
+        from vlmbench.data.added import open_added
 
-        return open_coco(spec, rest)
-    if kind == "folder":
-        from vlmbench.data.captions.sets import is_captioned_folder, open_captioned_folder
-        from vlmbench.data.local.folder import open_folder
-
-        if is_captioned_folder(rest):
-            return open_captioned_folder(spec, rest)
-
-        return open_folder(spec, rest)
-    if kind == "file":
-        from vlmbench.data.local.files import open_file
-
-        return open_file(spec, rest, cache_dir)
-    if kind == "hf":
-        from vlmbench.data.hub.dataset import open_hub
-
-        return open_hub(spec, rest, cache_dir, reporter=reporter)
-    raise UsageError(f"unknown kind of dataset: {visible(kind)}:", where=visible(spec), fix=KINDS)
+        return open_added(added[ref.kind], ref, opening)
+    opener: Opener = KINDS.load(ref.kind)
+    return opener(ref, opening)
 
 
-def _named(spec: str, cache_dir: Path, reporter: Reporter | None) -> Dataset:
+@cache
+def added_kinds() -> dict[str, Plugin]:
+    """The kinds of other installed packages, by name.
+
+    Raises:
+        InputError: one has the name of a kind that is there already; the package is named.
+    """
+    found: dict[str, Plugin] = {}
+    for plugin in plugins(ENTRY_POINTS):
+        if plugin.name in _RESERVED:
+            raise plugin.broken("vlmbench has a kind of dataset of this name")
+        if plugin.name in found:
+            raise plugin.broken(f"{found[plugin.name].source} adds a kind of dataset of this name too")
+        found[plugin.name] = plugin
+    return found
+
+
+def captioned_ref(name: str) -> DatasetRef | None:
+    """The dataset that is named where a file of captions may stand too; none: it is such a file."""
+    if Path(name).is_file():
+        return None
+    kind = name.partition(":")[0]
+    if kind == FILE:
+        from vlmbench.data.local.archives import SUFFIXES
+
+        return DatasetRef.parse(name) if name.lower().endswith(SUFFIXES) else None
+    if kind in KINDS or kind in added_kinds():
+        return DatasetRef.parse(name)
+    from vlmbench.data.catalogue import names
+
+    return DatasetRef.parse(name) if name.partition("?")[0] in names() else None
+
+
+def _forms() -> str:
+    return ", ".join([_FORMS, *(f"{plugin.name}:… of {plugin.source}" for plugin in added_kinds().values())])
+
+
+def _open_listed(ref: DatasetRef, opening: Opening) -> Dataset:
     from vlmbench.data.bundled import bundled_names, open_bundled
     from vlmbench.data.catalogue import listed, names
     from vlmbench.data.elsewhere import ELSEWHERE, elsewhere
 
-    name, _, query = spec.partition("?")
+    name = ref.place
     if not name.strip():
         raise AbsentError("an empty name of a dataset", fix="vlmbench list datasets")
     if name in bundled_names():
         return open_bundled(name)
-    entry = listed().get(name)
-    if entry is not None:
-        from vlmbench.data.hub.dataset import Recipe, open_hub
-
-        recipe = Recipe(
-            image=entry.image,
-            label=entry.label,
-            splits=dict(entry.splits),
-            metric=entry.metric,
-            multilabel=multilabel_only(entry.metric),
-            group=entry.group,
-            captions=entry.captions,
-        )
-        rest = f"{entry.hub_id}?{query}" if query else entry.hub_id
-        return open_hub(spec, rest, cache_dir, recipe, entry.revision, reporter)
+    if name in listed():
+        opener: Opener = KINDS.load("hf")
+        return opener(ref, opening)
     absent = elsewhere(name)
     if absent is not None:
         raise absent

@@ -7,7 +7,7 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import load_errors, load_model
+from vlmbench.encoders.pretrained import load_errors, load_weights
 from vlmbench.encoders.processors import open_processor
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Reporter
@@ -15,8 +15,10 @@ from vlmbench.foundations.text import visible
 
 
 class _Backbone:
+    add_pooling_layer: bool | None = None
+
     def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
-        self.model = load_model(files, "AutoModel", device, precision, **self._options(files))
+        self.model = load_weights(files, "AutoModel", device, precision, add_pooling_layer=self.add_pooling_layer)
         self.preprocess = open_processor(files)
         self.id = files.id
         self.device = torch.device(device)
@@ -33,9 +35,6 @@ class _Backbone:
         inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
         with load_errors(self.id, pixels.shape):
             return {PRE_PROJ: self._pooled(inputs).flatten(1).float().cpu().numpy()}
-
-    def _options(self, files: ModelFiles) -> dict[str, bool]:
-        return {}
 
     def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError
@@ -60,14 +59,14 @@ class PooledBackbone(_Backbone):
 
 
 class ClassTokenBackbone(_Backbone):
-    """ViT, DeiT, DINOv2, DINOv3: the class token after the final layer norm.
-
-    Never the pooler, a dense layer that most of these checkpoints do not hold.
-    """
-
-    def _options(self, files: ModelFiles) -> dict[str, bool]:
-        return {"add_pooling_layer": False} if files.family.name in {"vit", "deit"} else {}
+    """DINOv2, DINOv3: the class token after the final layer norm, never the pooler."""
 
     def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         token: torch.Tensor = self.model(**inputs).last_hidden_state[:, 0]
         return token
+
+
+class UnpooledBackbone(ClassTokenBackbone):
+    """ViT, DeiT: the same, loaded without the pooler, a dense layer that most of these checkpoints do not hold."""
+
+    add_pooling_layer = False

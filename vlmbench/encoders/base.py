@@ -47,8 +47,8 @@ class ImageEncoder(Protocol):
         ...
 
 
-class DualEncoder(ImageEncoder, Protocol):
-    """Images and texts in one space."""
+class TextEncoder(Protocol):
+    """A frozen text encoder, or the text side of a dual encoder."""
 
     @property
     def scale(self) -> Scale:
@@ -57,4 +57,16 @@ class DualEncoder(ImageEncoder, Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts [T] to un-normalised embeddings [T, D] float32."""
+        ...
+
+
+class DualEncoder(ImageEncoder, TextEncoder, Protocol):
+    """Images and texts in one space."""
+
+
+class Matching(DualEncoder, Protocol):
+    """A dual encoder with a matching head (`families.Family.matching`)."""
+
+    def match(self, pixels: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """The head's logits [B] float32 that each of the texts [B] describes one prepared image [3, H, W]."""
         ...

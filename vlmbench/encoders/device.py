@@ -7,30 +7,30 @@ from pathlib import Path
 from vlmbench.foundations.errors import AbsentError
 
 
-def resolve_device(asked: str) -> str:
+def resolve_device(requested: str) -> str:
     """``auto`` becomes cuda, mps or cpu, whichever is there.
 
     Raises:
-        AbsentError: the device asked for is not there.
+        AbsentError: the requested device is not there.
     """
-    if asked == "cpu" or (asked == "auto" and not _accelerator_possible()):
+    if requested == "cpu" or (requested == "auto" and not _accelerator_possible()):
         return "cpu"
     import torch
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
+    if requested == "auto":
         return next((name for name, present in there.items() if present), "cpu")
-    if not there.get(asked, False):
+    if not there.get(requested, False):
         raise AbsentError(
-            f"no {asked} device that this torch can use", where="--device", fix="--device cpu, or vlmbench doctor"
+            f"no {requested} device that this torch can use", where="--device", fix="--device cpu, or vlmbench doctor"
         )
-    return asked
+    return requested
 
 
-def resolve_precision(asked: str, device: str) -> str:
+def resolve_precision(requested: str, device: str) -> str:
     """``auto`` becomes fp32 on a CPU and fp16 on a GPU."""
-    if asked != "auto":
-        return asked
+    if requested != "auto":
+        return requested
     return "fp32" if device == "cpu" else "fp16"
 
 

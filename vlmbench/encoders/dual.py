@@ -12,7 +12,7 @@ import torch
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ, TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import load_errors, load_model, load_tokenizer
+from vlmbench.encoders.pretrained import context_length, load_errors, load_tokenizer, load_weights
 from vlmbench.encoders.processors import open_processor
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
@@ -26,15 +26,15 @@ class _Dual:
     lower_case = False
 
     def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
-        self.model = load_model(files, self.model_class, device, precision)
+        self.model = load_weights(files, self.model_class, device, precision)
         self.tokenizer = load_tokenizer(files)
         self.preprocess = open_processor(files)
         self.reporter = reporter
         self.id = files.id
         self.device = torch.device(device)
         self.dtype = next(self.model.parameters()).dtype
-        self.context = self._context()
-        self._told = False
+        self.context = context_length(self.tokenizer, getattr(self.model.config, "text_config", self.model.config))
+        self._warned = False
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class _Dual:
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts [T] to un-normalised embeddings [T, D] float32; one longer than the context is cut, with a warning."""
         given = [text.lower() for text in texts] if self.lower_case else list(texts)
-        self._tell_long(given)
+        self._warn_of_long(given)
         parts = []
         for start in range(0, len(given), TEXT_BATCH):
             parts.append(_array(self._text(self._tokens(given[start : start + TEXT_BATCH]))))
@@ -69,15 +69,8 @@ class _Dual:
         )
         return {name: value.to(self.device) for name, value in batch.items()}
 
-    def _context(self) -> int:
-        config = getattr(self.model.config, "text_config", self.model.config)
-        positions = int(getattr(config, "max_position_embeddings", 512))
-        if getattr(config, "model_type", "") in {"altclip_text_model", "xlm-roberta", "roberta"}:
-            positions -= int(config.pad_token_id) + 1  # RoBERTa counts positions from the padding index on
-        return min(int(self.tokenizer.model_max_length), positions)
-
-    def _tell_long(self, texts: list[str]) -> None:
-        if self._told:
+    def _warn_of_long(self, texts: list[str]) -> None:
+        if self._warned:
             return
         longest = [text for text in texts if len(text) >= self.context // 2]
         if not longest:
@@ -85,9 +78,9 @@ class _Dual:
         lengths = [len(ids) for ids in self.tokenizer(longest, verbose=False)["input_ids"]]
         cut = [text for text, length in zip(longest, lengths, strict=True) if length > self.context]
         if cut:
-            self._told = True
+            self._warned = True
             self.reporter.warn(
-                f"texts longer than the {self.context} tokens {self.id} reads are cut; the first is {visible(cut[0])!r}"
+                f"{self.id} reads {self.context} tokens; longer texts are truncated, the first is {visible(cut[0])!r}"
             )
 
     def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.data.fingerprint import kept_sha256
+from vlmbench.encoders.checkpoints import Located
 from vlmbench.encoders.families import OWN_CODE, TEXT, Family, family_of
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import SMALL
 from vlmbench.foundations.files import read_json as read_configuration
 from vlmbench.foundations.hashing import digest
@@ -34,7 +35,7 @@ class ModelFiles:
 
     Attributes:
         id: as the user named it.
-        source: its hub id, or its directory.
+        source: its hub id, or what the user named.
         system: the name a table shows.
         revision: commit on the hub, if it came from there.
         directory: where its files are.
@@ -59,21 +60,13 @@ class ModelFiles:
     own_code: bool = False
 
 
-def read_files(
-    directory: Path,
-    *,
-    id: str,
-    system: str,
-    revision: str | None,
-    cache_dir: Path,
-    source: str | None = None,
-    trusted: bool = False,
-) -> ModelFiles:
-    """Identifies the checkpoint in `directory`; with `trusted`, also one that brings code of its own.
+def read_files(found: Located, cache_dir: Path, *, trusted: bool = False) -> ModelFiles:
+    """Identifies a checkpoint; with `trusted`, also one that brings code of its own.
 
     Raises:
         InputError: no ``config.json``, no weights in a safe format, or an architecture vlmbench does not know.
     """
+    id, directory = found.id, found.directory
     config = read_json(directory / CONFIG, needed_by=id)
     family = family_of(config, str(directory), trusted=trusted)
     weights_sha256 = sound_weights(directory, id, cache_dir)
@@ -84,9 +77,9 @@ def read_files(
     tokenizer = sorted(path for path in directory.iterdir() if path.is_file() and _TOKENIZER.match(path.name))
     return ModelFiles(
         id=id,
-        source=source or id,
-        system=system,
-        revision=revision,
+        source=found.source,
+        system=found.system,
+        revision=found.revision,
         directory=directory,
         config=config,
         family=family,
@@ -166,7 +159,7 @@ def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
     """
     if not path.exists():
         raise InputError(
-            f"{visible(needed_by)} is no model directory: it has no {path.name}",
+            f"{visible(needed_by)} is not a model directory: it has no {path.name}",
             where=str(path.parent),
             fix="name a directory saved by transformers",
         )
@@ -178,12 +171,3 @@ def read_json(path: Path, *, needed_by: str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path.name} holds NaN or an infinity", where=str(path), fix="get the file again") from error
     return value
-
-
-def absent(id: str, why: str) -> AbsentError:
-    """The error for a model that is not here and cannot be got now."""
-    return AbsentError(
-        f"the model {visible(id)} is not on this machine: {why}",
-        where=id,
-        fix=f"hf download {visible(id.split('@')[0])}",
-    )

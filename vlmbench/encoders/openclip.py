@@ -15,28 +15,23 @@ from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.encoders.base import PROJ, TEXT_BATCH, Scale
 from vlmbench.encoders.families import DUAL, Family
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.encoders.names import OpenClipRef
+from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
-PREFIX = "open-clip:"
 INSTALL = "pip install 'vlmbench-eval[open-clip]'"
-FAMILY = Family("open_clip", DUAL, "vlmbench.encoders.openclip:OpenClipEncoder", (PROJ,), (PROJ,))
+FAMILY = Family("open_clip", DUAL, "vlmbench.encoders.openclip:OpenClipEncoder", (PROJ,))
 
 
-def open_clip_files(name: str, cache_dir: Path) -> ModelFiles:
-    """The checkpoint of ``open-clip:ARCH/PRETRAINED``, fetched by open_clip where it is not here.
+def open_clip_files(ref: OpenClipRef, cache_dir: Path, trusted: bool) -> ModelFiles:
+    """The checkpoint of a model of open_clip, fetched by open_clip where it is not here.
 
     Raises:
         AbsentError: open_clip is not installed, there is no such model, or it cannot be fetched.
-        UsageError: the name has another form.
     """
-    arch, slash, tag = name.removeprefix(PREFIX).partition("/")
-    if not (arch and slash and tag):
-        raise UsageError(
-            f"not a model of open_clip: {visible(name)}", where=visible(name), fix="open-clip:ARCH/PRETRAINED"
-        )
+    name, arch, tag = str(ref), ref.arch, ref.pretrained
     library = _library()
     config = library.get_model_config(arch)
     if config is None:
@@ -56,7 +51,7 @@ def open_clip_files(name: str, cache_dir: Path) -> ModelFiles:
     return ModelFiles(
         id=name,
         source=name,
-        system=name.removeprefix(PREFIX) if known else f"{arch}/{weights.stem}",
+        system=f"{arch}/{tag}" if known else f"{arch}/{weights.stem}",
         revision=None,
         directory=weights,
         config={"arch": arch, "tag": tag, "quick_gelu": bool(known.get("quick_gelu")), "known": bool(known)},

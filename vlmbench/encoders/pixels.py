@@ -19,12 +19,12 @@ from vlmbench.foundations.hashing import digest
 
 NAME = "pixels"
 SIDE = 16
-FAMILY = Family(NAME, BACKBONE, "vlmbench.encoders.pixels:Pixels", (PRE_PROJ,), (PRE_PROJ,))
+FAMILY = Family(NAME, BACKBONE, "vlmbench.encoders.pixels:Pixels", (PRE_PROJ,))
 
 
 def pixel_files() -> ModelFiles:
     """What identifies the baseline: the description above, hashed in place of weights."""
-    told = {"features": "RGB, 0 to 1, rows first", "side": SIDE, "resize": "PIL bicubic"}
+    description = {"features": "RGB, 0 to 1, rows first", "side": SIDE, "resize": "PIL bicubic"}
     nothing = digest(None)
     return ModelFiles(
         id=NAME,
@@ -34,8 +34,8 @@ def pixel_files() -> ModelFiles:
         directory=Path(),
         config={},
         family=FAMILY,
-        weights_sha256=digest(told),
-        preprocessing_sha256=digest(told),
+        weights_sha256=digest(description),
+        preprocessing_sha256=digest(description),
         tokenizer_sha256=nothing,
     )
 

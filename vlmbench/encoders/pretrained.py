@@ -12,6 +12,8 @@ from vlmbench.encoders.files import ModelFiles, switches
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
+_POSITIONS_FROM_PADDING = {"altclip_text_model", "xlm-roberta", "roberta", "mpnet"}
+"""RoBERTa and what was made from it count positions from the padding index on."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -25,13 +27,23 @@ def transformers() -> Any:
     return library
 
 
-def load_model(files: ModelFiles, class_name: str, device: str, precision: str, **more: Any) -> Any:
+def load_weights(
+    files: ModelFiles, class_name: str, device: str, precision: str, *, add_pooling_layer: bool | None = None
+) -> Any:
     """A model in evaluation mode, every weight from the checkpoint.
+
+    Args:
+        files: the checkpoint.
+        class_name: of transformers.
+        device: where the model runs.
+        precision: fp32, bf16 or fp16.
+        add_pooling_layer: whether the model has its pooler; none: as its class has it.
 
     Raises:
         InputError: the checkpoint is damaged, or lacks weights that the architecture needs.
     """
     library = transformers()
+    pooler = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -40,13 +52,11 @@ def load_model(files: ModelFiles, class_name: str, device: str, precision: str, 
                 dtype=DTYPES[precision],
                 output_loading_info=True,
                 **switches(files.own_code),
-                **more,
+                **pooler,
             )
     except VlmbenchError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, ImportError) as error:
-        raise unloadable(files, "weights", error) from error
-    except Exception as error:  # safetensors raises its own type for a damaged file
+    except Exception as error:  # of many types; safetensors raises its own for a damaged file
         raise unloadable(files, "weights", error) from error
     missing = sorted(loading["missing_keys"]) + sorted(str(key[0]) for key in loading.get("mismatched_keys", ()))
     if missing:
@@ -69,6 +79,14 @@ def load_tokenizer(files: ModelFiles) -> Any:
         return transformers().AutoTokenizer.from_pretrained(str(files.directory), **switches(files.own_code))
     except Exception as error:
         raise unloadable(files, "tokenizer", error) from error
+
+
+def context_length(tokenizer: Any, config: Any) -> int:
+    """The most tokens of a text: what its tokenizer allows and what the model has positions for."""
+    positions = int(getattr(config, "max_position_embeddings", 512))
+    if getattr(config, "model_type", "") in _POSITIONS_FROM_PADDING:
+        positions -= int(config.pad_token_id) + 1
+    return min(int(tokenizer.model_max_length), positions)
 
 
 @contextmanager

@@ -7,27 +7,22 @@ import torch
 
 from vlmbench.encoders.base import TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.pretrained import load_model, load_tokenizer
+from vlmbench.encoders.pretrained import context_length, load_tokenizer, load_weights
 from vlmbench.foundations.progress import Reporter
 
 
 class MeanPooledTexts:
-    """BERT, RoBERTa, MPNet, DistilBERT …: the mean of the last hidden states over the tokens that are no padding."""
+    """The mean of the last hidden states over the tokens that are no padding."""
 
     layers: tuple[str, ...] = ()
     scale = Scale(1.0)
+    add_pooling_layer: bool | None = None
 
     def __init__(self, files: ModelFiles, device: str, precision: str, reporter: Reporter) -> None:
-        options = (
-            {"add_pooling_layer": False} if files.family.name in {"bert", "roberta", "xlm-roberta", "mpnet"} else {}
-        )
-        self.model = load_model(files, "AutoModel", device, precision, **options)
+        self.model = load_weights(files, "AutoModel", device, precision, add_pooling_layer=self.add_pooling_layer)
         self.tokenizer = load_tokenizer(files)
         self.device = torch.device(device)
-        positions = int(getattr(self.model.config, "max_position_embeddings", 512))
-        if files.family.name in {"roberta", "xlm-roberta", "mpnet"}:
-            positions -= int(self.model.config.pad_token_id) + 1
-        self.context = min(int(self.tokenizer.model_max_length), positions)
+        self.context = context_length(self.tokenizer, self.model.config)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -45,3 +40,9 @@ class MeanPooledTexts:
             mask = batch["attention_mask"][..., None].float()
             parts.append(((states * mask).sum(1) / mask.sum(1)).cpu().numpy())
         return np.concatenate(parts)
+
+
+class UnpooledTexts(MeanPooledTexts):
+    """BERT, RoBERTa, MPNet …: the same, loaded without the pooler, which sentence encoders do not use."""
+
+    add_pooling_layer = False

@@ -12,38 +12,38 @@ from PIL.Image import Image
 from vlmbench.encoders.base import PRE_PROJ
 from vlmbench.encoders.families import BACKBONE, Family
 from vlmbench.encoders.files import ModelFiles
+from vlmbench.encoders.names import TimmRef
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
-PREFIX = "timm:"
 INSTALL = "pip install 'vlmbench-eval[timm]'"
-FAMILY = Family("timm", BACKBONE, "vlmbench.encoders.timm_models:TimmBackbone", (PRE_PROJ,), (PRE_PROJ,))
+FAMILY = Family("timm", BACKBONE, "vlmbench.encoders.timm_models:TimmBackbone", (PRE_PROJ,))
 
 
-def timm_files(name: str, cache_dir: Path) -> ModelFiles:
-    """The weights of ``timm:NAME``, fetched by timm where they are not here; they are hashed as loaded.
+def timm_files(ref: TimmRef, cache_dir: Path, trusted: bool) -> ModelFiles:
+    """The weights of a model of timm, fetched by timm where they are not here; they are hashed as loaded.
 
     Raises:
         AbsentError: timm is not installed, or has no such model or weights.
     """
-    model = _create(name)
+    model = _create(ref)
     total = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         total.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
     data = _library().data.resolve_model_data_config(model)
     return ModelFiles(
-        id=name,
-        source=name,
-        system=name.removeprefix(PREFIX).partition("/")[0],
+        id=str(ref),
+        source=str(ref),
+        system=ref.arch,
         revision=None,
         directory=Path(),
-        config={"name": name},
+        config={"ref": ref},
         family=FAMILY,
         weights_sha256=total.hexdigest(),
         preprocessing_sha256=digest(
-            [name.partition("/")[0], {key: str(value) for key, value in data.items()}, version("timm")]
+            [str(TimmRef(ref.arch)), {key: str(value) for key, value in data.items()}, version("timm")]
         ),
         tokenizer_sha256="",
     )
@@ -60,7 +60,7 @@ class TimmBackbone:
         dtypes = {"fp16": torch.float16, "bf16": torch.bfloat16}
         self.dtype = dtypes.get(precision, torch.float32)
         self.device = torch.device(device)
-        self.model = _create(files.config["name"]).to(self.device, self.dtype)
+        self.model = _create(files.config["ref"]).to(self.device, self.dtype)
         library = _library()
         self._transform = library.data.create_transform(
             **library.data.resolve_model_data_config(self.model), is_training=False
@@ -79,17 +79,16 @@ class TimmBackbone:
             return {PRE_PROJ: self.model(batch).float().cpu().numpy()}
 
 
-def _create(name: str) -> Any:
-    arch, _, file = name.removeprefix(PREFIX).partition("/")
+def _create(ref: TimmRef) -> Any:
     try:
-        weights = {"checkpoint_path": file} if file else {"pretrained": True}
-        model = _library().create_model(arch, num_classes=0, **weights)
+        weights = {"checkpoint_path": ref.file} if ref.file else {"pretrained": True}
+        model = _library().create_model(ref.arch, num_classes=0, **weights)
     except AbsentError:
         raise
     except Exception as error:
         raise AbsentError(
-            f"timm cannot give {visible(arch)}: {visible(str(error))}",
-            where=visible(name),
+            f"timm cannot give {visible(ref.arch)}: {visible(str(error))}",
+            where=visible(str(ref)),
             fix="timm.list_pretrained()",
         ) from error
     return model.eval().requires_grad_(False)

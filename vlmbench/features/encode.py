@@ -16,6 +16,27 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import SECONDS, Advance, Reporter, tell_slow
 
 
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How a pass goes.
+
+    Attributes:
+        batch_size: images at once.
+        workers: threads that decode.
+        on_bad_image: ``error``, or ``skip`` for those that cannot be decoded.
+        reporter: hears of progress.
+        rows: images after which a shard is closed.
+        seconds: time after which it is.
+    """
+
+    batch_size: int
+    workers: int
+    on_bad_image: str
+    reporter: Reporter
+    rows: int = ROWS
+    seconds: float = SECONDS
+
+
 @dataclass
 class EncodeJob:
     """One model's features of the split.
@@ -39,41 +60,30 @@ class Tally:
         encoded: images a model encoded, per model.
         decoded: images that were decoded.
         seconds: wall time of the pass.
-        skipped: damaged images that were left out.
     """
 
     encoded: dict[str, int] = field(default_factory=dict)
     decoded: int = 0
     seconds: float = 0.0
-    skipped: int = 0
 
 
-def encode_split(
-    split: Split,
-    jobs: Sequence[EncodeJob],
-    *,
-    batch_size: int,
-    workers: int,
-    on_bad_image: str,
-    reporter: Reporter,
-    rows: int = ROWS,
-    seconds: float = SECONDS,
-) -> Tally:
+def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions) -> Tally:
     """Fills the entries of `jobs` with the features of `split`; shards that are there are kept.
 
-    A shard is closed at the end of a batch, after `rows` images or `seconds`, so that batches, and with them features,
-    are the same wherever shards end. Whatever ends the pass early, the batches that are done are stored.
+    A shard is closed at the end of a batch, so that batches, and with them features, are the same wherever shards end.
+    Whatever ends the pass early, the batches that are done are stored.
 
     Raises:
-        BadImage: an image cannot be decoded and `on_bad_image` is ``error``.
+        BadImage: an image cannot be decoded and ``on_bad_image`` is ``error``.
+        InputError: none can.
         OutputError: a shard cannot be written.
     """
     tally = Tally(encoded={job.name: 0 for job in jobs})
     open_jobs = [job for job in jobs if job.entry.manifest() is None]
     if not open_jobs:
         return tally
-    started, told = time.perf_counter(), False
-    found = {job.name: _Found() for job in open_jobs}
+    started, warned, reporter = time.perf_counter(), False, options.reporter
+    found = {job.name: _Known() for job in open_jobs}
     lacking: dict[str, list[range]] = {job.name: [] for job in open_jobs}
     for job in open_jobs:
         for covered, tensors in job.entry.shards(same_versions=True):
@@ -88,22 +98,22 @@ def encode_split(
             if not needing:
                 advance(len(covered))
                 continue
-            writer = _Writer(covered.start, needing, found, rows, seconds)
+            writer = _Writer(covered.start, needing, found, options)
             try:
-                for batch in _batches(split, covered, needing, batch_size, workers, on_bad_image, tally, advance):
-                    told = told or tell_slow(batch.seconds, len(batch.rows), reporter)
+                for batch in _batches(split, covered, needing, options, tally, advance):
+                    warned = warned or tell_slow(batch.seconds, len(batch.rows), reporter)
                     writer.add(batch)
                 writer.close(covered.stop)
             except BaseException:  # an interruption too: what is done is not lost
                 writer.close(writer.done)
                 raise
     for job in open_jobs:
-        gone, widths = found[job.name].gone, found[job.name].widths
-        if len(gone) == len(split):
+        damaged, widths = found[job.name].damaged, found[job.name].widths
+        if len(damaged) == len(split):
             raise InputError(
                 f"none of the {len(split)} images can be decoded", where=split.ids[0], fix="look at these files"
             )
-        job.entry.finish(tuple(split.ids[row] for row in sorted(gone)), widths)
+        job.entry.finish(tuple(split.ids[row] for row in sorted(damaged)), widths)
     tally.seconds = time.perf_counter() - started
     return tally
 
@@ -131,15 +141,15 @@ def read_layer(entry: FeatureEntry, manifest: Manifest, layer: str) -> tuple[np.
 
 
 @dataclass
-class _Found:
+class _Known:
     """What is known of an entry: images that could not be decoded, and the width of each layer."""
 
-    gone: set[int] = field(default_factory=set)
+    damaged: set[int] = field(default_factory=set)
     widths: dict[str, int] = field(default_factory=dict)
 
     def note(self, covered: range, tensors: Mapping[str, np.ndarray]) -> None:
         """Takes a shard into account."""
-        self.gone.update(set(covered) - set(tensors["row"].tolist()))
+        self.damaged.update(set(covered) - set(tensors["row"].tolist()))
         self.widths.update({name: value.shape[1] for name, value in tensors.items() if name != "row" and len(value)})
 
 
@@ -164,9 +174,9 @@ class _Writer:
     """Gathers batches and stores them, a shard at a time, in every job's entry."""
 
     def __init__(
-        self, start: int, jobs: Sequence[EncodeJob], found: Mapping[str, _Found], rows: int, seconds: float
+        self, start: int, jobs: Sequence[EncodeJob], found: Mapping[str, _Known], options: EncodeOptions
     ) -> None:
-        self._start, self._jobs, self._found, self._rows, self._seconds = start, jobs, found, rows, seconds
+        self._start, self._jobs, self._found, self._options = start, jobs, found, options
         self._batches: list[_Batch] = []
         self._opened = time.monotonic()
 
@@ -178,7 +188,8 @@ class _Writer:
     def add(self, batch: _Batch) -> None:
         """Takes a batch; stores the shard if it is large or old enough."""
         self._batches.append(batch)
-        if batch.stop - self._start >= self._rows or time.monotonic() - self._opened >= self._seconds:
+        seconds = time.monotonic() - self._opened
+        if batch.stop - self._start >= self._options.rows or seconds >= self._options.seconds:
             self.close(batch.stop)
 
     def close(self, stop: int) -> None:
@@ -199,9 +210,7 @@ def _batches(
     split: Split,
     covered: range,
     jobs: Sequence[EncodeJob],
-    batch_size: int,
-    workers: int,
-    on_bad_image: str,
+    options: EncodeOptions,
     tally: Tally,
     advance: Advance,
 ) -> Iterator[_Batch]:
@@ -226,17 +235,16 @@ def _batches(
         pending.clear()
         return batch
 
-    for item in load(split, covered, make, workers=workers, ahead=2 * batch_size):
+    for item in load(split, covered, make, workers=options.workers, ahead=2 * options.batch_size):
         tally.decoded += 1
         advance()
-        if item.error is not None and on_bad_image != "skip":
+        if item.error is not None and options.on_bad_image != "skip":
             raise item.error
         if item.value is None:
-            tally.skipped += 1
             continue
         rows.append(item.row)
         pending.append(item.value)
-        if len(rows) == batch_size:
+        if len(rows) == options.batch_size:
             yield encoded(item.row + 1)
     if rows:
         yield encoded(covered.stop)

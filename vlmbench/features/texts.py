@@ -1,10 +1,13 @@
 """The text side of the store: small files of class weights and of text embeddings, each with the model's logit scale.
 
-Sparse rows (`scipy.sparse.csr_array`) are stored as their numbers, columns and row ends.
+Nothing else reads or writes them. Embeddings are stored un-normalised, a file for each batch of texts, as soon as the
+batch is done: a run that is stopped goes on from there. Sparse rows (`scipy.sparse.csr_array`) are stored as their
+numbers, columns and row ends.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from scipy.sparse import csr_array, issparse
 
-from vlmbench.encoders.base import Scale
+from vlmbench.encoders.base import TEXT_BATCH, Scale, TextEncoder
+from vlmbench.encoders.files import ModelFiles
 from vlmbench.features.store import array_sha256
 from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
+from vlmbench.foundations.progress import Advance
 
 _NAME = "values"
 _SPARSE = ("data", "indices", "indptr")
@@ -56,6 +61,58 @@ class TextKey:
     def name(self) -> str:
         """64 hexadecimal digits; the file is called after the first 32."""
         return digest(asdict(self))
+
+
+class TextStore:
+    """The texts of one model.
+
+    Attributes:
+        cache_dir: where the store is.
+        files: what identifies the model.
+        precision: it runs in.
+    """
+
+    def __init__(self, cache_dir: Path, files: ModelFiles, precision: str) -> None:
+        self.cache_dir, self.files, self.precision = cache_dir, files, precision
+
+    def embeddings(
+        self, texts: Sequence[str], encoder: Callable[[], TextEncoder], advance: Advance
+    ) -> tuple[np.ndarray, Scale]:
+        """Un-normalised embeddings [T, D] float32 of texts, each text embedded once, and the model's scale.
+
+        Args:
+            texts: [T], at least one.
+            encoder: gives the model, where the store lacks a batch.
+            advance: hears of the distinct texts that are done.
+        """
+        unique = list(dict.fromkeys(texts))
+        parts = []
+        for start in range(0, len(unique), TEXT_BATCH):
+            batch = unique[start : start + TEXT_BATCH]
+            parts.append(self.get(EMBEDDINGS, digest(batch), partial(_embedded, encoder, batch)))
+            advance(len(batch))
+        values, scale = np.concatenate([values for values, _ in parts]), parts[0][1]
+        if len(unique) < len(texts):
+            place = {text: row for row, text in enumerate(unique)}
+            values = values[[place[text] for text in texts]]
+        return values, scale
+
+    def get(self, kind: str, content: str, make: Callable[[], tuple[Any, Scale]]) -> tuple[Any, Scale]:
+        """The values and the scale under a key; made and stored where they are not there, or damaged.
+
+        Args:
+            kind: `EMBEDDINGS` or `WEIGHTS`.
+            content: digest of the texts.
+            make: makes them.
+        """
+        files = self.files
+        hashes = (files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256)
+        key = TextKey(kind, *hashes, self.precision, content)
+        stored = read_texts(self.cache_dir, key)
+        if stored is None:
+            stored = make()
+            write_texts(self.cache_dir, key, *stored)
+        return stored
 
 
 def read_texts(cache_dir: Path, key: TextKey) -> tuple[Any, Scale] | None:
@@ -106,3 +163,7 @@ def _digest(values: Any, scale: Scale) -> str:
 
 def _path(cache_dir: Path, key: TextKey) -> Path:
     return cache_dir / "texts" / f"{key.name[:32]}.safetensors"
+
+
+def _embedded(encoder: Callable[[], TextEncoder], texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+    return encoder().encode_texts(texts), encoder().scale

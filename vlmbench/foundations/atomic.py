@@ -2,7 +2,7 @@
 
 Everything is written to a temporary file in the destination's own directory, flushed to the disk, and renamed over the
 destination. A reader sees the old file or the new one, never half of either; a killed run leaves at most a
-``.tmp-*`` file behind. The price is one fsync a file.
+``.tmp-*`` file behind. It costs one fsync per file.
 """
 
 import errno
@@ -114,8 +114,8 @@ def exclusive(lock: Path) -> Iterator[None]:
     """Holds the lock file `lock`, so that two processes or threads that need the same thing make it once.
 
     The lock is the operating system's, on Windows too (`filelock`): it goes with the process that holds it, however
-    that one ends. The empty file stays, one a name; Windows removes it. Where the disk has no such locks (some network
-    disks), a warning says so and work may be done twice: all that is written under a lock is written atomically.
+    that one ends. The empty file stays, one per name; Windows removes it. Where the disk has no such locks (some
+    network disks), a warning says so and work may be done twice; what is written under a lock is written atomically.
 
     Raises:
         OutputError: the file cannot be made or opened.

@@ -126,19 +126,10 @@ def text_of(data: bytes, path: Path) -> str:
 
 def read_json(path: Path, *, most: int = LARGEST, what: str = "file", unique: bool = False) -> Any:
     """The JSON of a file that a user names: `read_text`, then `json_of`."""
-    return json_of(read_text(path, most=most, what=what), str(path), unique=unique)
+    return json_of(read_text(path, most=most, what=what), str(path), pairs="unique" if unique else None)
 
 
-def json_of(
-    text: str,
-    where: str,
-    *,
-    line: int = 0,
-    fix: str = _AGAIN,
-    unique: bool = False,
-    pairs: Any = None,
-    halves: bool = False,
-) -> Any:
+def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, pairs: Any = None, halves: bool = False) -> Any:
     """A text as JSON.
 
     Args:
@@ -146,9 +137,9 @@ def json_of(
         where: the file, and the place in it.
         line: the line of the file that the text is; none: the text may have several.
         fix: what to do if it is none.
-        unique: whether a key that occurs twice in an object is an error; else the last one counts.
-        pairs: what makes an object from its list of keys and values, as `json.loads` takes it; for a text that was read
-            without it before, so that its depth is known.
+        pairs: ``unique``: a key that occurs twice in an object is an error (else the last one counts); or what makes an
+            object from its list of keys and values, as `json.loads` takes it, for a text that was read without it
+            before, so that its depth is known.
         halves: whether texts may hold halves of characters (lone surrogates), as captions do that were cut off in an
             emoji; the caller has to see to them.
 
@@ -156,7 +147,6 @@ def json_of(
         InputError: it is not JSON, is nested deeper than `DEEPEST`, has a number of more than 4,300 digits, half a
             character (a lone surrogate) where it may not, or, where asked, a key twice.
     """
-
     where += f", line {line}" if line else ""
 
     def once(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -168,7 +158,7 @@ def json_of(
         return found
 
     try:
-        value = json.loads(text, object_pairs_hook=once if unique else pairs)
+        value = json.loads(text, object_pairs_hook=once if pairs == "unique" else pairs)
     except json.JSONDecodeError as error:
         place = f", column {error.colno}" if line else f", line {error.lineno}, column {error.colno}"
         raise InputError(f"not valid JSON: {error.msg}", where=where + place, fix=fix) from error
@@ -176,7 +166,7 @@ def json_of(
         raise _too_deep(where) from error
     except ValueError as error:  # a number of more digits than Python reads
         raise InputError(f"not valid JSON: {error}", where=where, fix=fix) from error
-    if pairs is None and _is_deep(value):
+    if not callable(pairs) and _is_deep(value):
         raise _too_deep(where)
     if not halves and _ESCAPED_SURROGATE.search(text):
         try:
@@ -271,13 +261,14 @@ def _gunzipped(data: bytes, path: Path) -> bytes:
 
 def _is_deep(value: Any) -> bool:
     """Whether a value is nested deeper than `DEEPEST`, looked at level by level."""
-    level = [value] if isinstance(value, dict | list) else []
+    nested = (dict, list)  # a union made each time would take as long as the rest
+    level = [value] if isinstance(value, nested) else []
     for _ in range(DEEPEST):
         level = [
             child
             for item in level
             for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, dict | list)
+            if isinstance(child, nested)
         ]
         if not level:
             return False

@@ -1,4 +1,4 @@
-"""Notes in the cache directory: small JSON values, each with a checksum, so that a damaged one is never believed.
+"""Notes in the cache directory: small JSON values, each with a checksum, so that a damaged one is never used.
 
 The checksum also covers the note's name and that of its directory: a note of something else, copied here, is damage.
 """
@@ -24,7 +24,7 @@ def write_note(path: Path, value: Any) -> None:
 
 
 def read_note(path: Path) -> Any:
-    """The value of a note; none where there is none, or a damaged one, which a warning tells of.
+    """The value of a note; none where there is none, or a damaged one, with a warning.
 
     A note without a checksum, as earlier versions kept them, counts as none.
     """
@@ -45,7 +45,7 @@ def read_note(path: Path) -> Any:
 
 
 def damaged(path: Path) -> None:
-    """Tells that something in the cache has changed since it was written, and is not used."""
+    """Warns that something in the cache has changed since it was written, and is not used."""
     _log.warning("damaged in the cache, made again: %s", path)
 
 
@@ -63,15 +63,15 @@ def vouch(path: Path) -> None:
 
 
 def vouched(path: Path) -> bool:
-    """Whether a file in the cache is there as `vouch` saw it; a damaged one is told of."""
+    """Whether a file in the cache is there as it was at `vouch`; a damaged one gives a warning."""
     try:
         found = sha256_file(path)
     except OSError:
         return False
-    said = read_note(_beside(path))
-    if said is not None and said != found:
+    noted = read_note(_beside(path))
+    if noted is not None and noted != found:
         damaged(path)
-    return bool(said == found)
+    return bool(noted == found)
 
 
 def _beside(path: Path) -> Path:

@@ -13,7 +13,7 @@ def read_own(path: Path) -> bytes | None:
 
     The file and every directory above it have to belong to this user or to root, and must not be open to others for
     writing, but for directories such as ``/tmp``, where nobody can replace what is another's. A link is not followed.
-    A file that is there and is refused is told of. Where the system has no owners (Windows) none is asked for.
+    A file that is refused gives a warning. Where the system has no owners (Windows) none are checked.
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

@@ -18,6 +18,14 @@ def default_cache_dir() -> Path:
     return Path(named) if named else user_cache_path("vlmbench", appauthor=False)
 
 
+def user_path(text: str) -> Path:
+    """A path as a user writes it: ``~`` is the home directory; ``~nobody`` is what it says, where there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def slug(text: str, *, longest: int = 60) -> str:
     """`text` as part of a file name: letters, digits, dot, dash and underscore; never empty, never hidden."""
     cleaned = _UNSAFE.sub("-", text).strip("-._")

@@ -1,4 +1,4 @@
-"""How lower layers tell what they are doing, without knowing of a terminal.
+"""How lower layers report what they are doing, without a terminal.
 
 A run takes a `Reporter`; the command line hands in one that draws bars on stderr, a test or a program none at all.
 """
@@ -18,7 +18,7 @@ class Advance(Protocol):
 
 
 class Reporter(Protocol):
-    """What a run says while it works."""
+    """What a run reports while it works."""
 
     def task(self, label: str, total: int | None) -> AbstractContextManager[Advance]:
         """A context manager around a piece of work of `total` units; yields an `Advance`."""
@@ -49,7 +49,7 @@ def tell_slow(took: float, images: int, reporter: Reporter) -> bool:
 
 
 class Silent:
-    """A reporter that keeps what was said and shows nothing."""
+    """A reporter that keeps messages and shows nothing."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -1,5 +1,5 @@
-"""Stdout and stderr as the world gives them: closed, left by their reader (``| head -1``), of an encoding that lacks
-letters.
+"""Stdout and stderr as they can be: closed, closed by their reader (``| head -1``), or of an encoding without some
+characters.
 
 A command still comes to its end, with the exit code it has otherwise.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from vlmbench.foundations.errors import EXIT_INPUT
 
 ERRORS = "vlmbench.readable"
-"""The name by which `codecs` knows how text is written where an encoding lacks a letter."""
+"""The name by which `codecs` knows how text is written where an encoding has no such character."""
 
 _PLAIN = {
     "−": "-",
@@ -50,7 +50,7 @@ _PLAIN = {
 def ready() -> None:
     """Makes stdout and stderr fit to be written to, before anything else is done.
 
-    Where an encoding lacks a character, the nearest plain ones are written, or its code; JSON never needs either.
+    Where an encoding has no such character, the nearest plain ones are written, or its code; JSON never needs either.
 
     Raises:
         SystemExit: stdout is closed (``>&-``): with 3, since a result could not be written there.
@@ -75,8 +75,8 @@ def writable(text: str, encoding: str) -> str:
 def _plainer(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    lacking = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(char) or char.encode("ascii", "backslashreplace").decode() for char in lacking), error.end
+    missing = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(char) or char.encode("ascii", "backslashreplace").decode() for char in missing), error.end
 
 
 codecs.register_error(ERRORS, _plainer)

@@ -95,7 +95,7 @@ def _from_file(path: Path, info: DatasetInfo) -> ClassNames:
     text = read_text(path, most=SMALL, what="list of class names")
     source: dict[str, JsonValue] | None = None
     if path.suffix.lower() == ".json":
-        value, where = json_of(text, str(path), unique=True), str(path)
+        value, where = json_of(text, str(path), pairs="unique"), str(path)
         if isinstance(value, dict):
             key = dataset_key(value, info.id)
             if key is None:

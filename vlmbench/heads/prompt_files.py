@@ -59,7 +59,7 @@ def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Promp
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
         kept = [(f"{path}, line {number}", line) for number, line in lines if line and not line.startswith("#")]
         return Prompts(checked_templates(kept, str(path)))
-    value = json_of(text, str(path), unique=True)
+    value = json_of(text, str(path), pairs="unique")
     source = None
     if isinstance(value, dict) and value and not _is_by_class(value, classes):
         key = dataset_key(value, id)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def dataset_commit(
         id: the repository.
         revision: as above.
         cache_dir: where commits are noted.
-        pinned: give the commit that was found when first asked, and none that came later.
+        pinned: give the commit that was found the first time, not a later one.
         again: what a user runs once the reason for a failure is gone; none: the command that fetches the repository.
 
     Raises:
@@ -115,10 +116,8 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
     with hub_errors(id, "dataset"):
         from huggingface_hub import hf_hub_download
 
-        places = []
-        for name in files:
-            here = Path(hf_hub_download(id, name, repo_type="dataset", revision=commit, local_files_only=offline()))
-            places.append(here)
+        fetch = partial(hf_hub_download, id, repo_type="dataset", revision=commit, local_files_only=offline())
+        places = [Path(fetch(name)) for name in files]
         return places[0].parents[len(Path(files[0]).parts) - 1]
 
 
@@ -151,7 +150,7 @@ def dataset_files(id: str, commit: str) -> dict[str, tuple[int, str]]:
     """Size in bytes and checksum (SHA-256, or git's id of a small file) of every file of a dataset repository.
 
     Raises:
-        AbsentError: the hub cannot be asked.
+        AbsentError: the hub cannot be reached.
     """
     with hub_errors(id, "dataset"):
         from huggingface_hub import HfApi

@@ -72,7 +72,7 @@ def agreement(
     of tau-c stays that of the data, since it belongs to the scales and not to the sample.
 
     Args:
-        metrics: for each metric a score a judgement, `[N]`.
+        metrics: for each metric a score per judgement, `[N]`.
         ratings: `[N]`, higher is better.
         groups: the image of each judgement, `[N]`.
         seed: the user's seed.
@@ -150,7 +150,7 @@ class _Counted:
         self._cell = self.y * self._scores + self.x
 
     def coefficients(self, times: Ints, copies: int) -> tuple[float, float]:
-        """`_both` of the judgements, each as often as `times` `[N]` says."""
+        """`_both` of the judgements, each counted `times` `[N]` times."""
         if self._levels > _LEVELS:
             rows = np.repeat(np.arange(len(times)), times)
             return _both(self.x[rows], self.y[rows], copies)
@@ -184,7 +184,7 @@ def _ranked(scores: ArrayLike, ratings: ArrayLike) -> tuple[Ints, Ints]:
     """
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(ratings, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
-        raise InputError(f"{x.size} scores for {y.size} ratings", fix="give one score a rating")
+        raise InputError(f"{x.size} scores for {y.size} ratings", fix="give one score per rating")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError("a score or rating is not a finite number", fix="remove it")
     return _ranks(x), _ranks(y)
@@ -204,7 +204,7 @@ def _both(x: Ints, y: Ints, copies: int = 0) -> tuple[float, float]:
     untied = [pairs - _tied(side) for side in (x, y)]
     if not all(untied):
         return float("nan"), float("nan")
-    if len(x) == 2:  # SciPy divides by zero on the way to a p-value that nobody asked for
+    if len(x) == 2:  # SciPy divides by zero on the way to a p-value that is not needed
         b = 1.0 if (x[0] < x[1]) == (y[0] < y[1]) else -1.0
     else:
         b = float(kendalltau(x, y, variant="b", method="asymptotic").statistic)

@@ -1,4 +1,4 @@
-"""Are the probabilities true? Expected calibration error and the reliability diagram's bins."""
+"""Bins of equal size by confidence, for the expected calibration error and the reliability diagram."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,19 +60,3 @@ def calibration_bins(
             }
         )
     return rows
-
-
-def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Expected calibration error: the mean, over images, of |accuracy - confidence| of their bin (Naeini et al. 2015).
-
-    Args:
-        confidence: probability given to the predicted class, `[N]`.
-        correct: whether the prediction was right, `[N]`.
-        bins: equal-mass bins; 15 in our tables.
-
-    Returns:
-        0 (true probabilities) to 1.
-    """
-    order, starts = equal_mass_bins(confidence, bins)
-    residual = (confidence - correct)[order]
-    return float(np.abs(np.add.reduceat(residual, starts)).sum() / len(order))

@@ -26,11 +26,11 @@ def multilabel_only(metric: str) -> bool:
     return isinstance(spec, ClassificationSpec) and not spec.columns
 
 
-def require_metric(asked: str | None, classes: int, *, multilabel: bool, where: str) -> None:
-    """Finds before an image is encoded that a metric does not exist for such data.
+def require_metric(metric: str | None, classes: int, *, multilabel: bool, where: str) -> None:
+    """Finds, before an image is encoded, that a metric does not exist for such data.
 
     Args:
-        asked: as the user named it; none: nothing is asked.
+        metric: as the user named it; none: any will do.
         classes: C.
         multilabel: whether an image can have several labels.
         where: the data set, for errors.
@@ -39,11 +39,11 @@ def require_metric(asked: str | None, classes: int, *, multilabel: bool, where: 
         UsageError: there is no such metric for so many classes.
     """
     names = [name for name in metric_names(classes, multilabel=multilabel) if name in deciding()]
-    if asked is None or asked in names:
+    if metric is None or metric in names:
         return
     kind = f"{classes} classes" + (" and several labels for an image" if multilabel else "")
     raise UsageError(
-        f"--metric: {asked} cannot be computed from {kind}", where=visible(where), fix=f"--metric {' or '.join(names)}"
+        f"--metric: {metric} cannot be computed from {kind}", where=visible(where), fix=f"--metric {' or '.join(names)}"
     )
 
 

@@ -3,8 +3,18 @@
 Images of equal score are one threshold, so that no answer depends on the order of the images.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+
+def truth_and_scores(columns: Mapping[str, Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Labels of 0 and 1, and scores, `[N, C]` each, from per-sample columns; C is 1 where images have one label."""
+    if "scores" in columns:
+        return np.stack(list(columns["labels"])), np.stack(list(columns["scores"]))
+    return np.asarray(columns["label"])[:, None], np.asarray(columns["score"])[:, None]
 
 
 def average_precision(

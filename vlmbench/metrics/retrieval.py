@@ -2,7 +2,7 @@
 
 As is usual (Karpathy and Fei-Fei 2015; CLIP_benchmark), an image with several captions counts as found when any of
 them is among the first k, and each caption is a query of its own. Equal scores count half each, so that an encoder
-that tells nothing apart is not rewarded.
+that gives everything the same score is not rewarded.
 """
 
 from collections.abc import Sequence

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.plugins import plugins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -289,24 +290,12 @@ def _own() -> Iterable[tuple[str, Sequence[MetricSpec]]]:
 
 
 def _installed() -> Iterable[tuple[str, Sequence[MetricSpec]]]:
-    from importlib.metadata import entry_points  # here, because it is slow to load
-
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        source = f"{entry.dist.name if entry.dist else '?'} ({entry.value})"
-        try:
-            loaded = entry.load()
-        except Exception as error:
-            raise _broken(source, f"{type(error).__name__}: {error}") from error
-        objects = [loaded] if isinstance(loaded, MetricSpec) else list(loaded)
+    for plugin in plugins(GROUP):
+        loaded = plugin.load()
+        objects = loaded if isinstance(loaded, list | tuple) else [loaded]
         if not all(isinstance(spec, MetricSpec) for spec in objects):
-            raise _broken(source, "it is no MetricSpec")
-        yield source, objects
-
-
-def _broken(source: str, why: str) -> InputError:
-    return InputError(
-        f"a metric of {source} cannot be loaded: {why}", where=GROUP, fix="update or uninstall that package"
-    )
+            raise plugin.broken("it is no MetricSpec")
+        yield plugin.source, objects
 
 
 def _declared(module: Any) -> Sequence[MetricSpec]:

@@ -4,11 +4,12 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.paths import default_cache_dir
@@ -55,16 +56,16 @@ class Stopwatch:
         self._started = time.time()
         self._clock = time.perf_counter()
 
-    def facts(self, *, argv: Sequence[str] | None = None, **more: Any) -> dict[str, Any]:
-        """When, where and how long; anything in `more` is added."""
+    def facts(self, work: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """When, where and how long; and what is known of the `work` itself."""
         return {
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
             "seconds": round(time.perf_counter() - self._clock, 3),
             "host": platform.node(),
             "platform": platform.platform(),
             "python": platform.python_version(),
-            "command": list(sys.argv if argv is None else argv),
-            **more,
+            "command": list(sys.argv),
+            **work,
         }
 
 

@@ -1,28 +1,30 @@
-"""What a session hands out: the features of a split, and a model that is loaded once it has something to do."""
+"""Features by models with weights of their own: from the store, or encoded in one pass for all that lack them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
-from vlmbench.data.base import Dataset, DatasetInfo, Split, subset
-from vlmbench.data.fingerprint import fingerprint
+from vlmbench.data.base import DatasetInfo, Split, subset
 from vlmbench.data.images import BadImage
-from vlmbench.data.names import canonical
 from vlmbench.data.views.base import MEAN
-from vlmbench.data.views.crops import expand
-from vlmbench.encoders.families import ASIF
+from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
+from vlmbench.encoders.families import DUAL, TEXT
 from vlmbench.encoders.files import ModelFiles
-from vlmbench.features.store import FeatureEntry
-from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.seeds import derive_seed
+from vlmbench.encoders.names import ModelRef
+from vlmbench.features.encode import EncodeJob, EncodeOptions, Tally, encode_split, read_layer
+from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
+from vlmbench.features.texts import TextStore
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
-from vlmbench.heads.zeroshot import normalise
 from vlmbench.records.result import DatasetFacts, ModelFacts
-from vlmbench.session.context import Context
+from vlmbench.session.context import Context, package_versions
+from vlmbench.session.images import Images, OpenSplit, Selection
+from vlmbench.session.models import Models, OpenModel
+
+ENCODING_PACKAGES = ("torch", "transformers", "pillow")
 
 
 @dataclass(frozen=True)
@@ -32,142 +34,241 @@ class SplitFeatures:
     Attributes:
         x: [N, D] float32, un-normalised; damaged images that were skipped have no row. Where the best of V views
             counts, [N * V, D], the views of an image one after the other; of several crops of a box, their mean. A
-            `scipy.sparse.csr_array` where that was asked for and the model is ASIF over many anchors.
-        y: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
-        ids: [N] image ids.
-        classnames: [C] readable names.
-        metric: the metric the literature reports for it.
-        multilabel: whether y is a matrix.
+            `scipy.sparse.csr_array` where that is allowed and the model is ASIF over many anchors.
+        items: the N images.
+        info: what is known of their dataset.
         dataset: the dataset's part of a record.
         model: the model's part of a record.
         protocol: what else decides the features: layer, precision, preprocessing, limit.
         versions: the packages that encoded them.
-        encoded: images encoded now; 0 where all came from the store.
-        available_splits: the splits the dataset has.
-        captions: [N] captions of each image, for captioned sets.
-        group: the group a registry puts the dataset in.
-        views: V, rows of `x` an image.
-        stored: images (or views of them) that came from the store.
+        encoded: images (or views of them) encoded now.
+        stored: those that came from the store.
     """
 
     x: Any
-    y: np.ndarray
-    ids: tuple[str, ...]
-    classnames: tuple[str, ...]
-    metric: str
-    multilabel: bool
+    items: Split
+    info: DatasetInfo
     dataset: DatasetFacts
     model: ModelFacts
     protocol: dict[str, Any]
     versions: dict[str, str]
     encoded: int
-    available_splits: tuple[str, ...]
-    captions: tuple[tuple[str, ...], ...] = ()
-    group: str = ""
-    views: int = 1
-    stored: int = 0
-
-    def rows(self, images: np.ndarray) -> np.ndarray:
-        """The rows of `x` that belong to images ([M] int64 indices), [M * V]."""
-        return (np.asarray(images, np.int64)[:, None] * self.views + np.arange(self.views)).ravel()
-
-
-Part = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class OpenSplit:
-    """A split that is chosen, limited and fingerprinted.
-
-    Attributes:
-        info: its dataset.
-        name: the dataset as the user names it.
-        split: the items.
-        rows: what is encoded of them: themselves, or V views of each, one after the other.
-        fingerprint: the items' fingerprint.
-    """
-
-    info: DatasetInfo
-    name: str
-    split: Split
-    rows: Split
-    fingerprint: str
+    stored: int
 
     @property
-    def content(self) -> str:
-        """What stands for the images in the feature store."""
-        views = self.info.views
-        return self.fingerprint if views is None else digest([self.fingerprint, views.key])
+    def y(self) -> np.ndarray:
+        """[N] int64 class indices, or [N, C] uint8 for multi-label sets."""
+        return self.items.labels
 
     @property
-    def kept(self) -> int:
-        """Rows of features an item after `fold`."""
+    def ids(self) -> tuple[str, ...]:
+        """[N] image ids."""
+        return self.items.ids
+
+    @property
+    def views(self) -> int:
+        """V, rows of `x` an image."""
         views = self.info.views
         return 1 if views is None or views.combine == MEAN else views.count
 
-    @property
-    def things(self) -> str:
-        """What messages call what is encoded."""
-        return "images" if self.info.views is None else "views"
+    def take(self, rows: np.ndarray) -> Self:
+        """The features of the images at `rows` ([M] int64)."""
+        wide = (np.asarray(rows, np.int64)[:, None] * self.views + np.arange(self.views)).ravel()
+        return replace(self, x=self.x[wide], items=subset(self.items, rows))
 
-    @property
-    def protocol(self) -> dict[str, Any]:
-        """What a record says of the views."""
-        return {} if self.info.views is None else {"views": self.info.views.text}
 
-    def fold(self, rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """From what was encoded to items; an item of which a view is missing is left out.
+@dataclass
+class Features:
+    """Gives features of images and embeddings of texts, and keeps account of what was encoded for it.
+
+    Attributes:
+        context: the common options.
+        models: the models.
+        images: the datasets.
+        tallies: what each pass over images did.
+    """
+
+    context: Context
+    models: Models
+    images: Images
+    tallies: list[Tally] = field(default_factory=list)
+    _encoded: dict[tuple[ModelRef, str], int] = field(default_factory=dict)
+    _reported: set[str] = field(default_factory=set)
+    _expected: dict[Selection, list[ModelRef]] = field(default_factory=dict)
+
+    def skipping_damaged(self) -> Self:
+        """The same, with the same account, but for what it does with a damaged image."""
+        return replace(self, context=replace(self.context, on_bad_image="skip"))
+
+    def expect(self, models: Sequence[ModelRef], selection: Selection) -> None:
+        """Has the next pass over these images encode them for `models` too."""
+        self._expected.setdefault(selection, []).extend(models)
+
+    def prepare(self, models: Sequence[ModelRef], selection: Selection) -> None:
+        """Encodes what the store lacks of the images, for all `models` in one pass over them."""
+        opened, jobs = self.images.open(selection), {}
+        for model in dict.fromkeys([*models, *self._expected.pop(selection, [])]):
+            entry = self.entry(model, opened)
+            if entry.key.name not in jobs and entry.manifest() is None:
+                jobs[entry.key.name] = (model, entry)
+        if jobs:
+            self._encode(opened, list(jobs.values()))
+
+    def read(self, model: ModelRef, selection: Selection, layer: str) -> SplitFeatures:
+        """The features of images; encoded now where the store lacks them.
+
+        Raises:
+            UsageError: the model has no such layer.
+            InputError: an image is damaged and ``on_bad_image`` is ``error``, or the split has no images.
+        """
+        found = self.models.open(model)
+        files = require_layer(found.files, layer)
+        opened = self.images.open(selection)
+        self.prepare([model], selection)
+        entry = self.entry(model, opened)
+        rows, x, versions = self._read(entry, model, opened, files.family.stored_as(layer))
+        encoded = self._encoded.pop((model, entry.key.name), 0)
+        if encoded or entry.key.name not in self._reported:
+            self._reported.add(entry.key.name)
+            self.context.reporter.note(
+                f"features: {encoded:,} {opened.things} encoded, {len(rows) - encoded:,} from the store "
+                f"({model}, {selection.dataset}, {selection.split})"
+            )
+        items, x = opened.fold(rows, x)
+        return SplitFeatures(
+            x=x,
+            items=opened.split if len(items) == len(opened.split) else subset(opened.split, items),
+            info=opened.info,
+            dataset=DatasetFacts(
+                id=opened.name,
+                revision=opened.info.revision,
+                fingerprint=opened.fingerprint,
+                split=opened.split.name,
+                skipped=self.refuse_skipped(items, opened),
+            ),
+            model=found.facts,
+            protocol={
+                "layer": layer,
+                "precision": self.models.precision,
+                "preprocessing_sha256": files.preprocessing_sha256,
+                **({"limit": selection.limit} if selection.limit is not None else {}),
+                **opened.protocol,
+            },
+            versions=versions,
+            encoded=encoded,
+            stored=len(rows) - encoded,
+        )
+
+    def entry(self, model: ModelRef, opened: OpenSplit) -> FeatureEntry:
+        """Where the features of a split by a model are stored."""
+        files, cache_dir = self.models.open(model).files, self.context.cache_dir
+        hashes = (files.weights_sha256, files.preprocessing_sha256)
+        key = FeatureKey(*hashes, self.models.precision, opened.content, opened.split.name)
+        return FeatureEntry(cache_dir, key, len(opened.rows), package_versions(*ENCODING_PACKAGES))
+
+    def refuse_skipped(self, items: np.ndarray, opened: OpenSplit) -> tuple[str, ...]:
+        """Features that lack damaged images serve a run that skips them, with a warning, and no other.
 
         Args:
-            rows: [n] int64 indices into `rows`, ascending.
-            x: [n, D] float32, their features.
+            items: [m] int64: the items that have features.
+            opened: the split.
 
         Returns:
-            Items [m] int64 and x [m, D]: for ``mean`` the unit vectors' mean at unit norm (Gu et al. 2021, section
-            3.2); for ``best`` [m * V, D], all views.
+            The ids of those that lack.
+
+        Raises:
+            BadImage: images were skipped and ``on_bad_image`` is ``error``.
         """
-        views = self.info.views
-        if views is None:
-            return rows, x
-        whole = np.bincount(rows // views.count, minlength=len(self.split)) == views.count
-        items = np.flatnonzero(whole)
-        x = x[whole[rows // views.count]]
-        if views.combine == MEAN:
-            unit = normalise(x.astype(np.float64)).reshape(len(items), views.count, x.shape[1])
-            x = normalise(unit.mean(axis=1)).astype(np.float32)
-        return items, x
+        there = np.zeros(len(opened.split), bool)
+        there[items] = True
+        skipped = tuple(opened.split.ids[item] for item in np.flatnonzero(~there))
+        if not skipped:
+            return ()
+        damaged, first = "damaged images", visible(skipped[0])
+        if opened.split.regions is not None:
+            damaged, first = f"{'box' if len(skipped) == 1 else 'boxes'} in damaged images", f"annotation {first}"
+        if self.context.on_bad_image != "skip":
+            raise BadImage(
+                f"{len(skipped)} {damaged} cannot be decoded, the first is {first}",
+                where=skipped[0],
+                fix="fix or remove the images, or --on-bad-image skip",
+            )
+        self.context.reporter.warn(f"{len(skipped)} {damaged} of {opened.info.id} were left out, the first is {first}")
+        return skipped
+
+    def texts(self, model: ModelRef, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:
+        """Un-normalised embeddings [T, D] float32 of texts, and the model's scale; from the store where they are there.
+
+        Raises:
+            UsageError: the model has no text side.
+        """
+        found = require_texts(self.models.open(model), alone=True)
+        store = TextStore(self.context.cache_dir, found.files, self.models.precision)
+        with self.context.reporter.task(f"texts of {model}", len(set(texts))) as advance:
+            return store.embeddings(texts, found.get, advance)
+
+    def _encode(self, opened: OpenSplit, wanted: Sequence[tuple[ModelRef, FeatureEntry]]) -> None:
+        context = self.context
+        jobs = [EncodeJob(str(model), entry, self.models.open(model).get) for model, entry in wanted]
+        options = EncodeOptions(context.batch_size, context.workers, context.on_bad_image, context.reporter, ROWS)
+        with ExitStack() as locks:
+            for job in sorted(jobs, key=lambda job: job.entry.key.name):  # one order for all runs: none waits in a ring
+                locks.enter_context(job.entry.writing())
+            try:
+                tally = encode_split(opened.rows, jobs, options)
+            except BadImage as error:
+                raise BadImage(error.what, where=f"{opened.name}, {error.where}", fix=error.fix) from error
+        self.tallies.append(tally)
+        for model, entry in wanted:
+            self._encoded[(model, entry.key.name)] = tally.encoded[str(model)]
+
+    def _read(
+        self, entry: FeatureEntry, model: ModelRef, opened: OpenSplit, layer: str
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+        for attempt in range(2):
+            manifest = entry.manifest()
+            found = read_layer(entry, manifest, layer) if manifest is not None else None
+            if manifest is not None and found is not None:
+                return (*found, manifest.versions)
+            if attempt == 0:
+                self.context.reporter.warn(
+                    f"stored features of {opened.info.id} by {model} are damaged and will be encoded again"
+                )
+                entry.reopen()
+                self._encode(opened, [(model, entry)])
+        raise unreadable(entry)
 
 
-def open_split(
-    dataset: Dataset, name: str, split: str, limit: int | None, part: Part | None, context: Context
-) -> OpenSplit:
-    """A split with the images that were asked for.
-
-    Args:
-        dataset: the dataset.
-        name: as the user names it; a limit's draw depends on it.
-        split: one of its splits.
-        limit: so many items; none: all.
-        part: the i-th of n equal runs of them, counted from 1; none: all.
-        context: seed, cache directory, threads.
+def require_texts(model: OpenModel, *, alone: bool = False) -> OpenModel:
+    """The model, a dual encoder; with `alone`, a plain text encoder is as good.
 
     Raises:
-        InputError: the split has no images.
+        UsageError: it has no text side.
     """
-    items = dataset.split(split)
-    name = canonical(name)
-    if not len(items):
-        raise InputError(
-            f"the split {split} of {visible(name)} has no images", where=name, fix="choose another with --split"
+    family = model.files.family
+    if family.kind not in ({DUAL, TEXT} if alone else {DUAL}):
+        raise UsageError(
+            f"{visible(model.files.id)} ({family.name}) cannot compare images with texts",
+            where=model.files.id,
+            fix="vlmbench linear-probe, or a dual encoder such as CLIP",
         )
-    if limit is not None and limit < len(items):
-        generator = np.random.default_rng(derive_seed(context.seed, "limit", name, split))
-        items = subset(items, np.sort(generator.permutation(len(items))[:limit]))
-    if part is not None:
-        items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
-    views = dataset.info.views
-    rows = items if views is None else expand(items, views, context.workers + 1)
-    return OpenSplit(dataset.info, name, items, rows, fingerprint(items, context.cache_dir, context.reporter))
+    return model
+
+
+def require_layer(files: ModelFiles, layer: str) -> ModelFiles:
+    """The model, which gives `layer`.
+
+    Raises:
+        UsageError: it does not.
+    """
+    family = files.family
+    if layer not in family.layers:
+        raise UsageError(
+            f"{visible(files.id)} ({family.name}) has no layer {layer}, only {', '.join(family.layers)}",
+            where=files.id,
+            fix=f"--features-layer {PRE_PROJ}" if layer == PROJ else f"--features-layer {family.layers[0]}",
+        )
+    return files
 
 
 def unreadable(entry: FeatureEntry) -> InputError:
@@ -177,70 +278,3 @@ def unreadable(entry: FeatureEntry) -> InputError:
         where=str(entry.directory),
         fix="check the disk, or choose another --cache-dir",
     )
-
-
-def refuse_skipped(items: np.ndarray, opened: OpenSplit, context: Context) -> tuple[str, ...]:
-    """Features that lack damaged images serve a run that skips them, with a warning, and no other.
-
-    Args:
-        items: [m] int64: the items that have features.
-        opened: the split.
-        context: says whether images may be skipped.
-
-    Returns:
-        The ids of those that lack.
-
-    Raises:
-        BadImage: images were skipped and ``on_bad_image`` is ``error``.
-    """
-    there = np.zeros(len(opened.split), bool)
-    there[items] = True
-    skipped = tuple(opened.split.ids[item] for item in np.flatnonzero(~there))
-    if not skipped:
-        return ()
-    damaged, first = "damaged images", visible(skipped[0])
-    if opened.split.regions is not None:
-        damaged, first = f"{'box' if len(skipped) == 1 else 'boxes'} in damaged images", f"annotation {first}"
-    if context.on_bad_image != "skip":
-        raise BadImage(
-            f"{len(skipped)} {damaged} cannot be decoded, the first is {first}",
-            where=skipped[0],
-            fix="fix or remove the images, or --on-bad-image skip",
-        )
-    context.reporter.warn(f"{len(skipped)} {damaged} of {opened.info.id} were left out, the first is {first}")
-    return skipped
-
-
-@dataclass
-class OpenModel:
-    """A model that is found, and loaded once it has something to do."""
-
-    files: ModelFiles
-    load: Callable[[], Any]
-
-    @cached_property
-    def encoder(self) -> Any:
-        """The adapter, loaded when first asked for."""
-        return self.load()
-
-    def get(self) -> Any:
-        """The same, as a function."""
-        return self.encoder
-
-    @property
-    def loaded(self) -> bool:
-        """Whether it has been needed."""
-        return "encoder" in self.__dict__
-
-    @property
-    def facts(self) -> ModelFacts:
-        """Its part of a record."""
-        files = self.files
-        kind = files.family.kind if files.family is not ASIF else ASIF.name
-        return ModelFacts(
-            id=files.id,
-            revision=files.revision,
-            weights_sha256=files.weights_sha256,
-            kind=kind,
-            trust_remote_code=files.own_code,
-        )

@@ -1,45 +1,30 @@
 """A session: every model is loaded once, every image decoded once, whatever the runs that share them.
 
-Zero-shot, probe and few-shot all ask a session for features and get them from the store; what the store lacks is
-encoded in one pass over the images for all the models that lack it.
+It puts together what opens models (`models`), what opens datasets (`images`) and what encodes the ones with the others
+(`features`), and knows which models are two encoders in one (`asif`).
 """
 
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
+from itertools import chain
 from typing import Any, Self
 
-import numpy as np
+from pydantic import JsonValue
 
-from vlmbench.captioners.registry import CAPTIONERS
-from vlmbench.data.base import Dataset, Split, Subset, choose_split
-from vlmbench.data.images import BadImage
-from vlmbench.data.open import open_dataset
-from vlmbench.data.views.crops import Tiled
-from vlmbench.encoders.activation import activation_warning
-from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
-from vlmbench.encoders.device import resolve_device, resolve_precision
-from vlmbench.encoders.families import DUAL, TEXT
-from vlmbench.encoders.files import ModelFiles
-from vlmbench.encoders.resolve import resolve
-from vlmbench.features.encode import EncodeJob, Tally, encode_split, read_layer
-from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
-from vlmbench.foundations.errors import UsageError
+from vlmbench.data.base import Dataset
+from vlmbench.data.names import DatasetName
+from vlmbench.encoders.base import PROJ, Scale
+from vlmbench.encoders.names import AsifRef, ModelRef, parse_model
+from vlmbench.features.texts import WEIGHTS, TextStore
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet
-from vlmbench.heads.zeroshot import ZeroShotWeights
-from vlmbench.records.result import DatasetFacts
-from vlmbench.session import asif
-from vlmbench.session import texts as text_side
-from vlmbench.session.context import Context, package_versions
-from vlmbench.session.features import OpenModel, OpenSplit, Part, SplitFeatures, open_split, refuse_skipped, unreadable
-
-__all__ = ["ENCODING_PACKAGES", "OpenModel", "Session", "SplitFeatures"]
-
-ENCODING_PACKAGES = ("torch", "transformers", "pillow")
+from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights
+from vlmbench.session.asif import Asif
+from vlmbench.session.context import Context
+from vlmbench.session.features import Features, SplitFeatures, require_texts
+from vlmbench.session.images import Images, Selection
+from vlmbench.session.models import Models, OpenModel
 
 
 class Session:
@@ -47,182 +32,94 @@ class Session:
 
     Attributes:
         context: the common options.
-        tallies: what each pass over images did, for ``run.json``.
+        images: the datasets and their splits.
     """
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.tallies: list[Tally] = []
-        self._models: dict[str, OpenModel] = {}
-        self._datasets: dict[str, Dataset] = {}
-        self._splits: dict[tuple[str, str, int | None, Part | None], OpenSplit] = {}
-        self._encoded: dict[tuple[str, str], int] = {}
-        self._told: set[str] = set()
+        self.images = Images(context)
+        self._models = Models(context)
+        self._features = Features(context, self._models, self.images)
+        self._coupled: dict[AsifRef, OpenModel] = {}
 
-    @cached_property
+    @property
     def device(self) -> str:
         """cpu, cuda or mps."""
-        return resolve_device(self.context.device)
+        return self._models.device
 
-    @cached_property
+    @property
     def precision(self) -> str:
         """fp32, bf16 or fp16."""
-        return resolve_precision(self.context.precision, self.device)
-
-    def model(self, name: str) -> OpenModel:
-        """The model called `name`; see `encoders.resolve.resolve` for what can be wrong with it."""
-        if name not in self._models and name.startswith(asif.PREFIX):
-            coupled = self._coupled(name)
-            self._models[name] = OpenModel(coupled.files(), coupled.image_encoder)
-        if name not in self._models:
-            if name in CAPTIONERS:
-                raise UsageError(f"{name} is a captioner", where=name, fix=f"vlmbench caption -m {name}")
-            files = resolve(name, self.context.cache_dir, trusted=self.context.trust_remote_code)
-            if files.own_code:
-                self.context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")
-            reason = activation_warning(files.source, files.config)
-            if reason is not None:
-                self.context.reporter.warn(f"{name}: {reason}; a wrong activation lowers every score silently")
-            self._models[name] = OpenModel(files, lambda: self._load(files))
-        return self._models[name]
-
-    def dataset(self, name: str) -> Dataset:
-        """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
-        if name not in self._datasets:
-            opened = open_dataset(name, self.context.cache_dir, self.context.reporter)
-            for note in opened.info.notes:
-                self.context.reporter.warn(f"{name}: {note}")
-            self._datasets[name] = opened
-        return self._datasets[name]
-
-    def adopt(self, name: str, dataset: Dataset) -> None:
-        """Takes a dataset that is open already, under a name that no other dataset has."""
-        self._datasets.setdefault(name, dataset)
-
-    def in_tiles(self, dataset: str, tiles: int) -> str:
-        """A name under which `prepare` and `features` look at a dataset's images whole and in so many tiles.
-
-        Raises:
-            UsageError: its items are views already.
-        """
-        opened, name = self.dataset(dataset), f"{dataset} in {tiles} tiles"
-        if opened.info.views is not None:
-            raise UsageError("boxes are not cut into tiles", where="--tiles", fix="leave --tiles out")
-        self._datasets.setdefault(name, Tiled(opened, dataset, tiles))
-        return name
-
-    def only(self, dataset: str, split: str, ids: Collection[str]) -> str:
-        """A name under which `features` looks at no images of a split but these; its own where it has no others."""
-        opened, ids = self.dataset(dataset), set(ids)
-        rows = [row for row, id in enumerate(opened.split(split).ids) if id in ids]
-        if len(rows) == len(opened.split(split)):
-            return dataset
-        name = f"{len(rows):,} images of {dataset} ({digest([split, rows])[:8]})"
-        self._datasets.setdefault(name, Subset(opened, split, rows))
-        return name
+        return self._models.precision
 
     def skipping_damaged(self) -> Self:
         """The same session, with the same models and datasets open, but for what it does with a damaged image."""
         other = copy(self)
         other.context = replace(self.context, on_bad_image="skip")
+        other._features = self._features.skipping_damaged()
         return other
 
-    def choose_split(self, dataset: str, asked: str | None) -> str:
+    def model(self, name: str) -> OpenModel:
+        """The model called `name`; see `encoders.models.find_model` for what can be wrong with it."""
+        ref = parse_model(name)
+        if not isinstance(ref, AsifRef):
+            return self._models.open(ref)
+        if ref not in self._coupled:
+            self._coupled[ref] = Asif(self._features, ref).model
+        return self._coupled[ref]
+
+    def require_texts(self, model: str) -> OpenModel:
+        """The model called `model`, a dual encoder.
+
+        Raises:
+            UsageError: it has no text side.
+        """
+        return require_texts(self.model(model))
+
+    def dataset(self, name: DatasetName) -> Dataset:
+        """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
+        return self.images.dataset(name)
+
+    def choose_split(self, dataset: DatasetName, name: str | None) -> str:
         """The split to evaluate on; see `data.base.choose_split`."""
-        return choose_split(self.dataset(dataset).info, asked)
+        return self.images.choose_split(dataset, name)
 
-    def prepare(
-        self, models: Sequence[str], dataset: str, split: str, *, limit: int | None = None, part: Part | None = None
-    ) -> None:
-        """Encodes what the store lacks of the split, for all `models` in one pass over the images."""
-        opened = self._open(dataset, split, limit, part)
-        jobs = {}
-        for name in (self._coupled(name).spec.vision if name.startswith(asif.PREFIX) else name for name in models):
-            entry = self._entry(name, opened)
-            if entry.key.name not in jobs and entry.manifest() is None:
-                model = self.model(name)
-                jobs[entry.key.name] = EncodeJob(name, entry, model.get)
-        if not jobs:
-            return
-        self._encode(opened, list(jobs.values()))
+    def expect(self, models: Sequence[str], selection: Selection) -> None:
+        """Has the next pass over these images encode them for `models` too, which a later run will ask for."""
+        self._features.expect([self._encoder(name) for name in models], selection)
 
-    def features(
-        self,
-        model: str,
-        dataset: str,
-        split: str,
-        *,
-        layer: str = PROJ,
-        limit: int | None = None,
-        part: Part | None = None,
-        sparse: bool = False,
-    ) -> SplitFeatures:
-        """The features of a split; encoded now where the store lacks them.
+    def prepare(self, models: Sequence[str], selection: Selection) -> None:
+        """Encodes what the store lacks of the images, for all `models` in one pass over them."""
+        self._features.prepare([self._encoder(name) for name in models], selection)
+
+    def features(self, model: str, selection: Selection, *, layer: str = PROJ, sparse: bool = False) -> SplitFeatures:
+        """The features of images; encoded now where the store lacks them.
 
         Args:
             model: as the user names it.
-            dataset: as the user names it.
-            split: one of the dataset's splits.
+            selection: which images.
             layer: ``proj`` (the shared space) or ``pre_proj`` (pooled features before the projection).
-            limit: so many images, drawn with the context's seed; none: all.
-            part: the i-th of n equal runs of the images, counted from 1; none: all.
             sparse: whether x may be a `scipy.sparse.csr_array`: ASIF's over many anchors.
 
         Raises:
             UsageError: the model has no such layer.
             InputError: an image is damaged and ``on_bad_image`` is ``error``, or the split has no images.
         """
-        files = self.model(model).files
-        if model.startswith(asif.PREFIX) and layer == PROJ:
-            return self._coupled(model).features(dataset, split, limit, part, sparse=sparse)
-        if layer not in files.family.layers:
-            raise UsageError(
-                f"{visible(model)} ({files.family.name}) has no layer {layer}, only {', '.join(files.family.layers)}",
-                where=model,
-                fix=f"--features-layer {PRE_PROJ}" if layer == PROJ else f"--features-layer {files.family.layers[0]}",
-            )
-        opened = self._open(dataset, split, limit, part)
-        self.prepare([model], dataset, split, limit=limit, part=part)
-        entry = self._entry(model, opened)
-        rows, x, versions = self._read(entry, model, opened, files.family.stored_as(layer))
-        encoded = self._encoded.pop((model, entry.key.name), 0)
-        if encoded or entry.key.name not in self._told:
-            self._told.add(entry.key.name)
-            self.context.reporter.note(
-                f"features: {encoded:,} {opened.things} encoded, {len(rows) - encoded:,} from the store "
-                f"({model}, {dataset}, {split})"
-            )
-        items, x = opened.fold(rows, x)
-        return SplitFeatures(
-            x=x,
-            y=opened.split.labels[items],
-            ids=tuple(opened.split.ids[item] for item in items),
-            classnames=opened.info.classnames,
-            metric=opened.info.metric,
-            multilabel=opened.info.multilabel,
-            dataset=DatasetFacts(
-                id=opened.name,
-                revision=opened.info.revision,
-                fingerprint=opened.fingerprint,
-                split=opened.split.name,
-                skipped=refuse_skipped(items, opened, self.context),
-            ),
-            model=self.model(model).facts,
-            protocol={
-                "layer": layer,
-                "precision": self.precision,
-                "preprocessing_sha256": files.preprocessing_sha256,
-                **({"limit": limit} if limit is not None else {}),
-                **opened.protocol,
-            },
-            versions=versions,
-            encoded=encoded,
-            available_splits=opened.info.splits,
-            captions=tuple(opened.split.captions[item] for item in items) if opened.split.captions else (),
-            group=opened.info.group,
-            views=opened.kept,
-            stored=len(rows) - encoded,
-        )
+        ref = parse_model(model)
+        if isinstance(ref, AsifRef):
+            return Asif(self._features, ref).read(selection, layer, sparse=sparse)
+        return self._features.read(ref, selection, layer)
+
+    def text_embeddings(self, model: str, texts: Sequence[str]) -> tuple[Any, Scale]:
+        """Un-normalised embeddings [T, D] float32 of texts, and the model's scale; stored like all else.
+
+        Those of an ASIF model are made from its text encoder's, and sparse where its anchors are many.
+
+        Raises:
+            UsageError: the model has no text side.
+        """
+        ref = parse_model(model)
+        return Asif(self._features, ref).texts(texts) if isinstance(ref, AsifRef) else self._features.texts(ref, texts)
 
     def text_weights(
         self, model: str, classnames: Sequence[Sequence[str]], prompts: PromptSet, raw: Sequence[str] = ()
@@ -238,12 +135,31 @@ class Session:
         Raises:
             UsageError: the model has no text side.
         """
-        return text_side.text_weights(self, model, classnames, prompts, raw)
+        files = self.require_texts(model).files
+        texts = [prompts.prompts(names, raw[i] if raw else None) for i, names in enumerate(classnames)]
+        prompts_sha = digest([list(item) for item in texts])
 
-    def throughput(self, features: SplitFeatures) -> dict[str, Any]:
+        def make() -> tuple[Any, Scale]:
+            place = {text: row for row, text in enumerate(dict.fromkeys(chain.from_iterable(texts)))}
+            embedded, scale = self.text_embeddings(model, list(place))
+            rows = [place[text] for item in texts for text in item]
+            return class_weights(embedded[rows], [len(item) for item in texts]), scale
+
+        store = TextStore(self.context.cache_dir, files, self.precision)
+        weights, scale = store.get(WEIGHTS, prompts_sha, make)
+        return ZeroShotWeights(
+            weights=weights,
+            logit_scale=scale.scale,
+            logit_bias=scale.bias,
+            templates=prompts.templates or texts[0],
+            classnames=tuple(names[0] for names in classnames),
+            sha256=prompts_sha,
+        )
+
+    def throughput(self, features: SplitFeatures) -> dict[str, JsonValue]:
         """What ``run.json`` says of the work behind `features`: device, images encoded, images per second."""
-        seconds = sum(tally.seconds for tally in self.tallies)
-        decoded = sum(tally.decoded for tally in self.tallies)
+        tallies = self._features.tallies
+        seconds, decoded = sum(tally.seconds for tally in tallies), sum(tally.decoded for tally in tallies)
         return {
             "device": self.device,
             "images_encoded": features.encoded,
@@ -252,101 +168,7 @@ class Session:
             "session_images_per_second": round(decoded / seconds, 1) if seconds else None,
         }
 
-    def text_embeddings(self, model: str, texts: Sequence[str]) -> tuple[Any, Scale]:
-        """Un-normalised embeddings [T, D] float32 of texts, and the model's scale; stored like all else.
-
-        Those of an ASIF model are made from its text encoder's, and sparse where its anchors are many.
-
-        Raises:
-            UsageError: the model has no text side.
-        """
-        if model.startswith(asif.PREFIX):
-            return self._coupled(model).text_embeddings(texts)
-        return text_side.text_embeddings(self, model, texts)
-
-    def _coupled(self, name: str) -> "asif.Asif":
-        return asif.Asif(self, name, asif.parse(name))
-
-    def fingerprint(self, dataset: str, split: str) -> str:
-        """The fingerprint of a whole split."""
-        return self._open(dataset, split, None).fingerprint
-
-    def split(self, dataset: str, split: str, limit: int | None) -> Split:
-        """The split whose features `features` gives, with its images."""
-        return self._open(dataset, split, limit).split
-
-    def require_texts(self, model: str, *, alone: bool = False) -> OpenModel:
-        """The model called `model`, a dual encoder; with `alone`, a plain text encoder is as good.
-
-        Raises:
-            UsageError: it has no text side.
-        """
-        opened = self.model(model)
-        if opened.files.family.kind not in ({DUAL, TEXT} if alone else {DUAL}):
-            raise UsageError(
-                f"{visible(model)} ({opened.files.family.name}) cannot hold images against texts",
-                where=model,
-                fix="vlmbench linear-probe, or a dual encoder such as CLIP",
-            )
-        return opened
-
-    def _load(self, files: ModelFiles) -> Any:
-        from vlmbench.records.registry import Registry
-
-        adapter = Registry("architecture", {files.family.name: files.family.adapter}).load(files.family.name)
-        with self.context.reporter.task(f"loading {files.id}", None):
-            return adapter(files, self.device, self.precision, self.context.reporter)
-
-    def _open(self, dataset: str, split: str, limit: int | None, part: Part | None = None) -> OpenSplit:
-        key = (dataset, split, limit, part)
-        if key not in self._splits:
-            opened = self.dataset(dataset)
-            name = opened.info.views.of if opened.info.views is not None else ""
-            self._splits[key] = open_split(opened, name or dataset, split, limit, part, self.context)
-        return self._splits[key]
-
-    def _entry(self, model: str, opened: OpenSplit) -> FeatureEntry:
-        files = self.model(model).files
-        key = FeatureKey(
-            files.weights_sha256, files.preprocessing_sha256, self.precision, opened.content, opened.split.name
-        )
-        return FeatureEntry(self.context.cache_dir, key, len(opened.rows), package_versions(*ENCODING_PACKAGES))
-
-    def _encode(self, opened: OpenSplit, jobs: list[EncodeJob]) -> None:
-        context = self.context
-        with ExitStack() as locks:
-            for job in sorted(
-                jobs, key=lambda job: job.entry.key.name
-            ):  # one order for every run, so that none waits in a ring
-                locks.enter_context(job.entry.writing())
-            try:
-                tally = encode_split(
-                    opened.rows,
-                    jobs,
-                    batch_size=context.batch_size,
-                    workers=context.workers,
-                    on_bad_image=context.on_bad_image,
-                    reporter=context.reporter,
-                    rows=ROWS,
-                )
-            except BadImage as error:
-                raise BadImage(error.what, where=f"{opened.name}, {error.where}", fix=error.fix) from error
-        self.tallies.append(tally)
-        for job in jobs:
-            self._encoded[(job.name, job.entry.key.name)] = tally.encoded[job.name]
-
-    def _read(
-        self, entry: FeatureEntry, model: str, opened: OpenSplit, layer: str
-    ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-        for attempt in range(2):
-            manifest = entry.manifest()
-            found = read_layer(entry, manifest, layer) if manifest is not None else None
-            if manifest is not None and found is not None:
-                return (*found, manifest.versions)
-            if attempt == 0:
-                self.context.reporter.warn(
-                    f"stored features of {opened.info.id} by {model} are damaged; they are encoded again"
-                )
-                entry.reopen()
-                self._encode(opened, [EncodeJob(model, entry, self.model(model).get)])
-        raise unreadable(entry)
+    def _encoder(self, name: str) -> ModelRef:
+        """The model whose image features are stored for the one called `name`."""
+        ref = parse_model(name)
+        return Asif(self._features, ref).vision if isinstance(ref, AsifRef) else ref

@@ -10,28 +10,21 @@ from vlmbench.records.task import task_spec
 if TYPE_CHECKING:
     from vlmbench.records.store import StoredRun
     from vlmbench.session.context import Context
+    from vlmbench.session.images import Selection
     from vlmbench.session.session import Session
 
 
 @dataclass(frozen=True)
 class Pass:
-    """A pass over the images of a split, for the models that encode them.
+    """A pass over images, for the models that encode them.
 
     Attributes:
-        dataset: as the user names it.
-        split: one of its splits.
-        limit: so many images; none: all.
+        selection: the images.
         models: as the user names them.
     """
 
-    dataset: str
-    split: str
-    limit: int | None
+    selection: "Selection"
     models: tuple[str, ...]
-
-    def encode(self, session: "Session") -> None:
-        """Encodes what the store lacks, for all models in one pass."""
-        session.prepare(self.models, self.dataset, self.split, limit=self.limit)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import Context
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 
 
@@ -56,7 +57,7 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
     layer = request.layer or (PROJ if PROJ in layers else PRE_PROJ)
     split = session.choose_split(request.dataset, request.split)
     part = request.shard if request.shard != (1, 1) else None
-    found = session.features(request.model, request.dataset, split, layer=layer, limit=request.limit, part=part)
+    found = session.features(request.model, Selection(request.dataset, split, request.limit, part), layer=layer)
     if not len(found.ids):
         raise InputError("the shard has no images", where="--shard", fix="fewer shards")
     number, count = request.shard
@@ -68,7 +69,7 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
         "model": found.model.model_dump(mode="json"),
         "dataset": found.dataset.model_dump(mode="json"),
         "protocol": {**found.protocol, "shard": f"{number}/{count}"},
-        "classnames": list(found.classnames),
+        "classnames": list(found.info.classnames),
         "ids": list(found.ids),
     }
     write_json(path.with_suffix(".json"), facts)

@@ -8,9 +8,10 @@ from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
 from vlmbench.data.elsewhere import ELSEWHERE
+from vlmbench.data.open import added_kinds
 from vlmbench.encoders.families import BACKBONE, DUAL
+from vlmbench.encoders.models import MODELS
 from vlmbench.encoders.pixels import NAME as PIXELS
-from vlmbench.encoders.registry import MODELS
 from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
 from vlmbench.heads.spec import heads as head_names
@@ -66,7 +67,8 @@ def datasets() -> list[dict[str, Any]]:
                 "revision": (entry.revision or "")[:8],
             }
         )
-    return rows
+    nothing = {"group": "", "classes": None, "metric": "", "revision": ""}
+    return [*rows, *({**nothing, "name": f"{kind}:…", "where": it.source} for kind, it in added_kinds().items())]
 
 
 def models() -> list[dict[str, Any]]:

@@ -13,9 +13,8 @@ from vlmbench.foundations.files import SMALL, read_text
 from vlmbench.foundations.text import visible
 from vlmbench.records.registry import nearest
 from vlmbench.records.store import StoredRun
-from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.base import Pass, TaskJob
+from vlmbench.tasks.base import TaskJob
 
 
 @dataclass(frozen=True)
@@ -110,32 +109,7 @@ def unknown_key(table: Table, key: str, known: Collection[str]) -> InputError:
     return InputError(what, where=table.at(key), fix=_near(key, known, "one of "))
 
 
-class PlanSession(Session):
-    """A session that knows all that is to come: a split is decoded once, for all the models that will ask for it."""
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self._models_of: dict[tuple[str, str, int | None], list[str]] = {}
-
-    def expect(self, one: Pass) -> None:
-        """Tells it of a pass over images."""
-        self._models_of.setdefault((one.dataset, one.split, one.limit), []).extend(one.models)
-
-    def prepare(
-        self,
-        models: Sequence[str],
-        dataset: str,
-        split: str,
-        *,
-        limit: int | None = None,
-        part: tuple[int, int] | None = None,
-    ) -> None:
-        """As `Session.prepare`, for the other models of the plan too."""
-        others = self._models_of.pop((dataset, split, limit), []) if part is None else []
-        super().prepare(list(dict.fromkeys([*models, *others])), dataset, split, limit=limit, part=part)
-
-
-def check_steps(steps: Sequence[Step], session: PlanSession) -> None:
+def check_steps(steps: Sequence[Step], session: Session) -> None:
     """Checks every step before any runs; the session learns what images they will look at.
 
     Raises:
@@ -144,12 +118,12 @@ def check_steps(steps: Sequence[Step], session: PlanSession) -> None:
     for step in steps:
         try:
             for one in step.job.check(session):
-                session.expect(one)
+                session.expect(one.models, one.selection)
         except VlmbenchError as error:
             raise (placed(error, step.table) if step.table else error) from error
 
 
-def run_steps(steps: Sequence[Step], session: PlanSession) -> list[StoredRun]:
+def run_steps(steps: Sequence[Step], session: Session) -> list[StoredRun]:
     """Runs the steps in order.
 
     Raises:

@@ -26,6 +26,7 @@ from vlmbench.records.result import Record
 from vlmbench.records.retrieval import SPEC, RetrievalProtocol
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
 
@@ -61,8 +62,8 @@ def run_retrieval(request: RetrievalRequest, context: Context, session: Session 
     session = session or Session(context)
     runs = []
     for one in check_retrieval(request, session):
-        one.encode(session)
-        runs += [_score(session, model, one.dataset, one.split, request) for model in one.models]
+        session.prepare(one.models, one.selection)
+        runs += [_score(session, model, one.selection, request) for model in one.models]
     return runs
 
 
@@ -74,37 +75,39 @@ def check_retrieval(request: RetrievalRequest, session: Session) -> list[Pass]:
     """
     models = tuple(dict.fromkeys(request.models))
     for model in models:
-        files = session.require_texts(model).files
-        if request.rerank is not None and files.family.name != "blip":
+        family = session.require_texts(model).files.family
+        if request.rerank is not None and not family.matching:
             raise UsageError(
                 f"{visible(model)} has no matching head to rank again with", where="--rerank", fix="a BLIP model"
             )
     passes = []
-    for dataset in expand(list(request.datasets)):
-        split = session.choose_split(dataset, request.split)
-        if session.dataset(dataset).info.classnames:
-            raise InputError(f"{visible(dataset)} has images without captions", where=dataset, fix="vlmbench zeroshot")
-        passes.append(Pass(dataset, split, request.limit, models))
+    for dataset in expand(request.datasets):
+        split, info = session.choose_split(dataset, request.split), session.dataset(dataset).info
+        if info.classnames:
+            raise InputError(f"{visible(info.id)} has images without captions", where=info.id, fix="vlmbench zeroshot")
+        passes.append(Pass(Selection(dataset, split, request.limit), models))
     return passes
 
 
-def _score(session: Session, model: str, dataset: str, split: str, request: RetrievalRequest) -> StoredRun:
-    watch, context = Stopwatch(), session.context
-    features = session.features(model, dataset, split, limit=request.limit, sparse=True)
-    lists = [texts[: request.captions] for texts in features.captions]
+def _score(session: Session, model: str, selection: Selection, request: RetrievalRequest) -> StoredRun:
+    watch, context, dataset = Stopwatch(), session.context, str(selection.dataset)
+    features = session.features(model, selection, sparse=True)
+    lists = [texts[: request.captions] for texts in features.items.captions]
     if not lists or not all(lists):
         raise InputError(
-            f"{visible(dataset)} has images without captions in {split}", where=dataset, fix="vlmbench list datasets"
+            f"{visible(dataset)} has images without captions in {selection.split}",
+            where=dataset,
+            fix="vlmbench list datasets",
         )
     owner = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists])
     texts = [text for own in lists for text in own]
     embedded, _ = session.text_embeddings(model, texts)
     unit = [normalise(values).astype(np.float32) for values in (features.x, embedded)]
-    corpus = _Corpus(features.ids, unit[0], unit[1], owner, texts)
+    corpus = _Corpus(unit[0], unit[1], owner, texts)
     if request.rerank is None:
         found = ranks(corpus.images, corpus.captions, owner)
     else:
-        found = _rerank(session, model, session.split(dataset, split, request.limit), corpus, request.rerank)
+        found = _rerank(session, model, features.items, corpus, request.rerank)
     columns = sample_columns(features.ids, found, owner)
     record = Record(
         task=SPEC.name,
@@ -124,14 +127,13 @@ def _score(session: Session, model: str, dataset: str, split: str, request: Retr
         metrics=metrics_from_samples(columns, metric_names(), context.seed),
         versions={**features.versions, **package_versions("numpy")},
     )
-    return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))
+    return write_run(context.out, record, columns, watch.facts(session.throughput(features)))
 
 
 @dataclass(frozen=True)
 class _Corpus:
     """Embeddings of a split: images [N, D] and captions [T, D] of unit norm, and whose each caption is."""
 
-    ids: tuple[str, ...]
     images: np.ndarray
     captions: np.ndarray
     owner: np.ndarray
@@ -166,9 +168,7 @@ def _match(
     session: Session, model: str, split: Split, corpus: _Corpus, pairs: list[list[int]]
 ) -> list[dict[int, float]]:
     """For each image the matching head's logit with each text it is paired with."""
-    encoder, context = session.model(model).encoder, session.context
-    place = {name: row for row, name in enumerate(split.ids)}
-    rows = [place[name] for name in corpus.ids]
+    encoder, context, rows = session.model(model).encoder, session.context, range(len(split))
     found: list[dict[int, float]] = []
     with context.reporter.task(f"matching with {model}", len(rows)) as advance:
         for item in load(split, rows, encoder.preprocess, workers=context.workers, ahead=2 * context.workers):

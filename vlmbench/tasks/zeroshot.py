@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmbench.data.catalogue import expand
+from vlmbench.data.names import BOXES, DatasetRef
 from vlmbench.data.views.base import MOST_TILES
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
@@ -28,7 +29,9 @@ from vlmbench.records.classification import ZEROSHOT, ClassFigures, Classificati
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
-from vlmbench.session.session import Session, SplitFeatures
+from vlmbench.session.features import SplitFeatures
+from vlmbench.session.images import Selection
+from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
 from vlmbench.tasks.probe.held_out import check_share, held_out
 
@@ -66,8 +69,7 @@ class ZeroShotRequest:
 class _Plan:
     """A dataset with everything about it checked, before a model is loaded."""
 
-    dataset: str
-    split: str
+    images: Selection
     classes: ClassNames
     raw: tuple[str, ...]
     prompts: list[PromptSet]
@@ -87,10 +89,10 @@ def run_zeroshot(request: ZeroShotRequest, context: Context, session: Session | 
     models, plans = _checked(request, session)
     runs = []
     for plan in plans:
-        session.prepare(models, plan.dataset, plan.split, limit=request.limit)
+        session.prepare(models, plan.images)
         for model in models:
             watch = Stopwatch()
-            features = session.features(model, plan.dataset, plan.split, limit=request.limit, sparse=True)
+            features = session.features(model, plan.images, sparse=True)
             if request.holdout is not None:
                 features = held_out(features, request.holdout, context.seed)
             for prompts in plan.prompts:
@@ -105,7 +107,7 @@ def check_zeroshot(request: ZeroShotRequest, session: Session) -> list[Pass]:
         VlmbenchError: what is wrong.
     """
     models, plans = _checked(request, session)
-    return [Pass(plan.dataset, plan.split, request.limit, tuple(models)) for plan in plans]
+    return [Pass(plan.images, tuple(models)) for plan in plans]
 
 
 def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], list[_Plan]]:
@@ -122,15 +124,15 @@ def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], lis
     return models, [_plan(name, request, session) for name in _datasets(request, session)]
 
 
-def _datasets(request: ZeroShotRequest, session: Session) -> list[str]:
-    """The datasets' names; those of their boxes or tiles, where these are asked for."""
-    names = expand(list(request.datasets))
+def _datasets(request: ZeroShotRequest, session: Session) -> list[DatasetRef]:
+    """The datasets; their boxes or tiles, where these are asked for."""
+    refs = expand(request.datasets)
     if request.boxes is not None:
-        return [f"boxes:{request.boxes}#{name}" for name in names]
-    return [session.in_tiles(name, request.tiles) for name in names] if request.tiles is not None else names
+        return [DatasetRef(BOXES, str(request.boxes), images=ref) for ref in refs]
+    return [session.images.in_tiles(ref, request.tiles) for ref in refs] if request.tiles is not None else refs
 
 
-def _plan(dataset: str, request: ZeroShotRequest, session: Session) -> _Plan:
+def _plan(dataset: DatasetRef, request: ZeroShotRequest, session: Session) -> _Plan:
     info = session.dataset(dataset).info
     if not info.classnames:
         raise InputError(
@@ -144,7 +146,8 @@ def _plan(dataset: str, request: ZeroShotRequest, session: Session) -> _Plan:
     classes = class_names(request.classnames, info, cache_dir)
     sets = prompt_sets(request.prompts, info, cache_dir, classes.names)
     raw = info.raw_classnames or info.classnames
-    return _Plan(dataset, session.choose_split(dataset, request.split), classes, raw, sets, request.metric)
+    images = Selection(dataset, session.choose_split(dataset, request.split), request.limit)
+    return _Plan(images, classes, raw, sets, request.metric)
 
 
 def _score(
@@ -154,8 +157,9 @@ def _score(
     head = session.text_weights(model, plan.classes.names, prompts, plan.raw)
     probabilities = softmax(logits(features.x, head, views=features.views))
     columns = sample_columns(probabilities, features.y, features.ids)
-    metric = plan.metric or features.metric
-    possible = metric_names(len(plan.raw), multilabel=features.multilabel)
+    info = features.info
+    metric = plan.metric or info.metric
+    possible = metric_names(len(plan.raw), multilabel=info.multilabel)
     names, left_out = computable(possible, features.y, metric, features.dataset.id)
     figures = metrics_from_samples(columns, names, context.seed)
     origin: dict[str, Any] = {**features.protocol, **prompts.protocol(), **plan.classes.protocol()}
@@ -178,13 +182,11 @@ def _score(
         ),
         metrics=figures,
         detail=ClassificationDetail(
-            per_class=None
-            if features.multilabel
-            else [ClassFigures(**row) for row in per_class(columns, head.classnames)],
+            per_class=None if info.multilabel else [ClassFigures(**row) for row in per_class(columns, head.classnames)],
             left_out=left_out or None,
-            group=features.group or None,
+            group=info.group or None,
             skipped=len(features.dataset.skipped) or None,
         ),
         versions={**features.versions, **package_versions("numpy")},
     )
-    return write_run(context.out, record, columns, watch.facts(**session.throughput(features)))
+    return write_run(context.out, record, columns, watch.facts(session.throughput(features)))

@@ -61,9 +61,9 @@ def test_resampling_is_that_of_the_plain_loop():
     statistics = Statistics.of(found, NAMES)
     drawn = resample([statistics], 7, resamples=300)
     from vlmbench.foundations.seeds import derive_seed
-    from vlmbench.metrics.stats.intervals import bootstrap_weights
+    from vlmbench.metrics.stats.intervals import iter_bootstrap_weights
 
-    weights = bootstrap_weights(40, 300, derive_seed(7, "captions", "bootstrap"))
+    (weights,) = iter_bootstrap_weights(40, 300, derive_seed(7, "captions", "bootstrap"))
     for row in (0, 150, 299):
         rows = np.repeat(np.arange(40), weights[row])
         again = {name: np.asarray(value)[rows] if name != "id" else value for name, value in found.items()}

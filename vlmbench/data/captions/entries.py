@@ -83,6 +83,10 @@ class Parsed:
     """The group of each image that has one (nocaps' domain)."""
     split: str | None = None
     """The split that was read; none: the file does not tell splits apart."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The file of each image, where the format (COCO's, Karpathy's) names it."""
+    splits: Mapping[str, str] = field(default_factory=dict)
+    """The split of each image, of Karpathy's files."""
 
 
 def id_of(value: Any, where: str, place: str) -> str:

@@ -96,18 +96,21 @@ def _from_coco(data: dict[str, Any], path: Path, want: Want) -> Parsed:
         )
     declared: list[str] = []
     groups: dict[str, str] = {}
+    files: dict[str, str] = {}
     group = _group(want)
     for index, image in enumerate(images):
         place = f"images[{index}]"
         if not isinstance(image, dict) or "id" not in image:
             raise InputError("an image without id", where=f"{path}, {place}", fix="every entry of images needs an id")
         declared.append(id_of(image["id"], str(path), place))
+        if isinstance(image.get("file_name"), str):
+            files[declared[-1]] = image["file_name"]
         if group in image:
             groups[declared[-1]] = group_of(image[group])
     if groups:
         want.named.of("group", (group,))
     found = from_records(annotations, path, Want(candidates=want.candidates), "annotations")
-    return Parsed(found.entries, tuple(declared), groups=groups)
+    return Parsed(found.entries, tuple(declared), groups=groups, files=files)
 
 
 def _group(want: Want) -> str:
@@ -123,6 +126,7 @@ def _from_karpathy(images: list[Any], path: Path, want: Want) -> Parsed:
     entries: list[CaptionRow] = []
     splits: list[str] = []
     groups: dict[str, str] = {}
+    files: dict[str, str] = {}
     group = _group(want)
     for index, image in enumerate(images):
         place = f"images[{index}]"
@@ -135,10 +139,20 @@ def _from_karpathy(images: list[Any], path: Path, want: Want) -> Parsed:
         id = id_of(image.get("cocoid", image.get("filename")), str(path), place)
         entries.append(CaptionRow(id, captions_in(image["sentences"], str(path), place), place))
         splits.append(want.split_of(image.get("split", ALL)))
+        if isinstance(image.get("filename"), str):
+            files[id] = "/".join(filter(None, (image.get("filepath"), image["filename"])))
         if group in image:
             groups[id] = group_of(image[group])
     if groups:
         want.named.of("group", (group,))
     chosen = want.choose(list(dict.fromkeys(splits)), str(path))
     kept = [entry for entry, own in zip(entries, splits, strict=True) if chosen in (ALL, own)]
-    return Parsed(kept, tuple(entry.image for entry in kept), groups=groups, split=chosen)
+    ids = tuple(entry.image for entry in entries)
+    return Parsed(
+        kept,
+        tuple(entry.image for entry in kept),
+        groups=groups,
+        split=chosen,
+        files=files,
+        splits=dict(zip(ids, splits, strict=True)),
+    )

@@ -5,6 +5,7 @@ list of objects, JSONL, CSV or TSV, plain or gzipped, or Parquet; what it is fol
 as text: ``42`` and ``"42"`` are the same image.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -209,7 +210,7 @@ def align(
         kept = [index for index, image in enumerate(ids) if image in have]
         lacking, extra = len(ids) - len(kept), len(have) - len(kept)
         if not allow_missing:
-            _complete(ids, wanted, system, references, lacking, extra)
+            _complete(system, references)
         if not kept:
             raise InputError(
                 f"no image of {visible(system.name)} has references: the ids have nothing in common",
@@ -236,20 +237,12 @@ def reference_digest(references: Mapping[str, Sequence[str]]) -> str:
     return digest(sorted((image, sorted(found)) for image, found in references.items()))
 
 
-def _complete(
-    ids: Sequence[str],
-    wanted: Mapping[str, list[str]],
-    system: Candidates,
-    references: References,
-    lacking: int,
-    extra: int,
-) -> None:
-    have = system.captions
-    problems = []
-    if lacking:
-        problems.append(f"no caption of {_named([image for image in ids if image not in have])}")
-    if extra:
-        problems.append(f"no references of {_named([image for image in have if image not in wanted])}")
+def _complete(system: Candidates, references: References) -> None:
+    have, wanted = system.captions, references.captions
+    lacking = [image for image in wanted if image not in have]
+    extra = [image for image in have if image not in wanted]
+    problems = [f"no caption of {_named(lacking)}"] if lacking else []
+    problems += [f"no references of {_named(extra)}"] if extra else []
     if problems:
         raise InputError(
             f"{visible(system.name)} and the references do not have the same images: {'; '.join(problems)}",
@@ -259,30 +252,15 @@ def _complete(
 
 
 def _unique(entries: Sequence[CaptionRow], path: Path) -> None:
-    if len({entry.image for entry in entries}) == len(entries):
-        return
-    places: dict[str, str] = {}
-    for entry in entries:
-        if entry.image in places:
-            twice = _twice([item.image for item in entries])
-            raise _problem(
-                "the same image occurs twice",
-                path,
-                f"{places[entry.image]} and {entry.place}",
-                twice,
-                "keep one of the two",
-            )
-        places[entry.image] = entry.place
+    twice = _twice(entry.image for entry in entries)
+    if twice:
+        places = [entry.place for entry in entries if entry.image == twice[0]]
+        where = f"{places[0]} and {places[1]}"
+        raise _problem("the same image occurs twice", path, where, twice, "keep one of the two")
 
 
 def _twice(images: Iterable[str]) -> list[str]:
-    seen: set[str] = set()
-    found: dict[str, None] = {}
-    for image in images:
-        if image in seen:
-            found[image] = None
-        seen.add(image)
-    return list(found)
+    return [image for image, count in Counter(images).items() if count > 1]
 
 
 def _problem(what: str, path: Path, place: str | None, images: Sequence[str], fix: str) -> InputError:

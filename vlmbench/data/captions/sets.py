@@ -1,4 +1,4 @@
-"""Captioned image sets: a folder with a ``metadata`` file, or COCO annotations with a directory of images.
+"""Folders, and captioned image sets: a folder with a ``metadata`` file, or COCO annotations with their images.
 
 ``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): a line an image, ``file_name`` and ``captions`` (a list) or
 ``caption`` (one; several lines of the same image add up), maybe ``image_id``, ``split`` and ``domain``, or whatever
@@ -8,149 +8,100 @@ else `vlmbench.data.captions.columns` knows; or ``PATH/{train,val,test}/metadata
 with ``?restval=yes`` a part of ``train``, as most training runs on COCO have it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, DatasetInfo, Split
+from vlmbench.data.base import ALIASES, ALL, OpenDataset, Opening
 from vlmbench.data.captions.columns import FILES, GROUP, IDS, caption_columns
-from vlmbench.data.captions.entries import RESTVAL, captions_of
+from vlmbench.data.captions.entries import Want, captions_of
+from vlmbench.data.captions.formats import read_captions
 from vlmbench.data.captions.tables import cell
-from vlmbench.data.local.folder import Files
-from vlmbench.data.names import parted_restval
-from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.foundations.files import csv_rows, json_lines, read_json, read_text
-from vlmbench.foundations.paths import named_directory, named_file
+from vlmbench.data.local.folder import LAYOUT, ImageRow, labelled_folder, without_classes
+from vlmbench.data.local.listing import table_rows
+from vlmbench.data.names import DatasetRef
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import named_directory, named_file, user_path
 from vlmbench.foundations.text import visible
 
 METADATA = ("metadata.jsonl", "metadata.csv")
-_MEND = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
+_FIX = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
 
 
-class Row(NamedTuple):
-    """An image with its captions, as a file lists it."""
-
-    split: str
-    id: str
-    file: str
-    captions: tuple[str, ...]
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Captioned:
-    """A captioned set whose images are files below one directory."""
-
-    id: str
-    root: Path
-    rows: tuple[Row, ...]
-    where: Path
-
-    @property
-    def info(self) -> DatasetInfo:
-        """Its splits; it has no classes."""
-        found = {row.split for row in self.rows}
-        known = [name for name in (TRAIN, VAL, TEST, ALL) if name in found]
-        return DatasetInfo(id=self.id, revision=None, splits=(*known, *sorted(found - set(known))), classnames=())
-
-    def split(self, name: str) -> Split:
-        """The images of a split with their captions; labels are zeros [N] int64."""
-        rows = [row for row in self.rows if row.split == name]
-        files = Files(self.root, tuple(row.file for row in rows))
-        return Split(
-            name,
-            tuple(row.id for row in rows),
-            np.zeros(len(rows), np.int64),
-            files,
-            tuple(row.captions for row in rows),
-            groups=tuple(row.group for row in rows) if any(row.group for row in rows) else (),
-        )
-
-
-def metadata_file(directory: Path) -> Path | None:
-    """The metadata file of a captioned folder, if it is one."""
-    found = [directory / name for name in METADATA if (directory / name).is_file()]
-    return found[0] if found else None
-
-
-def is_captioned_folder(path: str) -> bool:
-    """Whether ``folder:path`` is a captioned set: it or one of its splits has a metadata file with captions."""
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        return False
-    file = metadata_file(root) or next((file for _, _, file in _split_files(root)), None)
-    if file is None:
-        return False
-    _, first = next(_entries(file), ("", {}))
-    return bool(caption_columns(first))
-
-
-def open_captioned_folder(spec: str, path: str) -> Captioned:
-    """The captioned set ``folder:PATH``.
+def open_folder(ref: DatasetRef, opening: Opening) -> OpenDataset:
+    """The dataset ``folder:PATH``: captioned where it, or a split of it, has a metadata file with captions.
 
     Raises:
-        AbsentError: there is no such directory, or it has no metadata file.
+        AbsentError: there is no such directory.
+        InputError: it is a file, or a line of the metadata file is not what it has to be (file and line are named).
+    """
+    root = named_directory(user_path(ref.place), where=ref.id, fix=LAYOUT)
+    return captioned_folder(ref.id, root) or labelled_folder(ref.id, root)
+
+
+def captioned_folder(id: str, root: Path) -> OpenDataset | None:
+    """The captioned set that a directory holds; none where no metadata file in it has captions.
+
+    Raises:
         InputError: a line of the metadata file is not what it has to be (file and line are named).
     """
-    root = Path(path).expanduser()
-    whole = metadata_file(root)
+    whole = _metadata(root)
     places = [(ALL, "", whole)] if whole is not None else _split_files(root)
-    if not places:
-        raise AbsentError(f"no {METADATA[0]} in {visible(path)}", where=spec, fix=_MEND)
-    rows: list[Row] = []
-    for split, folder, file in places:
-        rows += _rows(file, split, folder)
-    return _checked(Captioned(spec, root, tuple(rows), places[0][2]))
+    if not places or not caption_columns(next(_entries(places[0][2]), ("", {}))[1]):
+        return None
+    rows = [row for split, folder, file in places for row in _rows(file, split, folder)]
+    return without_classes(id, root, _checked(rows, places[0][2]))
 
 
-def open_coco(spec: str, rest: str) -> Captioned:
+def open_coco(ref: DatasetRef, opening: Opening) -> OpenDataset:
     """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``.
 
     Raises:
         AbsentError: no such file or directory.
         InputError: it is neither COCO's nor Karpathy's format.
     """
-    file, _, directory = rest.partition("#")
-    file, restval = parted_restval(file)
-    path = Path(file).expanduser()
-    root = Path(directory).expanduser() if directory else path.parent
+    path, restval = user_path(ref.place), bool(ref.options)
+    root = user_path(ref.directory) if ref.directory else path.parent
     fix = "the format is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"
-    named_file(path, what="annotations file", where=spec, fix=fix)
-    named_directory(root, what="image directory", where=spec, fix=fix)
-    data = read_json(path, what="annotations file")
-    try:
-        images = data["images"]
-        karpathy = images and "sentences" in images[0]
-        rows = _karpathy(images, restval=restval) if karpathy else _coco(images, data["annotations"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    named_file(path, what="annotations file", where=ref.id, fix=fix)
+    named_directory(root, what="image directory", where=ref.id, fix=fix)
+    found, _ = read_captions(path, Want(split=ALL, restval=restval))
+    captions: dict[str, list[str]] = {image: [] for image in found.declared}
+    if not set(captions) <= set(found.files) or not captions or len(captions) < len(found.declared):
         raise InputError(
-            f"not COCO's captions format: {visible(f'{type(error).__name__}: {error}')}",
+            "not COCO's captions format, nor Karpathy's",
             where=str(path),
-            fix="it needs images (id, file_name) and annotations (image_id, caption)",
-        ) from error
-    return _checked(Captioned(spec, root, tuple(rows), path))
+            fix="it needs images (id of its own, file_name) and annotations (image_id, caption)",
+        )
+    for entry in found.entries:
+        if entry.image not in captions:
+            what = f"an annotation of an image that is not under images: {visible(entry.image)}"
+            raise InputError(what, where=f"{path}, {entry.place}", fix="add it to images, or remove the annotation")
+        captions[entry.image] += entry.captions
+    rows = [
+        ImageRow(found.splits.get(image, ALL), image, found.files[image], 0, tuple(own), found.groups.get(image, ""))
+        for image, own in captions.items()
+    ]
+    return without_classes(ref.id, root, _checked(rows, path))
 
 
 def _split_files(root: Path) -> list[tuple[str, str, Path]]:
     """Split, directory below `root` and metadata file of each split that has one."""
-    if not root.is_dir():
-        return []
     named = [(ALIASES.get(path.name.lower()), path) for path in sorted(root.iterdir()) if path.is_dir()]
-    return [
-        (split, path.name + "/", file) for split, path in named if split and (file := metadata_file(path)) is not None
-    ]
+    return [(split, path.name + "/", file) for split, path in named if split and (file := _metadata(path)) is not None]
 
 
-def _rows(file: Path, split: str, folder: str) -> list[Row]:
+def _metadata(directory: Path) -> Path | None:
+    return next((directory / name for name in METADATA if (directory / name).is_file()), None)
+
+
+def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
     """The images of a metadata file, in order; lines of the same image add up."""
-    found: dict[tuple[str, str], Row] = {}
+    found: dict[tuple[str, str], ImageRow] = {}
     for place, entry in _entries(file):
         name = next((entry[field] for field in FILES if field in entry), None)
         if not isinstance(name, str) or not name:
-            raise InputError("no file_name", where=place, fix=_MEND)
+            raise InputError("no file_name", where=place, fix=_FIX)
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(
                 f"file_name leads out of the folder: {visible(name)}", where=place, fix="name files below the folder"
@@ -158,79 +109,37 @@ def _rows(file: Path, split: str, folder: str) -> list[Row]:
         given = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
         captions = captions_of(given[0] if len(given) == 1 else given)
         if not captions:
-            raise InputError(f"{visible(name)} has no caption", where=place, fix=_MEND)
+            raise InputError(f"{visible(name)} has no caption", where=place, fix=_FIX)
         own = entry.get("split")
         key = (ALIASES.get(str(own).lower(), str(own)) if own else split, folder + name)
         image = str(next((entry[field] for field in IDS if entry.get(field) not in (None, "")), name))
         before = found.get(key)
         group = str(entry.get(GROUP) or "")
-        found[key] = Row(key[0], image, key[1], (before.captions if before else ()) + captions, group)
+        found[key] = ImageRow(key[0], image, key[1], 0, (before.captions if before else ()) + captions, group)
     return list(found.values())
 
 
-def _entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each entry with its place."""
-    text = read_text(file, what="metadata file")
-    if file.suffix == ".jsonl":
-        for place, entry in json_lines(text, file, fix=_MEND):
-            yield f"{file}, {place}", entry
-        return
-    header: list[str] = []
-    for place, row in csv_rows(text, file, strict=False, fix=_MEND):
-        if header:
-            yield f"{file}, {place}", {name: cell(value) for name, value in zip(header, row, strict=False)}
-        header = header or row
+def _entries(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each entry with its place; a list of captions that stands in a cell of a CSV is one."""
+    for place, entry in table_rows(file, what="metadata file", fix=_FIX):
+        own = entry if file.suffix == ".jsonl" else {name: cell(str(value)) for name, value in entry.items()}
+        yield f"{file}, {place}", own
 
 
-def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> list[Row]:
-    captions: dict[str, list[str]] = {str(image["id"]): [] for image in images}
-    for annotation in annotations:
-        captions[str(annotation["image_id"])].append(str(annotation["caption"]))
-    return [
-        Row(
-            ALL,
-            str(image["id"]),
-            str(image["file_name"]),
-            tuple(captions[str(image["id"])]),
-            str(image.get(GROUP) or ""),
-        )
-        for image in images
-    ]
-
-
-def _karpathy(images: list[dict[str, Any]], *, restval: bool) -> list[Row]:
-    rows = []
-    for image in images:
-        split = TRAIN if restval and image.get("split") == RESTVAL else str(image.get("split", ALL))
-        folder = image.get("filepath", "")
-        name = f"{folder}/{image['filename']}" if folder else str(image["filename"])
-        captions = tuple(str(sentence["raw"]) for sentence in image["sentences"])
-        id = str(image.get("cocoid", image["filename"]))
-        rows.append(Row(ALIASES.get(split, split), id, name, captions, str(image.get(GROUP) or "")))
-    return rows
-
-
-def _checked(dataset: Captioned) -> Captioned:
+def _checked(rows: Sequence[ImageRow], where: Path) -> tuple[ImageRow, ...]:
     """Refuses a set without images, without captions, or in which an id occurs twice in a split."""
-    if not dataset.rows:
-        raise InputError("no images", where=str(dataset.where), fix=_MEND)
-    seen: set[tuple[str, str]] = set()
-    for row in dataset.rows:
+    if not rows:
+        raise InputError("no images", where=str(where), fix=_FIX)
+    known: set[tuple[str, str]] = set()
+    for row in rows:
+        wrong, fix = "", ""
         if not row.captions:
-            raise InputError(
-                f"the image {visible(row.id)} has no caption",
-                where=str(dataset.where),
-                fix="give it one, or remove it",
-            )
-        if Path(row.file).is_absolute() or ".." in Path(row.file).parts:
-            raise InputError(
-                f"a file name leads out of the folder: {visible(row.file)}",
-                where=str(dataset.where),
-                fix="name files below the folder",
-            )
-        if (row.split, row.id) in seen:
-            raise InputError(
-                f"the image {visible(row.id)} occurs twice", where=str(dataset.where), fix="keep one of the two"
-            )
-        seen.add((row.split, row.id))
-    return dataset
+            wrong, fix = f"the image {visible(row.id)} has no caption", "give it one, or remove it"
+        elif Path(row.file).is_absolute() or ".." in Path(row.file).parts:
+            wrong, fix = f"a file name leads out of the folder: {visible(row.file)}", "name files below the folder"
+        elif (row.split, row.id) in known:
+            wrong, fix = f"the image {visible(row.id)} occurs twice", "keep one of the two"
+        if wrong:
+            raise InputError(wrong, where=str(where), fix=fix)
+        known.add((row.split, row.id))
+    return tuple(rows)

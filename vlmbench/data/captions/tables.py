@@ -173,11 +173,15 @@ def from_csv(text: str, path: Path, want: Want) -> Parsed:
     Raises:
         InputError: it is no such table.
     """
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
     table = _Table(path, want)
-    _read_csv(csv_rows(text, path, delimiter=delimiter, fix=_QUOTE), table)
+    _read_csv(csv_rows(text, path, delimiter=separator(text), fix=_QUOTE), table)
     return table.parsed()
+
+
+def separator(text: str) -> str:
+    """What stands between the cells of a CSV or TSV, by its first line."""
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    return "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
 
 
 def _read_csv(rows: Iterable[tuple[str, list[str]]], table: _Table) -> None:

@@ -5,17 +5,27 @@ Only the files of the split that is asked for are fetched, at one commit; `datas
 are (`shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, they are streamed.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, DatasetInfo, ImageSource, Split, choose_split, readable_names
+from vlmbench.data.base import (
+    ALIASES,
+    DatasetInfo,
+    ImageSource,
+    Opening,
+    Split,
+    choose_split,
+    ordered_splits,
+    readable_names,
+)
+from vlmbench.data.catalogue import CatalogueRow, listed
 from vlmbench.data.hub import files as hub_files
+from vlmbench.data.hub.cursor import StreamedImages
+from vlmbench.data.hub.index import PATH
 from vlmbench.data.hub.rows import (
     Columns,
     Images,
@@ -26,44 +36,16 @@ from vlmbench.data.hub.rows import (
     own_ids,
     row_names,
 )
-from vlmbench.data.hub.shards import Shards
+from vlmbench.data.hub.shards import ShardImages, Shards
 from vlmbench.data.hub.space import is_streamed, shortage
-from vlmbench.data.hub.stream import PATH, Stream, size
-from vlmbench.data.names import AUTO, STREAM, canonical, split_query
+from vlmbench.data.hub.stream import Stream
+from vlmbench.data.names import AUTO, COLUMNS, LISTED, STREAM, DatasetRef
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.choice import DEFAULT, DEFAULT_MULTILABEL
-
-_SPEC = re.compile(r"^(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?$")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a registry knows of a hub dataset beyond its name; everything may be left open.
-
-    Attributes:
-        image: the image column.
-        label: the label column.
-        splits: our name of a split to the repository's.
-        classnames: readable class names in label order.
-        templates: the dataset's own templates.
-        metric: the metric the literature reports.
-        multilabel: whether an image can have several labels.
-        group: the group it belongs to.
-        captions: the columns of captions, for captioned sets; several captions in one text are parted at line ends.
-    """
-
-    image: str | None = None
-    label: str | None = None
-    splits: Mapping[str, str] = field(default_factory=dict)
-    classnames: tuple[str, ...] = ()
-    templates: tuple[str, ...] = ()
-    metric: str = DEFAULT
-    multilabel: bool = False
-    group: str = ""
-    captions: tuple[str, ...] = ()
+from vlmbench.metrics.choice import DEFAULT, DEFAULT_MULTILABEL, multilabel_only
 
 
 @dataclass(frozen=True)
@@ -72,13 +54,15 @@ class Hub:
 
     id: str
     source: hub_files.Source
-    recipe: Recipe = Recipe()
+    row: CatalogueRow = field(default_factory=CatalogueRow)
     reporter: Reporter = field(default_factory=Silent)
+    _indexes: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    _streams: dict[str, Stream | Shards | None] = field(default_factory=dict)
 
     @cached_property
     def _names(self) -> dict[str, str]:
         """Our name of each split to the repository's."""
-        names = {ours: theirs for ours, theirs in self.recipe.splits.items() if theirs in self.source.splits}
+        names = {ours: theirs for ours, theirs in self.row.splits if theirs in self.source.splits}
         for theirs in self.source.splits:
             if theirs not in names.values():
                 ours = ALIASES.get(theirs.lower(), theirs)
@@ -99,27 +83,19 @@ class Hub:
             self._indexes[name] = stream.index(self._columns)
         return self._indexes[name]
 
-    @cached_property
-    def _indexes(self) -> dict[str, tuple[Any, Any]]:
-        return {}
-
-    @cached_property
-    def _streams(self) -> dict[str, Stream | Shards | None]:
-        return {}
-
     def _stream(self, name: str) -> Stream | Shards | None:
         """What reads a split by an index: of tars wherever they are, of other files only where they are streamed."""
         if name not in self._streams:
             split = self._names[name]
-            shards = Shards(self.source, split, False, self.reporter) if self.source.has_shards(split) else None
-            stream = Stream(self.source, split, self.reporter)
-            streamed = is_streamed(self.source, split, indexed=(shards or stream).begun())
+            kind = Shards if self.source.has_shards(split) else Stream
+            index = kind(self.source, split, self.reporter)
+            streamed = is_streamed(self.source, split, indexed=index.begun())
             if streamed and self.source.stream == AUTO:
                 self._tell(name, split)
-            if shards is not None:
-                self._streams[name] = replace(shards, streamed=streamed)
+            if isinstance(index, Shards):
+                self._streams[name] = replace(index, streamed=streamed)
             else:
-                self._streams[name] = stream if streamed else None
+                self._streams[name] = index if streamed else None
         return self._streams[name]
 
     def _tell(self, name: str, theirs: str) -> None:
@@ -127,8 +103,8 @@ class Hub:
         lacking = shortage(self.source, theirs)
         if lacking is not None:
             self.reporter.note(
-                f"{self.id}: the split {name} would take {size(lacking.needed)} of {lacking.where}, which can spare "
-                f"{size(lacking.free)}: it is streamed from the hub, and no file of it is kept (?stream=no fetches it)"
+                f"{self.id}: the split {name} {lacking}: it is streamed from the hub, and no file of it is kept "
+                "(?stream=no fetches it)"
             )
 
     @cached_property
@@ -146,10 +122,10 @@ class Hub:
 
     @cached_property
     def _columns(self) -> Columns:
-        texts = self.recipe.captions
+        texts = self.row.captions
         if not texts and self._kind == "retrieval" and "txt" in self._features:
             texts = ("txt",)
-        return find_columns(self._features, self.recipe.image, self.recipe.label, texts, self.id)
+        return find_columns(self._features, self.row.image, self.row.label, texts, self.id)
 
     @property
     def _kind(self) -> str:
@@ -186,24 +162,18 @@ class Hub:
                 where=self.id,
                 fix="name another label column",
             )
-        templates = self.recipe.templates or self._own_templates()
         several = hasattr(self._label_feature, "feature")
-        multilabel = self.recipe.multilabel or several or self._kind == "multilabel"
+        multilabel = multilabel_only(self.row.metric) or several or self._kind == "multilabel"
         return DatasetInfo(
             id=self.id,
             revision=self.source.commit,
-            splits=tuple(
-                sorted(
-                    self._names,
-                    key=lambda name: ("train", "val", "test").index(name) if name in ALIASES.values() else 3,
-                )
-            ),
-            classnames=self.recipe.classnames or readable_names(raw),
+            splits=ordered_splits(self._names),
+            classnames=readable_names(raw),
             raw_classnames=raw,
-            templates=templates,
-            metric=DEFAULT_MULTILABEL if multilabel and self.recipe.metric == DEFAULT else self.recipe.metric,
+            templates=self._own_templates(),
+            metric=DEFAULT_MULTILABEL if multilabel and self.row.metric == DEFAULT else self.row.metric,
             multilabel=multilabel,
-            group=self.recipe.group,
+            group=self.row.group,
             notes=self._notes(raw),
         )
 
@@ -213,7 +183,7 @@ class Hub:
         return tuple(line.strip() for line in text.splitlines() if line.strip())
 
     def _notes(self, raw: Sequence[str]) -> tuple[str, ...]:
-        if self.recipe.classnames or not raw or not all(name.isdigit() for name in raw):
+        if not raw or not all(name.isdigit() for name in raw):
             return ()
         return ("the classes have numbers and no names; zero-shot needs names: give them with --classnames FILE",)
 
@@ -240,54 +210,33 @@ class Hub:
         if stream is None:
             images = Images(table, self._columns.image, str(self.source.commit or ""))
             return images, images.names(name)
-        return stream.images(self._index(name)[1], self._columns.image), row_names(name, list(table[PATH]))
+        places, names = self._index(name)[1], row_names(name, list(table[PATH]))
+        if isinstance(stream, Shards):
+            return ShardImages(stream, places), names
+        return StreamedImages(stream, places, self._columns.image), names
 
 
-def open_hub(
-    spec: str,
-    rest: str,
-    cache_dir: Path,
-    recipe: Recipe = Recipe(),
-    revision: str | None = None,
-    reporter: Reporter | None = None,
-) -> Hub:
-    """The dataset ``hf:REST``.
-
-    Args:
-        spec: what the user calls it.
-        rest: ``owner/name[@revision][:config]`` or a directory; ``?image=COLUMN&label=COLUMN`` names columns, and
-            ``?stream=yes`` has it read as a stream.
-        cache_dir: where indexes of repositories are kept.
-        recipe: what a registry knows of it.
-        revision: the commit a registry pins; one in `rest` goes before it.
-        reporter: where it is told that a split is streamed.
+def open_hub(ref: DatasetRef, opening: Opening) -> Hub:
+    """The dataset ``hf:owner/name[@revision][:config]`` or ``hf:DIRECTORY``, or one that the catalogue lists.
 
     Raises:
         AbsentError: no such repository or directory.
         InputError: it is none of the layouts above.
-        UsageError: something else stands after the question mark.
     """
-    rest, asked = split_query(rest)
-    recipe = _with_columns(recipe, asked)
-    spec = canonical(spec)
-    local = rest.startswith((".", "/", "~"))
-    found = _SPEC.match(rest)
-    if found is None:
-        raise AbsentError(f"not a dataset's name: {visible(rest)}", where=spec, fix="hf:owner/name[@revision][:config]")
-    name, config = found["name"], found["config"]
-    if local or Path(name).expanduser().is_dir():
-        root = Path(name).expanduser()
-        if not root.is_dir():
-            raise AbsentError(f"no such directory: {visible(name)}", where=spec, fix="check the path")
-        source = hub_files.local(spec, root, config, cache_dir)
-    else:
-        source = hub_files.remote(spec, name, found["revision"] or revision, config, cache_dir)
-    return Hub(spec, replace(source, stream=asked.get(STREAM, AUTO)), recipe, reporter or Silent())
-
-
-def _with_columns(recipe: Recipe, asked: Mapping[str, str]) -> Recipe:
-    """The recipe with the columns that ``?image=…&label=…&caption=…`` names."""
-    captions = (asked["caption"],) if "caption" in asked else recipe.captions
-    return replace(
-        recipe, image=asked.get("image", recipe.image), label=asked.get("label", recipe.label), captions=captions
+    row = listed()[ref.place] if ref.kind == LISTED else CatalogueRow()
+    name = replace(ref, place=row.hub_id or ref.place).hub
+    asked = {column: ref.option(column) for column in COLUMNS if ref.option(column)}
+    row = replace(
+        row,
+        image=asked.get("image", row.image),
+        label=asked.get("label", row.label),
+        captions=(asked["caption"],) if "caption" in asked else row.captions,
     )
+    root = user_path(name.name)
+    if name.name.startswith((".", "/", "~")) or root.is_dir():
+        if not root.is_dir():
+            raise AbsentError(f"no such directory: {visible(name.name)}", where=ref.id, fix="check the path")
+        source = hub_files.local(ref.id, root, name.config, opening.cache_dir)
+    else:
+        source = hub_files.remote(ref.id, name, row.revision, opening.cache_dir)
+    return Hub(ref.id, replace(source, stream=ref.option(STREAM, AUTO)), row, opening.reporter)

@@ -1,7 +1,8 @@
 """The files of a hub dataset, split by split: `datasets` says which they are, `huggingface_hub` fetches them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.data.hub.webdataset import COUNT, MODULE, beside, counted, find_shards
-from vlmbench.data.names import AUTO
+from vlmbench.data.names import AUTO, HubName
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.files import read_text
 from vlmbench.foundations.hashing import digest
@@ -50,6 +51,7 @@ class Source:
 
     Attributes:
         id: what the user calls the dataset.
+        cache_dir: where hashes of files, and what is known of repositories, are kept.
         repository: ``owner/name``; none for a directory.
         commit: its commit; none for a directory.
         root: the directory; none for a repository.
@@ -57,24 +59,25 @@ class Source:
         data_files: split to files, relative to the root.
         other_files: small files beside them.
         declared: the features its card declares, if any.
-        cache_dir: where hashes of files, and what is known of repositories, are kept.
         sizes: bytes of each file of a repository, as it lists them.
         checksums: of each file, the checksum by which the hub names it.
         stream: ``auto``, ``yes`` or ``no``: whether splits are read from the hub as they are needed.
     """
 
     id: str
-    repository: str | None
-    commit: str | None
-    root: Path | None
-    module: str
-    data_files: Mapping[str, tuple[str, ...]]
-    other_files: tuple[str, ...]
-    declared: Mapping[str, Any] | None
-    cache_dir: Path = Path()
+    cache_dir: Path
+    repository: str | None = None
+    commit: str | None = None
+    root: Path | None = None
+    module: str = MODULE
+    data_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other_files: tuple[str, ...] = ()
+    declared: Mapping[str, Any] | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
     stream: str = AUTO
+    _files: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
+    _loaded: dict[str, Any] = field(default_factory=dict, init=False)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -103,10 +106,6 @@ class Source:
             self._files[split] = names
         return self._files[split]
 
-    @cached_property
-    def _files(self) -> dict[str, tuple[str, ...]]:
-        return {}
-
     def small_file(self, name: str) -> str | None:
         """The text of a small file of the repository, if there is one.
 
@@ -129,7 +128,7 @@ class Source:
             names = self.files(split)
             root = self.fetch(names)
             files = {_ROWS: [str(root / name) for name in names]}  # whatever the split is called: some names are taken
-            with read(self.id):
+            with reading(self.id):
                 self._loaded[split] = datasets().load_dataset(
                     self.module, data_files=files, split=_ROWS, features=self.features
                 )
@@ -146,10 +145,6 @@ class Source:
         names = self.files(split)
         sums = [self.checksums.get(name) or self._checksum_here(name) for name in names]
         return digest([self.module, list(names), sums]) if all(sums) else None
-
-    @cached_property
-    def _loaded(self) -> dict[str, Any]:
-        return {}
 
     def _checksum_here(self, name: str) -> str | None:
         if self.root is None:
@@ -186,23 +181,19 @@ def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
     Raises:
         InputError: it is no layout of WebDataset tars, and `datasets` finds nothing it can read there.
     """
-    if config is None:
-        home = root.absolute()
-        names = [path.relative_to(home).as_posix() for form in ("*", "*/*") for path in home.glob(form)]
-        others = tuple(sorted(name for name in names if name.endswith(".txt")))
-        source = Source(id, None, None, home, MODULE, {}, others, None, cache_dir)
-        shards = find_shards(names)
-        if shards is not None:
-            return replace(source, data_files=shards)
-    with read(id):
-        builder = datasets().load_dataset_builder(str(root), name=config)
     home = root.absolute()
-    found = _source(id, builder, None, None, home, lambda file: Path(os.path.relpath(file, home)).as_posix())
-    return replace(found, cache_dir=cache_dir)
+    names = [path.relative_to(home).as_posix() for form in ("*", "*/*") for path in home.glob(form)]
+    source = Source(id, cache_dir, root=home, other_files=_texts(names))
+    shards = find_shards(names) if config is None else None
+    if shards is not None:
+        return replace(source, data_files=shards)
+    with reading(id):
+        builder = datasets().load_dataset_builder(str(root), name=config)
+    return _inferred(source, builder, lambda file: Path(os.path.relpath(file, home)).as_posix())
 
 
-def remote(id: str, repository: str, revision: str | None, config: str | None, cache_dir: Path) -> Source:
-    """The source that is a repository on the hub, at the commit that `revision` stands for.
+def remote(id: str, name: HubName, revision: str | None, cache_dir: Path) -> Source:
+    """The source that is a repository on the hub, at the commit of its name, else at `revision`.
 
     What `datasets` found in it is kept under `cache_dir`, so that a commit is looked at once and works offline.
 
@@ -210,19 +201,25 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
         AbsentError: no such repository, or it is not here and cannot be fetched.
         InputError: `datasets` finds nothing in it that it can read.
     """
-    commit = dataset_commit(repository, revision, cache_dir)
-    kept = cache_dir / "hub" / f"{digest([_FORMAT, repository, commit, config])}.json"
-    known = _known(kept, id, repository, commit, cache_dir)
+    repository, commit = name.name, dataset_commit(name.name, name.revision or revision, cache_dir)
+    source = Source(id, cache_dir, repository, commit)
+    kept = cache_dir / "hub" / f"{digest([_FORMAT, repository, commit, name.config])}.json"
+    known = _known(kept, source)
     if known is not None:
         return known
     if offline():
         root = dataset_snapshot(repository, commit)
-        return replace(local(id, root, config, cache_dir), repository=repository, commit=commit)
+        return replace(local(id, root, name.config, cache_dir), repository=repository, commit=commit)
     listed = dataset_files(repository, commit)
-    others = tuple(name for name in listed if name.count("/") <= 1 and name.endswith(".txt"))
-    source = Source(id, repository, commit, None, MODULE, {}, others, None, cache_dir)
-    shards = find_shards(listed) if config is None else None
-    source = replace(source, data_files=shards) if shards else _inferred(source, repository, commit, config)
+    source = replace(source, other_files=_texts(listed))
+    shards = find_shards(listed) if name.config is None else None
+    if shards is not None:
+        source = replace(source, data_files=shards)
+    else:
+        prefix = f"hf://datasets/{repository}@{commit}/"
+        with hub_errors(repository, "dataset"), reading(id):
+            builder = datasets().load_dataset_builder(repository, name=name.config, revision=commit)
+            source = _inferred(source, builder, lambda file: str(file).removeprefix(prefix))
     wanted = {name for names in source.data_files.values() for name in names}
     source = replace(
         source,
@@ -245,63 +242,36 @@ def remote(id: str, repository: str, revision: str | None, config: str | None, c
     return source
 
 
-def _inferred(source: Source, repository: str, commit: str, config: str | None) -> Source:
-    """The source as `datasets` understands the repository."""
-    with hub_errors(repository, "dataset"), read(source.id):
-        builder = datasets().load_dataset_builder(repository, name=config, revision=commit)
-        prefix = f"hf://datasets/{repository}@{commit}/"
-    found = _source(
-        source.id,
-        builder,
-        repository,
-        commit,
-        None,
-        lambda file: str(file).removeprefix(prefix),
-        tuple(name for name in source.other_files if "/" not in name),
-    )
-    return replace(found, cache_dir=source.cache_dir)
+def _texts(names: Iterable[str]) -> tuple[str, ...]:
+    """The small files of a repository or directory: at its top, and beside its splits."""
+    return tuple(sorted(name for name in names if name.count("/") <= 1 and name.endswith(".txt")))
 
 
-def _source(
-    id: str,
-    builder: Any,
-    repository: str | None,
-    commit: str | None,
-    root: Path | None,
-    relative: Any,
-    others: Any = None,
-) -> Source:
+def _inferred(source: Source, builder: Any, relative: Callable[[Any], str]) -> Source:
+    """The source as `datasets` understands the repository or directory."""
     found = builder.config.data_files
     if not found:
-        raise InputError(f"no data files in {visible(id)}", where=id, fix=f"vlmbench reads {LAYOUTS}")
-    if others is None and root is not None:
-        others = tuple(sorted(path.name for path in root.glob("*.txt")))
+        raise InputError(f"no data files in {visible(source.id)}", where=source.id, fix=f"vlmbench reads {LAYOUTS}")
     features = builder.info.features
-    return Source(
-        id=id,
-        repository=repository,
-        commit=commit,
-        root=root,
+    return replace(
+        source,
         module=type(builder).__module__.rsplit(".", 1)[-1],
         data_files={str(split): tuple(relative(file) for file in files) for split, files in found.items()},
-        other_files=others or (),
+        other_files=tuple(name for name in source.other_files if "/" not in name),
         declared=features.to_dict() if features else None,
     )
 
 
-def _known(kept: Path, id: str, repository: str, commit: str, cache_dir: Path) -> Source | None:
+def _known(kept: Path, source: Source) -> Source | None:
+    """The source as a note has it; none where there is none."""
     try:
         data = read_note(kept)
-        return Source(
-            id=id,
-            repository=repository,
-            commit=commit,
-            root=None,
+        return replace(
+            source,
             module=str(data["module"]),
             data_files={str(split): tuple(map(str, names)) for split, names in data["data_files"].items()},
             other_files=tuple(data["other_files"]),
             declared=data["features"],
-            cache_dir=cache_dir,
             sizes={str(name): int(size) for name, size in data["sizes"].items()},
             checksums={str(name): str(checksum) for name, checksum in data["checksums"].items()},
         )
@@ -309,44 +279,32 @@ def _known(kept: Path, id: str, repository: str, commit: str, cache_dir: Path) -
         return None
 
 
-class read:
+@contextmanager
+def reading(id: str, *, remote: bool = False) -> Iterator[None]:
     """Turns what `datasets` raises into an error that a user can act on.
 
     With `remote`, failed connections are left to `hub.client.hub_errors`.
     """
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    def __init__(self, id: str, *, remote: bool = False) -> None:
-        self.id = id
-        self.remote = remote
+    try:
+        yield
+    except (VlmbenchError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise
+    except Exception as error:
+        if remote and unreachable(error):
+            raise
+        raise _explained(id, error) from error
 
-    def __enter__(self) -> None:
-        return None
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, VlmbenchError) or not isinstance(error, Exception):
-            return
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-        if isinstance(error, HfHubHTTPError | LocalEntryNotFoundError | OfflineModeIsEnabled):
-            return
-        if self.remote and unreachable(error):
-            return
-        if disk_full(error):
-            raise no_room(self.id, "dataset") from error
-        library = datasets()
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        if isinstance(error, library.exceptions.DatasetNotFoundError):
-            raise AbsentError(
-                visible(reason), where=self.id, fix="check the name; if it is private: hf auth login"
-            ) from error
-        if isinstance(error, ConnectionError):
-            raise AbsentError(
-                f"the hub cannot be reached: {visible(reason)}", where=self.id, fix="try again with a network"
-            ) from error
-        if isinstance(error, ValueError) and "onfig name" in str(error):
-            raise InputError(
-                visible(" ".join(str(error).split())), where=self.id, fix="hf:owner/name:CONFIG"
-            ) from error
-        raise InputError(
-            f"cannot read {visible(self.id)}: {visible(reason)}", where=self.id, fix=f"vlmbench reads {LAYOUTS}"
-        ) from error
+def _explained(id: str, error: Exception) -> VlmbenchError:
+    if disk_full(error):
+        return no_room(id, "dataset")
+    reason = visible(next((line for line in str(error).splitlines() if line.strip()), type(error).__name__))
+    if isinstance(error, datasets().exceptions.DatasetNotFoundError):
+        return AbsentError(reason, where=id, fix="check the name; if it is private: hf auth login")
+    if isinstance(error, ConnectionError):
+        return AbsentError(f"the hub cannot be reached: {reason}", where=id, fix="try again with a network")
+    if isinstance(error, ValueError) and "onfig name" in str(error):
+        return InputError(visible(" ".join(str(error).split())), where=id, fix="hf:owner/name:CONFIG")
+    return InputError(f"cannot read {visible(id)}: {reason}", where=id, fix=f"vlmbench reads {LAYOUTS}")

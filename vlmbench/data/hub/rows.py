@@ -28,6 +28,11 @@ class Columns:
     label: str = ""
     captions: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """What an index of these columns is kept under."""
+        return digest([self.image, self.label, list(self.captions)])[:16]
+
 
 def find_columns(
     features: Mapping[str, Any], image: str | None, label: str | None, captions: Sequence[str], id: str

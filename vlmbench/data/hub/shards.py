@@ -7,24 +7,21 @@ index is kept under the cache directory, tar by tar; nothing is unpacked and no 
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vlmbench.data.captions.columns import IDS
-from vlmbench.data.hub.files import Source, datasets
+from vlmbench.data.hub.files import datasets
+from vlmbench.data.hub.index import AGAIN, PATH, SplitIndex, address, size, streaming
 from vlmbench.data.hub.ranges import Blocks, Ranges, kept_bytes
 from vlmbench.data.hub.rows import Columns
-from vlmbench.data.hub.stream import AGAIN, PATH, address, size, told_of
 from vlmbench.data.hub.tars import Sample, samples, value
 from vlmbench.data.images import FIX, BadImage
-from vlmbench.foundations.atomic import atomic_path
 from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
-from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 
 _HEAD = 5
@@ -43,24 +40,14 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shards:
+class Shards(SplitIndex):
     """One split of a repository or directory of tars.
 
     Attributes:
-        source: where the tars are.
-        split: the split, as the repository calls it.
         streamed: whether they are read from the hub, and not fetched.
-        reporter: where the pass over them is told of.
     """
 
-    source: Source
-    split: str
-    streamed: bool
-    reporter: Reporter = field(default_factory=Silent)
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return self.source.files(self.split)
+    streamed: bool = False
 
     @cached_property
     def ranges(self) -> Ranges:
@@ -74,77 +61,28 @@ class Shards:
         root = self.source.fetch(self._names)
         return Local(tuple(root / name for name in self._names))
 
-    @cached_property
-    def features(self) -> Any:
-        """The type of each column: as the repository declares it, else as the first samples have it.
-
-        Raises:
-            AbsentError: the first tar cannot be read.
-            InputError: it is no WebDataset tar, or has no samples.
-        """
-        if self.source.features is not None:
-            return self.source.features
-        library = datasets()
-        kept = self._directory / "features.json"
-        try:
-            return library.Features.from_dict(read_note(kept))
-        except (OSError, ValueError, TypeError, AttributeError):
-            pass  # not asked yet, or the note is damaged
-        found = self._head()
-        write_note(kept, found.to_dict())
-        return found
-
-    def _head(self) -> Any:
+    def _own_features(self) -> Any:
         name = self._names[0]
         first = list(islice(samples(self.ranges, 0, name), _HEAD))
         if not first:
             raise InputError(f"{visible(name)} has no samples", where=self.source.id, fix="pack the tar again")
         library = datasets()
         kinds: dict[str, Any] = {}
-        seen: list[str] = []
+        endings: list[str] = []
         for sample in first:
             images = sample.images()
-            seen += [ending for ending in images if len(images) > 1 or not seen]
+            endings += [ending for ending in images if len(images) > 1 or not endings]
             for ending, member in sample.parts.items():
                 if ending not in kinds and ending not in images:
                     try:
                         kinds[ending] = _kind(value(self.ranges, 0, name, member))
                     except InputError:
                         kinds[ending] = library.Value("binary")  # nothing that a label can be read from
-        return library.Features({**kinds, **{ending: library.Image() for ending in seen}})
+        return library.Features({**kinds, **{ending: library.Image() for ending in endings}})
 
-    def begun(self) -> bool:
-        """Whether something of it is kept from an earlier run."""
-        return self._directory.is_dir()
-
-    def index(self, columns: Columns) -> tuple[Any, tuple[Place, ...]]:
-        """The samples without their images, as a `datasets.Dataset` in memory, and where the images lie.
-
-        Its columns are those of `columns` but the image, the ids the samples have, and `PATH`.
-
-        Raises:
-            AbsentError: a tar cannot be read.
-            InputError: a tar is damaged, or a sample has no label.
-        """
-        import pyarrow.parquet as pq
-
-        missing = [file for file in range(len(self._names)) if not vouched(self._part(file, columns))]
-        if missing:
-            self._make_index(missing, columns)
-        kinds = self._kinds(columns)
-        values: dict[str, list[Any]] = {name: [] for name in kinds}
-        places: list[Place] = []
-        for file in range(len(self._names)):
-            table = pq.read_table(self._part(file, columns))
-            for name, column in values.items():
-                column += table.column(name).to_pylist()
-            spans = (table.column(name).to_pylist() for name in (_OFFSET, _LENGTH))
-            places += [Place(file, offset, length) for offset, length in zip(*spans, strict=True)]
-        return datasets().Dataset.from_dict(values, features=kinds), tuple(places)
-
-    def images(self, places: tuple[Place, ...], column: str) -> "ShardImages":
-        """The images of an index, undecoded."""
-        return ShardImages(self, places)
+    def _places(self, unit: int, table: Any, start: int) -> list[Place]:
+        spans = (table.column(name).to_pylist() for name in (_OFFSET, _LENGTH))
+        return [Place(unit, offset, length) for offset, length in zip(*spans, strict=True)]
 
     @cached_property
     def _directory(self) -> Path:
@@ -156,20 +94,9 @@ class Shards:
         key = digest([_FORMAT, self.source.repository, facts, self.split, self._names])
         return self.source.cache_dir / "hub" / "shards" / key[:32]
 
-    def _kinds(self, columns: Columns) -> Any:
-        """The features of an index."""
-        library = datasets()
-        names = [name for name in (columns.label, *columns.captions, *IDS) if name and name in self.features]
-        kinds = {name: self.features[name] for name in dict.fromkeys(names) if name != columns.image}
-        return library.Features({**kinds, PATH: library.Value("string")})
-
-    def _part(self, file: int, columns: Columns) -> Path:
-        asked = digest([columns.image, columns.label, list(columns.captions)])[:16]
-        return self._directory / asked / f"{file:05d}.parquet"
-
-    def _make_index(self, missing: list[int], columns: Columns) -> None:
+    def _make(self, units: list[int], columns: Columns) -> None:
         ranges = self.ranges
-        total = sum(ranges.size(file) for file in missing)
+        total = sum(ranges.size(file) for file in units)
         if self.streamed and total > kept_bytes():
             self.reporter.note(
                 f"{self.source.id}: labels and images lie together in its {size(total)}, so that the first run reads "
@@ -177,11 +104,11 @@ class Shards:
                 "and once for the images"
             )
         with (
-            self.reporter.task(f"labels of {self.split} from {self.source.id}", len(missing)) as advance,
+            self.reporter.task(f"labels of {self.split} from {self.source.id}", len(units)) as advance,
             ThreadPoolExecutor(TARS if self.streamed else 1, thread_name_prefix="index") as pool,
         ):
             try:
-                for _ in pool.map(lambda file: self._index_file(ranges, file, columns), missing):
+                for _ in pool.map(lambda file: self._index_file(ranges, file, columns), units):
                     advance()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -189,7 +116,6 @@ class Shards:
 
     def _index_file(self, ranges: Ranges, file: int, columns: Columns) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         kinds = self._kinds(columns)
         name = self._names[file]
@@ -210,17 +136,14 @@ class Shards:
             ) from error
         for place, kind in enumerate((_OFFSET, _LENGTH)):
             table = table.append_column(kind, pa.array([span[place] for span in spans], pa.int64()))
-        part = self._part(file, columns)
-        with atomic_path(part) as temporary:
-            pq.write_table(table, temporary)
-        vouch(part)
+        self._write(file, columns, table)
 
     def _fetch(self, file: int, start: int, stop: int) -> bytes:
         """Bytes of a tar on the hub (or of the one that was fetched before)."""
         import fsspec
 
         name = self._names[file]
-        with told_of(self.source):
+        with streaming(self.source):
             system, path = fsspec.url_to_fs(address(self.source, name))
             known = {"size": self.source.sizes[name], "cache_type": "none"} if "hf" in system.protocol else {}
             with system.open(path, "rb", **known) as handle:

@@ -7,7 +7,7 @@ the one that was current at first use: it is kept in the cache, so that a later 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -16,6 +16,7 @@ from vlmbench.data.bundled import bundled_names
 from vlmbench.data.catalogue import CatalogueRow, listed
 from vlmbench.data.fingerprint import kept_sha256
 from vlmbench.data.hub.files import small_text
+from vlmbench.data.names import HUB, LISTED, DatasetRef, bare_name
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.text import visible
 from vlmbench.hub.client import dataset_commit, fetch_text, require_sound
@@ -115,16 +116,15 @@ def benchmark_names(id: str) -> tuple[str, ...]:
     this order; it keeps VTAB's class names of Caltech-101 under ``caltech101_vtab``. Then come the name in our list
     (``patch_camelyon``), a repository's with and without owner, and the last part of a path.
     """
-    name, _, _ = id.partition("?")
-    kind, colon, rest = name.partition(":")
-    own = [name]
-    if colon and kind == "hf":
-        rest = re.split(r"[@:]", rest)[0]
+    ref = DatasetRef.parse(id)
+    rest, own = ref.place, [str(replace(ref, options=()))]
+    if ref.kind == HUB:
+        rest = bare_name(rest)
         own += [rest, rest.rsplit("/", 1)[-1]]
-    elif colon:
-        own += [rest, Path(rest).name, Path(rest).stem]
+    elif ref.kind == LISTED:
+        own.append(_bare(rest))
     else:
-        own.append(_bare(name))
+        own += [rest, Path(rest).name, Path(rest).stem]
     found: list[str] = []
     wds = _WDS.search((sibling_of(id) or "").partition("@")[0] or rest)
     if wds:
@@ -135,8 +135,8 @@ def benchmark_names(id: str) -> tuple[str, ...]:
 
 
 def _entry(id: str) -> CatalogueRow | None:
-    name, _, _ = id.partition("?")
-    return None if name in bundled_names() else listed().get(name)
+    ref = DatasetRef.parse(id)
+    return listed().get(ref.place) if ref.kind == LISTED and ref.place not in bundled_names() else None
 
 
 def _bare(name: str) -> str:

@@ -1,10 +1,10 @@
 """Whether a split's files fit on the disk, or have to be streamed."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from vlmbench.data.hub.files import Source
+from vlmbench.data.hub.index import size
 from vlmbench.data.names import NO, YES
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
@@ -12,15 +12,6 @@ from vlmbench.hub.client import cached_file, offline
 
 RESERVE = 2 * 1024**3
 """Bytes of a disk that fetched datasets leave free."""
-
-
-@dataclass(frozen=True)
-class Shortage:
-    """What a split takes on a disk, and what the disk has."""
-
-    needed: int
-    free: int
-    where: Path
 
 
 def is_streamed(source: Source, split: str, *, indexed: bool) -> bool:
@@ -50,8 +41,8 @@ def is_streamed(source: Source, split: str, *, indexed: bool) -> bool:
     return indexed if offline() else shortage(source, split) is not None
 
 
-def shortage(source: Source, split: str) -> Shortage | None:
-    """What is lacking for a split's files and for the Arrow tables, as large again, that `datasets` makes of them.
+def shortage(source: Source, split: str) -> str | None:
+    """What a disk lacks for a split's files and for the Arrow tables, as large again, that `datasets` makes of them.
 
     Of tars it makes none: they are read as they are.
     """
@@ -68,7 +59,7 @@ def shortage(source: Source, split: str) -> Shortage | None:
     for needed, there in needs.values():
         free = max(0, shutil.disk_usage(there).free - RESERVE)
         if needed > free:
-            return Shortage(needed, free, there)
+            return f"would take {size(needed)} of {there}, which can spare {size(free)}"
     return None
 
 

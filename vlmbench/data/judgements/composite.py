@@ -24,7 +24,7 @@ IMAGE = "input.image_url"
 JUDGED = 3
 NEAR = 0.8
 LEFT_OUT = "the fourth caption of an image, or a caption without a rating"
-_MEND = "give Composite's file as it was published, with ';' between cells"
+_FIX = "give Composite's file as it was published, with ';' between cells"
 
 
 def is_composite(text: str) -> bool:
@@ -45,11 +45,11 @@ def read(text: str, path: Path) -> Judgements:
     answers = [name.replace("input.text", "answer.q") + "answer" for name in texts]
     lacking = [name for name in (IMAGE, *answers) if name not in known]
     if lacking or not texts:
-        raise wrong(f"no column {lacking[0] if lacking else 'input.text1'}", path, "line 1", _MEND)
+        raise wrong(f"no column {lacking[0] if lacking else 'input.text1'}", path, "line 1", _FIX)
     items: list[Judgement] = []
     rated: dict[str, str] = {}
     left_out = 0
-    rows = csv_rows(text, path, delimiter=_delimiter(text), strict=False, fix=_MEND)
+    rows = csv_rows(text, path, delimiter=_delimiter(text), strict=False, fix=_FIX)
     next(rows)
     for place, row in rows:
         cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))
@@ -57,14 +57,14 @@ def read(text: str, path: Path) -> Judgements:
         if not image:
             continue
         if any(cell.strip() for cell in row[len(header) :]):
-            raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, _MEND)
+            raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, _FIX)
         for k, (caption, answer) in enumerate(zip(texts, answers, strict=True)):
             candidate, rating = cells[caption].strip(), cells[answer].strip()
             if k >= JUDGED or not rating:
                 left_out += 1
                 continue
             if not candidate:
-                raise wrong(f"no {caption} of image {visible(image[:80])}", path, place, _MEND)
+                raise wrong(f"no {caption} of image {visible(image[:80])}", path, place, _FIX)
             items.append(Judgement(image, candidate, number(rating, path, place), at(path, place)))
         rated.setdefault(image, cells[texts[0]].strip())
     return Judgements(path.name, "composite", tuple(items), None, left_out, LEFT_OUT if left_out else "", rated)

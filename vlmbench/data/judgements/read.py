@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vlmbench.data.captions.tables import separator
 from vlmbench.data.judgements import composite as judged_composite
 from vlmbench.data.judgements import flickr8k as judged_flickr8k
 from vlmbench.data.judgements.base import COLUMNS, Judgement, Judgements, at, number, wrong
@@ -148,10 +149,8 @@ def _references(row: dict[str, Any], path: Path, place: str) -> list[str] | None
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
     header: list[str] = []
-    for place, row in csv_rows(text, path, delimiter=delimiter, fix="quote captions that hold quotes"):
+    for place, row in csv_rows(text, path, delimiter=separator(text), fix="quote captions that hold quotes"):
         if not header:
             header = [cell.strip().lower() for cell in row]
             lacking = [name for name in ("image_id", "rating") if name not in header]

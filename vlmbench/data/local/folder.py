@@ -5,18 +5,19 @@ files are ignored. A file whose ending is no image's is ignored, and said; a ``.
 """
 
 import os
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, ALL, DatasetInfo, Split, readable
+from vlmbench.data.base import ALIASES, ALL, TRAIN, DatasetInfo, OpenDataset, Split, ordered_splits, readable
 from vlmbench.data.images import is_image, read_image
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import named_directory
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 
@@ -49,123 +50,109 @@ class Files:
         return digest([str(self.root.resolve()), found])
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A directory of class directories."""
+class ImageRow(NamedTuple):
+    """An image that is a file."""
 
+    split: str
     id: str
-    root: Path
+    file: str
+    label: int = 0
+    captions: tuple[str, ...] = ()
+    group: str = ""
 
-    @cached_property
-    def _split_roots(self) -> dict[str, Path]:
-        roots: dict[str, Path] = {}
-        for path in _directories(self.root):
-            name = ALIASES.get(path.name.lower())
-            if name is None or not _directories(path):
-                continue
-            if name in roots:
-                raise InputError(
-                    f"two directories hold the split {name}: {visible(roots[name].name)} and {visible(path.name)}",
-                    where=str(self.root),
-                    fix="keep one of them",
-                )
-            roots[name] = path
-        return roots or {ALL: self.root}
 
-    @cached_property
-    def _listing(self) -> tuple[dict[str, dict[str, tuple[str, ...]]], tuple[str, ...]]:
-        """Split to class to files (relative to the split's root), and notes."""
-        found: dict[str, dict[str, tuple[str, ...]]] = {}
-        ignored: list[str] = []
-        for split, root in self._split_roots.items():
-            found[split] = {}
-            for directory in _directories(root):
-                files, strange = _images(directory, root)
-                if not files:
-                    raise InputError(
-                        f"the class {visible(directory.name)} has no images"
-                        + (f" ({len(strange)} other files)" if strange else ""),
-                        where=str(directory),
-                        fix="put images there, or remove the directory",
-                    )
-                found[split][directory.name] = files
-                ignored += strange
-        notes = []
-        if ignored:
-            many = f"{len(ignored)} files that are no images were ignored, the first is"
-            one = "a file that is no image was ignored:"
-            notes.append(f"{one if len(ignored) == 1 else many} {visible(ignored[0])}")
-        return found, tuple(notes)
+def of_rows(info: DatasetInfo, root: Path, rows: Sequence[ImageRow]) -> OpenDataset:
+    """The dataset of image files below one directory; its splits are those of the rows, whatever `info` says."""
 
-    @cached_property
-    def _raw_names(self) -> tuple[str, ...]:
-        listing, _ = self._listing
-        names = {name for classes in listing.values() for name in classes}
-        if not names:
-            raise InputError(f"no class directories in {visible(str(self.root))}", where=str(self.root), fix=LAYOUT)
-        if len(names) == 1:
-            raise InputError(
-                f"only one class in {visible(str(self.root))}, {visible(next(iter(names)))}: nothing to classify",
-                where=str(self.root),
-                fix=LAYOUT,
-            )
-        return tuple(sorted(names, key=natural))
-
-    @cached_property
-    def info(self) -> DatasetInfo:
-        """The dataset's facts.
-
-        Raises:
-            InputError: no classes, one class, an empty class, or a class that the training split lacks.
-        """
-        raw = self._raw_names
-        listing, notes = self._listing
-        train = listing.get("train")
-        more = list(notes)
-        for split, classes in listing.items():
-            strange = sorted(set(classes) - set(train), key=natural) if train is not None else []
-            if strange:
-                raise InputError(
-                    f"the class {visible(strange[0])} is in the {split} split and not in train",
-                    where=str(self._split_roots[split] / strange[0]),
-                    fix="give the class directories the same names in every split",
-                )
-            missing = [name for name in raw if name not in classes]
-            if missing:
-                more.append(
-                    f"{len(missing)} classes have no images in the {split} split, the first is {visible(missing[0])}"
-                )
-        order = [name for name in ("train", "val", "test", ALL) if name in listing]
-        return DatasetInfo(
-            id=self.id,
-            revision=None,
-            splits=tuple(order),
-            classnames=tuple(map(readable, raw)),
-            raw_classnames=raw,
-            notes=tuple(more),
+    def split(name: str) -> Split:
+        own = [row for row in rows if row.split == name]
+        return Split(
+            name,
+            tuple(row.id for row in own),
+            np.array([row.label for row in own], np.int64),
+            Files(root, tuple(row.file for row in own)),
+            tuple(row.captions for row in own) if any(row.captions for row in own) else (),
+            groups=tuple(row.group for row in own) if any(row.group for row in own) else (),
         )
 
-    def split(self, name: str) -> Split:
-        """The images of a split, class by class, each class in natural order."""
-        classes = self._listing[0][name]
-        index = {raw: i for i, raw in enumerate(self._raw_names)}
-        names: list[str] = []
-        labels: list[int] = []
-        for raw in self._raw_names:
-            files = classes.get(raw, ())
-            names += files
-            labels += [index[raw]] * len(files)
-        return Split(name, tuple(names), np.asarray(labels, np.int64), Files(self._split_roots[name], tuple(names)))
+    return OpenDataset(replace(info, splits=ordered_splits(sorted({row.split for row in rows}))), split)
 
 
-def open_folder(spec: str, path: str) -> Folder:
-    """The dataset ``folder:PATH``.
+def without_classes(id: str, root: Path, rows: Sequence[ImageRow]) -> OpenDataset:
+    """The same of images that have no classes, maybe captions; labels are zeros."""
+    return of_rows(DatasetInfo(id=id, revision=None, splits=(), classnames=()), root, rows)
+
+
+def labelled_folder(id: str, root: Path) -> OpenDataset:
+    """The dataset of a directory of class directories.
+
+    Its images come class by class, each class in natural order.
 
     Raises:
-        AbsentError: there is no such directory.
-        InputError: it is a file.
+        InputError: no classes, one class, an empty class, or a class that the training split lacks.
     """
-    return Folder(spec, named_directory(Path(path).expanduser(), where=spec, fix=LAYOUT))
+    roots = _split_roots(root)
+    found: dict[str, dict[str, tuple[str, ...]]] = {split: {} for split in roots}
+    ignored: list[str] = []
+    for split, place in roots.items():
+        for directory in _directories(place):
+            found[split][directory.name], others = image_files(directory, place)
+            ignored += others
+            if not found[split][directory.name]:
+                raise InputError(
+                    f"the class {visible(directory.name)} has no images"
+                    + (f" ({len(others)} other files)" if others else ""),
+                    where=str(directory),
+                    fix="put images there, or remove the directory",
+                )
+    raw = tuple(sorted({name for classes in found.values() for name in classes}, key=natural))
+    if len(raw) < 2:
+        what = f"only one class in {visible(str(root))}, {visible(raw[0])}: nothing to classify" if raw else ""
+        raise InputError(what or f"no class directories in {visible(str(root))}", where=str(root), fix=LAYOUT)
+    notes = []
+    if ignored:
+        many = f"{len(ignored)} files that are no images were ignored, the first is"
+        notes.append(f"{many if len(ignored) > 1 else 'a file that is no image was ignored:'} {visible(ignored[0])}")
+    for split, classes in found.items():
+        extra = sorted(set(classes) - set(found.get(TRAIN, raw)), key=natural)
+        if extra:
+            raise InputError(
+                f"the class {visible(extra[0])} is in the {split} split and not in train",
+                where=str(roots[split] / extra[0]),
+                fix="give the class directories the same names in every split",
+            )
+        missing = [name for name in raw if name not in classes]
+        if missing:
+            notes.append(
+                f"{len(missing)} classes have no images in the {split} split, the first is {visible(missing[0])}"
+            )
+
+    def split_of(name: str) -> Split:
+        files = [found[name].get(own, ()) for own in raw]
+        names = tuple(chain.from_iterable(files))
+        labels = np.repeat(np.arange(len(raw)), [len(own) for own in files])
+        return Split(name, names, labels, Files(roots[name], names))
+
+    classnames = tuple(map(readable, raw))
+    info = DatasetInfo(id, None, ordered_splits(found), classnames, raw_classnames=raw, notes=tuple(notes))
+    return OpenDataset(info, split_of)
+
+
+def _split_roots(root: Path) -> dict[str, Path]:
+    """The directory of each split."""
+    roots: dict[str, Path] = {}
+    for path in _directories(root):
+        name = ALIASES.get(path.name.lower())
+        if name is None or not _directories(path):
+            continue
+        if name in roots:
+            raise InputError(
+                f"two directories hold the split {name}: {visible(roots[name].name)} and {visible(path.name)}",
+                where=str(root),
+                fix="keep one of them",
+            )
+        roots[name] = path
+    return roots or {ALL: root}
 
 
 def _directories(root: Path) -> list[Path]:
@@ -180,7 +167,7 @@ def _directories(root: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural(path.name))
 
 
-def _images(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
+def image_files(directory: Path, root: Path) -> tuple[tuple[str, ...], list[str]]:
     """Files below `directory` relative to `root`: images, and those that are none by their ending."""
     images: list[str] = []
     others: list[str] = []

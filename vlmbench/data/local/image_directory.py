@@ -1,14 +1,11 @@
 """Images that are asked for by name, in a directory: at any depth, with or without the file's ending."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from vlmbench.data.base import ALL, DatasetInfo, Split
+from vlmbench.data.base import ALL, OpenDataset
 from vlmbench.data.images import is_image
-from vlmbench.data.local.folder import Files
+from vlmbench.data.local.folder import ImageRow, without_classes
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.paths import named_directory
@@ -17,27 +14,8 @@ from vlmbench.foundations.text import visible
 _NAMED = 3
 
 
-@dataclass(frozen=True)
-class ImageDirectory:
-    """The images called `ids`, `[N]`, which are the files `names` below `root`; a data set of one split."""
-
-    id: str
-    root: Path
-    ids: tuple[str, ...]
-    names: tuple[str, ...]
-
-    @property
-    def info(self) -> DatasetInfo:
-        """Its facts; it has no classes."""
-        return DatasetInfo(id=self.id, revision=None, splits=(ALL,), classnames=())
-
-    def split(self, name: str) -> Split:
-        """The images; labels are zeros [N] int64."""
-        return Split(name, self.ids, np.zeros(len(self.ids), np.int64), Files(self.root, self.names))
-
-
-def open_images(directory: Path, ids: Sequence[str]) -> ImageDirectory:
-    """The images called `ids` among those below a directory.
+def open_images(directory: Path, ids: Sequence[str]) -> OpenDataset:
+    """The images called `ids` [N] among those below a directory, in one split.
 
     A file is found by its path below the directory, by its name, or by its name without the ending (``12`` is
     ``val/12.jpg``), in that order.
@@ -68,7 +46,8 @@ def open_images(directory: Path, ids: Sequence[str]) -> ImageDirectory:
             fix="add them (a file is called as the judgements call the image, with or without its ending), "
             "or leave CLIPScore and RefCLIPScore out of --metrics",
         )
-    return ImageDirectory(f"images:{directory}", directory, tuple(ids), tuple(names))
+    rows = tuple(ImageRow(ALL, image, name) for image, name in zip(ids, names, strict=True))
+    return without_classes(f"images:{directory}", directory, rows)
 
 
 def _index(directory: Path) -> tuple[dict[str, list[str]], ...]:

@@ -50,11 +50,9 @@ class Views:
 
     Attributes:
         tiles: the whole image and so many tiles; 0: a box at `SCALES`.
-        of: the dataset as the user names it, where the items are those of another.
     """
 
     tiles: int = 0
-    of: str = ""
 
     @property
     def count(self) -> int:

@@ -6,7 +6,6 @@ image ids are, or end in, the ``file_name``. Boxes lie on the pixel grid as it i
 it is cut, as whole images are. Crowds (``iscrowd``) are no single objects and are left out, as are boxes without area.
 """
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,61 +14,27 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmbench.data.base import ALIASES, ALL, TEST, TRAIN, VAL, Dataset, DatasetInfo, Rows, Split, readable_names
-from vlmbench.data.images import is_image
-from vlmbench.data.local.folder import Files
+from vlmbench.data.base import (
+    ALIASES,
+    ALL,
+    Dataset,
+    DatasetInfo,
+    OpenDataset,
+    Opening,
+    Rows,
+    Split,
+    readable_names,
+)
+from vlmbench.data.local.folder import ImageRow, image_files, without_classes
+from vlmbench.data.names import BOXES, FOLDER, DatasetRef
 from vlmbench.data.views.base import Regions, Views, crop_of
 from vlmbench.data.views.crops import outside
 from vlmbench.data.views.instances import Box, Instances, read_instances
 from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.foundations.files import utf8_name
-from vlmbench.foundations.paths import named_directory, named_file
+from vlmbench.foundations.paths import named_directory, named_file, user_path
 from vlmbench.foundations.text import visible
-from vlmbench.records.store import natural
 
 FORM = "zeroshot -d folder:DIRECTORY --boxes INSTANCES.json, or -d boxes:INSTANCES.json#folder:DIRECTORY"
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The images of a directory, at any depth, without classes; ids are paths below it.
-
-    Where it holds nothing but directories called train, val, test (or an alias of these), they are its splits.
-    """
-
-    id: str
-    root: Path
-
-    @cached_property
-    def _names(self) -> dict[str, tuple[str, ...]]:
-        found: list[str] = []
-        for place, directories, files in os.walk(self.root):
-            directories[:] = [name for name in directories if not name.startswith(".")]
-            below = Path(place).relative_to(self.root)
-            kept = [name for name in files if not name.startswith(".") and is_image(name)]
-            found += [utf8_name((below / name).as_posix(), str(self.root)) for name in kept]
-        found.sort(key=natural)
-        splits = [ALIASES.get(name.partition("/")[0].lower()) if "/" in name else None for name in found]
-        if not found:
-            raise InputError(
-                f"no images in {visible(str(self.root))}", where=self.id, fix="name the directory that holds them"
-            )
-        if None in splits:
-            return {ALL: tuple(found)}
-        pairs = list(zip(splits, found, strict=True))
-        return {
-            split: tuple(name for own, name in pairs if own == split) for split in (TRAIN, VAL, TEST) if split in splits
-        }
-
-    @property
-    def info(self) -> DatasetInfo:
-        """Its splits; it has no classes."""
-        return DatasetInfo(id=self.id, revision=None, splits=tuple(self._names), classnames=())
-
-    def split(self, name: str) -> Split:
-        """The images of a split; labels are zeros [N] int64."""
-        names = self._names[name]
-        return Split(name, names, np.zeros(len(names), np.int64), Files(self.root, names))
 
 
 @dataclass(frozen=True)
@@ -201,28 +166,41 @@ class _Index:
         return [self._exact[image]] if image in self._exact else []
 
 
-def open_boxes(spec: str, rest: str, cache_dir: Path) -> Boxed:
+def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
     """The dataset ``boxes:FILE.json#DATASET``.
 
     Raises:
         AbsentError: no such file or dataset.
         InputError: it is no COCO instances file.
     """
-    from vlmbench.data.open import open_dataset
-
-    marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
-    mark = next((i for i in marks if Path(rest[:i]).expanduser().is_file()), marks[0])
-    path, dataset = Path(rest[:mark]).expanduser(), rest[mark + 1 :]
+    path, images = user_path(ref.place), ref.images
     named_file(path, what="instances file", fix=FORM)
-    if not dataset or dataset.startswith("boxes:"):
-        raise AbsentError("no images named to find the boxes in", where=visible(spec), fix=FORM)
-    kind, _, directory = dataset.partition(":")
-    if kind == "folder":
-        root = named_directory(Path(directory).expanduser(), where=visible(dataset), fix=FORM)
-        pictures: Dataset = Pictures(dataset, root)
+    if images is None or images.kind == BOXES:
+        raise AbsentError("no images named to find the boxes in", where=visible(str(ref)), fix=FORM)
+    if images.kind == FOLDER:
+        root = named_directory(user_path(images.place), where=visible(str(images)), fix=FORM)
+        pictures: Dataset = open_pictures(str(images), root)
     else:
-        pictures = open_dataset(dataset, cache_dir)
-    return Boxed(spec, read_instances(path), pictures)
+        pictures = opening.open(images)
+    return Boxed(ref.id, read_instances(path), pictures)
+
+
+def open_pictures(id: str, root: Path) -> OpenDataset:
+    """The images of a directory, at any depth, without classes; ids are paths below it.
+
+    Where it holds nothing but directories called train, val, test (or an alias of these), they are its splits.
+
+    Raises:
+        InputError: it holds no images.
+    """
+    found, _ = image_files(root, root)
+    if not found:
+        raise InputError(f"no images in {visible(str(root))}", where=id, fix="name the directory that holds them")
+    splits = [ALIASES.get(name.partition("/")[0].lower(), "") if "/" in name else "" for name in found]
+    if "" in splits:
+        splits = [ALL] * len(found)
+    rows = [ImageRow(split, name, name) for split, name in zip(splits, found, strict=True)]
+    return without_classes(id, root, rows)
 
 
 def _without_ending(file: str) -> str:

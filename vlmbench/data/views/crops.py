@@ -8,19 +8,24 @@ from threading import Lock
 import numpy as np
 from PIL.Image import Image
 
-from vlmbench.data.base import Dataset, DatasetInfo, Rows, Split
+from vlmbench.data.base import Dataset, OpenDataset, Rows, Split, subset
 from vlmbench.data.images import decode, decode_stored, refuse_sliver, upright
+from vlmbench.data.names import Chosen, Tiles
 from vlmbench.data.views.base import SCALES, Regions, Views, crop_of, tiles_of
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
 
-class Tiled:
-    """A dataset whose images are looked at whole and in tiles; ids, labels and images are those of the dataset."""
+def seen_as(dataset: Dataset, view: Tiles | Chosen) -> OpenDataset:
+    """A view of a dataset that is open: its images whole and in tiles, with their ids and labels, or some of them."""
+    info = replace(dataset.info, notes=())  # what there is to know was said of the dataset
+    if isinstance(view, Tiles):
+        return OpenDataset(replace(info, views=Views(view.count)), dataset.split)
 
-    def __init__(self, dataset: Dataset, name: str, tiles: int) -> None:
-        self.info: DatasetInfo = replace(dataset.info, views=Views(tiles, of=name), notes=())
-        self.split = dataset.split
+    def split(name: str) -> Split:
+        return subset(dataset.split(name), view.rows) if name == view.split else dataset.split(name)
+
+    return OpenDataset(info, split)
 
 
 def expand(split: Split, views: Views, keep: int) -> Split:

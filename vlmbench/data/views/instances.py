@@ -163,7 +163,7 @@ def _id(path: Path, place: str, value: Any) -> int | str:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number that pixels are counted in: finite, and small enough for whole pixels to be told apart."""
+    """Whether it is a number that pixels are counted in: finite, and small enough for whole pixels."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _FARTHEST
 
 
@@ -171,5 +171,5 @@ def _kind(value: Any) -> str:
     return "list (COCO's results format?)" if isinstance(value, list) else type(value).__name__
 
 
-def _wrong(path: Path, place: str, what: str, fix: str, cause: Exception | None = None) -> NoReturn:
-    raise InputError(what, where=f"{path}, {place}" if place else str(path), fix=fix) from cause
+def _wrong(path: Path, place: str, what: str, fix: str) -> NoReturn:
+    raise InputError(what, where=f"{path}, {place}" if place else str(path), fix=fix)

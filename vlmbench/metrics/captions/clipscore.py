@@ -27,12 +27,12 @@ def clip_scores(images: Floats, candidates: Floats, references: Sequence[Floats]
     Returns:
         CLIPScore [N], 0 to 2.5, and RefCLIPScore [N], 0 to 1.43; RefCLIPScore is 0 where either part is.
     """
-    seen = W * np.maximum((images * candidates).sum(axis=1), 0.0)
+    image_part = W * np.maximum((images * candidates).sum(axis=1), 0.0)
     pairs = zip(candidates, references, strict=True)
-    said = np.array([max(float((group @ caption).max()), 0.0) for caption, group in pairs])
-    total = seen + said
-    both = np.divide(2 * seen * said, total, out=np.zeros_like(total), where=total > 0)
-    return seen, both
+    text_part = np.array([max(float((group @ caption).max()), 0.0) for caption, group in pairs])
+    total = image_part + text_part
+    both = np.divide(2 * image_part * text_part, total, out=np.zeros_like(total), where=total > 0)
+    return image_part, both
 
 
 _SOURCE = "Hessel et al. 2021"

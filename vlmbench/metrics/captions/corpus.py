@@ -151,7 +151,8 @@ class Corpus:
             return given
         captions = list(self._captions)
         ends = given.starts + given.lengths
-        for index in np.unique(np.searchsorted(ends, np.flatnonzero(np.isin(given.ids, odd)), side="right")):
+        places = np.flatnonzero(np.isin(given.ids, odd))
+        for index in set(np.searchsorted(ends, places, side="right").tolist()):  # np.unique would import numpy.ma
             captions[index] = " ".join(captions[index]).split()
         return intern(captions)
 

@@ -17,24 +17,24 @@ def profile(
         known: tokens of the training captions; none: novelty is left out.
 
     Returns:
-        ``words`` a caption (mean), ``vocabulary`` (different words), ``distinct_1`` and ``distinct_2`` (different
+        ``words`` per caption (mean), ``vocabulary`` (different words), ``distinct_1`` and ``distinct_2`` (different
         n-grams over all n-grams, 0 where there are none; both fall as captions grow in number), ``different`` (share of
         captions that differ from all before), and ``novel`` (share that is no training caption). Captions are compared
         as tokens: lower case, without punctuation.
     """
-    said = [tuple(tokens) for tokens in captions]
-    words = [word for tokens in said for word in tokens]
-    pairs = [pair for tokens in said for pair in pairwise(tokens)]
+    listed = [tuple(tokens) for tokens in captions]
+    words = [word for tokens in listed for word in tokens]
+    pairs = [pair for tokens in listed for pair in pairwise(tokens)]
     found = {
-        "words": _share(len(words), len(said)),
+        "words": _share(len(words), len(listed)),
         "vocabulary": float(len(set(words))),
         "distinct_1": _share(len(set(words)), len(words)),
         "distinct_2": _share(len(set(pairs)), len(pairs)),
-        "different": _share(len(set(said)), len(said)),
+        "different": _share(len(set(listed)), len(listed)),
     }
     if known is not None:
         before = {tuple(tokens) for tokens in known}
-        found["novel"] = _share(sum(tokens not in before for tokens in said), len(said))
+        found["novel"] = _share(sum(tokens not in before for tokens in listed), len(listed))
     return found
 
 

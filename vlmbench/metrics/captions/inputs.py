@@ -58,13 +58,12 @@ def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized:
         )
     if isinstance(candidates, Mapping):
         found = {str(image): one for image, one in candidates.items()}
-        lacking, extra = [image for image in wanted if image not in found], [i for i in found if i not in wanted]
-        if lacking or extra:
-            said = [f"no candidate of {_named(lacking)}"] * bool(lacking) + [f"no reference of {_named(extra)}"] * bool(
-                extra
-            )
+        missing, extra = [image for image in wanted if image not in found], [i for i in found if i not in wanted]
+        wrong = [f"no candidate of {_named(missing)}"] if missing else []
+        wrong += [f"no reference of {_named(extra)}"] if extra else []
+        if wrong:
             raise InputError(
-                f"candidates and references are not of the same images: {'; '.join(said)}",
+                f"candidates and references are not of the same images: {'; '.join(wrong)}",
                 fix="give the same images to both",
             )
         ordered = [found[image] for image in wanted]
@@ -78,8 +77,8 @@ def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized:
     ids = tuple(wanted) if isinstance(references, Mapping) else None
     if tokenized:
         return CaptionInputs(one_each, list(wanted.values()), ids)
-    safe = _tokens(one_each)
-    return CaptionInputs(safe, reference_tokens(list(wanted.values())), ids)
+    tokens = [one for (one,) in reference_tokens([[caption] for caption in one_each])]
+    return CaptionInputs(tokens, reference_tokens(list(wanted.values())), ids)
 
 
 def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dict[str, list[Any]]:
@@ -106,7 +105,7 @@ def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dic
 
 
 def reference_tokens(captions: Sequence[Sequence[str]]) -> list[list[Caption]]:
-    """The tokens of every image's references, `[N][R]`, as text that nobody has looked at yet."""
+    """The tokens of every image's references, `[N][R]`, of raw text."""
     from vlmbench.metrics.captions.ptb.tokenizer import tokenize
     from vlmbench.metrics.captions.sanitize import sanitize_all
 
@@ -135,13 +134,6 @@ def by_image(
         if native:
             settle_initials(own, found[-1])
     return found
-
-
-def _tokens(captions: Sequence[str]) -> list[Caption]:
-    from vlmbench.metrics.captions.ptb.tokenizer import tokenize
-    from vlmbench.metrics.captions.sanitize import sanitize_all
-
-    return list(tokenize(sanitize_all(captions)[0]))
 
 
 def _require(value: Any, what: str) -> None:

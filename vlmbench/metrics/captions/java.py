@@ -107,10 +107,10 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
     if lines and not lines[-1]:
         lines.pop()
     if done.returncode or len(lines) != len(captions):
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
+        message = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
         raise JavaError(
             f"Stanford's tokenizer gave {len(lines)} lines for {len(captions)} captions, exit {done.returncode}: "
-            f"{' / '.join(said)}",
+            f"{' / '.join(message)}",
             fix="run again with --backend native",
         )
     return [[word for word in line.rstrip().split(" ") if word and word not in PUNCTUATION] for line in lines]
@@ -177,21 +177,19 @@ class Meteor:
                 answer = self._lines.get(timeout=self._timeout)
             except queue.Empty:
                 raise JavaError(
-                    f"METEOR said nothing for {self._timeout:g} s", fix="run again with --backend native"
+                    f"METEOR gave no answer for {self._timeout:g} s", fix="run again with --backend native"
                 ) from None
             if answer is None:
                 self._errors.seek(0)
-                said = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
+                message = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
                 raise JavaError(
-                    f"METEOR ended, exit {self._process.wait()}: {' / '.join(said)}",
+                    f"METEOR ended, exit {self._process.wait()}: {' / '.join(message)}",
                     fix="run again with --backend native",
                 )
             answers.append(answer.decode("utf-8", "replace").strip())
         writer.join(self._timeout)
         if not self._lines.empty():
-            raise JavaError(
-                "METEOR answered with more lines than it was asked for", fix="run again with --backend native"
-            )
+            raise JavaError("METEOR answered with more lines than it was given", fix="run again with --backend native")
         return answers
 
 

@@ -1,17 +1,18 @@
 """Are the captions English? By script and function words, without a model.
 
 The tokenizer splits words as English is written, and METEOR knows English stems and synonyms: on other languages their
-scores mislead. What is asked is whether there is evidence of *another* language, over the whole corpus, so that short
+scores mislead. The test is whether there is evidence of *another* language, over the whole corpus, so that short
 captions (``a dog``) and telegraphic ones (``dog, grass, ball``) are none.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 SAMPLE = 5000
 """Captions that are looked at, evenly spread."""
 LEAST_LETTERS = 40
-"""Letters below which nothing is said."""
+"""Fewer letters than this are no evidence of anything."""
 NOT_LATIN = 0.2
 """Share of letters outside the Latin script above which captions are not English."""
 ACCENTED = 0.015
@@ -41,23 +42,28 @@ _ENGLISH, _OTHER = frozenset(_ENGLISH_WORDS.split()), frozenset(_OTHER_LANGUAGES
 
 
 def not_english(captions: Sequence[str]) -> str | None:
-    """Why captions are taken not to be English; none where nothing says so.
+    """Why captions are taken not to be English; none where they may be.
 
     Args:
         captions: any number of captions; of many, `SAMPLE` evenly spread ones are looked at.
     """
     step = max(1, len(captions) // SAMPLE)
-    words = _WORD.findall(" ".join(captions[::step]))
-    letters = "".join(words)
-    if len(letters) < LEAST_LETTERS:
+    words = Counter(_WORD.findall(" ".join(captions[::step])))
+    letters = sum(len(word) * count for word, count in words.items())
+    if letters < LEAST_LETTERS:
         return None
-    latin = _LATIN.findall(letters)
-    foreign_script = 1 - len(latin) / len(letters)
-    if foreign_script > NOT_LATIN:
-        return f"{foreign_script:.0%} of their letters are not Latin"
-    accented = sum(not letter.isascii() for letter in latin) / len(letters)
-    lower = [word.lower() for word in words]
-    english, other = (sum(word in known for word in lower) / len(lower) for known in (_ENGLISH, _OTHER))
+    latin = accents = 0
+    for word, count in words.items():
+        found = word if word.isascii() else "".join(_LATIN.findall(word))
+        latin += len(found) * count
+        accents += sum(not letter.isascii() for letter in found) * count
+    if 1 - latin / letters > NOT_LATIN:
+        return f"{1 - latin / letters:.0%} of their letters are not Latin"
+    accented = accents / letters
+    english, other = (
+        sum(count for word, count in words.items() if word.lower() in known) / words.total()
+        for known in (_ENGLISH, _OTHER)
+    )
     if accented > ACCENTED and english < ENGLISH:
         return f"{accented:.0%} of their letters are none of a to z"
     if other > max(FOREIGN, 2 * english):

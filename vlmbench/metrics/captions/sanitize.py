@@ -28,7 +28,7 @@ from collections.abc import Sequence
 _UNSAFE = re.compile("\r\n|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]|\\|{3,}")
 
 
-def _mend(match: re.Match[str]) -> str:
+def _replaced(match: re.Match[str]) -> str:
     found = match.group()
     return " ".join(found) if found[0] == "|" else " "
 
@@ -41,7 +41,7 @@ def sanitize(text: str) -> tuple[str, bool]:
     """
     if text.isascii() and text.isprintable() and "|||" not in text:
         return text, False
-    result = _UNSAFE.sub(_mend, text)
+    result = _UNSAFE.sub(_replaced, text)
     return result, result != text
 
 

@@ -45,7 +45,7 @@ class Scored:
 
 
 def refusals(metrics: Sequence[str], images: int) -> dict[str, str]:
-    """Metrics that cannot be had of so few images, with the reason."""
+    """Metrics that cannot be computed from so few images, with the reason."""
     if images >= FEWEST:
         return {}
     why = "needs two images or more: with one, every n-gram stands in every document and every score is 0"
@@ -56,7 +56,7 @@ def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
     """BLEU, ROUGE-L and CIDEr of every system, by the native scorers, and metrics that score tokens by themselves.
 
     Raises:
-        InputError: CIDEr was asked of fewer than two documents.
+        InputError: CIDEr with fewer than two documents.
     """
     corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
     found = [Scored() for _ in text.candidates]

@@ -47,30 +47,30 @@ def spice_scores(
         JavaError: the program failed, took too long, or answered with other images.
     """
     program, main = java(), jar("spice", "spice-1.0.jar")
-    lacking = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]
-    if lacking:
-        raise AbsentError(f"SPICE lacks {lacking[0]}", where=str(main.parent / "lib"), fix=FIX)
+    missing = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]
+    if missing:
+        raise AbsentError(f"SPICE needs {missing[0]}, which is missing", where=str(main.parent / "lib"), fix=FIX)
     kept = cache_dir / "spice"
     kept.mkdir(parents=True, exist_ok=True)
-    asked = [
+    requests = [
         {"image_id": row, "test": caption, "refs": list(group)}
         for row, (caption, group) in enumerate(zip(candidates, references, strict=True))
     ]
     with tempfile.TemporaryDirectory(prefix="vlmbench-spice-") as place:
         given, answer = Path(place, "in.json"), Path(place, "out.json")
-        given.write_text(json.dumps(asked), "utf-8")
+        given.write_text(json.dumps(requests), "utf-8")
         command = [program, f"-Xmx{memory}", *_OPENED, "-jar", str(main), str(given)]
         command += ["-cache", str(kept), "-out", str(answer), "-subset", "-silent"]
         try:
             done = subprocess.run(
-                command, cwd=main.parent, capture_output=True, check=False, timeout=_SECONDS + len(asked)
+                command, cwd=main.parent, capture_output=True, check=False, timeout=_SECONDS + len(requests)
             )
         except subprocess.TimeoutExpired as error:
             raise JavaError("SPICE took too long", where=str(main), fix="leave spice out of --metrics") from error
         if done.returncode or not answer.is_file():
-            said = visible(" ".join(done.stderr.decode("utf-8", "replace").split())[-300:])
-            raise JavaError(f"SPICE ended with {done.returncode}: {said}", where=str(main), fix="leave spice out")
-        return _read(answer, len(asked))
+            message = visible(" ".join(done.stderr.decode("utf-8", "replace").split())[-300:])
+            raise JavaError(f"SPICE ended with {done.returncode}: {message}", where=str(main), fix="leave spice out")
+        return _read(answer, len(requests))
 
 
 def _read(path: Path, count: int) -> NDArray[np.float64]:

@@ -150,7 +150,7 @@ def confusion_matrix(
 
 
 def per_class(columns: Columns, classnames: Sequence[str]) -> list[dict[str, Any]]:
-    """A row a class: its name, its images n, the share found (recall) and the share of its predictions that are right.
+    """A row per class: name, number of images n, recall and precision.
 
     A share without images is None. With several seeds the counts are summed over them.
     """

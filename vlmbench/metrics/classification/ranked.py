@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.ranking import average_precision, roc_auc
+from vlmbench.metrics.ranking import average_precision, roc_auc, truth_and_scores
 from vlmbench.metrics.spec import ClassificationSpec, Columns, figure
 from vlmbench.metrics.stats.intervals import iter_bootstrap_weights, percentile_interval
 
@@ -20,10 +20,7 @@ Statistic = Callable[..., NDArray[np.float64]]
 
 def _ranked(statistic: Statistic, columns: Columns, seed: int, resamples: int) -> "Metric":
     """The mean over classes of a statistic of one class's ranking; a class is left out where it is not defined."""
-    if "scores" in columns:
-        truth, scores = np.stack(list(columns["labels"])), np.stack(list(columns["scores"]))
-    else:
-        truth, scores = np.asarray(columns["label"])[:, None], np.asarray(columns["score"])[:, None]
+    truth, scores = truth_and_scores(columns)
     n = len(truth)
     whole = _by_class(statistic, truth, scores, np.ones((1, n), dtype=np.int64))[:, 0]
     defined = np.isfinite(whole)

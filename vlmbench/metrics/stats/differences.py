@@ -3,7 +3,7 @@
 A metric's spec names its test; this is the only place that makes a p-value of two runs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.spec import Columns, MetricSpec, find
-from vlmbench.metrics.stats.paired import mcnemar_exact, paired_bootstrap, share_beyond
+from vlmbench.metrics.stats.paired import by_seed, mcnemar_exact, paired_bootstrap, rows_of, share_beyond
 from vlmbench.metrics.stats.paired_ranking import paired_ranking
 
 SEED = 0
@@ -99,7 +99,7 @@ def _statistic(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> 
 
     Deviations are stretched by ``sqrt(n / (n - 1))``; of several seeds the mean is tested.
     """
-    return {spec.name: _resampled(spec, _by_seed(first), _by_seed(second)) for spec in specs}
+    return {spec.name: _resampled(spec, by_seed(first), by_seed(second)) for spec in specs}
 
 
 def _resampled(spec: MetricSpec, ours: Sequence[Columns], theirs: Sequence[Columns]) -> Difference:
@@ -111,7 +111,7 @@ def _resampled(spec: MetricSpec, ours: Sequence[Columns], theirs: Sequence[Colum
     def gap(rows: NDArray[np.int64]) -> float:
         pairs = zip(ours, theirs, strict=True)
         return float(
-            np.mean([compute(_rows(a, rows), 0, 0).value - compute(_rows(b, rows), 0, 0).value for a, b in pairs])
+            np.mean([compute(rows_of(a, rows), 0, 0).value - compute(rows_of(b, rows), 0, 0).value for a, b in pairs])
         )
 
     value = gap(np.arange(size))
@@ -120,19 +120,6 @@ def _resampled(spec: MetricSpec, ours: Sequence[Columns], theirs: Sequence[Colum
     deviations = (drawn - value) * (size / max(1, size - 1)) ** 0.5
     low, high = np.quantile(value + deviations, [0.025, 0.975])
     return Difference(value, min(value, float(low)), max(value, float(high)), share_beyond(deviations, value))
-
-
-def _by_seed(columns: Columns) -> list[Columns]:
-    """The columns of each seed, images in the same order in all of them."""
-    if "seed" not in columns:
-        return [columns]
-    ids, seeds = np.asarray(columns["id"]).astype(str), np.asarray(columns["seed"])
-    order = np.lexsort((ids, seeds))
-    return [_rows(columns, order[seeds[order] == one]) for one in np.unique(seeds)]
-
-
-def _rows(columns: Columns, rows: NDArray[np.int64]) -> Mapping[str, Any]:
-    return {name: np.asarray(column)[rows] for name, column in columns.items() if name != "seed"}
 
 
 def _mean_by_image(ids: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.float64]:

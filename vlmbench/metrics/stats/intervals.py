@@ -36,16 +36,6 @@ def iter_bootstrap_weights(n: int, resamples: int, seed: int, *, chunk: int = _C
         yield np.bincount(draws.ravel(), minlength=count * n).reshape(count, n)
 
 
-def bootstrap_weights(n: int, resamples: int, seed: int) -> NDArray[np.int16]:
-    """Bootstrap counts `[resamples, n]` int16; see `iter_bootstrap_weights` where that is too much memory."""
-    weights = np.empty((resamples, n), dtype=np.int16)
-    start = 0
-    for block in iter_bootstrap_weights(n, resamples, seed):
-        weights[start : start + len(block)] = block
-        start += len(block)
-    return weights
-
-
 def wilson(share: float, n: float, *, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval (1927) for a share of `n` independent trials; `n` may be an effective, fractional number.
 

@@ -1,7 +1,7 @@
 """Is one system better than another on the same images? Paired tests, and Holm's correction for several of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,34 +70,6 @@ def paired_bootstrap(
     return difference, float(low), float(high), (1 + beyond) / (1 + resamples)
 
 
-def approximate_randomization(
-    per_sample_a: ArrayLike, per_sample_b: ArrayLike, seed: int, *, resamples: int = RESAMPLES
-) -> float:
-    """Two-sided p that the mean difference is chance, by swapping figures at random (Riezler and Maxwell 2005).
-
-    Args:
-        per_sample_a: a figure for each image, `[N]`.
-        per_sample_b: the other system's, for the same images in the same order.
-        seed: seed of the swaps.
-        resamples: how many.
-    """
-    a, b = _pair(per_sample_a, per_sample_b, float)
-    gaps = a - b
-    gaps = gaps[gaps != 0]
-    if not len(gaps):
-        return 1.0
-    generator = np.random.default_rng(seed)
-    observed = abs(float(gaps.sum()))
-    rows = max(1, 2_000_000 // len(gaps))
-    beyond = 0
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        kept = generator.random((count, len(gaps)), dtype=np.float32) < 0.5
-        sums = 2 * (kept.astype(np.float64) @ gaps) - gaps.sum()
-        beyond += int((np.abs(sums) >= observed - 1e-9 * max(1.0, observed)).sum())
-    return (1 + beyond) / (1 + resamples)
-
-
 def share_beyond(deviations: NDArray[np.float64], gap: float) -> float:
     """The two-sided p of an observed difference: how many drawn deviations reach it, itself one of them.
 
@@ -116,6 +88,20 @@ def share_beyond(deviations: NDArray[np.float64], gap: float) -> float:
     spread = float(np.sqrt((deviations**2).mean()))
     tail = math.erfc(abs(gap) / spread / math.sqrt(2)) if spread else 0.0
     return float(max(LEAST, min(share, tail)))
+
+
+def by_seed(columns: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The per-sample columns of each seed, images in the same order in all of them."""
+    if "seed" not in columns:
+        return [columns]
+    ids, seeds = np.asarray(columns["id"]).astype(str), np.asarray(columns["seed"])
+    order = np.lexsort((ids, seeds))
+    return [rows_of(columns, order[seeds[order] == one]) for one in np.unique(seeds)]
+
+
+def rows_of(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> Mapping[str, Any]:
+    """Some rows of per-sample columns, without the seed."""
+    return {name: np.asarray(column)[rows] for name, column in columns.items() if name != "seed"}
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.metrics.ranking import average_precision
+from vlmbench.metrics.ranking import average_precision, truth_and_scores
 from vlmbench.metrics.stats.intervals import LEVEL, iter_bootstrap_weights
-from vlmbench.metrics.stats.paired import LEAST, share_beyond
+from vlmbench.metrics.stats.paired import LEAST, by_seed, share_beyond
 
 RESAMPLES = 200
 """Of average precision: enough for its standard error (to 5 %), which decides interval and tail."""
@@ -31,7 +31,7 @@ def paired_ranking(
     """The difference of a ranking metric, first minus second, with its 95 % interval and two-sided p.
 
     Args:
-        first: per-sample columns, `[N]` each: labels and scores (several labels an image) or label and score (two
+        first: per-sample columns, `[N]` each: labels and scores (several labels per image) or label and score (two
             classes); with several seeds, `[S · N]` and a column seed.
         second: the same of the other system, on the same images in the same order.
         metric: ``map11``, ``map`` or ``roc_auc``.
@@ -159,16 +159,4 @@ def _all_alike(images: int) -> float:
 
 def _blocks(columns: Mapping[str, Any]) -> list[Block]:
     """Truth and scores of each seed, `[N, C]` each, images in the same order in all of them."""
-    if "scores" in columns:
-        truth, scores = np.stack(list(columns["labels"])) == 1, np.stack(list(columns["scores"]))
-    else:
-        truth, scores = np.asarray(columns["label"])[:, None] == 1, np.asarray(columns["score"])[:, None]
-    if "seed" not in columns:
-        return [(truth, scores)]
-    seeds, ids = np.asarray(columns["seed"]), np.asarray(columns["id"]).astype(str)
-    found = []
-    for one in np.unique(seeds):
-        rows = np.flatnonzero(seeds == one)
-        rows = rows[np.argsort(ids[rows], kind="stable")]
-        found.append((truth[rows], scores[rows]))
-    return found
+    return [(truth == 1, scores) for truth, scores in map(truth_and_scores, by_seed(columns))]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from vlmbench.data.names import bare_name
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import deciding
 from vlmbench.metrics.spec import specs
@@ -46,7 +47,7 @@ def dataset_of(name: str) -> str:
 
 def same_dataset(id: str) -> str:
     """The name that a record's dataset has in `dataset_of`: ``hf:mteb/cifar10@1f2e`` is ``cifar10``."""
-    bare = id.removeprefix("hf:").partition("@")[0].partition(":")[0].partition("?")[0]
+    bare = bare_name(id)
     name = dataset_name(id) or _by_hub_id().get(bare, bare)
     return name.removeprefix("wds/").removeprefix("clip-benchmark/")
 

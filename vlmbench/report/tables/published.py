@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
+from vlmbench.data.names import bare_name
 from vlmbench.foundations.text import visible
 from vlmbench.records.classification import ZeroShotProtocol
 from vlmbench.records.store import StoredRun
@@ -74,8 +75,7 @@ def published_cell(run: StoredRun) -> Cell:
 
 def dataset_name(id: str) -> str:
     """The name under which a dataset's published figures stand, from a record's id; empty where it has none."""
-    bare = id.removeprefix("hf:").partition("@")[0].partition(":")[0].removeprefix("wds/")
-    return dataset_names().get(bare, "")
+    return "" if "?" in id else dataset_names().get(bare_name(id).removeprefix("wds/"), "")
 
 
 def _kind(protocol: ZeroShotProtocol) -> Kind | None:

@@ -8,7 +8,7 @@ from vlmbench.captioners.base import Captioning
 from vlmbench.captioners.names import CaptionerRef
 from vlmbench.data.base import TRAIN
 from vlmbench.data.captions.read import Candidates, References
-from vlmbench.data.names import canonical
+from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
@@ -117,7 +117,8 @@ def _system(name: str, captions: Captions, images: Sequence[str]) -> System:
 def _training(session: Session, request: CaptionerEvalRequest, captioned: str) -> list[str]:
     """Captions of the training split of the anchors or the set itself, where there is one that is not captioned."""
     anchors = request.how.anchors or request.dataset
-    itself, opened = canonical(anchors) == canonical(request.dataset), session.dataset(anchors)
+    itself = DatasetRef.parse(anchors).id == DatasetRef.parse(request.dataset).id
+    opened = session.dataset(anchors)
     if TRAIN not in opened.info.splits or (itself and captioned == TRAIN):
         return []
     return [caption for captions in opened.split(TRAIN).captions for caption in captions]

@@ -17,7 +17,9 @@ from vlmbench.encoders.families import ASIF, DUAL
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
-from vlmbench.session.session import OpenModel, Session
+from vlmbench.session.images import Selection
+from vlmbench.session.models import OpenModel
+from vlmbench.session.session import Session
 
 
 def captioner_in(session: Session, ref: CaptionerRef, how: Captioning, avoid: str | None = None) -> Captioner:
@@ -108,8 +110,8 @@ class SessionSetup:
 
     def training_features(self, model: str, layer: str) -> tuple[Sequence[str], np.ndarray]:
         """Ids [N] of the training images and their features [N, D]."""
-        found = self.session.features(model, str(self.how.anchors), TRAIN, layer=layer)
-        return found.ids, found.x
+        found = self.session.features(model, Selection(str(self.how.anchors), TRAIN), layer=layer)
+        return found.items.ids, found.x
 
     def _training_split(self, what: str) -> Split:
         dataset = self.how.anchors

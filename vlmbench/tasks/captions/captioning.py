@@ -11,18 +11,17 @@ import numpy as np
 from vlmbench.captioners.base import Captioner, Captioning, Item
 from vlmbench.captioners.names import CaptionerRef, kind_of
 from vlmbench.captioners.store import CaptionStore
-from vlmbench.data.base import Split, choose_split, subset
+from vlmbench.data.base import Split, choose_split, limited
 from vlmbench.data.fingerprint import fingerprint, image_digest
 from vlmbench.data.images import BadImage, is_image
 from vlmbench.data.loading import load
 from vlmbench.data.local.folder import Files
-from vlmbench.data.names import canonical
+from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.paths import named_file, slug
 from vlmbench.foundations.progress import tell_slow
-from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import DatasetFacts, ModelFacts
 from vlmbench.records.store import natural
@@ -142,10 +141,8 @@ def open_captioning(
 ) -> tuple[Captioner, Split]:
     """The captioner and the images it is to caption, before it has loaded or captioned any; see `caption_dataset`."""
     opened = session.dataset(dataset)
-    chosen = opened.split(choose_split(opened.info, split, where=dataset))
-    if limit is not None and limit < len(chosen):
-        generator = np.random.default_rng(derive_seed(session.context.seed, "limit", canonical(dataset), chosen.name))
-        chosen = subset(chosen, np.sort(generator.permutation(len(chosen))[:limit]))
+    whole = opened.split(choose_split(opened.info, split, where=dataset))
+    chosen = limited(whole, limit, session.context.seed, DatasetRef.parse(dataset).id)
     avoid = chosen.name if how.anchors in (None, dataset) else None
     return captioner_in(session, ref, replace(how, anchors=how.anchors or dataset), avoid), chosen
 
@@ -169,7 +166,7 @@ def caption_images(
     found = caption_split(context, captioner, split, on_failure=on_failure)
     references = [list(item) for item in split.captions] if split.captions else [[] for _ in split.ids]
     facts = DatasetFacts(
-        id=canonical(dataset),
+        id=DatasetRef.parse(dataset).id,
         revision=revision,
         fingerprint=digest([fingerprint(split, context.cache_dir, context.reporter), references]),
         split=split.name,

@@ -11,13 +11,13 @@ import numpy as np
 from vlmbench.captioners.anchors import unit
 from vlmbench.data.base import Split
 from vlmbench.data.captions.read import Aligned
-from vlmbench.encoders.base import PROJ
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import encodable, visible
 from vlmbench.metrics.captions.clipscore import PREFIX, SPECS, W, clip_scores
 from vlmbench.metrics.captions.scoring import Scored
 from vlmbench.records.result import ModelFacts
 from vlmbench.session.features import SplitFeatures
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.captions.captioners import dual_encoder, unit_embeddings
 
@@ -105,7 +105,7 @@ class ClipImages:
     def _features(self) -> SplitFeatures:
         """Those of every image of `of` that can be decoded."""
         lenient, split = self.session.skipping_damaged(), self._split.name
-        return lenient.features(self.model, lenient.only(self.dataset, split, self.of), split, layer=PROJ)
+        return lenient.features(self.model, Selection(lenient.images.only(self.dataset, split, self.of), split))
 
     @cached_property
     def _split(self) -> Split:

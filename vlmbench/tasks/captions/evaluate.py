@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from vlmbench.data.base import TRAIN, choose_split
+from vlmbench.data.base import TRAIN, limited_rows
 from vlmbench.data.captions.columns import Named, parse_named
 from vlmbench.data.captions.entries import Want
 from vlmbench.data.captions.read import Candidates, References, align, read_candidates, read_references
-from vlmbench.data.names import canonical, parted_restval
+from vlmbench.data.names import caption_file
+from vlmbench.data.open import captioned_ref, open_dataset
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.bleu import ALL_BLEU, BLEU
 from vlmbench.metrics.spec import caption_specs, needing
@@ -171,18 +169,18 @@ def _read(request: CaptionEvalRequest, context: Context) -> Inputs:
     columns.check()
     limit = request.limit if request.limit is not None and request.limit < len(references.captions) else None
     if limit is not None:
-        references, systems = _sampled(references, systems, request, context.seed)
+        references, systems = _sampled(references, systems, request, limit, context.seed)
     return Inputs(references, tuple(map(System, systems)), documents, limit=limit)
 
 
 def _sampled(
-    references: References, systems: list[Candidates], request: CaptionEvalRequest, seed: int
+    references: References, systems: list[Candidates], request: CaptionEvalRequest, limit: int, seed: int
 ) -> tuple[References, list[Candidates]]:
     """A random sample of the images, the one that ``--limit`` draws of a dataset elsewhere, and its captions."""
     images = list(references.captions)
     name = request.references if isinstance(request.references, str) else references.name
-    generator = np.random.default_rng(derive_seed(seed, "limit", canonical(name), references.split))
-    rows = np.sort(generator.permutation(len(images))[: request.limit])
+    ref = captioned_ref(name)
+    rows = limited_rows(len(images), limit, seed, name if ref is None else ref.id, references.split)
     sample = references.only([images[row] for row in rows])
     left_out = references.captions.keys() - sample.captions.keys()
     return sample, [
@@ -197,7 +195,7 @@ def _images(request: CaptionEvalRequest) -> str | None:
         return None
     if request.images is not None or not isinstance(request.references, str):
         return request.images
-    return request.references if _is_dataset(request.references) else None
+    return request.references if captioned_ref(request.references) else None
 
 
 def open_references(
@@ -227,14 +225,15 @@ def open_references(
     """
     if isinstance(spec, References):
         return spec
-    if not _is_dataset(spec):
-        path, restval = _caption_file(spec)
+    ref = captioned_ref(spec)
+    if ref is None:
+        path, restval = caption_file(spec)
         want = Want(columns or Named(), split=split, lenient=training or lenient, restval=restval)
         found = read_references(path, want)
         return replace(found, name=found.name + "?restval=yes") if restval else found
-    from vlmbench.data.open import open_dataset
+    from vlmbench.data.base import choose_split
 
-    dataset = open_dataset(spec, context.cache_dir, context.reporter)
+    dataset = open_dataset(ref, context.cache_dir, context.reporter)
     alone = training and len(dataset.info.splits) == 1
     part = dataset.split(choose_split(dataset.info, None if alone else split, where=spec))
     if not part.captions:
@@ -246,31 +245,6 @@ def open_references(
     return References(dataset.info.id, "", captions, spec, part.name, groups)
 
 
-def _caption_file(spec: str) -> tuple[Path, bool]:
-    """The file a user names, ``file:`` before it or not, and whether its ``restval`` counts as ``train``."""
-    if Path(spec).is_file():
-        return Path(spec), False
-    name, restval = parted_restval(spec.removeprefix("file:"))
-    return Path(name).expanduser(), restval
-
-
-def _is_dataset(spec: str) -> bool:
-    if Path(spec).is_file():
-        return False
-    kind = spec.partition(":")[0]
-    if kind == "file":
-        from vlmbench.data.local.archives import SUFFIXES
-
-        return spec.lower().endswith(SUFFIXES)
-    return kind in ("hf", "folder", "coco") or _bundled(spec)
-
-
-def _bundled(spec: str) -> bool:
-    from vlmbench.data.catalogue import names
-
-    return spec.partition("?")[0] in names()
-
-
 def _candidate_file(text: str) -> tuple[str | None, Path]:
     """The name, if any, and the file of ``NAME=FILE`` or ``FILE``; a file whose own name holds ``=`` is a file.
 
@@ -279,10 +253,10 @@ def _candidate_file(text: str) -> tuple[str | None, Path]:
     """
     name, equals, rest = text.partition("=")
     if not equals or Path(text).exists():
-        return None, _caption_file(text)[0]
+        return None, caption_file(text)[0]
     if not name.strip() or not rest:
         raise UsageError(f"not NAME=FILE: {visible(text)}", where="-p")
-    return name.strip(), _caption_file(rest)[0]
+    return name.strip(), caption_file(rest)[0]
 
 
 def training_captions(spec: str | None, context: Context) -> list[str]:

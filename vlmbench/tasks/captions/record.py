@@ -82,7 +82,7 @@ def written(
             detail=CaptionDetail(**_detail(part, index, about, reference_set)),
             versions=versions,
         )
-        runs.append(write_run(context.out, record, _samples(part, index), watch.facts(cores=cores())))
+        runs.append(write_run(context.out, record, _samples(part, index), watch.facts({"cores": cores()})))
     return runs
 
 

@@ -128,8 +128,8 @@ def _seen(
         from vlmbench.data.local.image_directory import open_images
 
         directory = open_images(Path(images), list(references))
-        session.adopt(directory.id, directory)
-        images = directory.id
+        session.images.adopt(directory.info.id, directory)
+        images = directory.info.id
     return ClipImages(session, request.clip or DEFAULT_CLIP, images, references)
 
 
@@ -167,7 +167,7 @@ class _Judging:
             detail=self._detail(pair[0]),
             versions=package_versions("numpy", "scipy", "pycocoevalcap"),
         )
-        return write_run(self.context.out, record, samples, watch.facts(cores=cores()))
+        return write_run(self.context.out, record, samples, watch.facts({"cores": cores()}))
 
     def _protocol(self, metric: str) -> AgreementProtocol:
         counts = sorted({len(captions) for captions in self.references.values()})

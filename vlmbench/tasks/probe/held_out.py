@@ -106,20 +106,16 @@ def held_out(features: SplitFeatures, share: float, seed: int) -> SplitFeatures:
     Raises:
         InputError: as `hold_out`.
     """
-    _, test = hold_out(features.y, features.classnames, share, seed, features.dataset.id)
+    _, test = hold_out(features.y, features.info.classnames, share, seed, features.dataset.id)
     return rows_of(features, test, share)
 
 
 def rows_of(features: SplitFeatures, rows: Rows, share: float) -> SplitFeatures:
     """The features at `rows`, with a fingerprint of their own, and the share in the protocol."""
-    ids = tuple(features.ids[row] for row in rows)
-    own = digest([features.dataset.fingerprint, list(ids)])
+    found = features.take(rows)
+    own = digest([features.dataset.fingerprint, list(found.ids)])
     return replace(
-        features,
-        x=features.x[features.rows(rows)],
-        y=features.y[rows],
-        ids=ids,
+        found,
         dataset=features.dataset.model_copy(update={"fingerprint": own}),
         protocol={**features.protocol, "holdout": share},
-        captions=tuple(features.captions[row] for row in rows) if features.captions else (),
     )

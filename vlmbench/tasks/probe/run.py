@@ -43,6 +43,7 @@ from vlmbench.records.classification import (
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
 from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
 from vlmbench.tasks.probe.data import (
@@ -51,14 +52,12 @@ from vlmbench.tasks.probe.data import (
     VAL,
     ProbeData,
     from_file,
-    from_session,
-    probe_splits,
     with_validation,
-    zero_shot_prompts,
 )
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.fit import fit_split
 from vlmbench.tasks.probe.held_out import SHARE, check_share, hold_out, holdout_note, one_split
+from vlmbench.tasks.probe.inputs import from_session, probe_splits, zero_shot_prompts
 
 
 @dataclass(frozen=True)
@@ -89,29 +88,16 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
         data = from_file(request.features, normalised=request.normalised, metric=request.metric)
         return _probe(data, request, session)
     runs = []
-    for dataset in expand(list(request.datasets)):
+    for dataset in expand(request.datasets):
         for one in passes:
-            if one.dataset == dataset:
-                one.encode(session)
+            if one.selection.dataset == dataset:
+                session.prepare(one.models, one.selection)
         info = session.dataset(dataset).info
         if one_split(info):
             held = holdout_note(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
             session.context.reporter.note(f"{dataset}: {held}")
         for model in dict.fromkeys(request.models):
-            data = from_session(
-                session,
-                model,
-                dataset,
-                layer=request.layer,
-                normalised=request.normalised or request.from_text,
-                limit=request.limit,
-                prompts=request.prompts,
-                zero_shot=any(k is not None for k in request.shots),
-                zero_shot_start=request.from_text,
-                share=request.holdout,
-                metric=request.metric,
-            )
-            runs += _probe(data, request, session)
+            runs += _probe(from_session(session, model, dataset, request), request, session)
     return runs
 
 
@@ -135,16 +121,16 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         if request.from_text:
             session.require_texts(model)
     passes = []
-    for dataset in expand(list(request.datasets)):
+    for dataset in expand(request.datasets):
         splits = probe_splits(session, dataset)
         info = session.dataset(dataset).info
         check_share(request.holdout, info)
         require_metric(request.metric, len(info.classnames), multilabel=info.multilabel, where=info.id)
         zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
-            labels = session.split(dataset, splits[TEST], request.limit).labels
-            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, dataset)
-        passes += [Pass(dataset, split, request.limit, models) for split in splits.values()]
+            labels = session.images.open(Selection(dataset, splits[TEST], request.limit)).split.labels
+            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, info.id)
+        passes += [Pass(Selection(dataset, split, request.limit), models) for split in splits.values()]
     return passes
 
 
@@ -162,7 +148,7 @@ def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRu
     for k in shots:
         watch = Stopwatch()
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
-        watches.append(watch.facts(**data.facts))
+        watches.append(watch.facts(data.facts))
     curve = _curve(results, data, session.context.seed)
     runs = []
     for result, facts in zip(results, watches, strict=True):

@@ -13,6 +13,7 @@ from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.result import Record
 from vlmbench.records.store import write_run
 from vlmbench.session.context import Stopwatch
+from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
 
@@ -34,19 +35,19 @@ def check_count(request, session):
     for model in request.models:
         session.require_texts(model)
     split = session.choose_split(request.dataset, None)
-    return [Pass(request.dataset, split, request.limit, tuple(request.models))]
+    return [Pass(Selection(request.dataset, split, request.limit), tuple(request.models))]
 
 
 def run_count(request, context, session=None):
     """Scores each model and writes a record for each."""
     session = session or Session(context)
     (one,) = check_count(request, session)
-    one.encode(session)
+    session.prepare(one.models, one.selection)
     runs = []
     for model in request.models:
         watch = Stopwatch()
-        features = session.features(model, one.dataset, one.split, limit=request.limit)
-        words = [(f"{k + 1} object{'s' if k else ''}",) for k in range(len(features.classnames))]
+        features = session.features(model, one.selection)
+        words = [(f"{k + 1} object{'s' if k else ''}",) for k in range(len(features.info.classnames))]
         head = session.text_weights(model, words, PromptSet("count", (request.template,)))
         columns = {
             "id": list(features.ids),

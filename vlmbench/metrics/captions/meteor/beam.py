@@ -8,10 +8,10 @@ from numba import njit
 BEAM = 40
 """The width of the beam, as in `align`."""
 
-_OPTIONS = {"error_model": "numpy", "_nrt": False, "boundscheck": False}
+OPTIONS = {"error_model": "numpy", "_nrt": False, "boundscheck": False}
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def search(m, nr, nt, matches, order, first, covered, rank, slots, masks, arena, chosen):
     """Chooses among `m` matches; writes their numbers to `chosen`, by place in the reference.
 
@@ -64,7 +64,7 @@ def search(m, nr, nt, matches, order, first, covered, rank, slots, masks, arena,
     return _searched(nr, matches, order, first, rank, (bits + 63) // 64, slots, masks, arena, chosen)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _settled(nr, matches, order, first, chosen):
     """The alignment where no two matches touch the same word: all of them."""
     count, chunks, reference_end, candidate_end = 0, 0, -1, -1
@@ -80,7 +80,7 @@ def _settled(nr, matches, order, first, chosen):
     return (count << 32) + chunks
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _searched(nr, matches, order, first, rank, nw, slots, masks, arena, chosen):
     """The beam search proper; a path's cost is its chunks minus 2^24 times its total."""
     # queue[q] for q in 0 .. BEAM is a slot, best path first; the spare column of `slots` holds both queues
@@ -137,7 +137,7 @@ def _searched(nr, matches, order, first, rank, nw, slots, masks, arena, chosen):
     return (count << 32) + (slots[8 * best] & 0xFFFFFF)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _gain(matches, k, reference_end, candidate_end):
     """What match `k` adds to the cost of a path with these ends."""
     if matches[5 * k + 4] & 7:
@@ -148,7 +148,7 @@ def _gain(matches, k, reference_end, candidate_end):
     return (1 if closes else 0) - (total << 24)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _free(masks, row, bit, width):
     """Whether none of `width` bits from `bit` on is set."""
     for b in range(bit, bit + width):
@@ -157,7 +157,7 @@ def _free(masks, row, bit, width):
     return True
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _insert(slots, masks, nw, new, grown, p, cost, distance, matches, k, rank):
     """Puts path `p`, extended by match `k` (-1: by nothing, -2: by a gap), into the new queue if it is good enough.
 

@@ -79,7 +79,7 @@ def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def describe(words: Sequence[str], index: MeteorIndex) -> Vocabulary:
-    """Looks every word up in the index; of those it lacks, the stem and the synsets are worked out."""
+    """Looks every word up in the index; for words not in it, stem and synsets are computed."""
     known = index.find(words)
     absent = np.flatnonzero(known < 0).tolist()
     at = np.maximum(known, 0)
@@ -115,7 +115,7 @@ def _numbered(stems: Sequence[str], index: MeteorIndex) -> list[int]:
 
 
 def _bases(words: Sequence[str], index: MeteorIndex) -> tuple[NDArray[np.int64], _Ints]:
-    """Of words that the index lacks: which have a base form in WordNet, and its number in the index."""
+    """Of words that are not in the index: which have a base form in WordNet, and its number in the index."""
     tried = [(owner, form) for owner, word in enumerate(words) for form in detached(word)]
     numbers = index.find([form for _, form in tried])
     base: dict[int, int] = {}

@@ -9,13 +9,13 @@ pointers, allocate nothing and cannot raise, so that the code stands on its own.
 
 from numba import cfunc, njit, types
 
-from vlmbench.metrics.captions.meteor.beam import _OPTIONS, search
+from vlmbench.metrics.captions.meteor.beam import OPTIONS, search
 
 _I4, _I8, _U1 = types.CPointer(types.int32), types.CPointer(types.int64), types.CPointer(types.uint8)
 _N = types.int64
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _child(node, word, node_words, children):
     """The child of trie node `node` for `word`, or -1."""
     low, high = children[node], children[node + 1]
@@ -29,7 +29,7 @@ def _child(node, word, node_words, children):
     return low if low < end and node_words[low] == word else -1
 
 
-@cfunc(_N(_N, _N, _I4, _I8, _I4, _I4, _I4, _I4, _U1, _I4, _I8), **_OPTIONS)
+@cfunc(_N(_N, _N, _I4, _I8, _I4, _I4, _I4, _I4, _U1, _I4, _I8), **OPTIONS)
 def find_phrases(begin, end, words, starts, known, roots, node_words, children, is_phrase, found, found_starts):
     """The phrases of the table in sentences `begin` to `end`, by start, then by length.
 
@@ -63,7 +63,7 @@ def find_phrases(begin, end, words, starts, known, roots, node_words, children, 
     return count
 
 
-@cfunc(_N(_N, _I4, _I4, _I4), **_OPTIONS)
+@cfunc(_N(_N, _I4, _I4, _I4), **OPTIONS)
 def number_phrases(count, found, number, nodes):
     """Replaces the nodes in `found` by small numbers, in order of appearance.
 
@@ -86,7 +86,7 @@ def number_phrases(count, found, number, nodes):
     return distinct
 
 
-@cfunc(_N(_N, _I4, _I4, _I4, _I4, _I4, _I4), **_OPTIONS)
+@cfunc(_N(_N, _I4, _I4, _I4, _I4, _I4, _I4), **OPTIONS)
 def list_paraphrases(distinct, nodes, number, pair_starts, pairs, list_starts, lists):
     """The paraphrases of each numbered phrase that are numbered too, in the order of the table; clears `number`.
 
@@ -111,7 +111,7 @@ def list_paraphrases(distinct, nodes, number, pair_starts, pairs, list_starts, l
     return count
 
 
-@cfunc(_N(_N, _I4, _I4, _I4, _I4, _I4, _I4, _I4), **_OPTIONS)
+@cfunc(_N(_N, _I4, _I4, _I4, _I4, _I4, _I4, _I4), **OPTIONS)
 def list_synonyms(words, synset_starts, synsets, member_starts, members, mark, list_starts, lists):
     """For each of `words` words the other words with a synset in common.
 
@@ -140,7 +140,7 @@ def list_synonyms(words, synset_starts, synsets, member_starts, members, mark, l
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _add(m, room, matches, covered, nr, start, length, other, width, module):
     """Adds a match, if there is room, and returns their number."""
     if m < room:
@@ -153,7 +153,7 @@ def _add(m, room, matches, covered, nr, start, length, other, width, module):
     return m + 1
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _identical(words, t, nt, r, nr):
     """Whether the candidate, `nt` words from `t` on, and the reference are the same."""
     if nt != nr:
@@ -164,11 +164,11 @@ def _identical(words, t, nt, r, nr):
     return True
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _word_matches(
     words, t, nt, r, nr, exact_only, stems, synonym_starts, synonyms, mark, clock, room, matches, covered
 ):
-    """Exact, stem and synonym matches; `mark` is told from earlier calls by `clock` plus the place."""
+    """Exact, stem and synonym matches; `clock` plus the place in `mark` sets this call apart from earlier ones."""
     m = 0
     for j in range(nr):
         word, related = words[r + j], False
@@ -192,7 +192,7 @@ def _word_matches(
     return m
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _chain(found, begin, end, heads, nexts, stamp):
     """Links the places of each phrase in a sentence, first to last; `heads` holds stamp and first place."""
     for k in range(end - 1, begin - 1, -1):
@@ -201,7 +201,7 @@ def _chain(found, begin, end, heads, nexts, stamp):
         heads[2 * phrase], heads[2 * phrase + 1] = stamp, k
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _phrase_matches(
     m, nr, found, begin, end, other_begin, heads, nexts, stamp, list_starts, lists, swapped, room, matches, covered
 ):
@@ -221,7 +221,7 @@ def _phrase_matches(
     return m
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _count(words, t, nt, r, nr, function, matches, chosen, aligned, out, row):
     """The 23 counts of a pair, into `out` from `row` on."""
     for k in range(row, row + 23):
@@ -248,7 +248,7 @@ def _count(words, t, nt, r, nr, function, matches, chosen, aligned, out, row):
         *(_I4, _I8, _I8, _I4, _I4),
         *(_I4, _I4, _I4, _I4, _I4, _I8, _I8, _I8, _I4, _I4, _I4, _I8, _I4, _I4, _I4),
     ),
-    **_OPTIONS,
+    **OPTIONS,
 )
 def count_pairs(
     begin, end, images, base, room, words, starts, image_starts, stems, function, synonym_starts, synonyms,

@@ -76,7 +76,7 @@ class Sources:
             return archive.read(name).decode("utf-8").splitlines()
 
     def paraphrase_pairs(self) -> Iterator[tuple[str, str]]:
-        """The phrase pairs of the paraphrase table, in the order of the file; words are parted by one space.
+        """The phrase pairs of the paraphrase table, in the order of the file; words are separated by one space.
 
         Raises:
             AbsentError: the file is damaged.

@@ -60,7 +60,7 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIn
 
     Args:
         cache_dir: vlmbench's cache directory (about 75 MB are kept in ``meteor/``).
-        progress: told of the building, as `Reporter.task`. It happens once and takes about half a minute.
+        progress: shows the building, as `Reporter.task`. It happens once and takes about half a minute.
 
     Raises:
         AbsentError: `pycocoevalcap` or its METEOR data is not installed, or is damaged.

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 from vlmbench.metrics.captions.ptb import tables
 
@@ -94,12 +94,14 @@ VALUE = r"(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|'[^']*'))"
 
 def _words(words: str, *, first: bool = True, rest: bool = True) -> str:
     """A pattern of any of the words: in small letters, and the `first` letter or the `rest` in capitals as well."""
-    found = []
-    for word in sorted(words.split(), key=lambda word: (-len(word), word)):
-        both = [f"[{c}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word]
-        head = both[0] if first else re.escape(word[0].upper())
-        found.append(head + ("".join(both[1:]) if rest else re.escape(word[1:])))
-    return "|".join(found).replace("'", CURLED)
+    ordered = sorted(map(re.escape, words.split()), key=lambda word: (-len(word), word))
+    if first and rest:
+        found = f"(?i:{'|'.join(ordered)})"
+    elif rest:
+        found = "|".join(f"{word[0].upper()}(?i:{word[1:]})" for word in ordered)
+    else:
+        found = "|".join(f"(?i:{word[0]}){word[1:]}" for word in ordered)
+    return found.replace("'", CURLED)
 
 
 # --- what a reading says
@@ -166,10 +168,11 @@ class Reading:
     first: str
     pattern: str
     say: Say = _itself
-    match: Callable[[str, int], re.Match[str] | None] = field(init=False, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "match", re.compile(self.pattern).match)
+    @cached_property
+    def match(self) -> Callable[[str, int], re.Match[str] | None]:
+        """The pattern, compiled when a text first needs it: most are for what captions seldom hold."""
+        return re.compile(self.pattern).match
 
 
 _WORD = "[A-Za-zé\xad\u02c2\u02c3]"
@@ -312,13 +315,18 @@ READINGS: tuple[Reading, ...] = (
 )
 
 _END = Reading("initial at the end", "initials two_lines", "[A-Za-z]", rf"([A-Za-z])\.{BLANK}*$")
-_SIMPLE = re.compile(r"[A-Za-z]+(?=,?(?: |$))")
+_SIMPLE = re.compile(r"(?:([A-Za-z]+),?|([A-Za-z]{2,})\.)(?: +|$)")
 _HALVED = frozenset(tables.HALVED.split())
+_DOTTED = frozenset(
+    f"{tables.CLOSING} {tables.CLOSING_NAMES} {tables.CLOSING_SMALL} {tables.TITLES} {tables.TITLES_SMALL} "
+    f"{tables.NUMBERED}".split()
+)
 
 
 @cache
 def _beginning(sign: str) -> tuple[Reading, ...]:
-    return tuple(reading for reading in (_END, *READINGS) if re.match(reading.first, sign))
+    begins = {first for first in {reading.first for reading in READINGS} if re.match(first, sign)}
+    return tuple(reading for reading in (_END, *READINGS) if reading.first in begins)
 
 
 def lex(text: str, *, ends: bool = True) -> list[str]:
@@ -335,8 +343,8 @@ def lex(text: str, *, ends: bool = True) -> list[str]:
     place, size = 0, len(text)
     while place < size:
         simple = _SIMPLE.match(shape, place)
-        if simple:
-            word = simple[0].lower()
+        word = (simple[1] or simple[2]).lower() if simple else ""
+        if simple and not (simple[2] and word in _DOTTED):
             found += (word[:3], word[3:]) if word in _HALVED else (word,)
             place = simple.end()
             continue

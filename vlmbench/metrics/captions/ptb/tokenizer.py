@@ -63,14 +63,6 @@ _WORDS = _Words()
 _known = _WORDS.__getitem__
 
 
-def tokenize_one(text: str) -> list[str]:
-    """The tokens of one caption, lower case, without punctuation; empty where nothing is left."""
-    try:
-        return list(chain.from_iterable(map(_known, text.split(" "))))
-    except KeyError:
-        return lex(text)
-
-
 def tokenize(texts: Sequence[str]) -> list[list[str]]:
     """The tokens of every caption, `[N]` lists in the order of `texts`.
 

@@ -38,7 +38,7 @@ def relative(
     Args:
         values: [N, D] embeddings of images or of texts.
         anchors: [A, D] embeddings of the anchors by the same encoder, or parts of that, one after the other.
-        k: anchors that are kept, at most A.
+        k: the number of anchors kept, at most A.
         p: the power.
 
     Returns:
@@ -51,24 +51,26 @@ def relative(
     starts = range(0, len(unit), _ROWS)
     best = [np.empty((min(_ROWS, len(unit) - start), 0), np.float32) for start in starts]
     places = [np.empty(found.shape, np.int32) for found in best]
-    seen = 0
+    total = 0
     for block in _blocks(anchors):
         turned = normalise(np.asarray(block, np.float32)).T
         for part, start in enumerate(starts):
             cosines = unit[start : start + _ROWS] @ turned
-            best[part], places[part] = _merge(best[part], places[part], cosines, seen, k)
-        seen += len(block)
-    kept = min(k, seen)
-    data, columns = np.empty((len(unit), kept), np.float32), np.empty((len(unit), kept), np.int32)
+            best[part], places[part] = _merge(best[part], places[part], cosines, total, k)
+        total += len(block)
+    width = min(k, total)
+    data, columns = np.empty((len(unit), width), np.float32), np.empty((len(unit), width), np.int32)
     for part, start in enumerate(starts):
         powers = np.maximum(best[part], 0).astype(np.float64) ** p
         norms = np.linalg.norm(powers, axis=1, keepdims=True)
         if not norms.all():
             row = start + int(np.argmin(norms[:, 0]))
-            raise InputError(f"embedding {row} is like none of the {seen} anchors", fix="a larger anchor set")
+            raise InputError(
+                f"embedding {row} has no positive cosine with any of the {total} anchors", fix="a larger anchor set"
+            )
         data[start : start + _ROWS], columns[start : start + _ROWS] = powers / norms, places[part]
-    ends = np.arange(0, data.size + 1, max(kept, 1)) if kept else np.zeros(len(unit) + 1, np.int64)
-    return csr_array((data.ravel(), columns.ravel(), ends), shape=(len(unit), seen))
+    ends = np.arange(0, data.size + 1, max(width, 1)) if width else np.zeros(len(unit) + 1, np.int64)
+    return csr_array((data.ravel(), columns.ravel(), ends), shape=(len(unit), total))
 
 
 def _merge(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.sparse import issparse
 
-from vlmbench.encoders import relative as module
-from vlmbench.encoders.relative import relative
+from vlmbench.encoders import asif as module
+from vlmbench.encoders.asif import relative
 from vlmbench.foundations.errors import InputError
 
 
@@ -52,5 +52,5 @@ def test_of_equal_anchors_the_first_are_kept(block, monkeypatch):
 
 
 def test_a_row_that_is_like_no_anchor_is_told_of():
-    with pytest.raises(InputError, match="embedding 1 is like none of the 2 anchors"):
+    with pytest.raises(InputError, match="embedding 1 has no positive cosine with any of the 2 anchors"):
         relative(np.array([[1.0, 0], [-1, -1]]), np.eye(2))

@@ -1,0 +1,102 @@
+"""Datasets of the kinds that other packages add: whatever such a package gets wrong is one error that names it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vlmbench.data.base import Dataset, DatasetInfo, ImageSource, Opening, Split
+from vlmbench.data.images import Raw
+from vlmbench.data.names import DatasetRef
+from vlmbench.foundations.errors import VlmbenchError
+from vlmbench.foundations.plugins import Plugin
+from vlmbench.metrics.spec import find
+
+
+def open_added(plugin: Plugin, ref: DatasetRef, opening: Opening) -> "Added":
+    """The dataset as the package opens it.
+
+    Raises:
+        VlmbenchError: what the package says is wrong with the name.
+        InputError: the package fails in another way, or gives something that is no dataset.
+    """
+    opener = plugin.load()
+    with _blaming(plugin):
+        dataset = opener(ref, opening)
+        info = getattr(dataset, "info", None)
+    if not isinstance(info, DatasetInfo) or not callable(getattr(dataset, "split", None)):
+        raise plugin.broken(f"it gives {type(dataset).__name__}, which is no Dataset (info and split)")
+    if info.id != ref.id or not info.splits:
+        raise plugin.broken(f"the dataset {ref.id} calls itself {info.id} and has {len(info.splits)} splits")
+    if info.classnames and find(info.metric) is None:
+        raise plugin.broken(f"no metric is called {info.metric}")
+    return Added(plugin, dataset, info)
+
+
+@dataclass(frozen=True)
+class Added:
+    """A dataset of another package."""
+
+    plugin: Plugin
+    dataset: Dataset
+    info: DatasetInfo
+
+    def split(self, name: str) -> Split:
+        """The split called `name`.
+
+        Raises:
+            InputError: the package fails, or gives a split that is none.
+        """
+        with _blaming(self.plugin):
+            found = self.dataset.split(name)
+            wrong = self._wrong(found)
+        if wrong:
+            raise self.plugin.broken(f"its split {name} {wrong}")
+        return replace(found, images=_Images(self.plugin, found.images))
+
+    def _wrong(self, found: Split) -> str:
+        """What is wrong with a split; nothing where it is sound."""
+        if not isinstance(found, Split):
+            return f"is of type {type(found).__name__}, not Split"
+        counts = [len(found.ids), len(found.labels), len(found.images)]
+        if len(set(counts)) > 1:
+            return "has {} ids, {} labels and {} images".format(*counts)
+        if len(set(found.ids)) < len(found.ids):
+            return "has an id twice"
+        labels = np.asarray(found.labels)
+        if labels.dtype.kind not in "iu" or labels.ndim != 1 + self.info.multilabel:
+            return f"has labels of type {labels.dtype} {list(labels.shape)}"
+        classes = len(self.info.classnames)
+        if classes and len(labels) and not (self.info.multilabel or 0 <= labels.min() <= labels.max() < classes):
+            return f"has labels from {labels.min()} to {labels.max()}, for {classes} classes"
+        if not classes and len(found.captions) != len(found.ids):
+            return f"has neither classes nor a caption for each of its {len(found.ids)} images"
+        return ""
+
+
+@dataclass(frozen=True)
+class _Images:
+    plugin: Plugin
+    images: ImageSource
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, index: int) -> Raw:
+        with _blaming(self.plugin):
+            return self.images.read(index)
+
+    def stamp(self) -> str | None:
+        with _blaming(self.plugin):
+            return self.images.stamp()
+
+
+@contextmanager
+def _blaming(plugin: Plugin) -> Iterator[None]:
+    try:
+        yield
+    except VlmbenchError:
+        raise
+    except Exception as error:
+        raise plugin.broken(f"it failed: {type(error).__name__}: {error}") from error

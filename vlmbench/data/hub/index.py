@@ -1,0 +1,166 @@
+"""What a run has to know of a split before it sees an image (labels, captions, ids), kept under the cache directory.
+
+One Parquet file for each unit of the split (a file, a tar), so that a run that was cut off goes on where it stopped.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vlmbench.data.captions.columns import IDS
+from vlmbench.data.hub.files import Source, datasets, reading
+from vlmbench.data.hub.rows import Columns
+from vlmbench.foundations.atomic import atomic_path
+from vlmbench.foundations.errors import AbsentError
+from vlmbench.foundations.notes import read_note, vouch, vouched, write_note
+from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.foundations.text import visible
+from vlmbench.hub.client import cached_file, hub_errors, offline
+
+AGAIN = "run the same command again: it goes on where it stopped"
+PATH = "path of the image"
+"""The column of an index that holds what a row calls its image."""
+
+
+@dataclass(frozen=True)
+class SplitIndex:
+    """One split of a repository or directory, read by an index of its rows.
+
+    Attributes:
+        source: where its files are.
+        split: the split, as the repository calls it.
+        reporter: hears of the pass over the files.
+    """
+
+    source: Source
+    split: str
+    reporter: Reporter = field(default_factory=Silent)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.source.files(self.split)
+
+    @property
+    def _units(self) -> tuple[tuple[str, ...], ...]:
+        """The files of each unit."""
+        return tuple((name,) for name in self._names)
+
+    @cached_property
+    def _directory(self) -> Path:
+        """Where the index is kept."""
+        raise NotImplementedError
+
+    def _own_features(self) -> Any:
+        """The type of each column, from the first file."""
+        raise NotImplementedError
+
+    def _make(self, units: list[int], columns: Columns) -> None:
+        """Makes what is missing of the index."""
+        raise NotImplementedError
+
+    def _places(self, unit: int, table: Any, start: int) -> list[Any]:
+        """Where the images of a unit are, whose first row is `start` in the split."""
+        raise NotImplementedError
+
+    @cached_property
+    def features(self) -> Any:
+        """The type of each column: as the repository declares it, else as the first file has it.
+
+        Raises:
+            AbsentError: it cannot be read.
+            InputError: it is damaged or empty.
+        """
+        if self.source.features is not None:
+            return self.source.features
+        kept = self._directory / "features.json"
+        try:
+            return datasets().Features.from_dict(read_note(kept))
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass  # not known yet, or the note is damaged
+        found = self._own_features()
+        write_note(kept, found.to_dict())
+        return found
+
+    def begun(self) -> bool:
+        """Whether something of it is kept from an earlier run."""
+        return self._directory.is_dir()
+
+    def index(self, columns: Columns) -> tuple[Any, tuple[Any, ...]]:
+        """The rows without their images, as a `datasets.Dataset` in memory, and where the images are.
+
+        Its columns are those of `columns` but the image, the ids the source has, and `PATH`.
+
+        Raises:
+            AbsentError: a file cannot be read.
+            InputError: a file is damaged, or a sample has no label.
+        """
+        import pyarrow.parquet as pq
+
+        missing = [unit for unit in range(len(self._units)) if not vouched(self._part(unit, columns))]
+        if missing:
+            self._make(missing, columns)
+        kinds = self._kinds(columns)
+        values: dict[str, list[Any]] = {name: [] for name in kinds}
+        places: list[Any] = []
+        for unit in range(len(self._units)):
+            table = pq.read_table(self._part(unit, columns))
+            places += self._places(unit, table, len(values[PATH]))
+            for name, column in values.items():
+                column += table.column(name).to_pylist()
+        return datasets().Dataset.from_dict(values, features=kinds), tuple(places)
+
+    def _kinds(self, columns: Columns) -> Any:
+        """The features of an index."""
+        library = datasets()
+        names = [name for name in (columns.label, *columns.captions, *IDS) if name and name in self.features]
+        kinds = {name: self.features[name] for name in dict.fromkeys(names) if name != columns.image}
+        return library.Features({**kinds, PATH: library.Value("string")})
+
+    def _part(self, unit: int, columns: Columns) -> Path:
+        return self._directory / columns.key / f"{unit:05d}.parquet"
+
+    def _write(self, unit: int, columns: Columns, table: Any) -> None:
+        import pyarrow.parquet as pq
+
+        part = self._part(unit, columns)
+        with atomic_path(part) as temporary:
+            pq.write_table(table, temporary)
+        vouch(part)
+
+
+def address(source: Source, name: str) -> str:
+    """Where a file is read: here if it was fetched before, else from the hub.
+
+    Raises:
+        AbsentError: it is not here, and the hub is switched off.
+    """
+    here = cached_file(str(source.repository), str(source.commit), name)
+    if here is not None:
+        return str(here)
+    if offline():
+        raise AbsentError(
+            f"{visible(source.id)} is streamed from the hub, which needs a network, and --offline (or "
+            "HF_HUB_OFFLINE) forbids it",
+            where=source.id,
+            fix=f"run it without --offline, or fetch it: hf download {visible(str(source.repository))} "
+            "--repo-type dataset",
+        )
+    return f"hf://datasets/{source.repository}@{source.commit}/{name}"
+
+
+@contextmanager
+def streaming(source: Source) -> Iterator[None]:
+    """Turns what goes wrong in a stream into the error a user can act on."""
+    with hub_errors(str(source.repository), "dataset", AGAIN), reading(source.id, remote=True):
+        yield
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    for unit, power in (("TB", 4), ("GB", 3), ("MB", 2), ("kB", 1)):
+        if count >= 1000**power:
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count} bytes"

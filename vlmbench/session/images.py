@@ -1,0 +1,167 @@
+"""The images of a session: datasets and splits opened once, limited, divided and fingerprinted."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, limited, subset
+from vlmbench.data.fingerprint import fingerprint
+from vlmbench.data.names import Chosen, DatasetName, DatasetRef, Tiles
+from vlmbench.data.open import open_dataset
+from vlmbench.data.views.base import MEAN
+from vlmbench.data.views.crops import expand, seen_as
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.text import visible
+from vlmbench.heads.zeroshot import normalise
+from vlmbench.session.context import Context
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Images of a split.
+
+    Attributes:
+        dataset: as the user names it, or a view of that; held as a `DatasetRef`.
+        split: one of its splits.
+        limit: the size of a random sample of them, drawn with the session's seed; none: all.
+        part: the i-th of n equal runs of these, counted from 1; none: all.
+    """
+
+    dataset: DatasetName
+    split: str
+    limit: int | None = None
+    part: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset", DatasetRef.parse(self.dataset))
+
+
+@dataclass(frozen=True)
+class OpenSplit:
+    """A selection that is open.
+
+    Attributes:
+        info: its dataset.
+        name: the dataset's id, as records carry it.
+        split: the items.
+        rows: what is encoded of them: themselves, or V views of each, one after the other.
+        fingerprint: the items' fingerprint.
+    """
+
+    info: DatasetInfo
+    name: str
+    split: Split
+    rows: Split
+    fingerprint: str
+
+    @property
+    def content(self) -> str:
+        """What stands for the images in the feature store."""
+        views = self.info.views
+        return self.fingerprint if views is None else digest([self.fingerprint, views.key])
+
+    @property
+    def things(self) -> str:
+        """What messages call what is encoded."""
+        return "images" if self.info.views is None else "views"
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What a record says of the views."""
+        return {} if self.info.views is None else {"views": self.info.views.text}
+
+    def fold(self, rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From what was encoded to items; an item of which a view is missing is left out.
+
+        Args:
+            rows: [n] int64 indices into `rows`, ascending.
+            x: [n, D] float32, their features.
+
+        Returns:
+            Items [m] int64 and x [m, D]: for ``mean`` the unit vectors' mean at unit norm (Gu et al. 2021, section
+            3.2); for ``best`` [m * V, D], all views.
+        """
+        views = self.info.views
+        if views is None:
+            return rows, x
+        whole = np.bincount(rows // views.count, minlength=len(self.split)) == views.count
+        items = np.flatnonzero(whole)
+        x = x[whole[rows // views.count]]
+        if views.combine == MEAN:
+            unit = normalise(x.astype(np.float64)).reshape(len(items), views.count, x.shape[1])
+            x = normalise(unit.mean(axis=1)).astype(np.float32)
+        return items, x
+
+
+class Images:
+    """Opens datasets and splits by name."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._datasets: dict[DatasetRef, Dataset] = {}
+        self._splits: dict[Selection, OpenSplit] = {}
+
+    def dataset(self, name: DatasetName) -> Dataset:
+        """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
+        ref = DatasetRef.parse(name)
+        if ref not in self._datasets:
+            opened = (
+                open_dataset(ref, self.context.cache_dir, self.context.reporter)
+                if ref.view is None
+                else seen_as(self.dataset(ref.whole), ref.view)
+            )
+            for note in opened.info.notes:
+                self.context.reporter.warn(f"{ref}: {note}")
+            self._datasets[ref] = opened
+        return self._datasets[ref]
+
+    def adopt(self, name: DatasetName, dataset: Dataset) -> None:
+        """Takes a dataset that is open already, under a name that no other dataset has."""
+        self._datasets.setdefault(DatasetRef.parse(name), dataset)
+
+    def in_tiles(self, dataset: DatasetName, tiles: int) -> DatasetRef:
+        """A dataset's images looked at whole and in so many tiles.
+
+        Raises:
+            UsageError: its items are views already.
+        """
+        if self.dataset(dataset).info.views is not None:
+            raise UsageError("boxes are not cut into tiles", where="--tiles", fix="leave --tiles out")
+        return replace(DatasetRef.parse(dataset), view=Tiles(tiles))
+
+    def only(self, dataset: DatasetName, split: str, ids: Collection[str]) -> DatasetRef:
+        """A dataset of whose split no images but these are looked at; itself where it has no others."""
+        ref, ids, whole = DatasetRef.parse(dataset), set(ids), self.dataset(dataset).split(split)
+        rows = tuple(row for row, id in enumerate(whole.ids) if id in ids)
+        return ref if len(rows) == len(whole) else replace(ref, view=Chosen(split, rows))
+
+    def choose_split(self, dataset: DatasetName, name: str | None) -> str:
+        """The split to evaluate on; see `data.base.choose_split`."""
+        return choose_split(self.dataset(dataset).info, name)
+
+    def open(self, selection: Selection) -> OpenSplit:
+        """A split with the images that are selected.
+
+        Raises:
+            InputError: the split has no images.
+        """
+        if selection not in self._splits:
+            self._splits[selection] = self._open(selection)
+        return self._splits[selection]
+
+    def _open(self, selection: Selection) -> OpenSplit:
+        context, split, part = self.context, selection.split, selection.part
+        ref = DatasetRef.parse(selection.dataset)
+        name, info, items = ref.id, self.dataset(ref).info, self.dataset(ref).split(split)
+        if not len(items):
+            raise InputError(
+                f"the split {split} of {visible(name)} has no images", where=name, fix="choose another with --split"
+            )
+        items = limited(items, selection.limit, context.seed, name)
+        if part is not None:
+            items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
+        rows = items if info.views is None else expand(items, info.views, context.workers + 1)
+        return OpenSplit(info, name, items, rows, fingerprint(items, context.cache_dir, context.reporter))

@@ -1,0 +1,91 @@
+"""The models of a session: each found once, and loaded once it has something to do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from vlmbench.captioners.registry import CAPTIONERS
+from vlmbench.encoders.activation import activation_warning
+from vlmbench.encoders.device import resolve_device, resolve_precision
+from vlmbench.encoders.families import ASIF
+from vlmbench.encoders.files import ModelFiles
+from vlmbench.encoders.models import find_model, load_model
+from vlmbench.encoders.names import ModelRef
+from vlmbench.foundations.errors import UsageError
+from vlmbench.records.result import ModelFacts
+from vlmbench.session.context import Context
+
+
+@dataclass
+class OpenModel:
+    """A model that is found, and loaded once it has something to do."""
+
+    files: ModelFiles
+    load: Callable[[], Any]
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The adapter, loaded when first needed."""
+        return self.load()
+
+    def get(self) -> Any:
+        """The same, as a function."""
+        return self.encoder
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it has been needed."""
+        return "encoder" in self.__dict__
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Its part of a record."""
+        files = self.files
+        return ModelFacts(
+            id=files.id,
+            revision=files.revision,
+            weights_sha256=files.weights_sha256,
+            kind=files.family.kind if files.family is not ASIF else ASIF.name,
+            trust_remote_code=files.own_code,
+        )
+
+
+class Models:
+    """Opens models by name."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._opened: dict[ModelRef, OpenModel] = {}
+
+    @cached_property
+    def device(self) -> str:
+        """cpu, cuda or mps."""
+        return resolve_device(self.context.device)
+
+    @cached_property
+    def precision(self) -> str:
+        """fp32, bf16 or fp16."""
+        return resolve_precision(self.context.precision, self.device)
+
+    def open(self, ref: ModelRef) -> OpenModel:
+        """The model of a name.
+
+        Raises:
+            UsageError: it is a captioner.
+            VlmbenchError: see `encoders.models.find_model`.
+        """
+        if ref not in self._opened:
+            context, name = self.context, str(ref)
+            if name in CAPTIONERS:
+                raise UsageError(f"{name} is a captioner", where=name, fix=f"vlmbench caption -m {name}")
+            files = find_model(ref, context.cache_dir, trusted=context.trust_remote_code)
+            if files.own_code:
+                context.reporter.warn(f"{name}: running the Python code that came with it (--trust-remote-code)")
+            reason = activation_warning(files.source, files.config)
+            if reason is not None:
+                context.reporter.warn(f"{name}: {reason}; a wrong activation lowers every score silently")
+            self._opened[ref] = OpenModel(
+                files, lambda: load_model(files, self.device, self.precision, context.reporter)
+            )
+        return self._opened[ref]
