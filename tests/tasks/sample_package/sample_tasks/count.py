@@ -67,5 +67,5 @@ def run_count(request, context, session=None):
             metrics=figures(SPEC.family, columns, [metric.name for metric in METRICS], context.seed),
             versions=features.versions,
         )
-        runs.append(write_run(context.out, record, columns, watch.facts()))
+        runs.append(write_run(context.out, record, columns, watch.facts(session.throughput(features))))
     return runs
