@@ -20,10 +20,7 @@ COMMON = {"accuracy", "map", "brier", "ece"}
 """Names of metrics that are words too: looked for as whole strings only."""
 NO_METRIC = {
     ("vlmbench/report/page/charts.py", "accuracy"): "a key of a bin of the reliability diagram (`calibration_bins`)",
-    (
-        "vlmbench/tasks/captions/meteor.py",
-        "meteor",
-    ): "the directory of METEOR's index in the cache, and a module",
+    ("vlmbench/tasks/captions/meteor.py", "meteor"): "the directory of METEOR's index in the cache",
     ("vlmbench/tasks/doctor.py", "meteor"): "a directory and a file of pycocoevalcap",
 }
 """Strings that look like a metric and are none, each with what it is."""

@@ -313,7 +313,7 @@ def test_a_server_that_asks_to_wait_for_long_ends_the_run(wire: Wire, asked: str
     with pytest.raises(AbsentError, match="asks to wait") as caught:
         ask(wire, images=5)
     assert time.monotonic() - started < 5
-    assert "is kept" in caught.value.fix
+    assert "are kept" in caught.value.fix
 
 
 def test_a_proxy_gets_its_credentials_and_the_server_not(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,3 +133,11 @@ def test_a_fault_leaves_a_log_and_says_where(monkeypatch, tmp_path):
     [log] = (tmp_path / "logs").iterdir()
     assert str(log) in result.output.replace("\n", "")
     assert "the reason" in log.read_text()
+
+
+def test_the_help_of_a_command_loads_no_task():
+    """Names of metrics are looked up for it, and nothing that runs anything."""
+    code = "from vlmbench.cli.app import load; load('zeroshot').main(['--help'], standalone_mode=False); import sys; "
+    code += "print([name for name in ('torch', 'scipy', 'pydantic', 'vlmbench.session') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -4,15 +4,17 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, Unpack, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Unpack, cast
 
 from vlmbench.api.options import RunOptions, run_context
 from vlmbench.api.results import Results
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
-from vlmbench.session.session import Session
 from vlmbench.tasks.base import TaskJob
-from vlmbench.tasks.plan import Step, check_steps, run_steps
+
+if TYPE_CHECKING:
+    from vlmbench.session.session import Session
+    from vlmbench.tasks.plan import Step
 
 P = ParamSpec("P")
 
@@ -64,8 +66,8 @@ def heard(runs: Sequence[Any], context: Context) -> Results:
 class Plan:
     """Jobs that share a session and have been checked."""
 
-    steps: tuple[Step, ...]
-    session: Session
+    steps: "tuple[Step, ...]"
+    session: "Session"
 
     def run(self) -> Results:
         """Runs them in order.
@@ -73,22 +75,27 @@ class Plan:
         Raises:
             VlmbenchError: what went wrong; the results of the jobs before it are written.
         """
+        from vlmbench.tasks.plan import run_steps
+
         return heard(run_steps(self.steps, self.session), self.session.context)
 
 
-def checked_plan(jobs: Sequence[TaskJob | Step], **run: Unpack[RunOptions]) -> Plan:
+def checked_plan(jobs: "Sequence[TaskJob | Step]", **run: Unpack[RunOptions]) -> Plan:
     """A plan, all of it checked: names, values, models, datasets, files.
 
     Raises:
         VlmbenchError: the first thing that is wrong, with its place where the job comes from a plan's file.
     """
+    from vlmbench.session.session import Session  # here: it is slow to import
+    from vlmbench.tasks.plan import Step, check_steps
+
     session = Session(run_context(**run))
     steps = tuple(job if isinstance(job, Step) else Step(None, job) for job in jobs)
     check_steps(steps, session)
     return Plan(steps, session)
 
 
-def run_plan(jobs: Sequence[TaskJob | Step], **run: Unpack[RunOptions]) -> Results:
+def run_plan(jobs: "Sequence[TaskJob | Step]", **run: Unpack[RunOptions]) -> Results:
     """Runs several jobs in one session: each model is loaded once, each image decoded once for all that need it.
 
     All of it is checked before any of it runs.

@@ -171,27 +171,6 @@ def _listed(what: str) -> Listing:
     return Rows(getattr(listing, what)())
 
 
-def deciding_metrics() -> list[str]:
-    """The classification metrics that ``metric`` can name: higher is better."""
-    from vlmbench.metrics.choice import deciding
-
-    return deciding()
-
-
-def caption_metrics(*needing: str, usual: bool = False) -> list[str]:
-    """The names of caption metrics.
-
-    Args:
-        needing: only those that need one of these: ``documents``, ``index``, ``java``, ``images``; none: all.
-        usual: only those that are scored where nobody names metrics.
-    """
-    from vlmbench.metrics.spec import caption_specs
-
-    return [
-        spec.name for spec in caption_specs() if (not needing or spec.needs in needing) and (spec.usual or not usual)
-    ]
-
-
 def parts(rows: "list[dict[str, Any]]") -> "list[tuple[str, list[dict[str, Any]]]]":
     """The rows of `list_models` in groups of a kind, each with a heading."""
     from vlmbench.tasks import listing

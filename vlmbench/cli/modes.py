@@ -53,10 +53,10 @@ class Mode:
 
 
 def _scores(*what: str) -> Callable[[Values], bool]:
-    """Whether ``--metrics`` names one that needs something (`vlmbench.api.tools.caption_metrics`)."""
+    """Whether ``--metrics`` names one that needs something (`vlmbench.api.choices.caption_metrics`)."""
 
     def met(values: Values) -> bool:
-        from vlmbench.api.tools import caption_metrics
+        from vlmbench.api.choices import caption_metrics
 
         named = {part.strip().lower().replace("-", "_") for part in (values["metrics"] or "").split(",")}
         scored = caption_metrics(usual=True) if values["metrics"] is None else named

@@ -46,7 +46,7 @@ DECIDING, CAPTIONS = "{deciding metrics}", "{caption metrics}"
 
 def metric_choices() -> dict[str, list[str]]:
     """The names of metrics by what stands for them."""
-    from vlmbench.api.tools import caption_metrics, deciding_metrics
+    from vlmbench.api.choices import caption_metrics, deciding_metrics
 
     return {DECIDING: deciding_metrics(), CAPTIONS: caption_metrics()}
 
