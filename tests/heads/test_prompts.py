@@ -4,6 +4,7 @@ import pytest
 
 from vlmbench.data.base import DatasetInfo
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.spelling import as_options
 from vlmbench.heads.prompts import PromptSet, fill
 from vlmbench.heads.prompts import prompt_sets as all_sets
 
@@ -56,9 +57,11 @@ def test_a_template_may_stand_for_itself_with_its_commas(prompt_sets, template):
 def test_a_set_and_a_template_in_one_value_are_never_one_text(prompt_sets, value, fix, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").write_text("{}")
-    with pytest.raises(UsageError, match="and a template in one value") as caught:
+    with as_options(), pytest.raises(UsageError, match="and a template in one value") as caught:
         prompt_sets(value)
     assert fix in caught.value.fix
+    with pytest.raises(UsageError, match="for a row each: prompts='"):
+        prompt_sets(value)
 
 
 def test_every_synonym_fills_every_template():
@@ -196,7 +199,7 @@ def test_a_dataset_without_templates_has_no_other_in_their_place(prompt_sets):
         assert other in caught.value.fix
     with pytest.raises(AbsentError, match=r"food101 has no templates of its own\n") as caught:
         prompt_sets("dataset", info=pets(id="food101"))
-    assert "-d datacomp/food101" in caught.value.fix
+    assert "datasets='datacomp/food101'" in caught.value.fix
     with pytest.raises(InputError, match="without a place"):
         prompt_sets("dataset", info=pets("a photo"))
 

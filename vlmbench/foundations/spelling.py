@@ -19,10 +19,10 @@ ARGUMENTS = {
 _SHORT = {"m": "models=", "d": "datasets=", "r": "references=", "p": "candidates="}
 _COMMAND = r"(?:vlmbench [a-z]+|(?:python -m )?pip install|hf download)\b(?:(?!, |; |\)|\n).)*"
 _WORDS = "skip|error|wds|dataset|native|sklearn|java|fp32|cpu|zeroshot|auto|all|pre_proj|proj|logistic"
-_VALUE = rf"'[^']*'|\d[\w.,]*(?<![.,])|[A-Z][A-Z=]+\b|(?:{_WORDS})\b|(?!out\b)\w+(?=$| or )"
+_VALUE = rf"'[^']*'|\d[\w.,]*(?<![.,])|[A-Z][A-Z=]+\b|(?:{_WORDS})\b|(?!out\b)[\w.]+(?=$| or | --)"
 _OPTION = re.compile(
     rf"(?P<command>{_COMMAND})|(?<![\w-])--(?P<name>[a-z][a-z-]*)(?![\w-])(?:[ =](?P<value>{_VALUE}))?"
-    r"|(?<![\w-])-(?P<short>[mdrp])(?: [A-Z]+)?(?![\w-])"
+    r"|(?<![\w-])-(?P<short>[mdrp])(?![\w-])(?: (?:[A-Z]+\b|(?P<named>[\w.-]+[/:][\w./:@-]+)))?"
 )
 _options = False
 
@@ -47,7 +47,7 @@ def _argument(found: re.Match[str]) -> str:
     if found["command"]:
         return found[0]
     if found["short"]:
-        return _SHORT[found["short"]]
+        return _SHORT[found["short"]] + (repr(found["named"]) if found["named"] else "")
     name, value = found["name"], found["value"] or ""
     plain = value.isupper() or re.fullmatch(r"|'.*'|\d+(\.\d+)?", value)
     return ARGUMENTS.get(name, name.replace("-", "_") + "=") + (
