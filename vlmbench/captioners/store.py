@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vlmbench.foundations.atomic import cannot_write, require_writable, write_json
+from vlmbench.foundations.atomic import cannot_write, flush_directory, require_writable, write_json
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
 from vlmbench.records.result import ModelFacts
@@ -44,6 +44,7 @@ class CaptionStore:
         self._captions, whole = _read(self.path)
         try:
             self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            flush_directory(self.directory)
             if not whole:
                 os.write(self._handle, b"\n")
         except OSError as error:
