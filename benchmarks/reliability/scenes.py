@@ -12,11 +12,13 @@ PLAN = """
 [[zeroshot]]
 model = ["tiny-clip"]
 dataset = ["digits", "shapes"]
-limit = 40
+limit = 20
 
 [[linear-probe]]
 model = ["pixels"]
 dataset = ["digits"]
+limit = 60
+c = "1"
 shots = "1,all"
 seeds = 2
 
@@ -49,12 +51,14 @@ class Scene:
 
 
 _SCORE = ("caption-eval", "-r", "references.json", "-p", "one.json", "-p", "two.json", *COMMON)
-_PROBE = ("linear-probe", "-m", "pixels", "-d", "digits", *COMMON)
+_PROBE = ("linear-probe", "-m", "pixels", "-d", "digits", "--limit", "100", "--c", "1", *COMMON)
 _RESULTS = ((*_PROBE, "--shots", "1,all", "--seeds", "2"), (*_SCORE, "--metrics", "bleu,cider"))
 SCENES: dict[str, Scene] = {
     "zeroshot": Scene(("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--batch-size", "8", *COMMON)),
     "linear-probe": Scene((*_PROBE, "--save-probe", "probe")),
-    "few-shot": Scene(("linear-probe", "-m", "pixels", "-d", "shapes", "--shots", "1,2", "--seeds", "2", *COMMON)),
+    "few-shot": Scene(
+        ("linear-probe", "-m", "pixels", "-d", "shapes", "--shots", "1,2", "--seeds", "2", "--c", "1", *COMMON)
+    ),
     "caption": Scene(
         ("caption", "-m", "tiny-captioner", "-d", "scenes", "--limit", "12", "--batch-size", "2", *COMMON)
     ),

@@ -31,6 +31,7 @@ _ARGUMENTS = {  # n: a number, p: a pointer
     "list_synonyms": "nppppppp",
     "count_pairs": "nnnnn" + "p" * 27,
 }
+_FORMAT = 2
 _IMAGES_AT_A_TIME = 1024
 _ROOM = 1 << 15
 _log = logging.getLogger(__name__)
@@ -88,17 +89,17 @@ def load_kernel(folder: Path, progress: Progress = silent) -> Kernel | None:
 
 
 def _code(folder: Path, progress: Progress) -> bytes:
-    """The object file: its SHA-256, checked, and the code."""
+    """The object file: a SHA-256, which is compared, and the code."""
     import llvmlite
     import llvmlite.binding as llvm
 
     here = Path(__file__).parent
     sources = [sha256_bytes((here / f"{name}.py").read_bytes()) for name in ("beam", "build", "kernel")]
     processor = [llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    path = folder / f"kernel-{digest([sources, processor, llvmlite.__version__])[:16]}.bin"
+    path = folder / f"kernel-{digest([_FORMAT, sources, processor, llvmlite.__version__])[:16]}.bin"
     data = read_own(path)
     if data:
-        if hashlib.sha256(data[32:]).digest() == data[:32]:
+        if _checksum(path, data[32:]) == data[:32]:
             return data[32:]
         damaged(path)
     from vlmbench.metrics.captions.meteor.build import compile_kernel
@@ -108,8 +109,13 @@ def _code(folder: Path, progress: Progress) -> bytes:
     with progress("METEOR: compiling the aligner (once)", 1) as advance:
         code = compile_kernel()
         advance()
-    write_bytes(path, hashlib.sha256(code).digest() + code)
+    write_bytes(path, _checksum(path, code) + code)
     return code
+
+
+def _checksum(path: Path, code: bytes) -> bytes:
+    """Also of the name, which says for what processor and version the code is."""
+    return hashlib.sha256(path.name.encode() + code).digest()
 
 
 def pair_statistics(
