@@ -186,8 +186,18 @@ class Workshop:
     def fresh(self, line: Sequence[str], *, kill: float | None = None, number: int = signal.SIGKILL) -> Done:
         """The same in a process that starts from nothing, as a shell starts it."""
         started = time.perf_counter()
-        with open(self.folder / "stderr", "wb") as said:
-            process = subprocess.Popen(
+        process = self.start(line, self.folder / "stderr")
+        if kill is not None:
+            time.sleep(kill)
+            process.send_signal(number)
+        code = process.wait()
+        took = time.perf_counter() - started
+        return Done(code, (self.folder / "stderr").read_text("utf-8", "replace"), _left(process.pid), took)
+
+    def start(self, line: Sequence[str], stderr: Path) -> subprocess.Popen[bytes]:
+        """Starts a command as a shell does, what it says going to a file."""
+        with open(stderr, "wb") as said:
+            return subprocess.Popen(
                 [sys.executable, "-m", "vlmbench", *map(str, line)],
                 cwd=self.work,
                 stdout=subprocess.DEVNULL,
@@ -195,12 +205,6 @@ class Workshop:
                 env={**os.environ, **self.env},
                 start_new_session=True,
             )
-            if kill is not None:
-                time.sleep(kill)
-                process.send_signal(number)
-            code = process.wait()
-        took = time.perf_counter() - started
-        return Done(code, (self.folder / "stderr").read_text("utf-8", "replace"), _left(process.pid), took)
 
     def begin(self, start: Path | None) -> None:
         """Empties the directory of the commands, then copies `start` there; large files are linked."""
