@@ -7,18 +7,15 @@ space, quota, a read-only disk (from that call on), with permission, an I/O erro
 with 3 or 4 and one error, or with 0 and everything written; whatever is there has to be what an undisturbed run writes.
 """
 
-import argparse
 import errno
 import random
-import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 from benchmarks.reliability.scenes import SCENES, Trial, prepare
-from benchmarks.reliability.workshop import FROM_HERE, ONCE, TORCH, Done, Workshop
+from benchmarks.reliability.workshop import FROM_HERE, ONCE, TORCH, Done, Workshop, parser, report
 
 ERRORS = (
     (errno.ENOSPC, FROM_HERE),
@@ -75,32 +72,17 @@ def campaign(names: tuple[str, ...], folder: Path, every: int, seed: int) -> Ite
             for nth, error, action in sorted(chance.sample(tried, max(1, len(tried) // every))):
                 call, path, _ = trial.calls[nth - 1]
                 wrong = injected(trial, nth, error, action)
-                yield name, wrong and f"{name}: {errno.errorcode[error]} at call {nth}, {call} {path}: {wrong}"
+                yield name, wrong and f"{errno.errorcode[error]} at call {nth}, {call} {path}: {wrong}"
 
 
 def main() -> None:
     """Prints the table, and ends with 1 where anything fell short."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--every", type=int, default=5, help="one in so many faults, chosen at random")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--command", action="append", choices=SCENES, help="only this command; repeatable")
-    given = parser.parse_args()
-    tried, fell = Counter[str](), Counter[str]()
+    options = parser(__doc__)
+    options.add_argument("--every", type=int, default=5, help="one in so many faults, chosen at random")
+    given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        for name, wrong in campaign(tuple(given.command or SCENES), Path(folder), given.every, given.seed):
-            tried[name] += 1
-            if wrong:
-                fell[name] += 1
-                print(wrong, file=sys.stderr, flush=True)
-    print(table(tried, fell))
-    sys.exit(1 if fell else 0)
-
-
-def table(tried: Counter[str], fell: Counter[str]) -> str:
-    """Tried and fell short, a line a command."""
-    lines = [f"{'command':16} {'tried':>6} {'fell':>6}"]
-    lines += [f"{name:16} {tried[name]:6} {fell[name]:6}" for name in tried]
-    return "\n".join([*lines, f"{'all':16} {tried.total():6} {fell.total():6}"])
+        names = tuple(given.command or SCENES)
+        report(campaign(names, Path(folder), given.every, given.seed), given.minutes)
 
 
 if __name__ == "__main__":

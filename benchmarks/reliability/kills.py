@@ -9,18 +9,15 @@ forked from one that has the large libraries. With ``--at-calls`` the moment is 
 time. Signals: one kill in `SIGNALS` is a SIGINT or SIGTERM, which has to end with 130 or 143 and one line.
 """
 
-import argparse
 import random
 import signal
-import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.reliability.faults import places, table
+from benchmarks.reliability.faults import places
 from benchmarks.reliability.scenes import KILLED, SCENES, Trial, prepare
-from benchmarks.reliability.workshop import KILL, TORCH, Done, Workshop
+from benchmarks.reliability.workshop import KILL, TORCH, Done, Workshop, parser, report
 
 FRESH, SIGNALS = 8, 10
 EARLY = 0.1
@@ -70,7 +67,7 @@ def campaign(
             if at_calls:
                 for nth in sorted(chance.sample(found := places(trial.calls), min(count, len(found)))):
                     call, path, _ = trial.calls[nth - 1]
-                    yield name, _told(f"{name}: killed at call {nth}, {call} {path}", killed_at(trial, nth))
+                    yield name, _told(f"killed at call {nth}, {call} {path}", killed_at(trial, nth))
                 continue
             longest = trial.seconds
             if any(number % FRESH == 0 for number in range(count)):
@@ -80,7 +77,7 @@ def campaign(
                 fresh = number % FRESH == 0
                 at = chance.uniform(0, EARLY if number % 16 == 0 else longest if fresh else trial.seconds)
                 sign = chance.choice((signal.SIGINT, signal.SIGTERM)) if number % SIGNALS == 9 else signal.SIGKILL
-                place_said = f"{name}: {signal.Signals(sign).name} after {at:.3f} s{', fresh' * fresh}"
+                place_said = f"{signal.Signals(sign).name} after {at:.3f} s{', fresh' * fresh}"
                 yield name, _told(place_said, killed(trial, at, sign, fresh=fresh))
 
 
@@ -90,22 +87,13 @@ def _told(where: str, wrong: str) -> str:
 
 def main() -> None:
     """Prints the table, and ends with 1 where anything fell short."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--at-calls", action="store_true", help="killed in the midst of write calls")
-    parser.add_argument("--command", action="append", choices=SCENES, help="only this command; repeatable")
-    given = parser.parse_args()
-    names = tuple(given.command or KILLED)
-    tried, fell = Counter[str](), Counter[str]()
+    options = parser(__doc__)
+    options.add_argument("--kills", type=int, default=200)
+    options.add_argument("--at-calls", action="store_true", help="killed in the midst of write calls")
+    given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-        for name, wrong in campaign(names, Path(folder), given.kills, given.seed, at_calls=given.at_calls):
-            tried[name] += 1
-            if wrong:
-                fell[name] += 1
-                print(wrong, file=sys.stderr, flush=True)
-    print(table(tried, fell))
-    sys.exit(1 if fell else 0)
+        names = tuple(given.command or KILLED)
+        report(campaign(names, Path(folder), given.kills, given.seed, at_calls=given.at_calls), given.minutes)
 
 
 if __name__ == "__main__":

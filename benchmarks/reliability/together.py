@@ -3,15 +3,12 @@
 python -m benchmarks.reliability.together --times 10
 """
 
-import argparse
-import sys
 import tempfile
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.reliability.faults import table
 from benchmarks.reliability.scenes import KILLED, SCENES, Trial, prepare
-from benchmarks.reliability.workshop import LIBRARIES, Workshop, litter, made, outcome
+from benchmarks.reliability.workshop import LIBRARIES, Workshop, litter, made, outcome, parser, report
 
 PROCESSES = 4
 
@@ -35,27 +32,25 @@ def at_once(trial: Trial, processes: int = PROCESSES) -> str:
     return "" if encoded == trial.made[0] else f"{encoded} images encoded, {trial.made[0]} were lacking"
 
 
+def campaign(names: tuple[str, ...], folder: Path, times: int, processes: int) -> Iterator[tuple[str, str]]:
+    """A command's name and what is wrong, for each time."""
+    starts = prepare(folder, names)
+    with Workshop(folder / "shared", LIBRARIES) as workshop:
+        for name in names:
+            trial = Trial(workshop, SCENES[name], starts[name])
+            for _ in range(times):
+                yield name, at_once(trial, processes)
+
+
 def main() -> None:
     """Prints the table, and ends with 1 where anything fell short."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--times", type=int, default=10)
-    parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument("--command", action="append", choices=SCENES, help="only this command; repeatable")
-    given = parser.parse_args()
-    names = tuple(given.command or KILLED)
-    tried, fell = Counter[str](), Counter[str]()
+    options = parser(__doc__)
+    options.add_argument("--times", type=int, default=10)
+    options.add_argument("--processes", type=int, default=PROCESSES)
+    given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="together-") as folder:
-        starts = prepare(Path(folder), names)
-        with Workshop(Path(folder) / "shared", LIBRARIES) as workshop:
-            for name in names:
-                trial = Trial(workshop, SCENES[name], starts[name])
-                for _ in range(given.times):
-                    tried[name] += 1
-                    if wrong := at_once(trial, given.processes):
-                        fell[name] += 1
-                        print(f"{name}: {wrong}", file=sys.stderr, flush=True)
-    print(table(tried, fell))
-    sys.exit(1 if fell else 0)
+        names = tuple(given.command or KILLED)
+        report(campaign(names, Path(folder), given.times, given.processes), given.minutes)
 
 
 if __name__ == "__main__":

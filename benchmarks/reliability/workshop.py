@@ -4,6 +4,7 @@ A `Workshop` runs the command line as its users do, in processes of its own. So 
 most of them are forked from a process that has imported the large libraries, and nothing of vlmbench, before.
 """
 
+import argparse
 import contextlib
 import json
 import mmap
@@ -15,10 +16,11 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 ROOT = Path(__file__).parents[2]
 TRACE, ONCE, FROM_HERE, KILL, SLOW = range(5)
@@ -258,6 +260,36 @@ def outcome(folder: Path) -> dict[str, bytes]:
         passing = name.parts[0] == "cache" or path.name == "run.json" or path.name.startswith(".tmp")
         if path.is_file() and not passing:
             found[str(name)] = path.read_bytes()
+    return found
+
+
+def report(cases: Iterator[tuple[str, str]], minutes: float) -> NoReturn:
+    """Prints what is wrong with each case as it comes (its command, and what is wrong), then the table.
+
+    Stops after so many minutes, and ends with 1 where anything fell short.
+    """
+    tried, fell = Counter[str](), Counter[str]()
+    until = time.monotonic() + 60 * minutes
+    for name, wrong in cases:
+        tried[name] += 1
+        if wrong:
+            fell[name] += 1
+            print(f"{name}: {wrong}", file=sys.stderr, flush=True)
+        if time.monotonic() > until:
+            break
+    print(f"{'command':16} {'tried':>6} {'fell short':>11}")
+    for name in tried:
+        print(f"{name:16} {tried[name]:6} {fell[name]:11}")
+    print(f"{'all':16} {tried.total():6} {fell.total():11}")
+    sys.exit(1 if fell else 0)
+
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """A parser with the options that every campaign has."""
+    found = argparse.ArgumentParser(description=about.splitlines()[0])
+    found.add_argument("--seed", type=int, default=0)
+    found.add_argument("--minutes", type=float, default=600.0, help="stop after so many")
+    found.add_argument("--command", action="append", help="only this command; repeatable")
     return found
 
 
