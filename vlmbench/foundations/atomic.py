@@ -213,9 +213,9 @@ def _hold(path: Path, *, left: bool = False) -> int | None:
 def _sweep(directory: Path) -> None:
     """Makes a directory; removes what killed processes left there, looked for once by each process."""
     make_directory(directory)
-    if directory in _swept:
+    if (place := directory.absolute()) in _swept:
         return
-    _swept.add(directory)
+    _swept.add(place)
     for path in directory.glob(_TEMPORARY + "*"):
         with contextlib.suppress(OSError):
             held = _hold(path, left=True)
