@@ -2,9 +2,9 @@
 
 ``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text, "checksum": …}`` per line,
 added as soon as a batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line
-that a kill cut short is not JSON and is ignored; the next line starts on a line of its own. A line whose checksum, which
-also covers the directory's name, does not fit is ignored with a warning; one without, as earlier versions wrote them,
-is taken as it is. ``key.json`` beside it holds what the key is a digest of.
+that a kill cut short is not JSON and is ignored; the next line starts on a line of its own. A line whose checksum
+(of the directory's name too) does not fit is ignored with a warning; one without, as earlier versions wrote them, is
+taken as it is. ``key.json`` beside it holds what the key is a digest of.
 """
 
 import json
