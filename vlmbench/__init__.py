@@ -3,9 +3,11 @@
 The names below are imported when they are first used: ``import vlmbench`` imports no torch, no NumPy, no pandas.
 """
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # `typing` takes longer to import than all that happens before signals are handled
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from vlmbench import errors as errors
     from vlmbench import metrics as metrics
     from vlmbench.api.calls import linear_probe as linear_probe
@@ -67,7 +69,7 @@ _PLACES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted([*_MODULES, *_PLACES])
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     if name in _MODULES:

@@ -126,7 +126,7 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path, monkeypatch
     monkeypatch.setattr(filelock.FileLock, "acquire", read_only)
     with pytest.raises(OutputError, match="Read-only file system") as caught, exclusive(tmp_path / "x.lock"):
         pass
-    assert "--cache-dir" in caught.value.fix
+    assert "cache_dir=" in caught.value.fix
 
 
 @pytest.mark.skipif(os.name == "nt", reason="flock")

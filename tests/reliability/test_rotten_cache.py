@@ -139,6 +139,59 @@ def test_a_note_of_something_else_is_not_believed(tmp_path: Path) -> None:
     assert read_note(tmp_path / "a.json") is None
 
 
+def test_what_another_run_stored_is_not_believed_in_this_one_s_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import vlmbench.metrics.captions.meteor.build as build
+    from vlmbench.metrics.captions.meteor import native
+    from vlmbench.metrics.captions.meteor.index import silent
+
+    def swapped(found: Path, into: Path) -> None:
+        caplog.clear()
+        into.write_bytes(found.read_bytes())
+
+    one, other = (
+        FeatureEntry(tmp_path, FeatureKey(name, "p", "fp32", "f", "test"), 6, {"torch": "2"}) for name in "ab"
+    )
+    for entry, values in ((one, VALUES), (other, VALUES + 1)):
+        entry.write_shard(range(6), np.arange(6), {"proj": values})
+        entry.finish((), {"proj": 5})
+    for name in ("manifest.json", "000000000.safetensors"):
+        swapped(other.directory / name, one.directory / name)
+        assert (one.manifest() if name == "manifest.json" else next(one.shards())[1]) is None
+        assert "damaged in the cache" in caplog.text
+
+    keys = [TextKey(EMBEDDINGS, *"wpt", "fp32", content) for content in "cd"]
+    for number, key in enumerate(keys):
+        write_texts(tmp_path, key, VALUES + number, Scale(100.0, 0.0))
+    swapped(*(tmp_path / "texts" / f"{key.name[:32]}.safetensors" for key in reversed(keys)))
+    assert read_texts(tmp_path, keys[0]) is None
+    assert "damaged in the cache" in caplog.text
+
+    models = [MODEL, ModelFacts(id="m", weights_sha256="cd" * 32, kind="captioner")]
+    stores = []
+    for model in models:
+        with CaptionStore(tmp_path, model, {}) as store:
+            store.add({"ef" * 32: f"by {model.weights_sha256}"})
+            stores.append(store.path)
+    swapped(stores[1], stores[0])
+    with CaptionStore(tmp_path, MODEL, {}) as store:
+        assert store.get("ef" * 32) is None
+    assert "damaged in the cache" in caplog.text
+
+    pytest.importorskip("llvmlite")
+    paths = []
+    for version in (0, native._FORMAT):
+        monkeypatch.setattr(native, "_FORMAT", version)
+        monkeypatch.setattr(build, "compile_kernel", lambda: f"of {native._FORMAT}".encode())
+        native._code(tmp_path, silent)
+        paths.append(max(tmp_path.glob("kernel-*.bin"), key=lambda path: path.stat().st_mtime_ns))
+    swapped(*paths)
+    monkeypatch.setattr(build, "compile_kernel", lambda: b"compiled anew")
+    assert native._code(tmp_path, silent) == b"compiled anew"
+    assert "damaged in the cache" in caplog.text
+
+
 def test_machine_code_of_others_is_not_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "meteor"
     folder.mkdir(mode=0o755)

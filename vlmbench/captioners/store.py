@@ -2,9 +2,9 @@
 
 ``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text, "checksum": …}`` per line,
 added as soon as a batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line
-that a kill cut short is not JSON and is ignored; the next line starts on a line of its own. A line whose checksum does
-not fit is ignored with a warning; one without, as earlier versions wrote them, is taken as it is. ``key.json`` beside
-it holds what the key is a digest of.
+that a kill cut short is not JSON and is ignored; the next line starts on a line of its own. A line whose checksum
+(of the directory's name too) does not fit is ignored with a warning; one without, as earlier versions wrote them, is
+taken as it is. ``key.json`` beside it holds what the key is a digest of.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vlmbench.foundations.atomic import cannot_write, require_writable, write_json
+from vlmbench.foundations.atomic import cannot_write, flush_directory, require_writable, write_json
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
 from vlmbench.records.result import ModelFacts
@@ -41,9 +41,10 @@ class CaptionStore:
         require_writable(self.directory)
         if not (self.directory / "key.json").exists():
             write_json(self.directory / "key.json", key)
-        self._captions, whole = _read(self.path)
+        self._captions, whole = self._read()
         try:
             self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            flush_directory(self.directory)
             if not whole:
                 os.write(self._handle, b"\n")
         except OSError as error:
@@ -62,7 +63,7 @@ class CaptionStore:
         if not captions:
             return
         lines = [
-            json.dumps({"image": image, "caption": text, "checksum": _checksum(image, text)}, ensure_ascii=True)
+            json.dumps({"image": image, "caption": text, "checksum": self._checksum(image, text)}, ensure_ascii=True)
             for image, text in captions.items()
         ]
         data = ("\n".join(lines) + "\n").encode()
@@ -85,27 +86,25 @@ class CaptionStore:
     ) -> None:
         os.close(self._handle)
 
-
-def _read(path: Path) -> tuple[dict[str, str], bool]:
-    """The captions in the file, and whether it ends with a whole line."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return {}, True
-    found: dict[str, str] = {}
-    lines = data.split(b"\n")
-    for line in filter(None, lines):
+    def _read(self) -> tuple[dict[str, str], bool]:
+        """The captions in the file, and whether it ends with a whole line."""
         try:
-            entry = json.loads(line)
-            image, caption = str(entry["image"]), str(entry["caption"])
-            if entry.get("checksum", entry) not in (_checksum(image, caption), entry):
-                raise ValueError("changed")
-            found[image] = caption
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            if line is not lines[-1]:  # else cut short by a kill: that image is captioned again
-                damaged(path)
-    return found, not data or data.endswith(b"\n")
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return {}, True
+        found: dict[str, str] = {}
+        lines = data.split(b"\n")
+        for line in filter(None, lines):
+            try:
+                entry = json.loads(line)
+                image, caption = str(entry["image"]), str(entry["caption"])
+                if entry.get("checksum", entry) not in (self._checksum(image, caption), entry):
+                    raise ValueError("changed")
+                found[image] = caption
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                if line is not lines[-1]:  # else cut short by a kill: that image is captioned again
+                    damaged(self.path)
+        return found, not data or data.endswith(b"\n")
 
-
-def _checksum(image: str, caption: str) -> str:
-    return digest([image, caption])[:16]
+    def _checksum(self, image: str, caption: str) -> str:
+        return digest([self.directory.name, image, caption])[:16]

@@ -198,7 +198,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             show_error(error)
             code = error.exit_code
         except OSError as error:
-            code = _disk(error) if error.errno in FULL else _fault(error, debug)
+            code = _disk(error) if error.errno in DISK else _fault(error, debug)
         except Exception as error:
             code = _fault(error, debug)
         if code:
@@ -207,12 +207,16 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+DISK = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG), "write"),
+    **dict.fromkeys((errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE), "read or write"),
+}
 
 
 def _disk(error: OSError) -> int:
-    """A disk that takes no more, wherever it was noticed: stdout sent to a file, a library's own cache."""
-    print(f"error: cannot write: {error.strerror}\n  where: {error.filename or 'stdout'}", file=sys.stderr)
+    """A disk that fails or takes no more, wherever it was noticed: stdout sent to a file, a library's own cache."""
+    what = f"cannot {DISK[error.errno or 0]}: {error.strerror}"
+    print(f"error: {what}\n  where: {error.filename or 'stdout'}", file=sys.stderr)
     return errors.EXIT_INPUT
 
 

@@ -23,6 +23,8 @@ from vlmbench.foundations.cpu import cores
 
 Arrays = list[NDArray[np.float64]]
 
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+
 
 class Background:
     """Runs `work` beside this process; a context manager that leaves no process behind.
@@ -56,6 +58,7 @@ class Background:
         sys.stdout.flush()
         sys.stderr.flush()
         read, write = os.pipe()
+        parent = os.getpid()
         self._pid = os.fork()
         if self._pid:
             os.close(write)
@@ -63,6 +66,7 @@ class Background:
             return
         code = 1
         try:
+            end_with_parent(parent)
             os.close(read)
             with os.fdopen(write, "wb") as pipe:
                 _send(pipe, self._work)
@@ -96,6 +100,16 @@ class Background:
         if kind is not None:
             raise kind(message["what"], where=message["where"], fix=message["fix"])
         raise RuntimeError(message["what"])
+
+
+def end_with_parent(parent: int) -> None:
+    """From now on this process ends when `parent`, the one that started it, ends, even if that is killed (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended
+            os._exit(1)
 
 
 def can_fork() -> bool:

@@ -2,14 +2,19 @@
 
 Until a command works and once it is done, a signal ends the process at once: nothing is lost. While it works, the
 signal is raised in it as `Interrupted`, so that what is computed can be stored; a second one ends it at once.
+
+Nothing is imported here that the interpreter has not loaded anyway, `signal` itself neither: until `handle` is called,
+a signal is the interpreter's, which prints a traceback.
 """
 
+import _signal as signal  # type: ignore[import-not-found, unused-ignore]
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 SAID = "interrupted; what was stored is kept, and the same command goes on from there"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,33 +44,32 @@ def handle() -> None:
     _set(_end)
 
 
-@contextmanager
-def raised() -> Iterator[None]:
+class raised:
     """Within it, a signal that is handled is raised as `Interrupted`; what comes after it is as before."""
-    if _home is None:
-        yield
-        return
-    _set(_raise)
-    try:
-        yield
-    finally:
-        _set(_end)
+
+    def __enter__(self) -> None:
+        if _home is not None:
+            _set(_raise)
+
+    def __exit__(self, *_: object) -> None:
+        if _home is not None:
+            _set(_end)
 
 
-def _set(handler: "signal._HANDLER") -> None:
+def _set(handler: "Any") -> None:
     for number in SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, handler)
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
+def _raise(number: int, frame: "FrameType | None") -> None:
     if os.getpid() != _home:
         os._exit(128 + number)
     _set(_end)
     raise Interrupted(number)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end(number: int, frame: "FrameType | None") -> None:
     if os.getpid() == _home and sys.stderr is not None:
         clean = _SHOW_CURSOR if os.isatty(2) else ""  # a progress bar hides it
         os.write(2, f"{clean}\n{SAID}\n".encode("ascii"))

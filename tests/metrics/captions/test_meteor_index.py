@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import threading
 import zipfile
 
@@ -150,6 +151,17 @@ def test_other_data_has_another_index(tmp_path):
     first = load_index(tmp_path / "cache", sources=make(tmp_path / "one"))
     second = load_index(tmp_path / "cache", sources=make(tmp_path / "two", PAIRS[:2]))
     assert first.folder != second.folder
+
+
+def test_an_index_of_other_data_in_its_place_is_not_believed(tmp_path, caplog):
+    one, two = make(tmp_path / "one"), make(tmp_path / "two", PAIRS[:2])
+    folder = load_index(tmp_path / "cache", sources=one).folder
+    other = load_index(tmp_path / "cache", sources=two).folder
+    shutil.rmtree(folder)
+    shutil.copytree(other, folder)
+    caplog.clear()
+    assert len(load_index(tmp_path / "cache", sources=one).pairs) == len(PAIRS)
+    assert "damaged in the cache" in caplog.text
 
 
 def test_builders_at_once_build_it_once(tmp_path, monkeypatch):

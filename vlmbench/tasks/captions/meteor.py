@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BUILD = """
 import pathlib, sys
+from vlmbench.foundations.background import end_with_parent
+end_with_parent(int(sys.argv[2]))
 from vlmbench.metrics.captions.meteor.score import load_index
 load_index(pathlib.Path(sys.argv[1]))
 """
@@ -105,7 +107,7 @@ def meteor_ahead(context: Context, *, wanted: bool) -> Iterator[None]:
 
     paths = [str(Path(path).resolve()) for path in sys.path]
     process = subprocess.Popen(
-        [sys.executable, "-c", _BUILD, str(context.cache_dir.resolve())],
+        [sys.executable, "-c", _BUILD, str(context.cache_dir.resolve()), str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

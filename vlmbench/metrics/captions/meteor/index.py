@@ -113,7 +113,7 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: So
         _set_aside(folder)
         with atomic_directory(folder) as temporary:
             _build(sources, temporary, progress or silent)
-            write_json(temporary / _MANIFEST, _manifest(temporary))
+            write_json(temporary / _MANIFEST, _manifest(temporary, folder.name))
         index = _open(folder)
     if index is None:
         raise RuntimeError(f"METEOR's index was built and cannot be read: {folder}")
@@ -125,10 +125,10 @@ def silent(label: str, total: int | None) -> AbstractContextManager[Advance]:
     return contextlib.nullcontext(lambda units=1: None)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    """The checksum of each array, which is compared at every load."""
+def _manifest(folder: Path, index: str) -> dict[str, Any]:
+    """The checksum of each array, which is compared at every load; `index` is its name, which stands for its data."""
     files = {name: _checksum(folder / f"{name}.npy") for name in _ARRAYS}
-    return {"format": FORMAT, "files": files, "digest": digest(files)}
+    return {"format": FORMAT, "files": files, "digest": digest([index, files])}
 
 
 def _checksum(path: Path) -> str:
@@ -147,7 +147,7 @@ def _open(folder: Path) -> MeteorIndex | None:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         files = manifest["files"]
-        if manifest["digest"] != digest(files) or manifest["format"] != FORMAT:
+        if manifest["digest"] != digest([folder.name, files]) or manifest["format"] != FORMAT:
             raise ValueError("the manifest has changed")
         arrays = {}
         for name in _ARRAYS:

@@ -31,6 +31,7 @@ _ARGUMENTS = {  # n: a number, p: a pointer
     "list_synonyms": "nppppppp",
     "count_pairs": "nnnnn" + "p" * 27,
 }
+_FORMAT = 2
 _IMAGES_AT_A_TIME = 1024
 _ROOM = 1 << 15
 _log = logging.getLogger(__name__)
@@ -88,19 +89,16 @@ def load_kernel(folder: Path, progress: Progress = silent) -> Kernel | None:
 
 
 def _code(folder: Path, progress: Progress) -> bytes:
-    """The object file: its SHA-256, checked, and the code."""
+    """The object file: a SHA-256, which is compared, and the code."""
     import llvmlite
     import llvmlite.binding as llvm
 
     here = Path(__file__).parent
     sources = [sha256_bytes((here / f"{name}.py").read_bytes()) for name in ("beam", "build", "kernel")]
     processor = [llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    path = folder / f"kernel-{digest([sources, processor, llvmlite.__version__])[:16]}.bin"
-    data = read_own(path)
-    if data:
-        if hashlib.sha256(data[32:]).digest() == data[:32]:
-            return data[32:]
-        damaged(path)
+    path = folder / f"kernel-{digest([_FORMAT, sources, processor, llvmlite.__version__])[:16]}.bin"
+    if code := _sound_code(path):
+        return code
     from vlmbench.metrics.captions.meteor.build import compile_kernel
 
     llvm.initialize_native_target()
@@ -108,8 +106,23 @@ def _code(folder: Path, progress: Progress) -> bytes:
     with progress("METEOR: compiling the aligner (once)", 1) as advance:
         code = compile_kernel()
         advance()
-    write_bytes(path, hashlib.sha256(code).digest() + code)
+    write_bytes(path, _checksum(path, code) + code)
     return code
+
+
+def _sound_code(path: Path) -> bytes | None:
+    """The code in a file that only this user can have written; none where it is absent or damaged."""
+    data = read_own(path)
+    if data and _checksum(path, data[32:]) == data[:32]:
+        return data[32:]
+    if data is not None:
+        damaged(path)
+    return None
+
+
+def _checksum(path: Path, code: bytes) -> bytes:
+    """Also of the name, which says for what processor and version the code is."""
+    return hashlib.sha256(path.name.encode() + code).digest()
 
 
 def pair_statistics(

@@ -1,0 +1,78 @@
+"""A cache with a flipped byte or a cut file: the command writes the same bytes, and says what it made again.
+
+    python -m benchmarks.reliability.rotten --changes 100
+
+Each change is of one file that the command stored, every directory of the cache as often as every other.
+"""
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.reliability.scenes import SCENES, Trial, prepare
+from benchmarks.reliability.workshop import TORCH, Workshop, outcome, parser, report
+
+NAMES = ("zeroshot", "linear-probe", "caption")
+SILENT = (".lock", "key.json")
+"""Files that decide nothing: nobody reads them."""
+
+
+def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, str]:
+    """A change of one file of a cache, and what is wrong with the command after it; else nothing."""
+    workshop = trial.workshop
+    workshop.begin(trial.start)
+    shutil.copytree(cache, workshop.work / "cache")
+    kind = chance.choice(sorted(cache.iterdir()))
+    files = [path for path in kind.rglob("*") if path.is_file() and path.name not in SILENT]
+    path = workshop.work / "cache" / chance.choice(sorted(files)).relative_to(cache)
+    data = bytearray(path.read_bytes())
+    at = chance.randrange(len(data))
+    cut = chance.random() < 0.2
+    if cut:
+        data = data[:at]
+    else:
+        data[at] ^= 1 << chance.randrange(8)
+    path.write_bytes(data)
+    told = f"{path.relative_to(workshop.work)} {'cut' if cut else 'changed'} at {at}"
+    done = workshop.run(trial.line)
+    if done.code:
+        return told, f"ended with {done.code}: {done.said[-300:]}"
+    if outcome(workshop.work) != trial.written:
+        return told, f"something else is written: {', '.join(trial.lacking())}"
+    as_killed = path.name == "captions.jsonl" and (cut or at == len(data) - 1)  # fewer captions, and no damage
+    if as_killed or "damaged in the cache" in done.said:
+        return told, ""
+    path.unlink()
+    workshop.run(
+        trial.line
+    )  # a file that is not made again is one that this command, its cache being full, never reads
+    return told, "nothing was said" if path.exists() else ""
+
+
+def campaign(names: tuple[str, ...], folder: Path, changes: int, seed: int) -> Iterator[tuple[str, str]]:
+    """A command's name and what is wrong, for each change."""
+    starts = prepare(folder, names)
+    with Workshop(folder / "spoilt", TORCH) as workshop:
+        for place, name in enumerate(names):
+            trial = Trial(workshop, SCENES[name], starts[name])
+            cache = folder / "caches" / name
+            shutil.copytree(workshop.work / "cache", cache)
+            chance = random.Random(f"{seed} {name}")
+            for _ in range(changes // len(names) + (place < changes % len(names))):
+                told, wrong = spoilt(trial, cache, chance)
+                yield name, wrong and f"{told}: {wrong}"
+
+
+def main() -> None:
+    """Prints the table, and ends with 1 where anything fell short."""
+    options = parser(__doc__)
+    options.add_argument("--changes", type=int, default=100)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rotten-") as folder:
+        report(campaign(tuple(given.command or NAMES), Path(folder), given.changes, given.seed), given.minutes)
+
+
+if __name__ == "__main__":
+    main()

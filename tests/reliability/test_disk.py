@@ -1,0 +1,124 @@
+"""A disk that is full, read-only, slow or broken, in short: one error, never half a result, and the next run is whole.
+
+The long form is ``python -m benchmarks.reliability.faults``.
+"""
+
+import ctypes
+import errno
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reliability.faults import ERRORS, injected, places
+from benchmarks.reliability.scenes import SCENES, Trial, prepare
+from benchmarks.reliability.workshop import LIBRARIES, SLOW, Workshop, outcome
+
+CALLS = 6
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("cc"), reason="calls are made to fail by a preloaded library"
+)
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    folder = tmp_path_factory.mktemp("disk")
+    starts = prepare(folder, ("caption-eval",))
+    with Workshop(folder / "faulty", LIBRARIES, faults=True) as workshop:
+        yield Trial(workshop, SCENES["caption-eval"], starts["caption-eval"])
+
+
+@pytest.mark.parametrize("number", range(CALLS))
+def test_a_call_that_fails(trial: Trial, number: int) -> None:
+    found = places(trial.calls)
+    part = len(found) / CALLS
+    nth = found[int(part * (number + random.Random(number).random()))]
+    error, action = ERRORS[number % len(ERRORS)]
+    assert not injected(trial, nth, error, action), f"{errno.errorcode[error]} at {trial.calls[nth - 1]}"
+
+
+def test_every_file_is_written_flushed_renamed_and_its_directory_flushed(trial: Trial) -> None:
+    calls, renamed = trial.calls, set()
+    for at, (call, temporary, target) in enumerate(calls):
+        if call != "rename":
+            continue
+        before = [name for name, path, _ in calls[:at] if path == temporary]
+        after = [(name, path) for name, path, _ in calls[at + 1 :]]
+        assert before[0] == "open"
+        assert "write" in before
+        assert before[-1] == "fsync", f"{target}: {before}"
+        assert after[0] == ("fsync", str(Path(target).parent)), target
+        assert ("write", target) not in after, "nothing is written in place"
+        renamed.add(target)
+    assert set(trial.written) - {"references.json", "one.json", "two.json", "plan.toml"} <= renamed
+    made = [(at, path) for at, (call, path, _) in enumerate(calls) if call == "mkdir"]
+    for at, path in made:
+        assert calls[at + 1][:2] == ("fsync", str(Path(path).parent) if "/" in path else str(trial.workshop.work)), path
+
+
+def test_a_slow_directory(trial: Trial) -> None:
+    trial.workshop.begin(trial.start)
+    trial.workshop.faults.set(SLOW, delay=0.01)
+    done = trial.workshop.run(trial.line)
+    trial.workshop.faults.off()
+    assert done.code == 0, done.said
+    assert outcome(trial.workshop.work) == trial.written
+
+
+def score(place: Path, *more: str, **how: object) -> subprocess.CompletedProcess[str]:
+    """`caption-eval` of two captions, to ``place/out``."""
+    for name, value in (("r", {"1": ["a dog"], "2": ["a cat"]}), ("p", {"1": "a dog", "2": "a cat"})):
+        (place / f"{name}.json").write_text(json.dumps(value))
+    line = ["caption-eval", "-r", "r.json", "-p", "p.json", "--metrics", "bleu", "-o", "out", "--cache-dir", "cache"]
+    code = [sys.executable, "-m", "vlmbench", *line, *more]
+    how = {"stdout": subprocess.PIPE, **how}
+    return subprocess.run(code, cwd=place, stderr=subprocess.PIPE, text=True, check=False, timeout=120, **how)
+
+
+def test_stdout_on_a_full_disk(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = score(tmp_path, "--json", stdout=full)
+    assert (done.returncode, "No space left" in done.stderr) == (3, True), done.stderr
+    assert score(tmp_path, "--json").returncode == 0
+
+
+def test_a_small_disk(tmp_path: Path) -> None:
+    small = tmp_path / "out"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(small)], check=False)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        done = score(tmp_path)
+        found = [path.name for path in small.rglob("*") if path.is_file()]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert (done.returncode, "No space left" in done.stderr) == (3, True), done.stderr
+    assert not [name for name in found if name.startswith(".tmp")]
+    assert score(tmp_path).returncode == 0
+
+
+def obey_permissions() -> None:
+    """For ``preexec_fn``: permissions hold for root too, from the next program on."""
+    drop, override, read_search = 24, 1, 2  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    for capability in (override, read_search):
+        ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["out", "cache"])
+def test_a_directory_that_may_not_be_written_to(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir(mode=0o555)
+    touched = subprocess.run(["touch", str(tmp_path / name / "a")], check=False, preexec_fn=obey_permissions)
+    if touched.returncode == 0:
+        pytest.skip("this user may write everywhere")
+    done = score(tmp_path, "--metrics", "meteor" if name == "cache" else "bleu", preexec_fn=obey_permissions)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith(f"error: cannot write {name}"), done.stderr
+    assert "Permission denied" in done.stderr
+    assert not list(tmp_path.rglob("result.json"))
