@@ -40,7 +40,7 @@ def split_of(count, damaged=()):
 
 
 def entry(cache, name="a", images=50):
-    return FeatureEntry(cache, FeatureKey(name, "", "fp32", "", "test"), images, {"torch": "2"})
+    return FeatureEntry(cache, FeatureKey(name, "", "fp32", "", "test", {"torch": "2"}), images)
 
 
 def run(split, jobs, on_bad_image="skip", reporter=None, **more):

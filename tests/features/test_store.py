@@ -8,15 +8,15 @@ from scipy.sparse import csr_array
 from vlmbench.encoders.base import Scale
 from vlmbench.encoders.models import find_model
 from vlmbench.encoders.names import parse_model
-from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
+from vlmbench.features.store import FeatureEntry, FeatureKey
 from vlmbench.features.texts import EMBEDDINGS, WEIGHTS, TextKey, read_texts, write_texts
 
-TEXTS = TextKey(EMBEDDINGS, "weights", "preprocessing", "tokenizer", "fp32", "content")
-KEY = FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test")
+TEXTS = TextKey(EMBEDDINGS, "weights", "preprocessing", "tokenizer", "fp32", "content", {"torch": "2"})
+KEY = FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test", {"torch": "2"})
 
 
-def entry(cache, images=10, versions=None):
-    return FeatureEntry(cache, KEY, images, versions or {"torch": "2"})
+def entry(cache, images=10):
+    return FeatureEntry(cache, KEY, images)
 
 
 def fill(one, *ends):
@@ -25,9 +25,9 @@ def fill(one, *ends):
         one.write_shard(range(start, stop), rows, {"proj": np.outer(rows, [1, 2]).astype(np.float32)})
 
 
-def covered(one, **how):
+def covered(one):
     """The images of each shard, and whether they are there."""
-    return [(part.start, part.stop, tensors is not None) for part, tensors in one.shards(**how)]
+    return [(part.start, part.stop, tensors is not None) for part, tensors in one.shards()]
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,20 @@ def covered(one, **how):
         {"precision": "bf16"},
         {"fingerprint": "other"},
         {"split": "train"},
+        {"versions": {"torch": "3"}},
         {"format": 99},
     ],
 )
 def test_every_part_of_the_key_makes_another_entry(change):
     assert replace(KEY, **change).name != KEY.name
-    assert KEY.name == FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test").name
+    assert KEY.name == FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test", {"torch": "2"}).name
 
 
 def test_what_earlier_versions_stored_is_found_again(tmp_path):
-    """Names of entries and of texts, and the hashes they are made of, as they have been since format 2."""
-    assert KEY.name == "34e672351e4a937555b918ecfac62c14"
+    """Names of entries and of texts, and the hashes they are made of, as they have been since format 3."""
+    assert KEY.name == "8463d7e1cb788d1cabedf7791a2cbc78"
     names = [replace(TEXTS, kind=kind).name[:32] for kind in (EMBEDDINGS, WEIGHTS)]
-    assert names == ["a4d3e5ec91ccf7bf21621ae77041c3c1", "1c108602f186ee4d0d47289fb3c945cf"]
+    assert names == ["1914aee9a2e2e9d428743af924737841", "d003a0c9e9b9cea793f1533ae51eae3b"]
     files = {name: find_model(parse_model(name), tmp_path) for name in ("tiny-clip", "pixels")}
     hashes = {
         name: [found.weights_sha256[:16], found.preprocessing_sha256[:16], found.tokenizer_sha256[:16]]
@@ -79,20 +80,6 @@ def test_shards_of_any_size_stand_beside_each_other_and_gaps_are_told(tmp_path):
     assert covered(one) == [(0, 1, False), (1, 2, True), (2, 5, False), (5, 9, True), (9, 10, False)]
     fill(one, 2, 7)  # then nothing needs the one that begins at 5
     assert covered(one) == [(0, 1, False), (1, 2, True), (2, 7, True), (7, 10, False)]
-
-
-def test_shards_that_earlier_versions_counted_are_read(tmp_path):
-    one = entry(tmp_path, images=2 * ROWS + 3)
-    fill(one, 0, ROWS, 2 * ROWS, 2 * ROWS + 3)
-    for number in range(3):
-        (one.directory / f"{number * ROWS:09d}.safetensors").rename(one.directory / f"{number:05d}.safetensors")
-    parts = [(0, ROWS, True), (ROWS, 2 * ROWS, True), (2 * ROWS, 2 * ROWS + 3, True)]
-    assert covered(one) == parts
-    (one.directory / "00001.safetensors").write_bytes(b"rubbish")
-    parts[1] = (ROWS, 2 * ROWS, False)
-    assert covered(one) == parts
-    fill(one, ROWS, ROWS + 5)
-    assert covered(one) == [parts[0], (ROWS, ROWS + 5, True), (ROWS + 5, 2 * ROWS, False), parts[2]]
 
 
 def test_an_entry_is_unfinished_until_its_manifest_is_there(tmp_path):
@@ -124,13 +111,6 @@ def test_a_damaged_shard_is_never_read(tmp_path, damage):
     assert covered(one) == [(0, 4, False), (4, 8, True), (8, 10, False)]
 
 
-def test_shards_of_other_versions_are_not_continued(tmp_path):
-    fill(entry(tmp_path), 0, 10)
-    newer = entry(tmp_path, versions={"torch": "3"})
-    assert covered(newer) == [(0, 10, True)]
-    assert covered(newer, same_versions=True) == [(0, 10, False)]
-
-
 def test_no_temporary_files_stay(tmp_path):
     one = entry(tmp_path)
     fill(one, 0, 4)
@@ -147,6 +127,7 @@ def test_no_temporary_files_stay(tmp_path):
         {"tokenizer_sha256": "other"},
         {"precision": "bf16"},
         {"content": "other"},
+        {"versions": {"torch": "3"}},
         {"format": 1},
     ],
 )

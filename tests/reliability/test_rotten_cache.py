@@ -54,7 +54,7 @@ def note(cache: Path) -> tuple[Path, Callable[[], Any]]:
 
 
 def shard(cache: Path) -> tuple[Path, Callable[[], Any]]:
-    entry = FeatureEntry(cache, FeatureKey("w", "p", "fp32", "f", "test"), 6, {"torch": "2"})
+    entry = FeatureEntry(cache, FeatureKey("w", "p", "fp32", "f", "test", {"torch": "2"}), 6)
     entry.write_shard(range(6), np.arange(6), {"proj": VALUES})
 
     def load() -> Any:
@@ -65,13 +65,13 @@ def shard(cache: Path) -> tuple[Path, Callable[[], Any]]:
 
 
 def manifest(cache: Path) -> tuple[Path, Callable[[], Any]]:
-    entry = FeatureEntry(cache, FeatureKey("w", "p", "fp32", "f", "test"), 6, {"torch": "2"})
+    entry = FeatureEntry(cache, FeatureKey("w", "p", "fp32", "f", "test", {"torch": "2"}), 6)
     entry.finish(("a",), {"proj": 5})
     return entry.directory / "manifest.json", entry.manifest
 
 
 def texts(cache: Path) -> tuple[Path, Callable[[], Any]]:
-    key = TextKey(EMBEDDINGS, *"wpt", "fp32", "c")
+    key = TextKey(EMBEDDINGS, *"wpt", "fp32", "c", {"torch": "2"})
     write_texts(cache, key, VALUES, Scale(100.0, -1.5))
     return next(cache.glob("texts/*")), lambda: read_texts(cache, key)
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 from vlmbench.foundations.atomic import cannot_write, flush_directory, require_writable, write_json
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
+from vlmbench.foundations.versions import encoding_versions
 from vlmbench.records.result import ModelFacts
 
 
@@ -29,6 +30,8 @@ class CaptionStore:
         decoding: everything else that decides a caption, as JSON values.
         version: `CaptionerKind.store_version`.
 
+    The versions of what runs models count too, but for an endpoint, which runs elsewhere.
+
     Raises:
         OutputError: the directory cannot be written.
     """
@@ -36,6 +39,7 @@ class CaptionStore:
     def __init__(self, cache_dir: Path, model: ModelFacts, decoding: Mapping[str, Any], version: int = 1) -> None:
         weights = model.weights_sha256
         key = {"version": version, "weights_sha256": weights, "decoding": dict(decoding)}
+        key |= {"versions": encoding_versions()} if model.kind != "endpoint" else {}
         self.directory = cache_dir / "captions" / f"{weights[:16]}-{digest(key)[:16]}"
         self.path = self.directory / "captions.jsonl"
         require_writable(self.directory)

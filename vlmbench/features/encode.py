@@ -86,7 +86,7 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
     found = {job.name: _Known() for job in open_jobs}
     lacking: dict[str, list[range]] = {job.name: [] for job in open_jobs}
     for job in open_jobs:
-        for covered, tensors in job.entry.shards(same_versions=True):
+        for covered, tensors in job.entry.shards():
             if tensors is None:
                 lacking[job.name].append(covered)
             else:

@@ -7,7 +7,6 @@ The manifest is written last: a directory without it is a run to be continued.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,11 +24,9 @@ from vlmbench.foundations.notes import damaged, read_note, write_note
 
 ROWS = 1024
 """Images a shard, where they are encoded within `vlmbench.foundations.progress.SECONDS`."""
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 _ROW = "row"
-_CHECKSUM = "checksum"
-_OLD_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,8 @@ class FeatureKey:
     precision: str
     fingerprint: str
     split: str
+    versions: Mapping[str, str]
+    """The packages that decode and encode."""
     format: int = FORMAT
 
     @cached_property
@@ -60,13 +59,11 @@ class Manifest:
         images: images of the split.
         skipped: ids of the damaged ones among them, which have no row.
         layers: layer to width.
-        versions: the packages that encoded them.
     """
 
     images: int
     skipped: tuple[str, ...]
     layers: dict[str, int]
-    versions: dict[str, str]
 
 
 Tensors = dict[str, np.ndarray]
@@ -75,11 +72,10 @@ Tensors = dict[str, np.ndarray]
 class FeatureEntry:
     """The features of one split by one model."""
 
-    def __init__(self, cache_dir: Path, key: FeatureKey, images: int, versions: Mapping[str, str]) -> None:
+    def __init__(self, cache_dir: Path, key: FeatureKey, images: int) -> None:
         self.key = key
         self.directory = cache_dir / "features" / key.name
         self.images = images
-        self.versions = dict(versions)
 
     def manifest(self) -> Manifest | None:
         """The manifest, if the entry is finished."""
@@ -89,21 +85,19 @@ class FeatureEntry:
                 images=int(data["images"]),
                 skipped=tuple(map(str, data["skipped"])),
                 layers={str(name): int(width) for name, width in data["layers"].items()},
-                versions={str(name): str(value) for name, value in data["versions"].items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         return found if found.images == self.images else None
 
-    def shards(self, position: int = 0, *, same_versions: bool = False) -> Iterator[tuple[range, Tensors | None]]:
+    def shards(self, position: int = 0) -> Iterator[tuple[range, Tensors | None]]:
         """The split from `position` to its end: the images of each shard with its tensors, and with none those that no
         sound shard covers.
 
-        Tensors are ``row`` [n] int64 and each layer [n, D] float32. With `same_versions`, a shard that other versions
-        of the packages encoded counts for none.
+        Tensors are ``row`` [n] int64 and each layer [n, D] float32.
         """
         while position < self.images:
-            found = self._read(position, same_versions)
+            found = self._read(position)
             if found is not None:
                 yield found
                 position = found[0].stop
@@ -127,11 +121,11 @@ class FeatureEntry:
             _ROW: np.asarray(rows, np.int64),
             **{name: np.ascontiguousarray(value, np.float32) for name, value in layers.items()},
         }
-        write_tensors(next(self._paths(covered.start)), tensors, self._facts(covered, tensors, self._versions))
+        write_tensors(self._path(covered.start), tensors, self._facts(covered, tensors))
 
     def finish(self, skipped: tuple[str, ...], layers: Mapping[str, int]) -> Manifest:
         """Writes the manifest: the entry is complete from here on."""
-        manifest = Manifest(self.images, skipped, dict(layers), self.versions)
+        manifest = Manifest(self.images, skipped, dict(layers))
         write_note(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": asdict(self.key)})
         return manifest
 
@@ -145,55 +139,36 @@ class FeatureEntry:
         with exclusive(self.directory / ".lock"):
             yield
 
-    def _read(self, start: int, same_versions: bool) -> tuple[range, Tensors] | None:
+    def _read(self, start: int) -> tuple[range, Tensors] | None:
         """The shard that begins at `start`; none where it is absent or damaged."""
-        for path in self._paths(start):
-            try:
-                with safe_open(path, framework="numpy") as handle:
-                    facts = handle.metadata() or {}
-                    tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
-                covered = range(start, int(facts["stop"]))
-            except FileNotFoundError:
-                continue
-            except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-                damaged(path)
-                continue
-            versions = facts.get("versions", "")
-            expected = self._facts(covered, tensors, versions)
-            if _CHECKSUM not in facts:  # by an earlier version
-                del expected[_CHECKSUM]
-            if facts != expected or _ROW not in tensors or not start < covered.stop <= self.images:
-                damaged(path)
-            elif not same_versions or versions == self._versions:
-                return covered, tensors
+        path = self._path(start)
+        try:
+            with safe_open(path, framework="numpy") as handle:
+                facts = handle.metadata() or {}
+                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
+            covered = range(start, int(facts["stop"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            damaged(path)
+            return None
+        if facts == self._facts(covered, tensors) and _ROW in tensors and start < covered.stop <= self.images:
+            return covered, tensors
+        damaged(path)
         return None
 
     def _starts(self) -> Iterator[int]:
         """Where shards begin, sound or not."""
-        for path in self.directory.glob("*.safetensors"):
-            if path.stem.isdigit():
-                yield int(path.stem) * (ROWS if len(path.stem) == _OLD_DIGITS else 1)
+        return (int(path.stem) for path in self.directory.glob("*.safetensors") if path.stem.isdigit())
 
-    @property
-    def _versions(self) -> str:
-        return json.dumps(self.versions, sort_keys=True)
-
-    def _facts(self, covered: range, tensors: Mapping[str, np.ndarray], versions: str) -> dict[str, str]:
+    def _facts(self, covered: range, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
         """What a shard's header says of it."""
-        facts = {
-            "sha256": _digest(tensors),
-            "key": self.key.name,
-            "start": str(covered.start),
-            "stop": str(covered.stop),
-            "versions": versions,
-        }
-        return {**facts, _CHECKSUM: digest(facts)}
+        where = {"key": self.key.name, "start": str(covered.start), "stop": str(covered.stop)}
+        return {**where, "sha256": digest([where, _digest(tensors)])}
 
-    def _paths(self, start: int) -> Iterator[Path]:
-        """Where the shard lies that begins at `start`, or where earlier versions put it, which counted shards."""
-        yield self.directory / f"{start:09d}.safetensors"
-        if start % ROWS == 0:
-            yield self.directory / f"{start // ROWS:0{_OLD_DIGITS}d}.safetensors"
+    def _path(self, start: int) -> Path:
+        """Where the shard lies that begins at `start`."""
+        return self.directory / f"{start:09d}.safetensors"
 
 
 def array_sha256(values: np.ndarray) -> str:

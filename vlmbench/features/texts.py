@@ -5,7 +5,7 @@ batch is done: a run that is stopped goes on from there. Sparse rows (`scipy.spa
 numbers, columns and row ends.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
 from vlmbench.foundations.progress import Advance
+from vlmbench.foundations.versions import encoding_versions
 
 _NAME = "values"
 _SPARSE = ("data", "indices", "indptr")
@@ -46,6 +47,7 @@ class TextKey:
         tokenizer_sha256: of its tokenizer.
         precision: it runs in.
         content: digest of the texts.
+        versions: the packages that encode them.
         format: of the file.
     """
 
@@ -55,6 +57,7 @@ class TextKey:
     tokenizer_sha256: str
     precision: str
     content: str
+    versions: Mapping[str, str]
     format: int = FORMAT
 
     @cached_property
@@ -107,7 +110,7 @@ class TextStore:
         """
         files = self.files
         hashes = (files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256)
-        key = TextKey(kind, *hashes, self.precision, content)
+        key = TextKey(kind, *hashes, self.precision, content, encoding_versions())
         stored = read_texts(self.cache_dir, key)
         if stored is None:
             stored = make()

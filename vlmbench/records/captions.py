@@ -16,6 +16,8 @@ class ClipProtocol(Fields):
     """What CLIPScore looks with."""
 
     model: str
+    processor: str | None = None
+    """Digest of its configuration, preprocessing and tokenizer; earlier versions did not record it."""
     precision: str
     prefix: str
     w: Number

@@ -87,6 +87,8 @@ class EncodedProtocol(TaskProtocol):
     layer: str | None = None
     precision: str | None = None
     preprocessing_sha256: str | None = None
+    tokenizer_sha256: str | None = None
+    """Of a figure that texts have a part in."""
     limit: int | None = None
     """Images that were drawn."""
     views: str | None = None

@@ -48,7 +48,8 @@ class Asif:
         """What identifies it, both encoders and the anchors; and its image side by itself, for images of no dataset."""
         vision, ref = self._vision.files, self.ref
         text = require_texts(self.features.models.open(self.text), alone=True).files
-        anchors = self.features.images.open(self._selection).fingerprint
+        anchors = self.features.images.open(self._selection)
+        encoders = [vision.weights_sha256, text.weights_sha256, text.preprocessing_sha256]
         files = ModelFiles(
             id=str(ref),
             source=str(ref),
@@ -57,7 +58,7 @@ class Asif:
             directory=Path(),
             config={},
             family=ASIF,
-            weights_sha256=digest([vision.weights_sha256, text.weights_sha256, anchors, ref.k, ref.p]),
+            weights_sha256=digest([*encoders, anchors.fingerprint, anchors.split.captions, ref.k, ref.p]),
             preprocessing_sha256=vision.preprocessing_sha256,
             tokenizer_sha256=text.tokenizer_sha256,
             own_code=vision.own_code or text.own_code,

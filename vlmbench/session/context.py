@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -36,17 +35,6 @@ class Context:
 def default_workers() -> int:
     """Threads that decode images: one a core that this process may use, but one; 8 at most."""
     return min(8, cores() - 1)
-
-
-def package_versions(*names: str) -> dict[str, str]:
-    """The installed versions of the packages that can move a number; a package that is absent is left out."""
-    found: dict[str, str] = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class Stopwatch:

@@ -19,12 +19,11 @@ from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.features.texts import TextStore
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
+from vlmbench.foundations.versions import encoding_versions
 from vlmbench.records.result import DatasetFacts, ModelFacts
-from vlmbench.session.context import Context, package_versions
+from vlmbench.session.context import Context
 from vlmbench.session.images import Images, OpenSplit, Selection
 from vlmbench.session.models import Models, OpenModel
-
-ENCODING_PACKAGES = ("torch", "transformers", "pillow")
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Features:
         opened = self.images.open(selection)
         self.prepare([model], selection)
         entry = self.entry(model, opened)
-        rows, x, versions = self._read(entry, model, opened, files.family.stored_as(layer))
+        rows, x = self._read(entry, model, opened, files.family.stored_as(layer))
         encoded = self._encoded.pop((model, entry.key.name), 0)
         if encoded or entry.key.name not in self._reported:
             self._reported.add(entry.key.name)
@@ -154,7 +153,7 @@ class Features:
                 **({"limit": selection.limit} if selection.limit is not None else {}),
                 **opened.protocol,
             },
-            versions=versions,
+            versions=dict(entry.key.versions),
             encoded=encoded,
             stored=len(rows) - encoded,
         )
@@ -163,8 +162,8 @@ class Features:
         """Where the features of a split by a model are stored."""
         files, cache_dir = self.models.open(model).files, self.context.cache_dir
         hashes = (files.weights_sha256, files.preprocessing_sha256)
-        key = FeatureKey(*hashes, self.models.precision, opened.content, opened.split.name)
-        return FeatureEntry(cache_dir, key, len(opened.rows), package_versions(*ENCODING_PACKAGES))
+        key = FeatureKey(*hashes, self.models.precision, opened.content, opened.split.name, encoding_versions())
+        return FeatureEntry(cache_dir, key, len(opened.rows))
 
     def refuse_skipped(self, items: np.ndarray, opened: OpenSplit) -> tuple[str, ...]:
         """Features that lack damaged images serve a run that skips them, with a warning, and no other.
@@ -224,12 +223,12 @@ class Features:
 
     def _read(
         self, entry: FeatureEntry, model: ModelRef, opened: OpenSplit, layer: str
-    ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         for attempt in range(2):
             manifest = entry.manifest()
             found = read_layer(entry, manifest, layer) if manifest is not None else None
             if manifest is not None and found is not None:
-                return (*found, manifest.versions)
+                return found
             if attempt == 0:
                 self.context.reporter.warn(
                     f"stored features of {opened.info.id} by {model} are damaged and will be encoded again"

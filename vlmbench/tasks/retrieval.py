@@ -10,7 +10,9 @@ from vlmbench.data.catalogue import expand
 from vlmbench.data.loading import load
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.zeroshot import normalise
 from vlmbench.metrics.retrieval import (
     INTERVALS,
@@ -25,7 +27,7 @@ from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.result import Record
 from vlmbench.records.retrieval import SPEC, RetrievalProtocol
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
@@ -113,11 +115,12 @@ def _score(session: Session, model: str, selection: Selection, request: Retrieva
         task=SPEC.name,
         system=session.model(model).files.system,
         model=features.model,
-        dataset=features.dataset,
+        dataset=features.dataset.model_copy(update={"fingerprint": digest([features.dataset.fingerprint, lists])}),
         n=len(features.ids),
         seed=context.seed,
         protocol=RetrievalProtocol(
             **features.protocol,
+            tokenizer_sha256=session.model(model).files.tokenizer_sha256,
             captions=len(texts),
             captions_per_image=request.captions or "all",
             rerank=request.rerank,

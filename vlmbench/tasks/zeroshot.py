@@ -12,6 +12,7 @@ from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.classnames import ClassNames, class_names
 from vlmbench.heads.prompts import PromptSet, prompt_sets
 from vlmbench.heads.zeroshot import logits
@@ -28,7 +29,7 @@ from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.classification import ZEROSHOT, ClassFigures, ClassificationDetail, ZeroShotProtocol
 from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.features import SplitFeatures
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
@@ -172,6 +173,7 @@ def _score(
         seed=context.seed,
         protocol=ZeroShotProtocol(
             **origin,
+            tokenizer_sha256=session.model(model).files.tokenizer_sha256,
             classnames=list(head.classnames),
             classnames_sha256=digest([list(item) for item in plan.classes.names]),
             logit_scale=head.logit_scale,

@@ -12,6 +12,7 @@ from vlmbench.captioners.anchors import unit
 from vlmbench.data.base import Split
 from vlmbench.data.captions.read import Aligned
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import encodable, visible
 from vlmbench.metrics.captions.clipscore import PREFIX, SPECS, W, clip_scores
 from vlmbench.metrics.captions.scoring import Scored
@@ -55,6 +56,7 @@ class ClipImages:
         files = dual_encoder(self.session, self.model).files
         return {
             "model": f"{files.id}@{files.weights_sha256[:16]}",
+            "processor": digest([files.preprocessing_sha256, files.tokenizer_sha256])[:16],
             "precision": self.session.precision,
             "prefix": PREFIX,
             "w": W,

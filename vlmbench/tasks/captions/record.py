@@ -8,6 +8,7 @@ from vlmbench.data.captions.read import Aligned, reference_digest
 from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import encodable
+from vlmbench.foundations.versions import package_versions
 from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.diversity import profile
 from vlmbench.metrics.captions.sanitize import sanitize_all
@@ -15,7 +16,7 @@ from vlmbench.metrics.spec import caption_specs, needing
 from vlmbench.records.captions import SPEC, CaptionDetail, CaptionProtocol
 from vlmbench.records.result import DatasetFacts, Metric, Record
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.context import Context, Stopwatch
 from vlmbench.tasks.captions.scoring import Inputs, ScoredSet, Scoring, tokenizer
 
 

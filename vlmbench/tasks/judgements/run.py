@@ -15,6 +15,7 @@ from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import encodable
+from vlmbench.foundations.versions import package_versions
 from vlmbench.metrics.agreement import Tau, agreement, metrics
 from vlmbench.metrics.captions.statistics import RESAMPLES
 from vlmbench.metrics.spec import needing
@@ -22,7 +23,7 @@ from vlmbench.records.agreement import SPEC, AgreementDetail, AgreementProtocol
 from vlmbench.records.captions import ClipProtocol
 from vlmbench.records.result import DatasetFacts, Record
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.context import Context, Stopwatch
 from vlmbench.tasks.base import Pass
 from vlmbench.tasks.captions.scoring import usual_metrics
 from vlmbench.tasks.judgements.scores import References, score_judgements, with_references

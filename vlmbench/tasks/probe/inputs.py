@@ -70,6 +70,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
             "normalize": normalised,
             "train_fingerprint": found[TRAIN].dataset.fingerprint,
             **({"val_fingerprint": found[VAL].dataset.fingerprint} if VAL in found else {}),
+            **({"tokenizer_sha256": session.model(model).files.tokenizer_sha256} if request.from_text else {}),
         },
         versions=tested.versions,
         facts=session.throughput(whole[TEST]),

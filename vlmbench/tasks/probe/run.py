@@ -12,6 +12,7 @@ from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.seeds import derive_seed
+from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE
 from vlmbench.heads.probe_file import Probe, save_probe
@@ -42,7 +43,7 @@ from vlmbench.records.classification import (
 )
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.session.context import Context, Stopwatch, package_versions
+from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
