@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from vlmbench.captioners.base import CaptionFailed, Done, Item
-from vlmbench.captioners.batches import Batcher, out_of_memory
+from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.store import CaptionStore
 from vlmbench.data.base import Split
 from vlmbench.data.bundled import Arrays
-from vlmbench.foundations.errors import AbsentError, InputError, OutputError
+from vlmbench.foundations.errors import AbsentError, InputError, OutputError, out_of_memory
 from vlmbench.foundations.progress import Silent
 from vlmbench.records.result import ModelFacts
 from vlmbench.session.context import Context

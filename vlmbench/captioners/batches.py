@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vlmbench.captioners.base import CaptionFailed, Done, Item
-from vlmbench.foundations.errors import VlmbenchError
+from vlmbench.foundations.errors import VlmbenchError, out_of_memory
 from vlmbench.foundations.text import visible
 
 Make = Callable[[Sequence[Item]], list[str]]
@@ -74,18 +74,6 @@ class Batcher:
         free_memory()
         self.warn(f"out of memory with a batch of {failed} images; continuing with {self.size}")
         return True
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device or the machine has no memory left."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    )
 
 
 def free_memory() -> None:

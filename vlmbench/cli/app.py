@@ -197,10 +197,13 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
             show_error(error)
             code = error.exit_code
-        except OSError as error:
-            code = _disk(error) if error.errno in DISK else _fault(error, debug)
         except Exception as error:
-            code = _fault(error, debug)
+            if errors.out_of_memory(error) and not debug:
+                code = _memory()
+            elif isinstance(error, OSError) and error.errno in DISK:
+                code = _disk(error)
+            else:
+                code = _fault(error, debug)
         if code:
             raise typer.Exit(code)
 
@@ -218,6 +221,13 @@ def _disk(error: OSError) -> int:
     what = f"cannot {DISK[error.errno or 0]}: {error.strerror}"
     print(f"error: {what}\n  where: {error.filename or 'stdout'}", file=sys.stderr)
     return errors.EXIT_INPUT
+
+
+def _memory() -> int:
+    """Said without rich, for which there may be no memory either."""
+    error = errors.too_little_memory()
+    print(f"error: {error.what}\n  fix: {error.fix}", file=sys.stderr)
+    return error.exit_code
 
 
 def _fault(error: Exception, debug: bool) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vlmbench.encoders.files import ModelFiles, switches
-from vlmbench.foundations.errors import InputError, VlmbenchError
+from vlmbench.foundations.errors import InputError, VlmbenchError, out_of_memory, too_little_memory
 from vlmbench.foundations.text import visible
 
 _POSITIONS_FROM_PADDING = {"altclip_text_model", "xlm-roberta", "roberta", "mpnet"}
@@ -94,7 +94,9 @@ def load_errors(id: str, shape: tuple[int, ...]) -> Iterator[None]:
     """Turns what a model raises on a batch of images of this shape into an error that a user can act on."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         raise InputError(
             f"not enough memory on the device for {shape[0]} images at once", where=id, fix="a smaller --batch-size"
         ) from error
@@ -106,8 +108,10 @@ def load_errors(id: str, shape: tuple[int, ...]) -> Iterator[None]:
         ) from error
 
 
-def unloadable(files: ModelFiles, part: str, error: Exception) -> InputError:
-    """The error for a part of a checkpoint that cannot be read."""
+def unloadable(files: ModelFiles, part: str, error: Exception) -> VlmbenchError:
+    """The error for a part of a checkpoint that cannot be read, or for which there is no memory."""
+    if out_of_memory(error):
+        return too_little_memory(str(files.directory))
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = visible(lines[0]) if lines else type(error).__name__
     return InputError(

@@ -63,3 +63,23 @@ class AbsentError(VlmbenchError):
     """A model, dataset, program, package or network, or a file that was named, is not there (exit 4)."""
 
     exit_code = EXIT_ABSENT
+
+
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "failed to map")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that device or machine have no memory left: Python's own, torch's or the loader's."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError | ImportError | OSError) and any(words in text for words in _NO_MEMORY)
+    )
+
+
+def too_little_memory(where: str | None = None) -> AbsentError:
+    """The error for a machine, or a limit set on this process, that has too little memory for what is asked."""
+    return AbsentError(
+        "not enough memory: models need about 2 GB of it and more for large ones",
+        where=where,
+        fix="raise the limit (ulimit -v, the container's), take a smaller model or --batch-size, or --limit N images",
+    )
