@@ -21,8 +21,9 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 GROWTH = 64.0
 """MiB that memory may grow by between the first and the last third of a long run."""
-WORDS = """red green blue large small old young dog cat horse car bus train street beach table man woman child plate
-runs stands sits jumps holds eats near behind under over two three many with a the of on""".split()
+WORDS = [
+    f"{first}{middle}{last}" for first in "bdfglmprst" for middle in ("a", "e", "i", "o", "u") for last in "lmnrst"
+]
 
 
 def measured(*arguments: object) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -10,6 +11,8 @@ from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, whatever follows the first dot."""
 
 
 def default_cache_dir() -> Path:
@@ -27,9 +30,22 @@ def user_path(text: str) -> Path:
 
 
 def slug(text: str, *, longest: int = 60) -> str:
-    """`text` as part of a file name: letters, digits, dot, dash and underscore; never empty, never hidden."""
-    cleaned = _UNSAFE.sub("-", text).strip("-._")
-    return cleaned[:longest].rstrip("-._") or "unnamed"
+    """`text` as part of a file name: letters, digits, dot, dash and underscore; never empty, hidden or a device."""
+    cleaned = _UNSAFE.sub("-", text).strip("-._")[:longest].rstrip("-._") or "unnamed"
+    return f"{cleaned.replace('.', '_')}_" if _DEVICES.fullmatch(cleaned) else cleaned
+
+
+def distinct_slugs(texts: Sequence[str], *, longest: int = 60) -> list[str]:
+    """A `slug` for each text; those that would be the same file, on a disk without case too, are numbered."""
+    found: list[str] = []
+    for text in texts:
+        name = base = slug(text, longest=longest)
+        number = 1
+        while name.lower() in map(str.lower, found):
+            number += 1
+            name = f"{base}-{number}"
+        found.append(name)
+    return found
 
 
 def named_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:

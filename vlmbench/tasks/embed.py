@@ -9,6 +9,7 @@ from vlmbench.encoders.base import PRE_PROJ, PROJ
 from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.atomic import require_writable, write_json
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import Context
@@ -62,7 +63,9 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
         raise InputError("the shard has no images", where="--shard", fix="fewer shards")
     number, count = request.shard
     suffix = f"-{number:04d}-of-{count:04d}" if count > 1 else ""
-    name = slug(f"{found.model.id}-{request.dataset}-{split}-{layer}", longest=120) + suffix
+    drawn = None if request.limit is None else [request.limit, context.seed]
+    what = [found.model.weights_sha256, request.dataset, split, layer, session.precision, drawn]
+    name = f"{slug(f'{found.model.id}-{request.dataset}-{split}-{layer}', longest=100)}-{digest(what)[:10]}{suffix}"
     path = context.out / "embeddings" / f"{name}.safetensors"
     write_tensors(path, {"x": found.x, "y": np.ascontiguousarray(found.y)})
     facts = {

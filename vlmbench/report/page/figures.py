@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from vlmbench.foundations.atomic import write_bytes, write_text
-from vlmbench.foundations.paths import slug
+from vlmbench.foundations.paths import distinct_slugs
 from vlmbench.foundations.text import csv_cell, visible
 from vlmbench.records.classification import ClassFigures, ClassificationDetail, ProbeDetail
 from vlmbench.records.store import StoredRun, read_samples
@@ -56,10 +56,12 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
             written += _one_run(run, record.detail.per_class, out / "figures")
     curves = list(few_shot_series(classification_rows(unique(runs))))
     names = place_labels(sorted(place for place, _ in curves))
-    for place, series in curves:
-        stem = out / "figures" / slug(f"few-shot-{names[place]}", longest=100)
+    stems = distinct_slugs([f"few-shot-{names[place]}" for place, _ in curves], longest=100)
+    for (place, series), stem in zip(curves, stems, strict=True):
         metric = place.metric.replace("_", " ")
-        written += few_shot_curve(series, stem, title=f"{names[place]}: {metric} (%) by labels per class")
+        written += few_shot_curve(
+            series, out / "figures" / stem, title=f"{names[place]}: {metric} (%) by labels per class"
+        )
     return written
 
 

@@ -1,0 +1,97 @@
+"""Names of files that every system takes: Windows' devices and lengths, disks that do not tell case apart."""
+
+import json
+import random
+import shutil
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from typer.testing import CliRunner
+
+from vlmbench.cli.app import app
+from vlmbench.foundations.paths import distinct_slugs, slug
+from vlmbench.records.result import DatasetFacts, Metric, Record
+from vlmbench.records.store import run_id
+
+DEVICES = ["CON", "con", "PRN", "AUX", "nul", "COM1", "lpt9", "con.txt", "Aux.tar.gz", "NUL."]
+ODD = [
+    "a b",
+    "a/b",
+    "a:b",
+    "..",
+    ".hidden",
+    "trailing.",
+    "trailing ",
+    "é",
+    "日本",
+    "a" * 300,
+    "",
+    "?*<>|",
+    "\\\\?\\C:",
+    "-",
+]
+LONGEST = 200
+"""Characters of a path below the results directory: Windows takes 260 in all where nobody changed it."""
+
+
+def windows_takes(name: str) -> bool:
+    """Microsoft's rules for the name of a file: no device, no reserved character, no dot or space at its end."""
+    stem = name.partition(".")[0].rstrip().upper()
+    devices = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(10))}
+    plain = all(" " <= letter <= "~" and letter not in '<>:"/\\|?*' for letter in name)
+    return bool(name) and plain and stem not in devices and not name.endswith((".", " "))
+
+
+@pytest.mark.parametrize("text", [*DEVICES, *ODD])
+def test_a_slug_is_a_name_on_every_system(text: str) -> None:
+    name = slug(text)
+    assert windows_takes(name)
+    assert not PureWindowsPath(name).is_reserved()
+    assert not name.startswith((".", "-"))
+    assert len(name) <= 61
+
+
+def test_ordinary_names_stay_as_they_are() -> None:
+    names = ["tiny-clip", "CONCEPTS", "console.log", "auxiliary", "com10x", "vit_b.32", "null"]
+    assert [slug(name) for name in names] == names
+
+
+def test_names_of_many_letters_and_kinds() -> None:
+    chance = random.Random(0)
+    letters = "aA.-_ :/\\conCON1é\x00\u202e"
+    for _ in range(20_000):
+        assert windows_takes(slug("".join(chance.choice(letters) for _ in range(chance.randrange(12)))))
+
+
+def test_what_a_disk_without_case_would_confuse_is_numbered() -> None:
+    names = distinct_slugs(["A b", "a-b", "a b", "c", "a-b-2", "x" * 90 + "1", "x" * 90 + "2"])
+    assert len({name.lower() for name in names}) == len(names)
+    assert names[:2] == ["A-b", "a-b-2"]
+
+
+def record(system: str, dataset: str, shots: int | None = None) -> Record:
+    facts = DatasetFacts(id=dataset, fingerprint="ab" * 32, split="test")
+    metrics = {"accuracy": Metric(value=0.5)}
+    return Record(task="linear-probe", system=system, dataset=facts, n=1, shots=shots, seed=0, metrics=metrics)
+
+
+def test_run_directories_differ_without_case_and_are_short() -> None:
+    systems = ["clip", "CLIP", "Clip", "c lip", "c-lip", "é", "ü", *DEVICES, "m" * 300, "m" * 299 + "n"]
+    names = [run_id(record(system, "d" * 200, shots)) for system in systems for shots in (None, 1, 100_000)]
+    assert len({name.lower() for name in names}) == len(names)
+    assert all(windows_takes(name) for name in names)
+    assert max(len(f"runs/{name}/.tmp-abcdefgh.parquet") for name in names) <= LONGEST
+
+
+def test_embeddings_of_names_that_look_alike_are_files_of_their_own(colours: Path, tmp_path: Path) -> None:
+    """One file held the last of them: what a slug leaves out or cuts off told them apart."""
+    paths = []
+    for folder in ("a b", "a-b", "x" * 120):
+        shutil.copytree(colours, tmp_path / folder)
+        for split in ("train", "test"):
+            line = ["embed", "-m", "pixels", "-d", f"folder:{tmp_path / folder}", "--split", split, "--json"]
+            done = CliRunner().invoke(app, [*line, "-o", str(tmp_path), "--cache-dir", str(tmp_path / "cache")])
+            assert done.exit_code == 0, done.output
+            paths.append(json.loads(done.stdout)["path"])
+    assert len(set(paths)) == 6
+    assert all(windows_takes(Path(path).name) for path in paths)
