@@ -35,10 +35,9 @@ def measured(*arguments: object) -> None:
     said = running.stderr.read().decode("utf-8", "backslashreplace")
     _, status, usage = os.wait4(running.pid, 0)
     running.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    print(
-        f"| {arguments[0]} | {running.returncode} | {seconds:.1f} s | {usage.ru_maxrss / 1024:,.0f} MiB |", flush=True
-    )
+    seconds, busy = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
+    figures = f"{seconds:.1f} s | {busy:.1f} s | {usage.ru_maxrss / 1024:,.0f} MiB"
+    print(f"| {arguments[0]} | {running.returncode} | {figures} |", flush=True)
     if running.returncode:
         print(said[-2000:], file=sys.stderr)
 
@@ -68,20 +67,23 @@ def show(folder: Path) -> None:
     measured("verify", folder / "out")
 
 
-def sentence(generator: np.random.Generator) -> str:
-    """A caption of about ten words."""
-    return " ".join(WORDS[index] for index in generator.integers(0, len(WORDS), generator.integers(7, 14)))
+def sentences(generator: np.random.Generator, count: int) -> list[str]:
+    """So many captions of seven to thirteen words, of which a few are frequent."""
+    lengths = generator.integers(7, 14, count)
+    words = np.minimum(generator.zipf(1.3, lengths.sum()) - 1, len(WORDS) - 1).tolist()
+    ends = np.cumsum(lengths).tolist()
+    return [" ".join(WORDS[word] for word in words[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def captions(count: int, references: int, metrics: str, folder: Path) -> None:
     """``caption-eval`` of so many captions, each with so many references, then tables and report of it."""
     generator = np.random.default_rng(0)
     with (folder / "references.jsonl").open("w") as file:
-        for number in range(count):
-            for _ in range(references):
-                file.write(json.dumps({"image_id": number, "caption": sentence(generator)}) + "\n")
+        for number, caption in enumerate(sentences(generator, count * references)):
+            file.write(json.dumps({"image_id": number // references, "caption": caption}) + "\n")
     with (folder / "candidates.json").open("w") as file:
-        json.dump([{"image_id": number, "caption": sentence(generator)} for number in range(count)], file)
+        candidates = sentences(generator, count)
+        json.dump([{"image_id": number, "caption": caption} for number, caption in enumerate(candidates)], file)
     out = ["-o", folder / "out", "--cache-dir", folder / "cache", "--quiet"]
     given = ["-r", folder / "references.jsonl", "-p", folder / "candidates.json", "--metrics", metrics]
     measured("caption-eval", *given, "--resamples", "200", *out)
@@ -107,9 +109,8 @@ def mixed(minutes: float, folder: Path) -> int:
     """Commands of every kind in one process, again and again; memory and descriptors have to stay flat."""
     import vlmbench
 
-    references = {
-        str(number): [sentence(np.random.default_rng([number, k])) for k in range(3)] for number in range(200)
-    }
+    drawn = sentences(np.random.default_rng(0), 600)
+    references = {str(number): drawn[3 * number : 3 * number + 3] for number in range(200)}
     said = {key: own[0] for key, own in references.items()}
     common = {"cache_dir": folder / "cache", "device": "cpu"}
 
@@ -119,7 +120,7 @@ def mixed(minutes: float, folder: Path) -> int:
             "tiny-clip", "digits", limit=80, shots=[1, "all"], seeds=2, seed=number % 5, out=out, **common
         )
         vlmbench.retrieval("tiny-clip", "scenes", limit=30, seed=number % 5, out=out, **common)
-        vlmbench.score_captions({"s": said}, references, metrics=["bleu", "rouge_l", "cider"], out=out, **common)
+        vlmbench.score_captions(references, {"s": said}, metrics=["bleu", "rouge_l", "cider"], out=out, **common)
         vlmbench.compare(out, out=out)
 
     def descriptors() -> int:
