@@ -121,7 +121,7 @@ def mixed(minutes: float, folder: Path) -> int:
         )
         vlmbench.retrieval("tiny-clip", "scenes", limit=30, seed=number % 5, out=out, **common)
         vlmbench.score_captions(references, {"s": said}, metrics=["bleu", "rouge_l", "cider"], out=out, **common)
-        vlmbench.compare(out, out=out)
+        vlmbench.compare(out).to_frame()
 
     def descriptors() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())

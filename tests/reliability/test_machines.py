@@ -196,3 +196,18 @@ def test_no_socket_is_opened_offline(tmp_path: Path) -> None:
         assert "a name was looked up" not in said
     said = machine.run("zeroshot", "-m", "openai/clip-vit-base-patch32", "-d", "cifar10", *places, code=4)
     assert "a name was looked up" not in said
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_every_interpreter_that_is_here_compiles_the_sources(version: str, tmp_path: Path) -> None:
+    """Syntax and warnings only; what else differs between versions needs their own environments."""
+    python = shutil.which(f"python{version}")
+    asked = [python, "-c", f"import sys; sys.exit('{version}' != '%d.%d' % sys.version_info[:2])"] if python else []
+    if not asked or subprocess.run(asked, capture_output=True).returncode:
+        pytest.skip(f"no Python {version} on this machine")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [str(python), "-W", "error", "-m", "compileall", "-q", "-f", *(root / name for name in ("vlmbench", "benchmarks"))],
+        env={**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,8 @@ import factory
 
 from benchmarks.reliability.tampering import BASELINE, RESULTS, Case, cases, outcome
 from vlmbench.cli.app import app
-from vlmbench.records.store import find_runs, read_samples
+from vlmbench.metrics.classification import metrics_from_samples
+from vlmbench.records.store import find_runs, read_samples, write_run
 
 EVERY = 14
 """The long form tries all; here every so many, and each kind."""
@@ -94,3 +95,50 @@ def test_an_edited_samples_file_stops_compare(sound: Path, tmp_path: Path) -> No
     other.samples_path.write_bytes(data)
     with pytest.raises(Exception, match="has changed"):
         read_samples(other)
+
+
+def other_images(out: Path, n: int, prefix: str, names: list[str]) -> None:
+    """A run that calls itself what the baseline's zero-shot run does, of other images or classes."""
+    samples = factory.columns(n, len(names), 0.8, 1, prefix)
+    metrics = metrics_from_samples(samples, ["accuracy", "mean_per_class_accuracy", "ece", "brier"], 0)
+    record = factory.classification_record(
+        "zeroshot", "tiny-clip", "digits", n, metrics, protocol={"classnames": names}
+    )
+    write_run(out, record, samples, factory.RUN)
+
+
+NAMES = [f"class {index}" for index in range(4)]
+UNLIKE = {
+    "other classes": (60, "", ["a", "b", "c", "d"]),
+    "another order of classes": (60, "", NAMES[::-1]),
+    "more classes": (60, "", [*NAMES, "class 4"]),
+    "fewer images": (59, "", NAMES),
+    "more images": (61, "", NAMES),
+    "no common image": (60, "other ", NAMES),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_sound_runs_of_something_else_are_never_passed(name: str, tmp_path: Path) -> None:
+    """Nothing was edited here: the new run is of other images or classes, and the gate does not hold it up."""
+    other_images(tmp_path / "before", 60, "", NAMES)
+    run(0, "check", "--update", "--baseline", tmp_path / BASELINE, tmp_path / "before")
+    run(0, "check", "--baseline", tmp_path / BASELINE, tmp_path / "before")
+    other_images(tmp_path / "now", *UNLIKE[name])
+    done = CliRunner().invoke(app, ["check", "--baseline", str(tmp_path / BASELINE), str(tmp_path / "now"), "--json"])
+    noted = done.exit_code == 0 and bool(json.loads(done.stdout)["notes"])
+    assert done.exit_code == 3 or noted, done.output
+    run(0, "compare", tmp_path / "before", tmp_path / "now", "--out", tmp_path / "out")
+    assert "nan" not in (tmp_path / "out" / "tables" / "classification.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["check", "verify", "compare"])
+def test_an_empty_directory_is_no_result(command: str, sound: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    more = ["--baseline", str(sound / BASELINE)] if command == "check" else []
+    done = CliRunner().invoke(app, [command, *more, str(tmp_path / "empty")])
+    assert (done.exit_code, "no finished run" in done.stderr) == (3, True)
+    done = CliRunner().invoke(
+        app, ["check", "--update", "--baseline", str(tmp_path / "b.json"), str(tmp_path / "empty")]
+    )
+    assert (done.exit_code, (tmp_path / "b.json").exists()) == (3, False)
