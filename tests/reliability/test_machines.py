@@ -201,13 +201,16 @@ def test_no_socket_is_opened_offline(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_every_interpreter_that_is_here_compiles_the_sources(version: str, tmp_path: Path) -> None:
     """Syntax and warnings only; what else differs between versions needs their own environments."""
-    python = shutil.which(f"python{version}")
-    asked = [python, "-c", f"import sys; sys.exit('{version}' != '%d.%d' % sys.version_info[:2])"] if python else []
-    if not asked or subprocess.run(asked, capture_output=True).returncode:
-        pytest.skip(f"no Python {version} on this machine")
     root = Path(__file__).parents[2]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
+    found = [str(path) for path in (shutil.which(f"python{version}"), *pyenv) if path]
+    asked = ["-c", f"import sys; sys.exit('{version}' != '%d.%d' % sys.version_info[:2])"]
+    python = next((one for one in found if not subprocess.run([one, *asked], capture_output=True).returncode), None)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    folders = [str(root / name) for name in ("vlmbench", "benchmarks")]
     done = subprocess.run(
-        [str(python), "-W", "error", "-m", "compileall", "-q", "-f", *(root / name for name in ("vlmbench", "benchmarks"))],
+        [python, "-W", "error", "-m", "compileall", "-q", "-f", *folders],
         env={**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
