@@ -25,6 +25,7 @@ from vlmbench.cli.app import app
 from vlmbench.features.store import FeatureKey
 from vlmbench.features.texts import TextKey
 from vlmbench.records.result import Record
+from vlmbench.records.task import task_specs
 
 _spec = importlib.util.spec_from_file_location(
     "keys_captioners", Path(__file__).parents[1] / "captioners" / "checkpoints.py"
@@ -46,7 +47,13 @@ NO_INPUT = {
     "model.kind": "follows from its configuration",
     "model.trust_remote_code": "tests/encoders/test_own_code.py",
     "protocol.logit_bias": "0 but for SigLIP, whose weights hold it",
-    **dict.fromkeys(("protocol.format", "protocol.left_out"), "of judgements: they follow from the file"),
+    **dict.fromkeys(
+        ("protocol.format", "protocol.left_out", "protocol.tau"), "of judgements: they follow from the file"
+    ),
+    **dict.fromkeys(
+        ("protocol.classnames_source", "protocol.prompts_source"), "of copies on the hub: tests/hub/test_sibling.py"
+    ),
+    "protocol.settings": "of heads of other packages",
 }  # fmt: skip
 """Fields that no case has, and why."""
 
@@ -213,6 +220,8 @@ CASES = [
          options={"--precision": "bf16"}),
     Case("template", "zeroshot", "texts record", "protocol.templates protocol.prompts texts.content texts.kind",
          options={"--prompts": "an image of a {}."}),
+    Case("prompts for each class", "zeroshot", "texts record", "protocol.prompts_sha256 protocol.prompts_count",
+         options={"--prompts": "prompts.json"}),
     Case("class names", "zeroshot", "texts record", "protocol.classnames protocol.classnames_sha256"
          , options={"--classnames": "names.txt"}),
     Case("split", "retrieval", "features record", "dataset.split features.fingerprint",
@@ -265,6 +274,8 @@ CASES = [
     Case("share held out", "undivided", "record", "protocol.holdout", options={"--holdout": "0.5"}),
     Case("captions", "retrieval", "texts record", "dataset.fingerprint",
          replaced("captioned/test/metadata.jsonl", "a photo of a red dog", "two green cat")),
+    Case("ranked again", "retrieval", "features texts record", "protocol.rerank",
+         options={"-m": "blip", "--rerank": "2"}),
     Case("captions per image", "retrieval", "texts record", "protocol.captions protocol.captions_per_image",
          options={"--captions": "1"}),
     Case("tokenizer for retrieval", "retrieval", "texts record", "protocol.tokenizer_sha256", tokens("clip")),
@@ -318,7 +329,7 @@ CASES = [
 def sound(tmp_path_factory: pytest.TempPathFactory, checkpoints: Callable[[str], Path]) -> Path:
     """A directory with models, images and captions, in which every command ran."""
     root = tmp_path_factory.mktemp("keys")
-    for name in ("clip", "vit", "bert"):
+    for name in ("clip", "vit", "bert", "blip"):
         shutil.copytree(checkpoints(name), root / name)
     (root / "captioner").mkdir()
     _captioners.MAKERS["llava"](root / "captioner")
@@ -351,6 +362,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory, checkpoints: Callable[[str],
         csv.writer(file).writerows([["image_id", "caption", "domain"], *rows])
     ratings = "".join(f"{key},{('dog', 'a dog')[int(key) % 2]},{int(key) % 4}\n" for key in references)
     (root / "ratings.csv").write_text("image_id,candidate,rating\n" + ratings)
+    (root / "prompts.json").write_text(
+        json.dumps({name: [f"a {name} dog", "a cat"] for name in ("red", "green", "blue")})
+    )
     (root / "names.txt").write_text("cat\ndog\nsquare\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -442,5 +456,6 @@ def test_every_field_of_a_key_and_of_a_record_has_a_case(
         needed |= {name for key in keys(sound, kind, stored(sound)[kind]) for name in key}
     for path in sound.glob("out/runs/*/result.json"):
         needed |= set(deciding(json.loads(path.read_text())))
+    needed |= {f"protocol.{name}" for spec in task_specs() for name in spec.protocol.model_fields}
     needed |= {name for name in Record.model_fields if name not in NOT_NUMBERS | {"model", "dataset", "protocol"}}
     assert sorted(needed - tried) == sorted(NO_INPUT)
