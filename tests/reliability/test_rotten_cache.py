@@ -150,9 +150,8 @@ def test_what_another_run_stored_is_not_believed_in_this_one_s_place(
         caplog.clear()
         into.write_bytes(found.read_bytes())
 
-    one, other = (
-        FeatureEntry(tmp_path, FeatureKey(name, "p", "fp32", "f", "test"), 6, {"torch": "2"}) for name in "ab"
-    )
+    versions = {"torch": "2"}
+    one, other = (FeatureEntry(tmp_path, FeatureKey(name, "p", "fp32", "f", "test", versions), 6) for name in "ab")
     for entry, values in ((one, VALUES), (other, VALUES + 1)):
         entry.write_shard(range(6), np.arange(6), {"proj": values})
         entry.finish((), {"proj": 5})
@@ -161,7 +160,7 @@ def test_what_another_run_stored_is_not_believed_in_this_one_s_place(
         assert (one.manifest() if name == "manifest.json" else next(one.shards())[1]) is None
         assert "damaged in the cache" in caplog.text
 
-    keys = [TextKey(EMBEDDINGS, *"wpt", "fp32", content) for content in "cd"]
+    keys = [TextKey(EMBEDDINGS, *"wpt", "fp32", content, versions) for content in "cd"]
     for number, key in enumerate(keys):
         write_texts(tmp_path, key, VALUES + number, Scale(100.0, 0.0))
     swapped(*(tmp_path / "texts" / f"{key.name[:32]}.safetensors" for key in reversed(keys)))
