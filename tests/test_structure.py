@@ -107,6 +107,12 @@ def test_no_unsafe_loading_anywhere():
     assert found == []
 
 
+def test_a_home_directory_is_looked_up_in_one_place():
+    """`user_path` knows that there may be none."""
+    found = [path.relative_to(ROOT).as_posix() for path in SOURCES if ".expanduser(" in path.read_text("utf-8")]
+    assert found == ["vlmbench/foundations/paths.py"]
+
+
 def test_text_embeddings_are_read_and_written_by_one_file():
     store = re.compile(r"\b(read_texts|write_texts|TextKey)\b")
     found = [str(path.relative_to(ROOT)) for path in SOURCES if store.search(path.read_text("utf-8"))]

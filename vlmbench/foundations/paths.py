@@ -2,6 +2,7 @@
 
 import os
 import re
+from os import PathLike
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -18,7 +19,7 @@ def default_cache_dir() -> Path:
     return Path(named) if named else user_cache_path("vlmbench", appauthor=False)
 
 
-def user_path(text: str) -> Path:
+def user_path(text: str | PathLike[str]) -> Path:
     """A path as a user writes it: ``~`` is the home directory; ``~nobody`` is what it says, where there is none."""
     try:
         return Path(text).expanduser()

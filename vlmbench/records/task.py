@@ -228,6 +228,7 @@ def task_specs() -> list[TaskSpec]:
     return [task_spec(name) for name in tasks()]
 
 
-def specs_with(names: Iterable[str]) -> list[TaskSpec]:
-    """This package's tasks and those named, in order; others that are installed are not looked for."""
-    return [task_spec(name) for name in dict.fromkeys([*_BUILT_IN, *sorted(names)])]
+def specs_of(names: Iterable[str], *, own: bool = False) -> list[TaskSpec]:
+    """The tasks named, with `own` and all of this package's, in order; others that are installed are not looked for."""
+    wanted = {*names, *(_BUILT_IN if own else ())}
+    return [task_spec(name) for name in sorted(wanted, key=lambda name: ((*_BUILT_IN, name).index(name), name))]
