@@ -24,7 +24,7 @@ KINDS = Registry(
     {
         "hf": "vlmbench.data.hub.dataset:open_hub",
         "folder": "vlmbench.data.captions.sets:open_folder",
-        "file": "vlmbench.data.local.files:open_file",
+        "file": "vlmbench.data.files:open_file",
         "coco": "vlmbench.data.captions.sets:open_coco",
         "boxes": "vlmbench.data.views.boxes:open_boxes",
     },

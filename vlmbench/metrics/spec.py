@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vlmbench.metrics.stats.differences import Difference
+    from vlmbench.metrics.differences import Difference
     from vlmbench.records.result import Metric
 
 Columns = Mapping[str, Any]

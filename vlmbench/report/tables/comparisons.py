@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
+from vlmbench.metrics.differences import Difference
 from vlmbench.metrics.spec import of, title
-from vlmbench.metrics.stats.differences import Difference
 from vlmbench.records.store import StoredRun
 from vlmbench.records.task import specs_of
 from vlmbench.report.grouping import Place, named_runs, place_labels, unique
