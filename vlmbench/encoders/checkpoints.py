@@ -8,8 +8,8 @@ from typing import Protocol
 from vlmbench.encoders.names import CheckpointRef
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.plugins import unknown
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import unknown
 
 
 class Listed(Protocol):

@@ -8,7 +8,7 @@ from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
 from vlmbench.data.elsewhere import ELSEWHERE
-from vlmbench.data.open import added_kinds
+from vlmbench.data.open import kinds
 from vlmbench.encoders.families import BACKBONE, DUAL
 from vlmbench.encoders.models import MODELS
 from vlmbench.encoders.pixels import NAME as PIXELS
@@ -69,7 +69,7 @@ def datasets() -> list[dict[str, Any]]:
             }
         )
     nothing = {"group": "", "classes": None, "metric": "", "revision": ""}
-    return [*rows, *({**nothing, "name": f"{kind}:…", "where": it.source} for kind, it in added_kinds().items())]
+    return [*rows, *({**nothing, "name": f"{kind}:…", "where": it.source} for kind, it in kinds().added.items())]
 
 
 def models() -> list[dict[str, Any]]:
