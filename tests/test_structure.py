@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from collections import Counter
 from dataclasses import is_dataclass
 from pathlib import Path
 
@@ -101,14 +102,108 @@ def test_every_command_that_the_readme_shows_is_there():
     assert shown <= set(COMMANDS)
 
 
+def test_a_home_directory_is_looked_up_in_one_place():
+    """`user_path` knows that there may be none."""
+    found = [path.relative_to(ROOT).as_posix() for path in SOURCES if ".expanduser(" in path.read_text("utf-8")]
+    assert found == ["vlmbench/foundations/paths.py"]
+
+
 def test_text_embeddings_are_read_and_written_by_one_file():
     store = re.compile(r"\b(read_texts|write_texts|TextKey)\b")
     found = [str(path.relative_to(ROOT)) for path in SOURCES if store.search(path.read_text("utf-8"))]
     assert found == ["vlmbench/features/texts.py"]
 
 
-def test_every_path_that_contributing_names_is_there():
+def modules():
+    """Each module of the package by its dotted name: its tree and its text."""
+    found = {}
+    for path in sorted((ROOT / "vlmbench").rglob("*.py")):
+        text = path.read_text("utf-8")
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = (ast.parse(text), text)
+    return found
+
+
+def test_no_private_name_is_imported_by_another_module():
+    found = [
+        (module, f"{node.module}.{item.name}")
+        for module, (tree, _) in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vlmbench")
+        for item in node.names
+        if re.match("_(?!_)", item.name)
+    ]
+    assert found == []
+
+
+def test_a_name_is_taken_apart_only_where_names_are_parsed():
+    """Elsewhere a `DatasetRef`, `ModelRef` or `CaptionerRef` is asked for its kind: no test for ``"kind:"``."""
+    found = [
+        (module, ast.unparse(node))
+        for module, (tree, _) in modules().items()
+        if not module.endswith(".names")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("startswith", "removeprefix")
+        and re.search(r"PREFIX|:'", ast.unparse(node))
+    ]
+    assert found == []
+
+
+def test_nothing_is_public_for_tests_alone():
+    """Each public function and class is used by the package, offered by the API, or told of in README."""
+    everything = modules()
+    words = {module: re.findall(r"\w+", text) for module, (_, text) in everything.items()}
+    told = re.findall(r"\w+", "".join((ROOT / name).read_text("utf-8") for name in ("pyproject.toml", "README.md")))
+    used = Counter(word for own in words.values() for word in set(own))
+    found = [
+        (module, node.name)
+        for module, (tree, _) in everything.items()
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith(("_", "pytest_"))
+        and not node.decorator_list
+        and used[node.name] == words[module].count(node.name) == 1
+        and node.name not in told
+    ]
+    assert found == []
+
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+
+
+def named_in(text):
+    """The paths of this repository that a document names in code font, those of `vlmbench/` perhaps without it."""
+    tops = "|".join(path.name for path in sorted([*ROOT.iterdir(), *(ROOT / "vlmbench").iterdir()]) if path.is_dir())
+    return set(re.findall(rf"`((?:{tops})/[^`<>{{}} …]*)`", text))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_that_a_document_names_is_there(document):
+    """Results are a user's own, and are not looked for."""
+    named = {name for name in named_in((ROOT / document).read_text("utf-8")) if not name.startswith("results/")}
+    assert len(named) > {"README.md": 15, "CONTRIBUTING.md": 15}.get(document, -1)
+    assert [name for name in sorted(named) if not any([*ROOT.glob(name), *(ROOT / "vlmbench").glob(name)])] == []
+
+
+def test_every_class_and_function_that_contributing_names_is_there():
+    """A word with capitals inside, or with parentheses behind it."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    named = set(re.findall(r"`((?:vlmbench|tests|benchmarks)/[^`<>{} ]+)`", text))
-    assert len(named) > 15
-    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Z][A-Za-z]+)`|`([a-z_]+)\(", text))
+    words = set(re.findall(r"\w+", "".join(text for _, text in modules().values())))
+    assert len(named) > 5
+    assert {one or other for one, other in named} - words == set()
+
+
+def test_the_tree_in_the_readme_is_the_tree():
+    """Its first column has the packages; the modules it names lie in them."""
+    tree = (ROOT / "README.md").read_text("utf-8").partition("```\nvlmbench/\n")[2].partition("```")[0]
+    package, found = "", set()
+    for line in tree.splitlines():
+        package = line[2:16].strip() or package
+        found.add(package)
+        for name in re.findall(r"\b\w+\.py\b|\b\w+/", line[16:]):
+            assert [*(ROOT / "vlmbench" / package).glob(f"**/{name}")], (package, name)
+    packages = {f"{path.parent.name}/" for path in (ROOT / "vlmbench").glob("*/__init__.py")}
+    assert found == packages - {"bundled/"}

@@ -65,4 +65,4 @@ def test_every_command_has_its_function():
     for command in COMMANDS:
         for name in names.get(command, [command.replace("-", "_")]):
             assert callable(getattr(vlmbench, name)), command
-    assert len(names["list"]) == 5
+    assert len(names["list"]) == 6

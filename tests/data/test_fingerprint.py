@@ -9,7 +9,7 @@ from vlmbench.data.base import Split, subset
 from vlmbench.data.bundled import Arrays
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.open import open_dataset
-from vlmbench.data.views.base import Regions
+from vlmbench.data.regions import Regions
 from vlmbench.foundations.progress import Silent
 
 

@@ -110,13 +110,14 @@ def test_what_a_package_gets_wrong_names_it(opener, words, tmp_path, monkeypatch
     module = ModuleType("broken")
     exec(HEAD if opener == "nowhere" else f"{HEAD}open = {opener}\n", vars(module))  # noqa: S102
     monkeypatch.setitem(sys.modules, "broken", module)
-    monkeypatch.setattr(opening, "plugins", lambda group: (Plugin(EntryPoint("broken", "broken:open", group)),))
-    opening.added_kinds.cache_clear()
+    found = (Plugin(EntryPoint("broken", "broken:open", "vlmbench.datasets")),)
+    monkeypatch.setattr("vlmbench.foundations.plugins.plugins", lambda group: found)
+    opening.kinds.cache_clear()
     with pytest.raises(InputError) as caught:
         found = open_dataset("broken:1", tmp_path).split("test")
         found.images.read(0)
         found.images.stamp()
-    opening.added_kinds.cache_clear()
+    opening.kinds.cache_clear()
     assert words in caught.value.what
     assert caught.value.what.startswith("broken of ? (broken:open): ")
     assert (caught.value.where, caught.value.fix) == ("vlmbench.datasets", "update or uninstall that package")

@@ -10,8 +10,8 @@ from PIL import Image
 from vlmbench.data.base import Split, subset
 from vlmbench.data.bundled import Arrays
 from vlmbench.data.images import BadImage, decode, decode_stored, upright
+from vlmbench.data.regions import Regions, Views, crop_of, grid, tiles_of
 from vlmbench.data.views import crops
-from vlmbench.data.views.base import Regions, Views, crop_of, grid, tiles_of
 from vlmbench.data.views.crops import Crops, expand
 from vlmbench.foundations.errors import InputError
 

@@ -77,8 +77,8 @@ WHOLE = "{'pre_proj': pixels}"
     [
         ("colour_words = broken:NOTHING", "pass", WHOLE, "cannot be loaded: AttributeError"),
         ("colour_words = broken:OTHER", "pass", WHOLE, "is no Family of that name"),
-        ("sounds = broken:FAMILY", "pass", WHOLE, "sounds (broken:FAMILY) is no Family of that name"),
-        ("clip = broken:CLIP", "pass", WHOLE, "clip is declared by vlmbench.encoders.dual:ClipEncoder"),
+        ("sounds = broken:FAMILY", "pass", WHOLE, "sounds of broken (broken:FAMILY): it is no Family of that name"),
+        ("clip = broken:CLIP", "pass", WHOLE, "clip of broken (broken:CLIP): vlmbench has a model family of this name"),
         ("colour_words = broken:Family('x', 'sound', 'y', ())", "pass", WHOLE, "cannot be loaded"),
         ("colour_words = broken:ABSENT", "pass", WHOLE, "cannot load"),
         ("colour_words = broken:FAMILY", "raise KeyError('width')", WHOLE, "KeyError: 'width'"),
@@ -86,6 +86,7 @@ WHOLE = "{'pre_proj': pixels}"
         ("colour_words = broken:FAMILY", "pass", "1 / 0", "failed in encode_images: ZeroDivisionError"),
         ("colour_words = broken:FAMILY", "pass", "{'pre_proj': pixels[:1]}", "it gave pre_proj [1, 3] for"),
         ("colour_words = broken:FAMILY", "pass", "{'proj': pixels}", "it gave proj ["),
+        ("colour_words = broken:FAMILY", "raise MemoryError", WHOLE, "free memory, or give it less at once"),
     ],
 )
 def test_a_mistake_is_said_of_the_package(

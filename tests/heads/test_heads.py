@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.plugins import plugins
 from vlmbench.heads.spec import HeadData, HeadSpec, LinearHead, heads, load_head
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,10 @@ def sample(monkeypatch):
     """The sample package is installed."""
     monkeypatch.syspath_prepend(str(SAMPLE))
     heads.cache_clear()
+    plugins.cache_clear()
     yield
     heads.cache_clear()
+    plugins.cache_clear()
 
 
 def vlmbench(*words: object, code: int = 0) -> str:
@@ -162,8 +165,8 @@ def test_what_is_not_declared_is_named(change):
     ("entry", "said"),
     [
         ("x = broken:SPEC", "cannot be loaded"),
-        ("x = broken:OTHER", "is no HeadSpec"),
-        ("logistic = broken:OTHER", "declared by"),
+        ("x = broken:OTHER", "it is no HeadSpec of that name"),
+        ("logistic = broken:OTHER", "vlmbench has a head of this name"),
     ],
 )
 def test_a_package_that_declares_nonsense_is_named(entry, said, tmp_path, monkeypatch):
@@ -174,6 +177,7 @@ def test_a_package_that_declares_nonsense_is_named(entry, said, tmp_path, monkey
     (tmp_path / "broken.py").write_text("OTHER = 3\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     heads.cache_clear()
+    plugins.cache_clear()
     call = ["linear-probe", "-m", "tiny-clip", "-d", "digits", "-o", tmp_path, "--head", entry.partition(" ")[0]]
     caught = vlmbench(*call, code=3)
     assert said in caught

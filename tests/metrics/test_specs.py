@@ -7,9 +7,9 @@ from vlmbench.metrics.captions.bleu import STATISTICS as BLEU_STATISTICS
 from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS
 from vlmbench.metrics.captions.meteor.score import STATISTICS as METEOR_COUNTS
 from vlmbench.metrics.classification import sample_columns, softmax
+from vlmbench.metrics.differences import TESTS, differences
 from vlmbench.metrics.figures import figures
 from vlmbench.metrics.spec import FAMILIES, CaptionSpec, ClassificationSpec, specs
-from vlmbench.metrics.stats.differences import TESTS, differences
 from vlmbench.tasks.listing import metrics
 
 N = 200

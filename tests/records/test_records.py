@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.plugins import Registry
 from vlmbench.records import store
-from vlmbench.records.registry import Registry
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts, Record
 from vlmbench.records.signature import format_fields, parse_signature, signature
 

@@ -185,8 +185,8 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
     """
     if not set(asked) - present - {""}:
         return
+    from vlmbench.foundations.plugins import nearest
     from vlmbench.metrics.spec import specs
-    from vlmbench.records.registry import nearest
 
     known = sorted(present | set(specs()))
     for name in sorted(set(asked) - {"", *known}):

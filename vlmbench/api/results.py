@@ -11,11 +11,12 @@ from vlmbench.foundations.text import visible
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, read_samples
-from vlmbench.report.gate.run import Change, Outcome, outcome_table
 from vlmbench.report.table import Table as Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vlmbench.report.gate.run import Change, Outcome
 
 
 def drawn(table: Table, most: int | None = None) -> Any:
@@ -353,15 +354,15 @@ class Comparison(Shown):
 class CheckOutcome(Shown):
     """What the regression gate found; `changes` have the worst first."""
 
-    outcome: Outcome
+    outcome: "Outcome"
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> "tuple[Change, ...]":
         """Every gated metric of every run, then and now."""
         return self.outcome.changes
 
     @property
-    def regressions(self) -> tuple[Change, ...]:
+    def regressions(self) -> "tuple[Change, ...]":
         """The changes that fail the gate: beyond the tolerance and, where it can be tested, significant."""
         return self.outcome.regressions
 
@@ -373,6 +374,8 @@ class CheckOutcome(Shown):
     @cached_property
     def tables(self) -> tuple[Table, ...]:
         """One table, a row per change."""
+        from vlmbench.report.gate.run import outcome_table
+
         return (outcome_table(self.outcome),)
 
     def to_dict(self) -> dict[str, Any]:

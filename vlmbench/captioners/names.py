@@ -8,13 +8,14 @@ whose object is a `CaptionerKind`:
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.plugins import Registry
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import Registry
 
 if TYPE_CHECKING:
     from vlmbench.captioners.base import Captioner, Setup
@@ -81,19 +82,17 @@ class CaptionerRef:
         """
         head, colon, rest = text.partition(":")
         kind, rest = (head, rest) if colon and head != CHECKPOINT and head in kinds() else (CHECKPOINT, text)
-        try:
-            found = cls(kind, rest if kind == CHECKPOINT else kind_of(kind).parse(rest))
-        except VlmbenchError:
-            raise
-        except ValueError as error:
-            why = f" ({visible(str(error))})" if str(error) else ""
-            raise UsageError(
-                f"not a captioner: {visible(text)}{why}", where=visible(text), fix=f"a captioner is {FORMS}"
-            ) from error
-        except Exception as error:
-            raise fault(kind, f"failed on {visible(text)}: {type(error).__name__}: {error}") from error
-        if str(found) != text:
-            raise fault(kind, f"makes {visible(str(found))} of {visible(text)}")
+        plugin = kinds().added.get(kind)
+        with plugin.blamed(f"it failed on {text}") if plugin else nullcontext():
+            try:
+                found = cls(kind, rest if kind == CHECKPOINT else kind_of(kind).parse(rest))
+            except ValueError as error:
+                why = f" ({visible(str(error))})" if str(error) else ""
+                raise UsageError(
+                    f"not a captioner: {visible(text)}{why}", where=visible(text), fix=f"a captioner is {FORMS}"
+                ) from error
+        if plugin and str(found) != text:
+            raise plugin.broken(f"it makes {found} of {text}")
         return found
 
     def __str__(self) -> str:
@@ -140,9 +139,7 @@ def kind_of(name: str) -> CaptionerKind:
     Raises:
         InputError: it is of another package, and cannot be loaded or is no kind.
     """
-    found = kinds().load(name)
-    if not isinstance(found, CaptionerKind) or found.name != name:
-        raise fault(name, "is no CaptionerKind of that name")
+    found: CaptionerKind = kinds().load(name, CaptionerKind)
     return found
 
 
@@ -150,10 +147,3 @@ def kinds_of(names: Iterable[str]) -> list[CaptionerKind]:
     """The kinds of those of some captioners that are no checkpoints."""
     refs = [CaptionerRef.parse(name) for name in names]
     return [kind_of(ref.kind) for ref in refs if ref.kind != CHECKPOINT]
-
-
-def fault(kind: str, why: str) -> InputError:
-    """The error for a kind of another package that does not do what it has to, which names the package."""
-    return InputError(
-        f"the kind of captioner {kind} ({kinds()[kind]}) {why}", where=GROUP, fix="update or uninstall that package"
-    )

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vlmbench.captioners.base import Captioner, Done, Item, Setup, one_line
-from vlmbench.captioners.names import KINDS, CaptionerRef, fault, kind_of
-from vlmbench.foundations.errors import VlmbenchError
+from vlmbench.captioners.names import CaptionerRef, kind_of, kinds
+from vlmbench.foundations.plugins import Plugin
 from vlmbench.records.result import ModelFacts
 
 
@@ -18,29 +18,25 @@ def open_captioner(ref: CaptionerRef, setup: Setup) -> Captioner:
         UsageError: options that it does not take, or no set to draw on.
         InputError: it is of another package, and not what a captioner has to be.
     """
-    kind = kind_of(ref.kind)
-    if ref.kind in KINDS:
+    kind, plugin = kind_of(ref.kind), kinds().added.get(ref.kind)
+    if plugin is None:
         return kind.open(ref.rest, setup)
-    try:
+    with plugin.blamed(f"it cannot open {ref}"):
         captioner = kind.open(ref.rest, setup)
         whole = isinstance(captioner, Captioner) and isinstance(captioner.facts, ModelFacts)
         found = whole and captioner.facts.kind
         json.dumps(captioner.decoding if whole else None)
-    except VlmbenchError:
-        raise
-    except Exception as error:
-        raise fault(ref.kind, f"cannot open {ref}: {type(error).__name__}: {error}") from error
     if found != ref.kind:
         why = f"whose facts.kind is {found}" if whole else "that is no Captioner"
-        raise fault(ref.kind, f"opens a {type(captioner).__name__} {why}")
-    return _Guarded(ref.kind, captioner)
+        raise plugin.broken(f"it opens a {type(captioner).__name__} {why}")
+    return _Guarded(plugin, captioner)
 
 
 class _Guarded:
     """A captioner of another package."""
 
-    def __init__(self, kind: str, captioner: Captioner) -> None:
-        self._kind, self._captioner = kind, captioner
+    def __init__(self, plugin: Plugin, captioner: Captioner) -> None:
+        self._plugin, self._captioner = plugin, captioner
         self.system: str = captioner.system
         self.facts: ModelFacts = captioner.facts
         self.decoding: dict[str, Any] = captioner.decoding
@@ -58,15 +54,11 @@ class _Guarded:
                 given.add(item.digest)
                 yield item
 
-        try:
+        with self._plugin.blamed():
             for batch in self._captioner.stream(noted()):
                 yield [self._checked(done, given) for done in batch]
-        except VlmbenchError:
-            raise
-        except Exception as error:
-            raise fault(self._kind, f"failed: {type(error).__name__}: {error}") from error
 
     def _checked(self, done: Any, given: set[str]) -> Done:
         if not isinstance(done, Done) or not isinstance(done.caption, str | None) or done.item.digest not in given:
-            raise fault(self._kind, f"returned {done!r:.80} instead of a Done for an image it was given")
+            raise self._plugin.broken(f"it returned {done!r:.80} instead of a Done for an image it was given")
         return done if done.caption is None else Done(done.item, one_line(done.caption))

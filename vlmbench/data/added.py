@@ -1,7 +1,5 @@
 """Datasets of the kinds that other packages add: whatever such a package gets wrong is one error that names it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +7,6 @@ import numpy as np
 from vlmbench.data.base import Dataset, DatasetInfo, ImageSource, Opening, Split
 from vlmbench.data.images import Raw
 from vlmbench.data.names import DatasetRef
-from vlmbench.foundations.errors import VlmbenchError
 from vlmbench.foundations.plugins import Plugin
 from vlmbench.metrics.spec import find
 
@@ -22,7 +19,7 @@ def open_added(plugin: Plugin, ref: DatasetRef, opening: Opening) -> "Added":
         InputError: the package fails in another way, or gives something that is no dataset.
     """
     opener = plugin.load()
-    with _blaming(plugin):
+    with plugin.blamed():
         dataset = opener(ref, opening)
         info = getattr(dataset, "info", None)
     if not isinstance(info, DatasetInfo) or not callable(getattr(dataset, "split", None)):
@@ -48,7 +45,7 @@ class Added:
         Raises:
             InputError: the package fails, or gives a split that is none.
         """
-        with _blaming(self.plugin):
+        with self.plugin.blamed():
             found = self.dataset.split(name)
             wrong = self._wrong(found)
         if wrong:
@@ -84,19 +81,9 @@ class _Images:
         return len(self.images)
 
     def read(self, index: int) -> Raw:
-        with _blaming(self.plugin):
+        with self.plugin.blamed():
             return self.images.read(index)
 
     def stamp(self) -> str | None:
-        with _blaming(self.plugin):
+        with self.plugin.blamed():
             return self.images.stamp()
-
-
-@contextmanager
-def _blaming(plugin: Plugin) -> Iterator[None]:
-    try:
-        yield
-    except VlmbenchError:
-        raise
-    except Exception as error:
-        raise plugin.broken(f"it failed: {type(error).__name__}: {error}") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vlmbench.data.names import DatasetRef
-from vlmbench.data.views.base import Regions, Views
+from vlmbench.data.regions import Regions, Views
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.seeds import derive_seed

@@ -11,10 +11,9 @@ from pathlib import Path
 from vlmbench.data.base import Dataset, Opening
 from vlmbench.data.names import FILE, GROUP, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import AbsentError, UsageError
-from vlmbench.foundations.plugins import Plugin, plugins
+from vlmbench.foundations.plugins import Registry, unknown
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import Registry, unknown
 
 ENTRY_POINTS = "vlmbench.datasets"
 Opener = Callable[[DatasetRef, Opening], Dataset]
@@ -24,7 +23,7 @@ KINDS = Registry(
     {
         "hf": "vlmbench.data.hub.dataset:open_hub",
         "folder": "vlmbench.data.captions.sets:open_folder",
-        "file": "vlmbench.data.local.files:open_file",
+        "file": "vlmbench.data.files:open_file",
         "coco": "vlmbench.data.captions.sets:open_coco",
         "boxes": "vlmbench.data.views.boxes:open_boxes",
     },
@@ -34,7 +33,6 @@ _FORMS = (
     "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, file:PATH, "
     "coco:ANNOTATIONS.json#DIRECTORY or boxes:INSTANCES.json#DATASET"
 )
-_RESERVED = {*KINDS, GROUP, "images"}
 
 
 def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:
@@ -53,36 +51,29 @@ def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None =
         return seen_as(opening.open(ref.whole), ref.view)
     if ref.kind == LISTED:
         return _open_listed(ref, opening)
-    added = added_kinds()
-    if ref.kind not in KINDS and ref.kind not in added:
+    if ref.kind not in kinds():
         raise UsageError(f"unknown kind of dataset: {visible(ref.kind)}:", where=visible(str(ref)), fix=_forms())
     if not (ref.place or ref.directory or ref.images):
         raise UsageError(
             f"nothing after {visible(ref.kind)}: in the dataset's name", where=visible(str(ref)), fix=_forms()
         )
-    if ref.kind in added:
+    plugin = kinds().added.get(ref.kind)
+    if plugin is not None:
         from vlmbench.data.added import open_added
 
-        return open_added(added[ref.kind], ref, opening)
+        return open_added(plugin, ref, opening)
     opener: Opener = KINDS.load(ref.kind)
     return opener(ref, opening)
 
 
 @cache
-def added_kinds() -> dict[str, Plugin]:
-    """The kinds of other installed packages, by name.
+def kinds() -> Registry:
+    """Every kind, those of other installed packages too.
 
     Raises:
         InputError: one has the name of a kind that is there already; the package is named.
     """
-    found: dict[str, Plugin] = {}
-    for plugin in plugins(ENTRY_POINTS):
-        if plugin.name in _RESERVED:
-            raise plugin.broken("vlmbench has a kind of dataset of this name")
-        if plugin.name in found:
-            raise plugin.broken(f"{found[plugin.name].source} adds a kind of dataset of this name too")
-        found[plugin.name] = plugin
-    return found
+    return KINDS.with_installed(ENTRY_POINTS, (GROUP, "images"))
 
 
 def captioned_ref(name: str) -> DatasetRef | None:
@@ -94,7 +85,7 @@ def captioned_ref(name: str) -> DatasetRef | None:
         from vlmbench.data.local.archives import SUFFIXES
 
         return DatasetRef.parse(name) if name.lower().endswith(SUFFIXES) else None
-    if kind in KINDS or kind in added_kinds():
+    if kind in kinds():
         return DatasetRef.parse(name)
     from vlmbench.data.catalogue import names
 
@@ -102,7 +93,7 @@ def captioned_ref(name: str) -> DatasetRef | None:
 
 
 def _forms() -> str:
-    return ", ".join([_FORMS, *(f"{plugin.name}:… of {plugin.source}" for plugin in added_kinds().values())])
+    return ", ".join([_FORMS, *(f"{plugin.name}:… of {plugin.source}" for plugin in kinds().added.values())])
 
 
 def _open_listed(ref: DatasetRef, opening: Opening) -> Dataset:

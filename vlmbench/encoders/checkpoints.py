@@ -7,8 +7,9 @@ from typing import Protocol
 
 from vlmbench.encoders.names import CheckpointRef
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.plugins import unknown
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import unknown
 
 
 class Listed(Protocol):
@@ -99,7 +100,7 @@ def bundled_directory(alias: str) -> Path:
 
 def _directory(name: str, kind: str) -> Path | None:
     """The directory of a name; none where nothing of that name is here, and it may be on the hub."""
-    path = Path(name).expanduser()
+    path = user_path(name)
     if not name.strip():
         raise AbsentError(f"an empty name of a {kind}", fix="vlmbench list models")
     if path.is_file():

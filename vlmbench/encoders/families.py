@@ -15,8 +15,8 @@ from typing import Any
 
 from vlmbench.encoders.base import PRE_PROJ, PROJ
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.plugins import Plugin, Registry
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import Registry
 
 GROUP = "vlmbench.models"
 DUAL = "dual-encoder"
@@ -35,7 +35,7 @@ class Family:
         layers: what the image side gives: ``proj`` (the space shared with texts), ``pre_proj`` (before the projection).
         stored: the layers of the adapter, which are stored; none: all. One that is not stored is the first of these.
         matching: whether the adapter can hold an image against texts one by one (`base.Matching`).
-        declared_by: where another package declares it; empty: it is vlmbench's own.
+        plugin: the package that declares it; none: it is vlmbench's own.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Family:
     layers: tuple[str, ...]
     stored: tuple[str, ...] = ()
     matching: bool = False
-    declared_by: str = ""
+    plugin: Plugin | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stored", self.stored or self.layers)
@@ -128,13 +128,9 @@ def families() -> Mapping[str, Family]:
         InputError: a package declares a family that cannot be loaded, or one that is there already.
     """
     registry = Registry("model family", {name: family.adapter for name, family in FAMILIES.items()})
-    registry, found = registry.with_installed(GROUP), dict(FAMILIES)
-    for name in sorted(registry.keys() - FAMILIES.keys()):
-        family = registry.load(name)
-        if not isinstance(family, Family) or family.name != name:
-            raise InputError(f"the model family {name} ({registry[name]}) is no Family of that name", where=GROUP)
-        found[name] = replace(family, declared_by=registry[name])
-    return found
+    registry = registry.with_installed(GROUP)
+    added = {name: replace(registry.load(name, Family), plugin=plugin) for name, plugin in registry.added.items()}
+    return {**FAMILIES, **added}
 
 
 def family_of(config: Mapping[str, Any], where: str, *, trusted: bool = False) -> Family:

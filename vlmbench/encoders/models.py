@@ -1,8 +1,7 @@
 """From a model's name to its files and to the loaded model, the one way there is; and the models with a short name."""
 
 import csv
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,14 +9,12 @@ from pkgutil import resolve_name
 from typing import Any
 
 from vlmbench.encoders.checkpoints import locate
-from vlmbench.encoders.families import GROUP, Family
 from vlmbench.encoders.files import ModelFiles, read_files
 from vlmbench.encoders.names import CheckpointRef, ModelRef
 from vlmbench.encoders.pixels import NAME as PIXELS
 from vlmbench.encoders.pixels import pixel_files
-from vlmbench.foundations.errors import InputError, VlmbenchError
+from vlmbench.foundations.plugins import Plugin
 from vlmbench.foundations.progress import Reporter
-from vlmbench.foundations.text import visible
 
 
 @dataclass(frozen=True)
@@ -88,30 +85,30 @@ def load_model(files: ModelFiles, device: str, precision: str, reporter: Reporte
     """
     family = files.family
     with reporter.task(f"loading {files.id}", None):
-        if not family.declared_by:
+        if family.plugin is None:
             return resolve_name(family.adapter)(files, device, precision, reporter)
-        with _faults(family, f"cannot load {files.id}"):
+        with family.plugin.blamed(f"it cannot load {files.id}"):
             encoder = resolve_name(family.adapter)(files, device, precision, reporter)
             if set(encoder.layers) != set(family.stored):
                 raise TypeError(
                     f"it has the layers {', '.join(encoder.layers)}, and declares {', '.join(family.stored)}"
                 )
-        return _Guarded(family, encoder)
+        return _Guarded(family.plugin, encoder)
 
 
 class _Guarded:
     """An encoder of another package, whose faults are said of that package."""
 
-    def __init__(self, family: Family, encoder: Any) -> None:
-        self._family, self._encoder = family, encoder
+    def __init__(self, plugin: Plugin, encoder: Any) -> None:
+        self._plugin, self._encoder = plugin, encoder
 
     def __getattr__(self, name: str) -> Any:
-        with _faults(self._family, f"failed in {name}"):
+        with self._plugin.blamed(f"it failed in {name}"):
             found = getattr(self._encoder, name)
         return partial(self._call, name, found) if callable(found) else found
 
     def _call(self, name: str, method: Callable[..., Any], *arguments: Any) -> Any:
-        with _faults(self._family, f"failed in {name}"):
+        with self._plugin.blamed(f"it failed in {name}"):
             found = method(*arguments)
             given = {"encode_images": found, "encode_texts": {"texts": found}}.get(name, {})
             wrong = [key for key, values in given.items() if values.ndim != 2 or len(values) != len(arguments[0])]
@@ -119,19 +116,3 @@ class _Guarded:
                 shapes = ", ".join(f"{key} {list(values.shape)}" for key, values in given.items())
                 raise TypeError(f"it gave {shapes or 'nothing'} for {len(arguments[0])} images or texts")
         return found
-
-
-@contextmanager
-def _faults(family: Family, what: str) -> Iterator[None]:
-    """Turns what another package's code raises into an error that names it."""
-    try:
-        yield
-    except VlmbenchError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"the model family {family.name} ({family.declared_by}) {visible(what)}: "
-            f"{type(error).__name__}: {visible(str(error))}",
-            where=GROUP,
-            fix="update or uninstall that package",
-        ) from error

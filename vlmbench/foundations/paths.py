@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -21,7 +22,7 @@ def default_cache_dir() -> Path:
     return Path(named) if named else user_cache_path("vlmbench", appauthor=False)
 
 
-def user_path(text: str) -> Path:
+def user_path(text: str | PathLike[str]) -> Path:
     """A path as a user writes it: ``~`` is the home directory; ``~nobody`` is what it says, where there is none."""
     try:
         return Path(text).expanduser()

@@ -1,10 +1,15 @@
-"""What other installed packages add, by entry points."""
+"""What is named and imported only when it is asked for: this package's, and what other installed packages add."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
+from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -32,15 +37,28 @@ class Plugin:
         Raises:
             InputError: it cannot be imported; the package is named.
         """
-        try:
+        with self.blamed("it cannot be loaded"):
             return self.entry.load()
+
+    @contextmanager
+    def blamed(self, what: str = "it failed") -> Iterator[None]:
+        """Turns what the package's code raises into one error that names it; errors of vlmbench pass as they are."""
+        try:
+            yield
+        except VlmbenchError:
+            raise
         except Exception as error:
-            raise self.broken(f"it cannot be loaded: {type(error).__name__}: {error}") from error
+            found = self.broken(f"{what}: {type(error).__name__}: {error}")
+            if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+                found.fix = "free memory, or give it less at once: --batch-size"
+            raise found from error
 
     def broken(self, why: str) -> InputError:
         """The error for a package that does not keep to what its group asks for."""
         return InputError(
-            f"{self.name} of {self.source}: {why}", where=self.entry.group, fix="update or uninstall that package"
+            f"{visible(self.name)} of {self.source}: {visible(why)}",
+            where=self.entry.group,
+            fix="update or uninstall that package",
         )
 
 
@@ -50,3 +68,73 @@ def plugins(group: str) -> tuple[Plugin, ...]:
     from importlib.metadata import entry_points  # here, because it is slow to load
 
     return tuple(Plugin(entry) for entry in sorted(entry_points(group=group), key=lambda entry: entry.name))
+
+
+class Registry(Mapping[str, str]):
+    """Names to lazy ``"module:attr"`` targets; `load` imports the one that is asked for.
+
+    Attributes:
+        kind: what is registered, for messages.
+        added: what other packages add, by name; see `with_installed`.
+    """
+
+    def __init__(self, kind: str, targets: Mapping[str, str], added: Mapping[str, Plugin] | None = None) -> None:
+        self.kind = kind
+        self.added = dict(added or {})
+        self._targets = {**targets, **{name: plugin.entry.value for name, plugin in self.added.items()}}
+
+    def __getitem__(self, name: str) -> str:
+        return self._targets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def with_installed(self, group: str, reserved: Iterable[str] = ()) -> "Registry":
+        """The same with the entry points of a group, which other installed packages declare; none is imported.
+
+        Raises:
+            InputError: a package declares a name that is there already, or is `reserved`.
+        """
+        added: dict[str, Plugin] = {}
+        for plugin in plugins(group):
+            if plugin.name in {*self, *reserved}:
+                raise plugin.broken(f"vlmbench has a {self.kind} of this name")
+            if plugin.name in added:
+                raise plugin.broken(f"{added[plugin.name].source} adds a {self.kind} of this name too")
+            added[plugin.name] = plugin
+        return Registry(self.kind, self._targets, added)
+
+    def load(self, name: str, expected: type | None = None) -> Any:
+        """The object a name stands for.
+
+        Args:
+            name: of one that is registered.
+            expected: its class, where it has to carry its name.
+
+        Raises:
+            AbsentError: no such name; the nearest ones are named.
+            InputError: what another package declares cannot be imported, or is none.
+        """
+        if name not in self:
+            raise unknown(self.kind, name, self)
+        if name not in self.added:
+            module, _, attribute = self[name].partition(":")
+            return getattr(import_module(module), attribute)
+        found = self.added[name].load()
+        if expected is not None and not (isinstance(found, expected) and getattr(found, "name", None) == name):
+            raise self.added[name].broken(f"it is no {expected.__name__} of that name")
+        return found
+
+
+def unknown(kind: str, name: str, names: Iterable[str], fix: str | None = None) -> AbsentError:
+    """The error for a name that is not there, with the nearest names."""
+    return AbsentError(f"no such {kind}: {name}", fix=fix or nearest(name, names, f"vlmbench list {kind}s"))
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """How to fix a mistyped name: the nearest of `names`, or `otherwise` where none is near."""
+    near = get_close_matches(name, list(names), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -20,6 +20,7 @@ from vlmbench.data.base import DatasetInfo
 from vlmbench.data.hub.sibling import CLASSNAMES, sibling_lines, sibling_of
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.files import SMALL, json_of, read_text
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompt_files import dataset_key, entry_source, no_entry
 
@@ -59,7 +60,7 @@ def class_names(asked: str | None, info: DatasetInfo, cache_dir: Path) -> ClassN
     """
     if asked is None:
         return ClassNames(tuple((name,) for name in info.classnames))
-    return _from_wds(info, cache_dir) if asked == WDS else _from_file(Path(asked).expanduser(), info)
+    return _from_wds(info, cache_dir) if asked == WDS else _from_file(user_path(asked), info)
 
 
 def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:

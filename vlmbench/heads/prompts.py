@@ -15,6 +15,7 @@ from vlmbench.data.hub.sibling import TEMPLATES, other_copies, sibling_lines, si
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.files import regular_file
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompt_files import PLACE, checked_templates, read_prompts
 from vlmbench.heads.prompt_sets import ALIASES, SETS
@@ -146,9 +147,9 @@ def _is_file_name(piece: str) -> bool:
 def _file(text: str) -> Path | None:
     """The file of that name, if there is one."""
     try:
-        path = Path(text).expanduser()
+        path = user_path(text)
         return path if path.is_file() else None
-    except (OSError, ValueError, RuntimeError):  # a text that cannot be a path: too long, a null byte, no such home
+    except (OSError, ValueError):  # a text that cannot be a path: too long, a null byte
         return None
 
 
@@ -164,7 +165,7 @@ def _set(name: str, info: DatasetInfo, cache_dir: Path, classes: Sequence[Sequen
         found = read_prompts(path, info.id, classes)
         return PromptSet(path.name, found.templates, found.by_class, found.source)
     if name.lower().endswith(_FILES) or "/" in name:
-        regular_file(Path(name).expanduser(), what="prompt file", where="--prompts", fix="vlmbench list prompts")
+        regular_file(user_path(name), what="prompt file", where="--prompts", fix="vlmbench list prompts")
     raise AbsentError(
         f"no such prompt set: {visible(name)}; there are {', '.join([*SETS, DATASET])}",
         where="--prompts",

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.plugins import Registry
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
 from vlmbench.metrics.spec import ClassificationSpec, find
-from vlmbench.records.registry import Registry
 
 GROUP = "vlmbench.heads"
 LOGISTIC = "logistic"
@@ -190,7 +190,5 @@ def load_head(name: str) -> HeadSpec:
         AbsentError: no such head; the nearest names are given.
         InputError: another package's head cannot be loaded, or is none.
     """
-    found = heads().load(name)
-    if not isinstance(found, HeadSpec) or found.name != name:
-        raise InputError(f"the head {name} ({heads()[name]}) is no HeadSpec of that name", where=GROUP)
+    found: HeadSpec = heads().load(name, HeadSpec)
     return found

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.plugins import plugins
+from vlmbench.foundations.plugins import Plugin, plugins
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vlmbench.metrics.stats.differences import Difference
+    from vlmbench.metrics.differences import Difference
     from vlmbench.records.result import Metric
 
 Columns = Mapping[str, Any]
@@ -189,35 +189,30 @@ def specs() -> Mapping[str, MetricSpec]:
     Raises:
         InputError: a package declares a metric that cannot be loaded, or one that is there already.
     """
-    found: dict[str, tuple[MetricSpec, str]] = {}
-    for source, objects in (*_own(), *_installed()):
-        for spec in objects:
+    found = {spec.name: spec for spec in _own()}
+    for plugin in plugins(GROUP):
+        loaded = plugin.load()
+        for spec in loaded if isinstance(loaded, list | tuple) else [loaded]:
+            if not isinstance(spec, MetricSpec):
+                raise plugin.broken("it is no MetricSpec")
             if spec.name in found:
-                raise InputError(
-                    f"the metric {spec.name} is declared by {found[spec.name][1]} and by {source}", where=GROUP
-                )
-            found[spec.name] = spec, source
-    if {spec.family for spec, _ in found.values()} - set(FAMILIES):
-        _require_families(found)
+                raise plugin.broken(f"there is a metric {spec.name} already")
+            if spec.family not in FAMILIES:
+                _require_family(spec.family, plugin)
+            found[spec.name] = spec
 
     def place(spec: MetricSpec) -> tuple[int, str, int]:
         return (FAMILIES.index(spec.family) if spec.family in FAMILIES else len(FAMILIES), spec.family, spec.order)
 
-    ordered = sorted((spec for spec, _ in found.values()), key=place)
-    return {spec.name: spec for spec in ordered}
+    return {spec.name: spec for spec in sorted(found.values(), key=place)}
 
 
-def _require_families(found: Mapping[str, tuple[MetricSpec, str]]) -> None:
+def _require_family(family: str, plugin: Plugin) -> None:
     from vlmbench.records.task import task_specs
 
-    known = {task.family for task in task_specs()}
-    for spec, source in found.values():
-        if spec.family not in known:
-            raise InputError(
-                f"the metric {spec.name} ({source}) is of the family {spec.family}, which no task has",
-                where=GROUP,
-                fix=f"one of {', '.join(sorted(known))}",
-            )
+    known = sorted({task.family for task in task_specs()})
+    if family not in known:
+        raise plugin.broken(f"no task has metrics of the family {family}, but {', '.join(known)}")
 
 
 def find(name: str) -> MetricSpec | None:
@@ -281,22 +276,10 @@ def column(name: str) -> Callable[[Columns], Any]:
     return lambda columns: columns[name]
 
 
-def _own() -> Iterable[tuple[str, Sequence[MetricSpec]]]:
+def _own() -> Iterable[MetricSpec]:
     root = Path(__file__).parent
     for path in sorted(root.rglob("*.py")):
         if re.search(r"^SPECS?(: .+)? = ", path.read_text("utf-8"), re.MULTILINE):
             parts = path.relative_to(root).with_suffix("").parts
-            yield path.name, _declared(import_module(".".join((GROUP, *parts)).removesuffix(".__init__")))
-
-
-def _installed() -> Iterable[tuple[str, Sequence[MetricSpec]]]:
-    for plugin in plugins(GROUP):
-        loaded = plugin.load()
-        objects = loaded if isinstance(loaded, list | tuple) else [loaded]
-        if not all(isinstance(spec, MetricSpec) for spec in objects):
-            raise plugin.broken("it is no MetricSpec")
-        yield plugin.source, objects
-
-
-def _declared(module: Any) -> Sequence[MetricSpec]:
-    return getattr(module, "SPECS", None) or [module.SPEC]
+            module = import_module(".".join((GROUP, *parts)).removesuffix(".__init__"))
+            yield from getattr(module, "SPECS", None) or [module.SPEC]

@@ -8,6 +8,7 @@ Another installed package adds a task by an entry point of the group ``vlmbench.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.plugins import Registry, nearest
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import Registry, nearest
 
 if TYPE_CHECKING:
     from vlmbench.records.result import Record
@@ -189,12 +190,9 @@ class TaskSpec:
             InputError: it cannot be imported.
         """
         module, _, attribute = str(getattr(self, part)).partition(":")
-        try:
+        plugin = None if self.name in _BUILT_IN else tasks().added.get(self.name)
+        with plugin.blamed(f"its {part} cannot be loaded") if plugin else nullcontext():
             return getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            if module.startswith("vlmbench."):
-                raise
-            raise InputError(f"the {part} of the task {self.name} cannot be loaded: {error}", where=GROUP) from error
 
 
 @cache
@@ -219,9 +217,7 @@ def task_spec(name: str) -> TaskSpec:
     if name not in known:
         all_names = f"one of {', '.join(known)}; or install the package that adds it"
         raise AbsentError(f"no such task: {visible(name)}", fix=nearest(name, known, all_names))
-    found = known.load(name)
-    if not isinstance(found, TaskSpec) or found.name != name:
-        raise InputError(f"the task {visible(name)} ({known[name]}) is no TaskSpec of that name", where=GROUP)
+    found: TaskSpec = known.load(name, TaskSpec)
     return found
 
 
@@ -230,6 +226,7 @@ def task_specs() -> list[TaskSpec]:
     return [task_spec(name) for name in tasks()]
 
 
-def specs_with(names: Iterable[str]) -> list[TaskSpec]:
-    """This package's tasks and those named, in order; others that are installed are not looked for."""
-    return [task_spec(name) for name in dict.fromkeys([*_BUILT_IN, *sorted(names)])]
+def specs_of(names: Iterable[str], *, own: bool = False) -> list[TaskSpec]:
+    """The tasks named, with `own` and all of this package's, in order; others that are installed are not looked for."""
+    wanted = {*names, *(_BUILT_IN if own else ())}
+    return [task_spec(name) for name in sorted(wanted, key=lambda name: ((*_BUILT_IN, name).index(name), name))]

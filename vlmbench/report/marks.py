@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better, find
-from vlmbench.metrics.stats.differences import LEVEL, Difference
 from vlmbench.records.store import StoredRun
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, Mark

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vlmbench.metrics.stats.differences import Difference
+    from vlmbench.metrics.differences import Difference
 
 Columns = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ class Pairs:
 
         A metric without a test, or that no package here declares, is left out.
         """
-        from vlmbench.metrics.stats.differences import differences
+        from vlmbench.metrics.differences import differences
 
         tested = [name for name in names if has_test(name)]
         return differences(*self.aligned(one, two, images), tested) if tested else {}

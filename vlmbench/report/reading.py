@@ -6,8 +6,8 @@ Every sentence is made from cells of the tables, so it says what they say and no
 from collections.abc import Mapping, Sequence
 
 from vlmbench.metrics.choice import DEFAULT
+from vlmbench.metrics.differences import LEVEL
 from vlmbench.metrics.spec import caption_specs, in_sentences
-from vlmbench.metrics.stats.differences import LEVEL
 from vlmbench.records.result import Metric
 from vlmbench.report.table import Cell, Table
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vlmbench.data.base import DatasetInfo, Split, subset
 from vlmbench.data.images import BadImage
-from vlmbench.data.views.base import MEAN
+from vlmbench.data.regions import MEAN
 from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.families import DUAL, TEXT
 from vlmbench.encoders.files import ModelFiles

@@ -10,7 +10,7 @@ from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, limite
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.names import Chosen, DatasetName, DatasetRef, Tiles
 from vlmbench.data.open import open_dataset
-from vlmbench.data.views.base import MEAN
+from vlmbench.data.regions import MEAN
 from vlmbench.data.views.crops import expand, seen_as
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest

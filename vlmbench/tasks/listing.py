@@ -8,10 +8,11 @@ from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.data.bundled import bundled_names, open_bundled
 from vlmbench.data.catalogue import listed
 from vlmbench.data.elsewhere import ELSEWHERE
-from vlmbench.data.open import added_kinds
+from vlmbench.data.open import kinds
 from vlmbench.encoders.families import BACKBONE, DUAL
 from vlmbench.encoders.models import MODELS
 from vlmbench.encoders.pixels import NAME as PIXELS
+from vlmbench.foundations.paths import user_path
 from vlmbench.heads.prompt_sets import SETS
 from vlmbench.heads.prompts import DATASET
 from vlmbench.heads.spec import heads as head_names
@@ -68,7 +69,7 @@ def datasets() -> list[dict[str, Any]]:
             }
         )
     nothing = {"group": "", "classes": None, "metric": "", "revision": ""}
-    return [*rows, *({**nothing, "name": f"{kind}:…", "where": it.source} for kind, it in added_kinds().items())]
+    return [*rows, *({**nothing, "name": f"{kind}:…", "where": it.source} for kind, it in kinds().added.items())]
 
 
 def models() -> list[dict[str, Any]]:
@@ -170,7 +171,7 @@ def _here(hub_id: str) -> bool:
     """Whether a model is in the hub's cache on this machine (or ships with the package)."""
     if not hub_id:
         return True
-    home = Path(os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser())
+    home = Path(os.environ.get("HF_HOME") or user_path("~/.cache/huggingface"))
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     snapshots = cache / f"models--{hub_id.replace('/', '--')}" / "snapshots"
     return snapshots.is_dir() and any(snapshots.glob("*/config.json"))

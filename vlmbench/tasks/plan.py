@@ -10,8 +10,8 @@ from typing import Any
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError, VlmbenchError
 from vlmbench.foundations.files import SMALL, read_text
+from vlmbench.foundations.plugins import nearest
 from vlmbench.foundations.text import visible
-from vlmbench.records.registry import nearest
 from vlmbench.records.store import StoredRun
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import TaskJob

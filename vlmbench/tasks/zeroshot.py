@@ -7,7 +7,7 @@ from typing import Any
 
 from vlmbench.data.catalogue import expand
 from vlmbench.data.names import BOXES, DatasetRef
-from vlmbench.data.views.base import MOST_TILES
+from vlmbench.data.regions import MOST_TILES
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest

@@ -7,6 +7,7 @@ from vlmbench.data.hub.files import Source
 from vlmbench.data.hub.index import size
 from vlmbench.data.names import NO, YES
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.text import visible
 from vlmbench.hub.client import cached_file, offline
 
@@ -72,5 +73,5 @@ def _missing(source: Source, split: str) -> list[str]:
 
 def _existing(path: Path) -> Path:
     """The path, or the nearest directory above it that is there."""
-    path = path.expanduser().absolute()
+    path = user_path(path).absolute()
     return next(place for place in (path, *path.parents) if place.is_dir())

@@ -27,7 +27,7 @@ from vlmbench.data.base import (
 )
 from vlmbench.data.local.folder import ImageRow, image_files, without_classes
 from vlmbench.data.names import BOXES, FOLDER, DatasetRef
-from vlmbench.data.views.base import Regions, Views, crop_of
+from vlmbench.data.regions import Regions, Views, crop_of
 from vlmbench.data.views.crops import outside
 from vlmbench.data.views.instances import Box, Instances, read_instances
 from vlmbench.foundations.errors import AbsentError, InputError

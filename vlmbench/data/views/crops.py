@@ -11,7 +11,7 @@ from PIL.Image import Image
 from vlmbench.data.base import Dataset, OpenDataset, Rows, Split, subset
 from vlmbench.data.images import decode, decode_stored, refuse_sliver, upright
 from vlmbench.data.names import Chosen, Tiles
-from vlmbench.data.views.base import SCALES, Regions, Views, crop_of, tiles_of
+from vlmbench.data.regions import SCALES, Regions, Views, crop_of, tiles_of
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vlmbench.foundations.errors import InputError
+from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better, find
-from vlmbench.metrics.stats.differences import LEVEL, Difference
 from vlmbench.records.store import natural
 from vlmbench.report.gate.baseline import GateEntry, gated_whole
 from vlmbench.report.table import Cell, Column, Table
@@ -185,7 +185,7 @@ def _tests(old: GateEntry, new: GateEntry, names: Sequence[str]) -> dict[str, Di
     """Now minus before, by metric; images are numbered, since both have the same in the same order."""
     import numpy as np
 
-    from vlmbench.metrics.stats.differences import differences
+    from vlmbench.metrics.differences import differences
 
     rows = len(next(iter(old.columns.values())))
     ids = np.arange(rows) // (len(np.unique(old.columns["seed"])) if "seed" in old.columns else 1)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better
-from vlmbench.metrics.stats.differences import LEVEL, Difference
 from vlmbench.records.classification import ClassificationDetail
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
+from vlmbench.metrics.differences import Difference
 from vlmbench.metrics.spec import of, title
-from vlmbench.metrics.stats.differences import Difference
 from vlmbench.records.store import StoredRun
-from vlmbench.records.task import specs_with
+from vlmbench.records.task import specs_of
 from vlmbench.report.grouping import Place, named_runs, place_labels, unique
 from vlmbench.report.marks import Differences
 from vlmbench.report.pairs import Pairs
@@ -61,7 +61,7 @@ def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
         names = [spec.name for spec in of("captions") if spec.name not in block.apart]
         tests = partial(pairs.differences, images=block.images)
         found += _every_two(block.place, "captions", block.systems, names, pairs, tests)
-    for spec in specs_with({run.record.task for run in chosen}):
+    for spec in specs_of({run.record.task for run in chosen}):
         if spec.family not in ("classification", "captions"):
             names = [metric.name for metric in of(spec.family) if metric.test is not None]
             own = [run for run in chosen if run.record.task == spec.name]

@@ -6,12 +6,10 @@ from pathlib import Path
 from vlmbench.foundations.atomic import write_text
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
-from vlmbench.records.task import specs_with
+from vlmbench.records.task import specs_of
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
-from vlmbench.report.tables.foreign import usable
-from vlmbench.report.tables.systems import Heading, systems_table
 
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 
@@ -28,11 +26,17 @@ def build_tables(
         foreign: results of another program, which stand beside the runs' in the tables of their tasks.
     """
     pairs = Pairs() if tests else None
-    theirs = usable(foreign)
+    theirs: list[Foreign] = []
+    if foreign:
+        from vlmbench.report.tables.foreign import usable
+
+        theirs = usable(foreign)
     found: dict[str, Table | None] = {}
-    for spec in specs_with({run.record.task for run in runs}):
+    for spec in specs_of({run.record.task for run in runs}, own=bool(foreign)):
         own = [run for run in runs if run.record.task == spec.name]
         if not spec.table:
+            from vlmbench.report.tables.systems import Heading, systems_table
+
             heading = Heading(spec.name, spec.definition[:1].upper() + spec.definition[1:])
             found[spec.name] = systems_table(own, spec.family, heading, pairs)
         elif spec.table not in found:
