@@ -1,6 +1,7 @@
 """Loading through transformers: from a directory, never from the network, a checkpoint's own code only if trusted."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,15 @@ from typing import Any
 
 import torch
 
+from vlmbench.encoders.base import DeviceMemoryError
 from vlmbench.encoders.files import ModelFiles, switches
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
 _POSITIONS_FROM_PADDING = {"altclip_text_model", "xlm-roberta", "roberta", "mpnet"}
 """RoBERTa and what was made from it count positions from the padding index on."""
+_NO_MEMORY = re.compile(r"DefaultCPUAllocator|CUBLAS_STATUS_ALLOC_FAILED|out of memory", re.IGNORECASE)
+"""What torch says in a plain `RuntimeError` where memory runs out: on a CPU, or in a GPU's libraries."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -94,10 +98,12 @@ def load_errors(id: str, shape: tuple[int, ...]) -> Iterator[None]:
     """Turns what a model raises on a batch of images of this shape into an error that a user can act on."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise InputError(
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        raise DeviceMemoryError(
             f"not enough memory on the device for {shape[0]} images at once", where=id, fix="a smaller --batch-size"
-        ) from error
+        ) from None  # a traceback would keep the tensors of the failed pass
     except ValueError as error:
         raise InputError(
             f"{visible(id)} does not take images of {shape[-2]} x {shape[-1]} pixels: {visible(str(error))}",
