@@ -25,7 +25,7 @@ PROCESSES = 4
 IMAGES = 512
 """From so many images on, they are worth their start."""
 
-STAGES = ("decode", "preprocess", "wait", "forward", "store")
+STAGES = ("load", "decode", "preprocess", "wait", "forward", "store")
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Tally:
         encoded: images a model encoded, per model.
         decoded: images that were decoded.
         seconds: wall time of the pass.
-        stages: seconds of each of `STAGES`: decode (with reading) and preprocess are summed over the workers, beside
-            which the pass waits for images, stacks, copies and encodes them (forward) and stores features.
+        stages: seconds of each of `STAGES`: loading models; decode (with reading) and preprocess, summed over the
+            workers; beside these, waiting for images, stacking, copying and encoding them (forward), storing features.
     """
 
     encoded: dict[str, int] = field(default_factory=dict)
@@ -251,10 +251,10 @@ def _batches(
 
     Beside a GPU one batch is on its way while the next is gathered.
     """
-    encoders = [
-        Forward(job.encoder(), job.name, options.batch_size, options.reporter, compact=options.device != "cpu")
-        for job in jobs
-    ]
+    with tally.measured("load"):
+        loaded = [(job.encoder(), job.name) for job in jobs]
+    compact = options.device != "cpu"
+    encoders = [Forward(*item, options.batch_size, options.reporter, compact=compact) for item in loaded]
     rows: list[int] = []
     pending: list[list[np.ndarray]] = []
     started: deque[Callable[[], _Batch]] = deque()
@@ -299,7 +299,7 @@ def _batches(
             pending.append(item.value)
             if len(rows) == options.batch_size:
                 started.append(start(item.row + 1))
-                if len(started) > (options.device != "cpu"):
+                if len(started) > compact:
                     yield started.popleft()()
     if rows:
         started.append(start(covered.stop))
