@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
-from vlmbench.session.context import Context, default_workers, go_offline
+from vlmbench.session.context import Context, go_offline
 
 AnyPath = str | PathLike[str]
 Names = AnyPath | Iterable[AnyPath]
@@ -32,7 +32,8 @@ class RunOptions(TypedDict, total=False):
     batch_size: int
     """Images per forward pass; 64."""
     workers: int | None
-    """Threads that decode images beside the model; none: cores - 1, 8 at most."""
+    """Threads that decode images beside the model (processes, from 4 on, beside a CUDA GPU); none: cores - 1, 8 at most
+    (all cores beside a CUDA GPU)."""
     seed: int
     """Of samples, splits and resampling; 0."""
     on_bad_image: str
@@ -62,7 +63,7 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     for name in ("out", "cache_dir"):
         if name in known:
             known[name] = Path(fspath(known[name]))  # type: ignore[call-overload]
-    known.setdefault("workers", default_workers())
+    known.setdefault("workers", None)  # as many as suit the device
     if known.get("offline"):
         go_offline()
     return Context(**known)  # type: ignore[arg-type]

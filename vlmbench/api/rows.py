@@ -108,6 +108,7 @@ class Embeddings:
         width: D.
         layer: ``proj`` or ``pre_proj``.
         encoded: how many were encoded now; the rest came from the store.
+        work: device, images a second and seconds of each stage, as a run's ``run.json`` has them.
     """
 
     path: Path
@@ -116,6 +117,7 @@ class Embeddings:
     width: int
     layer: str
     encoded: int
+    work: dict[str, Any]
 
     def load(self) -> "tuple[NDArray[np.float32], NDArray[Any]]":
         """Features `[N, D]` and labels."""

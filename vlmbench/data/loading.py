@@ -1,35 +1,56 @@
-"""Images of a split, decoded and prepared in order, on several threads if wanted.
+"""Images of a split, decoded and prepared in order: on several threads, or by a process for each of them.
 
-Threads, not processes: Pillow and NumPy leave the interpreter lock while they decode, resize and convert, nothing is
-copied between processes, nothing forks under torch's own threads, and an error arrives with its image's name.
+Threads are enough beside a model on the CPU: Pillow and NumPy leave the interpreter lock while they decode, resize and
+convert, and nothing is copied. Beside a GPU, which waits for images on every core, they get in one another's way; there
+each thread only reads files, and has a process that decodes them (`decoders`).
 """
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+import numpy as np
 from PIL.Image import Image
 
 from vlmbench.data.base import Split
-from vlmbench.data.images import BadImage, decode
+from vlmbench.data.decoders import Decoder
+from vlmbench.data.images import BadImage, Raw, decode
+from vlmbench.data.resizing import Resizing
 
+S = TypeVar("S")
 T = TypeVar("T")
+
+CHUNK = 8
+"""Images that a process is given at once."""
 
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """One image: its row in the split, and either what was made of it or why that failed."""
+    """One image: its row in the split, and either what was made of it or why that failed.
+
+    Attributes:
+        row: its row.
+        value: what was made of it.
+        error: why it could not be.
+        decode: seconds that reading and decoding it took.
+        preprocess: those that preparing it took.
+    """
 
     row: int
     value: T | None
     error: BadImage | None = None
+    decode: float = 0.0
+    preprocess: float = 0.0
 
 
 def load(
     split: Split, rows: Sequence[int], make: Callable[[Image], T], *, workers: int, ahead: int
-) -> Iterator[Loaded[T]]:
+) -> Generator[Loaded[T], None, None]:
     """Reads, decodes and prepares the images at `rows`, in order.
 
     Args:
@@ -41,22 +62,87 @@ def load(
     """
 
     def one(row: int) -> Loaded[T]:
+        begun = time.perf_counter()
         try:
-            return Loaded(row, make(decode(split.images.read(row), split.ids[row])))
+            image = decode(split.images.read(row), split.ids[row])
+            decoded = time.perf_counter()
+            value = make(image)
         except BadImage as error:
-            return Loaded(row, None, error)
+            return Loaded(row, None, error, time.perf_counter() - begun)
+        return Loaded(row, value, None, decoded - begun, time.perf_counter() - decoded)
 
     if workers == 0:
         yield from map(one, rows)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[Future[Loaded[T]]] = deque()
-    try:
+    with _threads(workers) as pool:
+        yield from _in_order(pool, one, rows, ahead)
+
+
+def load_resized(
+    split: Split, rows: Sequence[int], resizings: Sequence[Resizing], *, workers: int, ahead: int
+) -> Generator[Loaded[list[np.ndarray]], None, None]:
+    """The same by `workers` processes: of each image what each of `resizings` makes, [3, H, W] uint8.
+
+    Raises:
+        InputError: a process was ended, as it is where memory runs out.
+    """
+    decoders: list[Decoder] = []
+    idle: SimpleQueue[Decoder] = SimpleQueue()
+
+    def chunk(rows: Sequence[int]) -> list[Loaded[list[np.ndarray]]]:
+        begun = time.perf_counter()
+        raws: dict[int, Raw] = {}
+        damaged: dict[int, BadImage] = {}
         for row in rows:
-            waiting.append(pool.submit(one, row))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            try:
+                raws[row] = split.images.read(row)
+            except BadImage as error:
+                damaged[row] = error
+        read = time.perf_counter() - begun
+        try:
+            decoder = idle.get_nowait()
+        except Empty:
+            decoders.append(decoder := Decoder(resizings))
+        found, decoding, preparing = decoder.decode([(raw, split.ids[row]) for row, raw in raws.items()])
+        idle.put(decoder)
+        values = damaged | dict(zip(raws, found, strict=True))
+        each = ((read + decoding) / len(rows), preparing / len(rows))
+        return [
+            Loaded(row, None, value, *each) if isinstance(value, BadImage) else Loaded(row, value, None, *each)
+            for row, value in ((row, values[row]) for row in rows)
+        ]
+
+    def end() -> None:
+        while decoders:
+            decoders.pop().close()
+
+    try:
+        with _threads(workers, end) as pool:
+            chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
+            for items in _in_order(pool, chunk, chunks, ahead // CHUNK + workers):
+                yield from items
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        end()  # one that was started when the others were ended
+
+
+@contextmanager
+def _threads(workers: int, end: Callable[[], None] = lambda: None) -> Iterator[ThreadPoolExecutor]:
+    """Threads, ended with what they do; `end` makes them end it."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        end()
+        pool.shutdown(wait=True)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], ahead: int) -> Iterator[T]:
+    """What `work` makes of each item, on the pool's threads, at most `ahead` beyond the one asked for."""
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

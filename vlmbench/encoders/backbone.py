@@ -1,6 +1,6 @@
 """Plain image backbones by transformers: pooled features for a linear probe, as is standard for each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from vlmbench.encoders.base import PRE_PROJ
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.pretrained import load_errors, load_weights
 from vlmbench.encoders.processors import open_processor
+from vlmbench.encoders.transfer import from_device
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
@@ -29,12 +30,16 @@ class _Backbone:
         """Pooled features alone: there is no projection."""
         return (PRE_PROJ,)
 
-    @torch.inference_mode()
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """A batch of prepared images to ``pre_proj`` [B, D] float32, un-normalised."""
-        inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
+        return self.launch(pixels)()
+
+    @torch.inference_mode()
+    def launch(self, pixels: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
+        """Starts `encode_images`; see `base.Launching`."""
         with load_errors(self.id, pixels.shape):
-            return {PRE_PROJ: self._pooled(inputs).flatten(1).float().cpu().numpy()}
+            inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
+            return from_device({PRE_PROJ: self._pooled(inputs).flatten(1)})
 
     def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError

@@ -1,11 +1,13 @@
 """What an encoder is to the rest of vlmbench."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from PIL.Image import Image
+
+from vlmbench.foundations.errors import InputError
 
 PROJ = "proj"
 PRE_PROJ = "pre_proj"
@@ -19,6 +21,10 @@ class Scale:
 
     scale: float
     bias: float = 0.0
+
+
+class DeviceMemoryError(InputError):
+    """The device has too little memory for so many images at once."""
 
 
 class Preprocess(Protocol):
@@ -44,6 +50,18 @@ class ImageEncoder(Protocol):
 
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """A batch of prepared images to un-normalised features: layer to [B, D] float32, all from one forward pass."""
+        ...
+
+
+class Launching(ImageEncoder, Protocol):
+    """An image encoder that can be at work on a GPU while this process goes on."""
+
+    def launch(self, pixels: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
+        """Starts `encode_images`; what is returned waits for it and gives its result.
+
+        Raises:
+            DeviceMemoryError: the device has too little memory for so many images.
+        """
         ...
 
 

@@ -4,7 +4,7 @@ Features come from the modules that `transformers` itself calls for ``logits_per
 on them gives its predictions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from vlmbench.encoders.base import PRE_PROJ, PROJ, TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.pretrained import context_length, load_errors, load_tokenizer, load_weights
 from vlmbench.encoders.processors import open_processor
+from vlmbench.encoders.transfer import from_device
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
@@ -46,12 +47,15 @@ class _Dual:
         """The checkpoint's ``exp(logit_scale)``."""
         return Scale(float(self.model.logit_scale.detach().float().exp()))
 
-    @torch.inference_mode()
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """A batch of prepared images to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
-        inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
+        return self.launch(pixels)()
+
+    @torch.inference_mode()
+    def launch(self, pixels: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
+        """Starts `encode_images`; see `base.Launching`."""
         with load_errors(self.id, pixels.shape):
-            return {layer: _array(values) for layer, values in self._image(inputs).items()}
+            return from_device(self._image(self.preprocess.inputs(pixels, self.device, self.dtype)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:

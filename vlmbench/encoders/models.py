@@ -97,7 +97,9 @@ def load_model(files: ModelFiles, device: str, precision: str, reporter: Reporte
 
 
 class _Guarded:
-    """An encoder of another package, whose faults are said of that package."""
+    """An encoder of another package, whose faults are said of that package; asked for nothing but the contract."""
+
+    launch = None
 
     def __init__(self, plugin: Plugin, encoder: Any) -> None:
         self._plugin, self._encoder = plugin, encoder

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from vlmbench.encoders.base import DeviceMemoryError
 from vlmbench.encoders.files import ModelFiles, switches
 from vlmbench.foundations.errors import InputError, VlmbenchError, out_of_memory, too_little_memory
 from vlmbench.foundations.text import visible
 
 _POSITIONS_FROM_PADDING = {"altclip_text_model", "xlm-roberta", "roberta", "mpnet"}
 """RoBERTa and what was made from it count positions from the padding index on."""
+"""What torch says in a plain `RuntimeError` where memory runs out: on a CPU, or in a GPU's libraries."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -94,12 +96,12 @@ def load_errors(id: str, shape: tuple[int, ...]) -> Iterator[None]:
     """Turns what a model raises on a batch of images of this shape into an error that a user can act on."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        raise InputError(
+        raise DeviceMemoryError(
             f"not enough memory on the device for {shape[0]} images at once", where=id, fix="a smaller --batch-size"
-        ) from error
+        ) from None  # a traceback would keep the tensors of the failed pass
     except ValueError as error:
         raise InputError(
             f"{visible(id)} does not take images of {shape[-2]} x {shape[-1]} pixels: {visible(str(error))}",

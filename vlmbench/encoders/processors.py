@@ -5,15 +5,19 @@ one place.
 """
 
 from importlib.metadata import version
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image as images
 from PIL.Image import Image
 from torch.nn.functional import interpolate
 
+from vlmbench.data.resizing import Resizing
 from vlmbench.encoders.files import ModelFiles, image_settings, switches
 from vlmbench.encoders.pretrained import transformers, unloadable
+from vlmbench.encoders.transfer import to_device
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 
@@ -36,7 +40,15 @@ def open_processor(files: ModelFiles) -> "Processor | PatchProcessor | FloatProc
 
 
 class Processor:
-    """The checkpoint's image processor, in its PIL version."""
+    """The checkpoint's image processor, in its PIL version.
+
+    Attributes:
+        resizing: what it does to an image as long as pixels are bytes; none: something that `Resizing` is not.
+        values: [3, 256] float32, what it makes of each byte of each channel after that.
+    """
+
+    resizing: Resizing | None = None
+    values: np.ndarray
 
     def __init__(self, files: ModelFiles) -> None:
         library = transformers()
@@ -49,15 +61,64 @@ class Processor:
             )
         except Exception as error:
             raise unloadable(files, "image processor", error) from error
+        if not files.own_code:
+            self._simplify()
 
     def __call__(self, image: Image) -> np.ndarray:
         """An RGB image to pixels [3, H, W] float32."""
-        pixels = self.processor(images=image, return_tensors="np")["pixel_values"][0]
-        return np.asarray(pixels, np.float32)
+        if self.resizing is None:
+            return self._processed(image)
+        pixels = self.resizing(image)
+        found = np.empty(pixels.shape, np.float32)
+        for values, channel, out in zip(self.values, pixels, found, strict=True):
+            values.take(channel, out=out, mode="clip")
+        return found
 
     def inputs(self, batch: np.ndarray, device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-        """Pixels [B, 3, H, W] to the model's arguments."""
-        return {"pixel_values": torch.from_numpy(np.ascontiguousarray(batch)).to(device, dtype)}
+        """Pixels [B, 3, H, W], float32 or the bytes that `resizing` gives, to the model's arguments."""
+        pixels = to_device(batch, device)
+        if pixels.dtype != torch.uint8:
+            return {"pixel_values": pixels.to(dtype)}
+        values = to_device(self.values, device).to(dtype).flatten()
+        places = pixels.to(torch.int32) + torch.arange(0, values.numel(), 256, dtype=torch.int32, device=device).view(
+            -1, 1, 1
+        )
+        return {"pixel_values": values.index_select(0, places.flatten()).view(pixels.shape)}
+
+    def _processed(self, image: Image, **options: Any) -> np.ndarray:
+        pixels = self.processor(images=image, return_tensors="np", **options)["pixel_values"][0]
+        return np.asarray(pixels, np.float32)
+
+    def _simplify(self) -> None:
+        """Sets `resizing` and `values` where they give, bit by bit, what the processor gives of several images."""
+        try:
+            resizing = _resizing(self.processor)
+            shape = resizing.shape
+            every = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+            values = self._processed(images.fromarray(every), do_resize=False, do_center_crop=False).reshape(3, 256)
+            noise = np.random.default_rng(0)
+            for height, width in product((7, shape[1] + 13), (9, shape[2] + 40)):
+                image = images.fromarray(noise.integers(0, 256, (height, width, 3), np.uint8))
+                if not np.array_equal(
+                    np.take_along_axis(values, resizing(image).reshape(3, -1).astype(np.intp), 1).reshape(shape),
+                    self._processed(image),
+                ):
+                    return
+        except Exception:  # another kind of processor, which may raise anything here: it does its work itself
+            return
+        self.resizing, self.values = resizing, np.ascontiguousarray(values)
+
+
+def _resizing(processor: Any) -> Resizing:
+    """What a processor's settings ask for, if it is of the usual kind."""
+    size, crop = dict(processor.size), dict(processor.crop_size or {}) if processor.do_center_crop else {}
+    pair = (size["height"], size["width"]) if size.get("height") else None
+    shorter, fraction = size.get("shortest_edge"), getattr(processor, "crop_pct", None)
+    found: int | tuple[int, int] | None = pair or shorter
+    kept = (int(crop["height"]), int(crop["width"])) if crop else None
+    if fraction is not None and shorter:  # ConvNeXT's
+        found, kept = (int(shorter / fraction), (shorter, shorter)) if shorter < 384 else ((shorter, shorter), kept)
+    return Resizing(found if processor.do_resize else None, int(processor.resample), kept)
 
 
 class PatchProcessor(Processor):
@@ -69,6 +130,7 @@ class PatchProcessor(Processor):
 
     def __init__(self, files: ModelFiles) -> None:
         super().__init__(files)
+        self.resizing = None
         vision = files.config.get("vision_config") or files.config
         wanted, own = int(vision.get("patch_size", 16)), int(self.processor.patch_size)
         if wanted != own:
@@ -91,7 +153,7 @@ class PatchProcessor(Processor):
         shapes = torch.from_numpy(batch[:, -1, :2].astype(np.int64))
         mask = torch.arange(batch.shape[1] - 1) < shapes.prod(1, keepdim=True)
         return {
-            "pixel_values": torch.from_numpy(np.ascontiguousarray(batch[:, :-1])).to(device, dtype),
+            "pixel_values": to_device(batch[:, :-1], device).to(dtype),
             "pixel_attention_mask": mask.to(device, torch.int32),
             "spatial_shapes": shapes.to(device),
         }

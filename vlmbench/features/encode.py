@@ -1,19 +1,31 @@
 """One pass over a split for every model that lacks it: each image is decoded once, however many models there are."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise, starmap
+from typing import Any
 
 import numpy as np
-from PIL.Image import Image
 
 from vlmbench.data.base import Split
-from vlmbench.data.loading import load
+from vlmbench.data.loading import Loaded, load, load_resized
+from vlmbench.data.resizing import Resizing
 from vlmbench.encoders.base import ImageEncoder
+from vlmbench.features.forward import Forward, joined
 from vlmbench.features.store import ROWS, FeatureEntry, Manifest
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import SECONDS, Advance, Reporter, tell_slow
+
+PROCESSES = 4
+"""From so many workers on, processes decode faster than threads."""
+
+IMAGES = 512
+"""From so many images on, they are worth their start."""
+
+STAGES = ("load", "decode", "preprocess", "wait", "forward", "store")
 
 
 @dataclass(frozen=True)
@@ -22,11 +34,12 @@ class EncodeOptions:
 
     Attributes:
         batch_size: images at once.
-        workers: threads that decode.
+        workers: threads that decode, or processes (`processes`).
         on_bad_image: ``error``, or ``skip`` for those that cannot be decoded.
         reporter: hears of progress.
         rows: images after which a shard is closed.
         seconds: time after which it is.
+        device: where the models run.
     """
 
     batch_size: int
@@ -35,6 +48,12 @@ class EncodeOptions:
     reporter: Reporter
     rows: int = ROWS
     seconds: float = SECONDS
+    device: str = "cpu"
+
+    @property
+    def processes(self) -> bool:
+        """Whether images are decoded by processes: beside a GPU, where threads would wait for one another."""
+        return self.device == "cuda" and self.workers >= PROCESSES
 
 
 @dataclass
@@ -60,11 +79,23 @@ class Tally:
         encoded: images a model encoded, per model.
         decoded: images that were decoded.
         seconds: wall time of the pass.
+        stages: seconds of each of `STAGES`: loading models; decode (with reading) and preprocess, summed over the
+            workers; beside these, waiting for images, stacking, copying and encoding them (forward), storing features.
     """
 
     encoded: dict[str, int] = field(default_factory=dict)
     decoded: int = 0
     seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def measured(self, stage: str) -> Iterator[None]:
+        """Adds the time that is spent within it to a stage."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[stage] += time.perf_counter() - begun
 
 
 def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions) -> Tally:
@@ -102,8 +133,10 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
             try:
                 for batch in _batches(split, covered, needing, options, tally, advance):
                     warned = warned or tell_slow(batch.seconds, len(batch.rows), reporter)
-                    writer.add(batch)
-                writer.close(covered.stop)
+                    with tally.measured("store"):
+                        writer.add(batch)
+                with tally.measured("store"):
+                    writer.close(covered.stop)
             except BaseException:  # an interruption too: what is done is not lost
                 writer.close(writer.done)
                 raise
@@ -200,7 +233,7 @@ class _Writer:
         rows = np.array([row for batch in self._batches for row in batch.rows], np.int64)
         for place, job in enumerate(self._jobs):
             parts = [batch.layers[place] for batch in self._batches]
-            layers = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+            layers = joined(parts) if parts else {}
             job.entry.write_shard(covered, rows, layers)
             self._found[job.name].note(covered, {"row": rows, **layers})
         self._start, self._batches, self._opened = stop, [], time.monotonic()
@@ -214,37 +247,73 @@ def _batches(
     tally: Tally,
     advance: Advance,
 ) -> Iterator[_Batch]:
-    """The images of a part of the split through the encoders of `jobs`, those left out that cannot be decoded."""
-    encoders = [job.encoder() for job in jobs]
+    """The images of a part of the split through the encoders of `jobs`, those left out that cannot be decoded.
 
-    def make(image: Image) -> list[np.ndarray]:
-        return [encoder.preprocess(image) for encoder in encoders]
-
+    Beside a GPU one batch is on its way while the next is gathered.
+    """
+    with tally.measured("load"):
+        loaded = [(job.encoder(), job.name) for job in jobs]
+    compact = options.device != "cpu"
+    encoders = [Forward(*item, options.batch_size, options.reporter, compact=compact) for item in loaded]
     rows: list[int] = []
     pending: list[list[np.ndarray]] = []
+    started: deque[Callable[[], _Batch]] = deque()
 
-    def encoded(stop: int) -> _Batch:
-        begun = time.monotonic()
-        layers = [
-            encoder.encode_images(np.stack([item[place] for item in pending])) for place, encoder in enumerate(encoders)
-        ]
-        for job in jobs:
-            tally.encoded[job.name] += len(rows)
-        batch = _Batch(rows.copy(), layers, stop, time.monotonic() - begun)
+    def start(stop: int) -> Callable[[], _Batch]:
+        with tally.measured("forward"):
+            begun = time.monotonic()
+            waits = [
+                encoder.start(np.stack([item[place] for item in pending])) for place, encoder in enumerate(encoders)
+            ]
+            took, own = time.monotonic() - begun, rows.copy()
         rows.clear()
         pending.clear()
-        return batch
 
-    for item in load(split, covered, make, workers=options.workers, ahead=2 * options.batch_size):
-        tally.decoded += 1
-        advance()
-        if item.error is not None and options.on_bad_image != "skip":
-            raise item.error
-        if item.value is None:
-            continue
-        rows.append(item.row)
-        pending.append(item.value)
-        if len(rows) == options.batch_size:
-            yield encoded(item.row + 1)
+        def finish() -> _Batch:
+            with tally.measured("forward"):
+                begun = time.monotonic()
+                layers = [wait() for wait in waits]
+            for job in jobs:
+                tally.encoded[job.name] += len(own)
+            return _Batch(own, layers, stop, took + time.monotonic() - begun)
+
+        return finish
+
+    with closing(_images(split, covered, [encoder.preparation for encoder in encoders], options)) as images:
+        while True:
+            with tally.measured("wait"):
+                item = next(images, None)
+            if item is None:
+                break
+            tally.decoded += 1
+            tally.stages["decode"] += item.decode
+            tally.stages["preprocess"] += item.preprocess
+            advance()
+            if item.error is not None and options.on_bad_image != "skip":
+                while started:
+                    yield started.popleft()()
+                raise item.error
+            if item.value is None:
+                continue
+            rows.append(item.row)
+            pending.append(item.value)
+            if len(rows) == options.batch_size:
+                started.append(start(item.row + 1))
+                if len(started) > compact:
+                    yield started.popleft()()
     if rows:
-        yield encoded(covered.stop)
+        started.append(start(covered.stop))
+    while started:
+        yield started.popleft()()
+
+
+def _images(
+    split: Split, covered: range, preparations: Sequence[Any], options: EncodeOptions
+) -> Generator[Loaded[list[np.ndarray]], None, None]:
+    """What each preparation makes of each image; by processes where all of them can do it."""
+    ahead = 2 * options.batch_size
+    if options.processes and len(covered) >= IMAGES and all(isinstance(item, Resizing) for item in preparations):
+        return load_resized(split, covered, preparations, workers=options.workers, ahead=ahead)
+    return load(
+        split, covered, lambda image: [make(image) for make in preparations], workers=options.workers, ahead=ahead
+    )

@@ -24,17 +24,18 @@ class Context:
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 64
-    workers: int = 0
+    workers: int | None = 0
+    """Decoding threads; none: as many as suit the machine and the device."""
     seed: int = 0
     offline: bool = False
     on_bad_image: str = "error"
     trust_remote_code: bool = False
     reporter: Reporter = field(default_factory=Silent)
 
-
-def default_workers() -> int:
-    """Threads that decode images: one a core that this process may use, but one; 8 at most."""
-    return min(8, cores() - 1)
+    @property
+    def threads(self) -> int:
+        """Threads that decode images; by default one per core that this process may use, but one; 8 at most."""
+        return min(8, cores() - 1) if self.workers is None else self.workers
 
 
 class Stopwatch:

@@ -17,6 +17,7 @@ from vlmbench.encoders.names import ModelRef
 from vlmbench.features.encode import EncodeJob, EncodeOptions, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.features.texts import TextStore
+from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.foundations.versions import encoding_versions
@@ -209,7 +210,12 @@ class Features:
     def _encode(self, opened: OpenSplit, wanted: Sequence[tuple[ModelRef, FeatureEntry]]) -> None:
         context = self.context
         jobs = [EncodeJob(str(model), entry, self.models.open(model).get) for model, entry in wanted]
-        options = EncodeOptions(context.batch_size, context.workers, context.on_bad_image, context.reporter, ROWS)
+        device, workers = self.models.device, context.threads
+        if device == "cuda" and context.workers is None and opened.info.views is None:
+            workers = cores()
+        options = EncodeOptions(
+            context.batch_size, workers, context.on_bad_image, context.reporter, ROWS, device=device
+        )
         with ExitStack() as locks:
             for job in sorted(jobs, key=lambda job: job.entry.key.name):  # one order for all runs: none waits in a ring
                 locks.enter_context(job.entry.writing())

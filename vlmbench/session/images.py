@@ -163,5 +163,5 @@ class Images:
         items = limited(items, selection.limit, context.seed, name)
         if part is not None:
             items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
-        rows = items if info.views is None else expand(items, info.views, context.workers + 1)
+        rows = items if info.views is None else expand(items, info.views, context.threads + 1)
         return OpenSplit(info, name, items, rows, fingerprint(items, context.cache_dir, context.reporter))

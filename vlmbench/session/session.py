@@ -16,6 +16,7 @@ from vlmbench.data.base import Dataset
 from vlmbench.data.names import DatasetName
 from vlmbench.encoders.base import PROJ, Scale
 from vlmbench.encoders.names import AsifRef, ModelRef, parse_model
+from vlmbench.features.encode import STAGES
 from vlmbench.features.texts import WEIGHTS, TextStore
 from vlmbench.foundations.hashing import digest
 from vlmbench.heads.prompts import PromptSet
@@ -157,7 +158,9 @@ class Session:
         )
 
     def throughput(self, features: SplitFeatures) -> dict[str, JsonValue]:
-        """What ``run.json`` says of the work behind `features`: device, images encoded, images per second."""
+        """What ``run.json`` says of the work behind `features`: device, images encoded, images per second, and the
+        seconds of each stage (`features.encode.STAGES`) of the session's passes.
+        """
         tallies = self._features.tallies
         seconds, decoded = sum(tally.seconds for tally in tallies), sum(tally.decoded for tally in tallies)
         return {
@@ -166,6 +169,7 @@ class Session:
             "images_from_store": features.stored,
             "session_images_decoded": decoded,
             "session_images_per_second": round(decoded / seconds, 1) if seconds else None,
+            "session_stages": {name: round(sum(tally.stages[name] for tally in tallies), 3) for name in STAGES},
         }
 
     def _encoder(self, name: str) -> ModelRef:

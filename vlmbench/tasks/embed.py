@@ -83,4 +83,5 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
         "width": int(found.x.shape[1]),
         "layer": layer,
         "encoded": found.encoded,
+        "work": session.throughput(found),
     }

@@ -174,7 +174,7 @@ def _match(
     encoder, context, rows = session.model(model).encoder, session.context, range(len(split))
     found: list[dict[int, float]] = []
     with context.reporter.task(f"matching with {model}", len(rows)) as advance:
-        for item in load(split, rows, encoder.preprocess, workers=context.workers, ahead=2 * context.workers):
+        for item in load(split, rows, encoder.preprocess, workers=context.threads, ahead=2 * context.threads):
             if item.error is not None:
                 raise item.error
             texts = pairs[len(found)]

@@ -107,7 +107,8 @@ class Common:
         option(
             "--workers",
             min=0,
-            help="Threads that decode images in the background; 0: none. (default: cores - 1, 8 at most)",
+            help="Threads (beside a CUDA GPU, from 4 on: processes) that decode images in the background; 0: none. "
+            "(default: cores - 1, 8 at most; beside a CUDA GPU all cores)",
             panel=COMMON,
         ),
     ] = None
