@@ -23,6 +23,7 @@ class _Backbone:
         self.id = files.id
         self.device = torch.device(device)
         self.dtype = next(self.model.parameters()).dtype
+        self.image_tower = self._image
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -34,7 +35,10 @@ class _Backbone:
         """A batch of prepared images to ``pre_proj`` [B, D] float32, un-normalised."""
         inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
         with load_errors(self.id, pixels.shape):
-            return {PRE_PROJ: self._pooled(inputs).flatten(1).float().cpu().numpy()}
+            return {PRE_PROJ: self.image_tower(inputs)[PRE_PROJ].float().cpu().numpy()}
+
+    def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {PRE_PROJ: self._pooled(inputs).flatten(1)}
 
     def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError

@@ -19,7 +19,10 @@ from vlmbench.foundations.text import visible
 
 
 class _Dual:
-    """What the families share: loading, tokenizing, batching, types."""
+    """What the families share: loading, tokenizing, batching, types.
+
+    Another engine runs the towers by taking their place (`vlmbench.encoders.engine`).
+    """
 
     model_class = "AutoModel"
     padding: bool | str = True
@@ -34,6 +37,7 @@ class _Dual:
         self.device = torch.device(device)
         self.dtype = next(self.model.parameters()).dtype
         self.context = context_length(self.tokenizer, getattr(self.model.config, "text_config", self.model.config))
+        self.image_tower, self.text_tower = self._image, self._text
         self._warned = False
 
     @property
@@ -51,7 +55,7 @@ class _Dual:
         """A batch of prepared images to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
         inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
         with load_errors(self.id, pixels.shape):
-            return {layer: _array(values) for layer, values in self._image(inputs).items()}
+            return {layer: _array(values) for layer, values in self.image_tower(inputs).items()}
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -60,10 +64,11 @@ class _Dual:
         self._warn_of_long(given)
         parts = []
         for start in range(0, len(given), TEXT_BATCH):
-            parts.append(_array(self._text(self._tokens(given[start : start + TEXT_BATCH]))))
+            parts.append(_array(self.text_tower(self.tokens(given[start : start + TEXT_BATCH]))))
         return np.concatenate(parts)
 
-    def _tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
+    def tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
+        """Texts [B] to the text tower's arguments, each [B, L]."""
         batch = self.tokenizer(
             texts, padding=self.padding, truncation=True, max_length=self.context, return_tensors="pt"
         )
@@ -185,7 +190,7 @@ class BlipEncoder(_Dual):
         """
         inputs = self.preprocess.inputs(pixels[None], self.device, self.dtype)
         states = self.model.vision_model(**inputs).last_hidden_state.expand(len(texts), -1, -1)
-        batch = self._tokens(list(texts))
+        batch = self.tokens(list(texts))
         joint = self.model.text_encoder(
             batch["input_ids"],
             attention_mask=batch["attention_mask"],

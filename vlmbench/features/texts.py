@@ -47,6 +47,7 @@ class TextKey:
         precision: it runs in.
         content: digest of the texts.
         format: of the file.
+        engine: that it runs in; none: torch.
     """
 
     kind: str
@@ -56,11 +57,12 @@ class TextKey:
     precision: str
     content: str
     format: int = FORMAT
+    engine: str | None = None
 
     @cached_property
     def name(self) -> str:
         """64 hexadecimal digits; the file is called after the first 32."""
-        return digest(asdict(self))
+        return digest({name: value for name, value in asdict(self).items() if value is not None})
 
 
 class TextStore:
@@ -70,10 +72,11 @@ class TextStore:
         cache_dir: where the store is.
         files: what identifies the model.
         precision: it runs in.
+        engine: that it runs in; none: torch.
     """
 
-    def __init__(self, cache_dir: Path, files: ModelFiles, precision: str) -> None:
-        self.cache_dir, self.files, self.precision = cache_dir, files, precision
+    def __init__(self, cache_dir: Path, files: ModelFiles, precision: str, engine: str | None = None) -> None:
+        self.cache_dir, self.files, self.precision, self.engine = cache_dir, files, precision, engine
 
     def embeddings(
         self, texts: Sequence[str], encoder: Callable[[], TextEncoder], advance: Advance
@@ -107,7 +110,7 @@ class TextStore:
         """
         files = self.files
         hashes = (files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256)
-        key = TextKey(kind, *hashes, self.precision, content)
+        key = TextKey(kind, *hashes, self.precision, content, engine=self.engine)
         stored = read_texts(self.cache_dir, key)
         if stored is None:
             stored = make()

@@ -86,6 +86,8 @@ class EncodedProtocol(TaskProtocol):
 
     layer: str | None = None
     precision: str | None = None
+    engine: str | None = None
+    """What ran the encoders; none: torch."""
     preprocessing_sha256: str | None = None
     limit: int | None = None
     """Images that were drawn."""

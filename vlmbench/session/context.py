@@ -24,6 +24,7 @@ class Context:
     cache_dir: Path = field(default_factory=default_cache_dir)
     device: str = "auto"
     precision: str = "auto"
+    engine: str = "auto"
     batch_size: int = 64
     workers: int = 0
     seed: int = 0
