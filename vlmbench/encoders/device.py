@@ -1,4 +1,4 @@
-"""Where models run, by which engine and in which floating-point type, found out without importing torch where that can be."""
+"""Where, by what and in which floating-point type models run, found out without importing torch where that can be."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version

@@ -149,7 +149,9 @@ class _Engine:
         try:
             with warnings.catch_warnings(), torch.inference_mode():
                 warnings.simplefilter("ignore")  # what a trace keeps is checked by its results
-                model = self.library.convert_model(_Traced(reference, list(example)), example_input=(*example.values(),))
+                model = self.library.convert_model(
+                    _Traced(reference, list(example)), example_input=(*example.values(),)
+                )
             if len(model.inputs) != len(example):
                 raise RuntimeError("an argument has no effect")
             if side != _TEXTS:

@@ -35,9 +35,7 @@ class MeanPooledTexts:
 
     def tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
         """Texts [B] to the text tower's arguments, each [B, L]."""
-        batch = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=self.context, return_tensors="pt"
-        )
+        batch = self.tokenizer(texts, padding=True, truncation=True, max_length=self.context, return_tensors="pt")
         return dict(batch.to(self.device))
 
     def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
