@@ -20,14 +20,14 @@ test: $(STAMP)
 	$(BIN)/vlmbench demo --quiet --out $(VENV)/gate --cache-dir $(VENV)/gate/cache > /dev/null
 	$(BIN)/vlmbench check --baseline results/baseline.json $(VENV)/gate
 
-# Open CLIP and timm need torchvision, and that the newest torch: an environment of its own (about 6 GB).
+# Open CLIP and timm need torchvision, and that the newest torch: an environment of its own (about 6 GB); OpenVINO's is the same.
 test-extras: .venv-extras/.installed
-	OMP_NUM_THREADS=1 .venv-extras/bin/python -m pytest -q tests/encoders/test_extras.py
+	OMP_NUM_THREADS=1 .venv-extras/bin/python -m pytest -q tests/encoders/test_extras.py tests/encoders/test_engine.py
 
 .venv-extras/.installed: pyproject.toml
 	test -x .venv-extras/bin/python || $(PYTHON) -m venv .venv-extras
 	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision
-	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,open-clip,timm]"
+	.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,open-clip,timm,openvino]"
 	touch $@
 
 # The pinned set of versions is in constraints.txt; torch first, so that nothing else chooses its build.

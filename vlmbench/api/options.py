@@ -15,6 +15,7 @@ Names = AnyPath | Iterable[AnyPath]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ENGINES = ("auto", "torch", "openvino")
 BAD_IMAGES = ("error", "skip")
 
 
@@ -29,6 +30,8 @@ class RunOptions(TypedDict, total=False):
     """``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
     precision: str
     """``"auto"`` (fp32 on a CPU, fp16 on a GPU), ``"fp32"``, ``"bf16"`` or ``"fp16"``."""
+    engine: str
+    """``"auto"`` (torch), ``"torch"`` or ``"openvino"`` (on a CPU; the extra ``vlmbench-eval[openvino]``)."""
     batch_size: int
     """Images per forward pass; 64."""
     workers: int | None
@@ -56,7 +59,8 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     unknown = sorted(set(known) - set(RunOptions.__annotations__))
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    for name, choices in (("device", DEVICES), ("precision", PRECISIONS), ("on_bad_image", BAD_IMAGES)):
+    choices_of = {"device": DEVICES, "precision": PRECISIONS, "engine": ENGINES, "on_bad_image": BAD_IMAGES}
+    for name, choices in choices_of.items():
         choice(name, known.get(name, choices[0]), choices)
     for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
         at_least(name, known.get(name), least)

@@ -157,6 +157,7 @@ def _open(kind: str, models: Models, setup: Setup) -> Captioner:
         "anchors_sha256": digest([training.fingerprint, split.captions])[:16],
         "pairs": len(pairs),
         "precision": setup.runtime.precision,
+        **({"engine": setup.runtime.engine} if setup.runtime.engine else {}),
         "processor": digest([[item.preprocessing_sha256, item.tokenizer_sha256] for item in files])[:16],
     }
     weights = first.weights_sha256

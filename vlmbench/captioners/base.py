@@ -101,12 +101,14 @@ class Runtime:
         precision: ``fp32``, ``bf16`` or ``fp16``.
         batch_size: images per batch, halved when memory runs out.
         reporter: hears of loading, notes and warnings.
+        engine: what runs encoders; none: torch.
     """
 
     device: str
     precision: str
     batch_size: int
     reporter: Reporter
+    engine: str | None = None
 
 
 @dataclass(frozen=True)

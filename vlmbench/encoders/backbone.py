@@ -24,6 +24,7 @@ class _Backbone:
         self.id = files.id
         self.device = torch.device(device)
         self.dtype = next(self.model.parameters()).dtype
+        self.image_tower = self._image
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -39,7 +40,10 @@ class _Backbone:
         """Starts `encode_images`; see `base.Launching`."""
         with load_errors(self.id, pixels.shape):
             inputs = self.preprocess.inputs(pixels, self.device, self.dtype)
-            return from_device({PRE_PROJ: self._pooled(inputs).flatten(1)})
+            return from_device(self.image_tower(inputs))
+
+    def _image(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {PRE_PROJ: self._pooled(inputs).flatten(1)}
 
     def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         raise NotImplementedError

@@ -1,10 +1,14 @@
-"""Where models run and in which floating-point type, found out without importing torch where that can be."""
+"""Where, by what and in which floating-point type models run, found out without importing torch where that can be."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
-from vlmbench.foundations.errors import AbsentError
+from vlmbench.foundations.errors import AbsentError, UsageError
+
+OPENVINO = "openvino"
+INSTALL_OPENVINO = "pip install 'vlmbench-eval[openvino]'"
 
 
 def resolve_device(requested: str) -> str:
@@ -32,6 +36,22 @@ def resolve_precision(requested: str, device: str) -> str:
     if requested != "auto":
         return requested
     return "fp32" if device == "cpu" else "fp16"
+
+
+def resolve_engine(requested: str, device: str) -> str | None:
+    """``openvino``, or none for torch, which ``auto`` is: what is installed decides no number.
+
+    Raises:
+        UsageError: OpenVINO and a device that is no CPU.
+        AbsentError: it is not installed.
+    """
+    if requested != OPENVINO:
+        return None
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"OpenVINO runs on the CPU here, not on {device}", where="--engine", fix="--device cpu")
+    if find_spec("openvino") is None:
+        raise AbsentError("OpenVINO is not installed", where="--engine openvino", fix=INSTALL_OPENVINO)
+    return OPENVINO
 
 
 def _accelerator_possible() -> bool:

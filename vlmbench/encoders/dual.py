@@ -20,7 +20,10 @@ from vlmbench.foundations.text import visible
 
 
 class _Dual:
-    """What the families share: loading, tokenizing, batching, types."""
+    """What the families share: loading, tokenizing, batching, types.
+
+    Another engine runs the towers by taking their place (`vlmbench.encoders.engine`).
+    """
 
     model_class = "AutoModel"
     padding: bool | str = True
@@ -35,6 +38,7 @@ class _Dual:
         self.device = torch.device(device)
         self.dtype = next(self.model.parameters()).dtype
         self.context = context_length(self.tokenizer, getattr(self.model.config, "text_config", self.model.config))
+        self.image_tower, self.text_tower = self._image, self._text
         self._warned = False
 
     @property
@@ -55,7 +59,7 @@ class _Dual:
     def launch(self, pixels: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
         """Starts `encode_images`; see `base.Launching`."""
         with load_errors(self.id, pixels.shape):
-            return from_device(self._image(self.preprocess.inputs(pixels, self.device, self.dtype)))
+            return from_device(self.image_tower(self.preprocess.inputs(pixels, self.device, self.dtype)))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -64,10 +68,11 @@ class _Dual:
         self._warn_of_long(given)
         parts = []
         for start in range(0, len(given), TEXT_BATCH):
-            parts.append(_array(self._text(self._tokens(given[start : start + TEXT_BATCH]))))
+            parts.append(_array(self.text_tower(self.tokens(given[start : start + TEXT_BATCH]))))
         return np.concatenate(parts)
 
-    def _tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
+    def tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
+        """Texts [B] to the text tower's arguments, each [B, L]."""
         batch = self.tokenizer(
             texts, padding=self.padding, truncation=True, max_length=self.context, return_tensors="pt"
         )
@@ -189,7 +194,7 @@ class BlipEncoder(_Dual):
         """
         inputs = self.preprocess.inputs(pixels[None], self.device, self.dtype)
         states = self.model.vision_model(**inputs).last_hidden_state.expand(len(texts), -1, -1)
-        batch = self._tokens(list(texts))
+        batch = self.tokens(list(texts))
         joint = self.model.text_encoder(
             batch["input_ids"],
             attention_mask=batch["attention_mask"],

@@ -34,6 +34,7 @@ class Family:
         adapter: lazy target of the adapter class, called with `ModelFiles`, device, precision and a `Reporter`.
         layers: what the image side gives: ``proj`` (the space shared with texts), ``pre_proj`` (before the projection).
         stored: the layers of the adapter, which are stored; none: all. One that is not stored is the first of these.
+        exports: whether its towers can run in another engine (`vlmbench.encoders.engine`).
         matching: whether the adapter can hold an image against texts one by one (`base.Matching`).
         plugin: the package that declares it; none: it is vlmbench's own.
     """
@@ -44,6 +45,7 @@ class Family:
     layers: tuple[str, ...]
     stored: tuple[str, ...] = ()
     matching: bool = False
+    exports: bool = False
     plugin: Plugin | None = None
 
     def __post_init__(self) -> None:
@@ -66,15 +68,15 @@ _BOTH = (PROJ, PRE_PROJ)
 
 
 def _dual(name: str, adapter: str, *, projected: bool = True, matching: bool = False) -> Family:
-    return Family(name, DUAL, _DUAL + adapter, _BOTH, _BOTH if projected else (PROJ,), matching)
+    return Family(name, DUAL, _DUAL + adapter, _BOTH, _BOTH if projected else (PROJ,), matching, exports=True)
 
 
 def _text(name: str, adapter: str = "MeanPooledTexts") -> Family:
-    return Family(name, TEXT, _TEXT + adapter, ())
+    return Family(name, TEXT, _TEXT + adapter, (), exports=True)
 
 
 def _backbone(name: str, adapter: str) -> Family:
-    return Family(name, BACKBONE, _BACKBONE + adapter, (PRE_PROJ,))
+    return Family(name, BACKBONE, _BACKBONE + adapter, (PRE_PROJ,), exports=True)
 
 
 FAMILIES: Mapping[str, Family] = {

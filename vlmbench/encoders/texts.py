@@ -23,23 +23,26 @@ class MeanPooledTexts:
         self.tokenizer = load_tokenizer(files)
         self.device = torch.device(device)
         self.context = context_length(self.tokenizer, self.model.config)
+        self.text_tower = self._text
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts [T] to un-normalised embeddings [T, D] float32."""
         parts = []
         for start in range(0, len(texts), TEXT_BATCH):
-            batch = self.tokenizer(
-                list(texts[start : start + TEXT_BATCH]),
-                padding=True,
-                truncation=True,
-                max_length=self.context,
-                return_tensors="pt",
-            ).to(self.device)
-            states = self.model(**batch).last_hidden_state.float()
-            mask = batch["attention_mask"][..., None].float()
-            parts.append(((states * mask).sum(1) / mask.sum(1)).cpu().numpy())
+            parts.append(self.text_tower(self.tokens(list(texts[start : start + TEXT_BATCH]))).cpu().numpy())
         return np.concatenate(parts)
+
+    def tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
+        """Texts [B] to the text tower's arguments, each [B, L]."""
+        batch = self.tokenizer(texts, padding=True, truncation=True, max_length=self.context, return_tensors="pt")
+        return dict(batch.to(self.device))
+
+    def _text(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        states = self.model(**batch).last_hidden_state.float()
+        mask = batch["attention_mask"][..., None].float()
+        pooled: torch.Tensor = (states * mask).sum(1) / mask.sum(1)
+        return pooled
 
 
 class UnpooledTexts(MeanPooledTexts):

@@ -44,11 +44,18 @@ class FeatureKey:
     versions: Mapping[str, str]
     """The packages that decode and encode."""
     format: int = FORMAT
+    engine: str | None = None
+    """None: torch."""
 
     @cached_property
     def name(self) -> str:
         """The directory's name: 32 hexadecimal digits."""
-        return digest(asdict(self))[:32]
+        return digest(self.facts)[:32]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields that are not none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class FeatureEntry:
     def finish(self, skipped: tuple[str, ...], layers: Mapping[str, int]) -> Manifest:
         """Writes the manifest: the entry is complete from here on."""
         manifest = Manifest(self.images, skipped, dict(layers))
-        write_note(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": asdict(self.key)})
+        write_note(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": self.key.facts})
         return manifest
 
     def reopen(self) -> None:

@@ -49,6 +49,7 @@ class TextKey:
         content: digest of the texts.
         versions: the packages that encode them.
         format: of the file.
+        engine: that it runs in; none: torch.
     """
 
     kind: str
@@ -59,11 +60,12 @@ class TextKey:
     content: str
     versions: Mapping[str, str]
     format: int = FORMAT
+    engine: str | None = None
 
     @cached_property
     def name(self) -> str:
         """64 hexadecimal digits; the file is called after the first 32."""
-        return digest(asdict(self))
+        return digest({name: value for name, value in asdict(self).items() if value is not None})
 
 
 class TextStore:
@@ -73,10 +75,11 @@ class TextStore:
         cache_dir: where the store is.
         files: what identifies the model.
         precision: it runs in.
+        engine: that it runs in; none: torch.
     """
 
-    def __init__(self, cache_dir: Path, files: ModelFiles, precision: str) -> None:
-        self.cache_dir, self.files, self.precision = cache_dir, files, precision
+    def __init__(self, cache_dir: Path, files: ModelFiles, precision: str, engine: str | None = None) -> None:
+        self.cache_dir, self.files, self.precision, self.engine = cache_dir, files, precision, engine
 
     def embeddings(
         self, texts: Sequence[str], encoder: Callable[[], TextEncoder], advance: Advance
@@ -110,7 +113,7 @@ class TextStore:
         """
         files = self.files
         hashes = (files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256)
-        key = TextKey(kind, *hashes, self.precision, content, encoding_versions())
+        key = TextKey(kind, *hashes, self.precision, content, encoding_versions(self.engine), engine=self.engine)
         stored = read_texts(self.cache_dir, key)
         if stored is None:
             stored = make()

@@ -14,6 +14,6 @@ def package_versions(*names: str) -> dict[str, str]:
     return found
 
 
-def encoding_versions() -> dict[str, str]:
+def encoding_versions(engine: str | None = None) -> dict[str, str]:
     """Those of what decodes images and runs models: part of the key of all that is stored of a model."""
-    return package_versions("torch", "transformers", "pillow")
+    return package_versions("torch", "transformers", "pillow", *([engine] if engine else []))

@@ -19,6 +19,7 @@ class ClipProtocol(Fields):
     processor: str | None = None
     """Digest of its configuration, preprocessing and tokenizer; earlier versions did not record it."""
     precision: str
+    engine: str | None = None
     prefix: str
     w: Number
 

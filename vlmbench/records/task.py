@@ -87,6 +87,8 @@ class EncodedProtocol(TaskProtocol):
 
     layer: str | None = None
     precision: str | None = None
+    engine: str | None = None
+    """What ran the encoders; none: torch."""
     preprocessing_sha256: str | None = None
     tokenizer_sha256: str | None = None
     """Of a figure that texts have a part in."""

@@ -23,6 +23,7 @@ class Context:
     cache_dir: Path = field(default_factory=default_cache_dir)
     device: str = "auto"
     precision: str = "auto"
+    engine: str = "auto"
     batch_size: int = 64
     workers: int | None = 0
     """Decoding threads; none: as many as suit the machine and the device."""

@@ -150,6 +150,7 @@ class Features:
             protocol={
                 "layer": layer,
                 "precision": self.models.precision,
+                **({"engine": self.models.engine} if self.models.engine else {}),
                 "preprocessing_sha256": files.preprocessing_sha256,
                 **({"limit": selection.limit} if selection.limit is not None else {}),
                 **opened.protocol,
@@ -163,7 +164,9 @@ class Features:
         """Where the features of a split by a model are stored."""
         files, cache_dir = self.models.open(model).files, self.context.cache_dir
         hashes = (files.weights_sha256, files.preprocessing_sha256)
-        key = FeatureKey(*hashes, self.models.precision, opened.content, opened.split.name, encoding_versions())
+        engine = self.models.engine
+        packages = encoding_versions(engine)
+        key = FeatureKey(*hashes, self.models.precision, opened.content, opened.split.name, packages, engine=engine)
         return FeatureEntry(cache_dir, key, len(opened.rows))
 
     def refuse_skipped(self, items: np.ndarray, opened: OpenSplit) -> tuple[str, ...]:
@@ -203,7 +206,7 @@ class Features:
             UsageError: the model has no text side.
         """
         found = require_texts(self.models.open(model), alone=True)
-        store = TextStore(self.context.cache_dir, found.files, self.models.precision)
+        store = TextStore(self.context.cache_dir, found.files, self.models.precision, self.models.engine)
         with self.context.reporter.task(f"texts of {model}", len(set(texts))) as advance:
             return store.embeddings(texts, found.get, advance)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vlmbench.captioners.registry import CAPTIONERS
 from vlmbench.encoders.activation import activation_warning
-from vlmbench.encoders.device import resolve_device, resolve_precision
+from vlmbench.encoders.device import resolve_device, resolve_engine, resolve_precision
 from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.models import find_model, load_model
@@ -61,7 +61,12 @@ class Models:
     @cached_property
     def device(self) -> str:
         """cpu, cuda or mps."""
-        return resolve_device(self.context.device)
+        return resolve_device(self.context.device if self.engine is None else "cpu")
+
+    @cached_property
+    def engine(self) -> str | None:
+        """What runs the encoders; none: torch."""
+        return resolve_engine(self.context.engine, self.context.device)
 
     @cached_property
     def precision(self) -> str:
@@ -80,12 +85,22 @@ class Models:
             if name in CAPTIONERS:
                 raise UsageError(f"{name} is a captioner", where=name, fix=f"vlmbench caption -m {name}")
             files = find_model(ref, context.cache_dir, trusted=context.trust_remote_code)
+            if self.engine is not None and not files.family.exports:
+                raise UsageError(
+                    f"{name} ({files.family.name}) runs in torch alone", where="--engine", fix="leave --engine out"
+                )
             if files.own_code:
                 context.reporter.warn(f"{name}: running the Python code that came with it (--trust-remote-code)")
             reason = activation_warning(files.source, files.config)
             if reason is not None:
                 context.reporter.warn(f"{name}: {reason}; a wrong activation lowers every score silently")
-            self._opened[ref] = OpenModel(
-                files, lambda: load_model(files, self.device, self.precision, context.reporter)
-            )
+            self._opened[ref] = OpenModel(files, lambda: self._load(files))
         return self._opened[ref]
+
+    def _load(self, files: ModelFiles) -> Any:
+        context = self.context
+        if self.engine is None:
+            return load_model(files, self.device, self.precision, context.reporter)
+        from vlmbench.encoders.engine import load_exported
+
+        return load_exported(files, self.precision, context.cache_dir, context.reporter)

@@ -53,6 +53,11 @@ class Session:
         """fp32, bf16 or fp16."""
         return self._models.precision
 
+    @property
+    def engine(self) -> str | None:
+        """What runs the encoders; none: torch."""
+        return self._models.engine
+
     def skipping_damaged(self) -> Self:
         """The same session, with the same models and datasets open, but for what it does with a damaged image."""
         other = copy(self)
@@ -146,7 +151,7 @@ class Session:
             rows = [place[text] for item in texts for text in item]
             return class_weights(embedded[rows], [len(item) for item in texts]), scale
 
-        store = TextStore(self.context.cache_dir, files, self.precision)
+        store = TextStore(self.context.cache_dir, files, self.precision, self.engine)
         weights, scale = store.get(WEIGHTS, prompts_sha, make)
         return ZeroShotWeights(
             weights=weights,
@@ -165,6 +170,7 @@ class Session:
         seconds, decoded = sum(tally.seconds for tally in tallies), sum(tally.decoded for tally in tallies)
         return {
             "device": self.device,
+            **({"engine": self.engine} if self.engine else {}),
             "images_encoded": features.encoded,
             "images_from_store": features.stored,
             "session_images_decoded": decoded,

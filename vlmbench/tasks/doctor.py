@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vlmbench import __version__
+from vlmbench.encoders.device import INSTALL_OPENVINO
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import VlmbenchError
 
@@ -39,6 +40,7 @@ def examine(cache_dir: Path, out: Path) -> list[Finding]:
         _bundled(),
         _meteor(),
         _java(),
+        _openvino(),
         _hub(),
     ]
 
@@ -109,6 +111,13 @@ def _java() -> Finding:
     if shutil.which("java"):
         return Finding("Java", "ok", "for --backend java only")
     return Finding("Java", "absent", "not needed: only --backend java asks for it", "install a Java 8+ runtime")
+
+
+def _openvino() -> Finding:
+    try:
+        return Finding("OpenVINO", "ok", f"{version('openvino')}, for --engine openvino only")
+    except PackageNotFoundError:
+        return Finding("OpenVINO", "absent", "not needed: only --engine openvino asks for it", INSTALL_OPENVINO)
 
 
 def _hub() -> Finding:

@@ -76,6 +76,8 @@ def check_retrieval(request: RetrievalRequest, session: Session) -> list[Pass]:
         VlmbenchError: what is wrong.
     """
     models = tuple(dict.fromkeys(request.models))
+    if request.rerank is not None and session.engine is not None:
+        raise UsageError("a matching head runs in torch alone", where="--rerank and --engine", fix="leave one out")
     for model in models:
         family = session.require_texts(model).files.family
         if request.rerank is not None and not family.matching:

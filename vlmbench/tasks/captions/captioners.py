@@ -55,8 +55,8 @@ class SessionSetup:
     @property
     def runtime(self) -> Runtime:
         """Device, precision, batch size, reporter."""
-        context = self.session.context
-        return Runtime(self.session.device, self.session.precision, context.batch_size, context.reporter)
+        session, context = self.session, self.session.context
+        return Runtime(session.device, session.precision, context.batch_size, context.reporter, session.engine)
 
     @property
     def offline(self) -> bool:
@@ -66,6 +66,8 @@ class SessionSetup:
     def checkpoint(self, name: str) -> Checkpoint:
         """The files of a captioner or language model."""
         context = self.session.context
+        if self.session.engine is not None:
+            raise UsageError(f"{visible(name)} generates in torch alone", where="--engine", fix="leave --engine out")
         found = find_checkpoint(name, context.cache_dir, trusted=context.trust_remote_code)
         if found.own_code:
             context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")

@@ -58,6 +58,7 @@ class ClipImages:
             "model": f"{files.id}@{files.weights_sha256[:16]}",
             "processor": digest([files.preprocessing_sha256, files.tokenizer_sha256])[:16],
             "precision": self.session.precision,
+            **({"engine": self.session.engine} if self.session.engine else {}),
             "prefix": PREFIX,
             "w": W,
         }

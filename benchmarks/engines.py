@@ -1,0 +1,106 @@
+"""Encoding images on a CPU by each engine and precision, and what that does to results.
+
+Speed: ViT-B/32 (OpenAI's configuration, random weights), batches of 64, each engine in turn in every round, so that all
+share what else the machine does. Accuracy (`--accuracy`): the bundled CLIP on the bundled sets.
+
+    pip install 'vlmbench-eval[openvino]'
+    python benchmarks/engines.py [--rounds 7] [--accuracy]
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+
+import vlmbench
+from vlmbench.encoders.checkpoints import bundled_directory
+from vlmbench.encoders.engine import distance, load_exported
+from vlmbench.encoders.models import find_model, load_model
+from vlmbench.encoders.names import parse_model
+from vlmbench.foundations.progress import Silent
+
+ENGINES = [("torch", "fp32"), ("openvino", "fp32"), ("torch", "bf16"), ("openvino", "bf16")]
+SETS = ("digits", "shapes", "counting")
+
+
+def checkpoint(directory: Path) -> Path:
+    """A ViT-B/32 with random weights; transformers' defaults are its configuration."""
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig()).save_pretrained(directory)
+    CLIPImageProcessor().save_pretrained(directory)
+    for path in bundled_directory("tiny-clip").glob("*token*"):
+        shutil.copy(path, directory)
+    return directory
+
+
+def speed(rounds: int, batch: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        files = find_model(parse_model(str(checkpoint(Path(place)))), Path(place))
+        encoders, started = {}, {}
+        for engine, precision in ENGINES:
+            begun = time.perf_counter()
+            encoders[engine, precision] = (
+                load_model(files, "cpu", precision, Silent())
+                if engine == "torch"
+                else load_exported(files, precision, Path(place), Silent())
+            )
+            started[engine, precision] = time.perf_counter() - begun
+        pixels = np.random.default_rng(0).standard_normal((batch, 3, 224, 224), dtype=np.float32)
+        found = {how: encoder.encode_images(pixels) for how, encoder in encoders.items()}  # warms, checks
+        seconds: dict[tuple[str, str], list[float]] = {how: [] for how in ENGINES}
+        for _ in range(rounds):
+            for how in ENGINES:
+                begun = time.perf_counter()
+                encoders[how].encode_images(pixels)
+                seconds[how].append(time.perf_counter() - begun)
+    base = np.array(seconds[ENGINES[0]])
+    print(f"ViT-B/32, batches of {batch}, {rounds} rounds, {torch.get_num_threads()} threads, load {os.getloadavg()}")
+    print(
+        "engine            images/s  ratio: of medians, median of rounds  max diff  max row distance  min cosine  load"
+    )
+    for how in ENGINES:
+        mine, exact = found[how]["proj"], found[ENGINES[0]]["proj"]
+        cosine = (mine * exact).sum(1) / np.linalg.norm(mine, axis=1) / np.linalg.norm(exact, axis=1)
+        times, far = np.array(seconds[how]), distance(torch.from_numpy(mine), torch.from_numpy(exact))
+        print(
+            f"{how[0]:9} {how[1]:5} {batch / np.median(times):10.1f} {np.median(base) / np.median(times):18.2f} "
+            f"{np.median(base / times):17.2f} {np.abs(mine - exact).max():9.1e} "
+            f"{far:17.1e} {cosine.min():11.6f} {started[how]:5.1f} s"
+        )
+
+
+def accuracy() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        options = {"cache_dir": Path(place) / "cache"}
+        for engine, precision in ENGINES:
+            given = {**options, "out": Path(place) / f"{engine}-{precision}", "engine": engine, "precision": precision}
+            line = []
+            for result in vlmbench.zeroshot("tiny-clip", SETS, **given):
+                line.append(f"{result.dataset} {100 * result.metrics['accuracy'].value:.2f}")
+            for result in vlmbench.linear_probe("tiny-clip", SETS, **given):
+                line.append(f"{result.dataset} probe {100 * result.metrics['accuracy'].value:.2f}")
+            for result in vlmbench.retrieval("tiny-clip", "scenes", **given):
+                line += [f"scenes {name} {100 * value.value:.2f}" for name, value in result.metrics.items()]
+            print(f"{engine} {precision}: {', '.join(line)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--accuracy", action="store_true")
+    given = parser.parse_args()
+    if given.accuracy:
+        accuracy()
+    else:
+        speed(given.rounds, given.batch)
+
+
+if __name__ == "__main__":
+    main()
