@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
-from vlmbench.session.context import Context, default_workers, go_offline
+from vlmbench.session.context import DECODINGS, Context, default_workers, go_offline
 
 AnyPath = str | PathLike[str]
 Names = AnyPath | Iterable[AnyPath]
@@ -35,6 +35,9 @@ class RunOptions(TypedDict, total=False):
     """Threads that decode images beside the model; none: cores - 1, 8 at most."""
     seed: int
     """Of samples, splits and resampling; 0."""
+    decode: str
+    """``"full"``; ``"reduced"``: a large photograph is decoded to a shorter side of 672 pixels or more, several times
+    as fast; features differ slightly, and the record says so."""
     on_bad_image: str
     """``"error"``: a damaged image ends the run; ``"skip"``: it is left out and counted."""
     offline: bool
@@ -55,7 +58,12 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     unknown = sorted(set(known) - set(RunOptions.__annotations__))
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    for name, choices in (("device", DEVICES), ("precision", PRECISIONS), ("on_bad_image", BAD_IMAGES)):
+    for name, choices in (
+        ("device", DEVICES),
+        ("precision", PRECISIONS),
+        ("on_bad_image", BAD_IMAGES),
+        ("decode", DECODINGS),
+    ):
         choice(name, known.get(name, choices[0]), choices)
     for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
         at_least(name, known.get(name), least)

@@ -17,6 +17,7 @@ class ClipProtocol(Fields):
 
     model: str
     precision: str
+    decode: str | None = None
     prefix: str
     w: Number
 

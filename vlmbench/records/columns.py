@@ -32,7 +32,12 @@ def arrow(column: Any) -> Any:
         if set(map(type, column)) == {str}:
             return _texts(column)
         kinds = {(row.dtype, row.ndim) if isinstance(row, np.ndarray) else (None, 0) for row in column}
-        if isinstance(column[0], np.ndarray) and len(kinds) == 1 and column[0].ndim == 1 and column[0].dtype.kind in "iuf":
+        if (
+            isinstance(column[0], np.ndarray)
+            and len(kinds) == 1
+            and column[0].ndim == 1
+            and column[0].dtype.kind in "iuf"
+        ):
             return _lists(_numbers(np.concatenate(column)), column)
         if set(map(type, column)) == {list} and set(map(type, chain.from_iterable(column))) == {str}:
             return _lists(_texts(list(chain.from_iterable(column))), column)

@@ -56,6 +56,7 @@ class ClipImages:
         return {
             "model": f"{files.id}@{files.weights_sha256[:16]}",
             "precision": self.session.precision,
+            **self.session.decoding,
             "prefix": PREFIX,
             "w": W,
         }
