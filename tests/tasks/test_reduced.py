@@ -73,5 +73,5 @@ def test_every_record_says_so(photographs, tmp_path):
     ids=["tiles", "captions", "no such way"],
 )
 def test_what_needs_whole_images_refuses_it(asked, photographs, tmp_path):
-    with pytest.raises(UsageError, match="decode|whole images"):
+    with pytest.raises(UsageError, match=r"decode|whole images"):
         asked(photographs, decode="reduced", out=tmp_path, cache_dir=tmp_path, device="cpu")
