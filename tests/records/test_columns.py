@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,7 +21,13 @@ from vlmbench.records.columns import arrow
         ["a", None],
         [["a"], None],
         [["a"], [None]],
+        np.array(["a", "é"], dtype=object),
+        [np.array([0, 1], np.int8), np.array([1, 0], np.int8)],
+        [np.array([0.5], np.float32), np.array([], np.float32)],
+        [np.array([1]), np.array([0.5])],
+        [np.array([1]), [2]],
     ],
+    ids=repr,
 )
 def test_a_column_is_what_pyarrow_makes_of_it(column):
     assert arrow(column).equals(pa.array(column))
@@ -42,3 +51,19 @@ def test_rows_of_numbers_are_lists_of_a_fixed_length():
 def test_a_lone_surrogate_is_no_text():
     with pytest.raises(UnicodeEncodeError):
         arrow(["\ud800"])
+
+
+def test_samples_are_written_without_pandas(tmp_path):
+    """Importing it would be half of what a run takes that finds its features in the store."""
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from vlmbench.metrics.classification import sample_columns
+        from vlmbench.records.store import write_samples
+        ids, scores = [f"{i}.jpg" for i in range(4)], np.full((4, 2), 0.5)
+        write_samples(Path(sys.argv[1]) / "one", sample_columns(scores, np.array([0, 1, 1, 0]), ids))
+        write_samples(Path(sys.argv[1]) / "several", sample_columns(scores, np.eye(4, 2, dtype=np.uint8), ids))
+        sys.exit("pandas" in sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
-from vlmbench.session.context import Context, go_offline
+from vlmbench.session.context import DECODINGS, Context, go_offline
 
 AnyPath = str | PathLike[str]
 Names = AnyPath | Iterable[AnyPath]
@@ -39,6 +39,9 @@ class RunOptions(TypedDict, total=False):
     (all cores beside a CUDA GPU)."""
     seed: int
     """Of samples, splits and resampling; 0."""
+    decode: str
+    """``"full"``; ``"reduced"``: a large photograph is decoded to a shorter side of 672 pixels or more, several times
+    as fast; features differ slightly, and the record says so."""
     on_bad_image: str
     """``"error"``: a damaged image ends the run; ``"skip"``: it is left out and counted."""
     offline: bool
@@ -59,7 +62,13 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     unknown = sorted(set(known) - set(RunOptions.__annotations__))
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    choices_of = {"device": DEVICES, "precision": PRECISIONS, "engine": ENGINES, "on_bad_image": BAD_IMAGES}
+    choices_of = {
+        "device": DEVICES,
+        "precision": PRECISIONS,
+        "engine": ENGINES,
+        "on_bad_image": BAD_IMAGES,
+        "decode": DECODINGS,
+    }
     for name, choices in choices_of.items():
         choice(name, known.get(name, choices[0]), choices)
     for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):

@@ -1,16 +1,16 @@
 """Decoding: whatever an image file holds becomes 8-bit RGB, upright, or an error that names it.
 
 Nothing is repaired silently: a truncated file is an error (Pillow's ``LOAD_TRUNCATED_IMAGES`` stays off), and an image
-larger than `MAX_PIXELS` is refused before its pixels are read.
+larger than `MAX_PIXELS` is refused before its pixels are read. A large photograph can be decoded at reduced scale
+(`decode`), which is several times as fast and gives nearly the same features (``benchmarks/photographs.py``).
 """
 
 import io
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.files import read_bytes
@@ -24,6 +24,11 @@ LARGEST = 512 * 1024**2
 
 MAX_RATIO = 1000
 """A side this many times the other becomes a bomb when the short one is resized."""
+
+REDUCED_SIDE = 672
+"""The shorter side in pixels that decoding at reduced scale leaves an image, at least: three times the 224 that most
+encoders resize to. That is Pillow's ``reducing_gap`` of 3, from which on its documentation calls the result of a resize
+nearly indistinguishable."""
 
 FIX = "fix or remove the image, or leave such images out with --on-bad-image skip"
 
@@ -59,7 +64,7 @@ def read_image(path: Path) -> bytes:
         raise BadImage(error.what, where=str(path), fix=FIX) from error
 
 
-def decode(raw: Raw, name: str) -> Image.Image:
+def decode(raw: Raw, name: str, *, reduced: bool = False) -> Image.Image:
     """An image as RGB, 8 bits a channel, with its EXIF orientation applied.
 
     16-bit greyscale is scaled to 8 bits (floating point: 0 to 1 if it fits there, else 0 to 255); CMYK and YCbCr are
@@ -68,11 +73,16 @@ def decode(raw: Raw, name: str) -> Image.Image:
     Args:
         raw: the file's bytes, or pixels uint8.
         name: what an error calls the image.
+        reduced: an image whose shorter side is at least twice `REDUCED_SIDE` is made 2, 3, 4 … times smaller, as far
+            as that side stays `REDUCED_SIDE` long: a JPEG by libjpeg's scaled inverse transform, as far as that goes
+            (2, 4 or 8), everything else by means of squares of pixels. A smaller image is decoded as ever.
 
     Raises:
         BadImage: it is no image, is damaged or truncated, or has more than `MAX_PIXELS` pixels.
     """
-    return _decode(raw, name, lambda image: _rgb(ImageOps.exif_transpose(image)))
+    image, orientation = _decode(raw, name, REDUCED_SIDE if reduced else None)
+    factor = min(image.size) // REDUCED_SIDE if reduced else 1
+    return upright(image.reduce(factor) if factor > 1 else image, orientation)
 
 
 def decode_stored(raw: Raw, name: str) -> tuple[Image.Image, int]:
@@ -81,14 +91,7 @@ def decode_stored(raw: Raw, name: str) -> tuple[Image.Image, int]:
     Raises:
         BadImage: as `decode`.
     """
-    orientation = 1
-
-    def stored(image: Image.Image) -> Image.Image:
-        nonlocal orientation
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return _rgb(image)
-
-    return _decode(raw, name, stored), orientation
+    return _decode(raw, name)
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -108,9 +111,10 @@ _TURNS = {
 }
 
 
-def _decode(raw: Raw, name: str, finish: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def _decode(raw: Raw, name: str, side: int | None = None) -> tuple[Image.Image, int]:
+    """RGB on the stored grid, a JPEG's as coarse as libjpeg makes it with both sides still `side` long; orientation."""
     if isinstance(raw, np.ndarray):
-        return Image.fromarray(np.ascontiguousarray(raw)).convert("RGB")
+        return Image.fromarray(np.ascontiguousarray(raw)).convert("RGB"), 1
     if not raw:
         raise BadImage(f"the image {visible(name)} is empty (0 bytes)", where=name, fix=FIX)
     try:
@@ -119,8 +123,10 @@ def _decode(raw: Raw, name: str, finish: Callable[[Image.Image], Image.Image]) -
             with Image.open(io.BytesIO(raw)) as image:
                 _refuse_bomb(image, name)
                 image.seek(0)
+                if side is not None:
+                    image.draft(None, (side, side))
                 image.load()
-                return finish(image)
+                return _rgb(image), image.getexif().get(ExifTags.Base.Orientation, 1)
     except InputError:
         raise
     except Image.DecompressionBombError as error:

@@ -20,6 +20,7 @@ class ClipProtocol(Fields):
     """Digest of its configuration, preprocessing and tokenizer; earlier versions did not record it."""
     precision: str
     engine: str | None = None
+    decode: str | None = None
     prefix: str
     w: Number
 

@@ -15,11 +15,13 @@ def arrow(column: Any) -> Any:
     """`column` as an Arrow array.
 
     Args:
-        column: an Arrow array, a NumPy array of numbers (`[N]`, or `[N, K]` for a list of K a row), a list of texts, a
-            list of lists of texts, or anything ``pyarrow.array`` takes.
+        column: an Arrow array, a NumPy array of numbers (`[N]`, or `[N, K]` for a list of K per row), of texts, or a
+            list of them; a list of lists of texts or of arrays of numbers; or anything ``pyarrow.array`` takes.
     """
     import pyarrow as pa
 
+    if isinstance(column, np.ndarray) and column.dtype == object:
+        column = column.tolist()
     if isinstance(column, np.ndarray) and column.dtype.kind in "iuf" and column.ndim in (1, 2):
         flat = _numbers(column.ravel())
         if column.ndim == 1:
@@ -29,11 +31,25 @@ def arrow(column: Any) -> Any:
     if isinstance(column, list) and column:
         if set(map(type, column)) == {str}:
             return _texts(column)
+        kinds = {(row.dtype, row.ndim) if isinstance(row, np.ndarray) else (None, 0) for row in column}
+        if (
+            isinstance(column[0], np.ndarray)
+            and len(kinds) == 1
+            and column[0].ndim == 1
+            and column[0].dtype.kind in "iuf"
+        ):
+            return _lists(_numbers(np.concatenate(column)), column)
         if set(map(type, column)) == {list} and set(map(type, chain.from_iterable(column))) == {str}:
-            texts = _texts(list(chain.from_iterable(column)))
-            buffers = [None, _offsets([len(row) for row in column])]
-            return pa.Array.from_buffers(pa.list_(pa.string()), len(column), buffers, children=[texts])
+            return _lists(_texts(list(chain.from_iterable(column))), column)
     return pa.array(column)
+
+
+def _lists(values: Any, rows: Sequence[Any]) -> Any:
+    """The values of all `rows`, one after the other, as a list for each row."""
+    import pyarrow as pa
+
+    buffers = [None, _offsets([len(row) for row in rows])]
+    return pa.Array.from_buffers(pa.list_(values.type), len(rows), buffers, children=[values])
 
 
 def _numbers(values: Any) -> Any:

@@ -94,6 +94,8 @@ class EncodedProtocol(TaskProtocol):
     """Of a figure that texts have a part in."""
     limit: int | None = None
     """Images that were drawn."""
+    decode: str | None = None
+    """``reduced:672``: large images were decoded at reduced scale, to a shorter side of 672 pixels or more."""
     views: str | None = None
     """Crops or tiles that an image is seen by."""
     holdout: float | None = None

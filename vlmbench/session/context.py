@@ -14,6 +14,8 @@ from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter, Silent
 
+FULL, REDUCED = DECODINGS = ("full", "reduced")
+
 
 @dataclass(frozen=True)
 class Context:
@@ -30,6 +32,7 @@ class Context:
     seed: int = 0
     offline: bool = False
     on_bad_image: str = "error"
+    decode: str = FULL
     trust_remote_code: bool = False
     reporter: Reporter = field(default_factory=Silent)
 

@@ -10,13 +10,15 @@ from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, limite
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.names import Chosen, DatasetName, DatasetRef, Tiles
 from vlmbench.data.open import open_dataset
+from vlmbench.data.reduced import TEXT as REDUCED_TEXT
+from vlmbench.data.reduced import reduced
 from vlmbench.data.regions import MEAN
 from vlmbench.data.views.crops import expand, seen_as
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import normalise
-from vlmbench.session.context import Context
+from vlmbench.session.context import REDUCED, Context
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class OpenSplit:
         split: the items.
         rows: what is encoded of them: themselves, or V views of each, one after the other.
         fingerprint: the items' fingerprint.
+        reduced: whether `rows` are decoded at reduced scale.
     """
 
     info: DatasetInfo
@@ -56,11 +59,14 @@ class OpenSplit:
     split: Split
     rows: Split
     fingerprint: str
+    reduced: bool = False
 
     @property
     def content(self) -> str:
         """What stands for the images in the feature store."""
         views = self.info.views
+        if self.reduced:
+            return digest([self.fingerprint, REDUCED_TEXT])
         return self.fingerprint if views is None else digest([self.fingerprint, views.key])
 
     @property
@@ -70,7 +76,9 @@ class OpenSplit:
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What a record says of the views."""
+        """What a record says of the views, or of how the images are decoded."""
+        if self.reduced:
+            return {"decode": REDUCED_TEXT}
         return {} if self.info.views is None else {"views": self.info.views.text}
 
     def fold(self, rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,6 +121,10 @@ class Images:
                 if ref.view is None
                 else seen_as(self.dataset(ref.whole), ref.view)
             )
+            if opened.info.views is not None and self.context.decode == REDUCED:
+                raise UsageError(
+                    "boxes and tiles are cut from whole images", where="--decode reduced", fix="leave --decode out"
+                )
             for note in opened.info.notes:
                 self.context.reporter.warn(f"{ref}: {note}")
             self._datasets[ref] = opened
@@ -163,5 +175,7 @@ class Images:
         items = limited(items, selection.limit, context.seed, name)
         if part is not None:
             items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
+        smaller = context.decode == REDUCED
         rows = items if info.views is None else expand(items, info.views, context.threads + 1)
-        return OpenSplit(info, name, items, rows, fingerprint(items, context.cache_dir, context.reporter))
+        sha256 = fingerprint(items, context.cache_dir, context.reporter)
+        return OpenSplit(info, name, items, reduced(rows) if smaller else rows, sha256, smaller)

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from vlmbench.data.base import Dataset
 from vlmbench.data.names import DatasetName
+from vlmbench.data.reduced import TEXT as REDUCED_TEXT
 from vlmbench.encoders.base import PROJ, Scale
 from vlmbench.encoders.names import AsifRef, ModelRef, parse_model
 from vlmbench.features.encode import STAGES
@@ -22,7 +23,7 @@ from vlmbench.foundations.hashing import digest
 from vlmbench.heads.prompts import PromptSet
 from vlmbench.heads.zeroshot import ZeroShotWeights, class_weights
 from vlmbench.session.asif import Asif
-from vlmbench.session.context import Context
+from vlmbench.session.context import REDUCED, Context
 from vlmbench.session.features import Features, SplitFeatures, require_texts
 from vlmbench.session.images import Images, Selection
 from vlmbench.session.models import Models, OpenModel
@@ -57,6 +58,11 @@ class Session:
     def engine(self) -> str | None:
         """What runs the encoders; none: torch."""
         return self._models.engine
+
+    @property
+    def decoding(self) -> dict[str, str]:
+        """What a record says of how images are decoded: nothing, or that it is at reduced scale."""
+        return {"decode": REDUCED_TEXT} if self.context.decode == REDUCED else {}
 
     def skipping_damaged(self) -> Self:
         """The same session, with the same models and datasets open, but for what it does with a damaged image."""

@@ -14,7 +14,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.text import visible
 from vlmbench.heads.probe_file import Probe, load_probe
-from vlmbench.session.context import Context
+from vlmbench.session.context import REDUCED, Context
 from vlmbench.session.session import Session
 
 
@@ -42,13 +42,14 @@ class Predictor:
         """
         context = self.session.context
         opened = self.session.model(self.probe.model)
+        reduced = context.decode == REDUCED
         encoder, layer = opened.encoder, opened.files.family.stored_as(self.probe.layer)
         with context.reporter.task("predicting", len(images)) as advance:
             for start in range(0, len(images), context.batch_size):
                 names, pixels = [], []
                 for path in images[start : start + context.batch_size]:
                     try:
-                        pixels.append(encoder.preprocess(decode(read_image(path), str(path))))
+                        pixels.append(encoder.preprocess(decode(read_image(path), str(path), reduced=reduced)))
                         names.append(str(path))
                     except BadImage as error:
                         if context.on_bad_image != "skip":

@@ -8,6 +8,7 @@ import numpy as np
 from vlmbench.data.base import Split
 from vlmbench.data.catalogue import expand
 from vlmbench.data.loading import load
+from vlmbench.data.reduced import reduced
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
@@ -27,7 +28,7 @@ from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.result import Record
 from vlmbench.records.retrieval import SPEC, RetrievalProtocol
 from vlmbench.records.store import StoredRun, write_run
-from vlmbench.session.context import Context, Stopwatch
+from vlmbench.session.context import REDUCED, Context, Stopwatch
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
@@ -111,7 +112,8 @@ def _score(session: Session, model: str, selection: Selection, request: Retrieva
     if request.rerank is None:
         found = ranks(corpus.images, corpus.captions, owner)
     else:
-        found = _rerank(session, model, features.items, corpus, request.rerank)
+        items = reduced(features.items) if context.decode == REDUCED else features.items
+        found = _rerank(session, model, items, corpus, request.rerank)
     columns = sample_columns(features.ids, found, owner)
     record = Record(
         task=SPEC.name,

@@ -53,11 +53,11 @@ def published_cell(run: StoredRun) -> Cell:
 
     A figure of one template stands beside a run with one template, a figure of the dataset's own templates beside a run
     with these. A run with several others (an ensemble of another set, or prompts for each class) has the latter beside
-    it too, and the source says so. Of crops and tiles none is known.
+    it too, and the source says so. Of crops, tiles and images decoded at reduced scale none is known.
     """
     record = run.record
     protocol = record.protocol
-    if record.model is None or not isinstance(protocol, ZeroShotProtocol) or protocol.views is not None:
+    if record.model is None or not isinstance(protocol, ZeroShotProtocol) or protocol.views or protocol.decode:
         return Cell()
     model = record.model.id.partition("@")[0]
     known = published().get((model, dataset_name(record.dataset.id), main_metric(record), record.n), {})

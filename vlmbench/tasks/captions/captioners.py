@@ -17,6 +17,7 @@ from vlmbench.encoders.families import ASIF, DUAL
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
+from vlmbench.session.context import REDUCED
 from vlmbench.session.images import Selection
 from vlmbench.session.models import OpenModel
 from vlmbench.session.session import Session
@@ -31,6 +32,8 @@ def captioner_in(session: Session, ref: CaptionerRef, how: Captioning, avoid: st
         how: how it captions; `anchors` names the set to draw on.
         avoid: the split that is captioned, in case the anchors have no other.
     """
+    if session.context.decode == REDUCED:
+        raise UsageError("captioners are given whole images", where="--decode reduced", fix="leave --decode out")
     return open_captioner(ref, SessionSetup(session, how, avoid))
 
 

@@ -59,6 +59,7 @@ class ClipImages:
             "processor": digest([files.preprocessing_sha256, files.tokenizer_sha256])[:16],
             "precision": self.session.precision,
             **({"engine": self.session.engine} if self.session.engine else {}),
+            **self.session.decoding,
             "prefix": PREFIX,
             "w": W,
         }
