@@ -102,7 +102,7 @@ def load_model(files: ModelFiles, device: str, precision: str, reporter: Reporte
 class _Guarded:
     """An encoder of another package, whose faults are said of that package; asked for nothing but the contract."""
 
-    launch = None
+    launch = stack = None
 
     def __init__(self, family: Family, encoder: Any) -> None:
         self._family, self._encoder = family, encoder
