@@ -40,8 +40,10 @@ def split(count=30):
     return Split("test", tuple(f"{i}.jpg" for i in range(count)), np.zeros(count, np.int64), Unreadable(tuple(raws)))
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_processes_give_the_bytes_and_the_errors_of_threads(workers):
+@pytest.mark.parametrize(("workers", "shared"), [(1, True), (3, True), (2, False)])
+def test_processes_give_the_bytes_and_the_errors_of_threads(workers, shared, monkeypatch):
+    if not shared:  # as on macOS and Windows
+        monkeypatch.delattr(os, "memfd_create", raising=False)
     images = split()
     there = list(load_resized(images, range(2, 30), [SQUARE, SHORTER], workers=workers, ahead=5))
     here = list(load(images, range(2, 30), lambda image: [SQUARE(image), SHORTER(image)], workers=2, ahead=5))
@@ -57,7 +59,7 @@ def test_processes_give_the_bytes_and_the_errors_of_threads(workers):
 
 
 def test_a_fault_in_a_process_is_not_taken_for_a_bad_image():
-    decoder = Decoder([Resizing((0, 0), 99, None)])
+    decoder = Decoder([Resizing((9, 9), 99, None)], 1)
     try:
         with pytest.raises(RuntimeError, match=r"(?s)Traceback.*99"):
             decoder.decode([(np.zeros((9, 9, 3), np.uint8), "a")])
@@ -66,7 +68,7 @@ def test_a_fault_in_a_process_is_not_taken_for_a_bad_image():
 
 
 def test_a_process_that_is_killed_is_told_of():
-    decoder = Decoder([SQUARE])
+    decoder = Decoder([SQUARE], 1)
     try:
         decoder.decode([(np.zeros((9, 9, 3), np.uint8), "a")])
         decoder._process.kill()
@@ -80,8 +82,8 @@ def test_who_stops_early_leaves_no_process(monkeypatch):
     started = []
 
     class Watched(Decoder):
-        def __init__(self, resizings):
-            super().__init__(resizings)
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
             started.append(self._process)
 
     monkeypatch.setattr(loading, "Decoder", Watched)
@@ -98,8 +100,8 @@ sys.path.insert(0, {tests!r})
 import test_decoders as own
 from vlmbench.data import loading
 class Told(own.Decoder):
-    def __init__(self, resizings):
-        super().__init__(resizings)
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
         print(self._process.pid, flush=True)
 loading.Decoder = Told
 stream = own.load_resized(own.split(), range(30), [own.SQUARE], workers=2, ahead=4)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from feature_fakes import entry, features, split_of
+from feature_fakes import entry, split_of
 
 from vlmbench.encoders.models import find_model, load_model
 from vlmbench.encoders.names import parse_model
@@ -17,7 +17,7 @@ if not torch.cuda.is_available():
 def encoded(model, one, device, count=600, batch=64, workers=4, reporter=None):
     options = encode.EncodeOptions(batch, workers, "skip", reporter or Silent(), device=device)
     tally = encode.encode_split(split_of(count), [encode.EncodeJob("a", one, lambda: model)], options)
-    return features(one)[1], tally
+    return encode.read_layer(one, one.manifest(), model.layers[0])[1], tally
 
 
 def loaded(directory, tmp_path, device, precision="fp32"):

@@ -213,6 +213,12 @@ class Rows:
         """The image at ``rows[index]`` of the source."""
         return self.source.read(int(self.rows[index]))
 
+    @property
+    def file(self) -> Callable[[int], Path] | None:
+        """The file of the image at ``rows[index]``; none where the source's images are no files of their own."""
+        file = getattr(self.source, "file", None)
+        return None if file is None else lambda index: file(int(self.rows[index]))
+
     def stamp(self) -> str | None:
         """The source's stamp (the rows are part of the ids that go into the fingerprint's key)."""
         return self.source.stamp()

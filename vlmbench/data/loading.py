@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -18,8 +19,8 @@ import numpy as np
 from PIL.Image import Image
 
 from vlmbench.data.base import Split
-from vlmbench.data.decoders import Decoder
-from vlmbench.data.images import BadImage, Raw, decode
+from vlmbench.data.decoders import Decoder, Source
+from vlmbench.data.images import BadImage, decode
 from vlmbench.data.resizing import Resizing
 
 S = TypeVar("S")
@@ -86,23 +87,24 @@ def load_resized(
     Raises:
         InputError: a process was ended, as it is where memory runs out.
     """
+    file: Callable[[int], Path] | None = getattr(split.images, "file", None)
     decoders: list[Decoder] = []
     idle: SimpleQueue[Decoder] = SimpleQueue()
 
     def chunk(rows: Sequence[int]) -> list[Loaded[list[np.ndarray]]]:
         begun = time.perf_counter()
-        raws: dict[int, Raw] = {}
+        raws: dict[int, Source] = {}
         damaged: dict[int, BadImage] = {}
         for row in rows:
             try:
-                raws[row] = split.images.read(row)
+                raws[row] = file(row) if file is not None else split.images.read(row)
             except BadImage as error:
                 damaged[row] = error
         read = time.perf_counter() - begun
         try:
             decoder = idle.get_nowait()
         except Empty:
-            decoders.append(decoder := Decoder(resizings))
+            decoders.append(decoder := Decoder(resizings, CHUNK))
         found, decoding, preparing = decoder.decode([(raw, split.ids[row]) for row, raw in raws.items()])
         idle.put(decoder)
         values = damaged | dict(zip(raws, found, strict=True))

@@ -1,6 +1,6 @@
 """Plain image backbones by transformers: pooled features for a linear probe, as is standard for each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from vlmbench.encoders.base import PRE_PROJ
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.pretrained import load_errors, load_weights
 from vlmbench.encoders.processors import open_processor
-from vlmbench.encoders.transfer import from_device
+from vlmbench.encoders.transfer import from_device, stack
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
@@ -34,6 +34,10 @@ class _Backbone:
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """A batch of prepared images to ``pre_proj`` [B, D] float32, un-normalised."""
         return self.launch(pixels)()
+
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """Prepared images as a batch."""
+        return stack(items, self.device)
 
     @torch.inference_mode()
     def launch(self, pixels: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:

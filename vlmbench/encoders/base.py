@@ -56,6 +56,10 @@ class ImageEncoder(Protocol):
 class Launching(ImageEncoder, Protocol):
     """An image encoder that can be at work on a GPU while this process goes on."""
 
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """Prepared images as a batch, in memory that a GPU can read by itself."""
+        ...
+
     def launch(self, pixels: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:
         """Starts `encode_images`; what is returned waits for it and gives its result.
 

@@ -14,7 +14,7 @@ from vlmbench.encoders.base import PRE_PROJ, PROJ, TEXT_BATCH, Scale
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.pretrained import context_length, load_errors, load_tokenizer, load_weights
 from vlmbench.encoders.processors import open_processor
-from vlmbench.encoders.transfer import from_device
+from vlmbench.encoders.transfer import from_device, stack
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
@@ -54,6 +54,10 @@ class _Dual:
     def encode_images(self, pixels: np.ndarray) -> Mapping[str, np.ndarray]:
         """A batch of prepared images to ``proj`` [B, D] and ``pre_proj`` [B, P], un-normalised float32."""
         return self.launch(pixels)()
+
+    def stack(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """Prepared images as a batch."""
+        return stack(items, self.device)
 
     @torch.inference_mode()
     def launch(self, pixels: np.ndarray) -> Callable[[], Mapping[str, np.ndarray]]:

@@ -99,7 +99,7 @@ def load_model(files: ModelFiles, device: str, precision: str, reporter: Reporte
 class _Guarded:
     """An encoder of another package, whose faults are said of that package; asked for nothing but the contract."""
 
-    launch = None
+    launch = stack = None
 
     def __init__(self, plugin: Plugin, encoder: Any) -> None:
         self._plugin, self._encoder = plugin, encoder

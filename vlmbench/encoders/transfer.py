@@ -1,6 +1,6 @@
 """Between this process's memory and the device's: beside a GPU, copies go on while other work does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,15 @@ def to_device(batch: np.ndarray, device: torch.device) -> torch.Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(batch))
     if device.type != "cuda":
         return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+
+
+def stack(items: Sequence[np.ndarray], device: torch.device) -> np.ndarray:
+    """Arrays of one shape as a batch; beside a GPU in pinned memory."""
+    if device.type != "cuda":
+        return np.stack(items)
+    shape, dtype = (len(items), *items[0].shape), torch.from_numpy(items[0][:0]).dtype
+    return np.stack(items, out=torch.empty(shape, dtype=dtype, pin_memory=True).numpy())
 
 
 def from_device(layers: Mapping[str, torch.Tensor]) -> Callable[[], dict[str, np.ndarray]]:

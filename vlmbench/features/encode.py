@@ -263,7 +263,8 @@ def _batches(
         with tally.measured("forward"):
             begun = time.monotonic()
             waits = [
-                encoder.start(np.stack([item[place] for item in pending])) for place, encoder in enumerate(encoders)
+                encoder.start(encoder.stack([item[place] for item in pending]))
+                for place, encoder in enumerate(encoders)
             ]
             took, own = time.monotonic() - begun, rows.copy()
         rows.clear()

@@ -27,6 +27,7 @@ class Forward:
     def __init__(self, encoder: ImageEncoder, name: str, most: int, reporter: Reporter, *, compact: bool) -> None:
         self._encoder, self._name, self._most, self._reporter = encoder, name, most, reporter
         self._launch: Any = getattr(encoder, "launch", None)
+        self.stack: Callable[[Sequence[np.ndarray]], np.ndarray] = getattr(encoder, "stack", None) or np.stack
         resizing = getattr(encoder.preprocess, "resizing", None)
         self.preparation: Any = resizing if compact and resizing is not None else encoder.preprocess
 

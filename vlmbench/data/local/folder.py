@@ -36,7 +36,11 @@ class Files:
 
     def read(self, index: int) -> bytes:
         """The file's bytes."""
-        return read_image(self.root / self.names[index])
+        return read_image(self.file(index))
+
+    def file(self, index: int) -> Path:
+        """The image's file; `data.loading` has another process read it."""
+        return self.root / self.names[index]
 
     def stamp(self) -> str | None:
         """Digest of every file's path, size and modification time."""
