@@ -71,12 +71,12 @@ def test_a_head_of_another_package_draws_the_curve_and_is_in_the_record(place):
     vlmbench("verify", place / "out")
 
     from vlmbench.session.context import Context
+    from vlmbench.session.images import Selection
     from vlmbench.session.session import Session
 
     session = Session(Context(cache_dir=place / "cache", device="cpu"))
-    train, test = (
-        session.features("tiny-clip", "digits", split, layer="pre_proj", limit=200) for split in ("train", "test")
-    )
+    parts = [Selection("digits", split, 200) for split in ("train", "test")]
+    train, test = (session.features("tiny-clip", part, layer="pre_proj") for part in parts)
     means = np.stack([train.x[train.y == label].mean(axis=0) for label in range(10)])
     nearest = np.linalg.norm(test.x[:, None] - means[None], axis=2).argmin(axis=1)
     assert found[1]["metrics"]["accuracy"]["value"] == pytest.approx((nearest == test.y).mean())
@@ -108,7 +108,7 @@ def test_a_head_gets_text_and_validation_images_where_it_asks_for_them(place):
         (["--head", "nearst-mean"], 4, "did you mean nearest-mean?"),
         (["--head", "nearest-mean", "--c", "3"], 2, "no use for --c"),
         (["--head", "nearest-mean", "--init", "zeroshot"], 2, "no use for --init"),
-        (["-m", "pixels", "--head", "neighbour"], 2, "cannot hold images against texts"),
+        (["-m", "pixels", "--head", "neighbour"], 2, "cannot compare images with texts"),
     ],
 )
 def test_what_a_head_has_no_use_for_is_refused(place, words, code, said):

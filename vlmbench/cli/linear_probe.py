@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options.common import PROMPTS, Common, lines, option, with_common
+from vlmbench.cli.options.common import PROMPTS, Common, chosen, lines, option, with_common
 from vlmbench.cli.options.data import Holdout, Limit, Metric
 
 
@@ -100,26 +100,7 @@ def command(
     [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
     and [bold]vlmbench linear-probe --features mine.npz[/bold]
     """
+    options = chosen(locals(), model="models", dataset="datasets")
     import vlmbench
 
-    common.run(
-        vlmbench.linear_probe,
-        model or (),
-        dataset or (),
-        features=features,
-        shots=shots,
-        seeds=seeds,
-        head=head,
-        c=c,
-        solver=solver.value,
-        refit=refit,
-        init=init.value,
-        features_layer=features_layer.value if features_layer else None,
-        normalize=normalize,
-        prompts=prompts or (),
-        limit=limit,
-        metric=metric,
-        holdout=holdout,
-        figures=figures,
-        save_probe=save_probe,
-    )
+    common.run(vlmbench.linear_probe, **options)

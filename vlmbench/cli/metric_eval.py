@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.common import Common, chosen, option, with_common
 from vlmbench.cli.options.decoding import Clip, Metrics
 
 
@@ -57,15 +57,7 @@ def command(
     Or: [bold]vlmbench metric-eval -j ExpertAnnotations.txt -r Flickr8k.token.txt --images Flicker8k_Dataset
     --metrics cider,clipscore[/bold] (papers report tau-c there, and tau-b for CrowdFlowerAnnotations.txt)
     """
+    options = chosen(locals())
     import vlmbench
 
-    common.run(
-        vlmbench.metric_eval,
-        judgements,
-        references or (),
-        format=format.value,
-        metrics=metrics,
-        images=images,
-        clip=clip,
-        resamples=resamples,
-    )
+    common.run(vlmbench.metric_eval, **options)

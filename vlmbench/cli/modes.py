@@ -102,6 +102,10 @@ _PROBE_NEEDS = (
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )
+_CAPTION_NEEDS = (
+    Need("concurrency timeout", "a captioner endpoint:URL#MODEL", _endpoint("model")),
+    Need("anchors", "retrieval:MODEL, asif:MODEL or --shots", _draws_on_captions),
+)
 
 MODES: dict[str, tuple[Mode, ...]] = {
     "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric"),),
@@ -152,24 +156,8 @@ MODES: dict[str, tuple[Mode, ...]] = {
         ),
     ),
     "caption": (
-        Mode(
-            "caption IMAGES",
-            f"model images {_DECODING}",
-            ("images",),
-            (
-                Need("concurrency timeout", "a captioner endpoint:URL#MODEL", _endpoint("model")),
-                Need("anchors", "retrieval:MODEL, asif:MODEL or --shots", _draws_on_captions),
-            ),
-        ),
-        Mode(
-            "caption -d",
-            f"model dataset split limit {_DECODING}",
-            ("dataset",),
-            (
-                Need("concurrency timeout", "a captioner endpoint:URL#MODEL", _endpoint("model")),
-                Need("anchors", "retrieval:MODEL, asif:MODEL or --shots", _draws_on_captions),
-            ),
-        ),
+        Mode("caption IMAGES", f"model images {_DECODING}", ("images",), _CAPTION_NEEDS),
+        Mode("caption -d", f"model dataset split limit {_DECODING}", ("dataset",), _CAPTION_NEEDS),
     ),
     "compare": (Mode("compare", "runs strict metric figures no_report eval_results export_to"),),
     "check": (

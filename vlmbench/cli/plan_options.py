@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 import typer
 
 from vlmbench.cli import app
-from vlmbench.cli.options.common import Common, own_options, with_common, with_given
+from vlmbench.cli.options.common import TERMINAL, Common, own_options, with_common, with_given
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vlmbench.api.jobs import Writes
     from vlmbench.api.plans import Table, TaskJob
 
-TERMINAL = ("json", "quiet", "debug")
-"""Common options that say nothing of the runs."""
 ALONE = (*TERMINAL, "trust-remote-code")
 """Common options that stand on the command line alone: a file from elsewhere is not to choose them."""
 

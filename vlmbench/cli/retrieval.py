@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.common import Common, chosen, option, with_common
 from vlmbench.cli.options.data import Limit, Split
 
 
@@ -22,6 +22,7 @@ def command(
 
     Example: [bold]vlmbench retrieval -m tiny-clip -d scenes[/bold]
     """
+    options = chosen(locals(), model="models", dataset="datasets")
     import vlmbench
 
-    common.run(vlmbench.retrieval, model, dataset, split=split, limit=limit, captions=captions, rerank=rerank)
+    common.run(vlmbench.retrieval, **options)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vlmbench.cli.options.common import Common, option, with_common
+from vlmbench.cli.options.common import TERMINAL, Common, option, with_common
 
 
 @with_common
@@ -44,7 +44,7 @@ def command(
     steps = [Step(table, p.parse_job(table, own, common)) for table, own in zip(found.tables, words, strict=True)]
     checked = checked_plan(steps, **common.arguments())
     if dry_run:
-        shared_words += [word for name, own in given.items() if name not in p.TERMINAL for word in own]
+        shared_words += [word for name, own in given.items() if name not in TERMINAL for word in own]
         tables = zip(found.tables, words, strict=True)
         commands = [shlex.join(["vlmbench", table.task, *own, *shared_words]) for table, own in tables]
         if common.json:

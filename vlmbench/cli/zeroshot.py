@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from vlmbench.cli.options.common import PROMPTS, Common, lines, option, with_common
+from vlmbench.cli.options.common import PROMPTS, Common, chosen, lines, option, with_common
 from vlmbench.cli.options.data import Holdout, Limit, Metric, Split
 
 
@@ -59,18 +59,7 @@ def command(
 
     Example: [bold]vlmbench zeroshot -m tiny-clip -d folder:val2017 --boxes instances_val2017.json[/bold]
     """
+    options = chosen(locals(), model="models", dataset="datasets")
     import vlmbench
 
-    common.run(
-        vlmbench.zeroshot,
-        model,
-        dataset,
-        split=split,
-        limit=limit,
-        prompts=prompts or (),
-        classnames=classnames,
-        metric=metric,
-        holdout=holdout,
-        boxes=boxes,
-        tiles=tiles,
-    )
+    common.run(vlmbench.zeroshot, **options)

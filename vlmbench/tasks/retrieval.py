@@ -36,16 +36,7 @@ from vlmbench.tasks.base import Pass
 
 @dataclass(frozen=True)
 class RetrievalRequest:
-    """What is asked of a retrieval run.
-
-    Attributes:
-        models: as the user names them.
-        datasets: captioned sets, as the user names them.
-        split: the split, or none for the dataset's own choice.
-        limit: so many images a dataset; none: all.
-        rerank: so many of the nearest are ranked again by a matching head; none: cosines alone.
-        captions: at most so many captions an image (many papers use five); none: all.
-    """
+    """What is asked of a retrieval run: the arguments of `vlmbench.retrieval`."""
 
     models: Sequence[str]
     datasets: Sequence[str]

@@ -7,11 +7,11 @@ below; they read ``VLMBENCH_<OPTION>`` as every option does. Nothing here import
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vlmbench.api.options import RunOptions
 
 COMMON = "Common options"
+TERMINAL = ("json", "quiet", "debug")
+"""Common options that say nothing of the runs."""
 
 
 class Device(StrEnum):
@@ -174,27 +176,25 @@ class Common:
         """The same as the API takes them, with a reporter that draws on stderr."""
         from vlmbench.cli.console import Console
 
-        return {
-            "out": self.out,
-            "cache_dir": self.cache_dir,
-            "device": self.device.value,
-            "precision": self.precision.value,
-            "engine": self.engine.value,
-            "batch_size": self.batch_size,
-            "workers": self.workers,
-            "seed": self.seed,
-            "offline": self.offline,
-            "decode": self.decode.value,
-            "on_bad_image": self.on_bad_image.value,
-            "trust_remote_code": self.trust_remote_code,
-            "reporter": Console(quiet=self.quiet),
-        }
+        own = {item.name: getattr(self, item.name) for item in fields(Common) if item.name not in TERMINAL}
+        return cast("RunOptions", {**chosen(own), "reporter": Console(quiet=self.quiet)})
 
     def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
         """Calls a function of the API, writes the tables and prints the results."""
         from vlmbench.cli.output import finish
 
         finish(function(*arguments, **options, **self.arguments()), self.out, as_json=self.json, quiet=self.quiet)
+
+
+def chosen(values: Mapping[str, Any], **renamed: str) -> dict[str, Any]:
+    """A command's own options (its ``locals()``) as its function of the API takes them.
+
+    Args:
+        values: all the command was called with.
+        renamed: of an option that the function calls something else, its name there.
+    """
+    own = {name: value for name, value in values.items() if name != "common"}
+    return {renamed.get(name, name): value.value if isinstance(value, Enum) else value for name, value in own.items()}
 
 
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:

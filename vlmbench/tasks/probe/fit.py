@@ -16,26 +16,10 @@ from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What is asked of a linear-probe run.
+    """What is asked of a linear-probe run: the arguments of `vlmbench.linear_probe`.
 
-    Attributes:
-        models: as the user names them; empty with `features`.
-        datasets: as the user names them; empty with `features`.
-        features: a features file instead of models and datasets.
-        shots: labels a class; None stands for all.
-        seeds: few-shot samples to average over.
-        head: the classifier; the next four are settings of ``logistic``.
-        c: the strength, scikit-learn's C = 1 / λ; None: searched.
-        solver: ``native`` or ``sklearn``.
-        refit: fit once more on train and val at the strength chosen.
-        zero_shot_start: start from and shrink towards the zero-shot classifier.
-        layer: ``pre_proj``, ``proj`` or None for the default.
-        normalised: bring features to unit length.
-        prompts: the prompt set of the zero-shot classifier; none: ``a photo of a {}.``
-        limit: so many images a split.
-        metric: the metric that decides, in the search of the strength too; none: the dataset's own.
-        holdout: of a dataset of one split, the share of each class that is the test set; none: a quarter.
-        save: a file to keep the probe in.
+    None stands for all labels among `shots`, for a search as `c`, and for the default as `layer`; `save` is a file to
+    keep the probe in.
     """
 
     models: Sequence[str] = ()
