@@ -26,7 +26,7 @@ class Decoding:
     """How a caption is made; all of it is part of the caption's key and of the record.
 
     Attributes:
-        prompt: the text given with the image; none: the model's own (see `families`), which for some is no text at all.
+        prompt: the text given with the image; None: the model's own (see `families`), which for some is no text at all.
         num_beams: beams of the search; 1 is greedy.
         max_new_tokens: longest caption, in the model's tokens.
         temperature: 0 takes the likeliest token; above it, tokens are sampled, seeded by `seed` and the image.
@@ -82,7 +82,7 @@ class Captioning:
     Attributes:
         decoding: how a caption is made; its seed is that of the run.
         calls: how an endpoint is called.
-        anchors: the set whose training split retrieval, ASIF and few-shot examples draw on; none: the captioned set.
+        anchors: the set whose training split retrieval, ASIF and few-shot examples draw on; None: the captioned set.
         on_failure: ``skip`` leaves out an image that fails and names it; ``error`` ends the run.
     """
 
@@ -121,7 +121,7 @@ class Example:
 
 
 def examples_key(examples: Sequence[Example]) -> str | None:
-    """Digest of few-shot examples, for the record; none where there are none."""
+    """Digest of few-shot examples, for the record; None where there are none."""
     return digest([[example.digest, example.caption] for example in examples])[:16] if examples else None
 
 

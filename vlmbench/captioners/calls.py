@@ -38,7 +38,7 @@ class CallFailed(Exception):
     """A call that failed.
 
     Attributes:
-        status: the server's answer; none: there was no answer, or it was rubbish.
+        status: the server's answer; None: there was no answer, or it was rubbish.
         retry: whether another try may help.
         after: seconds the server asks to wait.
         connected: whether a server was there at all.
@@ -236,7 +236,7 @@ def _proxy_secrets() -> set[str]:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds from a ``Retry-After`` header, which holds seconds or a date (RFC 9110); none if absent or rubbish."""
+    """Seconds from a ``Retry-After`` header, which holds seconds or a date (RFC 9110); None if absent or rubbish."""
     if value is None:
         return None
     try:

@@ -34,7 +34,7 @@ class Family:
         nested: images go to the processor as a list of lists.
         grounded: the output marks phrases and boxes, which the processor takes out again.
         never: tokens it must not say.
-        most: the most images per batch for which batched and single captions agree; none: no limit.
+        most: the most images per batch for which batched and single captions agree; None: no limit.
     """
 
     layout: str

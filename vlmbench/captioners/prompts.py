@@ -18,7 +18,7 @@ class Prompt:
     Args:
         family: the architecture's row of the table.
         processor: its processor.
-        prompt: the text given with each image; none: no text.
+        prompt: the text given with each image; None: no text.
         examples: few-shot examples.
     """
 

@@ -35,7 +35,7 @@ class ClassNames:
 
     Attributes:
         names: [C] the name of each class, then its synonyms.
-        source: where they are from, for the record; none where they are the dataset's own or a file in its order.
+        source: where they are from, for the record; None where they are the dataset's own or a file in its order.
     """
 
     names: Names
@@ -50,7 +50,7 @@ def class_names(asked: str | None, info: DatasetInfo, cache_dir: Path) -> ClassN
     """The class names that ``--classnames`` asks for, in the dataset's order.
 
     Args:
-        asked: ``wds`` or a file; none: the dataset's own.
+        asked: ``wds`` or a file; None: the dataset's own.
         info: the dataset.
         cache_dir: where commits and hashes are kept.
 
@@ -184,7 +184,7 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
 
 
 def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
-    """[C] the place in `names` of each class's name; none where that is not complete and one to one."""
+    """[C] the place in `names` of each class's name; None where that is not complete and one to one."""
     theirs = _keys(names)
     places: dict[str, list[int]] = {}
     for place, keys in enumerate(theirs):

@@ -77,7 +77,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: [N, D] features.
             y: [N] labels of any kind that can be sorted.
-            X_val: [M, D] features of validation images, for ``C="auto"``; none: a stratified fifth of X is kept for it.
+            X_val: [M, D] features of validation images, for ``C="auto"``; None: a stratified fifth of X is kept for it.
             y_val: [M] their labels, all among those of `y`.
 
         Raises:

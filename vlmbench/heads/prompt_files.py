@@ -32,7 +32,7 @@ class Prompts:
 
     Attributes:
         templates: templates that every class fills.
-        by_class: class name to its own prompts; none where `templates` are used.
+        by_class: class name to its own prompts; None where `templates` are used.
         source: file, entry and digest for the record, where one entry of several was chosen.
     """
 

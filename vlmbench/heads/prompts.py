@@ -91,10 +91,10 @@ def prompt_sets(
     """The prompt sets that ``--prompts`` asks for, each with prompts for every class.
 
     Args:
-        asked: values of the option: names of sets and files between commas, or a template; none: ``a photo of a {}.``
+        asked: values of the option: names of sets and files between commas, or a template; None: ``a photo of a {}.``
         info: the dataset, whose own templates ``dataset`` stands for.
         cache_dir: where commits and hashes are kept.
-        names: [C] name and synonyms of each class; none: the dataset's own.
+        names: [C] name and synonyms of each class; None: the dataset's own.
 
     Raises:
         AbsentError: no such set or file, or the dataset has no templates of its own.

@@ -77,7 +77,7 @@ class HeadData:
         x: training features `[N, D]`, of unit length with `normalize` and where the head asks for text.
         y: labels `[N]` from 0 to `classes` - 1 (a class can be without images); several labels: `[N, C]` of 0 and 1.
         classes: C.
-        x_val: features of validation images `[M, D]`, to choose hyperparameters by; none: there are none.
+        x_val: features of validation images `[M, D]`, to choose hyperparameters by; None: there are none.
         y_val: their labels.
         metric: the figure that decides between hyperparameters.
         zero_shot: class weights `[C, D]` from text, with the model's logit scale, where the head asks for text.

@@ -63,7 +63,7 @@ def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, c
 def dataset_commit(
     id: str, revision: str | None, cache_dir: Path, *, pinned: bool = False, again: str | None = None
 ) -> str:
-    """The commit of a dataset repository that `revision` (a branch, a tag, none: its main branch) stands for now.
+    """The commit of a dataset repository that `revision` (a branch, a tag, None: its main branch) stands for now.
 
     Without a network it is the one that was fetched last.
 
@@ -72,7 +72,7 @@ def dataset_commit(
         revision: as above.
         cache_dir: where commits are noted.
         pinned: give the commit that was found the first time, not a later one.
-        again: what a user runs once the reason for a failure is gone; none: the command that fetches the repository.
+        again: what a user runs once the reason for a failure is gone; None: the command that fetches the repository.
 
     Raises:
         AbsentError: it cannot be known, or there is no such repository.
@@ -122,7 +122,7 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
 
 
 def fetch_text(id: str, commit: str, name: str, again: str) -> Path | None:
-    """A small file of a dataset repository; none where the repository has no such file.
+    """A small file of a dataset repository; None where the repository has no such file.
 
     Args:
         id: the repository.
@@ -258,7 +258,7 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
     Args:
         id: the repository.
         kind: ``model`` or ``dataset``.
-        again: what a user runs once the reason is gone; none: the command that fetches the repository.
+        again: what a user runs once the reason is gone; None: the command that fetches the repository.
     """
     from huggingface_hub import errors, utils
 

@@ -30,7 +30,7 @@ def require_metric(metric: str | None, classes: int, *, multilabel: bool, where:
     """Finds, before an image is encoded, that a metric does not exist for such data.
 
     Args:
-        metric: as the user named it; none: any will do.
+        metric: as the user named it; None: any will do.
         classes: C.
         multilabel: whether an image can have several labels.
         where: the data set, for errors.

@@ -27,7 +27,7 @@ def figures(
         columns: per-sample columns, `[N]` each.
         names: the metrics.
         seed: the record's seed.
-        resamples: bootstrap resamples; 0: no intervals; none: as many as the family usually has.
+        resamples: bootstrap resamples; 0: no intervals; None: as many as the family usually has.
 
     Raises:
         InputError: a column is missing, or a metric is not known here.

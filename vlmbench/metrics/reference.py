@@ -39,7 +39,7 @@ def references(
         metric: the metric's name.
         counts: test images with each class, `[C]`.
         images: N.
-        train: training images with each class, `[C]`, which decide what is most frequent; none: `counts` do.
+        train: training images with each class, `[C]`, which decide what is most frequent; None: `counts` do.
         multilabel: whether an image can have several labels.
 
     Returns:

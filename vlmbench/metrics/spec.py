@@ -49,17 +49,17 @@ class MetricSpec:
         blind_to: what it does not see, so that nobody reads more into it.
         range: the least and the most it can be.
         columns: the per-sample columns it is computed from.
-        compute: columns, seed and bootstrap resamples (0: no interval) to the figure; none where the metrics of the
+        compute: columns, seed and bootstrap resamples (0: no interval) to the figure; None where the metrics of the
             family are computed together (`vlmbench.metrics.figures`; only families of this package are).
         per_image: columns to a figure for each image, `[N]`, whose mean is the metric (but of captions with a `total`);
-            none: there is no such thing.
+            None: there is no such thing.
         test: how two systems are compared on the same images: the name of a test (`differences.TESTS`), or a function
-            of specs and two systems' columns; none: not at all, and then `untested` says why.
+            of specs and two systems' columns; None: not at all, and then `untested` says why.
         untested: why there is no paired test.
-        keeps: what a baseline keeps of each image for `test`, by name, each a function of the columns; none: `columns`
+        keeps: what a baseline keeps of each image for `test`, by name, each a function of the columns; None: `columns`
             as they are. `per_image` and `test` also take what is kept.
         higher_is_better: the direction.
-        in_sentences: what it is called in a sentence; none: `title`.
+        in_sentences: what it is called in a sentence; None: `title`.
         order: its place in lists and tables.
         elsewhere: its names in result files of other programs.
     """
@@ -118,12 +118,12 @@ class ClassificationSpec(MetricSpec):
     """A metric of classification. One whose higher values are better can decide (``--metric``).
 
     Attributes:
-        columns: where each image has one label; none: it needs several labels for an image.
-        multilabel_columns: the columns where images have several labels; none: it needs one label for each image.
-        classes: the fewest and the most classes it makes sense for; none: any number.
+        columns: where each image has one label; None: it needs several labels for an image.
+        multilabel_columns: the columns where images have several labels; None: it needs one label for each image.
+        classes: the fewest and the most classes it makes sense for; None: any number.
         undefined: labels `[N]`, or `[N, C]` of 0 and 1, to why there is no such figure; empty where there is.
         references: images with each class `[C]`, the classes by how frequent they are `[C]`, and the images, to what is
-            scored by always the most frequent class and by chance; none: no such reference makes sense.
+            scored by always the most frequent class and by chance; None: no such reference makes sense.
         largest_class_decides: whether a large class outweighs the others.
     """
 
@@ -155,9 +155,9 @@ class CaptionSpec(MetricSpec):
     holds a figure for each image.
 
     Attributes:
-        score: tokens of candidates `[n]` and of each one's references to figures `[n]`, the column of its name; none:
+        score: tokens of candidates `[n]` and of each one's references to figures `[n]`, the column of its name; None:
             vlmbench's own scorers fill its columns.
-        total: sums of its columns `[..., K]` to the score `[...]`; none: the mean over images.
+        total: sums of its columns `[..., K]` to the score `[...]`; None: the mean over images.
         needs: what it is computed from beside the captions: the references of all images (``documents``), METEOR's word
             ``index``, a ``java`` program, the ``images``.
         usual: whether it is scored where nobody names metrics.
@@ -216,7 +216,7 @@ def _require_family(family: str, plugin: Plugin) -> None:
 
 
 def find(name: str) -> MetricSpec | None:
-    """The metric of a name; none where no package here declares it (a record of another installation)."""
+    """The metric of a name; None where no package here declares it (a record of another installation)."""
     return specs().get(name)
 
 

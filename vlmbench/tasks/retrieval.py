@@ -41,10 +41,10 @@ class RetrievalRequest:
     Attributes:
         models: as the user names them.
         datasets: captioned sets, as the user names them.
-        split: the split, or none for the dataset's own choice.
-        limit: so many images a dataset; none: all.
-        rerank: so many of the nearest are ranked again by a matching head; none: cosines alone.
-        captions: at most so many captions an image (many papers use five); none: all.
+        split: the split, or None for the dataset's own choice.
+        limit: so many images a dataset; None: all.
+        rerank: so many of the nearest are ranked again by a matching head; None: cosines alone.
+        captions: at most so many captions an image (many papers use five); None: all.
     """
 
     models: Sequence[str]

@@ -44,14 +44,14 @@ class ZeroShotRequest:
     Attributes:
         models: as the user names them.
         datasets: as the user names them.
-        split: the split, or none for the dataset's own choice.
-        limit: so many images a dataset; none: all.
-        prompts: names of sets and files between commas, or a template each; none: ``a photo of a {}.``
+        split: the split, or None for the dataset's own choice.
+        limit: so many images a dataset; None: all.
+        prompts: names of sets and files between commas, or a template each; None: ``a photo of a {}.``
         classnames: a file of class names that replaces the dataset's, or ``wds`` for those of its copy.
         boxes: a COCO instances file: its boxes in the datasets' images are classified, not whole images.
-        tiles: the whole image and so many tiles are looked at, of each class the best logit counts; none: the whole.
-        metric: the metric that decides; none: the dataset's own.
-        holdout: only the images that a probe with this ``--holdout`` is tested on; none: all of the split.
+        tiles: the whole image and so many tiles are looked at, of each class the best logit counts; None: the whole.
+        metric: the metric that decides; None: the dataset's own.
+        holdout: only the images that a probe with this ``--holdout`` is tested on; None: all of the split.
     """
 
     models: Sequence[str]

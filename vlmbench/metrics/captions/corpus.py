@@ -95,8 +95,8 @@ class Corpus:
     Args:
         references: for each of N images the tokens of its references, at least one.
         systems: for each system the tokens of a candidate an image, in the order of its `images`.
-        images: for each system the indexes of its images, ascending `[n]`; none: all N.
-        documents: tokens of captions by document, from which document frequencies are taken; none: `references`.
+        images: for each system the indexes of its images, ascending `[n]`; None: all N.
+        documents: tokens of captions by document, from which document frequencies are taken; None: `references`.
 
     Raises:
         InputError: an image has no reference, or a system's candidates and images differ in number.

@@ -14,7 +14,7 @@ def profile(
 
     Args:
         captions: [N] tokens of each caption.
-        known: tokens of the training captions; none: novelty is left out.
+        known: tokens of the training captions; None: novelty is left out.
 
     Returns:
         ``words`` per caption (mean), ``vocabulary`` (different words), ``distinct_1`` and ``distinct_2`` (different

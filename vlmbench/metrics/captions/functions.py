@@ -29,7 +29,7 @@ class CaptionScores:
     Attributes:
         score: of the corpus.
         scores: `[N]` float64, of each image.
-        ids: `[N]` the images, in the order of the references; none where these were a list.
+        ids: `[N]` the images, in the order of the references; None where these were a list.
     """
 
     score: float
@@ -48,7 +48,7 @@ class BleuScores:
     Attributes:
         score: BLEU-1, -2, -3 and -4 of the corpus.
         scores: `[N, 4]` float64, of each image.
-        ids: `[N]` the images, in the order of the references; none where these were a list.
+        ids: `[N]` the images, in the order of the references; None where these were a list.
     """
 
     score: tuple[float, float, float, float]
@@ -119,7 +119,7 @@ def meteor(
         candidates: `[N]` captions, or ``{image: caption}``.
         references: `[N]` lists of captions, or ``{image: [caption, …]}``.
         tokenized: captions are lists of tokens.
-        cache_dir: vlmbench's cache directory; none: the platform's.
+        cache_dir: vlmbench's cache directory; None: the platform's.
 
     Raises:
         InputError: as `bleu`.
@@ -147,7 +147,7 @@ def cider(
     Args:
         candidates: `[N]` captions, or ``{image: caption}``.
         references: `[N]` lists of captions, or ``{image: [caption, …]}``.
-        document_frequency: references, of any images, whose document frequencies weigh the n-grams; none: `references`.
+        document_frequency: references, of any images, whose document frequencies weigh the n-grams; None: `references`.
         tokenized: captions are lists of tokens, those of `document_frequency` too.
 
     Raises:

@@ -42,7 +42,7 @@ _ENGLISH, _OTHER = frozenset(_ENGLISH_WORDS.split()), frozenset(_OTHER_LANGUAGES
 
 
 def not_english(captions: Sequence[str]) -> str | None:
-    """Why captions are taken not to be English; none where they may be.
+    """Why captions are taken not to be English; None where they may be.
 
     Args:
         captions: any number of captions; of many, `SAMPLE` evenly spread ones are looked at.

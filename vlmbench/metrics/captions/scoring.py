@@ -31,7 +31,7 @@ class Tokenized:
     images: list[NDArray[np.int64]]
     """For each system the indexes of its images, ascending."""
     documents: list[list[Caption]] | None = None
-    """Where document frequencies come from; none: `references`."""
+    """Where document frequencies come from; None: `references`."""
 
 
 @dataclass

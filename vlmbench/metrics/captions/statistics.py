@@ -35,7 +35,7 @@ class Statistics:
 
     matrix: Floats
     scorers: tuple[tuple[str, slice, Callable[[Floats], Floats] | None], ...]
-    """A metric, the columns it needs, and a function of their sums `[..., k]` to scores `[...]`; none: the mean."""
+    """A metric, the columns it needs, and a function of their sums `[..., k]` to scores `[...]`; None: the mean."""
 
     @classmethod
     def of(cls, columns: Mapping[str, Any], names: Sequence[str]) -> "Statistics":

@@ -34,7 +34,7 @@ class CaptionerEvalRequest:
     split: str | None = None
     """None: test, else what there is."""
     limit: int | None = None
-    """N randomly sampled images; none: all."""
+    """N randomly sampled images; None: all."""
     scoring: Scoring = field(default_factory=Scoring)
     """Without `novel_to` a caption is novel if the training split of the anchors or of the set does not have it."""
     how: Captioning = field(default_factory=Captioning)

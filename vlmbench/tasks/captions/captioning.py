@@ -45,7 +45,7 @@ class CaptionRequest:
     split: str | None = None
     """None: test, else what there is."""
     limit: int | None = None
-    """N randomly sampled images; none: all."""
+    """N randomly sampled images; None: all."""
     how: Captioning = field(default_factory=Captioning)
 
 
@@ -121,9 +121,9 @@ def caption_dataset(
         session: the session.
         ref: the captioner.
         dataset: the captioned set, as the user names it.
-        split: one of its splits; none: test, else what there is.
-        limit: N randomly sampled images; none: all.
-        how: how it captions; none: the defaults.
+        split: one of its splits; None: test, else what there is.
+        limit: N randomly sampled images; None: all.
+        how: how it captions; None: the defaults.
 
     Raises:
         AbsentError: the captioner or the data set is not there.

@@ -36,7 +36,7 @@ class ClipImages:
         model: the dual encoder.
         dataset: whose images; their ids are those of the captions.
         of: the images that captions may be of; the others are not encoded.
-        split: one of the set's splits; none: test, else what there is.
+        split: one of the set's splits; None: test, else what there is.
     """
 
     session: Session

@@ -48,15 +48,15 @@ class CaptionEvalRequest:
     split: str | None = None
     """Of a dataset whose captions are the references."""
     images: str | None = None
-    """The set with the images, for CLIPScore; none: the references', where they are a dataset's."""
+    """The set with the images, for CLIPScore; None: the references', where they are a dataset's."""
     limit: int | None = None
-    """N randomly sampled images; none: all."""
+    """N randomly sampled images; None: all."""
     columns: str | None = None
     """``image=…,captions=…,prediction=…``: the columns of files that are tables, where they have other names."""
 
 
 def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Metrics from a comma-separated list, in the order of tables; ``bleu`` stands for all four, none for the usual.
+    """Metrics from a comma-separated list, in the order of tables; ``bleu`` stands for all four, None for the usual.
 
     Raises:
         UsageError: a name is unknown, or none is given.
@@ -190,7 +190,7 @@ def _sampled(
 
 
 def _images(request: CaptionEvalRequest) -> str | None:
-    """The set with the images, for CLIPScore; none where there is none, or it is not scored."""
+    """The set with the images, for CLIPScore; None where there is none, or it is not scored."""
     if not needing("images") & set(request.scoring.metrics):
         return None
     if request.images is not None or not isinstance(request.references, str):
@@ -213,7 +213,7 @@ def open_references(
         spec: ``PATH``, ``file:PATH``, a dataset as the user names it, or references that are read already;
             ``?restval=yes`` after a file of Karpathy's.
         context: where data sets are.
-        split: the split, of a dataset or of a file with splits; none: test, else what there is.
+        split: the split, of a dataset or of a file with splits; None: test, else what there is.
         columns: columns of a table, where the user names them.
         training: training captions are wanted: what has no such split but one only is taken whole.
         lenient: a split that a file does not have is no error: it is meant for something else too.
@@ -260,7 +260,7 @@ def _candidate_file(text: str) -> tuple[str | None, Path]:
 
 
 def training_captions(spec: str | None, context: Context) -> list[str]:
-    """Every caption of the training split of a file of references or of a dataset; none where none is named.
+    """Every caption of the training split of a file of references or of a dataset; None where none is named.
 
     What has no splits is taken whole. Of Karpathy's files ``restval`` is left out, unless ``?restval=yes`` follows the
     name.

@@ -28,7 +28,7 @@ class About:
         inputs: what was read.
         scoring: how it is scored.
         dataset: what the references are.
-        known: the tokens of the training captions; none: there are none.
+        known: the tokens of the training captions; None: there are none.
     """
 
     inputs: Inputs

@@ -49,11 +49,11 @@ class Scoring:
     allow_missing: bool = False
     allow_empty: bool = False
     documents: str | References | None = None
-    """References whose document frequencies CIDEr takes; none: those scored against."""
+    """References whose document frequencies CIDEr takes; None: those scored against."""
     novel_to: str | None = None
     """Training captions, a file or a captioned set, for the share of novel ones."""
     clip: str | None = None
-    """The dual encoder of CLIPScore; none: the paper's."""
+    """The dual encoder of CLIPScore; None: the paper's."""
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -80,9 +80,9 @@ class Inputs:
     training: Sequence[str] = ()
     images: "ClipImages | None" = None
     dataset: DatasetFacts | None = None
-    """What the references are, for the record; none: from the file's name and the captions' hash."""
+    """What the references are, for the record; None: from the file's name and the captions' hash."""
     limit: int | None = None
-    """N images were sampled, for the record; none: all."""
+    """N images were sampled, for the record; None: all."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Safe:
 
     Attributes:
         aligned: the captions as they stood.
-        documents: those whose document frequencies CIDEr takes; none: the references.
+        documents: those whose document frequencies CIDEr takes; None: the references.
         backend: whose tokenizer is used.
         lines: the captions of references and documents, then those of each system.
         changed: how many of each had to be changed.
@@ -142,7 +142,7 @@ class ScoredSet:
         left_out: those that were not, and why.
         foreign: why the captions of a system, or the references (under an empty name), do not look English.
         changed: captions that had to be made safe: the references', then each system's; empty: not counted.
-        group: what the references call the images; none: all of them.
+        group: what the references call the images; None: all of them.
     """
 
     aligned: Aligned
@@ -189,7 +189,7 @@ def scored(safe: Safe, inputs: Inputs, scoring: Scoring, context: Context) -> Sc
 
 
 def groups_of(whole: ScoredSet, groups: Mapping[str, str]) -> list[ScoredSet]:
-    """Each group of the images (nocaps' domains), in the order of their names; none where all images are in one.
+    """Each group of the images (nocaps' domains), in the order of their names; None where all images are in one.
 
     A group is scored as ``pycocoevalcap`` scores a file cut to its images: CIDEr's document frequencies are those of
     the group's own references. Every other score follows from what was computed for all images.

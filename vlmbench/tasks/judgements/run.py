@@ -46,7 +46,7 @@ class MetricEvalRequest:
     images: str | None = None
     """The directory of the judged images, or a data set with them, for CLIPScore."""
     clip: str | None = None
-    """The dual encoder CLIPScore looks with; none: the paper's."""
+    """The dual encoder CLIPScore looks with; None: the paper's."""
 
 
 def check_metric_eval(request: MetricEvalRequest, session: "Session") -> list[Pass]:

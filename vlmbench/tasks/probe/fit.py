@@ -31,10 +31,10 @@ class ProbeRequest:
         zero_shot_start: start from and shrink towards the zero-shot classifier.
         layer: ``pre_proj``, ``proj`` or None for the default.
         normalised: bring features to unit length.
-        prompts: the prompt set of the zero-shot classifier; none: ``a photo of a {}.``
+        prompts: the prompt set of the zero-shot classifier; None: ``a photo of a {}.``
         limit: so many images a split.
-        metric: the metric that decides, in the search of the strength too; none: the dataset's own.
-        holdout: of a dataset of one split, the share of each class that is the test set; none: a quarter.
+        metric: the metric that decides, in the search of the strength too; None: the dataset's own.
+        holdout: of a dataset of one split, the share of each class that is the test set; None: a quarter.
         save: a file to keep the probe in.
     """
 

@@ -31,8 +31,8 @@ def check_share(share: float | None, info: DatasetInfo | None = None) -> None:
     """What can be wrong with ``--holdout`` before an image is read.
 
     Args:
-        share: as the user gave it; none: not given.
-        info: the dataset it is for; none: only the number is looked at.
+        share: as the user gave it; None: not given.
+        info: the dataset it is for; None: only the number is looked at.
 
     Raises:
         UsageError: it is no share, or the dataset has splits of its own.

@@ -111,7 +111,7 @@ def _code(folder: Path, progress: Progress) -> bytes:
 
 
 def _sound_code(path: Path) -> bytes | None:
-    """The code in a file that only this user can have written; none where it is absent or damaged."""
+    """The code in a file that only this user can have written; None where it is absent or damaged."""
     data = read_own(path)
     if data and _checksum(path, data[32:]) == data[:32]:
         return data[32:]
