@@ -66,7 +66,7 @@ def _retrieval(spec, skill, generator, ids):
     return {"image_rank": ranks[:, 0], "caption_ranks": list(ranks[:, 1:])}
 
 
-def _metric_eval(spec, skill, generator, ids):
+def _agreement(spec, skill, generator, ids):
     rating = np.random.default_rng(7).integers(1, 5, N)
     return {"score": skill * rating + generator.normal(size=N), "rating": rating.astype(float)}
 

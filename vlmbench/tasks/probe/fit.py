@@ -1,4 +1,4 @@
-"""What is asked of a linear-probe run, and one fit of it."""
+"""A linear-probe request, and one fit of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What is asked of a linear-probe run.
+    """A linear-probe request.
 
     Attributes:
         models: as the user names them; empty with `features`.
         datasets: as the user names them; empty with `features`.
         features: a features file instead of models and datasets.
-        shots: labels a class; None stands for all.
+        shots: labels per class; None stands for all.
         seeds: few-shot samples to average over.
         head: the classifier; the next four are settings of ``logistic``.
         c: the strength, scikit-learn's C = 1 / λ; None: searched.
         solver: ``native`` or ``sklearn``.
-        refit: fit once more on train and val at the strength chosen.
-        zero_shot_start: start from and shrink towards the zero-shot classifier.
+        refit: fit again on train and val at the chosen strength.
+        zero_shot_start: start from, and regularize towards, the zero-shot classifier.
         layer: ``pre_proj``, ``proj`` or None for the default.
-        normalised: bring features to unit length.
+        normalised: scale features to unit length.
         prompts: the prompt set of the zero-shot classifier; None: ``a photo of a {}.``
-        limit: so many images a split.
-        metric: the metric that decides, in the search of the strength too; None: the dataset's own.
-        holdout: of a dataset of one split, the share of each class that is the test set; None: a quarter.
-        save: a file to keep the probe in.
+        limit: N randomly sampled images per split.
+        metric: the main metric, also for the strength search; None: the dataset's own.
+        holdout: share of each class held out for testing if a dataset has a single split; None: a quarter.
+        save: a file to save the probe to.
     """
 
     models: Sequence[str] = ()
@@ -58,20 +58,20 @@ class ProbeRequest:
 
     @property
     def from_text(self) -> bool:
-        """Whether the head is given the zero-shot classifier."""
+        """Whether the head gets the zero-shot classifier."""
         return self.zero_shot_start or load_head(self.head).text
 
     def settings(self, *, refit: bool) -> dict[str, Any]:
-        """The head's hyperparameters, those of ``logistic`` as they were chosen."""
+        """The head's hyperparameters; those of ``logistic`` as requested."""
         own = {"c": self.c, "solver": self.solver, "refit": refit} if self.head == LOGISTIC else {}
         return {**load_head(self.head).settings, **own}
 
     def check(self) -> None:
-        """Finds what can be wrong with a request by itself.
+        """Checks a request by itself.
 
         Raises:
             AbsentError: there is no such head.
-            UsageError: two things do not go together, or something is missing.
+            UsageError: options contradict each other, or something is missing.
         """
         head = load_head(self.head)
         both = self.features is not None and (self.models or self.datasets)
@@ -86,7 +86,7 @@ class ProbeRequest:
                 "shots and seeds are at least 1", where="--shots", fix="--shots 1,2,4,8,16,all and --seeds 5"
             )
         if self.features is not None and self.holdout is not None:
-            _refuse("holdout", "is for datasets of one split; a features file has x_test")
+            _refuse("holdout", "is for datasets with a single split; a features file has x_test")
         chosen = {"c": self.c, "solver": self.solver, "refit": self.refit, "init": self.zero_shot_start}
         for name, value in chosen.items():
             if self.head != LOGISTIC and value not in (None, "native", False):
@@ -94,7 +94,7 @@ class ProbeRequest:
         if self.features is not None and self.from_text:
             what = "--init zeroshot" if self.zero_shot_start else f"--head {self.head}"
             raise UsageError(
-                f"{what} needs a model with a text side, not a features file",
+                f"{what} needs a model with a text encoder, not a features file",
                 where=what,
                 fix="-m MODEL and -d DATASET",
             )
@@ -102,20 +102,20 @@ class ProbeRequest:
             raise UsageError("--init zeroshot needs vlmbench's own solver", where="--solver", fix="--solver native")
         pairs = 1 if self.features is not None else len(set(self.models)) * len(set(self.datasets))
         if self.save is not None and (pairs > 1 or len(self.shots) > 1):
-            _refuse("save_probe", "keeps one probe", "one model, one dataset and one number of shots")
+            _refuse("save_probe", "saves one probe", "give one model, one dataset and one number of shots")
         if self.save is not None and not head.linear:
-            _refuse("save_probe", f"keeps heads that are linear in the features, and {self.head} is none")
+            _refuse("save_probe", f"only saves heads that are linear in the features, and {self.head} is not")
 
 
 def _refuse(name: str, why: str, fix: str | None = None) -> NoReturn:
     what = f"--{name.replace('_', '-')}"
-    raise UsageError(f"{what} {why}", where=what, fix=fix or f"leave {what} out")
+    raise UsageError(f"{what} {why}", where=what, fix=fix or f"leave out {what}")
 
 
 def fit_split(
     split: ProbeData, request: ProbeRequest, session: Session, *, refit: bool
 ) -> tuple[FittedHead, FitDetail]:
-    """A head fitted to the training images of `split`, and what a record says of it: what was chosen, classes without
+    """A head fitted to the training images of `split`, and its part of a record: chosen settings, classes without
     images.
     """
     spec, context = load_head(request.head), session.context
