@@ -23,7 +23,7 @@ from vlmbench.records.task import task_specs
 
 CAPTIONS = {
     "datasets": "also: group:GROUP, hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, "
-    "file:PATH; ?stream=yes after a hub dataset's name streams it, without downloading it. No copy on the hub is known of "
+    "file:PATH; ?stream=yes after a hub dataset's name streams it. No copy on the hub is known of "
     f"{', '.join(ELSEWHERE)}: name one to see how to evaluate on it",
     "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory; "
     "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
@@ -31,8 +31,8 @@ CAPTIONS = {
     "without --metrics. What each is blind to, its range and source: --json",
     "tasks": "each is a command, and a table in a plan for vlmbench run. Metrics: --json",
     "heads": "for vlmbench linear-probe --head; other packages add heads by entry points in the group vlmbench.heads",
-    "prompts": "imagenet is another name for clip80. Also: a file (.txt, one template per line; .json: a list, an object "
-    "of class names, or one of datasets as in CLIP_benchmark), or a template such as 'a photo of a {}.'",
+    "prompts": "imagenet is another name for clip80. Also: a file (.txt, one template per line; .json: a list, an "
+    "object of class names, or one of datasets as in CLIP_benchmark), or a template such as 'a photo of a {}.'",
 }
 
 _KINDS = {
