@@ -103,11 +103,11 @@ def test_arrays_that_cannot_be_written_are_taken_in_silence():
 @pytest.mark.parametrize(
     ("options", "more", "said"),
     [
-        ({"C": "best"}, {}, "'auto' nor a number above 0: 'best'"),
+        ({"C": "best"}, {}, "'auto' or a number above 0: 'best'"),
         ({"C": 0}, {}, "above 0"),
         ({"C": True}, {}, "above 0"),
         ({"C": float("nan")}, {}, "above 0"),
-        ({}, {"X_val": [[0.0] * 12]}, "X_val and y_val go together"),
+        ({}, {"X_val": [[0.0] * 12]}, "X_val and y_val must be given together"),
         ({}, {"X_val": [[0.0] * 12], "y_val": [9]}, "labels that y does not have: 9"),
         ({}, {"X_val": [[0.0] * 3], "y_val": [1]}, "3 features"),
     ],

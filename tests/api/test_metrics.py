@@ -130,17 +130,17 @@ def test_captions_that_break_lines_stay_with_their_image():
 @pytest.mark.parametrize(
     ("candidates", "references", "said"),
     [
-        (["a", "b"], [["a"]], "2 candidates, but references of 1 images"),
-        ({"1": "a"}, {"2": ["a"]}, r"no candidate of 1 image \(2\); no reference of 1 image \(1\)"),
-        ({"1": "a"}, [["a"]], "one of candidates and references has image ids"),
-        (["a"], ["a dog"], "text where a list of captions belongs"),
+        (["a", "b"], [["a"]], "2 candidates, but references for 1 images"),
+        ({"1": "a"}, {"2": ["a"]}, r"no candidate for 1 image \(2\); no reference for 1 image \(1\)"),
+        ({"1": "a"}, [["a"]], "only one has image ids"),
+        (["a"], ["a dog"], "text instead of a list of captions"),
         (["a"], [[]], "the image has no caption"),
-        (["a"], [[None]], "nothing where a caption belongs"),
-        ([3], [["a"]], "type int where a caption belongs"),
-        ([["a", "b"]], [["a"]], "2 captions where one belongs"),
+        (["a"], [[None]], "nothing instead of a caption"),
+        ([3], [["a"]], "type int instead of a caption"),
+        ([["a", "b"]], [["a"]], "2 captions instead of one"),
         ("a dog", [["a"]], "candidates are text, not a list"),
         (["a"], 7, "references are a value of type int"),
-        ([], [], "references hold no image"),
+        ([], [], "references contain no image"),
     ],
 )
 def test_what_is_no_captions_is_one_clear_error(metric, candidates, references, said):
@@ -152,9 +152,9 @@ def test_what_is_no_captions_is_one_clear_error(metric, candidates, references, 
 @pytest.mark.parametrize(
     ("candidates", "references", "said"),
     [
-        (["a dog"], [[["a"]]], "text where a list of tokens belongs"),
+        (["a dog"], [[["a"]]], "text instead of a list of tokens"),
         ([["a", 3]], [[["a"]]], "a token is not text"),
-        ([["a"]], [["a dog"]], "text where a list of tokens belongs"),
+        ([["a"]], [["a dog"]], "text instead of a list of tokens"),
     ],
 )
 def test_what_is_no_tokens(candidates, references, said):

@@ -276,7 +276,7 @@ def drawn(shown):
 def test_rich_and_html_show_the_reports_tables(runs):
     for shown, words in (
         (runs, ["Zero-shot against linear probe", "tiny-clip", "Captions", "counting"]),
-        (vlmbench.compare(runs), ["Every two systems"]),
+        (vlmbench.compare(runs), ["Pairwise comparisons"]),
         (vlmbench.check(runs, runs), ["No regression", "baseline"]),
     ):
         text, html = drawn(shown), shown._repr_html_()

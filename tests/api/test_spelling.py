@@ -146,7 +146,7 @@ def test_every_function_is_called_wrongly():
 @pytest.mark.parametrize(
     ("text", "python"),
     [
-        ("--holdout: 2 is no share of the images", "holdout=: 2 is no share of the images"),
+        ("--holdout: 2 is not a fraction between 0 and 1", "holdout=: 2 is not a fraction between 0 and 1"),
         ("--shots 1,2,all and --seeds 5", "shots='1,2,all' and seeds=5"),
         ("leave --on-bad-image skip out, or --limit", "leave on_bad_image='skip' out, or limit="),
         ("name it: -d DATASET, or --df-from FILE", "name it: datasets=, or document_frequency="),

@@ -188,7 +188,7 @@ def test_training_captions_never_come_from_the_captioned_split(
     checkpoints: Callable[[str], Path], captioned: Path, tmp_path: Path
 ) -> None:
     model, context = f"retrieval:{checkpoints('clip')}", Context(cache_dir=tmp_path)
-    with pytest.raises(InputError, match="no other than the one captioned"):
+    with pytest.raises(InputError, match="only the one being captioned"):
         captioned_by(context, model, f"folder:{captioned}", "train")
     with pytest.raises(InputError, match="has none"):
         captioned_by(context, model, f"folder:{captioned}/test")

@@ -201,7 +201,7 @@ def test_images_that_are_absent_are_counted_and_named(
         (some / name).write_bytes(b"no image")
     done = CliRunner().invoke(app, judge(tmp_path / "some", tmp_path, *common))
     assert done.exit_code == 3
-    assert "2 images cannot be decoded, the first is 0.png" in done.output
+    assert "2 images cannot be decoded; the first is 0.png" in done.output
     done = CliRunner().invoke(app, judge(tmp_path / "none", tmp_path, *common))
     assert done.exit_code == 4
     assert "no such directory" in done.output

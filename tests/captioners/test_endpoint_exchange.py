@@ -203,7 +203,7 @@ def test_an_answer_letter_by_letter_ends_with_the_deadline(wire: Wire, slow: str
     wire.reply = drip
     started = time.monotonic()
     (done,) = ask(wire, timeout=0.6, tries=1)
-    assert "no complete answer within 0.6 s" in done.reason
+    assert "no complete response within 0.6 s" in done.reason
     assert time.monotonic() - started < 3
 
 
@@ -331,7 +331,7 @@ def test_a_tunnel_gets_its_credentials(wire: Wire, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("https_proxy", f"http://me:password@127.0.0.1:{wire.port}")
     wire.say(whole(b"", "407 Proxy Authentication Required"), close=True)
     captioner = Endpoint(Address.parse("https://server.example/v1#m"), Decoding(), Calls(tries=1, timeout=5.0))
-    with pytest.raises(AbsentError, match=r"names the proxy 127\.0\.0\.1"):
+    with pytest.raises(AbsentError, match=r"sets the proxy 127\.0\.0\.1"):
         list(captioner.stream([Item("a", "a", Image.new("RGB", (2, 2)))]))
     assert wire.heads[0].startswith("CONNECT server.example:443 ")
     assert f"Basic {base64.b64encode(b'me:password').decode()}" in wire.heads[0]
@@ -340,7 +340,7 @@ def test_a_tunnel_gets_its_credentials(wire: Wire, monkeypatch: pytest.MonkeyPat
 def test_a_proxy_that_wants_a_password_is_said(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{wire.port}")
     wire.say(whole(b"", "407 Proxy Authentication Required"))
-    with pytest.raises(AbsentError, match="names the proxy"):
+    with pytest.raises(AbsentError, match="sets the proxy"):
         ask(wire, host="server.example")
 
 
@@ -363,7 +363,7 @@ def test_no_proxy_is_honoured(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_a_proxy_that_is_not_there_is_named(wire: Wire, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    with pytest.raises(AbsentError, match="names the proxy") as caught:
+    with pytest.raises(AbsentError, match="sets the proxy") as caught:
         ask(wire)
     assert "secret-word" not in str(caught.value)
 

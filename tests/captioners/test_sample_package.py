@@ -69,8 +69,8 @@ def test_its_name_is_looked_at_and_is_none_without_the_package(tmp_path, with_pa
     ("code", "words"),
     [
         ("KIND = 1 / 0", "cannot be loaded: ZeroDivisionError"),
-        ("KIND = 3", "is no CaptionerKind"),
-        ("KIND = using(name='other')", "is no CaptionerKind of that name"),
+        ("KIND = 3", "is not a CaptionerKind"),
+        ("KIND = using(name='other')", "is not a CaptionerKind of that name"),
         ("KIND = using(parse=lambda text: text[9])", "failed on broken:x: IndexError"),
         ("KIND = using(parse=len)", "makes broken:1 of broken:x"),
         ("KIND = using(open=lambda rest: Made())", "cannot open broken:x: TypeError"),

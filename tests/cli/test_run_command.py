@@ -178,8 +178,8 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
 @pytest.mark.parametrize(
     ("plan", "code", "message", "where"),
     [
-        (ZERO + "limit == 3", 3, "no TOML", "line 4, column 8"),
-        ("[[zeroshot]]\nmodel = [\n", 3, "no TOML", "line 2"),
+        (ZERO + "limit == 3", 3, "not valid TOML", "line 4, column 8"),
+        ("[[zeroshot]]\nmodel = [\n", 3, "not valid TOML", "line 2"),
         ("", 3, "no tables", "plan.toml"),
         ("seed = 1", 3, "no tables", "plan.toml"),
         (ZERO.replace("zeroshot", "zero-shot"), 3, "did you mean zeroshot?", "line 1, [[zero-shot]]"),
@@ -201,7 +201,7 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         (PROBE + 'shots = [1, "all"]', 3, 'shots = "1,all"', "key shots"),
         (PROBE + 'shots = "1,x"', 3, "'x' is no number", "key shots"),
         (PROBE + 'solver = "svm"', 3, "solver = svm", "key solver"),
-        (PROBE + "holdout = 0.5", 3, "datasets of one split", "[[linear-probe]]"),
+        (PROBE + "holdout = 0.5", 3, "datasets with a single split", "[[linear-probe]]"),
         ('[[zeroshot]]\nmodel = "tiny-clip"', 3, "dataset is missing", "line 1, [[zeroshot]]"),
         (ZERO + PROBE.replace("clip", "clap"), 4, "did you mean tiny-clip?", "line 5, [[linear-probe]], key model"),
         (ZERO + PROBE.replace("digits", "digitz"), 4, "did you mean digits?", "line 5, [[linear-probe]], key dataset"),

@@ -157,8 +157,8 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
 @pytest.mark.parametrize("kind", ["dataset", "model"])
 def test_a_full_disk_is_told_of(kind):
     full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(AbsentError, match="no room is left on the disk") as caught, hub_errors("me/large", kind):
+    with pytest.raises(AbsentError, match="no space left on the disk") as caught, hub_errors("me/large", kind):
         raise full
     assert ("?stream=yes" in caught.value.fix) == (kind == "dataset")
-    with pytest.raises(AbsentError, match="no room is left on the disk"), reading("hf:me/large"):
+    with pytest.raises(AbsentError, match="no space left on the disk"), reading("hf:me/large"):
         raise RuntimeError("An error occurred while generating the dataset") from full

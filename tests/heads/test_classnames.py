@@ -114,9 +114,9 @@ def test_those_of_the_copy_are_put_in_the_datasets_order(copy, tmp_path):
     ("lines", "message"),
     [
         (("annual crop",), "1 class names, the dataset has 2 classes"),
-        (("annual crop", "lake"), "without a name there: River; left over there: lake"),
-        (("river", "River"), "without a name there: Annual Crop; left over there: none"),
-        (("annual crop", "annual-crop"), "without a name there: River"),
+        (("annual crop", "lake"), "classes without a name: River; names without a class: lake"),
+        (("river", "River"), "classes without a name: Annual Crop; names without a class: none"),
+        (("annual crop", "annual-crop"), "classes without a name: River"),
     ],
 )
 def test_those_of_the_copy_that_are_not_the_datasets(copy, tmp_path, lines, message):
@@ -128,7 +128,7 @@ def test_those_of_the_copy_that_are_not_the_datasets(copy, tmp_path, lines, mess
 
 def test_names_that_are_the_same_but_for_punctuation_are_no_mapping(copy, tmp_path):
     copy("a-b", "c", "A_B")
-    with pytest.raises(InputError, match="several are the same but for case and punctuation"):
+    with pytest.raises(InputError, match="several differ only in case and punctuation"):
         class_names("wds", dataset("c", "a b", "ab"), tmp_path)
 
 

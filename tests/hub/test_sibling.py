@@ -150,7 +150,7 @@ def test_where_there_are_none_the_run_ends_before_an_image_is_encoded(served, tm
     none, other, plain, unlisted = (one.stderr for one in done)
     assert f"cifar10 has no templates of its own, nor has its copy {COPY}" in none
     assert "a set (default, name, clip7, clip80)" in none
-    assert "without a name there: truck; left over there: lorry" in other
+    assert "classes without a name: truck; names without a class: lorry" in other
     assert "hf:me/plain has no templates of its own" in plain
     assert "no copy of it in CLIP_benchmark's collection is known" in unlisted
     assert not list((tmp_path / "out").rglob("result.json"))

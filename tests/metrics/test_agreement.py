@@ -106,7 +106,7 @@ def test_a_constant_metric_has_no_tau_and_constant_ratings_are_refused():
     constant, other = agreement([[1, 1, 1], [1, 2, 3]], [1, 2, 3], groups, 0, resamples=100)
     assert np.isnan([constant[0].value, constant[1].low]).all()
     assert other[0].value == pytest.approx(1)
-    with pytest.raises(InputError, match="all the same"):
+    with pytest.raises(InputError, match="all ratings are equal"):
         agreement([[1, 2, 3]], [2, 2, 2], groups, 0)
     with pytest.raises(InputError, match="2 scores for 3 ratings"):
         kendall_tau_b([1, 2], [1, 2, 3])

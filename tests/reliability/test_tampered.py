@@ -73,7 +73,7 @@ def test_a_figure_that_the_baseline_has_may_not_vanish(sound: Path, tmp_path: Pa
     arguments = ["check", "--baseline", str(sound / BASELINE), str(tmp_path / "work" / RESULTS)]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 3
-    assert "missing in the new results: cider" in done.stderr
+    assert "missing from the new results: cider" in done.stderr
     assert CliRunner().invoke(app, [*arguments, "--allow-missing"]).exit_code == 0
 
 
@@ -83,7 +83,7 @@ def test_tables_tell_of_a_record_that_was_edited(sound: Path, tmp_path: Path) ->
     data = json.loads(record.read_text("utf-8"))
     data["metrics"]["accuracy"]["value"] += 0.01
     record.write_text(json.dumps(data), "utf-8")
-    assert "Changed by hand" in run(0, "compare", tmp_path / RESULTS, "--out", tmp_path / "out")
+    assert "Changed after it was written" in run(0, "compare", tmp_path / RESULTS, "--out", tmp_path / "out")
 
 
 def test_an_edited_samples_file_stops_compare(sound: Path, tmp_path: Path) -> None:

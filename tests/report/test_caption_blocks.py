@@ -136,7 +136,7 @@ def test_the_content_of_references_decides_across_calls_not_the_files_name_or_or
     found = lines(one)
     assert {row["dataset"].text for row in found.values()} == {"refs.json"}
     assert found["two"]["cider"].mark == "best"
-    assert any("refs.json and other.json hold the same references" in note for note in one.notes)
+    assert any("refs.json and other.json have the same references" in note for note in one.notes)
     assert "CIDEr" in [row[2].text for row in pairs.rows]
     assert not one.refused
 
@@ -163,7 +163,7 @@ def test_with_fewer_references_all_but_cider_is_compared(tmp_path: Path) -> None
     assert {row["cider"].mark for row in found.values()} == {""}
     assert "CIDEr" not in [row[2].text for row in pairs.rows]
     assert any("CIDEr is not compared" in note for note in one.notes)
-    assert read_tables([one]).endswith("which was not tested.")
+    assert read_tables([one]).endswith("not tested.")
 
 
 def test_records_of_an_older_version_say_no_digest_and_are_compared_all_the_same(tmp_path: Path) -> None:
@@ -230,5 +230,5 @@ def test_the_terminal_shows_the_first_comparisons_and_the_files_all(tmp_path: Pa
     out = score(tmp_path, "out", references(), **systems)
     done = CliRunner().invoke(app, ["compare", "--no-report", str(out), "--out", str(tmp_path / "o")])
     assert done.exit_code == 0, done.output
-    assert "… and 50 more rows, which the table's files have." in done.stdout
+    assert "… and 50 more rows in the table's files." in done.stdout
     assert len((tmp_path / "o" / "tables" / "comparisons.csv").read_text().splitlines()) == 1 + 15 * 6

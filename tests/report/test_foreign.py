@@ -231,9 +231,9 @@ def test_what_no_table_shows_is_said(tmp_path: Path) -> None:
     dump(tmp_path / "c.json", "cifar10", unheard_of=0.5)
     said = left_out(find_foreign([tmp_path]))
     assert [line.partition(": ")[2] for line in said] == [
-        "a probe on 4 labels a class has no column in a table of all labels",
-        "no table of this vlmbench shows the task image_caption_selection",
-        "it holds no figure that vlmbench has",
+        "a probe on 4 labels per class has no column in a table of probes on all labels",
+        "no table of this version shows the task image_caption_selection",
+        "it has no metric that vlmbench knows",
     ]
     done = compare(tmp_path, "--out", tmp_path / "out")
     assert done.exit_code == 3

@@ -73,7 +73,7 @@ def test_a_logger_that_fails_is_an_error_and_no_fault(
     module = ModuleType("wandb")
     module.init = lambda **given: 1 / 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "wandb", module)
-    with pytest.raises(OutputError, match="wandb did not take the records"):
+    with pytest.raises(OutputError, match="wandb rejected the records"):
         export("wandb", [run], tmp_path)
 
 

@@ -26,11 +26,11 @@ def classification(zero, probe, difference, p, match):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((0.9, 0.97, -0.07, 0.001, "4.2"), "the probe wins, once there are about 4 labels per class."),
-        ((0.9, 0.97, -0.07, 0.001, "< 1"), "the probe wins, once there are fewer than 1 label per class."),
-        ((0.9, 0.97, -0.07, 0.001, "> 32"), "the probe wins, once there are more than 32 labels per class."),
-        ((0.9, 0.91, -0.01, 0.4, "> 32"), "no significant difference, zero-shot is enough."),
-        ((0.9, 0.8, 0.1, 0.001, "> 32"), "zero-shot is enough, and better."),
+        ((0.9, 0.97, -0.07, 0.001, "4.2"), "the probe wins from about 4 labels per class."),
+        ((0.9, 0.97, -0.07, 0.001, "< 1"), "the probe wins from fewer than 1 label per class."),
+        ((0.9, 0.97, -0.07, 0.001, "> 32"), "the probe wins from more than 32 labels per class."),
+        ((0.9, 0.91, -0.01, 0.4, "> 32"), "no significant difference, so zero-shot is enough."),
+        ((0.9, 0.8, 0.1, 0.001, "> 32"), "zero-shot is better, so it is enough."),
     ],
 )
 def test_the_verdict_follows_the_table(arguments, says):
@@ -59,7 +59,7 @@ def test_captioners_are_compared_by_cider(mark, says):
         (Cell(text="scenes"), Cell(text="b"), Cell(value=0.9, mark=mark)),
     )
     text = read_tables([Table("captions", "", columns, rows)])
-    assert "those of a have the higher CIDEr: 120.0 against b 90.0, " + says in text
+    assert "the captions of a have the higher CIDEr: 120.0 against b 90.0, " + says in text
 
 
 def test_nothing_to_compare_says_nothing():
@@ -73,14 +73,14 @@ def test_several_captioners_stand_in_order_of_their_cider():
         for name, value, mark in (("a", 0.2, ""), ("b", 0.9, "best"), ("c", 0.5, ""))
     )
     text = read_tables([Table("captions", "", columns, rows)])
-    assert "those of b have the highest CIDEr: 90.0 against c 50.0, a 20.0, significantly better." in text
+    assert "the captions of b have the highest CIDEr: 90.0 against c 50.0, a 20.0, significantly better." in text
 
 
 def test_captioners_that_were_not_tested_are_not_called_significantly_better():
     columns = tuple(Column(key, key) for key in ("dataset", "system", "cider"))
     rows = tuple((Cell(text="scenes"), Cell(text=name), Cell(value=value)) for name, value in (("a", 0.2), ("b", 0.9)))
     text = read_tables([Table("captions", "", columns, rows)])
-    assert text.endswith("those of b have the higher CIDEr: 90.0 against a 20.0, which was not tested.")
+    assert text.endswith("the captions of b have the higher CIDEr: 90.0 against a 20.0, not tested.")
 
 
 def test_prompts_of_one_model_are_compared_in_words(tmp_path):

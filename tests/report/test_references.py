@@ -82,7 +82,7 @@ def test_zero_shot_no_better_than_the_majority_is_worth_no_labels(cells):
         in read_tables(tables)
     )
     assert "labels per class." not in read_tables(tables)
-    told = [note for note in tables[0].notes if "no labels per class to match it are given" in note]
+    told = [note for note in tables[0].notes if "labels per class to match it are not given" in note]
     assert len(told) == 1
     assert told[0].startswith("cells: zero-shot of tiny-clip is not better than always")
 
@@ -186,8 +186,8 @@ def test_a_chosen_metric_is_that_of_runs_made_with_it(cells, tmp_path):
         [(cell.text, cell.value, cell.low, cell.high, cell.p) for cell in row] for row in chosen.rows
     ]
     assert made.extra[0].rows[0][4].value == chosen.extra[0].rows[0][4].value
-    assert any("searched by accuracy" in note for note in chosen.notes)
-    assert not any("searched by" in note for note in made.notes)
+    assert any("chosen by accuracy" in note for note in chosen.notes)
+    assert not any("was chosen by" in note for note in made.notes)
     per_seed = [[getattr(run.record.detail, "per_seed", None) for run in runs] for runs in (shown, find_runs([out]))]
     assert per_seed[0] == per_seed[1]
 

@@ -182,7 +182,7 @@ def test_of_many_places_there_is_one_line_and_it_stands_beside_its_own_dataset_o
     runs = find_runs([tmp_path])
     table = build_tables(runs)[0]
     lines = [note for note in table.notes if "side by side" in note]
-    assert lines == ["digits: not all runs are put side by side, they differ in n (300, 400, 500)"]
+    assert lines == ["digits: not all runs are shown side by side, because they differ in n (300, 400, 500)"]
     alone = table.with_runs([run for run in runs if run.record.dataset.id == "other"])
     assert len(factory.systems(alone)) == 1
     assert len(alone.rows) == 3
@@ -304,10 +304,10 @@ def test_published_figures_stand_beside_prompts_of_the_same_kind(tmp_path: Path)
 def test_of_other_templates_the_published_cell_says_the_difference(tmp_path: Path) -> None:
     cell, table = published_of(tmp_path / "clip7", {"prompts": "clip7", "templates": ["{}"] * 7})
     assert cell.value == pytest.approx(0.8983)
-    assert "(the run beside it: prompts clip7)" in cell.source
-    assert any("beside it: prompts clip7" in note for note in table.notes)
+    assert "(the run shown here: prompts clip7)" in cell.source
+    assert any("shown here: prompts clip7" in note for note in table.notes)
     written, _ = published_of(tmp_path / "cupl", {"prompts": "cupl.json", "templates": "class-specific"})
-    assert "beside it: prompts cupl.json" in written.source
+    assert "shown here: prompts cupl.json" in written.source
 
 
 def test_beside_one_template_no_figure_of_several_stands(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_what_captions_are_like_stands_beside_the_scores(files):
     assert [float(row[name]) for name in ("words", "vocabulary", "different", "novel")] == [2.75, 5, 16.6667, 25]
     page = (files / "out/tables/captions.md").read_text()
     assert "What the captions are like" in page
-    assert "none of the training captions" in page
+    assert "not among the training captions" in page
     assert "novel" not in json.dumps(json.loads(CliRunner().invoke(app, [*common, *NO_METEOR, "--json"]).stdout))
     missing = CliRunner().invoke(app, [*common, "--novel-to", str(files / "none.json")])
     assert missing.exit_code == 4

@@ -126,7 +126,7 @@ def test_every_domain_is_a_row_with_n_and_interval(nocaps: Path) -> None:
         ("nocaps.json near-domain", "6"),
         ("nocaps.json out-domain", "6"),
     }
-    assert "not all runs are put side by side" not in (nocaps / "out/tables/captions.md").read_text()
+    assert "not all runs are shown side by side" not in (nocaps / "out/tables/captions.md").read_text()
 
 
 def test_a_group_of_one_image_says_what_it_lacks_and_missing_captions_are_counted_in_their_group(nocaps: Path) -> None:

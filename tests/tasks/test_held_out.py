@@ -1,4 +1,4 @@
-"""Datasets of one split: a test set is held out, nothing leaks, zero-shot is asked of the same images."""
+"""Datasets of one split: a test set is held out, nothing leaks, zero-shot uses the same images."""
 
 import shutil
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
     told = [note for note in here.reporter.notes if "one split" in note]
     assert told == [
         f"{data}: one split: 25 % of each class, drawn with seed 0, is held out for the test; "
-        "zeroshot holdout=0.25 is asked of the same images"
+        "zeroshot holdout=0.25 uses the same images"
     ]
     (zero,) = run_zeroshot(ZeroRequest([model], [data], holdout=0.25), here, session)
     assert sum(tally.decoded for tally in session._features.tallies) == 24

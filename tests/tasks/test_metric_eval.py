@@ -221,10 +221,10 @@ def test_composite_files_with_references_of_both_kinds(tmp_path):
     [
         ([("0", "a dog", "good"), ("1", "a cat", 2)], (), 3, "line 2"),
         ([("0", "a dog", 1), ("99", "a cat", 2)], (), 3, "no references of 1 of 2 images"),
-        ([("0", "a dog", 2), ("1", "a cat", 2)], (), 3, "ratings are the same"),
+        ([("0", "a dog", 2), ("1", "a cat", 2)], (), 3, "ratings are equal"),
         ([("0", "a dog", 1), ("1", "a cat", 2)], ("--metrics", "clipscore"), 2, "--images DIR"),
         ([("0", "a dog", 1), ("1", "a cat", 2)], ("--metrics", "nonsense"), 2, "no such metric"),
-        ([("0", "a dog", 1), ("0", "a cat", 2)], ("--metrics", "cider"), 3, "two images or more"),
+        ([("0", "a dog", 1), ("0", "a cat", 2)], ("--metrics", "cider"), 3, "at least two images"),
     ],
 )
 def test_errors_have_their_exit_code(tmp_path, references, rows, more, code, message):

@@ -1,4 +1,4 @@
-"""Captioners that write nothing: they choose among the captions of a training set.
+"""Captioners that generate nothing: they choose among the captions of a training set.
 
 `Retriever`: the training caption whose embedding is nearest to the image's, by one dual encoder. `Asif`: the training
 caption whose relative representation is nearest (Norelli et al., ASIF: Coupled Data Turns Unimodal Models to Multimodal
@@ -30,7 +30,7 @@ class Anchors:
     """A training set as pairs of an image and a caption.
 
     Attributes:
-        images: [M, D] unit-norm image features of each pair (an image with five captions stands five times);
+        images: [M, D] unit-norm image features of each pair (an image with five captions occurs five times);
             `Retriever` needs none.
         texts: [M, E] unit-norm text features of each pair.
         captions: [M] the captions.
@@ -42,14 +42,14 @@ class Anchors:
 
 
 class _Choosing:
-    """What the two share: images are encoded in batches, a caption is chosen for each.
+    """The common part of both: images are encoded in batches, and a caption is chosen for each.
 
     Args:
-        system: the name a table shows.
-        facts: for the record.
-        encoder: of the images.
+        system: the name in tables.
+        facts: the model's part of a record.
+        encoder: the image encoder.
         anchors: encodes the training set.
-        decoding: what decides the choice besides the weights.
+        decoding: what else decides the choice.
         runtime: where and how it runs.
     """
 
@@ -91,7 +91,7 @@ class _Choosing:
 
 
 class Retriever(_Choosing):
-    """The nearest training caption by cosine; of several equally near, the first."""
+    """The nearest training caption by cosine; of ties, the first."""
 
     def choose(self, x: np.ndarray) -> np.ndarray:
         """[B, D] unit-norm image features to [B] rows of the anchors."""
@@ -100,7 +100,7 @@ class Retriever(_Choosing):
 
 
 class Asif(_Choosing):
-    """The training caption whose relative representation is nearest to the image's; of several equally near, the first.
+    """The training caption whose relative representation is nearest to the image's; of ties, the first.
 
     Representations of the distinct captions take `NONZERO` numbers and places each.
     """
@@ -188,7 +188,7 @@ def _open(kind: str, models: Models, setup: Setup) -> Captioner:
     return chosen(system, facts, opened[images], gather, decoding, setup.runtime)
 
 
-# Version 2: captions that were chosen by text embeddings of format 1 are not believed.
+# Version 2: captions chosen with text embeddings of format 1 are not reused.
 RETRIEVAL = CaptionerKind(
     name="retrieval",
     open=partial(_open, "retrieval"),

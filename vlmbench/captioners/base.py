@@ -1,4 +1,4 @@
-"""What a captioner is to the rest of vlmbench, how it decodes, and what it is opened with."""
+"""The interface of captioners, how they decode, and what they are opened with."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,10 +26,10 @@ class Decoding:
     """How a caption is made; all of it is part of the caption's key and of the record.
 
     Attributes:
-        prompt: the text given with the image; none: the model's own (see `families`), which for some is no text at all.
-        num_beams: beams of the search; 1 is greedy.
-        max_new_tokens: longest caption, in the model's tokens.
-        temperature: 0 takes the likeliest token; above it, tokens are sampled, seeded by `seed` and the image.
+        prompt: the text given with the image; None: the model's own (see `families`), which may be no text.
+        num_beams: beam search width; 1 is greedy.
+        max_new_tokens: maximum caption length, in the model's tokens.
+        temperature: 0 takes the most likely token; above 0, tokens are sampled, seeded by `seed` and the image.
         shots: few-shot examples (an image and its caption) put before the image, for models that take them.
         seed: decides the examples and the samples.
     """
@@ -47,11 +47,11 @@ class Decoding:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, not {getattr(self, name)}")
         if self.temperature > 0 and self.num_beams > 1:
             raise UsageError(
-                "--temperature samples tokens and --num-beams searches for the likeliest: choose one of them"
+                "--temperature samples tokens and --num-beams searches for the most likely: choose one of them"
             )
 
     def record(self) -> dict[str, Any]:
-        """The fields as JSON values; the seed only where it decides anything."""
+        """The fields as JSON values; the seed only if it has an effect."""
         fields = asdict(self)
         if self.temperature == 0 and self.shots == 0:
             del fields["seed"]
@@ -60,13 +60,13 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Calls:
-    """How an endpoint is called; it decides no caption.
+    """How an endpoint is called; has no effect on captions.
 
     Attributes:
-        concurrency: calls at a time.
-        timeout: seconds for one try, from connecting to the last byte.
-        tries: how often a call is tried.
-        backoff: seconds before the second try at most, doubled for each further one.
+        concurrency: concurrent requests.
+        timeout: seconds for one attempt, from connecting to the last byte.
+        tries: maximum number of attempts.
+        backoff: maximum wait before the second attempt in seconds, doubled for each further one.
     """
 
     concurrency: int = 8
@@ -77,13 +77,14 @@ class Calls:
 
 @dataclass(frozen=True)
 class Captioning:
-    """How images are captioned, whoever captions them.
+    """How images are captioned, for every captioner.
 
     Attributes:
         decoding: how a caption is made; its seed is that of the run.
         calls: how an endpoint is called.
-        anchors: the set whose training split retrieval, ASIF and few-shot examples draw on; none: the captioned set.
-        on_failure: ``skip`` leaves out an image that fails and names it; ``error`` ends the run.
+        anchors: the set whose training split provides retrieved captions, ASIF anchors and few-shot examples; None: the
+            captioned set.
+        on_failure: ``skip`` reports a failed image and leaves it out; ``error`` stops the run.
     """
 
     decoding: Decoding = field(default_factory=Decoding)
@@ -121,7 +122,7 @@ class Example:
 
 
 def examples_key(examples: Sequence[Example]) -> str | None:
-    """Digest of few-shot examples, for the record; none where there are none."""
+    """Digest of few-shot examples, for the record; None where there are none."""
     return digest([[example.digest, example.caption] for example in examples])[:16] if examples else None
 
 
@@ -130,7 +131,7 @@ class Item:
     """An image to be captioned.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         digest: SHA-256 of its bytes or pixels.
         image: RGB, upright.
     """
@@ -142,7 +143,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one image: a caption, or the reason why there is none."""
+    """The result for one image: a caption, or the reason why there is none."""
 
     item: Item
     caption: str | None
@@ -155,11 +156,11 @@ class CaptionFailed(InputError):
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Images in, captions out. Nothing is loaded before the first caption is made."""
+    """Generates captions for images. Nothing is loaded before the first caption."""
 
     @property
     def system(self) -> str:
-        """The name a table shows."""
+        """The name in tables."""
         ...
 
     @property
@@ -173,11 +174,11 @@ class Captioner(Protocol):
         ...
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions `items`, yielding each as soon as it is done (in batches, in any order); a caption is a single line,
-        possibly empty.
+        """Captions `items`, yielding each result as soon as it is done (in batches, in any order); a caption is a
+        single line, possibly empty.
 
         Raises:
-            VlmbenchError: what concerns the captioner and not one image (no key, no such model).
+            VlmbenchError: a problem of the captioner, not of one image (no key, no such model).
         """
         ...
 
@@ -198,7 +199,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """The captioned training split that a captioner draws on.
+    """The captioned training split that a captioner uses.
 
     Attributes:
         dataset: as the user names it.
@@ -246,15 +247,15 @@ class Setup(Protocol):
         """An encoder of images and texts.
 
         Raises:
-            UsageError: it has no text side.
+            UsageError: it has no text encoder.
         """
         ...
 
     def training(self, what: str) -> Training:
-        """The training split; `what` is drawn from it, for messages.
+        """The training split; `what` names its use in messages.
 
         Raises:
-            UsageError: no data set is named.
+            UsageError: no dataset is named.
             InputError: it has no training split, no captions, or the split is the one that is to be captioned.
         """
         ...
@@ -277,5 +278,5 @@ class Setup(Protocol):
 
 
 def one_line(text: str) -> str:
-    """A model's output as a caption: every run of white space becomes one space, half a surrogate pair U+FFFD."""
+    """A model's output as a caption: each run of white space becomes one space, a lone surrogate U+FFFD."""
     return _LONE_SURROGATE.sub("\ufffd", " ".join(text.split()))

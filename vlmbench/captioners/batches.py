@@ -1,4 +1,4 @@
-"""Captioning in batches, which shrink when memory runs out; one image that fails does not take the others with it."""
+"""Captioning in batches, which shrink when memory runs out; one failed image does not affect the others."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -11,12 +11,12 @@ Make = Callable[[Sequence[Item]], list[str]]
 
 
 class Batcher:
-    """Feeds a function that captions batches; remembers the size that fits.
+    """Runs a function that captions batches, and remembers the size that fits.
 
     Args:
         make: captions one batch.
         size: images per batch to begin with.
-        warn: hears when the size is halved.
+        warn: called when the size is halved.
     """
 
     def __init__(self, make: Make, size: int, warn: Callable[[str], None]) -> None:
@@ -25,7 +25,7 @@ class Batcher:
         self.warn = warn
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions for `items`, a batch at a time, in order; no more than a batch of images is held."""
+        """Captions for `items`, a batch at a time, in order; at most one batch of images is in memory."""
         window: list[Item] = []
         for item in items:
             window.append(item)
@@ -38,7 +38,7 @@ class Batcher:
         """Captions for `items`, a batch at a time, in order.
 
         Raises:
-            VlmbenchError: what concerns the model and not one image (no key, no such model).
+            VlmbenchError: a problem of the model, not of one image (no key, no such model).
         """
         start = 0
         while start < len(items):
@@ -63,7 +63,7 @@ class Batcher:
             start += len(batch)
 
     def _one_by_one(self, batch: Sequence[Item]) -> list[Done]:
-        """Finds the image that fails; the others get their captions."""
+        """Finds the failing image; the others get their captions."""
         single = Batcher(self.make, 1, self.warn)
         return [done for item in batch for dones in single.run([item]) for done in dones]
 
@@ -77,7 +77,7 @@ class Batcher:
 
 
 def free_memory() -> None:
-    """Gives the device's cached blocks back."""
+    """Frees the device's cached blocks."""
     import gc
 
     import torch

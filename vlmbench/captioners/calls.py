@@ -1,8 +1,8 @@
-"""One HTTP call that ends: a deadline for the whole of it, retries with back-off, and no secret in its messages.
+"""HTTP requests that always end: an overall deadline, retries with back-off, and no secrets in messages.
 
 The exchange is httpx2's (the maintained successor of httpx, and what huggingface_hub depends on): pooled connections,
-``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` with their credentials, ``NO_PROXY``. What is ours is the policy: what is
-tried again and when it is given up. Redirects are not followed, so that a key never goes to another host.
+``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` with their credentials, ``NO_PROXY``. The policy is ours: what is
+retried, and when to give up. Redirects are not followed, so that a key never goes to another host.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 LONGEST_ANSWER = 8 * 1024 * 1024
 LONGEST_PAUSE = 120.0
-"""Seconds that are waited because a server asks for it; one that asks for more has given the run up."""
+"""Longest wait that a server may request, in seconds; if it requests more, the run ends."""
 _SHORTEST_SECRET = 8
-"""Letters. Shorter keys (``EMPTY``, ``none``, ``ollama``) are words that servers without keys are given."""
+"""Shortest key that is treated as a secret, in characters; shorter ones (``EMPTY``, ``ollama``) are placeholders."""
 
 
 class CallFailed(Exception):
     """A call that failed.
 
     Attributes:
-        status: the server's answer; none: there was no answer, or it was rubbish.
-        retry: whether another try may help.
+        status: the HTTP status; None: there was no valid response.
+        retry: whether a retry may help.
         after: seconds the server asks to wait.
-        connected: whether a server was there at all.
+        connected: whether a connection was made.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class CallFailed(Exception):
 
 @dataclass
 class Caller:
-    """Posts JSON to one address; a context manager, inside which connections are kept open between calls.
+    """Posts JSON to one address; a context manager that keeps connections open between calls.
 
     Attributes:
-        address: where to.
+        address: the URL.
         headers: sent with every call, ASCII.
-        calls: timeout and tries; the pause before each further try is doubled up to 30 s (full jitter).
-        secret: replaced by ``***`` wherever an answer repeats it, as are the proxy's credentials.
+        calls: timeout and attempts; the pause before each retry is doubled up to 30 s (full jitter).
+        secret: replaced by ``***`` wherever a response repeats it, as are the proxy's credentials.
 
     Raises:
-        UsageError: a proxy in the environment is no proxy's address.
+        UsageError: a proxy in the environment is not a valid address.
     """
 
     address: str
@@ -93,21 +93,21 @@ class Caller:
         loop, self._loop = self._loop, None
         if loop is None:
             return
-        with suppress(TimeoutError):  # a connection that does not even close
+        with suppress(TimeoutError):  # a connection that hangs on closing
             asyncio.run_coroutine_threadsafe(self._client.aclose(), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()
 
     def post(self, body: Callable[[], dict[str, Any]], read: Callable[[Any], str]) -> str:
-        """Posts `body` and hands the answer's JSON to `read`, until that gives a text; secrets in it are masked.
+        """Posts `body` and passes the JSON response to `read` until that returns a text; secrets in it are masked.
 
         Args:
-            body: gives the JSON object to send, before each try.
-            read: finds the text in the answer; raises `CallFailed` where there is none.
+            body: returns the JSON object to send, before each attempt.
+            read: extracts the text from the response; raises `CallFailed` if there is none.
 
         Raises:
-            CallFailed: no try brought an answer, or it is of no use to try again.
+            CallFailed: every attempt failed, or a retry would not help.
         """
         for attempt in range(1, self.calls.tries + 1):
             self._wait_for_quiet()
@@ -116,7 +116,7 @@ class Caller:
             except CallFailed as error:
                 if not error.retry or attempt == self.calls.tries or self.stop.is_set():
                     raise CallFailed(
-                        f"{error} (try {attempt} of {self.calls.tries})" if error.retry else str(error),
+                        f"{error} (attempt {attempt} of {self.calls.tries})" if error.retry else str(error),
                         status=error.status,
                         retry=error.retry,
                         after=error.after,
@@ -133,7 +133,7 @@ class Caller:
         self.stop.wait(delay)
 
     def _wait_for_quiet(self) -> None:
-        """A server that asks one call to wait means all of them."""
+        """If a server asks one call to wait, all of them wait."""
         pause = self._quiet_until - time.monotonic()
         if pause > 0:
             self.stop.wait(pause)
@@ -146,22 +146,22 @@ class Caller:
         try:
             status, headers, body = asyncio.run_coroutine_threadsafe(self._exchange(data), self._loop).result()
         except TimeoutError as error:
-            raise CallFailed(f"no complete answer within {self.calls.timeout:g} s", retry=True) from error
-        except (httpx2.HTTPError, OSError, UnicodeError) as error:  # UnicodeError: a host name that no resolver takes
+            raise CallFailed(f"no complete response within {self.calls.timeout:g} s", retry=True) from error
+        except (httpx2.HTTPError, OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
             absent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | UnicodeError)
             why = self._clean(f"{type(error).__name__}: {error}") + (self._by_proxy() if absent else "")
             raise CallFailed(why, retry=True, connected=not absent) from error
         if status != 200:
             raise self._refused(status, headers, body)
         if len(body) > LONGEST_ANSWER:
-            raise CallFailed("the answer is larger than 8 MiB", retry=False)
+            raise CallFailed("the response is larger than 8 MiB", retry=False)
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise CallFailed("the answer is not JSON", retry=True) from error
+            raise CallFailed("the response is not JSON", retry=True) from error
 
     async def _exchange(self, data: bytes) -> "tuple[int, httpx2.Headers, bytes]":
-        """Status, headers and body, the body as it came and cut off beyond `LONGEST_ANSWER`."""
+        """Status, headers and body, the raw body, truncated beyond `LONGEST_ANSWER`."""
         async with (
             asyncio.timeout(self.calls.timeout),
             self._client.stream("POST", self.address, content=data, headers=self.headers) as response,
@@ -189,7 +189,7 @@ class Caller:
     def _new_client(self) -> "httpx2.AsyncClient":
         import httpx2
 
-        # Connecting has half of the time at most, so that a host that does not answer is told from a slow answer.
+        # Connecting gets at most half of the time, to distinguish a host that does not respond from a slow response.
         timeout = httpx2.Timeout(None, connect=min(30.0, self.calls.timeout / 2))
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
         try:
@@ -204,13 +204,13 @@ class Caller:
             ) from None
 
     def _by_proxy(self) -> str:
-        """That a proxy may be the reason."""
+        """A note that a proxy may be the reason."""
         proxies = getproxies()
         proxy = proxies.get(urlsplit(self.address).scheme) or proxies.get("all")
         if not proxy:
             return ""
         host = self._clean(proxy.rpartition("://")[2].rpartition("@")[2])
-        return f" (the environment names the proxy {host}; NO_PROXY lists hosts that are reached without it)"
+        return f" (the environment sets the proxy {host}; list hosts to reach without it in NO_PROXY)"
 
     def _clean(self, text: str) -> str:
         """`text` without secrets, in one line of 300 characters at most."""
@@ -236,7 +236,7 @@ def _proxy_secrets() -> set[str]:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds from a ``Retry-After`` header, which holds seconds or a date (RFC 9110); none if absent or rubbish."""
+    """Seconds from a ``Retry-After`` header, which holds seconds or a date (RFC 9110); None if absent or invalid."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A captioner's files: found here or on the hub, identified by hashes, without loading them."""
+"""A captioner's files: found locally or on the hub, identified by hashes, without loading them."""
 
 import re
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class Checkpoint:
 
     Attributes:
         id: as the user named it.
-        system: the name a table shows.
+        system: the name in tables.
         revision: commit on the hub, if it came from there.
         directory: where its files are.
         config: its ``config.json``.
         weights_sha256: hash of its weights.
         beside_sha256: hash of everything else that decides its captions: configuration, processor, tokenizer, chat
             template, its own code if that is run.
-        own_code: whether Python files that came with it are run, since the user trusts them.
+        own_code: whether its Python files are run, because the user trusts them.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Checkpoint:
 
     @property
     def model_type(self) -> str:
-        """The architecture, as its configuration calls it."""
+        """The architecture's name in its configuration."""
         return str(self.config.get("model_type", ""))
 
     @property
@@ -63,21 +63,21 @@ class Checkpoint:
 
     @property
     def loading(self) -> dict[str, Any]:
-        """Keyword arguments that transformers loads it with."""
+        """Keyword arguments for loading it with transformers."""
         return switches(self.own_code)
 
 
 def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Checkpoint:
-    """The files of the captioner a user names, fetched from the hub where they are not here yet.
+    """The files of a captioner, downloaded from the hub if they are not on this machine.
 
     Args:
         model: as the user names it.
-        cache_dir: where hashes are kept.
-        trusted: whether code that came with it may be run, where transformers does not know its architecture.
+        cache_dir: where hashes are stored.
+        trusted: whether code that comes with it may be run, if transformers does not know its architecture.
 
     Raises:
-        AbsentError: no such captioner, or it is not here and cannot be fetched, or its weights are damaged.
-        InputError: the directory is no checkpoint saved by transformers, or it comes with code that is not trusted.
+        AbsentError: no such captioner, or it cannot be downloaded, or its weights are damaged.
+        InputError: the directory is not a transformers checkpoint, or it comes with code that is not trusted.
     """
     if model in MODELS:
         kind = MODELS[model].kind
@@ -116,7 +116,7 @@ def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Ch
 
 
 def _needs_own_code(config: dict[str, Any]) -> bool:
-    """Whether transformers does not know the architecture, and the checkpoint brings Python files that do."""
+    """Whether transformers does not know the architecture, but the checkpoint's Python files do."""
     if not config.get("auto_map"):
         return False
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES

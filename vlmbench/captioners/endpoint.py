@@ -1,8 +1,9 @@
 """``endpoint:URL#MODEL``: captions from a server that speaks OpenAI's chat completions (vLLM, Ollama, SGLang, hosted
 ones).
 
-Each caption is handed on, and so stored, as soon as it arrives; what is stored is never requested again. The key is
-``VLMBENCH_API_KEY``, or ``OPENAI_API_KEY`` for OpenAI itself and for this machine; it is in no record or message.
+Each caption is passed on, and so stored, as soon as it arrives; stored captions are never requested again. The key is
+``VLMBENCH_API_KEY``, or ``OPENAI_API_KEY`` for OpenAI itself and for this machine; it never appears in a record or
+message.
 """
 
 import base64
@@ -54,8 +55,8 @@ class Address:
 
     Attributes:
         url: as the user gave it.
-        model: what the server calls the model.
-        post: where calls go.
+        model: the server's name for the model.
+        post: the URL to post to.
     """
 
     url: str
@@ -67,7 +68,7 @@ class Address:
         """The parts of the name.
 
         Raises:
-            UsageError: no such form, or credentials in the URL, which the message does not repeat.
+            UsageError: another format, or credentials in the URL, which the message does not repeat.
         """
         url, _, model = text.partition("#")
         return cls(url, model, _address(url, model))
@@ -77,7 +78,7 @@ class Address:
 
 
 class Endpoint:
-    """A captioner behind an address.
+    """A captioner on a server.
 
     Args:
         name: its address and model.
@@ -86,7 +87,7 @@ class Endpoint:
         examples: few-shot examples, put before the image as earlier turns.
 
     Raises:
-        UsageError: a key or proxy that cannot be sent, or beams.
+        UsageError: a key or proxy that cannot be sent, or beam search.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Endpoint:
         self.url = self.address.geturl().removesuffix("/chat/completions")
         key = _key(self.address.hostname or "")
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "vlmbench"}
-        headers["Accept-Encoding"] = "identity"  # nothing that is small on the wire and large in memory
+        headers["Accept-Encoding"] = "identity"  # no compressed responses that expand in memory
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         self.caller = Caller(self.address.geturl(), headers, calls, secret=key)
@@ -122,21 +123,21 @@ class Endpoint:
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """What is requested of the server."""
+        """What is requested from the server."""
         image, examples = "png, jpeg 95 above 4 MiB", examples_key(self.examples)
         return {**self.options.record(), "prompt": self.prompt, "examples": examples, "image": image}
 
     @property
     def prompt(self) -> str:
-        """The text beside the image."""
+        """The text next to the image."""
         return self.options.prompt if self.options.prompt is not None else DESCRIBE
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions as they arrive. When interrupted, calls that are under way are waited for and their captions handed
+        """Captions as they arrive. On interruption, calls in progress are awaited and their captions passed
         on first.
 
         Raises:
-            AbsentError: the server is not there, knows neither key nor model, sends elsewhere, or asks for a long wait.
+            AbsentError: the server does not respond, rejects key or model, redirects, or requests a long wait.
         """
         fatal: BaseException | None = None
         waiting: set[Future[Done]] = set()
@@ -189,11 +190,11 @@ class Endpoint:
         except CallFailed as error:
             if error.status != 400 or _NEWER_LIMIT not in str(error) or self._limit == _NEWER_LIMIT:
                 raise
-        self._limit = _NEWER_LIMIT  # newer OpenAI models know no max_tokens
+        self._limit = _NEWER_LIMIT  # newer OpenAI models have no max_tokens
         return self.caller.post(lambda: self._body(item), self._read)
 
     def _fatal(self, error: CallFailed) -> VlmbenchError | None:
-        """The error that ends the run: one that every other image would meet too."""
+        """The error that ends the run: one that would affect every other image too."""
         where = f"endpoint:{self.url}#{visible(self.model)}"
         if error.status in (401, 403):
             return AbsentError(f"the endpoint rejects the key: {error}", where=where, fix="export VLMBENCH_API_KEY=…")
@@ -205,14 +206,14 @@ class Endpoint:
             )
         if error.after is not None and error.after > LONGEST_PAUSE:
             return AbsentError(
-                f"the endpoint asks to wait for {error.after:,.0f} s: {error}",
+                f"the endpoint requests a wait of {error.after:,.0f} s: {error}",
                 where=where,
-                fix="run the same command again later; captions made so far are kept",
+                fix="run the same command again later; the captions made so far are stored",
             )
         if error.status == 404:
             return AbsentError(f"no such model or address: {error}", where=where, fix=f"the format is {FORM}")
         if not error.connected and not self._answered.is_set():
-            return AbsentError(f"no server answers there: {error}", where=where, fix="start the server, or fix the URL")
+            return AbsentError(f"no server responds: {error}", where=where, fix="start the server, or fix the URL")
         return None
 
     def _body(self, item: Item) -> dict[str, Any]:
@@ -235,22 +236,22 @@ class Endpoint:
         return {"role": "user", "content": [picture, {"type": "text", "text": self.prompt}]}
 
     def _read(self, answer: Any) -> str:
-        """The caption in an answer."""
+        """The caption in a response."""
         try:
             content = answer["choices"][0]["message"]["content"]
             if isinstance(content, list):
                 content = "".join(part["text"] for part in content if part.get("type") == "text")
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise CallFailed("the answer holds no choices[0].message.content", retry=True) from error
+            raise CallFailed("the response has no choices[0].message.content", retry=True) from error
         if not isinstance(content, str) or not content.strip():
-            raise CallFailed("the answer's caption is empty", retry=True)
+            raise CallFailed("the caption in the response is empty", retry=True)
         if len(content) > _LONGEST_CAPTION:
             raise CallFailed(f"a caption of {len(content):,} characters", retry=False)
         return content
 
 
 def data_url(image: Image) -> str:
-    """An image as a ``data:`` URL: PNG, or JPEG of quality 95 where that is above 4 MiB."""
+    """An image as a ``data:`` URL: PNG, or JPEG of quality 95 if that exceeds 4 MiB."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     kind = "png"
@@ -264,11 +265,11 @@ def _address(url: str, model: str) -> SplitResult:
     """The address to post to.
 
     Raises:
-        UsageError: `url` is no address, or holds credentials.
+        UsageError: `url` is not a valid address, or contains credentials.
     """
     import httpx2
 
-    wrong = UsageError("not an endpoint: URL and model are needed", where="endpoint:…", fix=f"the format is {FORM}")
+    wrong = UsageError("not an endpoint: it needs a URL and a model", where="endpoint:…", fix=f"the format is {FORM}")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -282,14 +283,14 @@ def _address(url: str, model: str) -> SplitResult:
         raise UsageError(
             "credentials in a URL would end up in records and logs",
             where=f"endpoint:{parts.scheme}://{visible(parts.hostname)}/…",
-            fix="leave them out of the URL and export VLMBENCH_API_KEY",
+            fix="remove them from the URL and export VLMBENCH_API_KEY",
         )
     if ":" not in host and not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
         raise UsageError(f"not a host name: {visible(parts.hostname)}", where="endpoint:…", fix=wrong.fix)
     path = parts.path.rstrip("/")
     if not path.endswith("/chat/completions"):
         path = f"{path or '/v1'}/chat/completions"
-    shown = f"[{host}]" if ":" in host else host  # as it is sent: letters beyond ASCII in their IDNA form
+    shown = f"[{host}]" if ":" in host else host  # as sent: non-ASCII letters in IDNA form
     return parts._replace(netloc=shown if port is None else f"{shown}:{port}", path=path, fragment="")
 
 
@@ -307,7 +308,7 @@ def _key(host: str) -> str | None:
         raise UsageError(
             "the key contains white space or characters beyond ASCII and cannot be sent",
             where=name,
-            fix=f"export the key alone: export {name}=…",
+            fix=f"export only the key: export {name}=…",
         )
     return key or None
 
@@ -316,7 +317,7 @@ def _open(name: Address, setup: Setup) -> Captioner:
     captioner = Endpoint(name, setup.decoding, setup.calls, setup.examples())
     if setup.offline and captioner.address.hostname not in LOOPBACK:
         where = visible(f"endpoint:{name}")
-        raise UsageError("--offline forbids calling an endpoint", where=where, fix="leave --offline out")
+        raise UsageError("--offline forbids calling an endpoint", where=where, fix="leave out --offline")
     return captioner
 
 

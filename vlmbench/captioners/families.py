@@ -1,6 +1,6 @@
-"""What differs between the architectures: the prompt, how it meets the image, and what of the output is the caption.
+"""Differences between architectures: the prompt, how it is combined with the image, and the caption in the output.
 
-Everything else is the same for all (`vlmbench.captioners.generate`). An architecture that is not in the table and has a
+Everything else is the same for all (`vlmbench.captioners.generate`). An architecture that is not in the table but has a
 chat template is used as a chat model.
 """
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 IMAGE_ONLY = "image only"
 """The model takes no text."""
 OPTIONAL = "optional"
-"""Without a prompt, images alone; with one, the caption goes on from it."""
+"""Without a prompt, only images; with one, the caption continues it."""
 TEXT = "text"
-"""Images beside a text that may hold the image's placeholder."""
+"""Images and a text that may contain the image placeholder."""
 INTERLEAVED = "interleaved"
 """One list of images and texts (IDEFICS 1)."""
 CHAT = "chat"
-"""Through the processor's chat template; the `text` of the table where it has none (a base model)."""
+"""The processor's chat template; without one (a base model), the `text` of the table."""
 
 DESCRIBE = "Write a short caption for this image."
 
@@ -26,15 +26,15 @@ class Family:
     """One architecture.
 
     Attributes:
-        layout: how the prompt meets the image, one of the above.
-        prompt: the prompt where the user gives none.
-        text: what the processor is given for the image itself; ``{image}`` and ``{prompt}`` are replaced.
-        example: what stands before it for each few-shot example; ``{caption}`` is replaced too. Empty: it takes none.
+        layout: how prompt and image are combined, one of the above.
+        prompt: the default prompt.
+        text: the processor's text for the image itself; ``{image}`` and ``{prompt}`` are replaced.
+        example: the text before it for each few-shot example; ``{caption}`` is replaced too. Empty: no examples.
         image: the image's placeholder; empty: the processor's own.
         nested: images go to the processor as a list of lists.
-        grounded: the output marks phrases and boxes, which the processor takes out again.
-        never: tokens it must not say.
-        most: the most images per batch for which batched and single captions agree; none: no limit.
+        grounded: the output marks phrases and boxes, which the processor removes.
+        never: tokens it must not generate.
+        most: largest batch for which batched and single captions agree; None: no limit.
     """
 
     layout: str
@@ -81,5 +81,5 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def family_of(model_type: str) -> Family:
-    """The family of an architecture; one that is not in the table is taken for a chat model."""
+    """The family of an architecture; one that is not in the table is treated as a chat model."""
     return FAMILIES.get(model_type, _CHAT)

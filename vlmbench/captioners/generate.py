@@ -1,7 +1,7 @@
-"""Captioners by transformers: one adapter for every architecture of `families`.
+"""Captioners with transformers: one adapter for every architecture of `families`.
 
 Batches are padded on the left with their attention mask, so that in fp32 a greedy caption does not depend on its
-neighbours. Sampling takes images one at a time, each with a seed of its own, for the same reason.
+neighbours. For the same reason sampling takes images one at a time, each with its own seed.
 """
 
 import copy
@@ -81,7 +81,7 @@ class Generator:
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """All that decides a caption besides the weights."""
+        """Everything besides the weights that decides a caption."""
         return {
             **self.options.record(),
             "prompt": self.prompt_text,
@@ -91,7 +91,7 @@ class Generator:
         }
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions in batches; one image at a time when sampling, or where batches would change captions."""
+        """Captions in batches; one image at a time when sampling, or if batches would change captions."""
         most = 1 if self.options.temperature > 0 else self.family.most or self.runtime.batch_size
         return Batcher(self.caption, min(most, self.runtime.batch_size), self.runtime.reporter.warn).stream(items)
 
@@ -140,7 +140,7 @@ class Generator:
 
     @torch.inference_mode()
     def caption(self, items: Sequence[Item]) -> list[str]:
-        """One caption an item."""
+        """One caption per item."""
         inputs = self.prompt.inputs([item.image for item in items]).to(self.runtime.device)
         inputs = {name: self._cast(value) for name, value in inputs.items()}
         if self.options.temperature > 0:
@@ -156,7 +156,7 @@ class Generator:
         return value.to(self.runtime.device) if isinstance(value, torch.Tensor) else value
 
     def _text(self, row: torch.Tensor, given: torch.Tensor | None, index: int) -> str:
-        """The caption in one row of output: without the prompt, if it is repeated there, and without special tokens."""
+        """The caption in one row of output, without special tokens and without a repeated prompt."""
         if given is not None:
             prompt = given[index]
             if len(row) >= len(prompt) and torch.equal(row[: len(prompt)], prompt):
@@ -187,12 +187,12 @@ class Generator:
             raise InputError(
                 f"cannot load {visible(checkpoint.id)} as a captioner: {first_line(error)}",
                 where=str(checkpoint.directory),
-                fix="name a model that transformers' AutoModelForImageTextToText opens",
+                fix="name a model that transformers' AutoModelForImageTextToText can load",
             ) from error
         missing = sorted(key for key in loading["missing_keys"] if not key.startswith("encoder.pooler."))  # not used
         if missing:
             raise InputError(
-                f"the checkpoint of {visible(checkpoint.id)} lacks {len(missing)} weights of {type(model).__name__}, "
+                f"the checkpoint of {visible(checkpoint.id)} lacks {len(missing)} weights of {type(model).__name__}; "
                 f"the first is {missing[0]}",
                 where=str(checkpoint.directory),
                 fix="download the whole checkpoint again; missing weights are never replaced by random ones",

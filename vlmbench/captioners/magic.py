@@ -1,6 +1,6 @@
 """MAGIC: a language model guided by CLIP, without training (Su et al., Language Models Can See, 2022).
 
-Each next token is the one, among the `K` likeliest, with the highest (equation 5 of the paper)
+Each next token is the one, among the `K` most likely, with the highest (equation 5 of the paper)
 
     (1 - alpha) p(v | x) - alpha max_j cos(h_v, h_j) + beta softmax_v(CLIP(image, [x : v]))
 
@@ -37,21 +37,21 @@ ALPHA, BETA, K = 0.1, 2.0, 45
 """The paper's choice for COCO."""
 STOP = "."
 _MOST = 2048
-"""Beginnings whose continuations are held in memory."""
+"""Number of prefixes whose continuations are cached in memory."""
 _SMALL = 10_000_000
-"""Parameters of a model that one thread serves best."""
+"""Number of parameters below which one thread is fastest."""
 _ROWS = 512
-"""Continuations that the language model reads at once."""
+"""Continuations per batch of the language model."""
 START = "<-start_of_text->"
-"""The start token of the language models published with the paper; others begin with their own."""
+"""The start token of the language models published with the paper; others have their own."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A language model's look ahead from a text of T tokens.
+    """A language model's lookahead from a text of T tokens.
 
     Attributes:
-        tokens: [K] the likeliest next tokens, the likeliest first.
+        tokens: [K] the most likely next tokens, most likely first.
         p: [K] their probabilities.
         past: [T, D] hidden states of the text, float64.
         ahead: [K, D] hidden state of each next token, float64.
@@ -65,7 +65,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """What of a step does not depend on the image: tokens [K], (1 - alpha) p - alpha penalty [K], unit-norm embeddings
+    """The image-independent part of a step: tokens [K], (1 - alpha) p - alpha penalty [K], unit-norm embeddings
     [K, E] of the texts that end with each.
     """
 
@@ -83,7 +83,7 @@ class LanguageModel:
         precision: ``fp32``, ``bf16`` or ``fp16``.
 
     Raises:
-        InputError: the checkpoint is no language model.
+        InputError: the checkpoint is not a language model.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str, precision: str) -> None:
@@ -100,7 +100,7 @@ class LanguageModel:
             raise InputError(
                 f"cannot load {visible(checkpoint.id)} as a language model: {first_line(error)}",
                 where=str(checkpoint.directory),
-                fix="name a model that transformers' AutoModelForCausalLM opens, such as gpt2",
+                fix="name a model that transformers' AutoModelForCausalLM can load, such as gpt2",
             ) from error
         self.model = (model.decoder if whole else model).eval().requires_grad_(False).to(device)
         self.device = torch.device(device)
@@ -108,14 +108,14 @@ class LanguageModel:
         self.positions = int(getattr(self.model.config, "max_position_embeddings", None) or 1024)
 
     def start(self, prompt: str) -> list[int]:
-        """The tokens decoding begins with: the start token, where there is one, and the prompt."""
+        """The tokens decoding begins with: the start token, if there is one, and the prompt."""
         ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
         found = [*([self.first] if self.first is not None else []), *ids]
         return found or [self.tokenizer.eos_token_id]
 
     @torch.inference_mode()
     def read(self, sequences: Sequence[Sequence[int]], k: int) -> list["Step"]:
-        """What may follow each of some texts of equally many tokens: the `k` likeliest tokens."""
+        """The `k` most likely next tokens of each of some texts with equally many tokens."""
         given = torch.tensor([list(ids) for ids in sequences], device=self.device)
         output = self.model(input_ids=given, output_hidden_states=True, use_cache=self.caches)
         logits = output.logits[:, -1].double().cpu()
@@ -169,8 +169,8 @@ class MagicName:
         """The parts of the name.
 
         Raises:
-            ValueError: it is no such name.
-            UsageError: a setting is unknown or no number, or out of range.
+            ValueError: it is not such a name.
+            UsageError: a setting is unknown, not a number, or out of range.
         """
         models = Models.parse(text, least=2, most=2, settings=True)
         query = models.settings or ""
@@ -179,7 +179,7 @@ class MagicName:
             numbers = {name: {"alpha": float, "beta": float, "k": int}[name](value) for name, value in given.items()}
         except (KeyError, ValueError) as error:
             raise UsageError(
-                f"settings that are unknown or no numbers: {visible(query)}",
+                f"settings that are unknown or not numbers: {visible(query)}",
                 where=visible(f"magic:{text}"),
                 fix="…?alpha=NUMBER&beta=NUMBER&k=NUMBER",
             ) from error
@@ -190,16 +190,16 @@ class MagicName:
 
 
 class Magic:
-    """A captioner of a language model and a dual encoder.
+    """A captioner made of a language model and a dual encoder.
 
-    What the language model says of a beginning, and how the dual encoder reads what may come next, is stored for
-    the images that begin alike.
+    The language model's output for a prefix, and the dual encoder's embeddings of its continuations, are cached for
+    images with the same prefix.
 
     Args:
-        name: what the user calls it.
+        name: the user's name for it.
         checkpoint: the language model's files.
         encoder: the dual encoder.
-        decoding: prompt and longest caption.
+        decoding: prompt and maximum length.
         runtime: where and how it runs.
 
     Raises:
@@ -256,7 +256,7 @@ class Magic:
             return self._decode(items)
 
     def _decode(self, items: Sequence[Item]) -> list[str]:
-        """Captions token by token, of all images at once: those that begin alike are looked up once."""
+        """Captions token by token, for all images at once; equal prefixes are computed once."""
         encoder, language, beta = self._encoder.encoder, self.language, self.weights.beta
         pixels = np.stack([encoder.preprocess(item.image) for item in items])
         images = unit(np.asarray(encoder.encode_images(pixels)[PROJ], np.float64))
@@ -277,7 +277,7 @@ class Magic:
         return [one_line(language.text(ids)) for ids in texts]
 
     def _following(self, beginnings: Collection[tuple[int, ...]]) -> dict[tuple[int, ...], _Candidates]:
-        """What may follow each of some beginnings of one length, without regard to the image."""
+        """The continuations of prefixes of equal length, independent of the image."""
         found = {ids: self._continuations[ids] for ids in beginnings if ids in self._continuations}
         new = sorted(set(beginnings) - set(found))
         at_once = max(1, _ROWS // self.weights.k)
@@ -300,7 +300,7 @@ class Magic:
 
 @contextmanager
 def _threads_for(model: Any) -> Iterator[None]:
-    """One thread for a small model: its products are so short that a second one waits longer than it works."""
+    """One thread for a small model: its products are so short that a second would mostly wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1 if model.num_parameters() < _SMALL else before)
     try:
@@ -310,7 +310,7 @@ def _threads_for(model: Any) -> Iterator[None]:
 
 
 def fluency(p: np.ndarray, past: np.ndarray, ahead: np.ndarray, alpha: float) -> np.ndarray:
-    """The part of each candidate token's score that the image has no say in: (1 - alpha) p - alpha max cos.
+    """The image-independent part of each candidate token's score: (1 - alpha) p - alpha max cos.
 
     Args:
         p: [K] its probability.

@@ -1,6 +1,6 @@
-"""What a user calls a captioner: the name of a checkpoint, or ``KIND:REST``. Taken apart here and nowhere else.
+"""Names of captioners: a checkpoint, or ``KIND:REST``. Parsed only here.
 
-Another installed package adds a kind by an entry point of the group ``vlmbench.captioners``, called as the kind is,
+Another installed package adds a kind by an entry point in the group ``vlmbench.captioners`` with the kind's name,
 whose object is a `CaptionerKind`:
 
     [project.entry-points."vlmbench.captioners"]
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GROUP = "vlmbench.captioners"
 CHECKPOINT = "captioner"
-"""The kind of a name without a colon, or with one that no kind has."""
+"""The kind of a name without a known kind before a colon."""
 KINDS = Registry(
     "kind of captioner",
     {
@@ -44,12 +44,12 @@ class CaptionerKind:
     """A kind of captioner.
 
     Attributes:
-        name: what stands before the colon, and `ModelFacts.kind` of its captioners.
-        parse: from what stands behind it to what `open` takes; its `str` is the same text again. Raises ValueError.
+        name: the part before the colon, and `ModelFacts.kind` of its captioners.
+        parse: converts the part after it for `open`; its `str` is the same text again. Raises ValueError.
         open: from that and a `Setup` to a captioner; loads no weights.
-        store_version: of the captions it stores: raise it when it captions otherwise than before.
+        store_version: version of its stored captions: increase it when its captions change.
         draws_on_captions: whether it needs a captioned training set (``--anchors``).
-        calls: whether it makes calls (``--concurrency``, ``--timeout``).
+        calls: whether it makes network requests (``--concurrency``, ``--timeout``).
     """
 
     name: str
@@ -65,8 +65,8 @@ class CaptionerRef:
     """A captioner as a user names it; its `str` is that name.
 
     Attributes:
-        kind: `CHECKPOINT`, or what stands before the colon.
-        rest: the checkpoint's name, or what the kind makes of the text behind the colon.
+        kind: `CHECKPOINT`, or the part before the colon.
+        rest: the checkpoint's name, or the parsed part after the colon.
     """
 
     kind: str
@@ -74,11 +74,11 @@ class CaptionerRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A user's name for a captioner.
+        """Parses a user's name for a captioner.
 
         Raises:
-            UsageError: the kind is known and the rest is not what it has to be.
-            InputError: the kind is of another package and cannot be loaded.
+            UsageError: the kind is known but the rest is malformed.
+            InputError: the kind belongs to another package and cannot be loaded.
         """
         head, colon, rest = text.partition(":")
         kind, rest = (head, rest) if colon and head != CHECKPOINT and head in kinds() else (CHECKPOINT, text)
@@ -101,14 +101,14 @@ class CaptionerRef:
 
 @dataclass(frozen=True)
 class Models:
-    """Names of models with commas between them, and perhaps settings: ``LM,ENCODER?alpha=0.1``."""
+    """Comma-separated names of models, with optional settings: ``LM,ENCODER?alpha=0.1``."""
 
     names: tuple[str, ...]
     settings: str | None = None
 
     @classmethod
     def parse(cls, text: str, *, least: int, most: int, settings: bool = False) -> Self:
-        """From `least` to `most` names; a ``?`` begins the settings where there are any.
+        """Parses `least` to `most` names; a ``?`` begins optional settings.
 
         Raises:
             ValueError: there are more or fewer, or one is empty.
@@ -134,16 +134,16 @@ def kinds() -> Registry:
 
 
 def kind_of(name: str) -> CaptionerKind:
-    """The kind of a name.
+    """The kind called `name`.
 
     Raises:
-        InputError: it is of another package, and cannot be loaded or is no kind.
+        InputError: it belongs to another package, and cannot be loaded or is not a kind.
     """
     found: CaptionerKind = kinds().load(name, CaptionerKind)
     return found
 
 
 def kinds_of(names: Iterable[str]) -> list[CaptionerKind]:
-    """The kinds of those of some captioners that are no checkpoints."""
+    """The kinds of the captioners that are not checkpoints."""
     refs = [CaptionerRef.parse(name) for name in names]
     return [kind_of(ref.kind) for ref in refs if ref.kind != CHECKPOINT]

@@ -1,4 +1,4 @@
-"""From a captioner's name to the captioner; what one of another package does wrong becomes an error that names it."""
+"""Opens a captioner by name; faults of another package's captioner become errors that name the package."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,12 +11,12 @@ from vlmbench.records.result import ModelFacts
 
 
 def open_captioner(ref: CaptionerRef, setup: Setup) -> Captioner:
-    """The captioner of a name; no weights are loaded.
+    """The captioner called `ref`; no weights are loaded.
 
     Raises:
         AbsentError: there is no such captioner.
-        UsageError: options that it does not take, or no set to draw on.
-        InputError: it is of another package, and not what a captioner has to be.
+        UsageError: unsupported options, or no captioned set to use.
+        InputError: it belongs to another package and is not a valid captioner.
     """
     kind, plugin = kind_of(ref.kind), kinds().added.get(ref.kind)
     if plugin is None:
@@ -42,10 +42,10 @@ class _Guarded:
         self.decoding: dict[str, Any] = captioner.decoding
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Its captions, each a single line and of an image that it was given.
+        """Its captions, each a single line for an image that it was given.
 
         Raises:
-            InputError: it fails, or gives something else.
+            InputError: it fails, or returns something else.
         """
         given: set[str] = set()
 

@@ -1,5 +1,5 @@
-"""A captioner's processor by transformers, with PIL image processors: torchvision is never needed, nor used where it is
-there.
+"""A captioner's transformers processor, with PIL image processors: torchvision is never needed, nor used if it is
+installed.
 
 transformers' own `AutoProcessor` insists on torchvision for models that also take videos; images need none of it.
 """
@@ -16,7 +16,7 @@ from vlmbench.foundations.text import visible
 
 
 class Separate:
-    """An image processor and a tokenizer of a model that has no processor of its own (vision encoder–decoders)."""
+    """Image processor and tokenizer of a model without a processor of its own (vision encoder–decoders)."""
 
     chat_template = None
 
@@ -32,7 +32,7 @@ class Separate:
 
 
 def load_processor(checkpoint: Checkpoint) -> Any:
-    """The processor of a checkpoint; of a vision encoder–decoder its image processor and tokenizer.
+    """The processor of a checkpoint; for a vision encoder–decoder its image processor and tokenizer.
 
     Raises:
         InputError: it cannot be built from the checkpoint's files.
@@ -45,7 +45,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
         if _major() < 5:
             return transformers().AutoProcessor.from_pretrained(str(checkpoint.directory), use_fast=False, **switches())
         return _patched(_assembled(checkpoint), checkpoint.model_type)
-    except Exception as error:  # transformers raises many types here; each means that the files do not fit together
+    except Exception as error:  # transformers raises many types here; each means inconsistent files
         raise InputError(
             f"cannot load the processor of {visible(checkpoint.id)}: {first_line(error)}",
             where=str(checkpoint.directory),
@@ -54,7 +54,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
 
 
 def _brings_processor(checkpoint: Checkpoint) -> bool:
-    """Whether the code that came with a checkpoint has a processor in it."""
+    """Whether the code that comes with a checkpoint includes a processor."""
     paths = [checkpoint.directory / name for name in ("processor_config.json", "preprocessor_config.json")]
     named = [read_json(path, needed_by=checkpoint.id).get("auto_map") for path in paths if path.is_file()]
     return any(isinstance(own, dict) and "AutoProcessor" in own for own in named)
@@ -68,7 +68,7 @@ def first_line(error: Exception) -> str:
 
 def _patched(processor: Any, model_type: str) -> Any:
     """Works around what fails in transformers 5 for one architecture without torchvision."""
-    if model_type == "fuyu":  # its PIL processor hands itself tensors where it expects arrays
+    if model_type == "fuyu":  # its PIL processor passes itself tensors instead of arrays
         import torch
 
         original = processor.image_processor.patchify_image
@@ -86,7 +86,7 @@ def _no_videos(*given: Any) -> str:
 
 
 def _assembled(checkpoint: Checkpoint) -> Any:
-    """The processor from its parts: image processor by PIL, tokenizers as they are, no video processor."""
+    """The processor assembled from its parts: PIL image processor, unchanged tokenizers, no video processor."""
     library = transformers()
     directory = str(checkpoint.directory)
     base = _processor_class(checkpoint)

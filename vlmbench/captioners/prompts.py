@@ -1,4 +1,4 @@
-"""From images and a prompt to a processor's inputs, by the layout of the family."""
+"""Converts images and a prompt to a processor's inputs, by the layout of the family."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +16,9 @@ class Prompt:
     """The text around an image, the same for all images of a run.
 
     Args:
-        family: the architecture's row of the table.
+        family: the architecture's row in the table.
         processor: its processor.
-        prompt: the text given with each image; none: no text.
+        prompt: the text given with each image; None: no text.
         examples: few-shot examples.
     """
 
@@ -35,7 +35,7 @@ class Prompt:
 
     @property
     def shown(self) -> str | None:
-        """The text given with each image, as the record holds it: placeholders and examples included."""
+        """The text given with each image, as in the record, with placeholders and examples."""
         if self.family.layout == families.IMAGE_ONLY or (self.family.layout == families.OPTIONAL and not self.prompt):
             return None
         return self._text()
@@ -55,7 +55,7 @@ class Prompt:
         return self.processor(images=given, text=texts, return_tensors="pt", padding=True)
 
     def without(self, text: str) -> str:
-        """An output without the prompt that some models repeat as its beginning (BLIP, GIT)."""
+        """An output without the prompt that some models repeat at its beginning (BLIP, GIT)."""
         if self.family.layout != families.OPTIONAL or not self.prompt:
             return text
         start = " ".join(self.prompt.split())
@@ -86,7 +86,7 @@ class Prompt:
     def _interleaved(self, image: Image) -> list[Any]:
         prompt = self.prompt or ""
         parts: list[Any] = []
-        if self.dialogue:  # IDEFICS instruct, in the form it was tuned on
+        if self.dialogue:  # IDEFICS instruct, in the format it was tuned on
             turn = f"{prompt}{END_OF_UTTERANCE}\nAssistant:"
             for example in self.examples:
                 parts += ["User:", example.image, f"{turn} {example.caption}{END_OF_UTTERANCE}\n"]
@@ -97,7 +97,7 @@ class Prompt:
 
 
 def _template(processor: Any) -> str | None:
-    """The processor's chat template, else the tokenizer's where that one knows of images (older repositories)."""
+    """The processor's chat template, else the tokenizer's if it supports images (older repositories)."""
     found = getattr(processor, "chat_template", None)
     if found is None:
         found = getattr(processor.tokenizer, "chat_template", None)
@@ -112,7 +112,7 @@ def _user(prompt: str) -> dict[str, Any]:
 
 
 def _filled(template: str, values: dict[str, str]) -> str:
-    """`template` with each placeholder replaced once; what is put in is never searched again."""
+    """`template` with each placeholder replaced once; inserted text is never searched again."""
     parts = []
     rest = template
     while rest:

@@ -1,4 +1,4 @@
-"""The captioners that have a short name."""
+"""The captioners with a short name."""
 
 import csv
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ class CaptionerEntry:
     """One named captioner.
 
     Attributes:
-        hub_id: where it is; empty for one that ships with the package.
-        revision: pinned commit, if one is.
-        about: what it is.
+        hub_id: its id on the hub; empty for a bundled one.
+        revision: pinned commit, if any.
+        about: a short description.
     """
 
     hub_id: str

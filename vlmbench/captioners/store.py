@@ -1,10 +1,10 @@
-"""Captions are made once: a JSONL file under the cache directory for each model and way of decoding.
+"""Captions are generated once: a JSONL file in the cache directory for each model and decoding.
 
 ``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text, "checksum": …}`` per line,
-added as soon as a batch is done and flushed to the disk, so that a killed run loses at most the batch it was at. A line
-that a kill cut short is not JSON and is ignored; the next line starts on a line of its own. A line whose checksum
-(of the directory's name too) does not fit is ignored with a warning; one without, as earlier versions wrote them, is
-taken as it is. ``key.json`` beside it holds what the key is a digest of.
+added as soon as a batch is done and flushed to the disk, so that a killed run loses at most its current batch. A line
+truncated by a kill is not JSON and is ignored; the next one starts on a new line. A line whose checksum
+(which includes the directory's name) does not match is ignored with a warning; one without, from an earlier version, is
+accepted. ``key.json`` next to it has the data that the key is a digest of.
 """
 
 import json
@@ -55,11 +55,11 @@ class CaptionStore:
             raise cannot_write(self.path, error) from error
 
     def get(self, image: str) -> str | None:
-        """The caption of the image with this SHA-256, if it was made."""
+        """The caption of the image with this SHA-256, if stored."""
         return self._captions.get(image)
 
     def add(self, captions: Mapping[str, str]) -> None:
-        """Keeps captions by image; when this returns they are on the disk.
+        """Stores captions by image; when this returns they are on disk.
 
         Raises:
             OutputError: they cannot be written.
@@ -106,7 +106,7 @@ class CaptionStore:
                     raise ValueError("changed")
                 found[image] = caption
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                if line is not lines[-1]:  # else cut short by a kill: that image is captioned again
+                if line is not lines[-1]:  # else truncated by a kill: that image is captioned again
                     damaged(self.path)
         return found, not data or data.endswith(b"\n")
 

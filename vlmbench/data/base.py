@@ -43,7 +43,7 @@ class ImageSource(Protocol):
         ...
 
     def stamp(self) -> str | None:
-        """A cheap digest (of paths, sizes, times) that changes when an image may have; none if there is none."""
+        """A cheap digest (of paths, sizes, times) that changes when an image may have; None if there is none."""
         ...
 
 
@@ -84,7 +84,7 @@ class DatasetInfo:
     splits: tuple[str, ...]
     classnames: tuple[str, ...]
     templates: tuple[str, ...] = ()
-    """The templates that the dataset carries; none where it carries none."""
+    """The templates that the dataset carries; None where it carries none."""
     metric: str = DEFAULT
     multilabel: bool = False
     raw_classnames: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class DatasetInfo:
     notes: tuple[str, ...] = field(default=())
     """What a user has to know (a class without test images, files that were ignored)."""
     views: Views | None = None
-    """How an item is looked at several times; none: once, whole."""
+    """How an item is looked at several times; None: once, whole."""
 
 
 class Dataset(Protocol):

@@ -21,7 +21,7 @@ ELSEWHERE = {
 
 
 def elsewhere(name: str) -> AbsentError | None:
-    """The error for a name that is known and not on the hub; none for any other name."""
+    """The error for a name that is known and not on the hub; None for any other name."""
     found = ELSEWHERE.get(name.lower().replace("-", "_") if name.lower() not in ELSEWHERE else name.lower())
     if found is None:
         return None

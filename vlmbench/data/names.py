@@ -58,7 +58,7 @@ class DatasetRef:
         options: what follows a question mark, as it is written there.
         directory: COCO: the directory of the images.
         images: boxes: the dataset in whose images they lie.
-        view: how its images are looked at, or which; none: all of them, whole.
+        view: how its images are looked at, or which; None: all of them, whole.
     """
 
     kind: str

@@ -77,7 +77,7 @@ def kinds() -> Registry:
 
 
 def captioned_ref(name: str) -> DatasetRef | None:
-    """The dataset that is named where a file of captions may stand too; none: it is such a file."""
+    """The dataset that is named where a file of captions may stand too; None: it is such a file."""
     if Path(name).is_file():
         return None
     kind = name.partition(":")[0]

@@ -86,7 +86,7 @@ def crop_of(box: np.ndarray, scale: float, size: tuple[int, int]) -> Rectangle |
         size: width and height of the image.
 
     Returns:
-        At least one pixel; none where the box has no part in the image.
+        At least one pixel; None where the box has no part in the image.
     """
     x, y, width, height = (float(value) for value in box)
     left, top = x - width * (scale - 1) / 2, y - height * (scale - 1) / 2

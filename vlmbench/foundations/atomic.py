@@ -187,7 +187,7 @@ def _temporary(destination: Path, *, directory: bool = False) -> Iterator[Path]:
 
 
 def _hold(path: Path, *, left: bool = False) -> int | None:
-    """The descriptor that holds the lock of a temporary file or directory; none where another process has it.
+    """The descriptor that holds the lock of a temporary file or directory; None where another process has it.
 
     Where there are no locks it is as if it were held, by whoever asks; with `left`, by somebody else.
     """

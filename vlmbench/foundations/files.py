@@ -41,7 +41,7 @@ def regular_file(path: Path, *, what: str = "file", where: str | None = None, fi
     Args:
         path: as it was named.
         what: what messages call it.
-        where: the option or name it stands in; none: the path itself.
+        where: the option or name it stands in; None: the path itself.
         fix: what to do about it.
 
     Raises:
@@ -135,7 +135,7 @@ def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, pairs: A
     Args:
         text: the text.
         where: the file, and the place in it.
-        line: the line of the file that the text is; none: the text may have several.
+        line: the line of the file that the text is; None: the text may have several.
         fix: what to do if it is none.
         pairs: ``unique``: a key that occurs twice in an object is an error (else the last one counts); or what makes an
             object from its list of keys and values, as `json.loads` takes it, for a text that was read without it

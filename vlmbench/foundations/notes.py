@@ -24,7 +24,7 @@ def write_note(path: Path, value: Any) -> None:
 
 
 def read_note(path: Path) -> Any:
-    """The value of a note; none where there is none, or a damaged one, with a warning.
+    """The value of a note; None where there is none, or a damaged one, with a warning.
 
     A note without a checksum, as earlier versions kept them, counts as none.
     """

@@ -55,7 +55,7 @@ def named_file(path: Path, *, what: str = "file", where: str | None = None, fix:
     Args:
         path: as it was named.
         what: what messages call it.
-        where: the option or name it stands in; none: the path itself.
+        where: the option or name it stands in; None: the path itself.
         fix: what to do about it.
 
     Raises:

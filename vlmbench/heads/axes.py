@@ -1,4 +1,4 @@
-"""Features in their principal axes: centred, rotated, and rid of directions in which nothing varies.
+"""Features in their principal axes: centred, rotated, and without directions of zero variance.
 
 The intercept of a logistic probe is free, so centring changes no prediction; its penalty is a sum of squares, so
 neither does a rotation. In these axes the curvature is nearly diagonal, and with fewer images than features there are
@@ -18,7 +18,7 @@ _ROWS = 16_384
 
 @dataclass(frozen=True)
 class Axes:
-    """`z = (x - mean) @ basis`, stored in float32; the directions left out have no spread at all.
+    """`z = (x - mean) @ basis`, stored in float32; the directions left out have no variance.
 
     Attributes:
         z: `[N, K]` float32.
@@ -38,7 +38,7 @@ def principal_axes(x: NDArray[np.floating] | torch.Tensor, device: str = "cpu") 
 
     Args:
         x: `[N, D]`, N at least 1.
-        device: where the axes and the rotated features live.
+        device: where the axes and the rotated features are stored.
 
     Raises:
         InputError: a feature is NaN or infinite (the image's row is named), or there are none.

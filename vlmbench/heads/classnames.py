@@ -1,12 +1,12 @@
 """Class names that replace a dataset's own: from a file, or from the set's copy in CLIP_benchmark's collection.
 
 A file is one of
-- ``.txt``: a line a class, in the dataset's order;
+- ``.txt``: one line per class, in the dataset's order;
 - ``.json`` with a list of names, or of lists of synonyms, in the dataset's order;
 - ``.json`` with an object, dataset to such a list: the form of LAION-AI/CLIP_benchmark's ``en_classnames.json``.
 
-A list that was not written for this copy of the dataset may have another order. Where all of its names are the
-dataset's, but for case and what is neither letter nor digit, they are put in the dataset's order; ``wds`` demands that.
+A list that was not written for this copy of the dataset may have another order. If all of its names are the
+dataset's, apart from case and punctuation, they are put in the dataset's order; ``wds`` requires that.
 """
 
 import unicodedata
@@ -35,14 +35,14 @@ class ClassNames:
 
     Attributes:
         names: [C] the name of each class, then its synonyms.
-        source: where they are from, for the record; none where they are the dataset's own or a file in its order.
+        source: where they come from, for the record; None if they are the dataset's own or a file in its order.
     """
 
     names: Names
     source: Mapping[str, JsonValue] | None = None
 
     def protocol(self) -> dict[str, JsonValue]:
-        """What a record says of their origin."""
+        """Their origin, for a record."""
         return {} if self.source is None else {"classnames_source": dict(self.source)}
 
 
@@ -50,13 +50,13 @@ def class_names(asked: str | None, info: DatasetInfo, cache_dir: Path) -> ClassN
     """The class names that ``--classnames`` asks for, in the dataset's order.
 
     Args:
-        asked: ``wds`` or a file; none: the dataset's own.
+        asked: ``wds`` or a file; None: the dataset's own.
         info: the dataset.
-        cache_dir: where commits and hashes are kept.
+        cache_dir: where commits and hashes are stored.
 
     Raises:
         AbsentError: no such file, no such copy, or it cannot be fetched.
-        InputError: they do not fit the dataset's classes; what does not is named.
+        InputError: they do not match the dataset's classes; the mismatches are named.
     """
     if asked is None:
         return ClassNames(tuple((name,) for name in info.classnames))
@@ -73,7 +73,7 @@ def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
         raise AbsentError(
             f"no class names for {visible(info.id)}: {why}",
             where="--classnames wds",
-            fix="leave --classnames out, for the dataset's own, or give a file: .txt, one line per class, or .json",
+            fix="leave out --classnames for the dataset's own, or give a file: .txt, one line per class, or .json",
         )
     names = tuple((name,) for name in found.lines)
     _require_number(names, info, found.where)
@@ -82,12 +82,12 @@ def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
         theirs, ours = _keys(names), _keys_of(info)
         left = [info.classnames[i] for i, key in enumerate(ours) if not key & set().union(*theirs)]
         over = [names[i][0] for i, key in enumerate(theirs) if not key & set().union(*ours)]
-        what = f"without a name there: {_some(left)}; left over there: {_some(over)}"
+        what = f"classes without a name: {_some(left)}; names without a class: {_some(over)}"
         raise InputError(
             f"the class names of {found.repository} are not those of {visible(info.id)}: "
-            + (what if left or over else "several are the same but for case and punctuation"),
+            + (what if left or over else "several differ only in case and punctuation"),
             where=found.where,
-            fix="write the names in the dataset's order to a file, for --classnames FILE, or leave --classnames out",
+            fix="write the names in the dataset's order to a file, for --classnames FILE, or leave out --classnames",
         )
     return ClassNames(tuple(names[place] for place in order), found.source)
 
@@ -123,7 +123,7 @@ def _from_file(path: Path, info: DatasetInfo) -> ClassNames:
 
 
 def _checked(found: Sequence[tuple[str, list[object]]], *, unique: bool) -> Names:
-    """The names, each with its place, if none is empty; `unique`: if no two classes have the same.
+    """Checks the names, each with its place: none is empty and, with `unique`, no two are equal.
 
     Published lists of ImageNet's classes call two of them ``missile`` and two ``sunglasses``.
     """
@@ -137,7 +137,7 @@ def _checked(found: Sequence[tuple[str, list[object]]], *, unique: bool) -> Name
             raise InputError(
                 f"two classes are called {visible(names[0])}",
                 where=f"{firsts[names[0]]} and {place.rsplit(', ', 1)[-1]}",
-                fix="tell them apart by their names",
+                fix="give them different names",
             )
         firsts[names[0]] = place
         checked.append(names)
@@ -155,9 +155,9 @@ def _require_number(names: Names, info: DatasetInfo, where: str) -> None:
 
 
 def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
-    """The names of an entry in the dataset's order.
+    """The names of an entry, in the dataset's order.
 
-    By name where they are the same; else as they stand, unless one of them shows that the order is another.
+    Matched by name if possible; else as they are, unless one of them shows that the order is different.
 
     Raises:
         InputError: a name is that of another class of the dataset.
@@ -178,13 +178,13 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
                 f"the class names have another order than the dataset's classes: {visible(names[place][0])} is entry "
                 f"{place + 1}, and class {other + 1} of {visible(info.id)}",
                 where=where,
-                fix="write the names in the dataset's order to a file of their own",
+                fix="write the names in the dataset's order to a separate file",
             )
     return names
 
 
 def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
-    """[C] the place in `names` of each class's name; none where that is not complete and one to one."""
+    """[C] the place in `names` of each class's name; None unless the match is complete and one to one."""
     theirs = _keys(names)
     places: dict[str, list[int]] = {}
     for place, keys in enumerate(theirs):
@@ -193,7 +193,7 @@ def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
     order = []
     for index, own in enumerate(_keys_of(info)):
         fits = list(dict.fromkeys(place for key in own for place in places.get(key, ())))
-        if index in fits:  # two classes of one name, such as ImageNet's, in the dataset's own order
+        if index in fits:  # two classes with the same name, such as ImageNet's, in the dataset's order
             fits = [index]
         if len(fits) != 1:
             return None
@@ -206,13 +206,13 @@ def _keys(names: Names) -> list[set[str]]:
 
 
 def _keys_of(info: DatasetInfo) -> list[set[str]]:
-    """[C] the names of each class as the dataset spells them and as they are read."""
+    """[C] the names of each class, as the dataset spells them and in readable form."""
     raw = info.raw_classnames or info.classnames
     return _keys(tuple(zip(info.classnames, raw, strict=True)))
 
 
 def _normalised(name: str) -> str:
-    """Case, underscores, hyphens, blanks and punctuation away; the name itself where nothing else is in it."""
+    """The name without case, underscores, hyphens, spaces and punctuation; unchanged if nothing else is left."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(char for char in folded if char.isalnum()) or folded
 

@@ -1,4 +1,4 @@
-"""`LinearProbe`: the probe as an estimator that keeps scikit-learn's contract; torch is imported when it is fitted."""
+"""`LinearProbe`: the probe as a scikit-learn estimator; torch is imported when it is fitted."""
 
 import warnings
 from typing import Any, Literal, Self
@@ -27,12 +27,12 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         C: the strength, 1 / λ, above 0; ``"auto"``: searched.
-        normalize: features to unit length first.
-        refit: with ``C="auto"``, fit once more on training and validation images at the strength that was chosen.
-        max_iter: the most steps of a fit.
-        tol: largest entry of the gradient of the mean loss at the end.
+        normalize: scale features to unit length first.
+        refit: with ``C="auto"``, fit again on training and validation images at the chosen strength.
+        max_iter: maximum number of steps of a fit.
+        tol: largest allowed entry of the gradient of the mean loss at the end.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        random_state: seed of the split that validation images are drawn by where `fit` is given none.
+        random_state: seed of the split that provides validation images if `fit` gets none.
 
     Attributes:
         classes_: [K] the labels, sorted.
@@ -77,12 +77,13 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: [N, D] features.
             y: [N] labels of any kind that can be sorted.
-            X_val: [M, D] features of validation images, for ``C="auto"``; none: a stratified fifth of X is kept for it.
+            X_val: [M, D] features of validation images, for ``C="auto"``; None: a stratified fifth of X is held out for
+                it.
             y_val: [M] their labels, all among those of `y`.
 
         Raises:
-            ValueError: what scikit-learn refuses (shapes, NaN, continuous labels), one class only, a strength that is
-                not above 0, a validation label that training does not have.
+            ValueError: input that scikit-learn rejects (shapes, NaN, continuous labels), a single class, a strength
+                that is not above 0, a validation label that is not in the training labels.
         """
         from vlmbench.heads.probe import fit
 
@@ -92,8 +93,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, codes = np.unique(labels, return_inverse=True)
         classes = len(self.classes_)
         if classes < 2:
-            raise ValueError(f"LinearProbe needs two classes or more, and the data have 1 class: {self.classes_[0]!r}")
-        x = self._scaled(np.require(x, requirements="W"))  # torch shares an array's memory only where it may write
+            raise ValueError(f"LinearProbe needs at least two classes, but the data have 1 class: {self.classes_[0]!r}")
+        x = self._scaled(np.require(x, requirements="W"))  # torch shares only writable memory of an array
         val_x, val_codes = self._validation(X_val, y_val)
         if strength is None and val_x is None:
             kept, held = holdout(codes, derive_seed(self._seed(), "validation"))
@@ -147,11 +148,11 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return normalise(x) if self.normalize else x
 
     def _validation(self, X: ArrayLike | None, y: ArrayLike | None) -> tuple[NDArray[Any] | None, NDArray[np.int64]]:
-        """The validation images a caller gave, with labels as places in `classes_`."""
+        """The caller's validation images, with labels as indices into `classes_`."""
         if X is None and y is None:
             return None, np.zeros(0, dtype=np.int64)
         if X is None or y is None:
-            raise ValueError("X_val and y_val go together: one of them is missing")
+            raise ValueError("X_val and y_val must be given together")
         x, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=False)
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
@@ -170,4 +171,4 @@ def _strength(given: object) -> float | None:
         return None
     if isinstance(given, int | float | np.number) and not isinstance(given, bool) and 0 < given < float("inf"):
         return float(given)
-    raise ValueError(f"C is neither 'auto' nor a number above 0: {given!r}")
+    raise ValueError(f"C must be 'auto' or a number above 0, not {given!r}")

@@ -1,7 +1,7 @@
 """Which images train a probe and which choose its strength: few-shot samples and stratified hold-outs, seeded.
 
 Few-shot samples are class-balanced and nested: the images of k = 2 contain those of k = 1, for training and for
-validation alike. Both come out of the training split and share no image.
+validation alike. Both come from the training split and share no image.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from vlmbench.foundations.seeds import derive_seed
 VALIDATION_SHOTS = 4
 HOLDOUT = 0.2
 NO_VALIDATION_C = 1.0
-"""The strength where there is no image to choose it with (one image per class)."""
+"""The strength if there is no image to choose it with (one image per class)."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Sample:
     """A few-shot sample.
 
     Attributes:
-        train: indices into the training split, rising.
-        val: indices into it for the choice of the strength, rising; disjoint from `train`; can be empty.
-        short: classes that have fewer training images than were asked for (but have some).
+        train: indices into the training split, ascending.
+        val: indices into it for the choice of the strength, ascending; disjoint from `train`; can be empty.
+        short: classes with fewer training images than requested (but some).
     """
 
     train: NDArray[np.int64]
@@ -33,10 +33,10 @@ class Sample:
 
 
 def few_shot_sample(y: NDArray[np.integer], shots: int, seed: int) -> Sample:
-    """Draws `shots` training images a class and min(`shots`, 4) validation images a class beside them.
+    """Samples `shots` training images per class, and min(`shots`, 4) validation images per class.
 
-    Each class is shuffled once per seed. Its first images, up to 4 and never more than half, are kept for validation,
-    the rest for training; a class with too few images gives what it has.
+    Each class is shuffled once per seed. Its first images, up to 4 and never more than half, are for validation,
+    the rest for training; a class with too few images provides all it has.
 
     Args:
         y: labels of the training split, `[N]`.
@@ -61,12 +61,12 @@ def holdout(y: NDArray[np.integer], seed: int, share: float = HOLDOUT) -> tuple[
     """Splits a training split into train and validation, `share` of each class (a class of one image stays in train).
 
     Args:
-        y: labels `[N]`; with several labels an image, `[N, C]`, the draw is not stratified.
+        y: labels `[N]`; with several labels per image, `[N, C]`, the sample is not stratified.
         seed: seed of the draw.
         share: of each class, rounded, at least one image of a class that has two.
 
     Returns:
-        Indices of train and of validation, rising, disjoint, together all.
+        Indices of train and of validation, ascending, disjoint, together all.
     """
     groups = [np.flatnonzero(y == label) for label in np.unique(y)] if y.ndim == 1 else [np.arange(len(y))]
     chosen = []

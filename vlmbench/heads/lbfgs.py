@@ -32,13 +32,13 @@ class Point:
 
     @property
     def decrement(self) -> float:
-        """About twice what is left to gain: gradientᵀ · curvature⁻¹ · gradient."""
+        """About twice the remaining improvement: gradientᵀ · curvature⁻¹ · gradient."""
         return float(_dot(self.gradient, self.gradient / self.curvature))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the minimiser ended: `converged` by its stopping rule, `stalled` where rounding hid any further descent."""
+    """The end of the minimisation: `converged` by its stopping rule, `stalled` if rounding hid any further descent."""
 
     point: Point
     iterations: int
@@ -59,12 +59,12 @@ def minimise(
     """Minimises a convex function.
 
     Args:
-        evaluate: gives value, gradient and curvature at a place.
+        evaluate: returns value, gradient and curvature at a point.
         start: where to begin.
-        stop: whether a place is good enough.
-        max_iter: the most steps.
-        noise: relative rounding error of a value; smaller rises are not taken for rises.
-        project: puts a step back into the subspace searched (a linear projection).
+        stop: whether a point is good enough.
+        max_iter: maximum number of steps.
+        noise: relative rounding error of a value; smaller increases are ignored.
+        project: projects a step onto the searched subspace (linear).
     """
     here = evaluate(start)
     evaluations, iterations = 1, 0

@@ -6,14 +6,14 @@ Objective, for N images, with w the coefficients and b the intercepts (free of p
 
 which is scikit-learn's `LogisticRegression(C=c)` divided by c·N; the paper's λ (Radford et al. 2021, A.3) is 1 / c. The
 log-loss is softmax cross-entropy for three classes and more, binary cross-entropy on one logit for two (as in
-scikit-learn), and the sum of one binary cross-entropy a class where images have several labels.
+scikit-learn), and the sum of one binary cross-entropy per class if images have several labels.
 
 With a prior (the zero-shot classifier's weights times its logit scale, for features of unit length) the intercept is
 shrunk too, towards what gives the mean image the prior's logits: as c goes to 0 the probe becomes the prior itself.
 
 The solver is L-BFGS in the features' principal axes (`axes`, `lbfgs`), in float32 with sums in float64; where rounding
-ends the descent before the tolerance is met it goes on in float64. It runs on CPU and CUDA alike, in chunks of rows, so
-that `[N, C]` never has to fit.
+ends the descent before the tolerance is met it continues in float64. It runs on CPU and CUDA, in chunks of rows, so
+that `[N, C]` never has to fit in memory.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from vlmbench.heads.spec import LinearHead
 TOLERANCE = 1e-6
 """Largest entry of the gradient, in the objective's scale, as scikit-learn's `tol`."""
 RELATIVE = 1e-5
-"""And what is left to gain, as a share of the objective: it holds the start's influence down where c is large."""
+"""Remaining improvement, as a share of the objective: limits the influence of the start for large c."""
 MAX_ITER = 1000
 _CPU_CELLS, _GPU_CELLS = 2**18, 2**28
 _SHARED_WORK = 20_000_000
@@ -42,7 +42,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(LinearHead):
-    """A fitted probe: of two classes `coef` is plus and minus half of scikit-learn's one row.
+    """A fitted probe; with two classes `coef` is plus and minus half of scikit-learn's single row.
 
     Attributes:
         c: the strength, scikit-learn's C = 1 / λ.
@@ -71,13 +71,13 @@ class Trainer:
 
     Args:
         x: features `[N, D]`.
-        y: labels `[N]`, 0 to classes - 1; or `[N, C]` of 0 and 1 for several labels an image.
+        y: labels `[N]`, 0 to classes - 1; or `[N, C]` of 0 and 1 for several labels per image.
         classes: C; the default is the largest label + 1.
-        prior: `[C, D]` coefficients to start from and to shrink towards; the default is zero.
+        prior: `[C, D]` coefficients to start from and regularize towards; the default is zero.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        InputError: fewer than two classes, labels that are no class, features that are not finite.
+        InputError: fewer than two classes, invalid labels, features that are not finite.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Trainer:
             self.fitted, targets = np.unique(labels, return_inverse=True)
         if len(self.fitted) < (1 if self.multilabel else 2):
             raise InputError(
-                "training has images of one class only; there is nothing to classify",
+                "all training images have the same class, so there is nothing to classify",
                 fix="add images of a second class, or more shots",
             )
         self._shares = (labels.mean(axis=0) * self.n + 0.5) / (self.n + 1) if self.multilabel else None
@@ -125,7 +125,7 @@ class Trainer:
             c: scikit-learn's C, 1 / λ; above 0.
             start: another strength's solution.
             tol: largest entry of the gradient at the end.
-            max_iter: the most steps.
+            max_iter: maximum number of steps.
 
         Raises:
             UsageError: `c` is not above 0 and finite.
@@ -174,7 +174,7 @@ class Trainer:
         return here
 
     def _project(self, step: torch.Tensor) -> torch.Tensor:
-        """Softmax does not feel a shift of all classes; nor shall the step hold one."""
+        """Softmax is invariant to a shift of all classes, so the step must not contain one."""
         return step if self.sigmoid else step - step.mean(dim=0)
 
     def _good(self, point: Point, tol: float) -> bool:
@@ -183,12 +183,12 @@ class Trainer:
         return self._largest(point) <= tol
 
     def _largest(self, point: Point) -> float:
-        """The largest entry of the gradient in the features as they came."""
+        """The largest entry of the gradient in the original features."""
         inner = point.gradient[:, :-1] @ self.axes.basis.T + point.gradient[:, -1:] * self.axes.mean
         return max(float(inner.abs().max()), float(point.gradient[:, -1].abs().max()))
 
     def _evaluate(self, x: torch.Tensor, penalty: float, dtype: torch.dtype) -> Point:
-        """The objective, its gradient and the diagonal of a bound of its curvature, in the axes.
+        """The objective, its gradient and the diagonal of a bound on its curvature, in the axes.
 
         For class k the curvature along axis j is the mean of p_k (1 - p_k) z_j², here taken as a product of means.
         """
@@ -224,7 +224,7 @@ class Trainer:
     def _place_prior(
         self, prior: NDArray[np.floating] | None
     ) -> tuple[NDArray[np.float64] | None, torch.Tensor | None, torch.Tensor | None]:
-        """The prior's rows for the classes fitted; as the solver has them (one row for two classes); in the axes."""
+        """The prior's rows for the fitted classes, in the solver's form (one row for two classes), in the axes."""
         if prior is None:
             return None, None, None
         outer = np.asarray(prior, dtype=np.float64)
@@ -265,7 +265,7 @@ class Trainer:
 
 @contextmanager
 def _threads(work: int) -> Iterator[None]:
-    """One thread where a product of `work` multiplications is too small to share; waiting would cost more."""
+    """One thread if a product of `work` multiplications is too small to share; waiting would cost more."""
     before = torch.get_num_threads()
     if work < _SHARED_WORK:
         torch.set_num_threads(1)
@@ -278,8 +278,8 @@ def _threads(work: int) -> Iterator[None]:
 def _softmax_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Summed loss, residuals p - y `[C, r]` and summed p (1 - p) `[C]` of logits `[C, r]`, which are overwritten.
 
-    The label's own residual is minus the sum of the others, and the loss of a sure answer is log1p of it, so that
-    float32 keeps its digits where p nears 1.
+    The label's own residual is minus the sum of the others, and the loss of a confident answer is log1p of it, so that
+    float32 keeps its precision as p approaches 1.
     """
     index = targets[None]
     logits -= logits.amax(dim=0)
@@ -297,7 +297,7 @@ def _softmax_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Te
 
 
 def _sigmoid_part(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The same for one sigmoid a class; targets `[C, r]` of 0 and 1."""
+    """The same for one sigmoid per class; targets `[C, r]` of 0 and 1."""
     sign = 2 * targets.to(logits.dtype) - 1
     margin = sign * logits
     missed = torch.sigmoid(-margin)
@@ -315,5 +315,5 @@ def check_labels(labels: NDArray[np.generic], images: int, classes: int | None) 
     found = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
     top = 1 if labels.ndim == 2 else (classes or found) - 1
     if labels.min() < 0 or labels.max() > top or (classes is not None and labels.ndim == 2 and classes != found):
-        raise InputError(f"labels run from {labels.min()} to {labels.max()}; they must lie between 0 and {top}")
+        raise InputError(f"labels run from {labels.min()} to {labels.max()}; they must be between 0 and {top}")
     return classes or found

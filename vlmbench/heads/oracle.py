@@ -1,4 +1,4 @@
-"""scikit-learn's `LogisticRegression` behind the face of our own solver: ``--solver sklearn``, the oracle."""
+"""scikit-learn's `LogisticRegression` with our own solver's interface: ``--solver sklearn``, for comparison."""
 
 import warnings
 
@@ -18,7 +18,7 @@ class SklearnTrainer:
         classes: C.
 
     Raises:
-        InputError: fewer than two classes, or labels that are no class.
+        InputError: fewer than two classes, or invalid labels.
     """
 
     def __init__(self, x: NDArray[np.floating], y: NDArray[np.integer], *, classes: int) -> None:
@@ -29,7 +29,7 @@ class SklearnTrainer:
             raise InputError("a feature is NaN or infinite", fix="encode again, with --precision fp32")
         if self.y.ndim == 1 and len(np.unique(self.y)) < 2:
             raise InputError(
-                "training has images of one class only; there is nothing to classify",
+                "all training images have the same class, so there is nothing to classify",
                 fix="add images of a second class, or more shots",
             )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def fit(data: HeadData) -> "Fit":
     """Searches the strength where there are validation images and none is given, and fits.
 
-    Settings: ``c`` (none: searched), ``solver`` (``native``, or ``sklearn``: the oracle), ``refit`` (once more on
+    Settings: ``c`` (None: searched), ``solver`` (``native``, or ``sklearn``: the oracle), ``refit`` (once more on
     training and validation images, at the strength that was chosen), ``tol`` and ``max_iter`` (see `logistic.Trainer`).
     With `HeadData.zero_shot` the probe starts from the text classifier and is shrunk towards it.
 

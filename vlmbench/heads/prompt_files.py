@@ -1,9 +1,9 @@
-"""Files of prompts: templates, prompts for each class, or either by dataset as CLIP_benchmark keeps them.
+"""Files of prompts: templates, prompts for each class, or either by dataset as in CLIP_benchmark.
 
-A template holds ``{}`` or ``{c}`` once or more. A file is one of
-- ``.txt``: a template a line (empty lines and lines that start with ``#`` are left out);
+A template contains ``{}`` or ``{c}`` at least once. A file is one of
+- ``.txt``: one template per line (empty lines and lines that start with ``#`` are left out);
 - ``.json`` with a list of templates;
-- ``.json`` with an object, class name to prompts (CuPL, Pratt et al. 2023): prompts may hold the placeholder or not;
+- ``.json`` with an object, class name to prompts (CuPL, Pratt et al. 2023): prompts may contain the placeholder;
 - ``.json`` with an object, dataset to either of the last two: the form of LAION-AI/CLIP_benchmark's
   ``en_zeroshot_classification_templates.json`` and ``cupl_prompts.json``.
 """
@@ -28,12 +28,12 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a file says.
+    """The content of a prompt file.
 
     Attributes:
-        templates: templates that every class fills.
-        by_class: class name to its own prompts; none where `templates` are used.
-        source: file, entry and digest for the record, where one entry of several was chosen.
+        templates: templates for every class.
+        by_class: prompts by class name; None if `templates` are used.
+        source: file, entry and digest for the record, if one of several entries was chosen.
     """
 
     templates: tuple[str, ...] = ()
@@ -42,17 +42,17 @@ class Prompts:
 
 
 def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Prompts:
-    """The prompts that a file has for a dataset.
+    """A file's prompts for a dataset.
 
     Args:
         path: the file.
-        id: the dataset, as its `DatasetInfo` has it.
+        id: the dataset's id (`DatasetInfo`).
         classes: [C] the names of each class under which the file may have prompts for it.
 
     Raises:
         AbsentError: no such file.
-        InputError: not UTF-8, not JSON, a template without a place for the name, or an object whose keys are neither
-            datasets with this one among them nor classes of this dataset; file and place are named.
+        InputError: not UTF-8, not JSON, a template without a placeholder for the class name, or an object whose keys
+            are neither datasets with this one among them nor classes of this dataset; file and place are named.
     """
     text = read_text(path, most=SMALL, what="list of prompts")
     if path.suffix.lower() != ".json":
@@ -81,17 +81,17 @@ def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Promp
 
 
 def checked_templates(items: Sequence[tuple[str, object]], where: str) -> tuple[str, ...]:
-    """The templates, each with its place, if there are any and each has a place for the class name.
+    """Checks the templates, each with its place: there is at least one, and each has a placeholder for the class name.
 
     Raises:
-        InputError: there are none, or one has no place.
+        InputError: there are none, or one has no placeholder.
     """
     if not items:
-        raise InputError("no templates in the file", where=where, fix="write one a line, such as: a photo of a {}.")
+        raise InputError("no templates in the file", where=where, fix="write one per line, such as: a photo of a {}.")
     for place, item in items:
         if not isinstance(item, str) or not PLACE.search(item):
             raise InputError(
-                f"a template without a place for the class name: {visible(str(item))!r}",
+                f"a template without a placeholder for the class name: {visible(str(item))!r}",
                 where=place,
                 fix="put {} where the class name goes",
             )
@@ -99,17 +99,17 @@ def checked_templates(items: Sequence[tuple[str, object]], where: str) -> tuple[
 
 
 def dataset_key(value: Mapping[str, object], id: str) -> str | None:
-    """The key of an object by dataset under which it has an entry for the dataset called `id`."""
+    """The key of the entry for the dataset `id`, in an object by dataset."""
     return next((name for name in benchmark_names(id) if name in value), None)
 
 
 def entry_source(path: Path, key: str) -> dict[str, JsonValue]:
-    """What a record says of an entry of a file."""
+    """The record's text for an entry of a file."""
     return {"file": path.name, "entry": key, "sha256": sha256_file(path)}
 
 
 def no_entry(path: Path, value: Mapping[str, object], id: str, example: list[str], more: str = "") -> InputError:
-    """The error for an object none of whose keys is the dataset called `id`; `example` is what an entry looks like."""
+    """The error for an object without the dataset `id` among its keys; `example` shows an entry."""
     shown = ", ".join(map(visible, list(value)[:_SHOWN])) + (", …" if len(value) > _SHOWN else "")
     return InputError(
         f"no entry for the dataset {visible(id)}{more}; the file has {shown or 'nothing'}",

@@ -1,4 +1,4 @@
-"""Prompt sets that have a name.
+"""Named prompt sets.
 
 ``clip7`` and ``clip80`` are the ImageNet templates published with CLIP (Radford et al. 2021; openai/CLIP, MIT licence,
 notebooks/Prompt_Engineering_for_ImageNet.ipynb): the ensemble of 80, and the seven that forward selection kept.

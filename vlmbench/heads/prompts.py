@@ -1,4 +1,4 @@
-"""Prompts: templates with a place for the class name, by set name, from a file, or written for each class.
+"""Prompts: templates with a placeholder for the class name, from a named set or a file, or prompts for each class.
 
 ``--prompts`` takes the name of a set, a file (see `vlmbench.heads.prompt_files`) or a template, and can be repeated.
 """
@@ -30,10 +30,10 @@ class PromptSet:
     """Templates, or prompts class by class.
 
     Attributes:
-        name: what tables and records call it.
-        templates: templates that every class fills.
-        by_class: class name to its own prompts; empty where `templates` are used.
-        source: the repository, or the entry of a file, that they are from, where the name does not say it.
+        name: its name in tables and records.
+        templates: templates for every class.
+        by_class: prompts by class name; empty if `templates` are used.
+        source: the repository, or the entry of a file, they come from, unless the name says it.
     """
 
     name: str
@@ -64,7 +64,7 @@ class PromptSet:
         return digest([list(self.templates), {name: list(value) for name, value in (self.by_class or {}).items()}])
 
     def protocol(self) -> dict[str, JsonValue]:
-        """What a record says of it: the templates where they are few, their number and digest, and their source."""
+        """Its part of a record: the templates if they are few, their number and digest, and their source."""
         source: dict[str, JsonValue] = {} if self.source is None else {"prompts_source": dict(self.source)}
         if self.by_class is not None:
             count = sum(map(len, self.by_class.values()))
@@ -81,25 +81,25 @@ class PromptSet:
 
 
 def fill(template: str, name: str) -> str:
-    """A template with the class name in each of its places; braces in the name stay as they are."""
+    """A template with its placeholders replaced by the class name; braces in the name stay unchanged."""
     return PLACE.sub(lambda _: name, template)
 
 
 def prompt_sets(
     asked: Sequence[str], info: DatasetInfo, cache_dir: Path, names: Sequence[Sequence[str]] | None = None
 ) -> list[PromptSet]:
-    """The prompt sets that ``--prompts`` asks for, each with prompts for every class.
+    """The prompt sets selected by ``--prompts``, each with prompts for every class.
 
     Args:
-        asked: values of the option: names of sets and files between commas, or a template; none: ``a photo of a {}.``
+        asked: values of the option: names of sets and files between commas, or a template; None: ``a photo of a {}.``
         info: the dataset, whose own templates ``dataset`` stands for.
-        cache_dir: where commits and hashes are kept.
-        names: [C] name and synonyms of each class; none: the dataset's own.
+        cache_dir: where commits and hashes are stored.
+        names: [C] name and synonyms of each class; None: the dataset's own.
 
     Raises:
         AbsentError: no such set or file, or the dataset has no templates of its own.
-        InputError: a file is not as it has to be, or lacks a class.
-        UsageError: a set or file and a template stand in one value.
+        InputError: a file is malformed, or lacks a class.
+        UsageError: one value has both a template and a set or file.
     """
     values = [asked] if isinstance(asked, str) else asked
     own = [(name,) for name in info.classnames] if names is None else names
@@ -114,7 +114,7 @@ def prompt_sets(
 
 
 def _parts(value: str) -> list[str]:
-    """One value of ``--prompts``: commas part names of sets and files; a template is a whole, commas and all."""
+    """One value of ``--prompts``: commas separate names of sets and files, but do not split a template."""
     if _file(value) is not None:
         return [value]
     pieces = [piece.strip() for piece in value.split(",")]
@@ -127,7 +127,7 @@ def _parts(value: str) -> list[str]:
         raise UsageError(
             f"{visible(named[0])} and a template in one value: {visible(value)}",
             where="--prompts",
-            fix=f"for a row each: {words}; if all of it is one template, write it to a .txt file",
+            fix=f"to use them separately: {words}; if all of it is one template, write it to a .txt file",
         )
     kept = [piece for piece in pieces if piece]
     if not kept:

@@ -1,8 +1,8 @@
 """The search for the probe's strength: Radford et al. 2021, appendix A.3.
 
-Seven strengths, λ in 1e-6, 1e-4 … 1e6; then around the best of them steps halved from one decade to an eighth of one,
-which reaches the 96 strengths an exhaustive sweep would try with eight a decade. The validation figure decides; among
-equals (there are many with few images) the lower validation log-loss does, then the stronger penalty.
+Seven strengths, λ in 1e-6, 1e-4 … 1e6; then around the best of them with steps halved from one decade to an eighth of
+one, which reaches the 96 strengths an exhaustive sweep would try with eight a decade. The validation figure decides;
+among ties (frequent with few images) the lower validation log-loss, then the stronger penalty.
 """
 
 import math
@@ -19,12 +19,12 @@ HALVINGS = (1.0, 0.5, 0.25, 0.125)
 
 
 class Trains(Protocol):
-    """What can be fitted at a strength: `logistic.Trainer`, or scikit-learn behind the same face."""
+    """What can be fitted at a strength: `logistic.Trainer`, or scikit-learn with the same interface."""
 
     def fit(
         self, c: float, *, start: Start | None = None, tol: float = TOLERANCE, max_iter: int = MAX_ITER
     ) -> tuple[Fit, Start | None]:
-        """A fit and, where the solver can use one, a start for its neighbours."""
+        """A fit and, if the solver supports it, a start for its neighbours."""
         ...
 
 
@@ -39,7 +39,7 @@ class Trial:
     converged: bool
 
     def row(self) -> dict[str, float | int | bool]:
-        """The trial as it stands in a record."""
+        """The trial as in a record."""
         return {
             "c": 10.0**self.exponent,
             "score": self.score,
@@ -104,5 +104,5 @@ def search_strength(
 
 
 def most_trials() -> int:
-    """The most fits a search makes."""
+    """The maximum number of fits of a search."""
     return len(COARSE) + 2 * len(HALVINGS)

@@ -1,8 +1,8 @@
-"""What a head is: a classifier on frozen features, declared once, in one file.
+"""Heads: classifiers on frozen features, each declared once, in one file.
 
-A module of `vlmbench.heads` with ``SPEC = HeadSpec(name="…", …)`` at its top level is found by itself, and imported
-when it is chosen. Another installed package adds a head by an entry point of the group ``vlmbench.heads``, whose
-name is the head's:
+A module of `vlmbench.heads` with ``SPEC = HeadSpec(name="…", …)`` at its top level is found automatically, and imported
+when it is chosen. Another installed package adds a head by an entry point in the group ``vlmbench.heads``, with the
+head's name:
 
     [project.entry-points."vlmbench.heads"]
     nearest-mean = "my_package.nearest_mean:SPEC"
@@ -28,31 +28,31 @@ from vlmbench.metrics.spec import ClassificationSpec, find
 
 GROUP = "vlmbench.heads"
 LOGISTIC = "logistic"
-"""The head that is fitted where none is named."""
+"""The default head."""
 
 
 class FittedHead(Protocol):
-    """What fitting gives."""
+    """A fitted head."""
 
     @property
     def detail(self) -> Mapping[str, JsonValue]:
-        """What a record says of the fit: hyperparameters that were chosen on validation images, say."""
+        """The fit's part of a record, for example hyperparameters chosen on validation images."""
         ...
 
     def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Logits `[N, C]` of features `[N, D]`: their softmax (several labels: the sigmoid of each) is reported."""
+        """Logits `[N, C]` of features `[N, D]`: their softmax (several labels: each one's sigmoid) is reported."""
         ...
 
 
 @dataclass(frozen=True)
 class LinearHead:
-    """A fitted head that is linear in the features, which a probe file can hold.
+    """A fitted head that is linear in the features, which can be saved as a probe file.
 
     Attributes:
         coef: `[C, D]` float64.
         intercept: `[C]` float64; minus infinity for a class that is never predicted.
         multilabel: whether each class has a sigmoid of its own.
-        detail: what a record says of the fit.
+        detail: the fit's part of a record.
     """
 
     coef: NDArray[np.float64]
@@ -65,27 +65,27 @@ class LinearHead:
         return np.asarray(np.asarray(x, dtype=np.float64) @ self.coef.T + self.intercept)
 
     def probabilities(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probabilities `[N, C]` of features `[N, D]`; multi-label: each for itself."""
+        """Probabilities `[N, C]` of features `[N, D]`; multi-label: each independently."""
         return probabilities(self, x, multilabel=self.multilabel)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadData:
-    """What a head is fitted to.
+    """The data a head is fitted to.
 
     Attributes:
-        x: training features `[N, D]`, of unit length with `normalize` and where the head asks for text.
-        y: labels `[N]` from 0 to `classes` - 1 (a class can be without images); several labels: `[N, C]` of 0 and 1.
+        x: training features `[N, D]`, of unit length with `normalize` or if the head uses text.
+        y: labels `[N]` from 0 to `classes` - 1 (a class may have no images); several labels: `[N, C]` of 0 and 1.
         classes: C.
-        x_val: features of validation images `[M, D]`, to choose hyperparameters by; none: there are none.
+        x_val: features of validation images `[M, D]`, to choose hyperparameters by; None: there are none.
         y_val: their labels.
-        metric: the figure that decides between hyperparameters.
-        zero_shot: class weights `[C, D]` from text, with the model's logit scale, where the head asks for text.
+        metric: the metric that hyperparameters are chosen by.
+        zero_shot: class weights `[C, D]` from text, with the model's logit scale, if the head uses text.
         settings: the head's hyperparameters by name.
-        seed: for what a head draws.
+        seed: seed of the head's randomness.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         label: model and dataset, for messages.
-        reporter: hears of progress and of what the user has to know.
+        reporter: receives progress and warnings.
     """
 
     x: NDArray[np.floating]
@@ -107,9 +107,9 @@ class HeadData:
         return self.y.ndim == 2
 
     def validate(self, head: FittedHead) -> tuple[float, float]:
-        """The deciding figure (higher is better) and the mean log-loss (lower is better) on the validation images.
+        """The metric (higher is better) and the mean log-loss (lower is better) on the validation images.
 
-        Where the figure is not defined there (a class is absent), it is 0, and the log-loss alone decides.
+        If the metric is undefined there (a class is absent), it is 0, and the log-loss alone decides.
 
         Raises:
             ValueError: there are no validation images.
@@ -133,15 +133,15 @@ class HeadSpec:
     """A head.
 
     Attributes:
-        name: as ``--head``, tables and records have it: lower case, digits, hyphens, plus signs.
+        name: the name in ``--head``, tables and records: lower case, digits, hyphens, plus signs.
         definition: what it does, in one line.
         source: the paper or program that defines it.
         fit: fits it.
-        settings: its hyperparameters with their defaults; a record's protocol has them.
-        text: whether it needs the zero-shot classifier: then features are those after the projection, of unit length.
-        validation: whether it chooses hyperparameters on validation images; without, it gets none.
+        settings: its hyperparameters with their defaults, recorded in the protocol.
+        text: whether it needs the zero-shot classifier; features are then those after the projection, of unit length.
+        validation: whether it chooses hyperparameters on validation images; if not, it gets none.
         multilabel: whether images can have several labels.
-        linear: whether what it fits is a `LinearHead`, so that ``--save-probe`` can keep it.
+        linear: whether it fits a `LinearHead`, so that ``--save-probe`` can save it.
     """
 
     name: str
@@ -172,7 +172,7 @@ def heads() -> Registry:
     """Every head by name, the default first, none imported: this package's, and those of other installed packages.
 
     Raises:
-        InputError: another package declares a head that is there already.
+        InputError: another package declares a head that already exists.
     """
     own = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
@@ -184,11 +184,11 @@ def heads() -> Registry:
 
 
 def load_head(name: str) -> HeadSpec:
-    """The head of a name.
+    """The head called `name`.
 
     Raises:
-        AbsentError: no such head; the nearest names are given.
-        InputError: another package's head cannot be loaded, or is none.
+        AbsentError: no such head; the error suggests similar names.
+        InputError: another package's head cannot be loaded, or is not a head.
     """
     found: HeadSpec = heads().load(name, HeadSpec)
     return found

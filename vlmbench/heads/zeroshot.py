@@ -1,6 +1,6 @@
 """The zero-shot classifier of Radford et al. 2021 (section 3.1): class weights from prompts, logits from cosines.
 
-Pure NumPy: with features and class weights in the store, nothing of torch is needed.
+Pure NumPy: with features and class weights in the store, torch is not needed.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ class ZeroShotWeights:
     """A zero-shot classifier.
 
     Attributes:
-        weights: [C, D] float32, unit norm; sparse rows where the model's are (ASIF with many anchors).
+        weights: [C, D] float32, unit norm; sparse rows if the model's are (ASIF with many anchors).
         logit_scale: ``exp(logit_scale)`` of the model.
-        logit_bias: 0 but for SigLIP.
-        templates: the templates, or the prompts of the first class where they are class-specific.
+        logit_bias: 0 except for SigLIP.
+        templates: the templates, or the prompts of the first class if they are class-specific.
         classnames: [C] names that were put into the templates.
         sha256: digest of all prompts.
     """
@@ -39,11 +39,11 @@ class ZeroShotWeights:
 
 
 def class_weights(embeddings: Any, counts: Sequence[int]) -> Any:
-    """Class weights: every prompt's embedding to unit norm, their mean per class, to unit norm again.
+    """Class weights: normalise every prompt's embedding, average per class, normalise again.
 
     Args:
         embeddings: [sum of counts, D] un-normalised prompt embeddings, class by class, dense or sparse.
-        counts: [C] prompts a class, each at least 1.
+        counts: [C] prompts per class, each at least 1.
 
     Returns:
         [C, D] float32, unit norm. (The mean of unit vectors that cancel out is an error, as in `normalise`.)
@@ -52,10 +52,10 @@ def class_weights(embeddings: Any, counts: Sequence[int]) -> Any:
 
 
 def logits(features: Any, head: ZeroShotWeights, *, views: int = 1) -> NDArray[np.float32]:
-    """``logit_scale`` x cosine + ``logit_bias``; of several views of an image each class takes the best.
+    """``logit_scale`` x cosine + ``logit_bias``; with several views of an image, each class takes the best.
 
     Args:
-        features: [N * V, D] un-normalised projected features, dense or sparse, the views of an image one after another.
+        features: [N * V, D] un-normalised projected features, dense or sparse, the views of an image consecutively.
         head: the classifier.
         views: V.
 

@@ -1,4 +1,4 @@
-"""The hub, through huggingface_hub: what is fetched, and what each of its failures means to a user."""
+"""The hub, through huggingface_hub: downloads, and errors that a user can act on."""
 
 import errno
 import os
@@ -31,11 +31,12 @@ _off: ContextVar[bool] = ContextVar("off", default=False)
 def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, code: bool = False) -> tuple[Path, str]:
     """The snapshot of a model repository (configuration, tokenizer, weights) and its commit.
 
-    Only safetensors are fetched where there are any; else PyTorch files, which are read with ``weights_only``. Of the
-    directories in it only `folders` are, and its Python files only with `code`.
+    Only safetensors are downloaded if there are any; else PyTorch files, which are read with ``weights_only``. Of its
+    directories only `folders` are downloaded, and its Python files only with `code`.
 
     Raises:
-        AbsentError: not here and not to be had: no network, no such repository, gated, too many requests.
+        AbsentError: not on this machine, and the download failed: no network, no such repository, gated, too many
+            requests.
     """
     with hub_errors(id, "model"):
         from huggingface_hub import HfApi, snapshot_download
@@ -63,19 +64,19 @@ def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, c
 def dataset_commit(
     id: str, revision: str | None, cache_dir: Path, *, pinned: bool = False, again: str | None = None
 ) -> str:
-    """The commit of a dataset repository that `revision` (a branch, a tag, none: its main branch) stands for now.
+    """The current commit of a dataset repository's `revision` (a branch or tag; None: its main branch).
 
-    Without a network it is the one that was fetched last.
+    Without a network it is the commit last downloaded.
 
     Args:
         id: the repository.
         revision: as above.
-        cache_dir: where commits are noted.
-        pinned: give the commit that was found the first time, not a later one.
-        again: what a user runs once the reason for a failure is gone; none: the command that fetches the repository.
+        cache_dir: where commits are recorded.
+        pinned: use the commit found the first time, not a later one.
+        again: the command to run after fixing the cause of a failure; None: the one that downloads the repository.
 
     Raises:
-        AbsentError: it cannot be known, or there is no such repository.
+        AbsentError: it cannot be determined, or there is no such repository.
     """
     if revision is not None and _COMMIT.match(revision):
         return revision
@@ -98,10 +99,10 @@ def dataset_commit(
 
 
 def dataset_snapshot(id: str, revision: str | None) -> Path:
-    """The directory of a dataset repository's files that are here.
+    """The directory of a dataset repository's files on this machine.
 
     Raises:
-        AbsentError: none are.
+        AbsentError: there are none.
     """
     with hub_errors(id, "dataset"):
         return _cached(id, revision, "dataset")[0]
@@ -111,7 +112,7 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
     """The snapshot directory of a dataset repository with at least `files` in it.
 
     Raises:
-        AbsentError: a file is not here and not to be had, or came damaged.
+        AbsentError: a file cannot be downloaded, or is damaged.
     """
     with hub_errors(id, "dataset"):
         from huggingface_hub import hf_hub_download
@@ -122,16 +123,16 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
 
 
 def fetch_text(id: str, commit: str, name: str, again: str) -> Path | None:
-    """A small file of a dataset repository; none where the repository has no such file.
+    """A small file of a dataset repository; None if the repository has no such file.
 
     Args:
         id: the repository.
         commit: its commit.
         name: the file's path in it.
-        again: the command that fetches the file.
+        again: the command that downloads the file.
 
     Raises:
-        AbsentError: it is not here and not to be had.
+        AbsentError: it is not on this machine and cannot be downloaded.
     """
     with hub_errors(id, "dataset", again):
         from huggingface_hub import hf_hub_download
@@ -165,13 +166,13 @@ def dataset_files(id: str, commit: str) -> dict[str, tuple[int, str]]:
 
 
 def checksum_of(path: Path) -> str | None:
-    """The checksum by which the hub's cache names a file that is here, if it does."""
+    """The checksum in the hub cache's name of a local file, if any."""
     name = path.resolve().name
     return name if path.is_symlink() and (_SHA256.match(name) or _COMMIT.match(name)) else None
 
 
 def cached_file(id: str, commit: str, name: str) -> Path | None:
-    """Where a file of a dataset repository is on this machine, if it is."""
+    """The path of a dataset repository's file on this machine, if it is there."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(id, name, revision=commit, repo_type="dataset")
@@ -179,19 +180,19 @@ def cached_file(id: str, commit: str, name: str) -> Path | None:
 
 
 def require_sound(path: Path, sha256: str, id: str) -> None:
-    """Holds a file's SHA-256 against the checksum by which the hub's cache names it; a damaged one is removed.
+    """Compares a file's SHA-256 with the checksum in its name in the hub's cache; removes a damaged file.
 
     Raises:
-        AbsentError: they differ: the file was damaged on its way, or on the disk.
+        AbsentError: they differ: the file was damaged in transfer or on disk.
     """
     blob = path.resolve()
     if path.is_symlink() and _SHA256.match(blob.name) and blob.name != sha256:
         blob.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         raise AbsentError(
-            f"{path.name} of {visible(id)} is damaged: its SHA-256 is not the one the hub names; it was removed",
+            f"{path.name} of {visible(id)} is damaged: its SHA-256 is not the hub's; it was removed",
             where=str(path),
-            fix="run the same command again: it is fetched anew",
+            fix="run the same command again: it will be downloaded again",
         )
 
 
@@ -207,7 +208,7 @@ def offline() -> bool:
 
 @contextmanager
 def switched_off() -> Iterator[None]:
-    """Within it this thread asks the hub nothing; what comes after it, and what others do meanwhile, is as before."""
+    """A context manager in which this thread makes no hub requests; other threads are not affected."""
     before = _off.set(True)
     try:
         yield
@@ -216,7 +217,7 @@ def switched_off() -> Iterator[None]:
 
 
 def unreachable(error: BaseException) -> bool:
-    """Whether a connection failed (by httpx, or by requests in older clients), as against a server that answered."""
+    """Whether the connection failed (httpx, or requests in older clients), rather than the server responding."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return not isinstance(error, HfHubHTTPError) and (
@@ -225,7 +226,7 @@ def unreachable(error: BaseException) -> bool:
 
 
 def disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, says that no room is left on a disk."""
+    """Whether an error, or its cause, means that a disk is full."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
@@ -235,16 +236,16 @@ def disk_full(error: BaseException | None) -> bool:
 
 def no_room(id: str, kind: str) -> AbsentError:
     """The error for a model or dataset that does not fit on the disk."""
-    stream = f"; or, without its files: {visible(id)}?stream=yes" if kind == "dataset" else ""
+    stream = f"; or stream it: {visible(id)}?stream=yes" if kind == "dataset" else ""
     return AbsentError(
-        f"no room is left on the disk for the {kind} {visible(id)}",
+        f"no space left on the disk for the {kind} {visible(id)}",
         where=id,
-        fix=f"make room, or set HF_HOME to a directory on another disk{stream}",
+        fix=f"free some space, or set HF_HOME to a directory on another disk{stream}",
     )
 
 
 def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
-    """The snapshot that is here, and its commit."""
+    """The local snapshot, and its commit."""
     from huggingface_hub import snapshot_download
 
     directory = Path(snapshot_download(id, revision=revision, repo_type=kind, local_files_only=True))
@@ -253,12 +254,12 @@ def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
 
 @contextmanager
 def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
-    """Turns each failure of the hub's client into the error a user can act on.
+    """Turns failures of the hub's client into errors that a user can act on.
 
     Args:
         id: the repository.
         kind: ``model`` or ``dataset``.
-        again: what a user runs once the reason is gone; none: the command that fetches the repository.
+        again: the command to run after fixing the cause; None: the one that downloads the repository.
     """
     from huggingface_hub import errors, utils
 
@@ -274,13 +275,13 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
         raise
     except errors.GatedRepoError as error:
         raise AbsentError(
-            f"the {kind} {name} is gated: its owner has to let you in",
+            f"the {kind} {name} is gated: its owner must grant you access",
             where=id,
-            fix=f"ask on its page, then: {login}",
+            fix=f"request access on its page, then: {login}",
         ) from error
     except errors.RevisionNotFoundError as error:
         raise AbsentError(
-            f"the {kind} {name} has no such revision", where=id, fix="name a branch, a tag or a commit of it"
+            f"the {kind} {name} has no such revision", where=id, fix="use one of its branches, tags or commits"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise AbsentError(
@@ -289,7 +290,9 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
             fix=f"check the spelling; if it is private: {login}",
         ) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        why = "and --offline (or HF_HUB_OFFLINE) forbids fetching it" if offline() else "and the hub cannot be reached"
+        why = (
+            "and --offline (or HF_HUB_OFFLINE) forbids downloading it" if offline() else "and the hub cannot be reached"
+        )
         raise AbsentError(
             f"the {kind} {name} is not on this machine, {why}", where=id, fix=f"with a network: {again or command}"
         ) from error
@@ -300,29 +303,31 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise _answer(id, kind, error, login, retry) from error
     except errors.HFValidationError as error:
-        raise AbsentError(f"not a name the hub can have: {name}", where=id, fix=f"vlmbench list {kind}s") from error
+        raise AbsentError(f"not a valid name on the hub: {name}", where=id, fix=f"vlmbench list {kind}s") from error
     except Exception as error:
-        if isinstance(error.__cause__, errors.HfHubHTTPError):  # `datasets` gave up on it
+        if isinstance(error.__cause__, errors.HfHubHTTPError):  # `datasets` gave up
             raise _answer(id, kind, error.__cause__, login, retry) from error
         if disk_full(error):
             raise no_room(id, kind) from error
         if not unreachable(error):
             raise
-        raise AbsentError(f"fetching the {kind} {name} failed: {visible(str(error))}", where=id, fix=retry) from error
+        raise AbsentError(
+            f"downloading the {kind} {name} failed: {visible(str(error))}", where=id, fix=retry
+        ) from error
 
 
 def _answer(id: str, kind: str, error: "HfHubHTTPError", login: str, retry: str) -> AbsentError:
     name = visible(id)
     status = getattr(error.response, "status_code", None)
     says = {
-        401: f"the hub wants a login for the {kind} {name} (401)",
+        401: f"the hub requires a login for the {kind} {name} (401)",
         403: f"the hub does not let this account read the {kind} {name} (403)",
-        429: f"the hub answers for the {kind} {name} that there were too many requests (429)",
+        429: f"the hub reports too many requests for the {kind} {name} (429)",
     }
     fixes = {401: login, 403: login, 429: f"wait, or log in with hf auth login; then {retry}"}
     number = status or 0
     return AbsentError(
-        says.get(number, f"the hub answered {status} for the {kind} {name}"),
+        says.get(number, f"the hub returned {status} for the {kind} {name}"),
         where=id,
         fix=fixes.get(number, retry),
     )

@@ -1,6 +1,6 @@
 """Pure functions from predictions or tokens to scores, intervals and tests.
 
-`bleu`, `rouge_l`, `meteor` and `cider` take captions as they are; they are imported when first used.
+`bleu`, `rouge_l`, `meteor` and `cider` take raw captions; they are imported when first used.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,11 +1,11 @@
 """Agreement of a metric with human ratings: Kendall's tau-b and tau-c, with bootstrap intervals over images.
 
 Sources: Kendall (1945) for tau-b, Stuart (1953) for tau-c, Efron and Tibshirani (1993), chapter 13, for the interval.
-Where ratings have few levels, a resample's pairs are counted in a table of levels by scores, with how often each
-judgement was drawn as its weight; else the coefficients are SciPy's.
+If ratings have few levels, a resample's pairs are counted in a table of levels by scores, weighted by how often each
+judgement was drawn; otherwise the coefficients are SciPy's.
 
-Scores that differ only in their last bits are tied here; evaluations that hand plain floats to SciPy take such noise
-for an order. On Flickr8k-Expert that moves tau-c by at most 0.00003.
+Scores that differ only in their last bits count as ties here; evaluations that pass plain floats to SciPy rank such
+noise. On Flickr8k-Expert that changes tau-c by at most 0.00003.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ _LEVELS = 64
 
 @dataclass(frozen=True)
 class Tau:
-    """A coefficient, -1 to 1, with its 95 % interval: all NaN where one side is constant, the ends with one image."""
+    """A coefficient, -1 to 1, with its 95 % interval: all NaN if one side is constant; no interval with one image."""
 
     value: float
     low: float
@@ -40,15 +40,15 @@ class Tau:
 
 
 def kendall_tau_b(scores: ArrayLike, ratings: ArrayLike) -> float:
-    """Kendall's tau-b of two sequences `[N]`: -1 to 1, corrected for ties on both sides; NaN where one is constant.
+    """Kendall's tau-b of two sequences `[N]`: -1 to 1, corrected for ties on both sides; NaN if one is constant.
 
-    ``S / sqrt((P - X) (P - Y))``: S concordant less discordant pairs, P all pairs, X and Y those tied on each side.
+    ``S / sqrt((P - X) (P - Y))``: S concordant minus discordant pairs, P all pairs, X and Y those tied on each side.
     """
     return _both(*_ranked(scores, ratings))[0]
 
 
 def kendall_tau_c(scores: ArrayLike, ratings: ArrayLike) -> float:
-    """Kendall's tau-c (Stuart) of two sequences `[N]`: -1 to 1, for scales of unequal size; NaN where one is constant.
+    """Kendall's tau-c (Stuart) of two sequences `[N]`: -1 to 1, for scales of unequal size; NaN if one is constant.
 
     ``2 S / (N² (m - 1) / m)`` with m the smaller number of distinct values.
     """
@@ -65,11 +65,11 @@ def agreement(
     resamples: int = RESAMPLES,
     advance: Callable[[], None] = lambda: None,
 ) -> list[tuple[Tau, Tau]]:
-    """Tau-b and tau-c of every metric with the ratings.
+    """Tau-b and tau-c between every metric and the ratings.
 
-    Whole images are drawn with replacement, with all their judgements: ratings of one caption, and captions of one
-    image, are not independent. All metrics share the draws. A judgement and its own copy in a resample are no pair; m
-    of tau-c stays that of the data, since it belongs to the scales and not to the sample.
+    Whole images are resampled with all their judgements: ratings of one caption, and captions of one
+    image, are not independent. All metrics share the resamples. A judgement and its own copy in a resample are not a
+    pair; m of tau-c is always that of the data, since it belongs to the scales, not to the sample.
 
     Args:
         metrics: for each metric a score per judgement, `[N]`.
@@ -80,16 +80,16 @@ def agreement(
         advance: called after each resample.
 
     Returns:
-        For each metric tau-b and tau-c; with one image no interval can be had, and its ends are NaN.
+        For each metric tau-b and tau-c; with one image there is no interval, and its ends are NaN.
 
     Raises:
-        InputError: fewer than two judgements, or all ratings the same.
+        InputError: fewer than two judgements, or all ratings equal.
     """
     images = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1].reshape(-1)
     sides = [_ranked(scores, ratings) for scores in metrics]
     if sides and (len(images) < 2 or np.ptp(sides[0][1]) == 0):
         raise InputError(
-            "ratings that are all the same rank nothing", fix="give judgements with at least two different ratings"
+            "all ratings are equal, so they rank nothing", fix="give judgements with at least two different ratings"
         )
     drawn = np.full((len(sides), 2, resamples), np.nan)
     count = int(images.max(initial=0)) + 1
@@ -113,7 +113,7 @@ def agreement(
 
 
 def metrics(pair: tuple[Tau, Tau]) -> dict[str, "Metric"]:
-    """The two coefficients under the names that a record has; one that is not defined is left out, as are its ends."""
+    """The two coefficients under their names in a record; undefined values and interval ends are left out."""
     return {
         spec.name: figure(tau.value, _finite(tau.low), _finite(tau.high))
         for spec, tau in zip(SPECS, pair, strict=True)
@@ -139,7 +139,7 @@ def metrics_from_samples(
 
 @dataclass
 class _Counted:
-    """Scores and ratings as ranks, `[N]` each, whose tau is wanted again and again, with other weights."""
+    """Scores and ratings as ranks, `[N]` each, for computing tau repeatedly with different weights."""
 
     x: Ints
     y: Ints
@@ -197,14 +197,14 @@ def _ranks(values: Floats) -> Ints:
 
 
 def _both(x: Ints, y: Ints, copies: int = 0) -> tuple[float, float]:
-    """Tau-b, and S over all pairs but `copies` of them (tau-c up to `_scale`); NaN where one side is constant."""
+    """Tau-b, and S over all pairs but `copies` of them (tau-c up to `_scale`); NaN if one side is constant."""
     from scipy.stats import kendalltau
 
     pairs = len(x) * (len(x) - 1) // 2
     untied = [pairs - _tied(side) for side in (x, y)]
     if not all(untied):
         return float("nan"), float("nan")
-    if len(x) == 2:  # SciPy divides by zero on the way to a p-value that is not needed
+    if len(x) == 2:  # SciPy would divide by zero for a p-value that is not needed
         b = 1.0 if (x[0] < x[1]) == (y[0] < y[1]) else -1.0
     else:
         b = float(kendalltau(x, y, variant="b", method="asymptotic").statistic)
@@ -217,13 +217,13 @@ def _tied(ranks: Ints) -> int:
 
 
 def _scale(x: Ints, y: Ints) -> float:
-    """What makes tau-c of S over all pairs: ``(N - 1) / N · m / (m - 1)``."""
+    """The factor between S over all pairs and tau-c: ``(N - 1) / N · m / (m - 1)``."""
     m = min(len(np.unique(x)), len(np.unique(y)))
     return (len(x) - 1) / len(x) * m / (m - 1) if m > 1 else float("nan")
 
 
-_BLIND = "how far apart scores are: it looks at their order alone"
-_UNTESTED = "it is about a metric, not about a system"
+_BLIND = "how far apart scores are: only their order counts"
+_UNTESTED = "it evaluates a metric, not a system"
 SPECS = [
     MetricSpec(
         name="kendall_tau_b",

@@ -11,8 +11,8 @@ BINS = 15
 def equal_mass_bins(confidence: NDArray[np.float64], bins: int = BINS) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Splits images into bins of (nearly) equal size by confidence (Nguyen and O'Connor 2015).
 
-    Images of equal confidence stay in one bin, so that the answer does not depend on their order; there can then be
-    fewer bins than asked for.
+    Images of equal confidence stay in one bin, so that the result does not depend on their order; there can then be
+    fewer bins than requested.
 
     Args:
         confidence: `[N]`, 0 to 1.
@@ -22,7 +22,7 @@ def equal_mass_bins(confidence: NDArray[np.float64], bins: int = BINS) -> tuple[
         The order that sorts the images by confidence, `[N]`, and the bins' starts in that order, `[B]`, the first 0.
     """
     if not len(confidence):
-        raise InputError("no images to measure calibration on")
+        raise InputError("there are no images to measure calibration on")
     order = np.argsort(confidence, kind="stable")
     ordered = confidence[order]
     wanted = (np.arange(bins) * len(confidence)) // bins

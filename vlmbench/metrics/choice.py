@@ -1,4 +1,4 @@
-"""Which metric decides: the data set's own or the user's; and what cannot be computed from some labels."""
+"""Which metric is the main one, the dataset's own or the user's; and which cannot be computed from given labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from vlmbench.metrics.classification import metric_names
 from vlmbench.metrics.spec import ClassificationSpec, classification_specs, find, in_sentences
 
 DEFAULT, DEFAULT_MULTILABEL = "accuracy", "map"
-"""What decides where a data set does not say."""
+"""The main metric if a dataset does not name one."""
 
 
 def deciding() -> list[str]:
-    """The metrics that can decide: higher is better."""
+    """The metrics that can be the main one: those where higher is better."""
     return [spec.name for spec in classification_specs() if spec.higher_is_better]
 
 
@@ -27,21 +27,21 @@ def multilabel_only(metric: str) -> bool:
 
 
 def require_metric(metric: str | None, classes: int, *, multilabel: bool, where: str) -> None:
-    """Finds, before an image is encoded, that a metric does not exist for such data.
+    """Checks, before any image is encoded, that a metric exists for such data.
 
     Args:
-        metric: as the user named it; none: any will do.
+        metric: as the user named it; None: any will do.
         classes: C.
         multilabel: whether an image can have several labels.
-        where: the data set, for errors.
+        where: the dataset, for errors.
 
     Raises:
-        UsageError: there is no such metric for so many classes.
+        UsageError: the metric does not exist for this number of classes.
     """
     names = [name for name in metric_names(classes, multilabel=multilabel) if name in deciding()]
     if metric is None or metric in names:
         return
-    kind = f"{classes} classes" + (" and several labels for an image" if multilabel else "")
+    kind = f"{classes} classes" + (" and several labels per image" if multilabel else "")
     raise UsageError(
         f"--metric: {metric} cannot be computed from {kind}", where=visible(where), fix=f"--metric {' or '.join(names)}"
     )
@@ -50,16 +50,16 @@ def require_metric(metric: str | None, classes: int, *, multilabel: bool, where:
 def computable(
     names: Sequence[str], labels: NDArray[np.integer[Any]], main: str, where: str
 ) -> tuple[list[str], dict[str, str]]:
-    """The metrics that can be computed of the test labels, and why the others cannot.
+    """The metrics that can be computed from the test labels, and why the others cannot.
 
     Args:
-        names: metrics of so many classes.
+        names: metrics for this number of classes.
         labels: `[N]`, or `[N, C]` of 0 and 1.
-        main: the metric that decides.
-        where: the data set, for errors.
+        main: the main metric.
+        where: the dataset, for errors.
 
     Raises:
-        InputError: it is `main` that cannot be computed.
+        InputError: `main` cannot be computed.
     """
     left_out = {
         spec.name: why for spec in classification_specs() if spec.name in names and (why := spec.undefined(labels))
@@ -70,6 +70,6 @@ def computable(
         raise InputError(
             f"{left_out[main]}: there is no {in_sentences(main)}",
             where=visible(where),
-            fix="a test split that holds every class" + (f", or --metric {others[0]}" if others else ""),
+            fix="use a test split with every class" + (f", or --metric {others[0]}" if others else ""),
         )
     return kept, left_out

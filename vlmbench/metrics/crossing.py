@@ -1,6 +1,6 @@
-"""Labels to match zero-shot: how many labelled images per class make a linear probe as good as the text prompt.
+"""Labels to match: how many labelled images per class make a linear probe as good as zero-shot.
 
-Radford et al. 2021, figure 7 ("data efficiency of zero-shot transfer"): the probe's few-shot curve is read off where it
+Radford et al. 2021, figure 7 ("data efficiency of zero-shot transfer"): the labels at which the probe's few-shot curve
 crosses the zero-shot figure, interpolated linearly in the logarithm of the labels per class.
 """
 
@@ -24,28 +24,28 @@ def labels_to_match(
 ) -> dict[str, Any]:
     """The labels per class at which the mean curve first reaches `reference`, with a 95 % bootstrap interval.
 
-    A resample draws seeds, and not single points, since one seed's samples are nested and its curve is one draw.
+    Resamples are over seeds, not single points, since one seed's samples are nested and its curve is one draw.
 
     Args:
-        shots: labels per class, rising, each above 0.
-        values: for each of them the figures of the seeds, the same number for each (one figure counts for all seeds).
+        shots: labels per class, increasing, each above 0.
+        values: the figures of all seeds for each of them; a single figure counts for all seeds.
         reference: the zero-shot figure.
         seed: seed of the resampling.
 
     Returns:
-        value, low, high: labels per class; None where the crossing lies outside the curve (below its first point or
+        value, low, high: labels per class; None if the crossing is outside the curve (below its first point or
         above its last; a missing `low` is then "fewer than", a missing `high` "more than"). text: ``6.2``, ``< 1`` or
         ``> 32``. interval: ``4.8 to 8.1``. sentence: for people.
 
     Raises:
-        InputError: no shots, shots that do not rise, or seeds that differ in number.
+        InputError: no shots, shots that do not increase, or different numbers of seeds.
     """
     counts = [len(row) for row in values]
     most = max(counts, default=0)
     if not most or len(counts) != len(shots) or set(counts) - {1, most} or any(k <= 0 for k in shots):
         raise InputError("a few-shot curve needs, for each number of shots, the figure of every seed")
     if any(later <= earlier for earlier, later in pairwise(shots)):
-        raise InputError("the shots of a few-shot curve must rise")
+        raise InputError("the shots of a few-shot curve must increase")
     table = np.array([list(row) * (most if len(row) == 1 else 1) for row in values], dtype=np.float64)
     place = _crossing(shots, table.mean(axis=1), reference)
     draws = np.random.default_rng(derive_seed(seed, "labels-to-match")).integers(0, most, size=(RESAMPLES, most))

@@ -1,6 +1,6 @@
-"""Two systems on the same images: the difference of each metric, its interval, and the p of its test.
+"""Two systems on the same images: the difference in each metric, its interval, and the p-value of its test.
 
-A metric's spec names its test; this is the only place that makes a p-value of two runs.
+A metric's spec names its test; this is the only place that computes a p-value for two runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """First minus second, with its 95 % interval and two-sided p-value (of captions also by randomization)."""
+    """First minus second, with its 95 % interval and two-sided p-value (for captions also by randomization)."""
 
     value: float
     low: float
@@ -33,13 +33,13 @@ class Difference:
 
 
 def differences(first: Columns, second: Columns, names: Sequence[str]) -> dict[str, Difference]:
-    """The differences of metrics of one family on the same images in the same order.
+    """The differences in metrics of one family on the same images in the same order.
 
-    Several seeds (few-shot) are averaged by image.
+    Several seeds (few-shot) are averaged per image.
 
     Args:
-        first: per-sample columns, `[N]` each, or what a baseline keeps of them.
-        second: the same of the other system.
+        first: per-sample columns, `[N]` each, or those of a baseline.
+        second: the same for the other system.
         names: the metrics.
 
     Raises:
@@ -58,18 +58,18 @@ def differences(first: Columns, second: Columns, names: Sequence[str]) -> dict[s
 
 
 def _mcnemar(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> dict[str, Difference]:
-    """The interval by paired bootstrap, the p by McNemar's exact test; of several seeds by the bootstrap."""
+    """The interval by paired bootstrap, p by McNemar's exact test; with several seeds both by the bootstrap."""
     return {spec.name: _by_image(spec, first, second, exact="seed" not in first) for spec in specs}
 
 
 def _bootstrap(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> dict[str, Difference]:
-    """Paired bootstrap of figures by image."""
+    """Paired bootstrap of per-image figures."""
     return {spec.name: _by_image(spec, first, second, exact=False) for spec in specs}
 
 
 def _by_image(spec: MetricSpec, first: Columns, second: Columns, *, exact: bool) -> Difference:
     if spec.per_image is None:
-        raise InputError(f"the metric {spec.name} is no mean over images, as its test supposes")
+        raise InputError(f"the metric {spec.name} is not a mean over images, as its test requires")
     one, two = spec.per_image(first), spec.per_image(second)
     if "seed" in first:
         one, two = _mean_by_image(first["id"], one), _mean_by_image(second["id"], two)
@@ -78,12 +78,12 @@ def _by_image(spec: MetricSpec, first: Columns, second: Columns, *, exact: bool)
 
 
 def _ranking(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> dict[str, Difference]:
-    """DeLong's test for ROC AUC, paired bootstrap of average precision: see `paired_ranking`."""
+    """DeLong's test for ROC AUC, paired bootstrap for average precision: see `paired_ranking`."""
     return {spec.name: Difference(*paired_ranking(first, second, spec.name, _seed(spec))) for spec in specs}
 
 
 def _summed(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> dict[str, Difference]:
-    """Caption scores from summed statistics: paired bootstrap, and the p of approximate randomization."""
+    """Caption scores from summed statistics: paired bootstrap, and the p-value of approximate randomization."""
     from vlmbench.metrics.captions.statistics import paired_captions
 
     names, seed = [spec.name for spec in specs], derive_seed(SEED, "paired", "captions")
@@ -95,9 +95,9 @@ def _summed(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> dic
 
 
 def _statistic(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> dict[str, Difference]:
-    """Paired bootstrap of a figure that is no mean over images: it is computed again for every resample.
+    """Paired bootstrap of a figure that is not a mean over images: it is recomputed for every resample.
 
-    Deviations are stretched by ``sqrt(n / (n - 1))``; of several seeds the mean is tested.
+    Deviations are scaled by ``sqrt(n / (n - 1))``; with several seeds the mean is tested.
     """
     return {spec.name: _resampled(spec, by_seed(first), by_seed(second)) for spec in specs}
 
@@ -105,7 +105,7 @@ def _statistic(specs: Sequence[MetricSpec], first: Columns, second: Columns) -> 
 def _resampled(spec: MetricSpec, ours: Sequence[Columns], theirs: Sequence[Columns]) -> Difference:
     compute = spec.compute
     if compute is None:
-        raise InputError(f"the metric {spec.name} does not say how it is computed, as its test supposes")
+        raise InputError(f"the metric {spec.name} has no compute function, which its test requires")
     size = len(next(iter(ours[0].values())))
 
     def gap(rows: NDArray[np.int64]) -> float:
@@ -139,4 +139,4 @@ TESTS: dict[str, Callable[[Sequence[MetricSpec], Columns, Columns], dict[str, Di
     "summed": _summed,
     "statistic": _statistic,
 }
-"""Tests by the name that a spec gives (`MetricSpec.test`)."""
+"""Tests by their name in a spec (`MetricSpec.test`)."""

@@ -1,4 +1,4 @@
-"""Every figure of a record, computed again from its per-sample columns alone."""
+"""Recomputes every figure of a record from only its per-sample columns."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -27,10 +27,10 @@ def figures(
         columns: per-sample columns, `[N]` each.
         names: the metrics.
         seed: the record's seed.
-        resamples: bootstrap resamples; 0: no intervals; none: as many as the family usually has.
+        resamples: bootstrap resamples; 0: no intervals; None: as many as the family usually has.
 
     Raises:
-        InputError: a column is missing, or a metric is not known here.
+        InputError: a column is missing, or no installed package declares a metric.
     """
     try:
         if family not in _MODULES:
@@ -47,5 +47,5 @@ def figures(
 def _compute(name: str) -> Compute:
     spec = find(name)
     if spec is None or spec.compute is None:
-        raise InputError(f"no package here declares how {name} is computed", fix="install the one that does")
+        raise InputError(f"no installed package declares the metric {name}", fix="install the package that does")
     return spec.compute

@@ -1,6 +1,6 @@
 """Ranking metrics of one class, for all bootstrap resamples at once: average precision and area under the ROC curve.
 
-Images of equal score are one threshold, so that no answer depends on the order of the images.
+Images with equal scores share one threshold, so that results do not depend on the order of the images.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ def average_precision(
 
     Args:
         truth: whether an image has the class, `[N]`.
-        scores: higher is likelier, `[N]`.
+        scores: higher is more likely, `[N]`.
         weights: how often each image counts, `[R, N]`.
         points: None for the area under precision over recall (scikit-learn's `average_precision_score`); 11 for the
             mean of the interpolated precision at recalls 0, 0.1 … 1 (PASCAL VOC 2007, Everingham et al. 2010, 4.2).
 
     Returns:
-        `[R]`, 0 to 1; NaN where no image with the class is counted.
+        `[R]`, 0 to 1; NaN if no image with the class is counted.
     """
     found, counted, _ = _at_hits(truth, scores, weights, above=False)
     if not found.shape[1]:
@@ -52,15 +52,15 @@ def average_precision(
 def roc_auc(
     truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Area under the ROC curve (Mann and Whitney's statistic, ties a half) under each row of weights.
+    """Area under the ROC curve (Mann and Whitney's statistic, ties count half) under each row of weights.
 
     Args:
         truth: whether an image has the class, `[N]`.
-        scores: higher is likelier, `[N]`.
+        scores: higher is more likely, `[N]`.
         weights: how often each image counts, `[R, N]`.
 
     Returns:
-        `[R]`, 0 to 1; NaN where only one kind of image is counted.
+        `[R]`, 0 to 1; NaN if only one kind of image is counted.
     """
     found, counted, before = _at_hits(truth, scores, weights)
     hits = found.sum(axis=1)

@@ -1,7 +1,7 @@
-"""What a classifier scores that has not looked at an image: always the most frequent class, or any class at random.
+"""What a classifier scores without looking at the image: always the most frequent class, or a random class.
 
-Both are exact, from the numbers of images of each class; nothing is simulated. A figure that is not above them says
-nothing of the model, however high it looks on data of which one class is most.
+Both are exact, from the numbers of images of each class; nothing is simulated. A figure not above them says
+nothing about the model, however high it looks on data dominated by one class.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from vlmbench.records.result import Metric
 
 MAJORITY, CHANCE = "majority", "chance"
 UNBALANCED = 2.0
-"""Above this many times the mean of the other classes, the largest class makes a set unbalanced."""
+"""A set is unbalanced if its largest class has more than this many times the mean of the others."""
 
 Counts = NDArray[np.int64]
 
 
 def class_counts(labels: NDArray[np.integer[Any]], classes: int) -> Counts:
-    """How many images have each class, `[C]`, of labels `[N]`, or `[N, C]` of 0 and 1."""
+    """How many images have each class, `[C]`, from labels `[N]`, or `[N, C]` of 0 and 1."""
     return labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
 
 
@@ -30,8 +30,8 @@ def references(
 ) -> dict[str, float]:
     """The reference values of a metric, by `MAJORITY` and `CHANCE`.
 
-    Chance picks every class equally often: 1/C of the accuracy and of each class, 0.5 of ROC AUC. Of average precision
-    it is the share of images with the class, averaged over classes that have any: what one score for every image gets,
+    Chance picks every class equally often: 1/C for accuracy and each class, 0.5 for ROC AUC. For average precision
+    it is the share of images with the class, averaged over classes that have any: the value for equal scores,
     also interpolated over 11 points, since its precision is that share at every recall. The majority predictor gives
     every image the same probabilities, highest for the most frequent class; ties go to the first.
 
@@ -39,11 +39,11 @@ def references(
         metric: the metric's name.
         counts: test images with each class, `[C]`.
         images: N.
-        train: training images with each class, `[C]`, which decide what is most frequent; none: `counts` do.
+        train: training images with each class, `[C]`, which decide the most frequent class; None: `counts` do.
         multilabel: whether an image can have several labels.
 
     Returns:
-        Nothing for a metric for which no reference makes sense (calibration), and no majority where images have
+        Nothing for a metric without a sensible reference (calibration), and no majority if images have
         several labels.
     """
     shown = counts > 0
@@ -58,9 +58,9 @@ def references(
 
 
 def unbeaten(figure: Metric, known: Mapping[str, float]) -> tuple[str, float] | None:
-    """The highest reference that a figure is not better than (its 95 % interval reaches down to it), if any.
+    """The highest reference that a figure does not exceed (its 95 % interval reaches down to it), if any.
 
-    Where both are equal it is chance. A figure without an interval has to be above.
+    If both are equal it is chance. A figure without an interval must itself be above.
     """
     low = figure.value if figure.low is None else figure.low
     name = max(known, key=lambda key: (known[key], key == CHANCE), default=None)
@@ -68,10 +68,10 @@ def unbeaten(figure: Metric, known: Mapping[str, float]) -> tuple[str, float] | 
 
 
 def imbalance(counts: Counts) -> float:
-    """How many times the mean of the other classes the largest class has, of those that have images; 1 for one class.
+    """The size of the largest class over the mean of the other classes that have images; 1 for one class.
 
-    Above `UNBALANCED` accuracy is mostly the largest class's: of two classes from two thirds of the images on, of ten
-    from 18 %.
+    Above `UNBALANCED`, accuracy mostly reflects the largest class: from two thirds of the images with two classes, from
+    18 % with ten.
     """
     shown = counts[counts > 0]
     if len(shown) < 2:

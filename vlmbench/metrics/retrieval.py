@@ -1,7 +1,7 @@
 """Image–text retrieval: recall at 1, 5 and 10 in both directions, in blocks, so that large sets fit in memory.
 
-As is usual (Karpathy and Fei-Fei 2015; CLIP_benchmark), an image with several captions counts as found when any of
-them is among the first k, and each caption is a query of its own. Equal scores count half each, so that an encoder
+As usual (Karpathy and Fei-Fei 2015; CLIP_benchmark), an image with several captions counts as found if any of
+them is among the top k, and each caption is a query of its own. Ties count half each, so that an encoder
 that gives everything the same score is not rewarded.
 """
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 AT = (1, 5, 10)
 INTERVALS = "wilson for image to text; bootstrap over images for text to image"
 TIE = 1e-6
-"""Cosines nearer than this are equal: blocks of a matrix product differ by rounding."""
+"""Cosines closer than this are equal: blocks of a matrix product differ by rounding."""
 
 _BLOCK = 4096
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the right answer stands, 0 best, each tie a half.
+    """The rank of the correct match, 0 best, each tie a half.
 
     Attributes:
-        image_to_text: [N] of the best of an image's own captions among all captions.
-        text_to_image: [T] of a caption's own image among all images.
+        image_to_text: [N] rank of the best of an image's own captions among all captions.
+        text_to_image: [T] rank of a caption's own image among all images.
     """
 
     image_to_text: NDArray[np.float64]
@@ -53,7 +53,7 @@ def ranks(images: Any, texts: Any, owner: NDArray[np.int64], *, block: int = _BL
         block: rows and columns of a block of scores.
 
     Raises:
-        InputError: shapes do not fit, or an image has no text.
+        InputError: shapes do not match, or an image has no text.
     """
     if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or len(owner) != texts.shape[0]:
         raise InputError(f"images {images.shape}, texts {texts.shape} and {len(owner)} owners do not belong together")
@@ -119,7 +119,7 @@ def top_k(
 
 
 def sample_columns(ids: Sequence[str], found: Ranks, owner: NDArray[np.int64]) -> dict[str, Any]:
-    """The per-sample columns: id, image_rank (float), caption_ranks (list of float), a row per image."""
+    """The per-sample columns: id, image_rank (float), caption_ranks (list of float), one row per image."""
     lists: list[list[float]] = [[] for _ in ids]
     for image, rank in zip(owner.tolist(), found.text_to_image.tolist(), strict=True):
         lists[image].append(rank)
@@ -150,12 +150,12 @@ def metrics_from_samples(
 
 
 def _found(columns: Columns, k: int) -> NDArray[np.float64]:
-    """Whether each image's own caption is among the first k."""
+    """Whether one of each image's own captions is among the top k."""
     return np.asarray(np.asarray(columns["image_rank"], np.float64) < k, np.float64)
 
 
 def _hits(columns: Columns, k: int) -> NDArray[np.float64]:
-    """How many of each image's captions find it among the first k, `[N]`."""
+    """How many of each image's captions find it among the top k, `[N]`."""
     if "caption_ranks" not in columns:
         return np.asarray(columns[f"hits_{k}"], np.float64)
     return np.array([float((np.asarray(item, np.float64) < k).sum()) for item in columns["caption_ranks"]])
@@ -169,7 +169,7 @@ def _captions(columns: Columns) -> NDArray[np.float64]:
 
 
 def _hit_share(columns: Columns, k: int) -> NDArray[np.float64]:
-    """What each image adds to the share of captions that find theirs."""
+    """What each image contributes to the share of captions that find theirs."""
     hits = _hits(columns, k)
     return np.asarray(hits * len(hits) / _captions(columns).sum(), np.float64)
 
@@ -181,7 +181,7 @@ def _image_to_text(k: int, columns: Columns, seed: int, resamples: int) -> "Metr
 
 
 def _text_to_image(k: int, columns: Columns, seed: int, resamples: int) -> "Metric":
-    """A caption's rank is not independent of its neighbours' of the same image, so images are resampled."""
+    """The ranks of captions of one image are not independent, so images are resampled."""
     hits, counts = _hits(columns, k), _captions(columns)
     value = float(hits.sum() / counts.sum())
     if not resamples:
@@ -192,14 +192,14 @@ def _text_to_image(k: int, columns: Columns, seed: int, resamples: int) -> "Metr
     return figure(value, min(low, value), max(high, value))
 
 
-_BLIND = "how near the wrong answers are, and captions that also fit another image"
+_BLIND = "how close the wrong answers are, and captions that also fit another image"
 
 SPECS = [
     MetricSpec(
         name=f"image_to_text_recall_{k}",
         title=f"image to text R@{k}",
         family="retrieval",
-        definition=f"share of images of which a caption is among the {k} nearest" if k > 1
+        definition=f"share of images with one of their captions among the {k} nearest" if k > 1
         else "share of images whose nearest caption is one of theirs",
         source="Karpathy and Fei-Fei 2015",
         blind_to=_BLIND,

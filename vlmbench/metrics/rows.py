@@ -22,7 +22,7 @@ def normalise(values: Any) -> Any:
         The same shape and kind.
 
     Raises:
-        InputError: a row is zero or not finite, which has no direction.
+        InputError: a row is zero or not finite, so it has no direction.
     """
     from scipy.sparse import csr_array, issparse
 
@@ -35,11 +35,11 @@ def normalise(values: Any) -> Any:
 
 
 def means(values: Any, counts: Sequence[int]) -> Any:
-    """Means of groups of rows that follow each other.
+    """Means of groups of consecutive rows.
 
     Args:
         values: [sum of counts, D], dense or sparse.
-        counts: [C] rows a group, each at least 1.
+        counts: [C] rows per group, each at least 1.
 
     Returns:
         [C, D] of the same kind.
@@ -55,7 +55,7 @@ def means(values: Any, counts: Sequence[int]) -> Any:
 
 
 def products(rows: Any, columns: Any) -> NDArray[np.floating]:
-    """Inner products of every row of one matrix with every row of another, either of them sparse or both.
+    """Inner products of every row of one matrix with every row of another; either or both may be sparse.
 
     Args:
         rows: [N, D].

@@ -1,8 +1,8 @@
-"""What a metric is: declared once, beside its function, and read by tables, tests, gate, lists and help.
+"""Metrics are declared once, next to their function; tables, tests, the gate, lists and help read the declaration.
 
-A module of `vlmbench.metrics` that binds ``SPEC`` (one spec) or ``SPECS`` (several) at its top level is found by
-itself. Another installed package adds a metric by an entry point of the group ``vlmbench.metrics`` whose object is a
-spec or several:
+A module of `vlmbench.metrics` that defines ``SPEC`` (one spec) or ``SPECS`` (several) at its top level is found
+automatically. Another installed package adds a metric by an entry point in the group ``vlmbench.metrics`` whose object
+is a spec or several:
 
     [project.entry-points."vlmbench.metrics"]
     cohen_kappa = "my_package.kappa:SPEC"
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from vlmbench.records.result import Metric
 
 Columns = Mapping[str, Any]
-"""Per-sample columns, `[N]` each (`[N, K]` where a sample has a list): of a run, or what a baseline keeps of one."""
+"""Per-sample columns, `[N]` each (`[N, K]` if a sample has a list), of a run or of a baseline."""
 Compute = Callable[[Columns, int, int], "Metric"]
 Test = Callable[[Sequence["MetricSpec"], Columns, Columns], "Mapping[str, Difference]"]
 
 GROUP = "vlmbench.metrics"
 FAMILIES = ("classification", "captions", "retrieval", "agreement")
-"""The families of this package's tasks, in the order of lists; a task of another package can have its own."""
+"""The families of this package's tasks, in the order of lists; other packages' tasks can have their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,26 +41,26 @@ class MetricSpec:
     """One metric.
 
     Attributes:
-        name: as records, options and JSON have it: lower case, digits, underscores.
-        title: what tables call it.
+        name: the name in records, options and JSON: lower case, digits, underscores.
+        title: the name in tables.
         family: the kind of task that has it (`vlmbench.records.task.TaskSpec.family`).
         definition: what it measures, in one line.
         source: the paper or program that defines it.
-        blind_to: what it does not see, so that nobody reads more into it.
-        range: the least and the most it can be.
+        blind_to: what it does not measure, so that nobody reads more into it.
+        range: its lowest and highest possible values.
         columns: the per-sample columns it is computed from.
-        compute: columns, seed and bootstrap resamples (0: no interval) to the figure; none where the metrics of the
-            family are computed together (`vlmbench.metrics.figures`; only families of this package are).
-        per_image: columns to a figure for each image, `[N]`, whose mean is the metric (but of captions with a `total`);
-            none: there is no such thing.
+        compute: columns, seed and bootstrap resamples (0: no interval) to the figure; None if the metrics of the
+            family are computed together (`vlmbench.metrics.figures`; only in this package's families).
+        per_image: columns to a figure for each image, `[N]`, whose mean is the metric (unless a caption metric has a
+            `total`); None: there are no per-image figures.
         test: how two systems are compared on the same images: the name of a test (`differences.TESTS`), or a function
-            of specs and two systems' columns; none: not at all, and then `untested` says why.
+            of specs and two systems' columns; None: not tested, and `untested` says why.
         untested: why there is no paired test.
-        keeps: what a baseline keeps of each image for `test`, by name, each a function of the columns; none: `columns`
-            as they are. `per_image` and `test` also take what is kept.
+        keeps: what a baseline stores per image for `test`, by name, each a function of the columns; None: `columns`
+            unchanged. `per_image` and `test` also accept these stored columns.
         higher_is_better: the direction.
-        in_sentences: what it is called in a sentence; none: `title`.
-        order: its place in lists and tables.
+        in_sentences: the name in a sentence; None: `title`.
+        order: its position in lists and tables.
         elsewhere: its names in result files of other programs.
     """
 
@@ -93,11 +93,11 @@ class MetricSpec:
             raise InputError(f"the metric {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
 
     def columns_of(self, columns: Columns) -> tuple[str, ...]:
-        """Those of its columns that samples such as these have."""
+        """Those of its columns that such samples have."""
         return self.columns
 
     def kept(self, columns: Columns) -> dict[str, Any]:
-        """What a baseline keeps of `columns` for its paired test, by name; nothing where there is none."""
+        """What a baseline stores for its paired test, by name, from `columns`; nothing if it has no test."""
         if self.test is None:
             return {}
         if self.keeps:
@@ -105,25 +105,26 @@ class MetricSpec:
         return {name: columns[name] for name in self.columns_of(columns)}
 
     def testable(self, columns: Columns) -> bool:
-        """Whether `columns`, which a baseline kept, are enough for its paired test."""
+        """Whether `columns`, from a baseline, are enough for its paired test."""
         return self.test is not None and set(self.keeps or self.columns_of(columns)) <= set(columns)
 
     def better(self, value: float) -> float:
-        """A figure so that more is better."""
+        """A figure with its sign changed if lower is better."""
         return value if self.higher_is_better else -value
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationSpec(MetricSpec):
-    """A metric of classification. One whose higher values are better can decide (``--metric``).
+    """A classification metric. If higher is better it can be the main metric (``--metric``).
 
     Attributes:
-        columns: where each image has one label; none: it needs several labels for an image.
-        multilabel_columns: the columns where images have several labels; none: it needs one label for each image.
-        classes: the fewest and the most classes it makes sense for; none: any number.
-        undefined: labels `[N]`, or `[N, C]` of 0 and 1, to why there is no such figure; empty where there is.
-        references: images with each class `[C]`, the classes by how frequent they are `[C]`, and the images, to what is
-            scored by always the most frequent class and by chance; none: no such reference makes sense.
+        columns: the columns if each image has one label; None: it needs several labels per image.
+        multilabel_columns: the columns if images have several labels; None: it needs one label per image.
+        classes: the fewest and the most classes it makes sense for; None: any number.
+        undefined: labels `[N]`, or `[N, C]` of 0 and 1, to the reason why the figure is undefined; empty if it is
+            defined.
+        references: images with each class `[C]`, the classes by frequency `[C]`, and the number of images, to the
+            scores of the most frequent class and of chance; None: such references make no sense.
         largest_class_decides: whether a large class outweighs the others.
     """
 
@@ -136,11 +137,11 @@ class ClassificationSpec(MetricSpec):
     largest_class_decides: bool = False
 
     def columns_of(self, columns: Columns) -> tuple[str, ...]:
-        """Those of images with one label each, or with several."""
+        """The columns for images with one label each, or with several."""
         return self.multilabel_columns if "labels" in columns or not self.columns else self.columns
 
     def fits(self, classes: int, *, multilabel: bool) -> bool:
-        """Whether it makes sense for so many classes."""
+        """Whether it makes sense for this number of classes."""
         least, most = self.classes
         return (
             bool(self.multilabel_columns)
@@ -151,17 +152,17 @@ class ClassificationSpec(MetricSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionSpec(MetricSpec):
-    """A metric of captions, computed from per-image statistics that are summed over images; the column of its name
-    holds a figure for each image.
+    """A caption metric, computed from per-image statistics that are summed over images; the column of its name
+    has each image's figure.
 
     Attributes:
-        score: tokens of candidates `[n]` and of each one's references to figures `[n]`, the column of its name; none:
+        score: tokens of candidates `[n]` and of each one's references to figures `[n]`, the column of its name; None:
             vlmbench's own scorers fill its columns.
-        total: sums of its columns `[..., K]` to the score `[...]`; none: the mean over images.
-        needs: what it is computed from beside the captions: the references of all images (``documents``), METEOR's word
+        total: sums of its columns `[..., K]` to the score `[...]`; None: the mean over images.
+        needs: what it needs besides the captions: the references of all images (``documents``), METEOR's word
             ``index``, a ``java`` program, the ``images``.
-        usual: whether it is scored where nobody names metrics.
-        prominence: its place beside single captions in the report, and the first is the one put into words; 0: none.
+        usual: whether it is scored by default.
+        prominence: its position next to single captions in the report; the first is used in sentences; 0: not shown.
     """
 
     family: str = "captions"
@@ -178,7 +179,7 @@ class CaptionSpec(MetricSpec):
             object.__setattr__(self, "per_image", column(self.name))
 
     def columns_of(self, columns: Columns) -> tuple[str, ...]:
-        """Its columns; none named: the one of its name."""
+        """Its columns; by default the one of its name."""
         return self.columns or (self.name,)
 
 
@@ -187,7 +188,7 @@ def specs() -> Mapping[str, MetricSpec]:
     """Every metric by name, in the order of tables: this package's, and those of other installed packages.
 
     Raises:
-        InputError: a package declares a metric that cannot be loaded, or one that is there already.
+        InputError: a package declares a metric that cannot be loaded or already exists.
     """
     found = {spec.name: spec for spec in _own()}
     for plugin in plugins(GROUP):
@@ -216,7 +217,7 @@ def _require_family(family: str, plugin: Plugin) -> None:
 
 
 def find(name: str) -> MetricSpec | None:
-    """The metric of a name; none where no package here declares it (a record of another installation)."""
+    """The metric called `name`; None if no installed package declares it (a record from another installation)."""
     return specs().get(name)
 
 
@@ -241,19 +242,19 @@ def needing(*what: str) -> frozenset[str]:
 
 
 def title(name: str) -> str:
-    """What tables call a metric; its name where nobody here declares it."""
+    """The title of a metric in tables; its name if no installed package declares it."""
     spec = find(name)
     return name if spec is None else spec.title
 
 
 def in_sentences(name: str) -> str:
-    """What a sentence calls a metric."""
+    """The name of a metric in a sentence."""
     spec = find(name)
     return name if spec is None else spec.in_sentences or spec.title
 
 
 def better(name: str, value: float) -> float:
-    """A figure so that more is better."""
+    """A figure with its sign changed if lower is better."""
     spec = find(name)
     return value if spec is None else spec.better(value)
 
@@ -265,14 +266,14 @@ def has_test(name: str) -> bool:
 
 
 def figure(value: float, low: float | None = None, high: float | None = None) -> "Metric":
-    """A figure with its 95 % interval, as a record has it; records are loaded here, for plain functions do without."""
+    """A figure with its 95 % interval as in a record; records are imported here, since plain functions need none."""
     from vlmbench.records.result import Metric
 
     return Metric(value=value, low=low, high=high)
 
 
 def column(name: str) -> Callable[[Columns], Any]:
-    """A column as it is."""
+    """A column unchanged."""
     return lambda columns: columns[name]
 
 

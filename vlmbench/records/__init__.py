@@ -1,1 +1,1 @@
-"""Result records, signatures and registries: what a run leaves behind."""
+"""Result records, signatures and registries: what a run writes."""

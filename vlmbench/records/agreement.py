@@ -1,4 +1,4 @@
-"""Records of how far metrics agree with people."""
+"""Records of the agreement between metrics and people."""
 
 from vlmbench.records.captions import ClipProtocol
 from vlmbench.records.task import TaskDetail, TaskProtocol, TaskSpec
@@ -10,22 +10,22 @@ class AgreementProtocol(TaskProtocol):
     format: str | None = None
     judgements: int | None = None
     left_out: int | None = None
-    """Judgements that the format's protocol leaves out."""
+    """Judgements that the format's protocol excludes."""
     references: str | None = None
-    """Their number per image: ``5`` or ``4-6``."""
+    """References per image: ``5`` or ``4-6``."""
     tau: str | None = None
-    """The variant of Kendall's tau that papers report on such a set: ``b`` or ``c``."""
+    """The variant of Kendall's tau that papers report on this set: ``b`` or ``c``."""
     clip: ClipProtocol | None = None
     tokenizer: str | None = None
     df: str | None = None
-    """What CIDEr's document frequencies count once: ``images`` or ``judgements``."""
+    """The documents of CIDEr's document frequencies: ``images`` or ``judgements``."""
 
 
 class AgreementDetail(TaskDetail):
     """What explains the agreement."""
 
     ratings: int | None = None
-    """Different ratings that were given."""
+    """Number of distinct ratings."""
     left_out_because: str | None = None
     no_interval: str | None = None
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ClipProtocol(Fields):
-    """What CLIPScore looks with."""
+    """The dual encoder of CLIPScore."""
 
     model: str
     processor: str | None = None
@@ -26,7 +26,7 @@ class ClipProtocol(Fields):
 
 
 class CaptionProtocol(TaskProtocol):
-    """What decides caption scores; the decoding of the captioner that made them adds fields of its own."""
+    """What decides caption scores; a captioner's decoding adds fields of its own."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
@@ -34,9 +34,9 @@ class CaptionProtocol(TaskProtocol):
     tokenizer: str | None = None
     backend: str | None = None
     references: str | None = None
-    """Their number per image: ``5`` or ``4-6``."""
+    """References per image: ``5`` or ``4-6``."""
     df: str | None = None
-    """Where CIDEr's document frequencies are from."""
+    """Where CIDEr's document frequencies come from."""
     metrics: str | None = None
     """Between commas."""
     limit: int | None = None
@@ -48,7 +48,7 @@ class CaptionProtocol(TaskProtocol):
 
     @property
     def scored(self) -> list[str]:
-        """The metrics that a run has to have."""
+        """The metrics that a run must have."""
         return [name for name in (self.metrics or "").split(",") if name]
 
 
@@ -64,13 +64,13 @@ class TextProfile(Fields):
 
 
 class CaptionDetail(TaskDetail):
-    """What explains caption scores; a count of none is left out."""
+    """What explains caption scores; a count of 0 is left out."""
 
     text: TextProfile | None = None
     novel_to: str | None = None
     """Number and digest of the training captions."""
     references_sha256: str | None = None
-    """Digest of all references, also of images that the system has no caption of."""
+    """Digest of all references, including images without a caption of the system."""
     not_english: str | None = None
     missing: int | None = None
     """Images without a candidate."""
@@ -82,14 +82,14 @@ class CaptionDetail(TaskDetail):
 
 
 def wrong_captions(record: "Record", columns: Mapping[str, Any]) -> list[str]:
-    """Whether the candidates are those that the record's protocol has a digest of."""
+    """Whether the candidates match the digest in the record's protocol."""
     protocol = record.protocol
     said = protocol.captions if isinstance(protocol, CaptionProtocol) else None
     if said is None:
         return []
     ids, captions = columns["id"].tolist(), columns["candidate"].tolist()
     if digest([ids, captions])[: len(said)] == said or any("\ufffd" in text for text in captions):
-        return []  # what no file can hold was replaced when the file was written
+        return []  # what Parquet cannot hold was replaced when the file was written
     return ["captions: the candidates of the per-sample file are not those that were scored"]
 
 

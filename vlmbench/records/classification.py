@@ -44,7 +44,7 @@ class ProbeProtocol(ClassificationProtocol):
     c: Number | str | None = None
     """The strength, or ``searched``."""
     validation: str | None = None
-    """Where the validation images are from."""
+    """Where the validation images come from."""
     refit: bool | None = None
     settings: dict[str, JsonValue] | None = None
     """Hyperparameters of a head other than ``logistic``."""
@@ -53,7 +53,7 @@ class ProbeProtocol(ClassificationProtocol):
 
 
 class ClassFigures(Fields):
-    """The figures of one class; a share without images is none."""
+    """The figures of one class; a share of no images is None."""
 
     name: str = Field(alias="class")
     n: int
@@ -68,7 +68,7 @@ class ClassificationDetail(TaskDetail):
     group: str | None = None
     """The group that the catalogue puts the dataset in."""
     skipped: int | None = None
-    """Damaged images left out."""
+    """Damaged images that were left out."""
 
 
 class CalibrationBin(Fields):
@@ -82,7 +82,7 @@ class CalibrationBin(Fields):
 
 
 class Trial(Fields):
-    """One strength that was tried, and how it does on validation images."""
+    """One strength that was tried, and its score on validation images."""
 
     c: float
     score: float
@@ -95,7 +95,7 @@ class FitDetail(TaskDetail):
     """What explains one fit."""
 
     head: dict[str, JsonValue] | None = None
-    """What a head other than ``logistic`` says of itself."""
+    """What a head other than ``logistic`` reports about itself."""
     c: float | None = None
     iterations: int | None = None
     converged: bool | None = None
@@ -111,7 +111,7 @@ class SeedFit(FitDetail):
 
 
 class CurvePoint(Fields):
-    """One point of a few-shot curve; `shots` is none for all labels."""
+    """One point of a few-shot curve; `shots` is None for all labels."""
 
     shots: int | None
     labels_per_class: float
@@ -122,7 +122,7 @@ class CurvePoint(Fields):
 
 
 class Curve(Fields):
-    """The few-shot curve, and the zero-shot figure beside it where there is one."""
+    """The few-shot curve, and the zero-shot figure for comparison, if there is one."""
 
     metric: str
     points: list[CurvePoint]
@@ -131,7 +131,7 @@ class Curve(Fields):
 
 
 class LabelsToMatch(Fields):
-    """Labelled images per class at which the curve reaches zero-shot; none where that is outside the curve."""
+    """Labelled images per class at which the curve reaches zero-shot; None if that is outside the curve."""
 
     value: float | None
     low: float | None
@@ -145,13 +145,13 @@ class ProbeDetail(ClassificationDetail, FitDetail):
     """What explains a probe's figure."""
 
     per_seed: list[float] | None = None
-    """The metric that decides, for each few-shot sample, or for the one fit."""
+    """The main metric for each few-shot sample, or for the only fit."""
     train_images: int | None = None
     train_class_counts: list[int] | None = None
     calibration: list[CalibrationBin] | None = None
     by_seed: list[SeedFit] | None = None
     classes_with_fewer_images: list[str] | None = None
-    """Classes that have fewer training images than shots were asked for."""
+    """Classes with fewer training images than the requested shots."""
     curve: Curve | None = None
     labels_to_match: LabelsToMatch | None = None
 

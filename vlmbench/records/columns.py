@@ -1,7 +1,7 @@
 """Columns as Arrow arrays, without pandas.
 
-``pyarrow.array`` imports pandas, where it is installed, to ask whether it was handed a Series: half a second for
-nothing. Plain columns are laid out here instead, from their buffers.
+``pyarrow.array`` imports pandas, if it is installed, to check whether its argument is a Series: half a second for
+nothing. Plain columns are built here instead, from their buffers.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def _texts(texts: Sequence[str]) -> Any:
 
 
 def _offsets(lengths: Sequence[int]) -> Any:
-    """Where each row starts and ends, from their lengths; `OverflowError` where 32 bits do not hold it."""
+    """The offset of each row, from the lengths; `OverflowError` if 32 bits cannot hold them."""
     import pyarrow as pa
 
     ends = np.cumsum([0, *lengths], dtype=np.int64)

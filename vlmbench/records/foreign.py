@@ -1,9 +1,9 @@
-"""Results of another program, read from its own files: figures to show beside runs, never runs.
+"""Results of another program, read from its own files: figures shown alongside runs, never runs themselves.
 
-Known is CLIP_benchmark (``clip_benchmark/cli.py``): the JSON that ``eval`` dumps, one object of ``dataset``, ``model``,
-``pretrained``, ``task``, ``metrics`` and ``language``, whose file was called ``result.json`` for years; and the CSV
-that ``build`` makes of many, a row each, whose columns are the same and the metrics. Neither holds per-image results, n
-or the split.
+The only known program is CLIP_benchmark (``clip_benchmark/cli.py``): the JSON that ``eval`` dumps, one object of
+``dataset``, ``model``, ``pretrained``, ``task``, ``metrics`` and ``language``, whose file was called ``result.json``
+for years; and the CSV that ``build`` makes of many, one row each, with the same columns and the metrics. Neither holds
+per-image results, n or the split.
 """
 
 import csv
@@ -19,7 +19,7 @@ PROGRAM = "CLIP_benchmark"
 TASKS = ("zeroshot_classification", "linear_probe", "zeroshot_retrieval", "image_caption_selection", "captioning")
 ENDINGS = (".json", ".csv")
 LARGEST = 1 << 22
-"""Bytes of a file that is looked into while a directory is searched; a result is a few hundred, a CSV of thousands of
+"""Largest file, in bytes, that is read when a directory is searched; a result has a few hundred, a CSV of thousands of
 them a megabyte."""
 _NAMES = ("dataset", "model", "pretrained", "task")
 
@@ -30,13 +30,13 @@ class Foreign:
 
     path: Path
     dataset: str
-    """As that program calls it: ``wds/vtab/cifar10``."""
+    """That program's name for it: ``wds/vtab/cifar10``."""
     model: str
     pretrained: str
     task: str
     """One of `TASKS`."""
     metrics: Mapping[str, float]
-    """Finite figures by that program's names."""
+    """Finite figures by that program's metric names."""
     language: str = ""
 
     @property
@@ -46,7 +46,7 @@ class Foreign:
 
 
 def read_foreign(path: Path) -> list[Foreign]:
-    """The results in a file; none where it is certainly no result file of a program that is known."""
+    """The results in a file; None if it is clearly not a result file of a known program."""
     if path.suffix.lower() not in ENDINGS:
         return []
     try:
@@ -60,7 +60,7 @@ def read_foreign(path: Path) -> list[Foreign]:
 
 
 def find_foreign(paths: Iterable[Path]) -> list[Foreign]:
-    """The results in files and in whatever lies below directories, in the order of their paths."""
+    """The results in files, and in all files below directories, in the order of their paths."""
     found: dict[Path, list[Foreign]] = {}
     for path in paths:
         below = path.rglob("*") if path.is_dir() else [path]
@@ -86,7 +86,7 @@ def _result(value: Mapping[str, Any], metrics: Mapping[str, Any], path: Path) ->
 
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers among the values; of fewer than five classes ``acc5`` is not a number."""
+    """The finite numbers among the values; ``acc5`` is NaN with fewer than five classes."""
     found = {}
     for name, value in metrics.items():
         try:

@@ -1,6 +1,6 @@
-"""The result record: everything that decided a number, and the number.
+"""The result record: a number, and everything that decided it.
 
-A record is a pure function of the inputs: time, host and speed never enter it (they are in ``run.json``), so that the
+A record is a pure function of the inputs: time, host and speed are in ``run.json`` instead, so that the
 same run gives the same bytes. Fractions are 0 to 1, CIDEr 0 to 10.
 """
 
@@ -35,11 +35,11 @@ Figure = Annotated[float, BeforeValidator(_finite)]
 
 
 class FieldError(ValueError):
-    """A field of `protocol` or `detail` is not of its type.
+    """A field of `protocol` or `detail` has the wrong type.
 
     Args:
         said: what is wrong.
-        place: the field's path below them.
+        place: the field's path below it.
     """
 
     def __init__(self, said: str, place: tuple[int | str, ...]) -> None:
@@ -54,7 +54,7 @@ class Frozen(BaseModel):
 
 
 class Metric(Frozen):
-    """A figure with its 95 % interval (absent where none can be had, with the reason in the record's `detail`)."""
+    """A figure with its 95 % interval (if it has none, the record's `detail` gives the reason)."""
 
     value: Figure
     low: Figure | None = None
@@ -62,7 +62,7 @@ class Metric(Frozen):
 
 
 class ModelFacts(Frozen):
-    """What decides a model's features: where it came from and the hash of its weights."""
+    """What decides a model's features: its source and the hash of its weights."""
 
     id: str
     revision: str | None = None
@@ -81,7 +81,7 @@ class DatasetFacts(Frozen):
     """Digest of ids, labels and image bytes, in order."""
     split: str
     skipped: tuple[str, ...] = ()
-    """Ids of damaged images left out with ``--on-bad-image skip``."""
+    """Ids of damaged images left out by ``--on-bad-image skip``."""
 
 
 class Record(Frozen):
@@ -91,23 +91,23 @@ class Record(Frozen):
     task: str
     """One of `vlmbench.records.task.tasks`."""
     system: str
-    """The name a table shows: a model's alias, or a caption file's name."""
+    """The name in tables: a model's alias, or a caption file's name."""
     model: ModelFacts | None = None
     dataset: DatasetFacts
     n: int = Field(ge=0)
     """Images scored."""
     shots: int | None = Field(default=None, ge=1)
-    """Labelled images per class; none: all of the training split, or zero-shot."""
+    """Labelled images per class; None: the whole training split, or zero-shot."""
     seed: int
     protocol: SerializeAsAny[TaskProtocol] = Field(default_factory=TaskProtocol, validate_default=True)
-    """What else decides the number, in the class of its task: prompts, layer, precision, solver, backend …"""
+    """What else decides the number, as its task's class: prompts, layer, precision, solver, backend …"""
     metrics: dict[str, Metric]
     detail: SerializeAsAny[TaskDetail] = Field(default_factory=TaskDetail, validate_default=True)
-    """What explains the number, in the class of its task: the strength search, per-class figures, bins …"""
+    """What explains the number, as its task's class: the strength search, per-class figures, bins …"""
     versions: dict[str, str] = Field(default_factory=dict)
-    """Versions of the packages that can move the number."""
+    """Versions of the packages that can affect the number."""
     samples_sha256: str = ""
-    """SHA-256 of ``samples.parquet`` beside the record."""
+    """SHA-256 of ``samples.parquet`` next to the record."""
     signature: str = ""
     """Short signature line; filled when the record is written."""
     record_sha256: str = ""
@@ -121,7 +121,7 @@ class Record(Frozen):
     @field_validator("protocol", "detail", mode="before")
     @classmethod
     def _of_task(cls, value: Any, info: ValidationInfo) -> Any:
-        """Into the class of the task; what does not fit is named by its field."""
+        """Converts to the task's class; an error names the field."""
         if "task" not in info.data:
             return TaskProtocol() if info.field_name == "protocol" else TaskDetail()
         spec = task_spec(info.data["task"])

@@ -7,11 +7,11 @@ class RetrievalProtocol(EncodedProtocol):
     """What decides recall."""
 
     captions: int | None = None
-    """Captions of all images."""
+    """Number of captions of all images."""
     captions_per_image: int | str | None = None
     """At most, or ``all``."""
     rerank: int | None = None
-    """The nearest that a matching head ranked again."""
+    """How many of the nearest a matching head re-ranked."""
 
 
 SPEC = TaskSpec(

@@ -1,8 +1,8 @@
-"""What a per-sample file has to be, by task: the one place where its columns are held against the record.
+"""What a per-sample file must contain, by task: the one place where its columns are checked against the record.
 
-Whoever reads such a file reads it through here, so that tables, tests, the gate and `verify` can rely on it: text where
-text belongs, finite numbers in their range, labels below the number of classes, as many images as the record says, each
-once (once a seed).
+All such files are read here, so that tables, tests, the gate and `verify` can rely on them: text where
+text belongs, finite numbers in range, labels below the number of classes, as many images as the record says, each
+once (once per seed).
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.result import Record
 from vlmbench.records.task import ColumnRule
 
-FIX = "run the command that wrote it again"
+FIX = "rerun the command that wrote it"
 _COLUMNS = 1000
 _BYTES = 8 * 1024**3
 CLASSES = 1_000_000
-"""More than any dataset has: the bound where a record has no class names."""
+"""More classes than any dataset has: the limit if a record has no class names."""
 _SLACK = 1e-6
 
 
@@ -32,10 +32,10 @@ def read_columns(path: Path, record: Record) -> dict[str, Any]:
 
     Args:
         path: the file.
-        record: the record beside it.
+        record: the record it belongs to.
 
     Raises:
-        InputError: the file is absent, is no Parquet file, or is not what the record's task has; the column and the
+        InputError: the file is absent, not Parquet, or not what the record's task needs; the column and the
             row are named.
     """
     import pyarrow as pa
@@ -57,7 +57,7 @@ def read_columns(path: Path, record: Record) -> dict[str, Any]:
 
 
 def _require_shape(file: Any, record: Record, path: Path) -> None:
-    """What the footer says, before anything is read: a damaged one could claim any size."""
+    """Checks the footer before anything is read: a damaged one could claim any size."""
     names, rows = file.schema_arrow.names, file.metadata.num_rows
     if len(set(names)) < len(names) or len(names) > _COLUMNS:
         raise _wrong(path, "a column occurs twice, or there are more than a thousand")
@@ -67,7 +67,7 @@ def _require_shape(file: Any, record: Record, path: Path) -> None:
     if not rows:
         raise _wrong(path, "it has no rows")
     if sum(file.metadata.row_group(index).total_byte_size for index in range(file.num_row_groups)) > _BYTES:
-        raise _wrong(path, f"it unpacks to more than {_BYTES:,} bytes")
+        raise _wrong(path, f"it decompresses to more than {_BYTES:,} bytes")
     if record.n < 1:
         raise _wrong(path, f"n: the record says {record.n} images")
     repeated = record.spec.repeated
@@ -77,13 +77,13 @@ def _require_shape(file: Any, record: Record, path: Path) -> None:
 
 
 def _needed(record: Record, names: list[str]) -> tuple[str, ...]:
-    """The first of the task's sets of columns whose first column is there; the first of all where none is."""
+    """The first of the task's column sets whose first column exists; else the first set."""
     sets = record.spec.columns
     return next((columns for columns in sets if columns[0] in names), sets[0])
 
 
 def _rules(record: Record) -> dict[str, ColumnRule]:
-    """The task's rules, those of classes with their number."""
+    """The task's rules, with the number of classes filled in."""
     names = record.protocol.classnames if isinstance(record.protocol, ClassificationProtocol) else None
     most = (len(names) if names else CLASSES) - 1
     rules = record.spec.rules
@@ -91,11 +91,11 @@ def _rules(record: Record) -> dict[str, ColumnRule]:
 
 
 _TEXTS = {"id": False, "candidate": False, "references": True}
-"""Columns of text, and whether each row has a list of them."""
+"""Text columns, and whether each row has a list of texts."""
 
 
 def _require_columns(table: Any, record: Record, path: Path) -> None:
-    """Types, gaps and ranges; a column that is not known here has to be of finite numbers."""
+    """Checks types, gaps and ranges; an unknown column must hold finite numbers."""
     import pyarrow as pa
 
     rules, known = _rules(record), pa.types
@@ -111,14 +111,14 @@ def _require_columns(table: Any, record: Record, path: Path) -> None:
         text = known.is_string(inner.type) or known.is_large_string(inner.type)
         number = known.is_integer(inner.type) or known.is_floating(inner.type)
         if name in _TEXTS and (not text or lists != _TEXTS[name]):
-            raise _wrong(path, f"text is expected, and it has {kind}", name)
+            raise _wrong(path, f"expected text, found {kind}", name)
         rule = rules.get(name)
         if rule and (not number or lists != rule.lists or (rule.whole and not known.is_integer(inner.type))):
-            what = "whole numbers are" if rule.whole else "numbers are"
-            raise _wrong(path, f"{'lists of ' if rule.lists else ''}{what} expected, and it has {kind}", name)
+            what = "whole numbers" if rule.whole else "numbers"
+            raise _wrong(path, f"expected {'lists of ' if rule.lists else ''}{what}, found {kind}", name)
         if name not in _TEXTS:
             if not number:
-                raise _wrong(path, f"numbers are expected, and it has {kind}", name)
+                raise _wrong(path, f"expected numbers, found {kind}", name)
             _require_range(cells, inner, rule or ColumnRule(), name, path)
 
 
@@ -133,14 +133,14 @@ def _require_range(cells: Any, inner: Any, rule: ColumnRule, name: str, path: Pa
         bounds = "" if rule.low == -inf else f", from {rule.low:g}" + (f" to {rule.high:g}" if rule.high < inf else "")
         row = at if inner is cells else None
         raise _wrong(
-            path, f"{values[at]} is no {'class or count' if rule.whole else 'finite number'}{bounds}", name, row
+            path, f"{values[at]} is not a {'class or count' if rule.whole else 'finite number'}{bounds}", name, row
         )
     if rule.even and len(set(pc.list_value_length(cells).to_pylist())) > 1:
-        raise _wrong(path, "its lists are not all of one length", name)
+        raise _wrong(path, "its lists differ in length", name)
 
 
 def _require_images(columns: Mapping[str, Any], record: Record, path: Path) -> None:
-    """As many images as the record says, each once, or once for each seed; where they repeat, each at least once."""
+    """Checks for as many images as the record says, each once, or once per seed; if rows repeat, at least once."""
     ids = columns["id"]
     images, counts = np.unique(ids.astype(str), return_counts=True)
     if len(images) != record.n:
@@ -151,7 +151,7 @@ def _require_images(columns: Mapping[str, Any], record: Record, path: Path) -> N
     even = of_seed is None or bool((of_seed == record.n).all())
     pairs = len(set(zip(ids.tolist(), columns["seed"].tolist(), strict=True))) if of_seed is not None else len(images)
     if not even or not bool((counts == len(seeds)).all()) or pairs != len(ids):
-        raise _wrong(path, f"an image stands in it twice: {visible(str(images[int(np.argmax(counts))]))}", "id")
+        raise _wrong(path, f"an image occurs twice: {visible(str(images[int(np.argmax(counts))]))}", "id")
 
 
 def _wrong(path: Path, what: str, column: str | None = None, row: int | None = None) -> InputError:

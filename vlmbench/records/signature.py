@@ -1,7 +1,7 @@
-"""Signatures: one line that says how a number was made, in the manner of sacrebleu, and that parses back.
+"""Signatures: one line that says how a number was made, like sacrebleu's, and that can be parsed.
 
 ``task:zeroshot|model:tiny-clip@1f2e…|data:digits/test@9c0a…|n:797|templates:1|…|version:0.1.0``. Fields are
-separated by ``|``; a ``|``, a ``%`` or whatever does not print inside a value is percent-encoded, so that no value can
+separated by ``|``; ``|``, ``%`` and unprintable characters inside a value are percent-encoded, so that no value can
 add a field.
 """
 
@@ -20,7 +20,8 @@ _LONGEST_VALUE = 40
 def signature(record: Record, version: str, *, long: bool = False) -> str:
     """The signature of a record.
 
-    Short: hashes cut to 8 digits, a long or nested value replaced by ``#`` and 8 digits of its digest. Long: all of it.
+    Short: hashes cut to 8 digits, a long or nested value replaced by ``#`` and 8 digits of its digest. Long: everything
+        in full.
     """
     cut = 64 if long else 8
     fields: dict[str, str] = {"task": record.task, "system": record.system}
@@ -58,7 +59,7 @@ def parse_signature(line: str) -> dict[str, str]:
         key, colon, value = part.partition(":")
         if not colon or _unescape(key) in fields:
             raise InputError(
-                f"not a signature: {part!r} is no single key:value field", fix="copy the whole line from result.json"
+                f"not a signature: {part!r} is not one key:value field", fix="copy the whole line from result.json"
             )
         fields[_unescape(key)] = _unescape(value)
     return fields
@@ -75,11 +76,11 @@ def _value(value: JsonValue, long: bool) -> str:
 
 
 def _escape(text: str) -> str:
-    kept = (
+    escaped = (
         char if char.isprintable() and char not in "%|" else quote(char, safe="", errors="surrogatepass")
         for char in text
     )
-    return "".join(kept)
+    return "".join(escaped)
 
 
 def _unescape(text: str) -> str:

@@ -1,6 +1,6 @@
 """Run directories: ``runs/<id>/{result.json, samples.parquet, run.json}``.
 
-``result.json`` is written last: a directory without it is a run that did not finish and is never read as one.
+``result.json`` is written last: a directory without it is an unfinished run and is never read.
 """
 
 import json
@@ -37,7 +37,7 @@ class StoredRun:
     path: Path
     record: Record
     changed: bool = False
-    """Whether the record was changed after it was written: its own checksum does not fit."""
+    """Whether the record was changed after it was written: its own checksum does not match."""
 
     @property
     def samples_path(self) -> Path:
@@ -46,7 +46,7 @@ class StoredRun:
 
 
 def run_id(record: Record) -> str:
-    """The directory's name: readable, and a pure function of what decides the number (never of the number itself)."""
+    """The directory's name: readable, and a function only of what decides the number (never of the number itself)."""
     identity = record.model_dump(
         mode="json",
         exclude={"metrics", "detail", "samples_sha256", "signature", "schema_version", "versions", "record_sha256"},
@@ -62,7 +62,7 @@ def write_run(out: Path, record: Record, samples: Mapping[str, Any], run: Mappin
     Args:
         out: the results directory.
         record: the record, with `samples_sha256` and `signature` still empty.
-        samples: columns of the per-sample file (arrays or lists, all of length N).
+        samples: columns of the per-sample file (arrays or lists of length N).
         run: volatile facts (when, where, how fast).
 
     Raises:
@@ -79,7 +79,7 @@ def write_run(out: Path, record: Record, samples: Mapping[str, Any], run: Mappin
 
 
 def record_sha256(data: Mapping[str, Any]) -> str:
-    """SHA-256 of a record as it stands in ``result.json``, without this checksum itself."""
+    """SHA-256 of a record as written to ``result.json``, without this checksum."""
     return digest({name: value for name, value in data.items() if name != "record_sha256"})
 
 
@@ -94,10 +94,10 @@ def write_samples(path: Path, samples: Mapping[str, Any]) -> None:
 
 
 def read_samples(run: StoredRun) -> dict[str, Any]:
-    """The per-sample columns of a run as NumPy arrays (object arrays for text and lists), held against its record.
+    """The per-sample columns of a run as NumPy arrays (object arrays for text and lists), checked against its record.
 
     Raises:
-        InputError: the file is absent, is no Parquet file, is not what the record's task has, or has changed.
+        InputError: the file is absent, not Parquet, not what the record's task needs, or has changed.
     """
     from vlmbench.records.samples import FIX, read_columns
 
@@ -108,7 +108,7 @@ def read_samples(run: StoredRun) -> dict[str, Any]:
 
 
 def samples_changed(run: StoredRun) -> str:
-    """Why the per-sample file is not the one that was written with the record; empty where it is."""
+    """Why the per-sample file is not the one written with the record; empty if it is."""
     found, said = sha256_file(run.samples_path), run.record.samples_sha256
     if found == said:
         return ""
@@ -116,11 +116,11 @@ def samples_changed(run: StoredRun) -> str:
 
 
 def read_run(path: Path) -> StoredRun:
-    """The run of a ``result.json``.
+    """The run with this ``result.json``.
 
     Raises:
         AbsentError: it is absent.
-        InputError: it is not JSON, not a record, or of a newer schema than this vlmbench knows.
+        InputError: it is not JSON, not a record, or has a newer schema than this vlmbench reads.
     """
     named_file(path, what=RESULT, fix="name a run's directory or a results directory")
     data = read_json(path, most=SMALL, what="record", unique=True)
@@ -153,21 +153,21 @@ def read_run(path: Path) -> StoredRun:
 def _from_schema_1(data: Mapping[str, Any]) -> dict[str, Any]:
     """A record of schema 1 as one of schema 2.
 
-    Fields have the same names. In schema 1 `detail` was open; what it held that no task has now (paired tests, which
-    tables make) only explained, and is left out. What `protocol` held is in signatures, so all of it has to be known.
+    Fields have the same names. In schema 1 `detail` was open; what no task has there now (paired tests, which
+    tables compute) was only explanation and is dropped. Everything in `protocol` is in signatures, so it must be known.
     """
     detail, task = data.get("detail"), data.get("task")
     if isinstance(detail, dict) and isinstance(task, str):
-        kept = task_spec(task).detail
-        known = {field.alias or name for name, field in kept.model_fields.items()}
+        model = task_spec(task).detail
+        known = {field.alias or name for name, field in model.model_fields.items()}
         detail = {
-            name: value for name, value in detail.items() if name in known or kept.model_config["extra"] == "allow"
+            name: value for name, value in detail.items() if name in known or model.model_config["extra"] == "allow"
         }
     return {**data, "schema_version": SCHEMA_VERSION} | ({} if detail is None else {"detail": detail})
 
 
 def _no_record(what: str, where: str, fix: str | None = None) -> InputError:
-    return InputError(f"not a result record: {what}", where=where, fix=fix or "run the command again")
+    return InputError(f"not a result record: {what}", where=where, fix=fix or "rerun the command")
 
 
 def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
@@ -187,7 +187,7 @@ def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
 
 
 def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]:
-    """As `find_runs`, with the results of other programs that are named or lie below the paths too.
+    """Like `find_runs`, with the results of other programs at or below the paths too.
 
     Raises:
         AbsentError: there is nothing at a path.
@@ -212,8 +212,8 @@ def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]
 
 
 def _runs_in(path: Path) -> dict[Path, StoredRun]:
-    """The runs at or below a path, by their resolved directories; what a directory holds of another program is passed
-    over, named it is an error."""
+    """The runs at or below a path, by their resolved directories; other programs' results in a directory are passed
+    over; one that is named directly is an error."""
     found = {}
     for file in [path] if path.is_file() else sorted(path.rglob(RESULT)) if path.is_dir() else []:
         try:
@@ -237,7 +237,7 @@ def _no_run(path: Path) -> InputError:
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key under which ``2shot`` comes before ``16shot``; numbers of any length."""
+    """A sort key that puts ``2shot`` before ``16shot``, for numbers of any length."""
     parts = re.findall(r"[0-9]+|[^0-9]+", text)
     whole = [part.lstrip("0") if part[0] in "0123456789" else None for part in parts]
     return tuple((1, 0, part) if own is None else (0, len(own), own) for part, own in zip(parts, whole, strict=True))

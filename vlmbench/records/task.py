@@ -1,6 +1,6 @@
-"""What a task is: declared once, and read by records, tables, tests, gate, ``verify``, lists and plans.
+"""Tasks are declared once; records, tables, tests, the gate, ``verify``, lists and plans read the declaration.
 
-Another installed package adds a task by an entry point of the group ``vlmbench.tasks``, whose name is the task's:
+Another installed package adds a task by an entry point in the group ``vlmbench.tasks``, with the task's name:
 
     [project.entry-points."vlmbench.tasks"]
     counting = "my_package.counting:SPEC"
@@ -43,7 +43,7 @@ Number = int | float
 class Fields(BaseModel):
     """A typed part of a record: immutable, strict about types and unknown fields.
 
-    A field with a default is absent on disk where it is none; one without is always there, as null where it is none.
+    A field with a default is absent on disk if it is None; one without is always there, as null if it is None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), defer_build=True)
@@ -58,27 +58,27 @@ class Fields(BaseModel):
         }
 
     def given(self) -> dict[str, Any]:
-        """The fields that are not none, as they are."""
+        """The fields that are not None, unchanged."""
         return {name: value for name, value in self if value is not None}
 
 
 class TaskProtocol(Fields):
-    """What else decides a number, beside system, data and seed; each task has its own fields."""
+    """What decides a number besides system, data and seed; each task has its own fields."""
 
     metric: str | None = None
-    """The metric that decides, of tasks that have one."""
+    """The main metric, for tasks that have one."""
     intervals: str | None = None
     """How the intervals are made."""
     resamples: int | None = None
-    """Of the bootstrap."""
+    """Bootstrap resamples."""
 
     @property
     def scored(self) -> list[str]:
-        """The metrics that a run has to have."""
+        """The metrics that a run must have."""
         return [] if self.metric is None else [self.metric]
 
     def values(self) -> dict[str, JsonValue]:
-        """The fields as they stand in ``result.json``, by name in order."""
+        """The fields as in ``result.json``, sorted by name."""
         return dict(sorted(self.model_dump(mode="json").items()))
 
 
@@ -97,9 +97,9 @@ class EncodedProtocol(TaskProtocol):
     decode: str | None = None
     """``reduced:672``: large images were decoded at reduced scale, to a shorter side of 672 pixels or more."""
     views: str | None = None
-    """Crops or tiles that an image is seen by."""
+    """Crops or tiles of an image that are encoded."""
     holdout: float | None = None
-    """The share of a single split that is tested on."""
+    """The share of a single split that is held out for testing."""
     asif_k: int | None = None
     asif_p: Number | None = None
     anchors: str | None = None
@@ -117,47 +117,47 @@ class TaskDetail(Fields):
 
 @dataclass(frozen=True)
 class ColumnRule:
-    """What a per-sample column of numbers has to keep to."""
+    """What a numeric per-sample column must satisfy."""
 
     low: float = -inf
     high: float = inf
     whole: bool = False
-    """Of an integer type."""
+    """Integers only."""
     lists: bool = False
     even: bool = False
-    """Lists of one length."""
+    """Lists of equal length."""
     classes: bool = False
-    """Below the number of the record's classes."""
+    """Below the record's number of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
     """One task.
 
-    Whatever would import an encoder or a table stands as ``"module:attr"`` and is imported when it is used (`load`).
+    What would import an encoder or a table is a ``"module:attr"`` and is imported when used (`load`).
 
     Attributes:
-        name: as records, plans and the command line have it.
+        name: the name in records, plans and on the command line.
         definition: what it measures, in one line.
         family: the family of its metrics (`vlmbench.metrics.spec.MetricSpec.family`). They are computed from its
-            per-sample columns, when it runs and when it is verified; what a baseline keeps of an image is theirs too.
-        role: of classification, the column of the table that shows it: ``zero-shot`` needs no labels, ``probe`` was
+            per-sample columns when it runs and when it is verified; they also decide what a baseline stores per image.
+        role: for classification, the table column that shows it: ``zero-shot`` needs no labels, ``probe`` was
             trained on some.
         protocol: the class of a record's `protocol`; a subclass of `records.classification.ClassificationProtocol`
             where images have classes.
         detail: the class of a record's `detail`.
-        columns: what its per-sample file has to have beside ``id``; of several sets the first whose first column is
+        columns: what its per-sample file must have besides ``id``; of several sets, the first whose first column is
             there.
-        rules: what these columns have to keep to.
-        repeated: whether an image can stand in several rows.
+        rules: what these columns must satisfy.
+        repeated: whether an image can have several rows.
         gated: what the gate compares: the ``main`` metric of a run, ``all`` of its metrics, or ``none``.
-        verify: record and per-sample columns to what does not fit beside the figures, a sentence each.
-        request: the class of what is asked of it.
-        check: request and session to the passes over images (`vlmbench.tasks.base.Pass`); finds what is wrong before
+        verify: record and per-sample columns to inconsistencies other than the figures, one sentence each.
+        request: the class of its requests.
+        check: request and session to the passes over images (`vlmbench.tasks.base.Pass`); reports errors before
             anything runs.
-        run: request, context and session (none: its own) to the runs that it has written.
+        run: request, context and session (None: a new one) to the runs that it has written.
         command: its command line.
-        table: runs, pairs and results of other programs to the table that shows it, which several tasks can share;
+        table: runs, pairs and results of other programs to its table, which several tasks can share;
             empty: systems by metrics.
     """
 
@@ -188,7 +188,7 @@ class TaskSpec:
             raise InputError(f"the task {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
 
     def load(self, part: Literal["request", "check", "run", "command", "table"]) -> Any:
-        """What one of the lazy attributes stands for.
+        """The object of one of the lazy attributes.
 
         Raises:
             InputError: it cannot be imported.
@@ -204,20 +204,20 @@ def tasks() -> Registry:
     """Every task by name, none imported: this package's, and those of other installed packages.
 
     Raises:
-        InputError: another package declares a task that is there already.
+        InputError: another package declares a task that already exists.
     """
     return _BUILT_IN.with_installed(GROUP)
 
 
 @cache
 def task_spec(name: str) -> TaskSpec:
-    """The task of a name.
+    """The task called `name`.
 
     Raises:
-        AbsentError: no such task; the nearest names are given, or all.
-        InputError: another package's task cannot be loaded, or is none.
+        AbsentError: no such task; the error suggests similar names, or all.
+        InputError: another package's task cannot be loaded, or is not a task.
     """
-    known = _BUILT_IN if name in _BUILT_IN else tasks()  # looking for entry points takes a while
+    known = _BUILT_IN if name in _BUILT_IN else tasks()  # searching entry points takes a while
     if name not in known:
         all_names = f"one of {', '.join(known)}; or install the package that adds it"
         raise AbsentError(f"no such task: {visible(name)}", fix=nearest(name, known, all_names))

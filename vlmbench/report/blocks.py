@@ -1,4 +1,4 @@
-"""A table that is wider than the terminal, as tables that are not."""
+"""A table wider than the terminal, split into narrower ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,17 +7,17 @@ from vlmbench.foundations.text import terminal
 from vlmbench.report.table import Table
 
 _FOLDED = (30, 20, 12, 8)
-"""Characters at which a column of text may be folded: the widest that leaves room for the figures is taken."""
+"""Widths at which a text column may wrap: the widest that leaves room for the figures is used."""
 _TOGETHER = 2
-"""Figures that should stand side by side."""
+"""Figures that belong side by side."""
 _BETWEEN = 3
-"""What stands between two columns: a space on each side, and one for the rule."""
+"""Characters between two columns: a space on each side, and one for the rule."""
 
 
 def blocks(table: Table, width: int) -> list[Table]:
-    """The table itself where it fits into `width` characters, else tables that do, each with some of its figures.
+    """The table itself if it fits into `width` characters, else several tables that do, each with some of its figures.
 
-    Columns of text that say the same in every row go into the title then; the others stand in every block. A row
+    Text columns with the same value in every row then move to the title; the others are in every block. A row
     without a figure in a block is left out there.
     """
     if _needs(table, range(len(table.columns)), _FOLDED[0]) <= width:
@@ -36,18 +36,18 @@ def blocks(table: Table, width: int) -> list[Table]:
 
 
 def figure_width(table: Table, place: int) -> int:
-    """Characters a column of figures needs: its longest line, and the longest word of its title."""
+    """Characters that a column of figures needs: its longest line, and the longest word of its title."""
     lines = [line for row in table.rows for line in row[place].lines()]
     return max(len(terminal(text)) for text in (*lines, *table.columns[place].title.split(), ""))
 
 
 def fits(table: Table, width: int) -> bool:
-    """Whether all figures can stand unfolded."""
+    """Whether all figures fit without wrapping."""
     return _needs(table, range(len(table.columns)), _FOLDED[-1]) <= width
 
 
 def _parts(table: Table, heads: Sequence[int], width: int) -> list[list[int]]:
-    """The figures of each block: all together if text can be folded so that they fit, else at least two if possible."""
+    """The figures of each block: all together if wrapping the text makes them fit, else at least two if possible."""
     figures = [place for place, column in enumerate(table.columns) if column.figures]
     for folded in _FOLDED:
         if _needs(table, [*heads, *figures], folded) <= width:

@@ -18,7 +18,7 @@ _ON_THE_HUB = re.compile(r"hf:(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(@[^:?]+)?(:(?
 
 
 def long_rows(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
-    """One row a metric of a run, in the records' own scale (fractions 0 to 1, CIDEr 0 to 10)."""
+    """One row per metric of a run, in the records' own scale (fractions 0 to 1, CIDEr 0 to 10)."""
     rows = []
     for run in runs:
         record = run.record
@@ -45,9 +45,9 @@ def long_rows(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
 
 
 def table_rows(table: "Table") -> list[dict[str, Any]]:
-    """A table's rows as plain values, in the records' own scale; a figure has its interval beside it.
+    """A table's rows as plain values, in the records' own scale; a figure has its interval next to it.
 
-    What has no number (no test was made, ``> 40`` labels) is none.
+    What has no number (no test was made, ``> 40`` labels) is None.
     """
     rows = []
     for cells in table.rows:
@@ -64,7 +64,7 @@ def table_rows(table: "Table") -> list[dict[str, Any]]:
 
 
 def to_dataframe(runs: Sequence[StoredRun]) -> "pd.DataFrame":
-    """The same as a DataFrame: one row a metric of a run."""
+    """The same as a DataFrame: one row per metric of a run."""
     import pandas as pd
 
     return pd.DataFrame(long_rows(runs))
@@ -73,14 +73,14 @@ def to_dataframe(runs: Sequence[StoredRun]) -> "pd.DataFrame":
 def eval_results(runs: Sequence[StoredRun], hub_ids: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """YAML texts by file name, for the ``.eval_results/`` of model repositories on the hub.
 
-    A folder a model, in it a file a run, named as the run is: few-shot runs, other prompts and other splits are files
-    of their own, as the hub wants variants to be, and no two entries meet. An entry is the main metric (times 100) of
-    a run on a dataset of the hub; its notes say which metric, and hold the signature. Runs on other datasets are left
+    One folder per model with one file per run, named like the run: few-shot runs, other prompts and splits are files
+    of their own, as the hub asks of variants, so no two entries collide. An entry is the main metric (times 100) of
+    a run on a dataset of the hub; its notes give the metric and the signature. Runs on other datasets are left
     out, since the hub has no benchmark to list them under.
 
     Args:
         runs: any runs.
-        hub_ids: where datasets that have a short name are on the hub.
+        hub_ids: hub ids of the datasets that have a short name.
     """
     import yaml
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml

@@ -1,4 +1,4 @@
-"""A table as CSV, Markdown, LaTeX and HTML, written by hand: quick, and every text escaped for its place."""
+"""A table as CSV, Markdown, LaTeX and HTML, written directly: fast, and every text escaped for its format."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ CSV_DIGITS = 4
 
 
 def to_csv(table: Table) -> str:
-    """One header and one row a row: each figure with its low and high (times 100), its runs and their signatures."""
+    """One header and one line per row: each figure with its low and high (times 100), its runs and their signatures."""
     header: list[str] = []
     lines: list[list[str]] = [[] for _ in table.rows]
     for index, column in enumerate(table.columns):
@@ -75,7 +75,7 @@ def _csv_figures(cell: Cell, count: int) -> list[str]:
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub's tables; each row ends with the numbers of its signatures, which stand below, folded and as they are."""
+    """GitHub's tables; each row ends with the numbers of its signatures, which follow below, collapsed and verbatim."""
     numbers = table.signatures()
     parts = []
     for one in (table, *table.extra):
@@ -101,7 +101,7 @@ def _markdown_cell(cell: Cell) -> str:
         return text.markdown(cell.text)
     figure = text.markdown(cell.text) if cell.text else cell.figure()
     shown = f"**{figure}**" if cell.mark == "best" else figure + MARKS[cell.mark]
-    interval = cell.interval()  # numbers of ours: [89.2, 90.4] or [< 1 to 2.1], which mean nothing to Markdown
+    interval = cell.interval()  # our own numbers: [89.2, 90.4] or [< 1 to 2.1], which mean nothing to Markdown
     return f"{shown} {interval}" if interval else shown
 
 
@@ -137,7 +137,7 @@ def to_latex(table: Table) -> str:
 
 
 def _tex(words: str) -> str:
-    """Escaped, no bracket an optional argument, and a character that pdflatex's T1 fonts lack shown as its code."""
+    """Escaped: no bracket starts an optional argument, and characters missing in T1 fonts appear as codes."""
     shown = text.latex(words).replace("−", "$-$").replace("…", "\\ldots{}").replace("[", "{[}")
     return "".join(char if ord(char) < 0x180 else f"U+{ord(char):04X}" for char in shown)
 
@@ -191,7 +191,7 @@ def html_table(table: Table) -> str:
 
 
 def html_cell(cell: Cell, title: str, *, head: bool = False, figure: bool = False) -> str:
-    """One cell of the column `title`; `head` makes it the header of its row, `figure` sets it flush right."""
+    """One cell of the column `title`; `head` makes it the header of its row, `figure` aligns it right."""
     if head:
         return f'<th scope="row">{text.html(cell.text)}</th>'
     label = f' data-label="{text.html(title)}"'

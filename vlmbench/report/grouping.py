@@ -1,7 +1,7 @@
-"""Which runs may stand side by side, and which may not, and why.
+"""Which runs may be shown side by side, which may not, and why.
 
-Two runs share a place when dataset, split, content, n and main metric are the same; caption runs, of which images may
-be missing, are brought together by `caption_blocks`. Within a place, runs of one model
+Two runs share a place when dataset, split, content, n and main metric are the same; caption runs, in which images may
+be missing, are grouped by `caption_blocks`. Within a place, runs of one model
 whose protocols differ become rows of their own, named by the fields that differ.
 """
 
@@ -15,11 +15,11 @@ from vlmbench.records.result import Record
 from vlmbench.records.store import StoredRun, natural
 
 _LAST = ("seed", "versions", "captions", "dataset", "in")
-"""Fields that say little: they tell runs apart only where nothing else does."""
+"""Fields of little interest: they distinguish runs only where nothing else does."""
 
 
 def main_metric(record: Record) -> str:
-    """The dataset's own metric, as the run recorded it; accuracy, or the first there is, where it did not."""
+    """The dataset's own metric, as the run recorded it; where it did not, accuracy, or the first metric there is."""
     named = record.protocol.metric
     if named is not None and named in record.metrics:
         return named
@@ -33,7 +33,7 @@ def of_family(runs: Iterable[StoredRun], family: str) -> list[StoredRun]:
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """What has to be the same for two figures to be comparable."""
+    """What must be equal for two figures to be comparable."""
 
     dataset: str
     split: str
@@ -44,7 +44,7 @@ class Place:
 
     @staticmethod
     def of(record: Record) -> "Place":
-        """The place of a record; where all metrics are compared at once, `metric` is the task."""
+        """The place of a record; `metric` is the task where all metrics are compared at once."""
         metric = main_metric(record) if record.spec.gated == "main" else record.task
         data = record.dataset
         return Place(data.id, data.split, record.n, metric, data.skipped, data.fingerprint)
@@ -53,17 +53,17 @@ class Place:
 def unique(runs: Iterable[StoredRun]) -> list[StoredRun]:
     """The runs without copies of the same result in other directories, in natural order."""
     seen: set[tuple[str, str]] = set()
-    kept = []
+    unique = []
     for run in sorted(runs, key=lambda run: (natural(run.path.name), str(run.path))):
         key = (run.record.signature, run.record.samples_sha256)
         if key not in seen or not any(key):
             seen.add(key)
-            kept.append(run)
-    return kept
+            unique.append(run)
+    return unique
 
 
 def named_runs(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredRun]]]:
-    """The runs of a task by place, in order; each with its system's name and what tells it from others."""
+    """The runs of a task by place, in order; each with its system's name and what distinguishes it from others."""
     places: dict[Place, list[StoredRun]] = {}
     for run in runs:
         places.setdefault(Place.of(run.record), []).append(run)
@@ -71,7 +71,7 @@ def named_runs(runs: Sequence[StoredRun]) -> dict[Place, list[tuple[str, StoredR
 
 
 def named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:
-    """Runs of one place, each with its system's name and what tells it from others of that system."""
+    """Runs of one place, each with its system's name and what distinguishes it from other runs of that system."""
     found = []
     for system in dict.fromkeys(run.record.system for run in runs):
         group = variants([run for run in runs if run.record.system == system], lambda run: 0)
@@ -81,25 +81,27 @@ def named(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun]]:
 
 
 def refusals(places: Iterable[Place]) -> dict[str, str]:
-    """One line for each dataset whose runs are not all put side by side, naming the fields that differ.
+    """One line for each dataset whose runs are not all shown side by side, naming the fields that differ.
 
     Args:
         places: of the runs of one table.
 
     Returns:
-        The lines, and of each its dataset.
+        The lines, each with its dataset.
     """
     lines = {}
     distinct = sorted(set(places))
     for dataset in sorted({place.dataset for place in distinct}):
         words = _differing([place for place in distinct if place.dataset == dataset])
         if words:
-            lines[f"{dataset}: not all runs are put side by side, they differ in {'; '.join(words)}"] = dataset
+            lines[f"{dataset}: not all runs are shown side by side, because they differ in {'; '.join(words)}"] = (
+                dataset
+            )
     return lines
 
 
 def _differing(places: Sequence[Place]) -> list[str]:
-    """The fields in which places of one dataset differ, each with its values, in words."""
+    """The fields in which places of one dataset differ, with their values, in words."""
     words = []
     for name, show in _SHOWN.items():
         if len({getattr(place, name) for place in places}) > 1:
@@ -116,11 +118,11 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
     "skipped": lambda names: f"{len(names)} images",
 }
 SHOWN = 6
-"""Values of a field that differs that are named."""
+"""How many values of a differing field are named."""
 
 
 def place_labels(places: Sequence[Place]) -> dict[Place, str]:
-    """A name for each place: the dataset's, and what tells it from another place of the same dataset."""
+    """A name for each place: the dataset, and what distinguishes it from other places of the same dataset."""
     labels = {}
     for place in places:
         others = [other for other in places if other.dataset == place.dataset and other != place]
@@ -133,7 +135,7 @@ def place_labels(places: Sequence[Place]) -> dict[Place, str]:
 
 
 def fields(run: StoredRun) -> dict[str, str]:
-    """What can tell two runs of one model, task and place apart, as short text."""
+    """What can distinguish two runs of one model, task and place, as short text."""
     record = run.record
     flat = {
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -151,7 +153,7 @@ def fields(run: StoredRun) -> dict[str, str]:
 
 
 def variants(runs: Sequence[StoredRun], role: Callable[[StoredRun], object]) -> dict[str, list[StoredRun]]:
-    """Runs by variant: a text that names the fields in which runs of the same role differ; empty where none does.
+    """Runs by variant: a text that names the fields in which runs of the same role differ; empty if none does.
 
     Runs of different roles (1 shot, 2 shots) that agree in those fields are of one variant.
     """
@@ -176,7 +178,7 @@ def variants(runs: Sequence[StoredRun], role: Callable[[StoredRun], object]) -> 
 
 
 def _short(text: str, *, end: bool = False) -> str:
-    """At most 32 characters of a text; of a path its end, which tells it from others."""
+    """At most 32 characters of a text; the end of a path, which distinguishes it from others."""
     if len(text) <= 32:
         return text
     return "…" + text[-29:] if end else text[:29] + "…"

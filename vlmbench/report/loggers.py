@@ -1,7 +1,7 @@
-"""Records handed to Weights & Biases, MLflow or TensorBoard, where the package is installed.
+"""Exports records to Weights & Biases, MLflow or TensorBoard, if the package is installed.
 
-Each run becomes one run there, named by its directory; its metrics and interval ends become numbers, what decides them
-becomes configuration, and ``result.json`` is attached.
+Each run becomes one run there, named by its directory; its metrics and interval ends become numbers, the settings
+that decide them become configuration, and ``result.json`` is attached.
 """
 
 import json
@@ -34,7 +34,7 @@ def settings(run: StoredRun) -> dict[str, Any]:
 
 
 def to_wandb(runs: Sequence[StoredRun], out: Path) -> None:
-    """One run each in the project ``vlmbench``; account and server as `wandb` finds them."""
+    """One run per record in the project ``vlmbench``; account and server as `wandb` finds them."""
     wandb = _package("wandb")
     for run in runs:
         logged = wandb.init(project=PROJECT, name=run.path.name, config=settings(run), dir=str(out), reinit=True)
@@ -44,7 +44,7 @@ def to_wandb(runs: Sequence[StoredRun], out: Path) -> None:
 
 
 def to_mlflow(runs: Sequence[StoredRun], out: Path) -> None:
-    """One run each in the experiment ``vlmbench``; the server is ``$MLFLOW_TRACKING_URI``, else MLflow's default."""
+    """One run per record in the experiment ``vlmbench``; the server is ``$MLFLOW_TRACKING_URI`` or MLflow's default."""
     mlflow = _package("mlflow")
     mlflow.set_experiment(PROJECT)
     for run in runs:
@@ -85,18 +85,18 @@ EXPORTS: dict[str, Callable[[Sequence[StoredRun], Path], None]] = {
 
 
 def export(name: str, runs: Sequence[StoredRun], out: Path) -> None:
-    """Hands the records to the logger called `name`, one of `EXPORTS`.
+    """Exports the records to the logger `name`, one of `EXPORTS`.
 
     Raises:
         AbsentError: its package is not installed.
-        OutputError: it, or its server, did not take them.
+        OutputError: it, or its server, rejected them.
     """
     try:
         EXPORTS[name](runs, out)
     except AbsentError:
         raise
     except Exception as error:
-        raise OutputError(f"{name} did not take the records: {error}", fix=f"see {name}'s own settings") from error
+        raise OutputError(f"{name} rejected the records: {error}", fix=f"see {name}'s own settings") from error
 
 
 def _package(module: str, package: str | None = None) -> Any:
@@ -109,4 +109,4 @@ def _package(module: str, package: str | None = None) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise AbsentError(f"{name} is not installed, or not whole: {error}", fix=f"pip install {name}") from error
+        raise AbsentError(f"{name} is not installed, or is incomplete: {error}", fix=f"pip install {name}") from error

@@ -18,9 +18,9 @@ NOTE = (
 
 
 class Marks:
-    """Marks the cells of a table of one row a run, whose last columns are metrics.
+    """Marks the cells of a table with one row per run, whose last columns are metrics.
 
-    Holm's correction is over all tests of the table: `best` is called for every group of comparable rows, then `tied`.
+    Holm's correction is over all tests of the table: call `best` for every group of comparable rows, then `tied`.
 
     Args:
         rows: the table's rows, changed in place.
@@ -42,7 +42,7 @@ class Marks:
     ) -> None:
         """Marks the best of each metric among `runs`, whose rows begin at `start`, and tests the others against it.
 
-        Metrics `apart` are not comparable between these runs and have no marks.
+        Metrics in `apart` are not comparable between these runs and get no marks.
         """
         top: dict[int, list[str]] = {}
         for name, column in self._columns.items():
@@ -64,7 +64,7 @@ class Marks:
                     self._tests.append((start + index, self._columns[name], found.p))
 
     def tied(self) -> bool:
-        """Marks what is not significantly worse than the best; whether there was anything to test."""
+        """Marks what is not significantly worse than the best; returns whether there was anything to test."""
         if not self._tests:
             return False
         from vlmbench.metrics.stats.paired import holm

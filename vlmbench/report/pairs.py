@@ -17,18 +17,18 @@ Columns = Mapping[str, Any]
 
 
 class Pairs:
-    """Paired tests, with each per-sample file read once."""
+    """Paired tests that read each per-sample file once."""
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, tuple[str, ...] | None], dict[str, Any]] = {}
 
     @staticmethod
     def has(*runs: StoredRun) -> bool:
-        """Whether the per-sample files are there; records can be shared without them."""
+        """Whether the per-sample files exist; records can be shared without them."""
         return all(run.samples_path.is_file() for run in runs)
 
     def columns(self, run: StoredRun, images: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """The per-sample columns of a run, `[N]` each; of `images` only, in their order, where these are given."""
+        """The per-sample columns of a run, `[N]` each; if `images` are given, of these only, in their order."""
         key = (str(run.path), images)
         if key not in self._columns:
             whole = read_samples(run) if images is None else self.columns(run)
@@ -40,7 +40,7 @@ class Pairs:
         return self._columns[key]
 
     def aligned(self, one: StoredRun, two: StoredRun, images: tuple[str, ...] | None = None) -> tuple[Columns, Columns]:
-        """The columns of two runs, the second brought into the order of the first's ids; or both of `images` only.
+        """The columns of two runs, the second in the order of the first's ids; or both of `images` only.
 
         Raises:
             InputError: the runs did not score the same images, once each.
@@ -58,9 +58,9 @@ class Pairs:
     def differences(
         self, one: StoredRun, two: StoredRun, names: Sequence[str], images: tuple[str, ...] | None = None
     ) -> "dict[str, Difference]":
-        """The differences of metrics, by the test that each declares; over all images, or `images`.
+        """The differences of metrics, by the test that each declares, over all images or `images`.
 
-        A metric without a test, or that no package here declares, is left out.
+        A metric without a test, or one that no installed package declares, is left out.
         """
         from vlmbench.metrics.differences import differences
 
@@ -69,16 +69,16 @@ class Pairs:
 
 
 def untested(runs: Sequence[StoredRun]) -> list[str]:
-    """Notes where runs have no per-sample file, and so no paired tests, and where a record has been edited."""
-    lacking = [run.path.name for run in runs if not Pairs.has(run)]
-    notes = [f"No paired tests, since the per-sample file is missing: {', '.join(lacking)}."] if lacking else []
+    """Notes on runs without a per-sample file, and so without paired tests, and on edited records."""
+    missing = [run.path.name for run in runs if not Pairs.has(run)]
+    notes = [f"No paired tests, since the per-sample file is missing: {', '.join(missing)}."] if missing else []
     changed = [run.path.name for run in runs if run.changed]
-    more = f"Changed by hand after it was written, so that its figures prove nothing: {', '.join(changed)}."
+    more = f"Changed after it was written, so its figures cannot be trusted: {', '.join(changed)}."
     return [*notes, more] if changed else notes
 
 
 def same_order(first: "NDArray[Any]", second: "NDArray[Any]") -> "NDArray[np.int64] | None":
-    """Indices `[N]` that bring `second` into the order of `first`; none where they are not the same ids once each."""
+    """Indices `[N]` that bring `second` into the order of `first`; None unless they are the same ids, once each."""
     import numpy as np
 
     if len(first) != len(second):

@@ -1,6 +1,6 @@
 """The tables in words: where zero-shot is enough, where a probe wins, which captioner is better.
 
-Every sentence is made from cells of the tables, so it says what they say and nothing else.
+Every sentence is made from cells of the tables, so it says only what they say.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def _has(line: Line, key: str) -> bool:
 
 
 def _classification(lines: Sequence[Line]) -> list[str]:
-    """A sentence on each row with both figures, and on each zero-shot figure that says nothing of the model."""
+    """A sentence on each row with both figures, and on each zero-shot figure no better than a reference."""
     references: dict[str, dict[str, float]] = {}
     for line in lines:
         for cell in line.values():
@@ -53,7 +53,7 @@ def _classification(lines: Sequence[Line]) -> list[str]:
 
 
 def _system(cell: Cell) -> bool:
-    """Whether a figure is one run's: no mean, no reference."""
+    """Whether a figure is from one run: not a mean or a reference."""
     return len(cell.runs) == 1 and not cell.reference
 
 
@@ -62,12 +62,12 @@ def _figure(line: Line) -> str:
 
 
 def _of(metric: str) -> str:
-    """What a figure is called behind it, where it is not accuracy."""
+    """The metric's name after a figure, unless it is accuracy."""
     return f" {in_sentences(metric)}" if metric not in {"", DEFAULT} else ""
 
 
 def _unbeaten(cell: Cell, known: Mapping[str, float]) -> str:
-    """``not better than chance (14.3)``; empty where a figure is better than all references."""
+    """``not better than chance (14.3)``; empty if a figure is better than all references."""
     from vlmbench.metrics.reference import not_better, unbeaten
 
     if cell.value is None:
@@ -88,13 +88,13 @@ def _dataset(line: Line, known: Mapping[str, float], *, several: bool) -> str:
     if difference.p is None:
         return start + "."
     if difference.p >= LEVEL:
-        return f"{start}: no significant difference, zero-shot is enough."
+        return f"{start}: no significant difference, so zero-shot is enough."
     if difference.value is not None and difference.value > 0:
-        return f"{start}: zero-shot is enough, and better."
+        return f"{start}: zero-shot is better, so it is enough."
     match = line.get("labels_to_match", Cell()).text
     if not match:
         return f"{start}: the probe wins."
-    return f"{start}: the probe wins, once there are {_labels(match)} per class."
+    return f"{start}: the probe wins from {_labels(match)} per class."
 
 
 def _labels(match: str) -> str:
@@ -121,9 +121,9 @@ def _captions(lines: Sequence[Line]) -> list[str]:
         tied = [line["system"].text for line in there if line[key].mark == "tied"]
         verdict = f"not significantly better than {_listed(tied)}" if tied else "significantly better"
         if best[key].mark != "best":
-            verdict = "which was not tested"
+            verdict = "not tested"
         sentences.append(
-            f"Of the captions of {dataset}, those of {best['system'].text} have the "
+            f"On {dataset} the captions of {best['system'].text} have the "
             f"{'highest' if len(others) > 1 else 'higher'} {spec.title}:"
             f" {best[key].figure()} against {listed}, {verdict}."
         )
@@ -131,7 +131,7 @@ def _captions(lines: Sequence[Line]) -> list[str]:
 
 
 def _prompts(lines: Sequence[Line]) -> list[str]:
-    """Of each model that was asked with several prompts or class names: which are best, and whether by chance."""
+    """For each model with several prompts or class names: which is best, and whether significantly."""
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
         one, two = (run.record for run in line["difference"].runs)

@@ -1,7 +1,7 @@
-"""A table as plain data: what the four file formats and the terminal are written from.
+"""A table as plain data: the source of the four file formats and of the terminal's tables.
 
-Every figure keeps the run it came from, so that a reader, and a test, can trace it. Values are held as in the records
-(fractions 0 to 1, CIDEr 0 to 10); they are multiplied by 100 where they are shown.
+Every figure refers to the run it came from, so that a reader or a test can trace it. Values are as in the records
+(fractions 0 to 1, CIDEr 0 to 10); they are multiplied by 100 when shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,22 +27,22 @@ class Cell:
     low: float | None = None
     high: float | None = None
     runs: tuple[StoredRun, ...] = ()
-    """The runs the figure is read from: one; or two for a difference; or several for a mean."""
+    """The runs that the figure comes from: one, two for a difference, several for a mean."""
     p: float | None = None
-    """Of a difference: its p-value, Holm-corrected over the table's tests."""
+    """The p-value of a difference, Holm-corrected over the table's tests."""
     mark: Mark = ""
     signed: bool = False
     scale: float = 100.0
     mean: bool = False
     """Whether the figure is a mean over datasets."""
     reference: str = ""
-    """Of a figure that no system has made: ``majority`` or ``chance``."""
+    """For a reference figure, which comes from no system: ``majority`` or ``chance``."""
     open_interval: str = ""
-    """The interval in words, where an end of it lies outside what was measured (``< 1 to 2.1``)."""
+    """The interval in words, if an end lies outside what was measured (``< 1 to 2.1``)."""
     source: str = ""
-    """Of a figure that no run of ours gave: where it comes from."""
+    """The source of a figure that comes from no run of ours."""
     remark: str = ""
-    """What has to be known of this one figure."""
+    """A remark on this figure."""
 
     @property
     def is_figure(self) -> bool:
@@ -56,7 +56,7 @@ class Cell:
         return f"{self.value * self.scale:{'+' if self.signed else ''}.{digits}f}"
 
     def interval(self, digits: int = 1) -> str:
-        """``[89.2, 90.4]``, or nothing where there is no interval."""
+        """``[89.2, 90.4]``, or nothing if there is no interval."""
         if self.low is None or self.high is None:
             return f"[{self.open_interval}]" if self.open_interval else ""
         sign = "+" if self.signed else ""
@@ -81,7 +81,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, columns, rows of equal length, and the notes that stand below."""
+    """A title, columns, rows of equal length, and the notes below."""
 
     name: str
     title: str
@@ -89,16 +89,16 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
-    """Of a note that speaks of one dataset only, that dataset; ``MEANS`` for a note on the means."""
+    """The dataset of each note about a single dataset; ``MEANS`` for a note on the means."""
     explains: Mapping[str, str] = field(default_factory=dict)
-    """Of a note that explains one column, the column's key."""
+    """The column key of each note that explains one column."""
     refused: tuple[str, ...] = ()
-    """Those of the notes that say which runs are not put side by side, and why."""
+    """The notes that say which runs are not shown side by side, and why."""
     extra: tuple["Table", ...] = field(default=())
     """Further tables of the same file (few-shot curves); a CSV joins their columns to this one's rows."""
 
     def without_empty_columns(self) -> "Table":
-        """The same without the figure columns in which no row has anything."""
+        """The same without empty figure columns."""
         keep = [
             index
             for index, column in enumerate(self.columns)
@@ -111,8 +111,8 @@ class Table:
         )
 
     def with_runs(self, runs: Sequence[StoredRun]) -> "Table":
-        """The same with only the rows, other than means, that show one of `runs`, the references of their datasets, and
-        the notes that speak of them."""
+        """The same with only the rows (no means) that show one of `runs`, the references of their datasets, and
+        the notes about them."""
         datasets = {run.record.dataset.id for run in runs}
         wanted = {str(run.path) for run in runs}
         shows = [
@@ -149,7 +149,7 @@ class Table:
 
 
 def metric_cell(run: StoredRun, name: str) -> Cell:
-    """The cell of one metric of one run; empty where the run has no such metric."""
+    """The cell of one metric of one run; empty if the run has no such metric."""
     metric: Metric | None = run.record.metrics.get(name)
     if metric is None:
         return Cell()

@@ -1,4 +1,4 @@
-"""A table as rich draws it, in a terminal or in a notebook: each interval below its figure, nothing cut off."""
+"""A table as rich draws it, in a terminal or in a notebook: each interval below its figure, nothing truncated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A table and those that belong to it.
+    """A table and its further tables.
 
-    One that is wider than the console is drawn in blocks of figures, each beside the columns that say of what.
+    A table wider than the console is drawn in blocks of figures, each with the columns that identify its rows.
 
     Attributes:
         table: the table.
-        most: so many rows are shown, and said how many more there are; none: all.
+        most: the number of rows shown, followed by how many more there are; None: all.
     """
 
     table: Table
@@ -46,6 +46,6 @@ class Drawn:
                 yield drawn
             if len(shown.rows) < len(one.rows):
                 more = len(one.rows) - len(shown.rows)
-                yield Text(f"… and {more:,} more rows, which the table's files have.", style="dim")
+                yield Text(f"… and {more:,} more rows in the table's files.", style="dim")
             for note in shown.notes if shown.rows else ():
                 yield Text.from_markup(terminal(note), style="dim", emoji=False)

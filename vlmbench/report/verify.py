@@ -1,4 +1,4 @@
-"""Is a record what its per-sample file says? Hash, signature, n and every figure, computed again."""
+"""Does a record agree with its per-sample file? Recomputes hash, signature, n and every figure."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from vlmbench.records.signature import parse_signature, signature
 from vlmbench.records.store import RESULT, StoredRun, run_id, samples_changed
 
 TOLERANCE = 1e-9
-"""Figures may differ by rounding of sums in another order, not by more."""
+"""Figures may differ only by the rounding of sums in another order."""
 RESAMPLES = 1_000_000
-"""No run has more; a record that was tampered with could ask for any number."""
+"""No run has more; a tampered record could request any number."""
 
 
 def verify_run(run: StoredRun) -> list[str]:
-    """What does not fit, each in one sentence; empty where all does."""
+    """What is inconsistent, one sentence each; empty if nothing is."""
     wrong = _changed(run) + _lacking(run.record)
     if not run.samples_path.is_file():
         return [*wrong, f"{run.samples_path.name} is missing"]
@@ -32,9 +32,9 @@ def verify_run(run: StoredRun) -> list[str]:
 
 
 def trusted_columns(run: StoredRun) -> dict[str, Any]:
-    """The per-sample columns of a run whose record, per-sample file and figures (without intervals) fit each other.
+    """The per-sample columns of a run whose record, per-sample file and figures (without intervals) agree.
 
-    It costs a checksum and a sum over each column: no resampling.
+    This costs a checksum and a sum over each column, without resampling.
 
     Raises:
         InputError: they do not.
@@ -53,7 +53,7 @@ def trusted_columns(run: StoredRun) -> dict[str, Any]:
 
 
 def require_unchanged(run: StoredRun) -> None:
-    """That a record is as it was written, as far as it says itself.
+    """Checks that a record is unchanged, by its own checksum.
 
     Raises:
         InputError: it was changed, or figures are missing.
@@ -62,19 +62,19 @@ def require_unchanged(run: StoredRun) -> None:
         raise InputError(wrong, where=str(run.path / RESULT), fix=_LOOK)
 
 
-_LOOK = "vlmbench verify tells all that does not fit; run the command again, or restore the file"
+_LOOK = "vlmbench verify lists everything that is inconsistent; rerun the command, or restore the file"
 
 
 def _changed(run: StoredRun) -> list[str]:
-    return [f"{RESULT} was changed after it was written: its own checksum does not fit"] if run.changed else []
+    return [f"{RESULT} was changed after it was written: its own checksum does not match"] if run.changed else []
 
 
 def _lacking(record: Record) -> list[str]:
-    """Metrics that the record's own protocol names, and that it does not have."""
+    """Metrics that the record's own protocol names but the record does not have."""
     if not record.metrics and record.detail.not_defined is None:
         return ["metrics: the record has none"]
     missing = [name for name in record.protocol.scored if name not in record.metrics]
-    return [f"metrics: the record has no {', '.join(missing)}, which it names in its protocol"] if missing else []
+    return [f"metrics: the record has no {', '.join(missing)}, which its protocol names"] if missing else []
 
 
 def _signature(run: StoredRun) -> list[str]:
@@ -95,13 +95,13 @@ def _signature(run: StoredRun) -> list[str]:
 
 
 def _of_task(record: Record, columns: Mapping[str, Any]) -> list[str]:
-    """What the record's task itself finds that does not fit."""
+    """The inconsistencies that the record's task finds itself."""
     verify = record.spec.verify
     return [] if verify is None else verify(record, columns)
 
 
 def _figures(run: StoredRun, columns: Mapping[str, Any], resamples: int | None = None) -> list[str]:
-    """The figures that do not come out again, and those whose interval does not, where intervals are recomputed."""
+    """The figures, and intervals if these are recomputed, that differ when recomputed."""
     record = run.record
     wrong = []
     for name, (value, low, high) in recomputed(run, columns, resamples).items():
@@ -124,22 +124,24 @@ def _figures(run: StoredRun, columns: Mapping[str, Any], resamples: int | None =
 def recomputed(
     run: StoredRun, columns: Mapping[str, Any], resamples: int | None = None
 ) -> dict[str, tuple[float, float | None, float | None]]:
-    """Every metric of a record, computed again from the per-sample columns: value, low, high (none: not recomputed).
+    """Every metric of a record, recomputed from the per-sample columns: value, low, high (None: not recomputed).
 
     Args:
         run: the run.
         columns: its per-sample columns.
-        resamples: bootstrap resamples; none: as many as the record says.
+        resamples: bootstrap resamples; None: as many as the record says.
 
     Raises:
-        InputError: a column is missing, or nobody knows how to compute a metric of the record.
+        InputError: a column is missing, or no installed package can compute a metric of the record.
     """
     from vlmbench.metrics.figures import figures
 
-    record, asked = run.record, run.record.protocol.resamples
-    if asked is not None and not 0 <= asked <= RESAMPLES:
-        raise InputError(f"the record asks for {asked} resamples, at most {RESAMPLES:,} are made", where=str(run.path))
-    resamples = asked if resamples is None else resamples
+    record, requested = run.record, run.record.protocol.resamples
+    if requested is not None and not 0 <= requested <= RESAMPLES:
+        raise InputError(
+            f"the record requests {requested} resamples; the maximum is {RESAMPLES:,}", where=str(run.path)
+        )
+    resamples = requested if resamples is None else resamples
     try:
         again = figures(record.spec.family, columns, list(record.metrics), record.seed, resamples=resamples)
     except (ArithmeticError, ValueError, IndexError, TypeError) as error:

@@ -1,1 +1,1 @@
-"""One module or package a task: check, run, write records."""
+"""One module or package per task: check, run, write records."""

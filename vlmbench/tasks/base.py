@@ -1,4 +1,4 @@
-"""What a command is going to do, so that a plan can check all of it before any of it runs."""
+"""What a command will do, so that a plan can check everything before anything runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class TaskJob:
     """A command with its options.
 
     Attributes:
-        check: finds what can be wrong with names, values and files; gives the passes over images that `run` will take.
-        run: does it, in a session that others share or, with none, in one of its own.
+        check: checks names, values and files; returns the passes over images that `run` will make.
+        run: runs it, in a shared session or, with None, in one of its own.
     """
 
     check: "Callable[[Session], Sequence[Pass]]"
@@ -41,14 +41,14 @@ class TaskJob:
 
     @staticmethod
     def of(task: str, request: object) -> "TaskJob":
-        """A task with what is asked of it.
+        """A task with a request.
 
         Args:
             task: its name.
-            request: of its class of requests.
+            request: an instance of the task's request class.
 
         Raises:
-            TypeError: it is of another class.
+            TypeError: the request is of another class.
         """
         spec = task_spec(task)
         if not isinstance(request, spec.load("request")):

@@ -1,4 +1,4 @@
-"""The whole main job on what ships with the package: no network, no Java, nothing to choose."""
+"""The whole main job with bundled models and datasets: no network, no Java, nothing to choose."""
 
 from vlmbench.captioners.names import CaptionerRef
 from vlmbench.records.store import StoredRun
@@ -16,13 +16,13 @@ PIXEL_SHOTS = (1, 4, None)
 SEEDS = 5
 CAPTIONED = "scenes"
 CAPTIONERS = ("tiny-captioner", f"asif:{MODEL}", f"retrieval:{MODEL}", f"magic:tiny-captioner,{MODEL}?k=25")
-"""MAGIC with the paper's k for Flickr30k, which does better on the validation split than its 45 for COCO: see
+"""MAGIC with the paper's k for Flickr30k, which is better on the validation split than its 45 for COCO: see
 ``benchmarks/magic_settings.py``.
 """
 
 
 def run_demo(context: Context) -> list[StoredRun]:
-    """Zero-shot against probe on three datasets, raw pixels beside them, and four captioners on a fourth.
+    """Zero-shot against probe on three datasets, with raw pixels as a baseline, and four captioners on a fourth.
 
     Raises:
         OutputError: the results directory cannot be written.

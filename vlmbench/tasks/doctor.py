@@ -25,13 +25,13 @@ class Finding:
 
     what: str
     state: str
-    """``ok``, ``absent`` (something optional is not there), ``nearly full``, ``broken`` (the main job does not run)."""
+    """``ok``, ``absent`` (something optional is missing), ``nearly full``, ``broken`` (the main job does not run)."""
     detail: str
     fix: str = ""
 
 
 def examine(cache_dir: Path, out: Path) -> list[Finding]:
-    """Looks at packages, devices, caches, Java and the bundled files; touches no network."""
+    """Checks packages, devices, caches, Java and the bundled files, without a network."""
     return [
         Finding("vlmbench", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
         *(_package(name) for name in NEEDED),
@@ -75,11 +75,11 @@ def _places(cache_dir: Path, out: Path) -> Iterator[Finding]:
             require_writable(path)
             free = shutil.disk_usage(path).free / 2**30  # GiB
         except VlmbenchError as error:
-            yield Finding(name, "broken", error.what, f"choose another place with {switch} DIR")
+            yield Finding(name, "broken", error.what, f"choose another directory with {switch} DIR")
             continue
         if not there:
             path.rmdir()
-        fix = f"make room, or choose another place with {switch} DIR"
+        fix = f"make room, or choose another directory with {switch} DIR"
         left = f"{free:.0f} GiB" if free >= 10 else f"{free * 1024:,.0f} MiB"
         state = "ok" if free > 1 else "nearly full"
         yield Finding(name, state, f"{path}, {left} free", "" if state == "ok" else fix)
@@ -103,14 +103,14 @@ def _meteor() -> Finding:
         whole = False
     if not whole:
         fix = "pip install --force-reinstall pycocoevalcap"
-        return Finding("METEOR data", "absent", "without them METEOR is left out", fix)
+        return Finding("METEOR data", "absent", "without it METEOR is left out", fix)
     return Finding("METEOR data", "ok", "from pycocoevalcap")
 
 
 def _java() -> Finding:
     if shutil.which("java"):
-        return Finding("Java", "ok", "for --backend java only")
-    return Finding("Java", "absent", "not needed: only --backend java asks for it", "install a Java 8+ runtime")
+        return Finding("Java", "ok", "used only by --backend java")
+    return Finding("Java", "absent", "not needed except for --backend java", "install a Java 8+ runtime")
 
 
 def _openvino() -> Finding:
@@ -122,5 +122,5 @@ def _openvino() -> Finding:
 
 def _hub() -> Finding:
     offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
-    text = "offline: HF_HUB_OFFLINE is set" if offline else "online when a model or dataset asks; not tried here"
+    text = "offline: HF_HUB_OFFLINE is set" if offline else "online when a model or dataset needs it; not tested here"
     return Finding("hub", "ok", text)

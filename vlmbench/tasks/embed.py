@@ -1,4 +1,4 @@
-"""Embeddings to a file: the features of a model on a dataset, for other programs, whole or in shards of a cluster."""
+"""Writes the features of a model on a dataset to a file for other programs, whole or in shards for a cluster."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from vlmbench.session.session import Session
 
 @dataclass(frozen=True)
 class EmbedRequest:
-    """What is asked: a model, a dataset, a split, a layer, and which shard ``(i, n)`` of the images, counted from 1."""
+    """The request: a model, a dataset, a split, a layer, and the shard ``(i, n)`` of the images, counted from 1."""
 
     model: str
     dataset: str
@@ -30,10 +30,10 @@ class EmbedRequest:
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
-    """``2/8`` as (2, 8); none is the whole.
+    """``2/8`` as (2, 8); None is the whole.
 
     Raises:
-        UsageError: it is no i/n with 1 <= i <= n.
+        UsageError: it is not i/n with 1 <= i <= n.
     """
     if text is None:
         return 1, 1
@@ -47,7 +47,7 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
     """Writes ``embeddings/<name>.safetensors`` (x [N, D] float32 un-normalised, y) and ``<name>.json`` (ids, classes).
 
     Only the shard's own images are encoded, so that n machines share the work; for the whole (``1/1``) the features
-    land in the store where zero-shot and probe find them.
+    go to the store, where zero-shot and probe find them.
 
     Raises:
         VlmbenchError: what is wrong with the model, the dataset, an image or ``out``.
@@ -60,7 +60,7 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
     part = request.shard if request.shard != (1, 1) else None
     found = session.features(request.model, Selection(request.dataset, split, request.limit, part), layer=layer)
     if not len(found.ids):
-        raise InputError("the shard has no images", where="--shard", fix="fewer shards")
+        raise InputError("the shard has no images", where="--shard", fix="use fewer shards")
     number, count = request.shard
     suffix = f"-{number:04d}-of-{count:04d}" if count > 1 else ""
     drawn = None if request.limit is None else [request.limit, context.seed]

@@ -1,4 +1,4 @@
-"""What `vlmbench list` shows: names and facts, read from tables, with nothing imported or fetched for them."""
+"""What `vlmbench list` shows: names and facts from tables, without importing or downloading anything."""
 
 import os
 from pathlib import Path
@@ -23,16 +23,16 @@ from vlmbench.records.task import task_specs
 
 CAPTIONS = {
     "datasets": "also: group:GROUP, hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, "
-    "file:PATH; after a hub set's name ?stream=yes reads it without fetching its files. No copy on the hub is known of "
-    f"{', '.join(ELSEWHERE)}: name one to be told how to evaluate on it",
+    "file:PATH; ?stream=yes after a hub dataset's name streams it. No copy on the hub is known of "
+    f"{', '.join(ELSEWHERE)}: name one to see how to evaluate on it",
     "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory; "
     "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that. Usual: scored "
-    "where --metrics is not given. What each is blind to, its range and source: --json",
-    "tasks": "each is a command, and a table of a plan for vlmbench run. Metrics: --json",
-    "heads": "for vlmbench linear-probe --head; another package adds one by an entry point of the group vlmbench.heads",
-    "prompts": "imagenet is another name of clip80. Also: a file (.txt, a template a line; .json, a list, an object of "
-    "class names, or one of datasets as CLIP_benchmark's), or a template such as 'a photo of a {}.'",
+    "without --metrics. What each is blind to, its range and source: --json",
+    "tasks": "each is a command, and a table in a plan for vlmbench run. Metrics: --json",
+    "heads": "for vlmbench linear-probe --head; other packages add heads by entry points in the group vlmbench.heads",
+    "prompts": "imagenet is another name for clip80. Also: a file (.txt, one template per line; .json: a list, an "
+    "object of class names, or one of datasets as in CLIP_benchmark), or a template such as 'a photo of a {}.'",
 }
 
 _KINDS = {
@@ -43,7 +43,7 @@ _KINDS = {
 
 
 def datasets() -> list[dict[str, Any]]:
-    """A row for each named dataset."""
+    """One row per named dataset."""
     rows = []
     for name in bundled_names():
         facts = open_bundled(name).facts
@@ -53,7 +53,7 @@ def datasets() -> list[dict[str, Any]]:
                 "group": facts.get("group", ""),
                 "classes": len(facts.get("classnames", ())) or None,
                 "metric": facts.get("metric", ""),
-                "where": "ships with vlmbench",
+                "where": "bundled with vlmbench",
                 "revision": "",
             }
         )
@@ -73,14 +73,14 @@ def datasets() -> list[dict[str, Any]]:
 
 
 def models() -> list[dict[str, Any]]:
-    """A row for each named model."""
+    """One row per named model."""
     pixels = {
         "name": PIXELS,
         "kind": BACKBONE,
         "parameters": 0,
         "width": None,
         "here": True,
-        "about": "no model: the raw pixels, the baseline a probe has to beat",
+        "about": "no model: raw pixels, the baseline that a probe should beat",
         "id": "",
     }
     encoders = [
@@ -111,12 +111,12 @@ def models() -> list[dict[str, Any]]:
 
 
 def parts(rows: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The models in groups of a kind, each with a heading."""
+    """The models grouped by kind, each group with a heading."""
     return [(heading, [row for row in rows if row["kind"] == kind]) for kind, heading in _KINDS.items()]
 
 
 def metrics() -> list[dict[str, Any]]:
-    """A row for each metric: also how to read it, what it is blind to, and whether it is scored without being asked."""
+    """One row per metric, with how to read it, what it is blind to, and whether it is scored by default."""
     return [
         {
             "name": spec.name,
@@ -133,7 +133,7 @@ def metrics() -> list[dict[str, Any]]:
 
 
 def heads() -> list[dict[str, Any]]:
-    """A row for each head that a probe can be."""
+    """One row per head."""
     return [
         {
             "name": name,
@@ -146,7 +146,7 @@ def heads() -> list[dict[str, Any]]:
 
 
 def prompts() -> list[dict[str, Any]]:
-    """A row for each prompt set."""
+    """One row per prompt set."""
     rows = [{"name": name, "templates": len(items), "first": items[0]} for name, items in SETS.items()]
     return [
         *rows,
@@ -155,7 +155,7 @@ def prompts() -> list[dict[str, Any]]:
 
 
 def tasks() -> list[dict[str, Any]]:
-    """A row for each task: also its metrics and what the gate compares."""
+    """One row per task, with its metrics and what the gate compares."""
     return [
         {
             "name": spec.name,

@@ -1,4 +1,4 @@
-"""A plan: a grid of commands in a TOML file, one table a command; all of it checked, then run in one session."""
+"""A plan: a grid of commands in a TOML file, one table per command; checked as a whole, then run in one session."""
 
 import re
 import tomllib
@@ -23,8 +23,8 @@ class Table:
 
     Attributes:
         task: the command; empty for the common options at the top.
-        place: where it stands, for errors.
-        options: key to value as TOML gives them.
+        place: its place in the file, for errors.
+        options: keys and values as parsed from TOML.
     """
 
     task: str
@@ -32,13 +32,13 @@ class Table:
     options: dict[str, Any]
 
     def at(self, key: str) -> str:
-        """Where a key stands, for errors."""
+        """The place of a key, for errors."""
         return f"{self.place}, key {visible(key)}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan as it was read: the common options, then the tables, each task's in the order of the file."""
+    """A plan as read: the common options, then the tables, each task's in file order."""
 
     common: Table
     tables: tuple[Table, ...]
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """A job, and the table that asks for it, if it comes from a file."""
+    """A job, and the table it comes from, if it comes from a file."""
 
     table: Table | None
     job: TaskJob
@@ -57,11 +57,11 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
 
     Args:
         path: the TOML file.
-        tasks: the commands that can stand in it.
+        tasks: the commands that it may contain.
 
     Raises:
         AbsentError: there is no such file.
-        InputError: it is no TOML (the line is named), a task is unknown, or there is nothing to do.
+        InputError: it is not TOML (the line is named), a task is unknown, or there is nothing to do.
     """
     text = read_text(path, most=SMALL, what="plan")
     try:
@@ -70,13 +70,13 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
         said, _, place = str(error).rpartition(" (at ")
         line = place.rstrip(")") if place.startswith("line") else f"line {len(text.splitlines())}, the end"
         raise InputError(
-            f"the plan is no TOML: {said}",
+            f"the plan is not valid TOML: {said}",
             where=f"{visible(str(path))}, {line}",
-            fix="fix it, or a line above",
+            fix="fix this line, or one above it",
         ) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
         raise InputError(
-            f"the plan is no TOML that can be read: {visible(str(error))[:100]}",
+            f"the plan cannot be read as TOML: {visible(str(error))[:100]}",
             where=visible(str(path)),
             fix="write plain values",
         ) from error
@@ -93,7 +93,7 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
             )
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise InputError(
-                f"{key} is no list of tables", where=_place(path, text, key, 0), fix=f"write [[{key}]], not [{key}]"
+                f"{key} is not a list of tables", where=_place(path, text, key, 0), fix=f"write [[{key}]], not [{key}]"
             )
         tables += [Table(key, _place(path, text, key, number), entry) for number, entry in enumerate(entries)]
     if not tables:
@@ -104,16 +104,16 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
 
 
 def unknown_key(table: Table, key: str, known: Collection[str]) -> InputError:
-    """The error for a key that is no option of the table's command."""
+    """The error for a key that is not an option of the table's command."""
     what = f"{table.task} has no option {visible(key)}" if table.task else f"no such common option: {visible(key)}"
     return InputError(what, where=table.at(key), fix=_near(key, known, "one of "))
 
 
 def check_steps(steps: Sequence[Step], session: Session) -> None:
-    """Checks every step before any runs; the session learns what images they will look at.
+    """Checks every step before any runs, and tells the session which images they will use.
 
     Raises:
-        VlmbenchError: the first thing that is wrong, with its table and, where it can be told, its key.
+        VlmbenchError: the first problem, with its table and, if known, its key.
     """
     for step in steps:
         try:
@@ -127,7 +127,7 @@ def run_steps(steps: Sequence[Step], session: Session) -> list[StoredRun]:
     """Runs the steps in order.
 
     Raises:
-        VlmbenchError: what went wrong, with its table; the results of the steps before it are written.
+        VlmbenchError: a step failed, with its table; the results of the steps before it are written.
     """
     require_writable(session.context.out)
     runs: dict[Path, StoredRun] = {}
@@ -137,13 +137,13 @@ def run_steps(steps: Sequence[Step], session: Session) -> list[StoredRun]:
             runs |= {run.path: run for run in step.job.run(session.context, session)}
         except VlmbenchError as error:
             if runs:
-                session.context.reporter.note(f"the {len(runs)} results before this are in {session.context.out}/runs")
+                session.context.reporter.note(f"the {len(runs)} results so far are in {session.context.out}/runs")
             raise (placed(error, step.table) if step.table else error) from error
     return list(runs.values())
 
 
 def placed(error: VlmbenchError, table: Table) -> VlmbenchError:
-    """The error with its place in the plan; what would be wrong usage of a command is a plan that is wrong."""
+    """The error with its place in the plan; a usage error of a command is an input error of the plan."""
     if error.where and error.where.startswith(table.place):
         return error
     said = f"{error.what} {error.where or ''}"
@@ -158,7 +158,7 @@ def placed(error: VlmbenchError, table: Table) -> VlmbenchError:
 
 
 def _texts(key: str, value: Any) -> list[str]:
-    """What an error that concerns a key may quote: its values, and the option."""
+    """What an error about a key may quote: its values, and the option."""
     items = value if isinstance(value, list) else [value]
     return [*(str(item) for item in items if isinstance(item, str) and item), f"--{key}"]
 

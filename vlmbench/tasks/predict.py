@@ -1,4 +1,4 @@
-"""A kept probe put to work on images."""
+"""Applies a saved probe to images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from vlmbench.session.session import Session
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a probe says of an image: the likeliest class (several labels an image: those above one half)."""
+    """A probe's prediction for an image: the most likely class (several labels per image: those above one half)."""
 
     image: str
     labels: tuple[str, ...]
@@ -35,7 +35,7 @@ class Predictor:
     session: Session
 
     def predict(self, images: Sequence[Path]) -> Iterator[Prediction]:
-        """Predictions, in order; one that cannot be decoded is left out with ``on_bad_image`` ``skip``.
+        """Predictions, in order; an image that cannot be decoded is left out with ``on_bad_image`` ``skip``.
 
         Raises:
             BadImage: an image cannot be decoded and ``on_bad_image`` is ``error``.
@@ -69,13 +69,13 @@ def open_predictor(path: Path, context: Context) -> Predictor:
     """The predictor of a probe file.
 
     Raises:
-        AbsentError: no such file, or its encoder is not there.
-        InputError: it is no probe, was made from a features file, or its encoder has other weights now.
+        AbsentError: no such file, or its encoder is missing.
+        InputError: it is not a probe, was trained on a features file, or its encoder now has other weights.
     """
     probe = load_probe(path)
     if not probe.model:
         raise InputError(
-            "this probe was trained on a features file; there is no encoder to put images through",
+            "this probe was trained on a features file, so there is no encoder for images",
             where=str(path),
             fix="vlmbench linear-probe -m MODEL -d DATASET --save-probe FILE",
         )
@@ -83,20 +83,20 @@ def open_predictor(path: Path, context: Context) -> Predictor:
     files: ModelFiles = session.model(probe.model).files
     if files.weights_sha256 != probe.weights_sha256:
         raise InputError(
-            f"{visible(probe.model)} has other weights than the probe was trained with "
+            f"{visible(probe.model)} has different weights from those the probe was trained with "
             f"({files.weights_sha256[:12]}, not {probe.weights_sha256[:12]})",
             where=str(path),
-            fix="train the probe again, or bring back the old weights",
+            fix="train the probe again, or restore the old weights",
         )
     return Predictor(probe, session)
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """The images named, and those in the directories named (by their suffix, sorted).
+    """The named images, and those in the named directories (by suffix, sorted).
 
     Raises:
         AbsentError: a path does not exist.
-        InputError: there is no image at all.
+        InputError: there is no image.
     """
     found: list[Path] = []
     for path in paths:

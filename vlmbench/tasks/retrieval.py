@@ -1,4 +1,4 @@
-"""Image–text retrieval on captioned sets: every model on every set, one record each."""
+"""Image–text retrieval on captioned sets: every model on every dataset, one record each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from vlmbench.tasks.base import Pass
 
 @dataclass(frozen=True)
 class RetrievalRequest:
-    """What is asked of a retrieval run: the arguments of `vlmbench.retrieval`."""
+    """A retrieval request: the arguments of `vlmbench.retrieval`."""
 
     models: Sequence[str]
     datasets: Sequence[str]
@@ -50,7 +50,7 @@ def run_retrieval(request: RetrievalRequest, context: Context, session: Session 
     """Scores each model on each captioned set and writes a record for each.
 
     Raises:
-        VlmbenchError: what is wrong with a model, a dataset, an image or ``--out``.
+        VlmbenchError: a model, a dataset, an image or ``--out`` is invalid.
     """
     require_writable(context.out)
     session = session or Session(context)
@@ -62,10 +62,10 @@ def run_retrieval(request: RetrievalRequest, context: Context, session: Session 
 
 
 def check_retrieval(request: RetrievalRequest, session: Session) -> list[Pass]:
-    """Finds what can be wrong with models and datasets; gives the passes over images that the run takes.
+    """Checks models and datasets; returns the passes over images that the run makes.
 
     Raises:
-        VlmbenchError: what is wrong.
+        VlmbenchError: something is invalid.
     """
     models = tuple(dict.fromkeys(request.models))
     if request.rerank is not None and session.engine is not None:
@@ -74,7 +74,7 @@ def check_retrieval(request: RetrievalRequest, session: Session) -> list[Pass]:
         family = session.require_texts(model).files.family
         if request.rerank is not None and not family.matching:
             raise UsageError(
-                f"{visible(model)} has no matching head to rank again with", where="--rerank", fix="a BLIP model"
+                f"{visible(model)} has no matching head to re-rank with", where="--rerank", fix="use a BLIP model"
             )
     passes = []
     for dataset in expand(request.datasets):
@@ -130,7 +130,7 @@ def _score(session: Session, model: str, selection: Selection, request: Retrieva
 
 @dataclass(frozen=True)
 class _Corpus:
-    """Embeddings of a split: images [N, D] and captions [T, D] of unit norm, and whose each caption is."""
+    """Embeddings of a split: images [N, D] and captions [T, D] of unit norm, and the image of each caption."""
 
     images: np.ndarray
     captions: np.ndarray
@@ -139,9 +139,9 @@ class _Corpus:
 
 
 def _rerank(session: Session, model: str, split: Split, corpus: _Corpus, k: int) -> Ranks:
-    """Ranks where the nearest `k` of each query are ordered by cosine plus the matching head's logit.
+    """Ranks with the nearest `k` of each query ordered by cosine plus the matching head's logit.
 
-    As in BLIP's own evaluation (Li et al. 2022). What is not among the nearest keeps its place behind them.
+    As in BLIP's own evaluation (Li et al. 2022). Items not among the nearest keep their place behind them.
     """
     base = ranks(corpus.images, corpus.captions, corpus.owner)
     texts, near_texts = top_k(corpus.images, corpus.captions, k)
@@ -183,7 +183,7 @@ def _match(
 
 
 def _rank(total: np.ndarray, right: np.ndarray, before: float) -> float:
-    """The place of the best right answer among the nearest; where none is there, where it was before."""
+    """The rank of the best correct match among the nearest; if there is none, its rank before."""
     if not right.any():
         return before
     best = total[right].max()

@@ -39,7 +39,7 @@ from vlmbench.tasks.probe.held_out import check_share, held_out
 
 @dataclass(frozen=True)
 class ZeroShotRequest:
-    """What is asked of a zero-shot run: the arguments of `vlmbench.zeroshot`."""
+    """A zero-shot request: the arguments of `vlmbench.zeroshot`."""
 
     models: Sequence[str]
     datasets: Sequence[str]
@@ -55,7 +55,7 @@ class ZeroShotRequest:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A dataset with everything about it checked, before a model is loaded."""
+    """A dataset that was checked before any model is loaded."""
 
     images: Selection
     classes: ClassNames
@@ -67,10 +67,10 @@ class _Plan:
 def run_zeroshot(request: ZeroShotRequest, context: Context, session: Session | None = None) -> list[StoredRun]:
     """Scores each model on each dataset with each prompt set and writes a record for each.
 
-    Everything that can be wrong with names, files and directories is found before the first image is encoded.
+    Names, files and directories are checked before the first image is encoded.
 
     Raises:
-        VlmbenchError: what is wrong with a model, a dataset, a prompt file, an image or ``--out``.
+        VlmbenchError: a model, a dataset, a prompt file, an image or ``--out`` is invalid.
     """
     require_writable(context.out)
     session = session or Session(context)
@@ -89,10 +89,10 @@ def run_zeroshot(request: ZeroShotRequest, context: Context, session: Session | 
 
 
 def check_zeroshot(request: ZeroShotRequest, session: Session) -> list[Pass]:
-    """Finds what can be wrong with models, datasets and files; gives the passes over images that the run takes.
+    """Checks models, datasets and files; returns the passes over images that the run makes.
 
     Raises:
-        VlmbenchError: what is wrong.
+        VlmbenchError: something is invalid.
     """
     models, plans = _checked(request, session)
     return [Pass(plan.images, tuple(models)) for plan in plans]
@@ -113,7 +113,7 @@ def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], lis
 
 
 def _datasets(request: ZeroShotRequest, session: Session) -> list[DatasetRef]:
-    """The datasets; their boxes or tiles, where these are asked for."""
+    """The datasets, or their boxes or tiles if these are requested."""
     refs = expand(request.datasets)
     if request.boxes is not None:
         return [DatasetRef(BOXES, str(request.boxes), images=ref) for ref in refs]
@@ -124,7 +124,7 @@ def _plan(dataset: DatasetRef, request: ZeroShotRequest, session: Session) -> _P
     info = session.dataset(dataset).info
     if not info.classnames:
         raise InputError(
-            f"{visible(info.id)} has captions and no classes",
+            f"{visible(info.id)} has captions but no classes",
             where=info.id,
             fix=f"vlmbench retrieval -d {visible(info.id)}",
         )

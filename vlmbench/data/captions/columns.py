@@ -44,7 +44,7 @@ class Named:
     """Roles whose column stood in a file; filled while files are read."""
 
     def of(self, role: str, there: Collection[str]) -> tuple[str, ...]:
-        """The columns named for a role, if the file has them; none where it lacks one, or none is named."""
+        """The columns named for a role, if the file has them; None where it lacks one, or none is named."""
         columns = self.by_role.get(role, ())
         if not columns or not set(columns) <= set(there):
             return ()

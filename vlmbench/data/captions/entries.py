@@ -82,7 +82,7 @@ class Parsed:
     groups: Mapping[str, str] = field(default_factory=dict)
     """The group of each image that has one (nocaps' domain)."""
     split: str | None = None
-    """The split that was read; none: the file does not tell splits apart."""
+    """The split that was read; None: the file does not tell splits apart."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The file of each image, where the format (COCO's, Karpathy's) names it."""
     splits: Mapping[str, str] = field(default_factory=dict)

@@ -138,7 +138,7 @@ def read_candidates(path: Path, name: str | None = None, want: Want | None = Non
 
     Args:
         path: the file.
-        name: the system's name; none: the file's name without its endings.
+        name: the system's name; None: the file's name without its endings.
         want: the columns and the split, where the user names them.
 
     Raises:

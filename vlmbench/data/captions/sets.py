@@ -40,7 +40,7 @@ def open_folder(ref: DatasetRef, opening: Opening) -> OpenDataset:
 
 
 def captioned_folder(id: str, root: Path) -> OpenDataset | None:
-    """The captioned set that a directory holds; none where no metadata file in it has captions.
+    """The captioned set that a directory holds; None where no metadata file in it has captions.
 
     Raises:
         InputError: a line of the metadata file is not what it has to be (file and line are named).

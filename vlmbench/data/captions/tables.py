@@ -142,7 +142,7 @@ def from_records(records: list[Any], path: Path, want: Want, label: str = "entry
 
 
 def _plain(records: list[Any], label: str, want: Want) -> list[CaptionRow] | None:
-    """The usual case at full speed; none where anything is odd: the slow way takes it, or names it."""
+    """The usual case at full speed; None where anything is odd: the slow way takes it, or names it."""
     try:
         if GROUP in records[0] or (want.candidates and caption_columns(records[0], candidates=True) != ("caption",)):
             return None

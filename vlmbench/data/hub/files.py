@@ -52,9 +52,9 @@ class Source:
     Attributes:
         id: what the user calls the dataset.
         cache_dir: where hashes of files, and what is known of repositories, are kept.
-        repository: ``owner/name``; none for a directory.
-        commit: its commit; none for a directory.
-        root: the directory; none for a repository.
+        repository: ``owner/name``; None for a directory.
+        commit: its commit; None for a directory.
+        root: the directory; None for a repository.
         module: which reader of `datasets` reads it (``parquet``, ``webdataset``, ``imagefolder`` …).
         data_files: split to files, relative to the root.
         other_files: small files beside them.
@@ -86,7 +86,7 @@ class Source:
 
     @cached_property
     def features(self) -> Any:
-        """The declared features, or none."""
+        """The declared features, or None."""
         return datasets().Features.from_dict(dict(self.declared)) if self.declared else None
 
     def has_shards(self, split: str) -> bool:
@@ -263,7 +263,7 @@ def _inferred(source: Source, builder: Any, relative: Callable[[Any], str]) -> S
 
 
 def _known(kept: Path, source: Source) -> Source | None:
-    """The source as a note has it; none where there is none."""
+    """The source as a note has it; None where there is none."""
     try:
         data = read_note(kept)
         return replace(

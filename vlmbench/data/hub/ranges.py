@@ -99,7 +99,7 @@ class Blocks:
     Args:
         fetch: gives the bytes of a file from one place up to another; called from several threads.
         sizes: bytes of each file.
-        memory: where blocks are kept; none: in the one that all share.
+        memory: where blocks are kept; None: in the one that all share.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Blocks:
             memory.keep([key for key in mine if min((key[2] + 1) * BLOCK, self._sizes[file]) <= position])
 
     def _wanted(self, file: int, first: int, last: int) -> list[Future[bytes]] | None:
-        """The blocks, each on its way or there; none where the range is better asked for by itself."""
+        """The blocks, each on its way or there; None where the range is better asked for by itself."""
         keys = [(self._owner, file, place) for place in range(first, last + 1)]
         memory = self._memory
         with memory.lock:

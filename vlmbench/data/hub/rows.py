@@ -102,7 +102,7 @@ def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ..
 
 
 def own_ids(table: Any) -> tuple[str, ...] | None:
-    """[N] the source's own ids, so that captions can be scored elsewhere; none where an id occurs twice."""
+    """[N] the source's own ids, so that captions can be scored elsewhere; None where an id occurs twice."""
     for name in IDS:
         if name in table.column_names:
             values = list(table.with_format(None)[name])

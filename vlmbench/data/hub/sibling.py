@@ -61,7 +61,7 @@ class Lines:
 
 
 def sibling_of(id: str) -> str | None:
-    """The copy of the dataset called `id`, as ``owner/name[@revision]``; none where the catalogue knows of none."""
+    """The copy of the dataset called `id`, as ``owner/name[@revision]``; None where the catalogue knows of none."""
     entry = _entry(id)
     return entry.wds_id if entry is not None else None
 

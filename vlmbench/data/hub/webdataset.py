@@ -27,7 +27,7 @@ def find_shards(names: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
         names: files of a repository or directory, relative to it.
 
     Returns:
-        Split to tars; none where it is another layout.
+        Split to tars; None where it is another layout.
     """
     names = set(names)
     folders: dict[str, list[str]] = {}
@@ -50,7 +50,7 @@ def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]
 
     Args:
         tars: those of the split that are there, in order.
-        text: what ``nshards.txt`` says; none: all of them count.
+        text: what ``nshards.txt`` says; None: all of them count.
         id: what an error calls the dataset.
 
     Raises:

@@ -31,7 +31,7 @@ class Judgements:
     format: str
     items: tuple[Judgement, ...]
     references: dict[str, list[str]] | None
-    """By image; none: they are in another file."""
+    """By image; None: they are in another file."""
     left_out: int = 0
     """Judgements not taken, because the protocol of the format leaves them out."""
     why: str = ""

@@ -155,7 +155,7 @@ class _Index:
             self._last.setdefault(id.rpartition("/")[2], []).append(row)
 
     def find(self, file: str, image: str) -> list[int]:
-        """The rows it may be: one where it is found, none where it is not, several where it is not clear."""
+        """The rows it may be: one where it is found, None where it is not, several where it is not clear."""
         for name in (file, _without_ending(file)):
             if name in self._exact:
                 return [self._exact[name]]

@@ -16,25 +16,25 @@ _TINY, _SMALL = 1e-15, 1e-9  # what pycocoevalcap adds to numerators and denomin
 
 
 def bleu(corpus: Corpus) -> list[Floats]:
-    """For each system what BLEU sums over images, `[n, 10]`; `bleu_scores` of a row, or of their sum, is BLEU."""
+    """For each system the counts that BLEU sums over images, `[n, 10]`; `bleu_scores` of rows or sums is BLEU."""
     scorer = Bleu(corpus)
     corpus.scan(scorer)
     return [scorer.statistics(system) for system in range(len(corpus.images))]
 
 
 class Bleu:
-    """BLEU as a scorer of `Corpus.scan`, which sees n-grams order by order."""
+    """BLEU as a scorer for `Corpus.scan`, which gets the n-grams order by order."""
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
         self._matched = [np.zeros((len(images), ORDERS)) for images in corpus.images]
 
     def start(self, order: Order) -> None:
-        """Takes note of the order that follows."""
+        """Starts the next order."""
         self._n = order.n
 
     def add(self, system: int, match: Match) -> None:
-        """Counts how many n-grams of each candidate a reference holds, each as often at most as that one reference."""
+        """Counts the n-grams of each candidate that a reference has, clipped to the count in that one reference."""
         counts = np.minimum(match.count, match.largest).astype(np.float64)
         matched = self._matched[system]
         matched[:, self._n - 1] = np.bincount(match.image, counts, minlength=len(matched))
@@ -43,7 +43,7 @@ class Bleu:
         """Matched n-grams (n = 1 … 4), n-grams, candidate length, reference length, `[n, 10]`.
 
         A match is clipped to the highest count in one reference. The reference length is the one closest to the
-        candidate's; of two equally close the shorter.
+        candidate's; of two equally close ones, the shorter.
         """
         tokens, own = self._corpus.candidate_tokens(system)
         lengths = tokens.lengths[own]
@@ -67,7 +67,7 @@ def _closest(corpus: Corpus, system: int) -> NDArray[np.int64]:
 
 
 def bleu_scores(statistics: Floats) -> Floats:
-    """BLEU-1 … BLEU-4, 0 to 1, from statistics of an image or from their sum over images: `[..., 10]` to `[..., 4]`.
+    """BLEU-1 … BLEU-4, 0 to 1, from statistics of an image or their sum over images: `[..., 10]` to `[..., 4]`.
 
     The geometric mean of the precisions up to each order times the brevity penalty ``exp(1 - r / c)`` for c < r; the
     tiny constants that keep an empty candidate from dividing by zero are those of ``pycocoevalcap``.
@@ -85,7 +85,7 @@ def _total(n: int, sums: Floats) -> Floats:
 
 
 ALL_BLEU = "bleu"
-"""Stands for all four where metrics are named."""
+"""Stands for all four in lists of metrics."""
 BLEU = tuple(f"bleu_{n}" for n in range(1, ORDERS + 1))
 SPECS = [
     CaptionSpec(
@@ -93,7 +93,7 @@ SPECS = [
         title=f"BLEU-{n}",
         definition=definition,
         source="Papineni et al. 2002; pycocoevalcap 1.2",
-        blind_to="synonyms, word order beyond n words, recall; it says little of one caption alone",
+        blind_to="synonyms, word order beyond n words, recall; it says little about a single caption",
         columns=STATISTICS,
         total=partial(_total, n),
         usual=True,

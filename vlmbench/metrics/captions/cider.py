@@ -2,12 +2,12 @@
 
 A caption is four TF-IDF vectors, one for n-grams of each order n = 1 … 4::
 
-    g_n(caption)[w]  =  count of w in the caption  ·  (log(images) - log(images whose references hold w))
+    g_n(caption)[w]  =  count of w in the caption  ·  (log(images) - log(images whose references contain w))
 
     CIDEr(candidate, references)  =  10 · mean over n and references of
         exp(-(length - reference length)² / (2 · 6²))  ·  min(g_n(c), g_n(r)) · g_n(r)  /  (|g_n(c)| · |g_n(r)|)
 
-Nothing is stemmed. A length is counted in bigrams; that differs from words only for an empty caption, whose similarity
+Nothing is stemmed. Lengths are counted in bigrams; that differs from words only for an empty caption, whose similarity
 is 0 either way.
 """
 
@@ -29,10 +29,10 @@ def cider(corpus: Corpus) -> list[Floats]:
     """CIDEr of each system's candidates, `[n]` each, 0 to 10; a system's corpus score is their mean.
 
     Document frequencies are counted over all the references of the corpus (or over its `documents`), never over a
-    resample; an n-gram that stands in no document counts as standing in one.
+    resample; an n-gram that occurs in no document counts as occurring in one.
 
     Raises:
-        InputError: fewer than two documents, of which every n-gram is in all: every score would be 0.
+        InputError: fewer than two documents: every n-gram would be in all of them, and every score 0.
     """
     scorer = Cider(corpus)
     corpus.scan(scorer)
@@ -40,17 +40,17 @@ def cider(corpus: Corpus) -> list[Floats]:
 
 
 class Cider:
-    """CIDEr as a scorer of `Corpus.scan`, which sees n-grams order by order; the raised errors are those of `cider`."""
+    """CIDEr as a scorer for `Corpus.scan`, which gets the n-grams order by order; raises the same errors as `cider`."""
 
     def __init__(self, corpus: Corpus) -> None:
         if corpus.documents < FEWEST:
             raise InputError(
-                "CIDEr needs at least two images: with one, every n-gram stands in every document and every score is 0",
+                "CIDEr needs at least two images: with one, every n-gram occurs in every document and every score is 0",
                 fix="take document frequencies from a larger set of references, or leave cider out",
             )
         self._corpus = corpus
         self._similarity = [np.zeros(corpus.references) for _ in corpus.images]
-        """For each system the sum over orders of the cosine of each reference and its image's candidate, `[R]`."""
+        """For each system the sum over orders of the cosine between each reference and its image's candidate, `[R]`."""
 
     def start(self, order: Order) -> None:
         """Weighs the n-grams of one order in the references."""
@@ -76,7 +76,7 @@ class Cider:
         self._similarity[system] += np.divide(products, below, out=np.zeros(corpus.references), where=below > 0)
 
     def scores(self, system: int) -> Floats:
-        """CIDEr of each candidate of a system, `[n]`, once all orders are through."""
+        """CIDEr of each candidate of a system, `[n]`, after all orders."""
         corpus, kept = self._corpus, self._corpus.images[system]
         tokens, own = corpus.candidate_tokens(system)
         length = np.zeros(corpus.size)
@@ -87,7 +87,7 @@ class Cider:
         return np.asarray((sums / corpus.per_image)[kept] / ORDERS * SCALE)
 
 
-_BLIND = "synonyms and word order beyond 4 words; it compares only under the same document frequencies"
+_BLIND = "synonyms and word order beyond 4 words; comparable only with the same document frequencies"
 SPECS = [
     CaptionSpec(
         name=name,
@@ -111,7 +111,7 @@ SPECS = [
         (
             "cider_d",
             "CIDEr-D",
-            "CIDEr-D: clipped counts and a length penalty; what pycocoevalcap calls CIDEr is the same",
+            "CIDEr-D: clipped counts and a length penalty; the same as pycocoevalcap's CIDEr",
             80,
         ),
     )

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 W = 2.5
 """The paper's scale, so that scores of real captions spread over 0 to 1."""
 PREFIX = "A photo depicts "
-"""Stands before every caption, candidate or reference, when it is embedded."""
+"""Prepended to every caption, candidate or reference, before it is embedded."""
 METRICS = ("clipscore", "refclipscore")
 
 
@@ -25,7 +25,7 @@ def clip_scores(images: Floats, candidates: Floats, references: Sequence[Floats]
         references: for each image [R, D] unit-norm embeddings of its prefixed references, R at least 1.
 
     Returns:
-        CLIPScore [N], 0 to 2.5, and RefCLIPScore [N], 0 to 1.43; RefCLIPScore is 0 where either part is.
+        CLIPScore [N], 0 to 2.5, and RefCLIPScore [N], 0 to 1.43; RefCLIPScore is 0 if either part is.
     """
     image_part = W * np.maximum((images * candidates).sum(axis=1), 0.0)
     pairs = zip(candidates, references, strict=True)
@@ -36,7 +36,7 @@ def clip_scores(images: Floats, candidates: Floats, references: Sequence[Floats]
 
 
 _SOURCE = "Hessel et al. 2021"
-_BLIND = "what its CLIP does not see: counts, small things, relations, text in images"
+_BLIND = "what its CLIP misses: counts, small objects, relations, text in images"
 SPECS = [
     CaptionSpec(
         name="clipscore",

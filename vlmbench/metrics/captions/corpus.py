@@ -1,8 +1,8 @@
-"""References and candidates of a whole corpus as integer tables, made once and shared by BLEU, ROUGE-L and CIDEr.
+"""References and candidates of a whole corpus as integer tables, built once and shared by BLEU, ROUGE-L and CIDEr.
 
-Captions come in as tokens, as the Penn Treebank tokenizer leaves them. A token may hold a no-break space (``1 1/2``):
-BLEU and CIDEr split it there and ROUGE-L does not, as ``pycocoevalcap`` does; and to ROUGE-L a caption without tokens
-has one, the empty one.
+Captions are tokens of the Penn Treebank tokenizer. A token may contain a no-break space (``1 1/2``):
+BLEU and CIDEr split it there and ROUGE-L does not, like ``pycocoevalcap``; and for ROUGE-L a caption without tokens
+has one, the empty token.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,48 +24,48 @@ Caption = Sequence[str]
 
 @dataclass(frozen=True)
 class Match:
-    """One system's n-grams of one order, beside the same n-grams of the references of the same image."""
+    """One system's n-grams of one order, with the same n-grams in the references of the same image."""
 
     image: Short
     """Position among the system's images, `[K]`."""
     gram: Short
     """`[K]`."""
     count: Short
-    """In the candidate, `[K]`."""
+    """Count in the candidate, `[K]`."""
     first: Ints
-    """First row of `Order.references` with this n-gram and image, `[K]`; no row where `rows` is 0."""
+    """First row of `Order.references` with this n-gram and image, `[K]`; meaningless where `rows` is 0."""
     rows: Ints
-    """How many references of the image hold the n-gram, `[K]`."""
+    """How many references of the image contain the n-gram, `[K]`."""
     largest: Ints
-    """The highest count in one reference of the image, `[K]`; 0 where none holds it."""
+    """The highest count in one reference of the image, `[K]`; 0 if none contains it."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """The n-grams of one order in the references, and how to find a system's among them."""
+    """The n-grams of one order in the references, and the lookup of a system's among them."""
 
     n: int
     references: Counts
     """Rows sorted by n-gram, then image, then reference."""
     frequency: Ints
-    """In how many documents (images) each n-gram stands in a reference, `[grams]`."""
+    """Number of documents (images) with the n-gram in a reference, `[grams]`."""
     keys: Ints
     """The distinct (n-gram, image) pairs as one number each, ascending, `[G]`."""
     firsts: Ints
-    """The first row of each, `[G]`."""
+    """First row of each pair, `[G]`."""
     rows: Ints
-    """The number of its rows, `[G]`."""
+    """Number of rows of each pair, `[G]`."""
     largest: Ints
-    """Its highest count, `[G]`."""
+    """Highest count of each pair, `[G]`."""
     candidates: tuple[Counts, ...]
-    """For each system its rows; the caption is the position among its images."""
+    """The rows of each system; `caption` is the position among its images."""
     images: tuple[Ints, ...]
     """`Corpus.images`."""
     size: int
-    """Images with references."""
+    """Number of images with references."""
 
     def match(self, system: int) -> Match:
-        """The system's n-grams beside the references'."""
+        """The system's n-grams next to the references'."""
         own = self.candidates[system]
         wanted = own.gram.astype(np.int64) * self.size + self.images[system][own.caption]
         if not len(self.keys):
@@ -78,14 +78,14 @@ class Order:
 
 
 class Scorer(Protocol):
-    """What is computed from n-grams: `Corpus.scan` shows it each order, then every system's n-grams of that order."""
+    """A metric of n-grams: `Corpus.scan` passes it each order, then every system's n-grams of that order."""
 
     def start(self, order: Order) -> None:
-        """An order begins."""
+        """Starts an order."""
         ...
 
     def add(self, system: int, match: Match) -> None:
-        """One system's n-grams of that order."""
+        """Takes one system's n-grams of that order."""
         ...
 
 
@@ -94,9 +94,9 @@ class Corpus:
 
     Args:
         references: for each of N images the tokens of its references, at least one.
-        systems: for each system the tokens of a candidate an image, in the order of its `images`.
-        images: for each system the indexes of its images, ascending `[n]`; none: all N.
-        documents: tokens of captions by document, from which document frequencies are taken; none: `references`.
+        systems: for each system the tokens of one candidate per image, in the order of its `images`.
+        images: for each system the ascending indexes of its images, `[n]`; None: all N.
+        documents: tokens of captions by document, for document frequencies; None: `references`.
 
     Raises:
         InputError: an image has no reference, or a system's candidates and images differ in number.
@@ -120,7 +120,7 @@ class Corpus:
         self.images = [np.arange(self.size) if item is None else np.asarray(item, dtype=np.int64) for item in chosen]
         for given, kept in zip(systems, self.images, strict=True):
             if len(given) != len(kept):
-                raise InputError(f"{len(given)} candidates for {len(kept)} images", fix="give one candidate an image")
+                raise InputError(f"{len(given)} candidates for {len(kept)} images", fix="give one candidate per image")
         self.image_of_reference = np.repeat(np.arange(self.size), self.per_image)
         self.first_reference = np.cumsum(self.per_image) - self.per_image
         extra: list[Caption] = [] if documents is None else list(chain.from_iterable(documents))
@@ -144,7 +144,7 @@ class Corpus:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """The captions split at white space of every kind, as BLEU and CIDEr take them."""
+        """The captions split at every kind of white space, as BLEU and CIDEr do."""
         given = self._as_given
         odd = [number for number, token in enumerate(given.vocabulary) if token.split() != [token]]
         if not odd:
@@ -158,13 +158,13 @@ class Corpus:
 
     @cached_property
     def blank_tokens(self) -> Tokens:
-        """The captions as ROUGE-L takes them: as given, but a caption without tokens holds one, the empty one."""
+        """The captions for ROUGE-L: as given, but a caption without tokens gets the empty token."""
         if self._as_given.lengths.all():
             return self._as_given
         return intern([caption or [""] for caption in self._captions])
 
     def orders(self) -> Iterator[Order]:
-        """The n-grams for n = 1 … 4, one order at a time: that of a large corpus takes much memory."""
+        """The n-grams for n = 1 … 4, one order at a time: for a large corpus each takes much memory."""
         for n, table in enumerate(count_ngrams(self.tokens, ORDERS), 1):
             own = _only(table, 0, self.references)
             keys = own.gram.astype(np.int64) * self.size + self.image_of_reference[own.caption]
@@ -188,7 +188,7 @@ class Corpus:
             del order
 
     def scan(self, *scorers: Scorer) -> None:
-        """Shows the n-grams to all scorers in one pass; they are counted once, whatever the number of scorers."""
+        """Passes the n-grams to all scorers in one pass, so that they are counted once."""
         for order in self.orders() if scorers else ():
             for scorer in scorers:
                 scorer.start(order)
@@ -198,7 +198,7 @@ class Corpus:
                     scorer.add(system, match)
 
     def candidate_tokens(self, system: int, *, blanks: bool = False) -> tuple[Tokens, slice]:
-        """The tokens of everything, and the slice of captions that are the system's candidates."""
+        """The tokens of everything, and the slice of the system's candidates."""
         offset = self._offsets[system]
         return (self.blank_tokens if blanks else self.tokens), slice(offset, offset + len(self.images[system]))
 

@@ -1,4 +1,4 @@
-"""What captions are like, beside how good they are: length, vocabulary, variety, novelty.
+"""What captions are like, apart from how good they are: length, vocabulary, variety, novelty.
 
 Distinct-n: Li et al., A Diversity-Promoting Objective Function for Neural Conversation Models, 2016.
 """
@@ -14,13 +14,13 @@ def profile(
 
     Args:
         captions: [N] tokens of each caption.
-        known: tokens of the training captions; none: novelty is left out.
+        known: tokens of the training captions; None: novelty is left out.
 
     Returns:
-        ``words`` per caption (mean), ``vocabulary`` (different words), ``distinct_1`` and ``distinct_2`` (different
-        n-grams over all n-grams, 0 where there are none; both fall as captions grow in number), ``different`` (share of
-        captions that differ from all before), and ``novel`` (share that is no training caption). Captions are compared
-        as tokens: lower case, without punctuation.
+        ``words`` per caption (mean), ``vocabulary`` (distinct words), ``distinct_1`` and ``distinct_2`` (distinct
+        n-grams over all n-grams, 0 if there are none; both fall as captions grow in number), ``different`` (share of
+        captions that differ from all earlier ones), and ``novel`` (share not among the training captions). Captions are
+        compared as tokens: lower case, without punctuation.
     """
     listed = [tuple(tokens) for tokens in captions]
     words = [word for tokens in listed for word in tokens]

@@ -1,8 +1,8 @@
-"""BLEU, ROUGE-L, METEOR and CIDEr as plain functions: captions in, the corpus score and every image's score out.
+"""BLEU, ROUGE-L, METEOR and CIDEr as plain functions: from captions to the corpus score and each image's score.
 
 They are `vlmbench.metrics.bleu`, `rouge_l`, `meteor` and `cider`; the scores are those of ``vlmbench caption-eval`` and
-of ``pycocoevalcap`` 1.2. Captions are sanitised and tokenized as that command does it; with ``tokenized=True`` they are
-lists of tokens and are taken as they are.
+of ``pycocoevalcap`` 1.2. Captions are sanitised and tokenized as by that command; with ``tokenized=True`` they are
+lists of tokens and are used as they are.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class CaptionScores:
-    """A metric of captions.
+    """The scores of a caption metric.
 
     Attributes:
-        score: of the corpus.
-        scores: `[N]` float64, of each image.
-        ids: `[N]` the images, in the order of the references; none where these were a list.
+        score: the corpus score.
+        scores: `[N]` float64, each image's score.
+        ids: `[N]` the image ids, in the order of the references; None if these were a list.
     """
 
     score: float
@@ -37,18 +37,18 @@ class CaptionScores:
     ids: tuple[str, ...] | None = None
 
     def by_image(self) -> dict[str, float]:
-        """Scores by image; by position where no ids were given."""
+        """Scores by image id, or by position if no ids were given."""
         return _by_image(self.ids, self.scores)
 
 
 @dataclass(frozen=True, eq=False)
 class BleuScores:
-    """BLEU-1 to BLEU-4.
+    """The scores of BLEU-1 to BLEU-4.
 
     Attributes:
-        score: BLEU-1, -2, -3 and -4 of the corpus.
-        scores: `[N, 4]` float64, of each image.
-        ids: `[N]` the images, in the order of the references; none where these were a list.
+        score: corpus BLEU-1, -2, -3 and -4.
+        scores: `[N, 4]` float64, each image's scores.
+        ids: `[N]` the image ids, in the order of the references; None if these were a list.
     """
 
     score: tuple[float, float, float, float]
@@ -56,7 +56,7 @@ class BleuScores:
     ids: tuple[str, ...] | None = None
 
     def by_image(self) -> dict[str, tuple[float, float, float, float]]:
-        """Four scores by image; by position where no ids were given."""
+        """Four scores by image id, or by position if no ids were given."""
         return _by_image(self.ids, self.scores)
 
 
@@ -69,7 +69,7 @@ def bleu(candidates: Captions, references: CaptionLists, *, tokenized: bool = Fa
         tokenized: captions are lists of tokens.
 
     Raises:
-        InputError: what is given is no captions, is of different images, or an image has no reference.
+        InputError: a value is not a caption, the images differ, or an image has no reference.
 
     Examples:
         >>> from vlmbench.metrics import bleu
@@ -92,7 +92,7 @@ def rouge_l(candidates: Captions, references: CaptionLists, *, tokenized: bool =
         tokenized: captions are lists of tokens.
 
     Raises:
-        InputError: as `bleu`.
+        InputError: as in `bleu`.
 
     Examples:
         >>> from vlmbench.metrics import rouge_l
@@ -119,11 +119,11 @@ def meteor(
         candidates: `[N]` captions, or ``{image: caption}``.
         references: `[N]` lists of captions, or ``{image: [caption, …]}``.
         tokenized: captions are lists of tokens.
-        cache_dir: vlmbench's cache directory; none: the platform's.
+        cache_dir: vlmbench's cache directory; None: the platform's.
 
     Raises:
-        InputError: as `bleu`.
-        AbsentError: pycocoevalcap, which has METEOR's data, is not installed.
+        InputError: as in `bleu`.
+        AbsentError: pycocoevalcap, which contains METEOR's data, is not installed.
         OutputError: the cache directory cannot be written.
     """
     from vlmbench.foundations.paths import default_cache_dir
@@ -147,11 +147,11 @@ def cider(
     Args:
         candidates: `[N]` captions, or ``{image: caption}``.
         references: `[N]` lists of captions, or ``{image: [caption, …]}``.
-        document_frequency: references, of any images, whose document frequencies weigh the n-grams; none: `references`.
+        document_frequency: references (of any images) that document frequencies come from; None: `references`.
         tokenized: captions are lists of tokens, those of `document_frequency` too.
 
     Raises:
-        InputError: as `bleu`, or there is one document only, where every score would be 0.
+        InputError: as in `bleu`, or there is only one document, so that every score would be 0.
 
     Examples:
         >>> from vlmbench.metrics import cider

@@ -1,4 +1,4 @@
-"""Captions as a program gives them, checked, made safe, tokenized, and brought into one order."""
+"""Checks captions from Python code, sanitises and tokenizes them, and brings them into one order."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ CaptionLists = (
 
 @dataclass(frozen=True)
 class CaptionInputs:
-    """Tokens of candidates [N] and references [N][R], and the images' ids where these were given."""
+    """Tokens of candidates [N] and references [N][R], and the image ids if these were given."""
 
     candidates: list[Caption]
     references: list[list[Caption]]
@@ -38,38 +38,38 @@ class CaptionInputs:
 def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized: bool = False) -> CaptionInputs:
     """Candidates and references of the same images, in the order of the references, as tokens.
 
-    Text is sanitised and tokenized as ``vlmbench caption-eval`` does it.
+    Text is sanitised and tokenized as by ``vlmbench caption-eval``.
 
     Args:
-        candidates: `[N]` captions, or ``{image: caption}`` (or ``{image: [caption]}``, as pycocoevalcap has it).
+        candidates: `[N]` captions, or ``{image: caption}`` (or ``{image: [caption]}``, as in pycocoevalcap).
         references: `[N]` lists of captions, or ``{image: [caption, …]}``.
-        tokenized: captions are lists of tokens already, and are taken as they are.
+        tokenized: captions are already lists of tokens, and are used as they are.
 
     Raises:
         InputError: one is a mapping and the other is not, their images differ, an image has no reference, there is no
-            image, or something is no caption.
+            image, or a value is not a caption.
     """
     _require(candidates, "candidates")
     wanted = caption_lists(references, "references", tokenized=tokenized)
     if isinstance(candidates, Mapping) != isinstance(references, Mapping):
         raise InputError(
-            "one of candidates and references has image ids and the other does not",
+            "of candidates and references, only one has image ids",
             fix="give both as lists in the same order, or both as {image: …}",
         )
     if isinstance(candidates, Mapping):
         found = {str(image): one for image, one in candidates.items()}
         missing, extra = [image for image in wanted if image not in found], [i for i in found if i not in wanted]
-        wrong = [f"no candidate of {_named(missing)}"] if missing else []
-        wrong += [f"no reference of {_named(extra)}"] if extra else []
+        wrong = [f"no candidate for {_named(missing)}"] if missing else []
+        wrong += [f"no reference for {_named(extra)}"] if extra else []
         if wrong:
             raise InputError(
-                f"candidates and references are not of the same images: {'; '.join(wrong)}",
-                fix="give the same images to both",
+                f"candidates and references have different images: {'; '.join(wrong)}",
+                fix="give both for the same images",
             )
         ordered = [found[image] for image in wanted]
     elif len(candidates) != len(wanted):
         raise InputError(
-            f"{len(candidates)} candidates, but references of {len(wanted)} images", fix="give one candidate per image"
+            f"{len(candidates)} candidates, but references for {len(wanted)} images", fix="give one candidate per image"
         )
     else:
         ordered = list(candidates)
@@ -82,10 +82,10 @@ def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized:
 
 
 def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dict[str, list[Any]]:
-    """Lists of captions by image id (by position, where they are a list), checked.
+    """Checked lists of captions by image id (by position if they are a list).
 
     Raises:
-        InputError: something is no list of captions, or an image has none, or there is no image.
+        InputError: a value is not a list of captions, an image has no caption, or there is no image.
     """
     _require(references, what)
     items = references.items() if isinstance(references, Mapping) else enumerate(references)
@@ -94,18 +94,18 @@ def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dic
         where = f"{what}, image {visible(str(image))[:80]}"
         if isinstance(captions, str) or not isinstance(captions, Sequence):
             raise InputError(
-                f"{_kind(captions)} where a list of captions belongs", where=where, fix='["a dog.", "a brown dog"]'
+                f"{_kind(captions)} instead of a list of captions", where=where, fix='["a dog.", "a brown dog"]'
             )
         if not captions:
             raise InputError("the image has no caption", where=where, fix="give every image a reference")
         found[str(image)] = [_caption(caption, where, tokenized) for caption in captions]
     if not found:
-        raise InputError(f"{what} hold no image", fix="give at least one")
+        raise InputError(f"{what} contain no image", fix="give at least one")
     return found
 
 
 def reference_tokens(captions: Sequence[Sequence[str]]) -> list[list[Caption]]:
-    """The tokens of every image's references, `[N][R]`, of raw text."""
+    """The tokens of every image's references, `[N][R]`, from raw text."""
     from vlmbench.metrics.captions.ptb.tokenizer import tokenize
     from vlmbench.metrics.captions.sanitize import sanitize_all
 
@@ -116,14 +116,14 @@ def reference_tokens(captions: Sequence[Sequence[str]]) -> list[list[Caption]]:
 def by_image(
     lines: Iterable[str], tokens: Iterator[Caption], sizes: Iterable[int], *, native: bool = True
 ) -> list[list[Caption]]:
-    """Captions one after the other as lists of an image's captions, `[N][R]`.
+    """Splits a flat sequence of captions into each image's list, `[N][R]`.
 
     Args:
         lines: the captions, sanitised.
-        tokens: their tokens; what follows them is left in the iterator.
-        sizes: `[N]` captions of each image.
-        native: the tokens are those of our own tokenizer, which reads each caption by itself: an initial at the end of
-            one is settled by the caption after it.
+        tokens: their tokens; the rest stays in the iterator.
+        sizes: `[N]` number of captions of each image.
+        native: the tokens come from our own tokenizer, which reads each caption by itself: an initial at the end of
+            one is resolved by the next caption.
     """
     from vlmbench.metrics.captions.ptb.tokenizer import settle_initials
 
@@ -147,7 +147,7 @@ def _candidate(caption: Any, image: str, tokenized: bool) -> Any:
     one = not tokenized and isinstance(caption, Sequence) and not isinstance(caption, str)
     if one and len(caption) != 1:
         raise InputError(
-            f"{len(caption)} captions where one belongs", where=f"candidates, image {visible(image)[:80]}",
+            f"{len(caption)} captions instead of one", where=f"candidates, image {visible(image)[:80]}",
             fix="give one candidate per image",
         )  # fmt: skip
     return _caption(caption[0] if one else caption, f"candidates, image {visible(image)[:80]}", tokenized)
@@ -160,8 +160,8 @@ def _caption(caption: Any, where: str, tokenized: bool) -> Any:
         if all(isinstance(token, str) for token in caption):
             return caption
         raise InputError("a token is not text", where=where, fix='["a", "brown", "dog"]')
-    belongs, example = ("a list of tokens", '["a", "brown", "dog"]') if tokenized else ("a caption", '"a brown dog"')
-    raise InputError(f"{_kind(caption)} where {belongs} belongs", where=where, fix=example)
+    expected, example = ("a list of tokens", '["a", "brown", "dog"]') if tokenized else ("a caption", '"a brown dog"')
+    raise InputError(f"{_kind(caption)} instead of {expected}", where=where, fix=example)
 
 
 def _kind(value: Any) -> str:

@@ -1,9 +1,9 @@
-"""The oracle: ``pycocoevalcap`` 1.2 with its two Java programs, driven so that nothing can hang or slip by a line.
+"""The oracle: ``pycocoevalcap`` 1.2 with its two Java programs, run so that nothing can hang or shift by a line.
 
 Stanford's tokenizer and METEOR 1.5 are started here, not by ``pycocoevalcap``: locale and encoding are pinned (METEOR
-prints ``0,5`` under a German locale), temporary files lie in the system's place for them, stderr is drained, silence
-ends with an error, and exit status and number of lines are checked. BLEU, ROUGE-L and CIDEr are ``pycocoevalcap``'s
-own Python.
+prints ``0,5`` under a German locale), temporary files are in the system's temporary directory, stderr is drained,
+silence ends in an error, and exit status and number of lines are checked. BLEU, ROUGE-L and CIDEr are
+``pycocoevalcap``'s own Python.
 """
 
 import queue
@@ -30,7 +30,7 @@ _PINNED = (
 PUNCTUATION = frozenset(
     ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
 )
-"""What ``pycocoevalcap`` removes from the tokenizer's output; the lower-cased brackets that come out are not in it."""
+"""What ``pycocoevalcap`` removes from the tokenizer's output; lower-cased brackets are not in it."""
 
 
 class JavaError(VlmbenchError):
@@ -41,13 +41,13 @@ def java() -> str:
     """The path of the ``java`` program.
 
     Raises:
-        AbsentError: there is none.
+        AbsentError: Java is not installed.
     """
     found = shutil.which("java")
     if found is None:
         raise AbsentError(
-            "no java on the path, which --backend java needs",
-            fix="apt install default-jre-headless, or leave the option out: the native scores are the same",
+            "--backend java needs Java, and there is no java program on the PATH",
+            fix="apt install default-jre-headless, or leave out the option: the native scores are the same",
         )
     return found
 
@@ -56,7 +56,7 @@ def jar(*parts: str) -> Path:
     """A jar of the installed ``pycocoevalcap``.
 
     Raises:
-        AbsentError: the package or the file is not there.
+        AbsentError: the package or the file is missing.
     """
     spec = find_spec("pycocoevalcap")
     for place in (spec.submodule_search_locations or []) if spec else []:
@@ -75,7 +75,7 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
 
     Raises:
         AbsentError: no Java, or no jar.
-        JavaError: the program failed or gave another number of lines.
+        JavaError: the program failed or returned another number of lines.
     """
     if not captions:
         return []
@@ -100,16 +100,14 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
                     timeout=timeout * (1 + len(captions) / 1e5), check=False,
                 )  # fmt: skip
             except subprocess.TimeoutExpired as error:
-                raise JavaError(
-                    "Stanford's tokenizer did not end in time", fix="run again with --backend native"
-                ) from error
+                raise JavaError("Stanford's tokenizer timed out", fix="run again with --backend native") from error
         lines = target.read_bytes().decode("utf-8", "replace").split("\n")
     if lines and not lines[-1]:
         lines.pop()
     if done.returncode or len(lines) != len(captions):
         message = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
         raise JavaError(
-            f"Stanford's tokenizer gave {len(lines)} lines for {len(captions)} captions, exit {done.returncode}: "
+            f"Stanford's tokenizer returned {len(lines)} lines for {len(captions)} captions, exit {done.returncode}: "
             f"{' / '.join(message)}",
             fix="run again with --backend native",
         )
@@ -147,16 +145,16 @@ class Meteor:
                 if handle is not None:
                     handle.close()
             except OSError:
-                continue  # the pipe of a killed process: nothing is lost
+                continue  # the pipe of a killed process: no data is lost
 
     def statistics(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
-        """METEOR's own line of statistics for each candidate and its references (tokenized lines)."""
+        """METEOR's line of statistics for each candidate and its references (tokenized lines)."""
         return self._ask(
             [f"SCORE ||| {' ||| '.join(refs)} ||| {line}" for line, refs in zip(candidates, references, strict=True)]
         )
 
     def scores(self, statistics: Sequence[str]) -> tuple[NDArray[np.float64], float]:
-        """The score of each line of statistics, `[n]`, and of all together, 0 to 1."""
+        """The score of each line of statistics, `[n]`, and of all of them together, 0 to 1."""
         if not statistics:
             return np.zeros(0), 0.0
         answers = self._ask([" ||| ".join(["EVAL", *statistics])], expected=len(statistics) + 1)
@@ -164,7 +162,7 @@ class Meteor:
             values = np.array([float(answer) for answer in answers])
         except ValueError as error:
             raise JavaError(
-                f"METEOR answered with no number: {error}", fix="run again with --backend native"
+                f"METEOR's answer is not a number: {error}", fix="run again with --backend native"
             ) from error
         return values[:-1], float(values[-1])
 
@@ -183,18 +181,18 @@ class Meteor:
                 self._errors.seek(0)
                 message = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
                 raise JavaError(
-                    f"METEOR ended, exit {self._process.wait()}: {' / '.join(message)}",
+                    f"METEOR ended with exit code {self._process.wait()}: {' / '.join(message)}",
                     fix="run again with --backend native",
                 )
             answers.append(answer.decode("utf-8", "replace").strip())
         writer.join(self._timeout)
         if not self._lines.empty():
-            raise JavaError("METEOR answered with more lines than it was given", fix="run again with --backend native")
+            raise JavaError("METEOR returned more lines than it was given", fix="run again with --backend native")
         return answers
 
 
 def meteor_lines(candidates: Iterable[str]) -> list[str]:
-    """Candidates as ``pycocoevalcap`` hands them to METEOR: without ``|||``, double blanks made single once."""
+    """Candidates as ``pycocoevalcap`` passes them to METEOR: without ``|||``, double spaces replaced by one, once."""
     return [line.replace("|||", "").replace("  ", " ") for line in candidates]
 
 
@@ -231,4 +229,4 @@ def _write(stream: IO[bytes] | None, lines: Sequence[str]) -> None:
             stream.write(line.encode("utf-8", "replace") + b"\n")
         stream.flush()
     except (OSError, ValueError):
-        return  # the process ended or was closed: the reader says so
+        return  # the process ended or was closed: the reader reports it

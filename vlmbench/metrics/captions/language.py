@@ -1,8 +1,8 @@
-"""Are the captions English? By script and function words, without a model.
+"""Are the captions English? Decided by script and function words, without a model.
 
-The tokenizer splits words as English is written, and METEOR knows English stems and synonyms: on other languages their
+The tokenizer splits words by English rules, and METEOR knows English stems and synonyms: on other languages their
 scores mislead. The test is whether there is evidence of *another* language, over the whole corpus, so that short
-captions (``a dog``) and telegraphic ones (``dog, grass, ball``) are none.
+captions (``a dog``) and telegraphic ones (``dog, grass, ball``) pass.
 """
 
 import re
@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 SAMPLE = 5000
-"""Captions that are looked at, evenly spread."""
+"""Number of captions that are checked, evenly spaced."""
 LEAST_LETTERS = 40
-"""Fewer letters than this are no evidence of anything."""
+"""Fewer letters than this are not evidence."""
 NOT_LATIN = 0.2
 """Share of letters outside the Latin script above which captions are not English."""
 ACCENTED = 0.015
-"""Share of letters such as é or ł above which captions are not English, where few words are English function words."""
+"""Share of letters such as é or ł above which captions are not English, if few words are English function words."""
 ENGLISH = 0.08
-"""What is few: COCO's captions have 15 to 16 %, people's and captioners' alike, accents in 0.00 % of their letters, and
-function words of other languages in 0.01 % of their words at most."""
+"""The limit for "few": COCO's captions have 15 to 16 %, from people and captioners alike, accents in 0.00 % of their
+letters, and function words of other languages in 0.01 % of their words at most."""
 FOREIGN = 0.08
-"""Share of words that are function words of other languages above which captions are not English, where it is also
+"""Share of words that are function words of other languages above which captions are not English, if it is also
 twice the share of English ones; captions in twelve languages have 12 to 46 %."""
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile(r"[A-Za-z\u00aa\u00ba\u00c0-\u024f\u1e00-\u1eff\ufb00-\ufb06\uff21-\uff3a\uff41-\uff5a]")
@@ -42,10 +42,10 @@ _ENGLISH, _OTHER = frozenset(_ENGLISH_WORDS.split()), frozenset(_OTHER_LANGUAGES
 
 
 def not_english(captions: Sequence[str]) -> str | None:
-    """Why captions are taken not to be English; none where they may be.
+    """Why captions seem not to be English; None if they may be.
 
     Args:
-        captions: any number of captions; of many, `SAMPLE` evenly spread ones are looked at.
+        captions: any number of captions; of many, `SAMPLE` evenly spaced ones are checked.
     """
     step = max(1, len(captions) // SAMPLE)
     words = Counter(_WORD.findall(" ".join(captions[::step])))
@@ -65,7 +65,7 @@ def not_english(captions: Sequence[str]) -> str | None:
         for known in (_ENGLISH, _OTHER)
     )
     if accented > ACCENTED and english < ENGLISH:
-        return f"{accented:.0%} of their letters are none of a to z"
+        return f"{accented:.0%} of their letters are outside a to z"
     if other > max(FOREIGN, 2 * english):
         return f"{other:.0%} of their words are function words of other languages, {english:.0%} of English"
     return None

@@ -1,6 +1,6 @@
 """N-gram counts of a whole corpus at once: integers and sorting, no Python loop over n-grams.
 
-A token is a dense integer; an n-gram's integer is made from the integer of its first n - 1 tokens and its last token,
+A token is a dense integer; an n-gram's integer is computed from those of its first n - 1 tokens and its last token,
 then made dense again by sorting. Integers are exact: nothing is hashed, so two n-grams never share one.
 """
 
@@ -18,7 +18,7 @@ Short = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Tokens:
-    """Captions as integers, end to end."""
+    """Captions as integers, concatenated."""
 
     ids: Ints
     """`[T]`, 0 to vocabulary - 1."""
@@ -32,7 +32,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each n-gram of one order stands in each caption; rows sorted by n-gram, then caption."""
+    """How often each n-gram of one order occurs in each caption; rows sorted by n-gram, then caption."""
 
     gram: Short
     """`[K]`, dense: 0 to `grams` - 1."""
@@ -75,20 +75,20 @@ def count_ngrams(tokens: Tokens, longest: int = 4) -> Iterator[Counts]:
         table = Counts(ranks[rows], captions[rows], np.diff(rows, append=len(order)).astype(np.int32), distinct)
         grams = np.empty(len(order), dtype=np.int64)
         grams[order] = ranks
-        del order, firsts, ranks, captions, same, rows  # not to be held while the table is used
+        del order, firsts, ranks, captions, same, rows  # free the memory while the table is used
         yield table
         del table
 
 
 def _grouped(keys: Ints, bound: int) -> tuple[Ints, Ints]:
-    """The order that sorts `keys` and leaves equal ones as they stand, and where each run of equal keys starts in it.
+    """The stable order that sorts `keys`, and where each run of equal keys starts in it.
 
     Args:
         keys: `[K]`, each below `bound`.
         bound: above every key.
     """
     bits = len(keys).bit_length()
-    if bound << bits < 1 << 63:  # key and place fit one integer, and sorting integers is quicker than sorting by them
+    if bound << bits < 1 << 63:  # key and place fit one integer, and sorting is faster than argsort
         packed = np.sort((keys << bits) | np.arange(len(keys)))
         order = packed & ((1 << bits) - 1)
         return order, run_starts(packed >> bits)

@@ -1,4 +1,4 @@
-"""ROUGE-L (Lin 2004, section 3), β 1.2, as ``pycocoevalcap`` 1.2 computes it: best precision and best recall apart."""
+"""ROUGE-L (Lin 2004, section 3), β 1.2, as ``pycocoevalcap`` 1.2 has it: best precision and best recall separately."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ def rouge_l(corpus: Corpus, system: int) -> NDArray[np.float64]:
     """ROUGE-L of each candidate, `[n]`, 0 to 1.
 
     P is the highest LCS / candidate length over the references, R the highest LCS / reference length, and the score is
-    ``(1 + β²) P R / (R + β² P)``; 0 where P or R is 0.
+    ``(1 + β²) P R / (R + β² P)``; 0 if P or R is 0.
     """
     tokens, own = corpus.candidate_tokens(system, blanks=True)
     kept = corpus.images[system]
@@ -37,8 +37,8 @@ def rouge_l(corpus: Corpus, system: int) -> NDArray[np.float64]:
 def lcs_lengths(tokens: Tokens, first: Ints, second: Ints) -> Ints:
     """Length of the longest common subsequence of caption `first[p]` and caption `second[p]`, `[P]`.
 
-    Bit-parallel (Hyyrö 2004): a row of the dynamic programme is one 64-bit word a pair, thousands of pairs at a time.
-    Pairs too long for a word go one by one through Python's long integers.
+    Bit-parallel (Hyyrö 2004): a row of the dynamic programme is one 64-bit word per pair, for thousands of pairs at a
+    time. Pairs too long for a word are processed one by one with Python's long integers.
     """
     swap = tokens.lengths[second] > tokens.lengths[first]
     long, short = np.where(swap, second, first), np.where(swap, first, second)
@@ -60,7 +60,7 @@ def _caption(tokens: Tokens, caption: int) -> list[int]:
 
 
 def _padded(tokens: Tokens, captions: Ints, fill: int) -> NDArray[np.int32]:
-    """The captions as columns, `[L, P]`, filled up with `fill`."""
+    """The captions as columns, `[L, P]`, padded with `fill`."""
     lengths = tokens.lengths[captions]
     rows = np.arange(int(lengths.max()))[:, None]
     inside = rows < lengths

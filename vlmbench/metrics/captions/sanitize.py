@@ -1,8 +1,8 @@
 """Making caption text safe for line-based protocols, without changing what the scorers see.
 
 The reference pipeline (pycocoevalcap 1.2) joins captions with newlines, sends them through Java and splits the
-output on newlines; METEOR's program reads ``SCORE ||| reference ||| candidate`` lines. A caption that holds a line
-break of any kind moves every caption after it to the wrong image, and one that holds ``|||`` breaks the METEOR
+output on newlines; METEOR's program reads ``SCORE ||| reference ||| candidate`` lines. A caption that contains a line
+break of any kind shifts every caption after it to the wrong image, and one that contains ``|||`` breaks the METEOR
 protocol. What is replaced:
 
 =======================================================  ==========================================================
@@ -17,7 +17,7 @@ a run of three or more ``|``                             the same bars, with spa
 The tokenizer makes each bar a token of its own anyway, so ``|||`` and ``| | |`` give the same tokens, and the
 native and the Java backend score the same text. U+0080 to U+009F other than NEL stay: Stanford's tokenizer reads
 them as Windows-1252 punctuation (``don\\x92t`` is ``do n't``), and they end no line. Emoji and other characters
-stay as well: the tokenizer deals with them.
+stay as well: the tokenizer handles them.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def _replaced(match: re.Match[str]) -> str:
 
 
 def sanitize(text: str) -> tuple[str, bool]:
-    """`text` fit for a line of any protocol, and whether it had to be changed.
+    """`text` made safe for a line of any protocol, and whether it had to be changed.
 
-    Idempotent: sanitising the result changes nothing. The result holds no line break
+    Idempotent: sanitising the result changes nothing. The result contains no line break
     (``len(result.splitlines()) <= 1``), no ``|||``, and can be encoded as UTF-8.
     """
     if text.isascii() and text.isprintable() and "|||" not in text:

@@ -1,4 +1,4 @@
-"""From tokenized captions to per-image scores and sufficient statistics, by the native scorers or through Java."""
+"""From tokenized captions to per-image scores and sufficient statistics, with the native scorers or Java."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,13 +25,13 @@ class Tokenized:
     """Tokens of references and of every system's candidates."""
 
     references: list[list[Caption]]
-    """`[N]` images, at least one caption each."""
+    """`[N]` images with at least one caption each."""
     candidates: list[list[Caption]]
-    """For each system a caption for each of its images."""
+    """For each system one caption for each of its images."""
     images: list[NDArray[np.int64]]
     """For each system the indexes of its images, ascending."""
     documents: list[list[Caption]] | None = None
-    """Where document frequencies come from; none: `references`."""
+    """Where document frequencies come from; None: `references`."""
 
 
 @dataclass
@@ -41,19 +41,19 @@ class Scored:
     columns: Columns = field(default_factory=dict)
     """Per-image scores and statistics, `[n]` each; METEOR's statistics `[n, K]`."""
     corpus: dict[str, float] = field(default_factory=dict)
-    """Corpus scores that come from the oracle itself; empty for the native scorers."""
+    """Corpus scores from the reference program itself; empty for the native scorers."""
 
 
 def refusals(metrics: Sequence[str], images: int) -> dict[str, str]:
-    """Metrics that cannot be computed from so few images, with the reason."""
+    """Metrics that cannot be computed from this few images, with the reason."""
     if images >= FEWEST:
         return {}
-    why = "needs two images or more: with one, every n-gram stands in every document and every score is 0"
+    why = "needs at least two images: with one, every n-gram occurs in every document and every score is 0"
     return {name: why for name in metrics if name in needing("documents")}
 
 
 def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
-    """BLEU, ROUGE-L and CIDEr of every system, by the native scorers, and metrics that score tokens by themselves.
+    """BLEU, ROUGE-L and CIDEr of every system with the native scorers, and metrics with a scorer of their own.
 
     Raises:
         InputError: CIDEr with fewer than two documents.
@@ -82,7 +82,7 @@ def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
 
 
 def score_meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
-    """For each system METEOR's statistics `[n, K]` and scores `[n]`, by the native scorer."""
+    """For each system METEOR's statistics `[n, K]` and scores `[n]`, from the native scorer."""
     from vlmbench.metrics.captions.meteor.score import meteor_statistics
 
     found: Arrays = []
@@ -92,7 +92,7 @@ def score_meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
 
 
 def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
-    """Scores every system through ``pycocoevalcap`` and METEOR's jar; intervals come from the native statistics.
+    """Scores every system with ``pycocoevalcap`` and METEOR's jar; intervals come from the native statistics.
 
     Raises:
         AbsentError: no Java, or ``pycocoevalcap`` is not installed.

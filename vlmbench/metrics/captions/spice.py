@@ -1,10 +1,10 @@
-"""SPICE through its Java program (Anderson et al. 2016), for those who have its jars.
+"""SPICE with its Java program (Anderson et al. 2016), if its jars are installed.
 
-``pycocoevalcap`` 1.2 ships SPICE without the parser it stands on, Stanford CoreNLP 3.6, which has to be fetched once.
+``pycocoevalcap`` 1.2 ships SPICE without its parser, Stanford CoreNLP 3.6, which must be downloaded once.
 The program is called as ``pycocoevalcap`` calls it (8 GB of heap, ``-cache``, ``-out``, ``-subset``, ``-silent``), and
-the score of an image is the same ``["scores"]["All"]["f"]``. Two things differ: the cache of parsed captions lies in
-vlmbench's cache directory and not in the installed package, and where neither caption nor references give a tuple, F is
-0 here; there it is NaN, and so is then the mean over all images.
+the score of an image is the same ``["scores"]["All"]["f"]``. Two things differ: the cache of parsed captions is in
+vlmbench's cache directory, not in the installed package; and if neither caption nor references give a tuple, F is
+0 here, while there it is NaN and so is the mean over all images.
 """
 
 import json
@@ -34,17 +34,17 @@ _SECONDS = 600.0
 def spice_scores(
     candidates: Sequence[str], references: Sequence[Sequence[str]], cache_dir: Path, *, memory: str = "8G"
 ) -> NDArray[np.float64]:
-    """SPICE's F-score of each image [N], 0 to 1; 0 where no scene graph could be made. The corpus score is their mean.
+    """SPICE's F-score of each image [N], 0 to 1; 0 if no scene graph could be made. The corpus score is their mean.
 
     Args:
         candidates: [N] tokenized captions, tokens joined by spaces.
         references: [N] tokenized references of each.
-        cache_dir: where SPICE keeps the graphs of references it has parsed.
-        memory: Java's heap.
+        cache_dir: where SPICE stores the parsed graphs of references.
+        memory: Java's heap size.
 
     Raises:
-        AbsentError: no Java, no ``pycocoevalcap``, or no Stanford CoreNLP beside it; the command that gets it is named.
-        JavaError: the program failed, took too long, or answered with other images.
+        AbsentError: no Java, no ``pycocoevalcap``, or no Stanford CoreNLP; the error names the command that gets it.
+        JavaError: the program failed, timed out, or returned other images.
     """
     program, main = java(), jar("spice", "spice-1.0.jar")
     missing = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]
@@ -66,15 +66,17 @@ def spice_scores(
                 command, cwd=main.parent, capture_output=True, check=False, timeout=_SECONDS + len(requests)
             )
         except subprocess.TimeoutExpired as error:
-            raise JavaError("SPICE took too long", where=str(main), fix="leave spice out of --metrics") from error
+            raise JavaError("SPICE timed out", where=str(main), fix="leave spice out of --metrics") from error
         if done.returncode or not answer.is_file():
             message = visible(" ".join(done.stderr.decode("utf-8", "replace").split())[-300:])
-            raise JavaError(f"SPICE ended with {done.returncode}: {message}", where=str(main), fix="leave spice out")
+            raise JavaError(
+                f"SPICE ended with exit code {done.returncode}: {message}", where=str(main), fix="leave spice out"
+            )
         return _read(answer, len(requests))
 
 
 def _read(path: Path, count: int) -> NDArray[np.float64]:
-    """F-scores in the order of the images; SPICE may answer in another."""
+    """F-scores in the order of the images; SPICE may use another."""
     found = np.full(count, math.nan)
     try:
         for entry in json.loads(path.read_text("utf-8")):
@@ -82,9 +84,7 @@ def _read(path: Path, count: int) -> NDArray[np.float64]:
             number = float(value) if value is not None else 0.0
             found[int(entry["image_id"])] = 0.0 if math.isnan(number) else number
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise JavaError(
-            f"SPICE's answer is not what it has to be: {error}", fix="leave spice out of --metrics"
-        ) from error
+        raise JavaError(f"SPICE's output is malformed: {error}", fix="leave spice out of --metrics") from error
     if np.isnan(found).any():
         raise JavaError(f"SPICE left out {int(np.isnan(found).sum())} images", fix="leave spice out of --metrics")
     return found

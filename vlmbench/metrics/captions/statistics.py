@@ -31,17 +31,18 @@ _CHUNK = 2_000_000
 
 @dataclass(frozen=True)
 class Statistics:
-    """One system's per-image statistics: `matrix` `[n, K]` and how sums of its columns become scores."""
+    """One system's per-image statistics: `matrix` `[n, K]`, and how column sums become scores."""
 
     matrix: Floats
     scorers: tuple[tuple[str, slice, Callable[[Floats], Floats] | None], ...]
-    """A metric, the columns it needs, and a function of their sums `[..., k]` to scores `[...]`; none: the mean."""
+    """A metric, the columns it needs, and a function from their sums `[..., k]` to scores `[...]`; None: the mean."""
 
     @classmethod
     def of(cls, columns: Mapping[str, Any], names: Sequence[str]) -> "Statistics":
-        """The statistics of the metrics `names`, from the columns of a per-sample file; those that are not means first.
+        """The statistics of the metrics `names` from the columns of a per-sample file; those that are not means come
+        first.
 
-        A metric that no package here declares is taken for the mean of the column of its name.
+        A metric that no installed package declares is treated as the mean of the column with its name.
 
         Raises:
             InputError: a column is missing.
@@ -66,14 +67,14 @@ class Statistics:
         return cls(np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0)), tuple(scorers))
 
     def scores(self, sums: Floats) -> dict[str, Floats]:
-        """Scores by metric of sums over n images, `[..., K]` to `[...]` each."""
+        """Scores by metric from sums over n images, `[..., K]` to `[...]` each."""
         return {
             name: sums[..., place][..., 0] / len(self.matrix) if total is None else total(sums[..., place])
             for name, place, total in self.scorers
         }
 
     def influence(self) -> dict[str, Floats]:
-        """How much each image moves each corpus score, to first order and up to a factor, `[n]` by metric."""
+        """How much each image influences each corpus score, to first order and up to a factor, `[n]` by metric."""
         sums = self.matrix.sum(axis=0)
         steps = np.diag(1e-4 * np.maximum(np.abs(sums), 1.0))
         here, above = self.scores(sums), self.scores(sums + steps)
@@ -86,7 +87,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Paired:
-    """Is a better than b on the same images? Two-sided p-values of two tests, not yet corrected for their number."""
+    """Is a better than b on the same images? Two-sided p-values of two tests, not corrected for multiple testing."""
 
     difference: float
     """a - b."""
@@ -98,17 +99,17 @@ class Paired:
 
 @dataclass(frozen=True)
 class Resampled:
-    """What resampling gave for systems on the same images in the same order."""
+    """The resamples of systems on the same images in the same order."""
 
     systems: tuple[Statistics, ...]
     scores: tuple[dict[str, Floats], ...]
-    """For each system the corpus scores of the bootstrap's resamples, `[resamples]` by metric."""
+    """For each system the corpus scores of the bootstrap resamples, `[resamples]` by metric."""
     moved: tuple[Floats, ...]
-    """For each system the sums over the images that a random swap takes, `[resamples, K]`; empty without swaps."""
+    """For each system the sums over the swapped images, `[resamples, K]`; empty without swaps."""
 
 
 def resample(systems: Sequence[Statistics], seed: int, *, resamples: int = RESAMPLES, swaps: bool = True) -> Resampled:
-    """Bootstrap resamples and, if asked for, random swaps, the same for every system, so that differences between
+    """Bootstrap resamples and optional random swaps, the same for every system, so that differences between
     systems are paired.
 
     Sources: Efron and Tibshirani (1993), chapter 16; Koehn (2004) for corpus metrics; Riezler and Maxwell (2005).
@@ -129,10 +130,10 @@ def interval(
 ) -> tuple[float, float]:
     """A 95 % interval: the expanded percentile interval (Hesterberg 2015, section 4.1).
 
-    Deviations from `value` are stretched by ``sqrt(n / (n - 1))`` times t over normal quantile, without which a
-    bootstrap of a small sample is too sure of itself; the ends are cut at what the metric can be, `within`. The degrees
-    of freedom are n - 1, or fewer where few images decide the score (BLEU-4): those that the kurtosis of `influence`
-    leaves the variance.
+    Deviations from `value` are scaled by ``sqrt(n / (n - 1))`` times the ratio of t and normal quantiles, without which
+    a bootstrap of a small sample is too narrow; the ends are clipped to the metric's range, `within`. The degrees
+    of freedom are n - 1, or fewer if few images decide the score (BLEU-4): as the kurtosis of `influence`
+    implies for the variance.
     """
     low, high = np.quantile(value + (resampled - value) * _stretch(influence), [0.025, 0.975])
     return max(within[0], min(value, float(low))), min(within[1], max(value, float(high)))
@@ -156,8 +157,8 @@ def _range(name: str) -> tuple[float, float]:
 def compare(drawn: Resampled, first: int, second: int) -> dict[str, Paired]:
     """Paired bootstrap and approximate randomization between two systems, by metric.
 
-    The bootstrap's p is the share of resampled differences that lie as far from the observed one as that lies from 0.
-    The randomization's is the share of random swaps of the two systems' captions that give a difference as large.
+    The bootstrap's p is the share of resampled differences at least as far from the observed one as that is from 0.
+    The randomization's p is the share of random swaps of the two systems' captions with a difference as large.
     Both count the observed data as one more draw.
 
     Args:
@@ -191,7 +192,7 @@ def paired_captions(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> dict[str, Paired]:
-    """`compare` from the columns of two per-sample files: the same ids in the same order.
+    """`compare` from the columns of two per-sample files with the same ids in the same order.
 
     Raises:
         InputError: the ids differ, or a column is missing.
@@ -225,12 +226,12 @@ def metrics_from_samples(
 
 
 def widened(value: float, ends: tuple[float, float] | None) -> "Metric":
-    """A figure with its interval, widened where rounding leaves the figure outside."""
+    """A figure with its interval, widened if rounding leaves the figure outside."""
     return figure(value) if ends is None else figure(value, min(value, ends[0]), max(value, ends[1]))
 
 
 def _swaps(together: Floats, seed: int, resamples: int) -> Floats:
-    """Sums of the rows that a fair coin picks, `[resamples, K]`."""
+    """Sums of randomly picked rows (probability ½), `[resamples, K]`."""
     size, width = together.shape
     generator = np.random.default_rng(seed)
     moved = np.empty((resamples, width))
@@ -243,7 +244,7 @@ def _swaps(together: Floats, seed: int, resamples: int) -> Floats:
 
 
 def _stretch(influence: Floats) -> float:
-    """``sqrt(n / (n - 1))`` times the 97.5 % quantile of Student's t (Cornish and Fisher's series) over normal's."""
+    """``sqrt(n / (n - 1))`` times the 97.5 % quantile of Student's t (Cornish and Fisher's series) over the normal."""
     size = len(influence)
     if size < 2:
         return 1.0
@@ -259,7 +260,7 @@ def _stretch(influence: Floats) -> float:
 def _table(columns: Mapping[str, Any], name: str) -> Floats:
     """A column as `[n, K]`."""
     if name not in columns:
-        raise InputError(f"the per-sample file has no column {name}", fix="run vlmbench caption-eval again")
+        raise InputError(f"the per-sample file has no column {name}", fix="rerun vlmbench caption-eval")
     column = columns[name]
     if isinstance(column, np.ndarray) and column.dtype != object:
         return np.asarray(column, dtype=np.float64).reshape(len(column), -1)

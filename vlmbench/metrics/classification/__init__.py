@@ -1,12 +1,12 @@
 """Classification metrics with 95 % intervals, from probabilities or from the per-sample file alone.
 
-`sample_columns` reduces probabilities to what is kept for each image; `metrics_from_samples` computes every figure from
-those columns, and `classification_metrics` is the one after the other. So a stored figure can always be recomputed from
+`sample_columns` reduces probabilities to per-image columns; `metrics_from_samples` computes every figure from
+those columns, and `classification_metrics` does both. So a stored figure can always be recomputed from
 its per-sample file, to the last digit.
 
 Intervals: accuracy, top-5 and the mean per class by Wilson's score interval (for the mean per class on the effective
-number of images), the rest by a seeded bootstrap over images; where several seeds were run, the mean over seeds with
-Student's t. `INTERVALS` names them for a record's protocol.
+number of images), the rest by a seeded bootstrap over images; with several seeds, the mean over seeds with
+Student's t. `INTERVALS` names them in a record's protocol.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ INTERVALS_OVER_SEEDS = "t over seeds"
 
 
 def metric_names(classes: int, *, multilabel: bool = False) -> tuple[str, ...]:
-    """The metrics that make sense for so many classes.
+    """The metrics that make sense for this number of classes.
 
     Args:
         classes: C.
@@ -38,7 +38,7 @@ def metric_names(classes: int, *, multilabel: bool = False) -> tuple[str, ...]:
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Softmax over the last axis in float64, `[N, C]`; keeps the order of the logits down to e^-700."""
+    """Softmax over the last axis in float64, `[N, C]`; preserves the order of the logits down to e^-700."""
     shifted = np.asarray(logits, dtype=np.float64)
     powers = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
@@ -55,14 +55,14 @@ def classification_metrics(
     """Metrics with their 95 % intervals.
 
     Args:
-        probabilities: `[N, C]`, rows summing to 1; multi-label: scores of any scale.
+        probabilities: `[N, C]`, rows summing to 1; multi-label: scores on any scale.
         labels: `[N]` class indices; multi-label: `[N, C]` of 0 and 1.
         metric_names: which, of `metric_names(C)`.
-        seed: seed of the resampling; each metric draws from a stream of its own.
+        seed: seed of the resampling; each metric has a random stream of its own.
         resamples: bootstrap resamples.
 
     Raises:
-        InputError: shapes or values are not as above.
+        InputError: shapes or values are not as described.
         UsageError: a metric is unknown, or cannot be computed for such labels.
     """
     columns = sample_columns(probabilities, labels, [""] * len(labels))
@@ -80,12 +80,12 @@ def sample_columns(
         ids: names of the N images.
 
     Returns:
-        id; label, prediction (the first of equals), probability (of the label), confidence (of the prediction), rank
+        id; label, prediction (the first of ties), probability (of the label), confidence (of the prediction), rank
         (of the label, 0 best), brier (sum of squared errors over classes, 0 to 2); with two classes also score, the
         probability of class 1. Multi-label: id, labels (list of int8), scores (list of float32).
 
     Raises:
-        InputError: shapes or values are not as above.
+        InputError: shapes or values are not as described.
     """
     values = np.asarray(probabilities, dtype=np.float64)
     truth = np.asarray(labels)
@@ -115,13 +115,13 @@ def sample_columns(
 def metrics_from_samples(
     columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
 ) -> dict[str, "Metric"]:
-    """The same metrics from the per-sample columns alone.
+    """The same metrics from only the per-sample columns.
 
-    Where the columns hold a `seed` column with several values (few-shot), each seed's images are scored for themselves;
-    the figure is the mean over seeds and the interval Student's t over seeds.
+    If there is a `seed` column with several values (few-shot), each seed's images are scored separately;
+    the figure is the mean over seeds, and the interval is Student's t over seeds.
 
     Raises:
-        InputError: a column is absent.
+        InputError: a column is missing.
         UsageError: a metric is unknown, or cannot be computed for such labels.
     """
     if "seed" in columns:
@@ -144,15 +144,15 @@ def metrics_from_samples(
 def confusion_matrix(
     labels: NDArray[np.integer[Any]], predictions: NDArray[np.integer[Any]], classes: int
 ) -> NDArray[np.int64]:
-    """How many images of each class (rows) were taken for each class (columns), `[C, C]` int64."""
+    """How many images of each class (rows) were predicted as each class (columns), `[C, C]` int64."""
     flat = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predictions, dtype=np.int64)
     return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
 
 
 def per_class(columns: Columns, classnames: Sequence[str]) -> list[dict[str, Any]]:
-    """A row per class: name, number of images n, recall and precision.
+    """One row per class: name, number of images n, recall and precision.
 
-    A share without images is None. With several seeds the counts are summed over them.
+    A share of no images is None. Counts are summed over seeds.
     """
     matrix = confusion_matrix(columns["label"], columns["prediction"], len(classnames))
     right, shown, given = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -190,7 +190,7 @@ def _pick(column: Any, chosen: NDArray[np.bool_]) -> Any:
 
 def _require_shapes(values: NDArray[np.float64], truth: NDArray[Any], ids: int) -> None:
     if values.ndim != 2 or not len(values) or truth.shape not in {values.shape[:1], values.shape} or ids != len(values):
-        raise InputError(f"probabilities {values.shape}, labels {truth.shape} and {ids} ids do not belong together")
+        raise InputError(f"probabilities {values.shape}, labels {truth.shape} and {ids} ids do not match")
     if not np.isfinite(values).all():
         raise InputError(
             "a probability is not a finite number", where=f"row {int(np.argmin(np.isfinite(values).all(axis=1)))}"

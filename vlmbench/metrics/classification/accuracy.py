@@ -1,4 +1,4 @@
-"""Shares of right answers: accuracy, top-5 accuracy, and accuracy averaged over classes; Wilson's intervals."""
+"""Accuracy, top-5 accuracy and mean per-class accuracy, with Wilson's intervals."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,13 @@ TOP = 5
 
 
 def right(columns: Columns) -> NDArray[np.bool_]:
-    """Whether each image was classified rightly, `[N]`."""
+    """Whether each image was classified correctly, `[N]`."""
     kept = columns["right"] if "right" in columns else np.asarray(columns["prediction"]) == np.asarray(columns["label"])
     return np.asarray(kept, dtype=bool)
 
 
 def in_top(columns: Columns) -> NDArray[np.bool_]:
-    """Whether the class of each image is among its best five, `[N]`."""
+    """Whether the class of each image is among its top five, `[N]`."""
     return np.asarray(columns["top5"] if "top5" in columns else np.asarray(columns["rank"]) < TOP, dtype=bool)
 
 
@@ -48,7 +48,7 @@ def _mean_per_class(columns: Columns, seed: int, resamples: int) -> "Metric":
 
 
 def _weighted(columns: Columns) -> NDArray[np.float64]:
-    """Right or wrong, weighed so that each class counts the same, `[N]`."""
+    """Right or wrong, weighted so that each class counts the same, `[N]`."""
     hits, labels = right(columns).astype(np.float64), columns["label"]
     counts = np.bincount(labels)
     weights = len(hits) / ((counts > 0).sum() * counts[labels])
@@ -68,9 +68,9 @@ SPECS = [
     ClassificationSpec(
         name="accuracy",
         title="accuracy",
-        definition="share of images whose best class is right",
+        definition="share of images whose top class is correct",
         source="Radford et al. 2021, section 3.1",
-        blind_to="how sure the model was, how near a wrong class was, and classes with few images",
+        blind_to="how confident the model was, how close a wrong class was, and classes with few images",
         columns=("label", "prediction"),
         compute=_share(right),
         per_image=lambda columns: right(columns).astype(np.float64),
@@ -84,9 +84,9 @@ SPECS = [
     ClassificationSpec(
         name="accuracy_top5",
         title="accuracy_top5",
-        definition="share of images whose class is among the best five",
+        definition="share of images whose class is among the top five",
         source="Russakovsky et al. 2015",
-        blind_to="the order among the best five",
+        blind_to="the order among the top five",
         in_sentences="accuracy (top 5)",
         columns=("rank",),
         compute=_share(in_top),
@@ -104,7 +104,7 @@ SPECS = [
         title="mean_per_class_accuracy",
         definition="accuracy of each class, averaged over classes",
         source="Radford et al. 2021",
-        blind_to="how many images a class has: a class with one image weighs as much as one with a thousand",
+        blind_to="how many images a class has: a class with one image counts as much as one with a thousand",
         in_sentences="accuracy (mean per class)",
         columns=("label", "prediction"),
         compute=_mean_per_class,

@@ -1,4 +1,4 @@
-"""The Brier score of several classes (Brier 1950): squared errors of the probabilities; seeded bootstrap."""
+"""The multi-class Brier score (Brier 1950): squared errors of the probabilities; seeded bootstrap."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from vlmbench.records.result import Metric
 
 STEPS = "brier_steps"
-"""What a baseline keeps: each image's squared error as a whole number from 0 to 255, so that it stays small."""
+"""What a baseline stores: each image's squared error as an integer from 0 to 255, so that it stays small."""
 
 
 def brier_steps(errors: NDArray[Any]) -> NDArray[np.uint8]:
-    """Squared errors, 0 to 2, in 255 steps that are even in the root: fine near 0, where most images are, `[N]` uint8.
+    """Squared errors, 0 to 2, in 255 steps of equal square root: finer near 0, where most images are, `[N]` uint8.
 
-    A run is rounded as its baseline was, so that equal runs stay equal.
+    A run is rounded like its baseline, so that equal runs stay equal.
     """
     return np.asarray(np.round(255 * np.sqrt(np.clip(errors, 0, 2) / 2)), dtype=np.uint8)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _ece(columns: Columns, seed: int, resamples: int) -> "Metric":
-    """Bins are those of all images. A resample's ECE lies too high on average; the interval is moved back by that."""
+    """Bins are those of all images. A resample's ECE is biased upwards; the interval is corrected by that bias."""
     confidence = np.asarray(columns["confidence"], dtype=np.float64)
     right = np.asarray(columns["prediction"]) == np.asarray(columns["label"])
     order, starts = equal_mass_bins(confidence)
@@ -35,11 +35,11 @@ SPEC = ClassificationSpec(
     title="ece",
     definition="expected calibration error, bins of equal mass; lower is better",
     source="Naeini et al. 2015; bins of equal mass: Nguyen and O'Connor 2015",
-    blind_to="accuracy: a model that always says how often it is right, and is right seldom, has none",
+    blind_to="accuracy: a model that is seldom right, but knows how seldom, has an error of 0",
     in_sentences="calibration error",
     columns=("label", "prediction", "confidence"),
     compute=_ece,
-    untested="its bins are those of one system, so that the difference of two is no mean over images",
+    untested="each system has its own bins, so the difference between two is not a mean over images",
     higher_is_better=False,
     order=70,
 )

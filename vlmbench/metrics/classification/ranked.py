@@ -19,14 +19,14 @@ Statistic = Callable[..., NDArray[np.float64]]
 
 
 def _ranked(statistic: Statistic, columns: Columns, seed: int, resamples: int) -> "Metric":
-    """The mean over classes of a statistic of one class's ranking; a class is left out where it is not defined."""
+    """The mean over classes of a statistic of each class's ranking; classes where it is undefined are left out."""
     truth, scores = truth_and_scores(columns)
     n = len(truth)
     whole = _by_class(statistic, truth, scores, np.ones((1, n), dtype=np.int64))[:, 0]
     defined = np.isfinite(whole)
     if not defined.any():
         raise InputError(
-            "no class has both images with it and images without it", fix="use a split that holds every class"
+            "no class has both images with it and images without it", fix="use a split with images of every class"
         )
     value = float(whole[defined].mean())
     if not resamples:
@@ -48,7 +48,7 @@ def _by_class(
 def _one_sided(labels: NDArray[np.integer[Any]]) -> str:
     if np.ptp(labels, axis=0).any():
         return ""
-    return "the test images are all of one class" if labels.ndim == 1 else "each class is on all images or on none"
+    return "all test images are of one class" if labels.ndim == 1 else "each class is in all images or in none"
 
 
 def _never_shown(labels: NDArray[np.integer[Any]]) -> str:
@@ -56,7 +56,7 @@ def _never_shown(labels: NDArray[np.integer[Any]]) -> str:
 
 
 def _shares(counts: NDArray[np.int64], order: NDArray[np.int64], images: int) -> tuple[float, float]:
-    """What one score for every image gets: the share of images with the class, at every recall."""
+    """The value for equal scores: the share of images with the class, at every recall."""
     value = float((counts[counts > 0] / images).mean())
     return value, value
 
@@ -81,7 +81,7 @@ SPECS = [
         title="map",
         definition="average precision, mean over classes",
         source="Everingham et al. 2015",
-        blind_to="the scale of the scores: any rising function of them gets the same",
+        blind_to="the scale of the scores: any increasing function of them gives the same",
         in_sentences="mAP",
         multilabel_columns=("labels", "scores"),
         compute=partial(_ranked, average_precision),
@@ -96,7 +96,7 @@ SPECS = [
         title="roc_auc",
         definition="area under the ROC curve",
         source="Hanley and McNeil 1982",
-        blind_to="where the threshold lies, and how rare a class is",
+        blind_to="where the threshold is, and how rare a class is",
         in_sentences="ROC AUC",
         columns=("label", "score"),
         multilabel_columns=("labels", "scores"),

@@ -1,6 +1,6 @@
 """Intervals: Wilson's score interval for shares, the bootstrap for everything else, Student's t over seeds.
 
-Every random draw comes from a seed. Resamples are drawn as counts (how often each image was drawn), because a statistic
+All randomness comes from a seed. Resamples are drawn as counts (how often each image was drawn), because a statistic
 that is a sum over images then costs one matrix product for all resamples.
 """
 
@@ -19,8 +19,8 @@ _CHUNK = 200_000
 def iter_bootstrap_weights(n: int, resamples: int, seed: int, *, chunk: int = _CHUNK) -> Iterator[NDArray[np.int64]]:
     """Blocks of bootstrap counts, `[r, n]` int64 with r·n at most about `chunk`; the blocks' sum of r is `resamples`.
 
-    Each row counts how often each of n images was drawn in n draws with replacement (Efron 1979). The rows depend on
-    `n`, `resamples` before them and `seed` only, never on `chunk`.
+    Each row counts how often each of n images was drawn in n draws with replacement (Efron 1979). The rows depend only
+    on `n`, `resamples` before them and `seed`, never on `chunk`.
 
     Raises:
         UsageError: `n` or `resamples` is below 1.
@@ -39,7 +39,7 @@ def iter_bootstrap_weights(n: int, resamples: int, seed: int, *, chunk: int = _C
 def wilson(share: float, n: float, *, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval (1927) for a share of `n` independent trials; `n` may be an effective, fractional number.
 
-    It holds its coverage near 0 and 1, where the bootstrap of a share does not.
+    It keeps its coverage near 0 and 1, unlike the bootstrap of a share.
     """
     from scipy import special
 
@@ -52,11 +52,11 @@ def wilson(share: float, n: float, *, level: float = LEVEL) -> tuple[float, floa
 
 
 def effective_trials(shares: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
-    """How many independent trials the mean of per-class shares is worth, for `wilson` (Korn and Graubard 1998).
+    """The effective number of trials behind the mean of per-class shares, for `wilson` (Korn and Graubard 1998).
 
-    The mean over K classes has variance ``sum p_k (1 - p_k) / n_k / K²``; the answer is n with ``p (1 - p) / n`` equal
-    to that. Each p_k is first drawn towards the mean by one pseudo-image, so that a class with a single image does not
-    pass for certain.
+    The mean over K classes has variance ``sum p_k (1 - p_k) / n_k / K²``; the result is n with ``p (1 - p) / n`` equal
+    to that. Each p_k is first shrunk towards the mean by one pseudo-image, so that a class with a single image does not
+    count as certain.
 
     Args:
         shares: share of correct images by class, `[K]`, 0 to 1.

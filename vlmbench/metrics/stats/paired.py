@@ -12,7 +12,7 @@ from vlmbench.metrics.stats.intervals import LEVEL, iter_bootstrap_weights
 
 RESAMPLES = 10_000
 LEAST = 1e-16
-"""The least p that is given: below it doubles have no digits left."""
+"""The smallest p that is reported: below it doubles have no digits left."""
 _FEW = 10
 
 
@@ -20,11 +20,11 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
     """McNemar's exact test (1947): two-sided p that two classifiers are right equally often on the same images.
 
     Args:
-        correct_a: whether the first was right, `[N]` bool.
-        correct_b: whether the second was right, `[N]` bool, the same images in the same order.
+        correct_a: whether the first was correct, `[N]` bool.
+        correct_b: whether the second was correct, `[N]` bool, the same images in the same order.
 
     Returns:
-        The binomial test's p on the images on which exactly one is right; 1 where there is none.
+        The binomial test's p on the images where exactly one is right; 1 if there are none.
     """
     from scipy import special
 
@@ -40,11 +40,11 @@ def paired_bootstrap(
 ) -> tuple[float, float, float, float]:
     """The mean difference a - b with its 95 % interval and two-sided p, by the paired bootstrap.
 
-    Percentiles are those of the expanded percentile interval (Hesterberg 2015, section 4.1): deviations are stretched
-    by ``sqrt(n / (n - 1))`` times t over normal, so that small samples are not taken for certain.
+    The interval is the expanded percentile interval (Hesterberg 2015, section 4.1): deviations are scaled
+    by ``sqrt(n / (n - 1))`` times t over normal, so that small samples do not seem certain.
 
     Args:
-        per_sample_a: a figure for each image, `[N]` (1 and 0 for right and wrong, or a caption's score).
+        per_sample_a: each image's figure, `[N]` (1 and 0 for right and wrong, or a caption's score).
         per_sample_b: the other system's, for the same images in the same order.
         seed: seed of the resampling.
         resamples: how many.
@@ -71,15 +71,15 @@ def paired_bootstrap(
 
 
 def share_beyond(deviations: NDArray[np.float64], gap: float) -> float:
-    """The two-sided p of an observed difference: how many drawn deviations reach it, itself one of them.
+    """The two-sided p of an observed difference: the share of drawn deviations that reach it, itself included.
 
-    A thousand draws cannot show a p below 0.001, and Holm's correction over a table needs that. So where fewer than
-    ten draws reach the difference, the tail is the normal one with the draws' own spread, never above the share
+    A thousand draws cannot show a p below 0.001, and Holm's correction over a table needs that. So if fewer than
+    ten draws reach the difference, a normal tail with the draws' own spread is used, never above the share
     (after Knijnenburg et al. 2009, who fit a Pareto tail).
 
     Args:
-        deviations: from resamples or swaps, about 0, `[R]`.
-        gap: the difference observed.
+        deviations: from resamples or swaps, centred at 0, `[R]`.
+        gap: the observed difference.
     """
     beyond = int((np.abs(deviations) >= abs(gap) - 1e-12).sum())
     share = (1 + beyond) / (1 + len(deviations))
@@ -115,7 +115,7 @@ def holm(pvalues: Sequence[float]) -> list[float]:
 
 
 def _resampled_means(values: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
-    """Bootstrap means `[R]`; where values repeat (right and wrong), only their counts are drawn: the same law."""
+    """Bootstrap means `[R]`; if values repeat (right and wrong), only their counts are drawn: the same distribution."""
     distinct, counts = np.unique(values, return_counts=True)
     n = len(values)
     if len(distinct) * 4 <= n:
@@ -129,7 +129,7 @@ def _pair(first: ArrayLike, second: ArrayLike, kind: type) -> tuple[NDArray[Any]
     b: NDArray[Any] = np.asarray(second, dtype=kind)
     if a.ndim != 1 or a.shape != b.shape or not len(a):
         raise InputError(
-            f"a paired test needs the same images twice, not {a.shape} and {b.shape}",
+            f"a paired test needs the same images for both systems, not {a.shape} and {b.shape}",
             fix="compare runs on the same dataset and split",
         )
     return a, b

@@ -1,8 +1,9 @@
 """Is one system's ranking better than another's on the same images? Areas under the ROC curve, average precision.
 
-ROC AUC: DeLong's test (DeLong, DeLong and Clarke-Pearson 1988), from each image's share in the difference; nothing is
-drawn at random. Average precision: the paired bootstrap over images, stretched for small classes, whose tail below what
-its draws can show is the normal one (`metrics.stats.paired.share_beyond`). Means over classes and seeds are one test.
+ROC AUC: DeLong's test (DeLong, DeLong and Clarke-Pearson 1988), from each image's contribution to the difference;
+nothing is drawn at random. Average precision: the paired bootstrap over images, widened for small classes, with a
+normal tail below what its draws can show (`metrics.stats.paired.share_beyond`). Means over classes and seeds are one
+test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from vlmbench.metrics.stats.intervals import LEVEL, iter_bootstrap_weights
 from vlmbench.metrics.stats.paired import LEAST, by_seed, share_beyond
 
 RESAMPLES = 200
-"""Of average precision: enough for its standard error (to 5 %), which decides interval and tail."""
+"""Resamples for average precision: enough for its standard error (to 5 %), which decides interval and tail."""
 _CHUNK = 4_000_000
 
 Floats = NDArray[np.float64]
@@ -28,12 +29,12 @@ Block = tuple[NDArray[np.bool_], NDArray[np.floating[Any]]]
 def paired_ranking(
     first: Mapping[str, Any], second: Mapping[str, Any], metric: str, seed: int
 ) -> tuple[float, float, float, float]:
-    """The difference of a ranking metric, first minus second, with its 95 % interval and two-sided p.
+    """The difference in a ranking metric, first minus second, with its 95 % interval and two-sided p.
 
     Args:
         first: per-sample columns, `[N]` each: labels and scores (several labels per image) or label and score (two
             classes); with several seeds, `[S · N]` and a column seed.
-        second: the same of the other system, on the same images in the same order.
+        second: the same for the other system, on the same images in the same order.
         metric: ``map11``, ``map`` or ``roc_auc``.
         seed: seed of the resampling.
 
@@ -58,15 +59,15 @@ def paired_ranking(
 
 
 def delong(ours: Sequence[Block], theirs: Sequence[Block]) -> tuple[float, float, float, float]:
-    """DeLong's test of two correlated areas under the ROC curve; of means over classes and seeds, as one figure.
+    """DeLong's test of two correlated areas under the ROC curve; means over classes and seeds are one figure.
 
-    The variance is the sum over images of the squared share that each has in the difference, which for one class is
-    equation 5 of DeLong et al. (1988). A class with a single image of a kind has no variance of its own; the largest
-    there can be is taken.
+    The variance is the sum over images of each one's squared contribution to the difference, which for one class is
+    equation 5 of DeLong et al. (1988). A class with a single positive or negative image has no variance of its own; the
+    largest possible one is used.
 
     Args:
         ours: for each seed truth and scores, `[N, C]`; each class has images with it and without it.
-        theirs: of the other system, for the same images.
+        theirs: the same for the other system on the same images.
 
     Returns:
         difference, low, high, two-sided p.
@@ -96,7 +97,7 @@ def delong(ours: Sequence[Block], theirs: Sequence[Block]) -> tuple[float, float
 
 
 def _placements(has: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Floats:
-    """For each image the share of images of the other kind that it is ranked rightly against, ties a half: `[N]`."""
+    """For each image the share of images of the other kind that it is ranked correctly against, ties half: `[N]`."""
     found = np.empty(len(has))
     for kind, sign in ((has, 1), (~has, -1)):
         others = np.sort(sign * scores[~kind])
@@ -111,7 +112,7 @@ def _average_precision(
     from scipy import special
 
     def gaps(weights: NDArray[np.integer[Any]]) -> Floats:
-        """Of each class and seed the difference under each row of weights, `[K, R]`; NaN where no image has it."""
+        """The difference for each class and seed under each row of weights, `[K, R]`; NaN if no image has the class."""
         found: list[Floats] = []
         for (truth, one), (_, two) in zip(ours, theirs, strict=True):
             for index in range(truth.shape[1]):
@@ -124,7 +125,7 @@ def _average_precision(
     value = float(gaps(np.ones((1, n), dtype=np.int64)).mean())
     positives = np.concatenate([truth.sum(axis=0) for truth, _ in ours])
     if positives.max() == 1:
-        return value, -1.0, 1.0, 1.0  # one image decides each class: nothing is known of its spread
+        return value, -1.0, 1.0, 1.0  # one image decides each class: its spread is unknown
     blocks = iter_bootstrap_weights(n, RESAMPLES, seed, chunk=_CHUNK)
     by_class = np.ma.masked_invalid(np.concatenate([gaps(block.astype(np.int32)) for block in blocks], axis=1))
     means = by_class.mean(axis=0).compressed()
@@ -135,7 +136,7 @@ def _average_precision(
 
 
 def _stretch(positives: NDArray[np.int64], variances: Floats) -> float:
-    """By how much a bootstrap's deviations are too small where classes are small (as Hesterberg 2015, section 4.1).
+    """The factor by which a bootstrap's deviations are too small for small classes (as Hesterberg 2015, section 4.1).
 
     Args:
         positives: images with each class, `[K]`; a class's variance has one degree of freedom less.
@@ -153,7 +154,7 @@ def _stretch(positives: NDArray[np.int64], variances: Floats) -> float:
 
 
 def _all_alike(images: int) -> float:
-    """The two-sided p where every image favours one system by the same: that all of them fall to one side by chance."""
+    """The two-sided p if every image favours one system equally: the probability that all fall to one side."""
     return max(LEAST, 2.0 ** (1 - images))
 
 

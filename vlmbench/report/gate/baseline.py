@@ -1,6 +1,6 @@
 """A baseline: figures a person can review, with just enough of each image's result for paired tests.
 
-``baseline.json`` has sorted keys. Under each run stand its figures and, packed, what its paired tests need, in the
+``baseline.json`` has sorted keys. Each run has its figures and, packed, what its paired tests need, in the
 order of the sorted image ids: for classification one bit for each image (right or wrong) and a byte for its Brier
 score, for captions the sufficient statistics.
 """
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 BIGGEST = 1 << 28
-"""Bytes a packed column may unpack to."""
+"""Most bytes that a packed column may unpack to."""
 _ROUNDED = 0.01
-"""How far a figure may be from what the packed columns give: they are rounded."""
-_MEND = "restore it, or write it again with vlmbench check --update"
+"""Largest difference between a figure and what the packed columns give: they are rounded."""
+_FIX = "restore it, or rewrite it with vlmbench check --update"
 
 
 class _Strict(BaseModel):
@@ -82,7 +82,7 @@ class GateEntry:
     """One run as the gate sees it, from a results directory or from a baseline file."""
 
     key: str
-    """``zeroshot tiny-clip digits/test``: what has to be the same for two runs to be compared."""
+    """``zeroshot tiny-clip digits/test``: what must be equal for two runs to be compared."""
     comparable: Mapping[str, Any]
     """Fields that must be equal: n, metric, content, classes."""
     metrics: Mapping[str, float]
@@ -93,16 +93,16 @@ class GateEntry:
     columns: Mapping[str, "NDArray[Any]"] = field(default_factory=dict)
     """Per-image columns in the order of sorted ids; empty where only figures are known."""
     remark: str = ""
-    """What a reader of the outcome has to know of it."""
+    """What a reader of the outcome needs to know about it."""
 
 
 def entries_from_runs(runs: Sequence[StoredRun]) -> list[GateEntry]:
-    """The entries of finished runs; two runs under one key get the fields in which they differ appended to it.
+    """The entries of finished runs; the keys of two runs that collide get the fields in which they differ appended.
 
-    Records of tasks that are not gated have none: they are about metrics, not about models.
+    Records of tasks that are not gated have no entry: they are about metrics, not models.
 
     Raises:
-        InputError: a per-sample file cannot be read, or record, figures and per-sample file do not fit each other.
+        InputError: a per-sample file cannot be read, or record, figures and per-sample file contradict each other.
     """
     groups: dict[str, list[StoredRun]] = {}
     for run in unique(runs):
@@ -141,31 +141,31 @@ def _entry(run: StoredRun, key: str) -> GateEntry:
 
 def _remark(run: StoredRun, key: str) -> str:
     if not run.samples_path.is_file():
-        return f"its figures are taken as they stand, since the per-sample file is missing: {key}"
+        return f"its figures are taken from the record alone, since the per-sample file is missing: {key}"
     if not run.record.record_sha256:
-        return f"its record has no checksum (an earlier version wrote it, or it was removed): {key}"
+        return f"its record has no checksum (written by an earlier version, or removed): {key}"
     return ""
 
 
 def _classes(record: Record) -> str | None:
-    """Number and digest of a run's class names, in their order."""
+    """Number and digest of a run's class names, in order."""
     names = record.protocol.classnames if isinstance(record.protocol, ClassificationProtocol) else None
     return None if names is None else f"{len(names)} ({digest(names)[:8]})"
 
 
 def _main(record: Record) -> str:
-    """The one metric that is gated; the family where all are."""
+    """The metric that is gated; the family if all are."""
     return main_metric(record) if record.spec.gated == "main" else record.spec.family
 
 
 @cache
 def gated_whole() -> frozenset[str]:
-    """The families of tasks all of whose metrics are gated, since none of them is the main one."""
+    """The families of tasks whose metrics are all gated, since none is the main one."""
     return frozenset(spec.family for spec in task_specs() if spec.gated == "all")
 
 
 def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
-    """Digest of the sorted ids, and the columns that paired tests need, in that order."""
+    """Digest of the sorted ids, and the columns that paired tests need, in the same order."""
     import numpy as np
 
     if not run.samples_path.is_file():
@@ -196,7 +196,7 @@ def _rows(column: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def to_json(entries: Sequence[GateEntry]) -> dict[str, Any]:
-    """The plain value of a baseline file."""
+    """The JSON value of a baseline file."""
     runs = {
         entry.key: {
             "comparable": dict(entry.comparable),
@@ -215,7 +215,7 @@ def read_baseline(path: Path) -> list[GateEntry]:
 
     Raises:
         AbsentError: there is no such file.
-        InputError: it is no baseline, was edited, contradicts itself, or is of a newer schema.
+        InputError: it is not a baseline, was edited, contradicts itself, or has a newer schema.
     """
     if path.is_dir() or path.name == "result.json":
         return entries_from_runs(find_runs([path]))
@@ -237,40 +237,42 @@ def read_baseline(path: Path) -> list[GateEntry]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise InputError(f"the baseline is damaged: {first['msg']}", where=f"{path}, {place}", fix=_MEND) from error
+        raise InputError(f"the baseline is damaged: {first['msg']}", where=f"{path}, {place}", fix=_FIX) from error
     except InputError as error:
-        raise InputError(f"the baseline is damaged: {error.what}", where=f"{path}, {error.where}", fix=_MEND) from error
+        raise InputError(f"the baseline is damaged: {error.what}", where=f"{path}, {error.where}", fix=_FIX) from error
     except (ValueError, zlib.error, MemoryError) as error:
-        raise InputError(f"the baseline is damaged: {error}", where=str(path), fix=_MEND) from error
+        raise InputError(f"the baseline is damaged: {error}", where=str(path), fix=_FIX) from error
     if said is not None and said != digest(data["runs"]):
-        raise InputError("the baseline was edited: its checksum does not fit", where=str(path), fix=_MEND)
+        raise InputError("the baseline was edited: its checksum does not match", where=str(path), fix=_FIX)
     unknown = set(data) - {"vlmbench_baseline", "runs", "sha256"}
     if unknown:
-        raise InputError(f"the baseline has a field {min(unknown)}", where=str(path), fix=_MEND)
+        raise InputError(f"the baseline has an unknown field {min(unknown)}", where=str(path), fix=_FIX)
     if said is None:
-        remark = "the baseline has no checksum (an earlier version wrote it, or it was removed): write it anew"
+        remark = "the baseline has no checksum (written by an earlier version, or removed): rewrite it"
         entries = [replace(entry, remark=remark) for entry in entries]
     return entries
 
 
 def _parsed(key: str, run: _Run) -> GateEntry:
-    """An entry of a baseline whose fields are of the right types: do they fit each other?"""
+    """Checks that the fields of an entry, of the right types already, agree with each other."""
     columns = {name: _unpack(packed) for name, packed in run.samples.columns.items()}
     if run.main != run.comparable.metric or (run.main not in gated_whole() and run.main not in run.metrics):
         raise InputError(f"no figure for its main metric, {run.main}", where=f"runs.{key}.metrics")
     for name, value in run.metrics.items():
         spec = find(name)
         if spec is not None and not spec.range[0] - 1e-6 <= value <= spec.range[1] + 1e-6:
-            raise InputError(f"{name} is from {spec.range[0]:g} to {spec.range[1]:g}, not {value}", where=f"runs.{key}")
+            raise InputError(
+                f"{name} ranges from {spec.range[0]:g} to {spec.range[1]:g}, not {value}", where=f"runs.{key}"
+            )
     rows = {len(column) for column in columns.values()}
     if len(rows) > 1 or any(count % run.comparable.n for count in rows) or bool(columns) > bool(run.samples.ids):
-        raise InputError(f"its columns are not of {run.comparable.n} images", where=f"runs.{key}.samples")
+        raise InputError(f"its columns do not have {run.comparable.n} images", where=f"runs.{key}.samples")
     if any(not _finite(column) for column in columns.values()):
         raise InputError("a number that is not finite", where=f"runs.{key}.samples.columns")
     for name, value in run.metrics.items():
         again = _again(name, columns)
         if again is not None and not abs(again - value) <= _ROUNDED:
-            what = f"{name} is {value:g}, and what it keeps of the images gives {again:g}"
+            what = f"{name} is {value:g}, but its per-image columns give {again:g}"
             raise InputError(what, where=f"runs.{key}.metrics")
     return GateEntry(
         key=key,
@@ -284,10 +286,10 @@ def _parsed(key: str, run: _Run) -> GateEntry:
 
 
 def _again(name: str, columns: Mapping[str, Any]) -> float | None:
-    """A figure from what a baseline keeps of the images; none where that is not enough.
+    """A figure from a baseline's per-image columns; None where they are not enough.
 
     Raises:
-        ValueError: the columns are none of such a metric.
+        ValueError: the columns do not belong to such a metric.
     """
     import numpy as np
 
@@ -297,7 +299,7 @@ def _again(name: str, columns: Mapping[str, Any]) -> float | None:
     if spec is None or not columns or not spec.testable(columns):
         return None
     if "label" in columns and not 0 <= columns["label"].min() <= columns["label"].max() < CLASSES:
-        raise ValueError("a label that is no class")
+        raise ValueError("a label that is not a class")
     try:
         if isinstance(spec, CaptionSpec):
             return figures(spec.family, columns, [name], 0, resamples=0)[name].value
@@ -307,7 +309,7 @@ def _again(name: str, columns: Mapping[str, Any]) -> float | None:
             return None
         return spec.compute(columns, 0, 0).value
     except (ArithmeticError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(f"its columns are none of {name}: {error}") from error
+        raise ValueError(f"its columns do not belong to {name}: {error}") from error
 
 
 def _finite(column: "NDArray[Any]") -> bool:
@@ -343,11 +345,11 @@ def _unpack(packed: _Packed) -> "NDArray[Any]":
     count = math.prod(packed.shape)
     size = (count + 7) // 8 if packed.type == "bits" else count * np.dtype(packed.type).itemsize
     if size > BIGGEST:
-        raise ValueError(f"a packed column of {size:,} bytes; it may have {BIGGEST:,}")
+        raise ValueError(f"a packed column of {size:,} bytes; at most {BIGGEST:,} are allowed")
     stream = zlib.decompressobj()
     raw = stream.decompress(base64.b64decode(packed.data, validate=True), size + 1)
     if len(raw) != size or not stream.eof:
-        raise ValueError(f"a packed column is not of the shape {packed.shape}")
+        raise ValueError(f"a packed column does not have the shape {packed.shape}")
     if packed.type == "bits":
         return np.unpackbits(np.frombuffer(raw, np.uint8), count=count).astype(bool).reshape(packed.shape)
     array = np.frombuffer(raw, np.dtype(packed.type).newbyteorder("<"))

@@ -35,7 +35,7 @@ def github_summary(outcome: Outcome) -> str:
 
 
 def github_annotations(outcome: Outcome) -> list[str]:
-    """Workflow commands, one a regression."""
+    """Workflow commands, one per regression."""
     return [f"::error title=vlmbench regression::{_command(sentence(change))}" for change in outcome.regressions]
 
 
@@ -44,7 +44,7 @@ def _command(text: str) -> str:
 
 
 def junit_xml(outcome: Outcome) -> str:
-    """A test suite with a test case a metric of a run."""
+    """A test suite with one test case per metric of a run."""
     failed = len(outcome.regressions)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
@@ -64,7 +64,7 @@ def _attribute(text: str) -> str:
 
 
 def gitlab_quality(outcome: Outcome, baseline: str) -> str:
-    """GitLab's code quality JSON, one issue a regression, placed in the baseline file."""
+    """GitLab's code quality JSON: one issue per regression, located in the baseline file."""
     issues: list[dict[str, Any]] = [
         {
             "description": visible(sentence(change)),

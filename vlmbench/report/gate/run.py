@@ -1,8 +1,8 @@
-"""The regression gate: a drop counts when it is beyond the tolerance and, where images are known, significant.
+"""The regression gate: a drop counts if it exceeds the tolerance and, where images are known, is significant.
 
-The test is one-sided (is the new run worse?), on the same images, Holm-corrected over all tests of the call: McNemar's
-exact test for accuracy, DeLong's for ROC AUC, the paired bootstrap for the rest; only the calibration error (ece) has
-none. So with no change at most 5 % of calls raise an alarm.
+The test is one-sided (is the new run worse?), on the same images, Holm-corrected over all tests of the command:
+McNemar's exact test for accuracy, DeLong's for ROC AUC, the paired bootstrap for the rest; only calibration error (ece)
+has none. So without a real change at most 5 % of checks raise an alarm.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ from vlmbench.report.table import Cell, Column, Table
 Verdict = Literal["regression", "worse", "same", "better"]
 
 ROUNDING = 1e-6
-"""Differences up to this are rounding (another machine, a packed baseline), not change."""
+"""Differences up to this are rounding (another machine, a packed baseline), not changes."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of one run, then and now."""
+    """One metric of one run, before and now."""
 
     key: str
     metric: str
@@ -33,21 +33,21 @@ class Change:
     tolerance: float
     low: float | None = None
     high: float | None = None
-    """95 % interval of `drop`'s opposite: now - before."""
+    """95 % interval of now - before."""
     p: float | None = None
-    """One-sided, Holm-corrected; none: only figures are known, or no test is made."""
+    """One-sided, Holm-corrected; None: only the figures are known, or there is no test."""
     signature: str = ""
     verdict: Verdict = "same"
 
     @property
     def drop(self) -> float:
-        """By how much it is worse; negative when better."""
+        """How much worse it is; negative if better."""
         return better(self.metric, self.before - self.now)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the gate found, the worst first, and what it could not compare."""
+    """What the gate found, worst first, and what it could not compare."""
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
@@ -69,15 +69,15 @@ def run_gate(
     """Compares run by run and metric by metric.
 
     Args:
-        baseline: the entries to hold against.
-        current: the new ones.
-        tolerances: absolute, by metric, in the records' own scale; ``""`` for every metric not named (0 where
+        baseline: the entries to compare with.
+        current: the new entries.
+        tolerances: absolute, by metric, in the records' own scale; ``""`` for every metric not named (0 if
             absent). A metric named here is gated even if it is not the run's main metric.
-        level: the family-wise error rate over all tests of the call.
-        allow_missing: a run of the baseline that is not among the new ones is noted, not an error.
+        level: the family-wise error rate over all tests.
+        allow_missing: a run of the baseline without a new one is a note, not an error.
 
     Raises:
-        InputError: a run is missing, or cannot be compared (the field that differs is named); or nothing is left.
+        InputError: a run is missing or cannot be compared (the field that differs is named), or nothing is left.
     """
     from vlmbench.metrics.stats.paired import holm
 
@@ -89,26 +89,26 @@ def run_gate(
         if found is None:
             if not allow_missing:
                 raise InputError(
-                    "a run of the baseline is missing among the new results",
+                    "a run of the baseline is missing from the new results",
                     where=old.key,
-                    fix="run it again, allow it with --allow-missing, or write the baseline anew with --update",
+                    fix="run it again, allow it with --allow-missing, or rewrite the baseline with --update",
                 )
-            notes.append(f"missing among the new results: {old.key}")
+            notes.append(f"missing from the new results: {old.key}")
             continue
         _require_comparable(old, found)
-        gone = [name for name in _gated(old, tolerances) if name not in found.metrics]
-        if gone and not allow_missing:
+        missing = [name for name in _gated(old, tolerances) if name not in found.metrics]
+        if missing and not allow_missing:
             raise InputError(
-                f"figures of the baseline are missing in the new results: {', '.join(gone)}",
+                f"figures of the baseline are missing from the new results: {', '.join(missing)}",
                 where=old.key,
-                fix="run it again with these metrics, allow it with --allow-missing, or write the baseline anew with "
+                fix="run it again with these metrics, allow it with --allow-missing, or rewrite the baseline with "
                 "--update",
             )
-        notes += [f"missing in the new results: {name} of {old.key}" for name in gone]
+        notes += [f"missing from the new results: {name} of {old.key}" for name in missing]
         notes += [entry.remark for entry in (old, found) if entry.remark and entry.remark not in notes]
         changes += _changes(old, found, tolerances)
     if not changes:
-        raise InputError("nothing to compare", fix="the baseline and the new results have no metric in common")
+        raise InputError("nothing to compare", fix="compare runs with a metric in common with the baseline")
     tested = [index for index, change in enumerate(changes) if change.p is not None]
     for index, p in zip(tested, holm([changes[index].p or 0.0 for index in tested]), strict=True):
         changes[index] = replace(changes[index], p=p)
@@ -121,19 +121,19 @@ def run_gate(
 def _require_comparable(old: GateEntry, new: GateEntry) -> None:
     for name in ("n", "metric", "content", "classes"):
         before, now = old.comparable.get(name), new.comparable.get(name)
-        if before != now and not (name == "classes" and None in (before, now)):  # earlier versions kept no classes
+        if before != now and not (name == "classes" and None in (before, now)):  # earlier versions stored no classes
             raise InputError(
                 f"cannot be compared with the baseline: {name} was {before} and is {now}",
                 where=old.key,
-                fix="run on the same images, or write the baseline anew with --update",
+                fix="run on the same images, or rewrite the baseline with --update",
             )
     shapes = [{name: column.shape[1:] for name, column in entry.columns.items()} for entry in (old, new)]
     unlike = [name for name in shapes[0] if shapes[0][name] != shapes[1].get(name, shapes[0][name])]
     if (old.ids and new.ids and old.ids != new.ids) or (unlike and new.ids):
         raise InputError(
-            "cannot be compared with the baseline: the images are not the same ones, though their content should be",
+            "cannot be compared with the baseline: the image ids differ although the content is the same",
             where=old.key,
-            fix="one of the two was edited: run it again, or write the baseline anew with --update",
+            fix="one of the two was edited: rerun it, or rewrite the baseline with --update",
         )
 
 
@@ -176,13 +176,13 @@ def untested(metric: str) -> bool:
 
 
 def tested(metric: str, columns: Iterable[str]) -> bool:
-    """Whether a metric has a paired test, for which `columns`, by name, are enough."""
+    """Whether a metric has a paired test for which `columns` (names) are enough."""
     spec = find(metric)
     return spec is not None and spec.testable(dict.fromkeys(columns))
 
 
 def _tests(old: GateEntry, new: GateEntry, names: Sequence[str]) -> dict[str, Difference]:
-    """Now minus before, by metric; images are numbered, since both have the same in the same order."""
+    """Now minus before, by metric; both have the same images in the same order, so they are numbered."""
     import numpy as np
 
     from vlmbench.metrics.differences import differences
@@ -202,7 +202,7 @@ def _verdict(change: Change, level: float) -> Verdict:
 
 
 def outcome_table(outcome: Outcome) -> Table:
-    """The outcome as a table, the worst first."""
+    """The outcome as a table, worst first."""
     columns = (
         Column("run", "run"),
         Column("metric", "metric"),
@@ -218,13 +218,13 @@ def outcome_table(outcome: Outcome) -> Table:
         ends = (change.low, change.high) if change.low or change.high else (None, None)
         moved = Cell(value=change.now - change.before, low=ends[0], high=ends[1], signed=True)
         p = Cell(text="no test" if change.p is None else f"{change.p:.3g}", p=change.p)
-        verdict = {"worse": "worse, within tolerance or chance"}.get(change.verdict, change.verdict)
+        verdict = {"worse": "worse, but within tolerance or not significant"}.get(change.verdict, change.verdict)
         figures = (Cell(value=change.before), Cell(value=change.now), moved, Cell(value=change.tolerance), p)
         rows.append((Cell(text=change.key), Cell(text=change.metric), *figures, Cell(text=verdict)))
     failed = len(outcome.regressions)
     title = f"{failed} regression{'s' if failed != 1 else ''}" if failed else "No regression"
     notes = (
-        "Figures are times 100. A regression is beyond its tolerance and, where images are known, significant "
+        "Figures are times 100. A regression exceeds its tolerance and, where images are known, is significant "
         "(one-sided paired test, Holm-corrected).",
         *(f"Signature of {change.key} now: {change.signature}" for change in outcome.regressions),
         *outcome.notes,

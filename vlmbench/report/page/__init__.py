@@ -1,1 +1,1 @@
-"""report.html and figures."""
+"""``report.html`` and figures."""

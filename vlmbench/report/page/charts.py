@@ -1,6 +1,6 @@
 """Charts as inline SVG in the page's light or dark colours; drawn small, so that text stays legible on a phone.
 
-Colour never stands alone: every series has its own marker too. Each chart has a title and a description for screen
+Colour is never the only cue: every series has its own marker too. Each chart has a title and a description for screen
 readers.
 """
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 At = Callable[[float, float], tuple[float, float]]
-"""From (x, value) to the picture's coordinates."""
+"""Maps (x, value) to picture coordinates."""
 
 WIDTH, HEIGHT = 340, 250
 LEFT, RIGHT, TOP, BOTTOM = 38, 14, 12, 40
 COLOURS = 8
 MOST_NAMED = 40
-"""Above this many classes a confusion matrix has no names beside it."""
+"""Above this many classes a confusion matrix has no class names."""
 MOST_COUNTED = 20
 """Above this many classes it has no counts in its cells."""
 
@@ -59,8 +59,8 @@ def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
     for index, one in enumerate(series):
         parts += _one_series(one, index % COLOURS, places, end, at)
     parts.append(_axis_title("labelled images per class"))
-    told = "; ".join(_told(one) for one in series)
-    return _svg(identity, title, told, parts)
+    description = "; ".join(_described(one) for one in series)
+    return _svg(identity, title, description, parts)
 
 
 def _one_series(one: Series, colour: int, places: Mapping[float, float], end: float, at: At) -> list[str]:
@@ -96,7 +96,7 @@ def marker(colour: int, x: float, y: float) -> str:
 
 
 def key_svg(colour: int, *, dashed: bool = False) -> str:
-    """The sample of a series in a legend."""
+    """The legend key of a series."""
     kind = "level" if dashed else "line"
     mark = "" if dashed else marker(colour, 13, 6)
     return (
@@ -106,7 +106,7 @@ def key_svg(colour: int, *, dashed: bool = False) -> str:
 
 
 def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float]]) -> str:
-    """Accuracy against confidence, a point a bin, with the gap to the diagonal."""
+    """Accuracy against confidence, one point per bin, with the gap to the diagonal."""
 
     def at(x: float, value: float) -> tuple[float, float]:
         return LEFT + (WIDTH - LEFT - RIGHT) * x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
@@ -120,15 +120,15 @@ def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float
     parts.append(f'<polyline class="line c0" points="{_points([at(o["confidence"], o["accuracy"]) for o in bins])}"/>')
     parts += [marker(0, *at(one["confidence"], one["accuracy"])) for one in bins]
     parts.append(_axis_title("confidence"))
-    told = "; ".join(f"confidence {o['confidence'] * 100:.0f}, accuracy {o['accuracy'] * 100:.0f}" for o in bins)
-    return _svg(identity, title, f"Accuracy in {len(bins)} bins of equal size: {told}", parts)
+    points = "; ".join(f"confidence {o['confidence'] * 100:.0f}, accuracy {o['accuracy'] * 100:.0f}" for o in bins)
+    return _svg(identity, title, f"Accuracy in {len(bins)} bins of equal size: {points}", parts)
 
 
 def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames: Sequence[str]) -> str:
-    """A confusion matrix, each row as shares of its class; named up to 40 classes, with counts up to 20.
+    """A confusion matrix, each row as shares of its class; with class names up to 40 classes, with counts up to 20.
 
     Args:
-        identity: of the chart.
+        identity: the chart's id.
         title: for screen readers.
         matrix: images by class (rows) and prediction (columns), `[C, C]`.
         classnames: `[C]`.
@@ -166,7 +166,7 @@ def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames:
 
 
 def _heat(shares: "NDArray[Any]") -> str:
-    """Shares 0 to 1 as a picture of white to blue, a ``data:`` URL; enlarged, so that no viewer blurs the cells."""
+    """Shares 0 to 1 as a white-to-blue picture (``data:`` URL), enlarged so that no viewer blurs the cells."""
     import numpy as np
     from PIL import Image
 
@@ -190,7 +190,7 @@ def _svg(
     )
 
 
-def _told(one: Series) -> str:
+def _described(one: Series) -> str:
     points = ", ".join(f"{value * 100:.1f} with {x:g}" for x, value, *_ in one.points)
     level = "" if one.level is None else f", zero-shot {one.level * 100:.1f}"
     return f"{one.name}: {points}{level}"

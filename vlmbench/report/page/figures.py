@@ -1,7 +1,7 @@
 """Pictures for papers and slides, as SVG and PNG: few-shot curves, reliability diagrams, confusion matrices.
 
-The drawings are those of ``report.html`` (`charts`), with title and legend, in the page's light colours; the PNG is the
-SVG, drawn by `raster`. Nothing in the files changes from one call to the next. Class names are text.
+The drawings are those of ``report.html`` (`charts`), with title and legend, in the page's light colours; the PNG is
+that SVG, drawn by `raster`. The files are identical from one call to the next. Text stays text in the SVG.
 """
 
 import csv
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCALE = 4.0
-"""Pixels of the PNG for a unit of the drawing; a few-shot curve is 1,360 wide."""
+"""Pixels of the PNG per unit of the drawing; a few-shot curve is 1,360 wide."""
 _LARGEST = 4000
 _LINE = 15
 _RULE = re.compile(r"^((?:\.[\w.]+(?:, )?)+) \{ ([^}]*) \}", re.MULTILINE)
@@ -38,10 +38,10 @@ ET.register_namespace("", SVG.strip("{}"))
 
 
 def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
-    """Draws everything these runs can show, under `out`/figures.
+    """Draws every figure of these runs, under `out`/figures.
 
     For zero-shot and for a probe on all labels: confusion matrix (PNG, SVG, CSV), per-class figures (CSV) and
-    reliability diagram. For few-shot runs: a curve for each dataset, a line for each model.
+    reliability diagram. For few-shot runs: one chart per dataset with one line per model.
 
     Returns:
         The files.
@@ -66,7 +66,7 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
 
 
 def few_shot_series(rows: Sequence[Row]) -> Iterator[tuple[Place, list[Series]]]:
-    """For every place with few-shot runs, the lines of its curve."""
+    """The lines of the chart of every place with few-shot runs."""
     for place in dict.fromkeys(row.place for row in rows if row.shots):
         series = []
         for row in rows:
@@ -80,7 +80,7 @@ def few_shot_series(rows: Sequence[Row]) -> Iterator[tuple[Place, list[Series]]]
 
 
 def _level(row: Row, metric: str) -> float | None:
-    """Zero-shot beside a few-shot curve: of its own run, or as the probe's run noted it."""
+    """The zero-shot figure of a few-shot curve: from its own run, or as the probe's run recorded it."""
     if row.zero is not None:
         return row.zero.record.metrics[metric].value
     detail = row.any_run.record.detail
@@ -146,12 +146,12 @@ def _save(chart: str, legend: Sequence[tuple[int, str, bool]], stem: Path, title
 
 
 def standalone(chart: str, legend: Sequence[tuple[int, str, bool]], title: str) -> ET.Element:
-    """A chart of the page as a drawing of its own: title above, legend below, styles as attributes.
+    """A chart of the page as a standalone drawing: title above, legend below, styles as attributes.
 
     Args:
         chart: from `charts`.
-        legend: for each line its colour, its name, and whether it has a dashed zero-shot level.
-        title: above the chart.
+        legend: each line's colour, name, and whether it has a dashed zero-shot level.
+        title: shown above the chart.
     """
     inner = ET.fromstring(re.sub("<svg ", f'<svg xmlns="{SVG.strip("{}")}" ', chart, count=1))  # noqa: S314 - our own
     width, height = (float(part) for part in inner.get("viewBox", "").split()[2:])
@@ -190,7 +190,7 @@ def _text(parent: ET.Element, text: str, x: float, y: float, anchor: str, size: 
 
 
 def _inline(element: ET.Element) -> None:
-    """Turns an element's classes into attributes, which every program understands."""
+    """Turns an element's classes into attributes, which every viewer understands."""
     classes = set(element.attrib.pop("class", "").split())
     for wanted, values in _styles():
         if wanted <= classes:
@@ -199,7 +199,7 @@ def _inline(element: ET.Element) -> None:
 
 @cache
 def _styles() -> list[tuple[frozenset[str], dict[str, str]]]:
-    """The page's style sheet for charts, the more special rules last: classes, and the attributes they give."""
+    """The page's style sheet for charts, more specific rules last: classes and their attributes."""
     text = (files("vlmbench.report") / "templates" / "report.css").read_text("utf-8")
     colours = dict(re.findall(r"--(\w+): ([^;]+);", text.partition("@media")[0]))
     rules = []

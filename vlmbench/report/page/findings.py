@@ -11,12 +11,12 @@ from vlmbench.records.store import StoredRun
 EXAMPLES = 8
 CAPTIONS = 6
 MATRIX = 20
-"""Up to this many classes the confusion matrix is shown whole."""
+"""Up to this many classes the whole confusion matrix is shown."""
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An image on which zero-shot and probe say different things."""
+    """An image on which zero-shot and probe disagree."""
 
     id: str
     label: str
@@ -28,7 +28,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Disagreements:
-    """How often both are right, one, or neither; and examples of either kind, the surest first."""
+    """How often both, one or neither are right, with examples of each disagreement, most confident first."""
 
     both: int
     zero_only: int
@@ -39,7 +39,7 @@ class Disagreements:
 
 
 def disagreements(first: Mapping[str, Any], second: Mapping[str, Any], names: Sequence[str]) -> Disagreements:
-    """Where zero-shot (`first`) and probe (`second`) disagree; columns of the same images in the same order."""
+    """Where zero-shot (`first`) and probe (`second`) disagree; with columns of the same images in the same order."""
     import numpy as np
 
     truth = first["label"]
@@ -72,11 +72,11 @@ def disagreements(first: Mapping[str, Any], second: Mapping[str, Any], names: Se
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix: whole where it is small, and its most frequent mistakes."""
+    """A confusion matrix (whole if it is small), and its most frequent mistakes."""
 
     names: tuple[str, ...]
     rows: tuple[tuple[tuple[int, int], ...], ...]
-    """For each true class, for each predicted class: images, and their share of the class in tenths; empty if large."""
+    """By true, then predicted class: images, and their share of the class in tenths; empty if large."""
     worst: tuple[tuple[str, str, int, int], ...]
     """True class, predicted class, images, images of the true class."""
 
@@ -117,7 +117,7 @@ class Captioned:
 def best_and_worst(
     run: StoredRun, columns: Mapping[str, Any]
 ) -> tuple[str, tuple[Captioned, ...], tuple[Captioned, ...]]:
-    """The metric that orders them, the best captions and the worst (the worst first); none of them twice."""
+    """The metric that ranks them, the best captions and the worst (worst first); none appears twice."""
     import numpy as np
 
     known = sorted((spec for spec in caption_specs() if spec.prominence), key=lambda spec: spec.prominence)
@@ -139,7 +139,7 @@ def best_and_worst(
 
 
 def class_names(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:
-    """The class names of a run, or numbers where its record has none."""
+    """The class names of a run, or numbers if its record has none."""
     import numpy as np
 
     protocol = run.record.protocol

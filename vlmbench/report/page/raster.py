@@ -1,7 +1,7 @@
-"""Our own SVG drawings as PNG, by Pillow: lines, polygons, circles, texts and pictures with plain attributes, no more.
+"""Renders our own SVG drawings as PNG with Pillow: lines, polygons, circles, texts and pictures with plain attributes.
 
-Drawn at twice the size and reduced, which smooths the edges. ASCII comes from Pillow's own font, other letters from
-DejaVu or Arial where the system has them (the SVG holds text, and whatever shows it chooses the font).
+They are drawn at twice the size and reduced, which smooths the edges. ASCII comes from Pillow's own font, other letters
+from DejaVu or Arial where the system has them (the SVG holds text, and whatever shows it chooses the font).
 """
 
 import base64
@@ -25,11 +25,11 @@ _TRANSLATED = re.compile(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)")
 
 
 def png(drawing: ET.Element, scale: float) -> bytes:
-    """The PNG of an ``svg`` element, `scale` pixels a unit; the same drawing gives the same bytes.
+    """The PNG of an ``svg`` element, `scale` pixels per unit; the same drawing gives the same bytes.
 
     Args:
-        drawing: with a ``viewBox`` from 0 0, and its styles as attributes of the elements.
-        scale: pixels a unit of the view box.
+        drawing: its ``viewBox`` starts at 0 0, and its styles are attributes of the elements.
+        scale: pixels per unit of the view box.
     """
     from PIL import Image
 
@@ -44,7 +44,7 @@ def png(drawing: ET.Element, scale: float) -> bytes:
 
 
 def _flat(parent: ET.Element, dx: float, dy: float) -> Iterator[tuple[ET.Element, float, float]]:
-    """Every element that shows something, with how far its groups move it."""
+    """Every visible element, with the translation of its groups."""
     for child in parent:
         moved = _TRANSLATED.search(child.get("transform", ""))
         x, y = (dx + float(moved[1]), dy + float(moved[2])) if moved else (dx, dy)
@@ -86,7 +86,7 @@ class _Sheet:
         from PIL import Image, ImageDraw
 
         opacity = _number(element, "opacity", 1.0)
-        if opacity < 1:  # drawn solid on a copy, which is then mixed in
+        if opacity < 1:  # drawn opaque on a copy, which is then blended in
             before = self.image.copy()
         pen = ImageDraw.Draw(self.image)
         fill, stroke = element.get("fill", "black"), element.get("stroke", "none")
@@ -131,7 +131,7 @@ class _Sheet:
 
 
 def _dashed(path: list[Point], pattern: list[float]) -> Iterator[list[Point]]:
-    """The drawn parts of a path under a pattern of dash and gap; all of it without one."""
+    """The drawn parts of a dashed path; all of it without a dash pattern."""
     if not pattern:
         yield path
         return
@@ -155,7 +155,7 @@ def _number(element: ET.Element, name: str, default: float = 0.0) -> float:
 
 @cache
 def _fitting(text: str, size: int) -> "tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]":
-    """A font for a text; where none has letters beyond ASCII, accents are left out."""
+    """A font for a text; if none has letters beyond ASCII, accents are left out."""
     from PIL import ImageFont
 
     for name in () if text.isascii() else ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf"):

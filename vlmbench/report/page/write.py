@@ -1,7 +1,7 @@
-"""``report.html``: one file that opens from the disk, without network; everything from data is escaped.
+"""``report.html``: one file that opens without a network; everything from data is escaped.
 
-Jinja escapes, and before it every text passes `visible`, so that control and direction characters are shown, not
-obeyed. The page's content security policy allows its own script (by hash) and inline pictures, nothing else.
+Jinja escapes, and every text passes `visible` first, so that control and direction characters are shown, not
+obeyed. The page's content security policy allows its own script (by hash) and inline pictures only.
 """
 
 import base64
@@ -30,18 +30,18 @@ from vlmbench.report.table import Table
 from vlmbench.report.tables.classification import Row, classification_rows
 
 LONGEST = 4000
-"""Characters of a long signature that is still shown."""
+"""Longest signature that is shown, in characters."""
 
 FOLDED = 12
-"""Comparisons of two systems that are shown at once; more are folded, so that curves and pictures are not far below."""
+"""Pairwise comparisons shown at once; more are collapsed, so that curves and pictures are not far below."""
 
 Pictures = Callable[[str, str, Sequence[str]], Mapping[str, bytes]]
-"""Dataset id, split and image ids to small PNG or JPEG pictures by id; an id it has no picture of is left out."""
+"""Maps dataset id, split and image ids to small PNG or JPEG pictures by id; ids without a picture are left out."""
 
 
 @dataclass
 class _Names:
-    """Anchors, unique on the page."""
+    """Link anchors, unique on the page."""
 
     used: set[str] = field(default_factory=set)
 
@@ -64,7 +64,7 @@ def write_report(
         runs: the runs that the tables were built from.
         tables: from `build_tables`.
         path: the file.
-        pictures: where pictures come from; none: the report has none.
+        pictures: where pictures come from; None: the report has no pictures.
 
     Raises:
         InputError: a per-sample file cannot be read.
@@ -108,18 +108,18 @@ def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, picture
 
 
 def _two_first(rows: Sequence[Row]) -> list[Row]:
-    """The rows that have figures of their own, those with both zero-shot and probe first."""
+    """The rows with figures of their own, those with both zero-shot and probe first."""
     return sorted((row for row in rows if row.zero or row.full), key=lambda row: not (row.zero and row.full))
 
 
 def _long_signature(run: StoredRun) -> str:
-    """The long form; empty where it would fill pages (a thousand class names), since the record has it all."""
+    """The long form; empty if it would fill pages (a thousand class names): the record has all of it."""
     line = signature(run.record.model_copy(update={"signature": ""}), __version__, long=True)
     return line if len(line) <= LONGEST else ""
 
 
 def _safe(html: str) -> Any:
-    """HTML made by functions of this package that escape what they put in."""
+    """HTML from functions of this package, which escape their input."""
     from markupsafe import Markup
 
     return Markup(html)  # noqa: S704 - see above

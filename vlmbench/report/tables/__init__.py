@@ -1,1 +1,1 @@
-"""The tables, one module each."""
+"""The tables, one per module."""

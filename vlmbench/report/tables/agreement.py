@@ -1,4 +1,4 @@
-"""The table of agreement: metrics by how far they agree with people."""
+"""The table of agreement between metrics and people."""
 
 from collections.abc import Sequence
 
@@ -22,12 +22,12 @@ _USUAL = {"b": "τ-b", "c": "τ-c"}
 def agreement_table(
     runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
 ) -> Table | None:
-    """The table over the runs of agreement among `runs`; none where there are none.
+    """The table of the agreement runs among `runs`; None if there are none.
 
     Args:
         runs: any runs.
-        pairs: not read: metrics are not tested against each other.
-        foreign: results of another program; none of these is of agreement.
+        pairs: unused: metrics are not tested against each other.
+        foreign: unused: other programs have no results on agreement.
     """
     chosen = unique(of_family(runs, "agreement"))
     if not chosen:
@@ -36,7 +36,7 @@ def agreement_table(
     columns = [Column(spec.name, spec.title, True) for spec in of("agreement")]
     rows = []
     notes = [
-        "Figures are times 100, with 95 % intervals in brackets: bootstrap over images, with all their judgements."
+        "Figures are times 100, with 95 % intervals in brackets: bootstrap over images, each with all its judgements."
     ]
     sets = dict.fromkeys((run.record.dataset.id, run.record.dataset.fingerprint) for run in chosen)
     names = [name for name, _ in sets]

@@ -1,8 +1,8 @@
-"""Which caption runs stand in one block of a table: those that can be compared on images they have in common.
+"""Which caption runs share a block of a table: those that can be compared on the images they have in common.
 
-What decides is content, not the name of a file: an image is common to two runs where its id and its references are the
-same. A block is compared on the images that all of its runs scored; of a run that scored more, the figures are computed
-anew on these from its per-sample file, and its own stay in its record.
+Content decides, not the name of a file: an image is common to two runs if its id and its references are the
+same. A block is compared on the images that all of its runs scored; for a run that scored more, the figures are
+computed again on these from its per-sample file; its record keeps its own.
 """
 
 import re
@@ -22,10 +22,10 @@ from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, metric_cell
 
 SHARED = 0.5
-"""Share of the largest run's images that all runs of a block have; a run on fewer stands in a block of its own, because
-it would take their images from all others (a trial with ``--limit`` beside a whole test set)."""
+"""Share of the largest run's images that all runs of a block have; a run on fewer gets a block of its own, because
+it would reduce the images of all others (a trial with ``--limit`` next to a whole test set)."""
 Content = dict[str, tuple[str, ...]]
-"""Image ids to their references, sorted."""
+"""Sorted references by image id."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Block:
     """The dataset's id as most runs have it, and its split; `n` is the number of common images."""
     systems: tuple[tuple[str, StoredRun], ...]
     images: tuple[str, ...] | None = None
-    """Ids of the common images; none where all runs scored the same, so that their own figures are compared."""
+    """Ids of the common images; None if all runs scored the same ones, so that their own figures are compared."""
     apart: frozenset[str] = frozenset()
     """Metrics that are not compared, because their document frequencies come from different references."""
     datasets: tuple[str, ...] = ()
-    """Every name under which the runs have the references."""
+    """Every name that the runs give the references."""
 
     def cells(self, run: StoredRun, names: Sequence[str], pairs: Pairs | None) -> list[Cell]:
-        """The figures of a run on the block's images, with their intervals; empty where it has no such metric."""
+        """The figures of a run on the block's images, with their intervals; empty if it has no such metric."""
         own = [metric_cell(run, name) for name in names]
         if self.images is None or pairs is None or not pairs.has(run) or run.record.n == len(self.images):
             return own
@@ -58,19 +58,19 @@ class Block:
         return replace(own, value=found.value, low=found.low, high=found.high, remark=remark.rstrip())
 
     def notes(self) -> list[str]:
-        """What a reader of the block has to know, a sentence each."""
+        """What a reader of the block needs to know, one sentence each."""
         name, found = self.place.dataset, []
         if self.images is not None:
             found.append(
-                f"{name}: compared on the {self.place.n:,} images of which every system has a caption, with the same "
-                "references; 'of' is how many each has. Its figures on all of them stand in its record."
+                f"{name}: compared on the {self.place.n:,} images that every system has a caption for, with the same "
+                "references; 'of' is how many each system has. Its record has the figures on all of them."
             )
         if len(self.datasets) > 1:
-            found.append(f"{name}: {' and '.join(self.datasets)} hold the same references of these images.")
+            found.append(f"{name}: {' and '.join(self.datasets)} have the same references for these images.")
         if self.apart:
             found.append(
-                f"{name}: CIDEr is not compared, its document frequencies come from different references. Score all "
-                "systems against one file of references, or with the same --df-from."
+                f"{name}: CIDEr is not compared: document frequencies come from different references. Score all "
+                "systems against the same references, or with the same --df-from."
             )
         return found
 
@@ -80,10 +80,10 @@ def caption_blocks(runs: Sequence[StoredRun], pairs: Pairs | None) -> list[Block
 
     Args:
         runs: any runs.
-        pairs: reads per-sample files; none: only runs whose records say that they scored the same are together.
+        pairs: reads per-sample files; None: only runs whose records say that they scored the same images are grouped.
     """
     chosen = unique(of_family(runs, "captions"))
-    if len(chosen) < 2:  # nothing to compare, so that the per-sample file need not be read
+    if len(chosen) < 2:  # nothing to compare, so the per-sample file need not be read
         pairs = None
     contents = {run.path: _content(run, pairs) for run in chosen}
     groups: list[_Group] = []
@@ -95,7 +95,7 @@ def caption_blocks(runs: Sequence[StoredRun], pairs: Pairs | None) -> list[Block
     blocks: dict[Place, Block] = {}
     for group in groups:
         block = _block(sorted(group.runs, key=lambda run: order[run.path]), group.common, pairs)
-        if block.place in blocks:  # as many other images of the same references
+        if block.place in blocks:  # the same number of other images of the same references
             other = digest([block.place.content, list(group.common or ())])
             block = replace(block, place=replace(block.place, content=other))
         blocks[block.place] = block
@@ -106,10 +106,10 @@ def caption_blocks(runs: Sequence[StoredRun], pairs: Pairs | None) -> list[Block
 class _Group:
     runs: list[StoredRun]
     common: Content | None
-    """Images that all of the runs have, with the same references; none where no per-sample file is there."""
+    """Images that all runs have, with the same references; None without any per-sample file."""
 
     def takes(self, run: StoredRun, content: Content | None) -> bool:
-        """Whether the run belongs here; then it is added. A group of images is compared with its like only."""
+        """Adds the run if it belongs here, and says whether. A group of images is compared only with the same group."""
         if _protocol(run).group != _protocol(self.runs[0]).group:
             return False
         if content is None or self.common is None:
@@ -159,7 +159,7 @@ def _protocol(run: StoredRun) -> CaptionProtocol:
 
 
 def _documents(run: StoredRun, pairs: Pairs | None) -> str:
-    """What decides the document frequencies of a run's CIDEr: the set of references they come from."""
+    """The set of references that the document frequencies of a run's CIDEr come from."""
     frequency = _protocol(run).df or ""
     own = re.fullmatch(r"references\[(\d+)\]", frequency)
     if own is None:
@@ -177,7 +177,7 @@ def restated(run: StoredRun, columns: Mapping[str, Any]) -> dict[str, Metric]:
 
     Args:
         run: the run.
-        columns: its per-sample columns of these images, `[n]` each.
+        columns: its per-sample columns for these images, `[n]` each.
 
     Raises:
         InputError: a column is missing.

@@ -1,4 +1,4 @@
-"""The captions table: systems by metrics, the best marked, and those not significantly worse."""
+"""The captions table: systems by metrics, with the best and those not significantly worse marked."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from vlmbench.report.tables.caption_blocks import Block, caption_blocks
 
 HEAD = (Column("dataset", "dataset"), Column("system", "system"), Column("n", "n"))
 OF = Column("n_own", "of")
-"""How many images a system has, where it is compared on fewer."""
+"""How many images a system has, if it is compared on fewer."""
 TEXT = (
     Column("words", "words per caption", True),
     Column("vocabulary", "vocabulary", True),
@@ -25,23 +25,23 @@ TEXT = (
     Column("different", "different %", True),
     Column("novel", "novel %", True),
 )
-"""What captions are like, beside how good they are; see `metrics.captions.diversity`."""
+"""What captions are like, apart from how good they are; see `metrics.captions.diversity`."""
 TEXT_NOTE = (
-    "Of the captions as tokens. Words per caption: their mean number. Vocabulary: different words. Distinct-n: "
-    "different n-grams of all n-grams (Li et al. 2016), which falls as captions grow in number. Different: captions "
-    "unlike all before. Novel: captions that are none of the training captions, where those are known."
+    "Computed on tokens. Words per caption: the mean. Vocabulary: number of distinct words. Distinct-n: "
+    "distinct n-grams divided by all n-grams (Li et al. 2016); it falls as captions grow in number. Different: share "
+    "of distinct captions. Novel: share of captions that are not among the training captions, where those are known."
 )
 
 
 def captions_table(
     runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
 ) -> Table | None:
-    """The table over the caption runs among `runs`; none where there are none.
+    """The table of the caption runs among `runs`; None if there are none.
 
     Args:
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
-        foreign: results of another program; none of these is of captions.
+        foreign: unused: other programs have no caption results.
     """
     blocks = caption_blocks(runs, pairs)
     if not blocks:
@@ -85,7 +85,7 @@ def captions_table(
 
 
 def _not_english(blocks: Sequence[Block]) -> list[str]:
-    """A note that names the systems whose captions, or whose references, are not English."""
+    """A note that names the systems whose captions or references are not English."""
     records = [run.record for block in blocks for _, run in block.systems]
     details = [(record.system, record.detail) for record in records]
     found = list(dict.fromkeys(name for name, of in details if isinstance(of, CaptionDetail) and of.not_english))
@@ -95,7 +95,7 @@ def _not_english(blocks: Sequence[Block]) -> list[str]:
 
 
 def _text_table(rows: Sequence[tuple[Cell, ...]]) -> tuple[Table, ...]:
-    """The table of what the captions are like, without what is known of none; nothing where nothing is known."""
+    """The table of what the captions are like, without columns known for no system; nothing if nothing is known."""
     table = Table("captions-text", "What the captions are like", HEAD + TEXT, tuple(rows), (TEXT_NOTE,))
     table = table.without_empty_columns()
     return (table,) if len(table.columns) > len(HEAD) else ()

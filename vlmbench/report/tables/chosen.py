@@ -1,4 +1,4 @@
-"""Runs shown by another metric than their own: a new main metric for records that hold its figure."""
+"""Runs shown by a metric other than their own: a new main metric for records that have its figure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,13 +12,13 @@ from vlmbench.report.pairs import Pairs
 
 
 def by_metric(runs: Sequence[StoredRun], metric: str) -> tuple[list[StoredRun], list[str]]:
-    """The runs with `metric` as the one that decides, and notes on those that do not have it.
+    """The runs with `metric` as their main metric, and notes on those without it.
 
-    A run's path and figures stay; only which figure its tables, tests and curves show changes. What a record holds of a
-    few-shot curve is of its own metric, so the figures of the seeds are computed again from its per-sample file.
+    A run's path and figures stay; only the figure that tables, tests and curves show changes. A record's few-shot
+    curve is of its own metric, so the figures of the seeds are recomputed from its per-sample file.
 
     Args:
-        runs: any runs; those of other tasks than classification stay as they are.
+        runs: any runs; those of tasks other than classification stay as they are.
         metric: one of `metrics.choice.deciding`.
 
     Raises:
@@ -28,8 +28,8 @@ def by_metric(runs: Sequence[StoredRun], metric: str) -> tuple[list[StoredRun], 
     if classified and not any(metric in run.record.metrics for run in classified):
         known = sorted({name for run in classified for name in run.record.metrics} & set(deciding()))
         raise InputError(f"no run has the metric {metric}", where="--metric", fix=f"one of {', '.join(known)}")
-    lacking = [run for run in classified if metric not in run.record.metrics]
-    notes = [f"without {metric}, so shown by {main_metric(run.record)}: {run.path.name}" for run in lacking]
+    without = [run for run in classified if metric not in run.record.metrics]
+    notes = [f"without {metric}, so shown by {main_metric(run.record)}: {run.path.name}" for run in without]
     pairs = Pairs()
     return [_shown_by(run, metric, pairs) for run in runs], notes
 
@@ -48,7 +48,7 @@ def _shown_by(run: StoredRun, metric: str, pairs: Pairs) -> StoredRun:
 
 
 def _per_seed(run: StoredRun, metric: str, pairs: Pairs) -> list[float]:
-    """The metric of each seed of a few-shot run; empty where the per-sample file is missing."""
+    """The metric of each seed of a few-shot run; empty if the per-sample file is missing."""
     if run.record.shots is None:
         return [run.record.metrics[metric].value]
     if not pairs.has(run):

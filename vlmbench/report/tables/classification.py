@@ -28,12 +28,12 @@ DIFFERENCE = (
 )
 TO_MATCH = "Labels to match: labelled images per class at which the probe's curve crosses zero-shot (log k)."
 REFERENCES = (
-    "Reference rows are exact; they are no systems, and never marked or tested. Majority class: every image is given "
-    "the most frequent class, of the training split where the row says train, else of the images scored. Chance: each "
-    "class equally often; for ROC AUC 50; for average precision, also over 11 points, the share of images with the "
-    "class, which the same score for all images gets."
+    "Reference rows are exact; they are not systems, and are never marked or tested. Majority class: every image gets "
+    "the most frequent class of the training split if the row says train, else of the images scored. Chance: each "
+    "class equally often; for ROC AUC, 50; for average precision, also over 11 points, the share of images with the "
+    "class, which is what equal scores for all images get."
 )
-MEAN = "Mean: over datasets, each counting once; its interval takes them as independent."
+MEAN = "Mean: over datasets, equally weighted; its interval treats them as independent."
 HEAD = (
     Column("dataset", "dataset"),
     Column("model", "model"),
@@ -50,11 +50,11 @@ FIGURES = (
 )
 
 MARKED = {"zero_shot": "zero", "probe": "full"}
-"""Columns whose best is marked, and the run of a `Row` that each shows."""
+"""Columns whose best is marked, each with the run of a `Row` that it shows."""
 
 
 class Row:
-    """One row: the runs of one model, under one variant of zero-shot and of probe, at one place."""
+    """One row: the runs of one model, with one variant of zero-shot and of probe, at one place."""
 
     def __init__(self, place: Place, label: str, zero: StoredRun | None, probes: Sequence[StoredRun]) -> None:
         self.place = place
@@ -76,7 +76,7 @@ class Row:
         return self.runs[0]
 
     def unbeaten(self, known: Known | None) -> tuple[str, float] | None:
-        """The reference that the row's zero-shot figure is not better than, with its value, if any."""
+        """The reference that the row's zero-shot figure does not exceed, with its value, if any."""
         from vlmbench.metrics.reference import unbeaten
 
         if self.zero is None or known is None:
@@ -87,12 +87,12 @@ class Row:
 def classification_table(
     runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
 ) -> Table | None:
-    """The table over the classification runs among `runs`; none where there are none.
+    """The table of the classification runs among `runs`; None if there are none.
 
     Args:
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
-        foreign: results of another program, shown beside.
+        foreign: results of another program, shown alongside.
     """
     rows = classification_rows(unique(runs))
     if not rows and not any(result.task in COLUMN_OF for result in foreign):
@@ -150,7 +150,7 @@ def classification_rows(runs: Sequence[StoredRun]) -> list[Row]:
 
 
 def _viewed(runs: Sequence[StoredRun], label: str) -> str:
-    """A variant's label, in which crops and tiles are always named, also where no other run has none."""
+    """A variant's label; crops and tiles are always named, even if all runs have them."""
     protocols = [run.record.protocol for run in runs]
     views = next((f"views {one.views}" for one in protocols if isinstance(one, EncodedProtocol) and one.views), "")
     return label if views in label else ", ".join(part for part in (label, views) if part)
@@ -204,7 +204,7 @@ def p_text(p: float) -> str:
 
 
 def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> None:
-    """Marks a column's best among comparable rows and those not significantly worse.
+    """Marks the best of a column among comparable rows, and those not significantly worse.
 
     Holm's correction is over the tests of both columns.
     """
@@ -239,7 +239,7 @@ def _mark(rows: Sequence[Row], cells: list[list[Cell]], pairs: Pairs) -> None:
 
 
 def _means(rows: Sequence[Row], cells: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
-    """One row a model and group of datasets: the mean over its datasets, where every model has all of them."""
+    """One row per model and group of datasets: the mean over its datasets, if every model has all of them."""
     places = {row.place for row in rows}
     if len({place.dataset for place in places}) < len(places):
         return []
@@ -314,7 +314,7 @@ def _few_shot(rows: Sequence[Row], labels: dict[Place, str]) -> Table | None:
             ]
             figures = [metric_cell(row.shots[k], row.place.metric) if k in row.shots else Cell() for k in shots]
             lines.append(tuple(head + figures))
-    notes = ("k-shot: k labelled images per class. Mean over seeds; the interval is over seeds.",)
+    notes = ("k-shot: k labelled images per class. Figures are means over seeds, and so are their intervals.",)
     return Table("few_shot", "Linear probe by labels per class", columns, tuple(lines), notes)
 
 

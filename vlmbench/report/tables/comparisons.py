@@ -1,4 +1,4 @@
-"""Every two systems on the same images: the difference of each metric, its interval, and a Holm-corrected p."""
+"""Every pair of systems on the same images: the difference in each metric, its interval, and a Holm-corrected p."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Compared:
 
 
 def compared(runs: Sequence[StoredRun], pairs: Pairs) -> list[Compared]:
-    """Every two systems of one task that can be compared; other prompts or class names make another system."""
+    """Every pair of systems of one task that can be compared; other prompts or class names make another system."""
     chosen = unique(runs)
     found: list[Compared] = []
     rows = classification_rows(chosen)
@@ -87,7 +87,7 @@ def _every_two(
 
 
 def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
-    """The comparisons as a table, Holm-corrected over all of it; none where there are no two systems."""
+    """The comparisons as a table, Holm-corrected over all of it; None if no two systems can be compared."""
     found = compared(runs, pairs)
     if not found:
         return None
@@ -112,4 +112,4 @@ def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
         "p: McNemar's exact test (accuracy), DeLong's (ROC AUC) or the paired bootstrap"
         f"{both} Holm-corrected over this table.",
     )
-    return Table("comparisons", "Every two systems", COLUMNS, tuple(rows), notes).without_empty_columns()
+    return Table("comparisons", "Pairwise comparisons", COLUMNS, tuple(rows), notes).without_empty_columns()

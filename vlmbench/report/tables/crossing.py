@@ -1,4 +1,4 @@
-"""Labels to match: the cell of a row's zero-shot figure, from the curve of its probes."""
+"""Labels to match: a row's zero-shot figure on the curve of its probes."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def labels_to_match_cell(row: "Row") -> Cell:
-    """Where the curve of the few-shot probes, and of the one on all labels, reaches the row's zero-shot figure."""
+    """Where the curve of the few-shot probes and the one on all labels reaches the row's zero-shot figure."""
     if row.zero is None or not row.shots:
         return Cell()
     from vlmbench.metrics.crossing import labels_to_match
@@ -40,7 +40,7 @@ def labels_to_match_cell(row: "Row") -> Cell:
 
 
 def labels_per_class(run: StoredRun) -> float:
-    """Training images per class of a probe on all labels; 0 where its record does not say."""
+    """Training images per class of a probe on all labels; 0 if its record does not say."""
     detail, protocol = run.record.detail, run.record.protocol
     if not isinstance(detail, ProbeDetail) or not isinstance(protocol, ClassificationProtocol):
         return 0.0

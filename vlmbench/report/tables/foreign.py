@@ -1,4 +1,4 @@
-"""Rows of a table that show results of another program: no interval, never tested, never the best, their file named."""
+"""Rows of a table with results of another program: no interval, never tested or marked, their file named."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ def _by_hub_id() -> dict[str, str]:
 
 
 def dataset_of(name: str) -> str:
-    """Our name of one of their datasets (``wds/vtab/flowers``: ``flowers102``); theirs where the catalogue has none."""
+    """Our name for one of their datasets (``wds/vtab/flowers``: ``flowers102``); theirs if the catalogue has none."""
     bare = name.removeprefix("wds/")
     found = _by_hub_id().get(f"clip-benchmark/wds_{bare.replace('/', '-')}", "")
     short = bare.removeprefix("vtab/")
@@ -46,44 +46,44 @@ def dataset_of(name: str) -> str:
 
 
 def same_dataset(id: str) -> str:
-    """The name that a record's dataset has in `dataset_of`: ``hf:mteb/cifar10@1f2e`` is ``cifar10``."""
+    """The name of a record's dataset as `dataset_of` gives it: ``hf:mteb/cifar10@1f2e`` is ``cifar10``."""
     bare = bare_name(id)
     name = dataset_name(id) or _by_hub_id().get(bare, bare)
     return name.removeprefix("wds/").removeprefix("clip-benchmark/")
 
 
 def metrics_of(result: Foreign) -> dict[str, float]:
-    """The figures of a result by our names; what we have no name for is left out. A probe's begin with ``lp_``."""
+    """The figures of a result by our names; those without one are left out. A probe's begin with ``lp_``."""
     ours = {theirs: spec.name for spec in specs().values() for theirs in spec.elsewhere}
     return {ours[bare]: value for name, value in result.metrics.items() if (bare := name.removeprefix("lp_")) in ours}
 
 
 def left_out(results: Iterable[Foreign]) -> list[str]:
-    """A line for each result that no table shows, and why."""
+    """One line for each result that no table shows, with the reason."""
     lines = []
     for result in results:
         shown = result.task in CLASSIFICATION or result.task == RETRIEVAL
         shots = result.metrics.get("fewshot_k", ALL_LABELS)
         if shots != ALL_LABELS:
-            why = f"a probe on {shots:g} labels a class has no column in a table of all labels"
+            why = f"a probe on {shots:g} labels per class has no column in a table of probes on all labels"
         elif not shown:
-            why = f"no table of this vlmbench shows the task {result.task}"
+            why = f"no table of this version shows the task {result.task}"
         elif not metrics_of(result):
-            why = "it holds no figure that vlmbench has"
+            why = "it has no metric that vlmbench knows"
         else:
             continue
-        lines.append(f"{PROGRAM}'s {visible(result.system)} on {visible(result.dataset)} is left out: {why}")
+        lines.append(f"{PROGRAM}'s result for {visible(result.system)} on {visible(result.dataset)} is left out: {why}")
     return lines
 
 
 def usable(results: Iterable[Foreign]) -> list[Foreign]:
     """The results that a table can show, without copies of one in several files."""
-    kept: dict[object, Foreign] = {}
+    unique: dict[object, Foreign] = {}
     for result in results:
         if not left_out([result]):
             figures = tuple(sorted(result.metrics.items()))
-            kept.setdefault((result.dataset, result.system, result.task, result.language, figures), result)
-    return list(kept.values())
+            unique.setdefault((result.dataset, result.system, result.task, result.language, figures), result)
+    return list(unique.values())
 
 
 @dataclass
@@ -95,7 +95,7 @@ class _Row:
 
 
 def _rows(results: Sequence[Foreign], tasks: Iterable[str]) -> list[_Row]:
-    """A row for each dataset, system and language with its results; for each file, where several have other figures."""
+    """A row for each dataset, system and language with its results; one per file if their figures differ."""
     found: dict[tuple[str, str], _Row] = {}
     for result in results:
         if result.task not in tasks:
@@ -111,7 +111,7 @@ def _rows(results: Sequence[Foreign], tasks: Iterable[str]) -> list[_Row]:
 
 
 def cell(result: Foreign, metric: str) -> Cell:
-    """One figure, without interval and run, with its source; empty where the result has no such metric."""
+    """One figure, without interval and run, with its source; empty if the result has no such metric."""
     value = metrics_of(result).get(metric)
     return Cell() if value is None else Cell(value=value, source=f"{PROGRAM}: {visible(str(result.path))}")
 
@@ -121,13 +121,13 @@ def with_classification(
 ) -> tuple[list[list[Cell]], list[str]]:
     """The lines of the classification table with those of foreign results among them, and a note on these.
 
-    They show the metric that our lines of the dataset show, where they have it.
+    They show the same metric as our lines of the dataset, if they have it.
 
     Args:
         lines: our own.
         results: from `usable`.
         columns: the table's columns.
-        places: of our lines, by what their first cell says.
+        places: those of our lines, by the text of their first cell.
     """
     metric_on = {same_dataset(place.dataset): place.metric for place in places.values()} if results else {}
     found: dict[str, list[dict[str, Cell]]] = {}
@@ -144,7 +144,7 @@ def with_classification(
 def with_retrieval(
     lines: list[list[Cell]], results: Sequence[Foreign], columns: Sequence[Column], places: Mapping[str, Place]
 ) -> tuple[list[list[Cell]], list[str]]:
-    """The same of the retrieval table."""
+    """The same for the retrieval table."""
     found: dict[str, list[dict[str, Cell]]] = {}
     for row in _rows(results, [RETRIEVAL]):
         figures = {column.key: cell(row.shown[RETRIEVAL], column.key) for column in columns if column.figures}
@@ -179,12 +179,12 @@ def _line(dataset: str, cells: Mapping[str, Cell], columns: Sequence[Column]) ->
 
 
 def _note(results: Sequence[Foreign], tasks: Iterable[str]) -> list[str]:
-    """What has to be known of the rows of the tasks' results; nothing where there are none."""
+    """A note on the rows of the tasks' results; nothing if there are none."""
     paths = list(dict.fromkeys(visible(str(result.path)) for result in results if result.task in tasks))
     if not paths:
         return []
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
     return [
-        f"{PROGRAM}: figures of that program, without intervals, neither tested nor marked; its files do not say n or "
+        f"{PROGRAM}: figures of that program, without intervals, neither tested nor marked; its files give no n and no "
         f"split. Read from {', '.join(paths[:_NAMED])}{more}."
     ]

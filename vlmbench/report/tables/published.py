@@ -1,5 +1,5 @@
-"""Published figures beside measured ones: only where model, dataset, metric and number of images are the same, and
-beside prompts of the same kind."""
+"""Published figures next to measured ones: only if model, dataset, metric and number of images are the same, and
+the prompts are of the same kind."""
 
 import csv
 from functools import cache
@@ -15,7 +15,7 @@ from vlmbench.report.table import Cell
 
 Key = tuple[str, str, str, int]
 Kind = Literal["one template", "the dataset's templates", "other templates"]
-"""What prompts a zero-shot figure was made with, as far as figures of the same kind may stand side by side."""
+"""The kind of prompts behind a zero-shot figure; figures of the same kind may be shown side by side."""
 
 _PROTOCOLS: dict[str, Kind] = {
     "mteb single template": "one template",
@@ -26,12 +26,12 @@ _PROTOCOLS: dict[str, Kind] = {
 data sets (``mlfoundations/datacomp``, ``eval_utils/wds_eval.py``)."""
 
 _FALLBACK = ["a photo of a {}."]
-"""What records of older versions call the dataset's templates where a dataset had none."""
+"""What records of older versions call the dataset's templates if a dataset had none."""
 
 
 @cache
 def published() -> dict[Key, dict[Kind, tuple[float, str]]]:
-    """Model id, dataset, metric and n to zero-shot figures (0 to 1) with their sources, by kind of prompts."""
+    """Zero-shot figures (0 to 1) with their sources, by model id, dataset, metric and n, then by kind of prompts."""
     found: dict[Key, dict[Kind, tuple[float, str]]] = {}
     for row in _rows("published.csv"):
         kind = _PROTOCOLS[row["protocol"]]
@@ -44,12 +44,12 @@ def published() -> dict[Key, dict[Kind, tuple[float, str]]]:
 
 @cache
 def dataset_names() -> dict[str, str]:
-    """The name under which a dataset's figures stand, by its name and hub ids."""
+    """The name of a dataset's published figures, by its name and hub ids."""
     return {row["id"]: row["dataset"] for row in _rows("published_datasets.csv")}
 
 
 def published_cell(run: StoredRun) -> Cell:
-    """The published zero-shot figure for a run's model and dataset with its source; empty where none is known.
+    """The published zero-shot figure for a run's model and dataset with its source; empty if none is known.
 
     A figure of one template stands beside a run with one template, a figure of the dataset's own templates beside a run
     with these. A run with several others (an ensemble of another set, or prompts for each class) has the latter beside
@@ -68,18 +68,18 @@ def published_cell(run: StoredRun) -> Cell:
     if kind == "other templates" and "the dataset's templates" in known:
         value, source = known["the dataset's templates"]
         return Cell(
-            value=value, source=f"{source} (the run beside it: prompts {visible(protocol.prompts or 'several')})"
+            value=value, source=f"{source} (the run shown here: prompts {visible(protocol.prompts or 'several')})"
         )
     return Cell()
 
 
 def dataset_name(id: str) -> str:
-    """The name under which a dataset's published figures stand, from a record's id; empty where it has none."""
+    """The name of a dataset's published figures, from a record's id; empty if it has none."""
     return "" if "?" in id else dataset_names().get(bare_name(id).removeprefix("wds/"), "")
 
 
 def _kind(protocol: ZeroShotProtocol) -> Kind | None:
-    """The kind of a run's prompts; none where its record does not say."""
+    """The kind of a run's prompts; None if its record does not say."""
     templates = protocol.templates
     if protocol.prompts == "dataset" and templates != _FALLBACK:
         return "the dataset's templates"

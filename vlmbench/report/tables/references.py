@@ -1,6 +1,6 @@
-"""The reference rows of a classification table: what always the most frequent class, and chance, score there.
+"""The reference rows of a classification table: what the most frequent class and chance score.
 
-They are computed from the numbers of images of each class that the runs' records or per-sample files hold; they are no
+They are computed from the number of images of each class in the runs' records or per-sample files; they are not
 systems, so they are never marked, tested or gated.
 """
 
@@ -27,16 +27,16 @@ class Known:
     """The references of one place."""
 
     values: dict[str, float]
-    """By `metrics.reference.MAJORITY` and `CHANCE`; what does not make sense is left out."""
+    """By `metrics.reference.MAJORITY` and `CHANCE`; references that make no sense are left out."""
     source: StoredRun
     """The run whose labels were counted."""
     trained: bool
     """Whether the most frequent class is that of the training split, not of the images scored."""
     unbalanced: str
-    """In words by how much the largest class outweighs the others; empty where classes are balanced."""
+    """In words, how much larger the largest class is; empty if the classes are balanced."""
 
     def label(self, name: str) -> str:
-        """What stands in the column of models."""
+        """The text in the column of models."""
         from vlmbench.metrics.reference import MAJORITY
 
         majority = "majority class of train" if self.trained else "majority class"
@@ -44,11 +44,11 @@ class Known:
 
 
 def known_references(runs: Iterable[tuple[Place, StoredRun]], pairs: Pairs | None) -> dict[Place, Known]:
-    """The references of each place; a place of which no run tells its classes has none.
+    """The references of each place; a place without a run that knows its classes has none.
 
     Args:
         runs: places with their runs.
-        pairs: reads per-sample files where a record does not hold the counts; none: they are not read.
+        pairs: reads per-sample files if a record lacks the counts; None: they are not read.
 
     Raises:
         InputError: a per-sample file cannot be read.
@@ -67,13 +67,13 @@ def known_references(runs: Iterable[tuple[Place, StoredRun]], pairs: Pairs | Non
 def with_references(
     rows: "Sequence[Row]", cells: list[list[Cell]], known: Mapping[Place, Known], columns: Sequence[Column]
 ) -> list[list[Cell]]:
-    """The table's lines, after those of each place its references, in the columns that have figures there.
+    """The table's lines, with the references of each place after its lines, in the columns that have figures there.
 
     Args:
         rows: the table's rows, sorted by place.
-        cells: the line of each row.
+        cells: the cells of each row.
         known: the references by place.
-        columns: the columns; the first of them, without figures, say of what a line is.
+        columns: the columns; the first ones, without figures, identify the line.
     """
     found = []
     head = next(index for index, column in enumerate(columns) if column.figures)
@@ -110,13 +110,15 @@ def notes_of_datasets(
             found[f"{labels[row.place]}: {references.unbalanced}."] = row.place.dataset
         below = row.unbeaten(references)
         if below is not None:
-            lost = "; no labels per class to match it are given" if row.shots else ""
+            lost = "; labels per class to match it are not given" if row.shots else ""
             found[f"{labels[row.place]}: zero-shot of {row.label} is {not_better(*below)}{lost}."] = row.place.dataset
         for run in (row.full, *row.shots.values()):
             by = run.record.detail.search_metric if run and isinstance(run.record.detail, ProbeDetail) else None
             if by not in {None, row.place.metric}:
-                sentence = f"{labels[row.place]}: the strength of {row.label}'s probe was searched by {by}"
-                found[f"{sentence}; linear-probe --metric {row.place.metric} searches it by that."] = row.place.dataset
+                sentence = f"{labels[row.place]}: the strength of {row.label}'s probe was chosen by {by}"
+                found[f"{sentence}; linear-probe --metric {row.place.metric} chooses it by that metric."] = (
+                    row.place.dataset
+                )
     return found
 
 
@@ -137,7 +139,7 @@ def _known(place: Place, runs: Sequence[StoredRun], pairs: Pairs | None) -> Know
 
 
 def _test_counts(run: StoredRun, pairs: Pairs | None) -> "NDArray[Any] | None":
-    """Test images with each class `[C]`: of the record's figures by class, else of the per-sample file."""
+    """Test images with each class `[C]`: from the record's per-class figures, else from the per-sample file."""
     import numpy as np
 
     from vlmbench.metrics.reference import class_counts
@@ -145,7 +147,7 @@ def _test_counts(run: StoredRun, pairs: Pairs | None) -> "NDArray[Any] | None":
     detail, protocol = run.record.detail, run.record.protocol
     if isinstance(detail, ClassificationDetail) and detail.per_class:
         shown = np.array([row.n for row in detail.per_class], dtype=np.int64)
-        return shown // max(1, int(shown.sum()) // max(1, run.record.n))  # summed over the seeds of a few-shot run
+        return shown // max(1, int(shown.sum()) // max(1, run.record.n))  # a few-shot run sums over seeds
     if pairs is None or not pairs.has(run):
         return None
     columns = pairs.columns(run)
@@ -166,7 +168,7 @@ def _train_counts(run: StoredRun, classes: int) -> "NDArray[Any] | None":
 
 
 def _unbalanced(counts: "NDArray[Any]", metric: str) -> str:
-    """The rule is `metrics.reference.imbalance` above `UNBALANCED`, for metrics that the largest class decides."""
+    """Unbalanced: `metrics.reference.imbalance` above `UNBALANCED`, for metrics that the largest class decides."""
     from vlmbench.metrics.reference import UNBALANCED, imbalance
 
     times = imbalance(counts)
@@ -178,6 +180,6 @@ def _unbalanced(counts: "NDArray[Any]", metric: str) -> str:
     other = " or ".join(spec.name for spec in fit if spec.name in deciding() and not spec.largest_class_decides)
     return (
         f"the largest class has {100 * int(counts.max()) / int(counts.sum()):.0f} % of the images, {times:.1f} times "
-        f"the mean of the other classes (above {UNBALANCED:g}: unbalanced), so accuracy is mostly about that class; "
-        f"--metric {other} weighs the classes equally, also with vlmbench compare on runs that are there"
+        f"the mean of the others (unbalanced above {UNBALANCED:g}), so accuracy mostly reflects that class; "
+        f"--metric {other} weights the classes equally; vlmbench compare takes it too, for existing runs"
     )

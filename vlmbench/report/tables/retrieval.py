@@ -14,7 +14,7 @@ HEADING = Heading(
     name="retrieval",
     title="Image-text retrieval",
     system="model",
-    note="Figures are times 100, with 95 % intervals in brackets; R@k: the share of queries whose answer is among the "
+    note="Figures are times 100, with 95 % intervals in brackets; R@k: the share of queries with a match among the "
     "k nearest.",
     test="McNemar's exact test, or paired bootstrap over images for text to image",
 )
@@ -23,12 +23,12 @@ HEADING = Heading(
 def retrieval_table(
     runs: Sequence[StoredRun], pairs: Pairs | None = None, foreign: Sequence[Foreign] = ()
 ) -> Table | None:
-    """The table over the retrieval runs among `runs`; none where there are none.
+    """The table of the retrieval runs among `runs`; None if there are none.
 
     Args:
         runs: any runs.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
-        foreign: results of another program, shown beside.
+        foreign: results of another program, shown alongside.
     """
 
     def more(rows: Rows, columns: Sequence[Column], places: dict[str, Place]) -> tuple[Rows, list[str]]:

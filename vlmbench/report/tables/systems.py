@@ -1,4 +1,4 @@
-"""A table of systems by metrics, the best marked, and those not significantly worse: of any task without its own."""
+"""A table of systems by metrics, with the best and those not significantly worse marked, for tasks without one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ Rows = list[list[Cell]]
 
 @dataclass(frozen=True)
 class Heading:
-    """What a table of systems is called, and what it says of its figures."""
+    """Name, title and notes of a table of systems."""
 
     name: str
     title: str
@@ -31,14 +31,14 @@ def systems_table(
     pairs: Pairs | None = None,
     more: Callable[[Rows, Sequence[Column], dict[str, Place]], tuple[Rows, list[str]]] | None = None,
 ) -> Table | None:
-    """The table; none where there is nothing to show.
+    """The table; None if there is nothing to show.
 
     Args:
-        runs: of one task.
-        family: of its metrics.
-        heading: of the table.
+        runs: the runs of one task.
+        family: the family of its metrics.
+        heading: the table's heading.
         pairs: reads per-sample files for paired tests; none leaves tests and marks out.
-        more: adds rows to ours, of which it gets columns and places by the text of their first cells, and notes.
+        more: adds rows and notes, given our columns and the places of our rows by the text of their first cells.
     """
     chosen = unique(runs)
     have = {name for run in chosen for name in run.record.metrics}

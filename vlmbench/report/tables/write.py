@@ -22,8 +22,8 @@ def build_tables(
     Args:
         runs: any runs.
         tests: read per-sample files for paired tests.
-        every_pair: add the table of every two systems.
-        foreign: results of another program, which stand beside the runs' in the tables of their tasks.
+        every_pair: add the table of pairwise comparisons.
+        foreign: results of another program, shown alongside the runs in the tables of their tasks.
     """
     pairs = Pairs() if tests else None
     theirs: list[Foreign] = []

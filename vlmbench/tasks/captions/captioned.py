@@ -1,4 +1,4 @@
-"""``caption-eval --captioner``: a captioned set captioned by models, and their captions scored."""
+"""``caption-eval --captioner``: models caption a captioned set, and their captions are scored."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class CaptionerEvalRequest:
     split: str | None = None
     """None: test, else what there is."""
     limit: int | None = None
-    """N randomly sampled images; none: all."""
+    """N randomly sampled images; None: all."""
     scoring: Scoring = field(default_factory=Scoring)
     """Without `novel_to` a caption is novel if the training split of the anchors or of the set does not have it."""
     how: Captioning = field(default_factory=Captioning)
@@ -43,13 +43,13 @@ class CaptionerEvalRequest:
 def run_captioner_eval(
     request: CaptionerEvalRequest, context: Context, session: Session | None = None
 ) -> list[StoredRun]:
-    """Captions by each captioner of a captioned set, written down and scored.
+    """Captions a captioned set with each captioner, and writes and scores the captions.
 
-    An image that one of the models fails on is left out for all, so that all are scored on the same images; its
+    An image that one model fails on is left out for all, so that all are scored on the same images; its
     references still count in CIDEr's document frequencies, which are thus the same for every call.
 
     Raises:
-        InputError: the set has no captions, or no image has a caption by all models.
+        InputError: the set has no captions, or no image has a caption from every model.
     """
     session = session or Session(context)
     require_writable(context.out)
@@ -66,7 +66,7 @@ def run_captioner_eval(
         write_coco_results(context.out, captions)
     common = [id for id in first.ids if all(id not in captions.failed for captions in made)]
     if not common:
-        raise InputError("no image has a caption by all captioners", where=dataset, fix="score them separately")
+        raise InputError("no image has a caption from every captioner", where=dataset, fix="score them separately")
     skipped = tuple(dict.fromkeys(id for captions in made for id in captions.failed))
     inputs = Inputs(
         references=References(dataset, "", first.references, dataset, groups=first.groups),
@@ -80,10 +80,10 @@ def run_captioner_eval(
 
 
 def check_captioner_eval(request: CaptionerEvalRequest, session: Session) -> list[Pass]:
-    """Finds what can be wrong with captioners, data set and options before an image is captioned.
+    """Checks captioners, dataset and options before any image is captioned.
 
     Raises:
-        VlmbenchError: as `run_captioner_eval`.
+        VlmbenchError: as in `run_captioner_eval`.
     """
     scoring = request.scoring
     training_captions(scoring.novel_to, session.context)
@@ -107,7 +107,7 @@ def _without_references(dataset: str) -> InputError:
 
 
 def _system(name: str, captions: Captions, images: Sequence[str]) -> System:
-    """A captioner's captions of these images; the run's seed is not repeated in its decoding."""
+    """A captioner's captions for these images; its decoding does not repeat the run's seed."""
     by_image = captions.by_image()
     candidates = Candidates(name, "", {id: by_image[id] for id in images}, f"the captions of {name}")
     decoding = {key: value for key, value in captions.decoding.items() if value is not None and key != "seed"}
@@ -115,7 +115,7 @@ def _system(name: str, captions: Captions, images: Sequence[str]) -> System:
 
 
 def _training(session: Session, request: CaptionerEvalRequest, captioned: str) -> list[str]:
-    """Captions of the training split of the anchors or the set itself, where there is one that is not captioned."""
+    """Captions of the training split of the anchors or the set itself, unless it is the one being captioned."""
     anchors = request.how.anchors or request.dataset
     itself = DatasetRef.parse(anchors).id == DatasetRef.parse(request.dataset).id
     opened = session.dataset(anchors)
@@ -125,7 +125,7 @@ def _training(session: Session, request: CaptionerEvalRequest, captioned: str) -
 
 
 def _distinct(made: Sequence[Captions]) -> list[str]:
-    """A name for each: its system's; what the user called it where two systems have one name, else with ``(2)``."""
+    """A unique name for each: its system's; if two are equal, what the user called it, else with ``(2)``."""
     systems, counts, names = [captions.system for captions in made], Counter[str](), []
     for captions in made:
         name = captions.system if systems.count(captions.system) == 1 else captions.model.id

@@ -1,4 +1,4 @@
-"""Captioners opened in a session: the models, data sets and features that they draw on."""
+"""Captioners opened in a session: the models, datasets and features that they use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,13 +24,13 @@ from vlmbench.session.session import Session
 
 
 def captioner_in(session: Session, ref: CaptionerRef, how: Captioning, avoid: str | None = None) -> Captioner:
-    """A captioner that opens its models and data sets through a session; see `open_captioner`.
+    """A captioner that opens its models and datasets through a session; see `open_captioner`.
 
     Args:
         session: the session.
         ref: the captioner.
-        how: how it captions; `anchors` names the set to draw on.
-        avoid: the split that is captioned, in case the anchors have no other.
+        how: how it captions; `anchors` names the set it uses.
+        avoid: the split being captioned, which must not serve as anchors.
     """
     if session.context.decode == REDUCED:
         raise UsageError("captioners are given whole images", where="--decode reduced", fix="leave --decode out")
@@ -73,7 +73,7 @@ class SessionSetup:
             raise UsageError(f"{visible(name)} generates in torch alone", where="--engine", fix="leave --engine out")
         found = find_checkpoint(name, context.cache_dir, trusted=context.trust_remote_code)
         if found.own_code:
-            context.reporter.warn(f"{name}: the Python code that came with it is run, as you asked")
+            context.reporter.warn(f"{name}: the Python code that comes with it is run, as requested")
         return found
 
     def encoder(self, name: str) -> OpenModel:
@@ -90,7 +90,7 @@ class SessionSetup:
         return Training(str(self.how.anchors), split, fingerprint(split, context.cache_dir, context.reporter))
 
     def examples(self) -> list[Example]:
-        """`Decoding.shots` training images with a caption each, drawn with `Decoding.seed`."""
+        """`Decoding.shots` training images with one caption each, sampled with `Decoding.seed`."""
         decoding = self.decoding
         if not decoding.shots:
             return []
@@ -124,11 +124,11 @@ class SessionSetup:
             raise UsageError(f"{what} come from a captioned training set: name one", fix="--anchors DATASET")
         opened = self.session.dataset(dataset)
         if TRAIN not in opened.info.splits or self.avoid == TRAIN:
-            why = "no other than the one captioned" if self.avoid == TRAIN else "none"
+            why = "only the one being captioned" if self.avoid == TRAIN else "none"
             raise InputError(
                 f"{what} come from a training split, and {visible(dataset)} has {why}",
                 where=dataset,
-                fix="name a captioned set that has one: --anchors DATASET",
+                fix="name a captioned set with a training split: --anchors DATASET",
             )
         split = opened.split(TRAIN)
         if not split.captions:
@@ -142,14 +142,14 @@ def unit_embeddings(session: Session, model: str, texts: Sequence[str]) -> np.nd
     """Unit-norm text embeddings [M, D] float32 by a dual encoder; see `Session.text_embeddings`.
 
     Raises:
-        UsageError: the model has no text side.
+        UsageError: the model has no text encoder.
     """
     dual_encoder(session, model)
     return unit(session.text_embeddings(model, texts)[0])
 
 
 def dual_encoder(session: Session, model: str) -> OpenModel:
-    """The model called `model`, which has to have a text side.
+    """The model called `model`, which must have a text encoder.
 
     Raises:
         UsageError: it has none.
@@ -157,11 +157,13 @@ def dual_encoder(session: Session, model: str) -> OpenModel:
     opened = session.model(model)
     if opened.files.family is ASIF:
         raise UsageError(
-            f"{visible(model)} is two encoders, and one dual encoder is needed", where=model, fix="a model such as CLIP"
+            f"{visible(model)} is two encoders; a single dual encoder is needed",
+            where=model,
+            fix="a model such as CLIP",
         )
     if opened.files.family.kind != DUAL:
         kind = opened.files.family.name
         raise UsageError(
-            f"{visible(model)} ({kind}) has no text side", where=model, fix="name a dual encoder such as CLIP"
+            f"{visible(model)} ({kind}) has no text encoder", where=model, fix="name a dual encoder such as CLIP"
         )
     return opened

@@ -1,4 +1,4 @@
-"""Captions of a data set or of image files by a captioner: made once, stored, and continued after an interruption."""
+"""Captions a dataset or image files: each caption is generated once, stored, and reused after an interruption."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -30,22 +30,22 @@ from vlmbench.session.session import Session
 from vlmbench.tasks.captions.captioners import captioner_in
 
 FILES = "files"
-"""The data set's name where image files are captioned."""
+"""The dataset's name if image files are captioned."""
 _NAMED = 5
 
 
 @dataclass(frozen=True)
 class CaptionRequest:
-    """What ``vlmbench caption`` is asked for: captions by each captioner of image files, or of a data set."""
+    """A ``vlmbench caption`` request: captions of image files or of a dataset, by each captioner."""
 
     captioners: Sequence[CaptionerRef]
     images: Sequence[Path] = ()
     """Image files, and directories of them."""
     dataset: str | None = None
     split: str | None = None
-    """None: test, else what there is."""
+    """None: test, else the only one."""
     limit: int | None = None
-    """N randomly sampled images; none: all."""
+    """N randomly sampled images; None: all."""
     how: Captioning = field(default_factory=Captioning)
 
 
@@ -54,17 +54,17 @@ class Captions:
     """One captioner's captions of one split.
 
     Attributes:
-        system: the name a table shows.
+        system: the name in tables.
         model: the captioner's part of a record.
-        dataset: the data set's part of a record; images without a caption are under `skipped`.
+        dataset: the dataset's part of a record; images without a caption are in `skipped`.
         decoding: everything besides the weights that decides a caption.
-        ids: [N] images that have a caption, in the data set's order.
+        ids: [N] images with a caption, in the dataset's order.
         captions: [N] their captions.
         references: the reference captions of every image of the split (empty lists where the set has none).
-        groups: the group of each image that is in one.
-        failed: images without a caption, and why.
-        made: captions made now; the others came from the store.
-        seconds: how long making them took.
+        groups: the group of each image that has one.
+        failed: images without a caption, with the reason.
+        made: number of newly generated captions; the others came from the store.
+        seconds: how long generating them took.
     """
 
     system: str
@@ -88,12 +88,12 @@ def run_caption(request: CaptionRequest, context: Context) -> list[tuple[Caption
     """Captions by each captioner, written as COCO results JSON.
 
     Raises:
-        UsageError: files and a data set, or neither.
+        UsageError: both files and a dataset, or neither.
         OutputError: the captions cannot be written.
     """
     if bool(request.images) == (request.dataset is not None):
         raise UsageError(
-            "give image files, or a data set with -d", where="IMAGES", fix="vlmbench caption -m MODEL cat.jpg"
+            "give image files, or a dataset with -d", where="IMAGES", fix="vlmbench caption -m MODEL cat.jpg"
         )
     require_writable(context.out)
     session = Session(context)
@@ -115,18 +115,18 @@ def caption_dataset(
     limit: int | None = None,
     how: Captioning | None = None,
 ) -> Captions:
-    """Captions every image of a split.
+    """Generates captions for every image of a split.
 
     Args:
         session: the session.
         ref: the captioner.
         dataset: the captioned set, as the user names it.
-        split: one of its splits; none: test, else what there is.
-        limit: N randomly sampled images; none: all.
-        how: how it captions; none: the defaults.
+        split: one of its splits; None: test, else the only one.
+        limit: N randomly sampled images; None: all.
+        how: how it captions; None: the defaults.
 
     Raises:
-        AbsentError: the captioner or the data set is not there.
+        AbsentError: the captioner or the dataset does not exist.
         InputError: an image fails and `Captioning.on_failure` is ``error``, or all of them fail.
         UsageError: options that the captioner does not take.
     """
@@ -139,7 +139,7 @@ def caption_dataset(
 def open_captioning(
     session: Session, ref: CaptionerRef, dataset: str, split: str | None, limit: int | None, how: Captioning
 ) -> tuple[Captioner, Split]:
-    """The captioner and the images it is to caption, before it has loaded or captioned any; see `caption_dataset`."""
+    """The captioner and the images to caption, before anything is loaded or captioned; see `caption_dataset`."""
     opened = session.dataset(dataset)
     whole = opened.split(choose_split(opened.info, split, where=dataset))
     chosen = limited(whole, limit, session.context.seed, DatasetRef.parse(dataset).id)
@@ -148,11 +148,11 @@ def open_captioning(
 
 
 def caption_files(session: Session, ref: CaptionerRef, paths: Sequence[Path], how: Captioning) -> Captions:
-    """Captions image files, and every image below the directories among them.
+    """Generates captions for image files, and for every image below directories.
 
     Raises:
         AbsentError: a path does not exist.
-        InputError: a directory holds no image.
+        InputError: a directory contains no image.
     """
     names = tuple(dict.fromkeys(str(file) for path in paths for file in _images(path)))
     split = Split(FILES, names, np.zeros(len(names), np.int64), Files(Path(), names))
@@ -162,7 +162,7 @@ def caption_files(session: Session, ref: CaptionerRef, paths: Sequence[Path], ho
 def caption_images(
     context: Context, captioner: Captioner, split: Split, dataset: str, revision: str | None, on_failure: str
 ) -> Captions:
-    """Captions a split that is already open; see `caption_dataset`."""
+    """Generates captions for an open split; see `caption_dataset`."""
     found = caption_split(context, captioner, split, on_failure=on_failure)
     references = [list(item) for item in split.captions] if split.captions else [[] for _ in split.ids]
     facts = DatasetFacts(
@@ -190,7 +190,7 @@ def caption_images(
 
 @dataclass
 class CaptionedSplit:
-    """Captions by image id, failures by image id, and what making them took."""
+    """Captions by image id, failures by image id, and the time they took."""
 
     captions: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -199,11 +199,11 @@ class CaptionedSplit:
 
 
 def caption_split(context: Context, captioner: Captioner, split: Split, *, on_failure: str = "skip") -> CaptionedSplit:
-    """Captions a split; what the store has is taken from it, and each caption made is on the disk before the next
+    """Generates captions for a split; stored ones are reused, and each new one is on disk before the next
     batch.
 
     Raises:
-        InputError: an image fails and `on_failure` is ``error`` (captions made so far are kept), or all of them fail.
+        InputError: an image fails and `on_failure` is ``error`` (captions made so far are stored), or all of them fail.
         OutputError: captions cannot be stored.
     """
     found = CaptionedSplit()
@@ -224,7 +224,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
         rows: dict[str, list[int]] = {}
         for row, image in digests.items():
             if split.ids[row] not in found.captions:
-                rows.setdefault(image, []).append(row)  # the same image twice is captioned once
+                rows.setdefault(image, []).append(row)  # an image that occurs twice is captioned once
         with reporter.task(f"captions by {captioner.facts.id}", len(digests)) as advance:
             advance(len(found.captions))
             items = _items(split, rows, context, found, on_failure)
@@ -252,7 +252,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
 def _items(
     split: Split, rows: dict[str, list[int]], context: Context, found: CaptionedSplit, on_failure: str
 ) -> Iterator[Item]:
-    """The images that have no caption yet, decoded one after the other."""
+    """The images without a caption yet, decoded one by one."""
     firsts = {members[0]: image for image, members in rows.items()}
     for loaded in load(split, list(firsts), lambda image: image, workers=context.threads, ahead=2 * context.batch_size):
         image = firsts[loaded.row]
@@ -266,9 +266,9 @@ def _items(
 def _fail(found: CaptionedSplit, id: str, reason: str, on_failure: str) -> None:
     if on_failure == "error":
         raise InputError(
-            f"no caption of {visible(id)}: {reason}",
+            f"no caption for {visible(id)}: {reason}",
             where=id,
-            fix="leave it out with --on-failure skip; captions made so far are kept",
+            fix="leave it out with --on-failure skip; the captions made so far are stored",
         )
     found.failed[id] = reason
 
@@ -279,11 +279,11 @@ def _report(context: Context, captioner: Captioner, split: Split, found: Caption
         raise InputError(
             f"none of the {len(split)} images could be captioned; {visible(id)}: {reason}",
             where=id,
-            fix="fix what it says and run it again",
+            fix="fix the reported problem and run the command again",
         )
     stored = len(found.captions) - found.made
     context.reporter.note(
-        f"captions: {found.made:,} made, {stored:,} from the store ({captioner.facts.id}, {split.name})"
+        f"captions: {found.made:,} generated, {stored:,} from the store ({captioner.facts.id}, {split.name})"
     )
     if found.failed:
         named = "; ".join(f"{visible(id)}: {reason}" for id, reason in list(found.failed.items())[:_NAMED])

@@ -1,4 +1,4 @@
-"""CLIPScore and RefCLIPScore of captions, with any dual encoder, over the images of a captioned set."""
+"""CLIPScore and RefCLIPScore of captions, with any dual encoder, on the images of a captioned set."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ _BLOCK = 4096
 
 @dataclass
 class ClipImages:
-    """Scores captions by a dual encoder.
+    """Scores captions with a dual encoder.
 
     Attributes:
-        session: models and data sets are opened through it.
+        session: opens models and datasets.
         model: the dual encoder.
-        dataset: whose images; their ids are those of the captions.
-        of: the images that captions may be of; the others are not encoded.
-        split: one of the set's splits; none: test, else what there is.
+        dataset: the dataset with the images; captions refer to their ids.
+        of: ids of the images with captions; the others are not encoded.
+        split: one of the set's splits; None: test, else what there is.
     """
 
     session: Session
@@ -97,7 +97,7 @@ class ClipImages:
         return {spec.name: np.concatenate([part[k] for part in found]) for k, spec in enumerate(SPECS)}
 
     def add_to(self, systems: Sequence[Scored], aligned: Aligned, metrics: Collection[str]) -> None:
-        """Adds CLIPScore and RefCLIPScore, as far as they are among the `metrics`, to the columns of every system."""
+        """Adds those of CLIPScore and RefCLIPScore that are in `metrics` to the columns of every system."""
         if not metrics:
             return
         for item, rows, captions in zip(systems, aligned.images, aligned.candidates, strict=True):
@@ -107,7 +107,7 @@ class ClipImages:
 
     @cached_property
     def _features(self) -> SplitFeatures:
-        """Those of every image of `of` that can be decoded."""
+        """The features of every image in `of` that can be decoded."""
         lenient, split = self.session.skipping_damaged(), self._split.name
         return lenient.features(self.model, Selection(lenient.images.only(self.dataset, split, self.of), split))
 
@@ -116,21 +116,21 @@ class ClipImages:
         return self.session.dataset(self.dataset).split(self.session.choose_split(self.dataset, self.split))
 
     def _images(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """Image features by id; a damaged image is left out, and missed only if a caption is of it."""
+        """Image features by id; damaged images are left out, an error only if they have a caption."""
         there = set(self._split.ids)
         unknown = [id for id in dict.fromkeys(ids) if id not in there]
         if unknown:
             raise InputError(
-                f"captions of {len(unknown):,} images that are not in {visible(self.dataset)}, "
+                f"captions for {len(unknown):,} images that are not in {visible(self.dataset)}; "
                 f"the first is {visible(unknown[0])}",
                 where=self.dataset,
-                fix="name the set that holds these images",
+                fix="name the dataset with these images",
             )
         images = dict(zip(self._features.ids, self._features.x, strict=True))
         damaged = [id for id in dict.fromkeys(ids) if id not in images]
         if damaged:
             raise InputError(
-                f"{len(damaged):,} images cannot be decoded, the first is {visible(damaged[0])}",
+                f"{len(damaged):,} images cannot be decoded; the first is {visible(damaged[0])}",
                 where=self.dataset,
                 fix="fix or replace it",
             )

@@ -1,4 +1,4 @@
-"""``caption-eval`` over files: references and any number of systems in, one record per system out."""
+"""``caption-eval`` over files: scores any number of systems against references, one record per system."""
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,23 +40,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaptionEvalRequest:
-    """``vlmbench caption-eval -r -p``; captions that a program has are taken as they are."""
+    """``vlmbench caption-eval -r -p``; captions from Python code are used as they are."""
 
     references: str | References
     candidates: Sequence[str | Candidates]
     scoring: Scoring = field(default_factory=Scoring)
     split: str | None = None
-    """Of a dataset whose captions are the references."""
+    """The split of a dataset whose captions are the references."""
     images: str | None = None
-    """The set with the images, for CLIPScore; none: the references', where they are a dataset's."""
+    """The set with the images, for CLIPScore; None: that of the references, if they come from a dataset."""
     limit: int | None = None
-    """N randomly sampled images; none: all."""
+    """N randomly sampled images; None: all."""
     columns: str | None = None
     """``image=…,captions=…,prediction=…``: the columns of files that are tables, where they have other names."""
 
 
 def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Metrics from a comma-separated list, in the order of tables; ``bleu`` stands for all four, none for the usual.
+    """Metrics from a comma-separated list, in the order of tables; ``bleu`` stands for all four, None for the default
+    ones.
 
     Raises:
         UsageError: a name is unknown, or none is given.
@@ -81,7 +82,7 @@ def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the cyclic collector, which looks through a million tokens again and again and finds no garbage."""
+    """Disables the cyclic collector, which would repeatedly scan a million tokens without finding garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -99,7 +100,7 @@ def run_caption_eval(
 
     Raises:
         UsageError: two systems have the same name, or a metric is unknown.
-        InputError: a file is not what it has to be (see `read_references`, `read_candidates`, `align`).
+        InputError: a file is malformed (see `read_references`, `read_candidates`, `align`).
         AbsentError: Java or METEOR's data are missing and nothing is left to score.
         OutputError: a result cannot be written.
     """
@@ -119,7 +120,7 @@ def run_caption_eval(
 
 
 def score_captions(inputs: Inputs, scoring: Scoring, context: Context, watch: Stopwatch) -> list[StoredRun]:
-    """Scores systems against references and writes a run for each; where the references have groups, also one for each
+    """Scores systems against references and writes a run for each; if the references have groups, also one for each
     of them.
 
     Raises:
@@ -129,7 +130,7 @@ def score_captions(inputs: Inputs, scoring: Scoring, context: Context, watch: St
     candidates, allow = [system.candidates for system in inputs.systems], (scoring.allow_missing, scoring.allow_empty)
     aligned = align(inputs.references, candidates, allow_missing=allow[0], allow_empty=allow[1])
     if inputs.images is None and needing("images") & set(scoring.metrics):
-        raise UsageError("CLIPScore needs the images", where="--metrics", fix="name the set they are in: -d DATASET")
+        raise UsageError("CLIPScore needs the images", where="--metrics", fix="name the dataset with -d DATASET")
     safe = made_safe(aligned, inputs.documents, scoring.backend, context.reporter)
     whole = scored(safe, inputs, scoring, context)
     about, runs = About.of(inputs, aligned, scoring), []
@@ -139,10 +140,10 @@ def score_captions(inputs: Inputs, scoring: Scoring, context: Context, watch: St
 
 
 def check_caption_eval(request: CaptionEvalRequest, session: "Session") -> list[Pass]:
-    """Finds what can be wrong with options, files and the encoder of CLIPScore, before anything is scored.
+    """Checks options, files and the encoder of CLIPScore before anything is scored.
 
     Raises:
-        VlmbenchError: as `run_caption_eval`.
+        VlmbenchError: as in `run_caption_eval`.
     """
     _read(request, session.context)
     training_captions(request.scoring.novel_to, session.context)
@@ -176,7 +177,7 @@ def _read(request: CaptionEvalRequest, context: Context) -> Inputs:
 def _sampled(
     references: References, systems: list[Candidates], request: CaptionEvalRequest, limit: int, seed: int
 ) -> tuple[References, list[Candidates]]:
-    """A random sample of the images, the one that ``--limit`` draws of a dataset elsewhere, and its captions."""
+    """A random sample of the images, the same that ``--limit`` draws from a dataset, with its captions."""
     images = list(references.captions)
     name = request.references if isinstance(request.references, str) else references.name
     ref = captioned_ref(name)
@@ -190,7 +191,7 @@ def _sampled(
 
 
 def _images(request: CaptionEvalRequest) -> str | None:
-    """The set with the images, for CLIPScore; none where there is none, or it is not scored."""
+    """The set with the images, for CLIPScore; None if there is none, or CLIPScore is not requested."""
     if not needing("images") & set(request.scoring.metrics):
         return None
     if request.images is not None or not isinstance(request.references, str):
@@ -210,18 +211,18 @@ def open_references(
     """References from a file, or the captions of a dataset (``hf:…``, ``folder:…``, ``coco:…``, a bundled name).
 
     Args:
-        spec: ``PATH``, ``file:PATH``, a dataset as the user names it, or references that are read already;
-            ``?restval=yes`` after a file of Karpathy's.
-        context: where data sets are.
-        split: the split, of a dataset or of a file with splits; none: test, else what there is.
-        columns: columns of a table, where the user names them.
-        training: training captions are wanted: what has no such split but one only is taken whole.
-        lenient: a split that a file does not have is no error: it is meant for something else too.
+        spec: ``PATH``, ``file:PATH``, a dataset as the user names it, or references that were already read;
+            ``?restval=yes`` after one of Karpathy's files.
+        context: locates datasets.
+        split: the split of a dataset or of a file with splits; None: test, else the only one.
+        columns: columns of a table, if the user names them.
+        training: read training captions; a source with a single split is used whole.
+        lenient: a split that a file does not have is not an error: the option also applies elsewhere.
 
     Raises:
-        InputError: the file is not what it has to be, or the dataset has no captions.
+        InputError: the file is malformed, or the dataset has no captions.
         AbsentError: there is no such dataset.
-        UsageError: a split of a file without splits, or columns of a dataset.
+        UsageError: a split for a file without splits, or columns for a dataset.
     """
     if isinstance(spec, References):
         return spec
@@ -238,7 +239,7 @@ def open_references(
     part = dataset.split(choose_split(dataset.info, None if alone else split, where=spec))
     if not part.captions:
         raise InputError(
-            "the dataset has no captions", where=spec, fix="give a captioned one, with a column caption or captions"
+            "the dataset has no captions", where=spec, fix="give a captioned dataset, with a column caption or captions"
         )
     captions = {image: list(found) for image, found in zip(part.ids, part.captions, strict=True)}
     groups = {image: group for image, group in zip(part.ids, part.groups, strict=True) if group} if part.groups else {}
@@ -246,7 +247,7 @@ def open_references(
 
 
 def _candidate_file(text: str) -> tuple[str | None, Path]:
-    """The name, if any, and the file of ``NAME=FILE`` or ``FILE``; a file whose own name holds ``=`` is a file.
+    """The name, if any, and the file of ``NAME=FILE`` or ``FILE``; an existing file with ``=`` in its name is a file.
 
     Raises:
         UsageError: the name or the file is empty.
@@ -260,13 +261,13 @@ def _candidate_file(text: str) -> tuple[str | None, Path]:
 
 
 def training_captions(spec: str | None, context: Context) -> list[str]:
-    """Every caption of the training split of a file of references or of a dataset; none where none is named.
+    """Every caption of the training split of a file of references or of a dataset; None if none is named.
 
-    What has no splits is taken whole. Of Karpathy's files ``restval`` is left out, unless ``?restval=yes`` follows the
-    name.
+    A source without splits is used whole. In Karpathy's files ``restval`` is left out, unless ``?restval=yes`` follows
+    the name.
 
     Raises:
-        InputError: the file is not what it has to be, or the dataset has no captions or no training split.
+        InputError: the file is malformed, or the dataset has no captions or no training split.
         AbsentError: there is no such dataset.
     """
     if spec is None:

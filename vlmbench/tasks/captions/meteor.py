@@ -1,4 +1,4 @@
-"""METEOR on a second core: its scores beside the other metrics', its index while captions are made."""
+"""METEOR on a second core: scored in parallel with other metrics, its index built while captions are generated."""
 
 import os
 import subprocess
@@ -31,18 +31,18 @@ load_index(pathlib.Path(sys.argv[1]))
 def meteor_beside(
     text: Callable[[], Tokenized], metrics: Sequence[str], context: Context
 ) -> Iterator[Callable[[Sequence[Scored]], dict[str, str]]]:
-    """Within it METEOR is scored by a second process, if it is among the `metrics`.
+    """A context manager that scores METEOR, if it is among the `metrics`, in a second process.
 
-    Gives a function that waits for the scores, adds them to each system's columns, and says which metrics are left out
-    and why.
+    Yields a function that waits for the scores, adds them to each system's columns, and returns which metrics are left
+    out and why.
 
     Args:
         text: the tokens; called in the second process, too.
-        metrics: all that are scored.
+        metrics: all metrics to score.
         context: where METEOR's index is, reporter.
 
     Raises:
-        AbsentError: what METEOR needs is missing, and no other metric is scored.
+        AbsentError: a requirement of METEOR is missing, and no other metric is scored.
     """
     wanted = needing("index") & set(metrics)
 
@@ -87,18 +87,18 @@ def _index(context: Context) -> "MeteorIndex":
 
 
 def _index_there(context: Context) -> bool:
-    """Whether METEOR's index is there, most likely of this version; if not, the second process builds it."""
+    """Whether METEOR's index exists, most likely of this version; if not, the second process builds it."""
     place = context.cache_dir / "meteor"
     return any(place.glob("en-*/manifest.json")) and any(place.glob("kernel-*.bin"))
 
 
 @contextmanager
 def meteor_ahead(context: Context, *, wanted: bool) -> Iterator[None]:
-    """Within it, a process builds the index if it is `wanted`, not there yet, and there is a second core; torch leaves
-    that core alone. At the end the process is waited for.
+    """A context manager in which a process builds the index if it is `wanted` and missing and there is a second core;
+    torch leaves that core alone. It waits for the process at the end.
 
-    It takes half a minute on one core, which small captioners leave idle. What goes wrong in it is
-    met again, and reported, where the index is loaded.
+    Building takes half a minute on one core, which small captioners leave idle. Its errors
+    recur, and are reported, when the index is loaded.
     """
     if not wanted or cores() < 2 or any((context.cache_dir / "meteor").glob("kernel-*.bin")):
         yield

@@ -22,13 +22,13 @@ from vlmbench.tasks.captions.scoring import Inputs, ScoredSet, Scoring, tokenize
 
 @dataclass(frozen=True)
 class About:
-    """What all records of a call share.
+    """What all records of a command share.
 
     Attributes:
-        inputs: what was read.
-        scoring: how it is scored.
-        dataset: what the references are.
-        known: the tokens of the training captions; none: there are none.
+        inputs: the captions that were read.
+        scoring: how they are scored.
+        dataset: the references' part of a record.
+        known: the tokens of the training captions; None: there are none.
     """
 
     inputs: Inputs
@@ -38,7 +38,7 @@ class About:
 
     @classmethod
     def of(cls, inputs: Inputs, aligned: Aligned, scoring: Scoring) -> Self:
-        """The same from what was read."""
+        """The same, from the inputs."""
         references = inputs.references
         dataset = inputs.dataset or DatasetFacts(
             id=references.name, fingerprint=digest([aligned.ids, aligned.references]), split=references.split
@@ -49,7 +49,7 @@ class About:
         return cls(inputs, scoring, dataset, known)
 
     def dataset_of(self, group: str | None) -> DatasetFacts:
-        """The data set, or a group of it as a data set of its own, called after both."""
+        """The dataset, or a group of it as a dataset of its own, named after both."""
         whole, groups = self.dataset, self.inputs.references.groups
         if group is None:
             return whole
@@ -68,7 +68,7 @@ def written(
     """A record, a per-sample file and a ``run.json`` for each system."""
     dataset, versions = about.dataset_of(part.group), package_versions("numpy", "pycocoevalcap")
     references = dict(zip(part.aligned.ids, map(encodable, part.aligned.references), strict=True))
-    reference_set = reference_digest(references)  # of all: CIDEr weighs words by images without a caption, too
+    reference_set = reference_digest(references)  # of all: document frequencies include images without a caption
     runs = []
     for index, system in enumerate(part.systems):
         record = Record(

@@ -1,4 +1,4 @@
-"""The steps from captions to figures, each a value made from the one before; `evaluate.score_captions` takes them.
+"""The steps from captions to figures, each computed from the previous one; `evaluate.score_captions` runs them.
 
 `Inputs` (read) → `Aligned` → `Safe` → `Tokenized` → `ScoredSet`, also of each group → `Metric`s → `StoredRun`s.
 """
@@ -35,7 +35,7 @@ BACKENDS = ("native", "java")
 
 
 def usual_metrics() -> tuple[str, ...]:
-    """The metrics that are scored where nobody names any."""
+    """The metrics that are scored by default."""
     return tuple(spec.name for spec in caption_specs() if spec.usual)
 
 
@@ -49,11 +49,11 @@ class Scoring:
     allow_missing: bool = False
     allow_empty: bool = False
     documents: str | References | None = None
-    """References whose document frequencies CIDEr takes; none: those scored against."""
+    """References that CIDEr's document frequencies come from; None: those scored against."""
     novel_to: str | None = None
-    """Training captions, a file or a captioned set, for the share of novel ones."""
+    """Training captions (a file or a captioned set), for the share of novel captions."""
     clip: str | None = None
-    """The dual encoder of CLIPScore; none: the paper's."""
+    """The dual encoder of CLIPScore; None: the paper's."""
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -63,7 +63,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class System:
-    """One system's captions; where it is a model, what it is, and what else decides its captions."""
+    """One system's captions; for a model, also its facts and what else decides its captions."""
 
     candidates: Candidates
     model: ModelFacts | None = None
@@ -72,7 +72,7 @@ class System:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is scored, as it was read."""
+    """The captions to score, as read."""
 
     references: References
     systems: Sequence[System]
@@ -80,19 +80,19 @@ class Inputs:
     training: Sequence[str] = ()
     images: "ClipImages | None" = None
     dataset: DatasetFacts | None = None
-    """What the references are, for the record; none: from the file's name and the captions' hash."""
+    """The references' part of the record; None: from the file's name and the captions' hash."""
     limit: int | None = None
-    """N images were sampled, for the record; none: all."""
+    """N images were sampled, for the record; None: all."""
 
 
 @dataclass(frozen=True)
 class Safe:
-    """Captions fit for any line protocol.
+    """Captions made safe for line protocols.
 
     Attributes:
-        aligned: the captions as they stood.
-        documents: those whose document frequencies CIDEr takes; none: the references.
-        backend: whose tokenizer is used.
+        aligned: the original captions.
+        documents: the references that CIDEr's document frequencies come from; None: those scored against.
+        backend: the backend whose tokenizer is used.
         lines: the captions of references and documents, then those of each system.
         changed: how many of each had to be changed.
     """
@@ -105,7 +105,7 @@ class Safe:
 
     @cached_property
     def text(self) -> Tokenized:
-        """Their tokens; made in each process that needs them, which is cheaper than handing them over."""
+        """Their tokens, computed in each process that needs them, which is cheaper than sending them."""
         aligned, documents = self.aligned, self.documents
         tokens = iter(tokenizer(self.backend)(list(chain.from_iterable(self.lines))))
         per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
@@ -117,7 +117,7 @@ class Safe:
 
 
 def made_safe(aligned: Aligned, documents: References | None, backend: str, reporter: Reporter) -> Safe:
-    """Captions without line ends, control characters and what else would break a line protocol."""
+    """Captions without line breaks, control characters and anything else that would break a line protocol."""
     per_image = chain(aligned.references, documents.captions.values() if documents else ())
     found = [sanitize_all(lines) for lines in (list(chain.from_iterable(per_image)), *aligned.candidates)]
     changed = tuple(count for _, count in found)
@@ -136,13 +136,13 @@ class ScoredSet:
     Attributes:
         aligned: the images and captions.
         text: their tokens.
-        systems: whose captions.
-        scores: of each system.
-        metrics: those that were scored.
-        left_out: those that were not, and why.
+        systems: the systems.
+        scores: the scores of each system.
+        metrics: the metrics that were scored.
+        left_out: the metrics that were not, with the reason.
         foreign: why the captions of a system, or the references (under an empty name), do not look English.
-        changed: captions that had to be made safe: the references', then each system's; empty: not counted.
-        group: what the references call the images; none: all of them.
+        changed: number of captions that had to be made safe: the references', then each system's; empty: not counted.
+        group: the references' name for this group of images; None: all of them.
     """
 
     aligned: Aligned
@@ -157,7 +157,7 @@ class ScoredSet:
 
 
 def scored(safe: Safe, inputs: Inputs, scoring: Scoring, context: Context) -> ScoredSet:
-    """Scores of every system, METEOR's on a second core beside the rest.
+    """Scores of every system, METEOR's on a second core in parallel.
 
     Raises:
         AbsentError, InputError: nothing is left to score.
@@ -189,14 +189,14 @@ def scored(safe: Safe, inputs: Inputs, scoring: Scoring, context: Context) -> Sc
 
 
 def groups_of(whole: ScoredSet, groups: Mapping[str, str]) -> list[ScoredSet]:
-    """Each group of the images (nocaps' domains), in the order of their names; none where all images are in one.
+    """Each group of the images (nocaps' domains), sorted by name; none if all images are in one.
 
-    A group is scored as ``pycocoevalcap`` scores a file cut to its images: CIDEr's document frequencies are those of
-    the group's own references. Every other score follows from what was computed for all images.
+    A group is scored like ``pycocoevalcap`` scores a file with only its images: CIDEr's document frequencies come from
+    the group's own references. All other scores are reused from all images.
 
     Args:
         whole: all images.
-        groups: the group of each image that is in one.
+        groups: the group of each image that has one.
     """
     rows: dict[str, list[int]] = {}
     for row, image in enumerate(whole.aligned.ids):
@@ -256,12 +256,12 @@ def tokenizer(backend: str) -> Callable[[Sequence[str]], Sequence[Caption]]:
 
 
 def foreign_captions(names: Sequence[str], lines: Sequence[Sequence[str]], reporter: Reporter) -> dict[str, str]:
-    """Whose captions do not look English, and why; also a warning.
+    """The systems whose captions do not look English, with the reason; also a warning.
 
     Args:
         names: the systems' names, an empty one for the references.
         lines: the captions of each.
-        reporter: hears the warning.
+        reporter: receives the warning.
     """
     reasons = {name: not_english(captions) for name, captions in zip(names, lines, strict=True)}
     found = {name: why for name, why in reasons.items() if why is not None}
@@ -275,11 +275,11 @@ def foreign_captions(names: Sequence[str], lines: Sequence[Sequence[str]], repor
 
 
 def add_spice(scores: Sequence[Scored], text: Tokenized, cache_dir: Path, metrics: Sequence[str]) -> dict[str, str]:
-    """Adds SPICE to the columns of every system; where it cannot run, nothing is added and the reason is given back.
+    """Adds SPICE to the columns of every system; if it cannot run, nothing is added and the reason is returned.
 
     Raises:
         AbsentError: it cannot run, and no other metric is among `metrics`.
-        JavaError: its program went wrong.
+        JavaError: its program failed.
     """
     from vlmbench.metrics.captions.spice import SPEC, spice_scores
 
@@ -299,14 +299,14 @@ def add_spice(scores: Sequence[Scored], text: Tokenized, cache_dir: Path, metric
 
 
 def nothing_left(left_out: Mapping[str, str]) -> VlmbenchError:
-    """The error of a call of which no metric is left: something is absent, unless images were too few."""
+    """The error if no metric is left: something is absent, unless there were too few images."""
     reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
     kind = InputError if needing("documents") & set(left_out) else AbsentError
-    return kind(f"nothing is left to score: {reasons}", where="--metrics", fix="ask for other metrics")
+    return kind(f"nothing is left to score: {reasons}", where="--metrics", fix="choose other metrics")
 
 
 def distinct(names: Sequence[str | None]) -> None:
-    """Refuses two systems of one name.
+    """Refuses two systems with the same name.
 
     Raises:
         UsageError: a name occurs twice.

@@ -1,4 +1,4 @@
-"""``metric-eval``: how far each metric agrees with what people said of captions, one record a metric."""
+"""``metric-eval``: how far each metric agrees with people's ratings of captions, one record per metric."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MetricEvalRequest:
-    """What ``vlmbench metric-eval`` is asked for."""
+    """A ``vlmbench metric-eval`` request."""
 
     judgements: Sequence[str]
     references: Sequence[str] = ()
@@ -44,16 +44,16 @@ class MetricEvalRequest:
     metrics: Sequence[str] = field(default_factory=usual_metrics)
     resamples: int = RESAMPLES
     images: str | None = None
-    """The directory of the judged images, or a data set with them, for CLIPScore."""
+    """The directory of the judged images, or a dataset with them, for CLIPScore."""
     clip: str | None = None
-    """The dual encoder CLIPScore looks with; none: the paper's."""
+    """The dual encoder of CLIPScore; None: the paper's."""
 
 
 def check_metric_eval(request: MetricEvalRequest, session: "Session") -> list[Pass]:
-    """Finds what can be wrong with judgements, references and images, before anything is scored.
+    """Checks judgements, references and images before anything is scored.
 
     Raises:
-        VlmbenchError: as `run_metric_eval`.
+        VlmbenchError: as in `run_metric_eval`.
     """
     _, references = _read(request, session.context)
     if seen := _seen(request, references, session.context, session):
@@ -62,16 +62,17 @@ def check_metric_eval(request: MetricEvalRequest, session: "Session") -> list[Pa
 
 
 def run_metric_eval(request: MetricEvalRequest, context: Context, session: "Session | None" = None) -> list[StoredRun]:
-    """Scores every judged caption against its image's references, ranks scores against ratings, and writes a record
+    """Scores every judged caption against its image's references, correlates scores with ratings, and writes a record
     for each metric.
 
-    CIDEr's document frequencies count each image once, however many captions of it were judged; on a published set they
-    count each judgement with its references, as the evaluation of CLIPScore does (`pycocoevalcap` over all judgements).
+    CIDEr's document frequencies count each image once, regardless of how many of its captions were judged; on a
+    published set they count each judgement with its references, as the evaluation of CLIPScore does (`pycocoevalcap`
+    over all judgements).
 
     Raises:
         UsageError: a metric needs the images, or references are given twice or not at all.
-        InputError: a file is not what it has to be, an image is absent, or all ratings are the same.
-        AbsentError: what METEOR or SPICE needs is missing and nothing else was asked for.
+        InputError: a file is malformed, an image is absent, or all ratings are equal.
+        AbsentError: a requirement of METEOR or SPICE is missing and no other metric was requested.
         OutputError: the results directory cannot be written.
     """
     watch = Stopwatch()
@@ -93,9 +94,9 @@ def run_metric_eval(request: MetricEvalRequest, context: Context, session: "Sess
         )
     for name, (b, _) in zip(scores, taus, strict=True):
         if b.value != b.value:
-            context.reporter.warn(f"{name} gives every caption the same score: tau is not defined")
+            context.reporter.warn(f"{name} gives every caption the same score: tau is undefined")
     if len(references) == 1:
-        context.reporter.warn("one image: no interval, since images are what is drawn again")
+        context.reporter.warn("one image: no interval, since images are resampled")
     job = _Judging(request, found, references, context, documents, seen)
     return [job.write(name, scores[name], pair, watch) for name, pair in zip(scores, taus, strict=True)]
 
@@ -105,7 +106,7 @@ def _read(request: MetricEvalRequest, context: Context) -> tuple[Judgements, Ref
     found = read_judgements([Path(given) for given in request.judgements], request.format, paths)
     if len({item.rating for item in found.items}) < 2:
         raise InputError(
-            "all ratings are the same, so they rank nothing and tau is not defined",
+            "all ratings are equal, so they rank nothing and tau is undefined",
             where=", ".join(request.judgements),
             fix="give judgements with at least two different ratings",
         )
@@ -115,7 +116,7 @@ def _read(request: MetricEvalRequest, context: Context) -> tuple[Judgements, Ref
 def _seen(
     request: MetricEvalRequest, references: References, context: Context, session: "Session | None"
 ) -> "ClipImages | None":
-    """What looks at the images, where they are named and a metric needs them."""
+    """The encoder of the images, if they are named and a metric needs them."""
     from vlmbench.data.catalogue import names
     from vlmbench.session.session import Session
     from vlmbench.tasks.captions.clip import DEFAULT_CLIP, ClipImages
@@ -136,7 +137,7 @@ def _seen(
 
 @dataclass(frozen=True)
 class _Judging:
-    """What every record of a call shares."""
+    """What all records of a command share."""
 
     request: MetricEvalRequest
     found: Judgements
@@ -197,5 +198,5 @@ class _Judging:
         )
 
     def _clip(self, metric: str) -> "ClipImages | None":
-        """What looked at the images, where the metric does."""
+        """The encoder of the images, if the metric uses it."""
         return self.seen if metric in needing("images") else None

@@ -1,4 +1,4 @@
-"""Every metric's score of each judged caption, and the references it is scored against."""
+"""Every metric's score for each judged caption, and the references it is scored against."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,21 +33,21 @@ def with_references(found: Judgements, given: Sequence[str], context: Context) -
     """The judgements that can be scored, and the references of their images.
 
     An image is looked up by its name, by its name up to the first dot, and, if it is called ``COCO_val2014_…``, by its
-    COCO id. Where the format says which judged caption is one of the references, that reference is taken out, and the
-    judgements of an image that is left with none.
+    COCO id. If the format says that a judged caption is one of the references, that reference is removed, and so are
+    the judgements of an image without other references.
 
     Args:
         found: the judgements.
-        given: what ``-r`` names: files or captioned sets; Flickr's ``*.token.txt`` too.
+        given: the values of ``-r``: files or captioned sets; Flickr's ``*.token.txt`` too.
         context: where data sets are.
 
     Raises:
         UsageError: references are given twice or not at all.
-        InputError: an image has none, or an empty one.
+        InputError: an image has no reference, or an empty one.
     """
     if found.references is not None:
         if found.format == "csv" and given:
-            raise UsageError("the judgements hold references of their own", where="-r", fix="leave -r out")
+            raise UsageError("the judgements contain their own references", where="-r", fix="leave out -r")
         return found, found.references
     if not given:
         raise UsageError(
@@ -63,15 +63,15 @@ def with_references(found: Judgements, given: Sequence[str], context: Context) -
         if captions is None:
             absent[item.image] = item.place
         elif not all(map(str.strip, captions)):
-            raise InputError(f"an empty reference of image {_name(item.image)}", where=given[0], fix="remove it")
+            raise InputError(f"an empty reference for image {_name(item.image)}", where=given[0], fix="remove it")
         else:
             references[item.image] = list(captions)
     if absent:
         first, place = next(iter(absent.items()))
         raise InputError(
-            f"no references of {len(absent):,} of {len(absent) + len(references):,} images, the first: {_name(first)}",
+            f"no references for {len(absent):,} of {len(absent) + len(references):,} images, the first: {_name(first)}",
             where=place,
-            fix=f"add them to {', '.join(map(visible, given))}, or name another file too: -r FILE -r FILE",
+            fix=f"add them to {', '.join(map(visible, given))}, or name another file as well: -r FILE -r FILE",
         )
     return _settled(found, references, context)
 
@@ -84,7 +84,7 @@ def _settled(found: Judgements, references: References, context: Context) -> tup
         references[image] = kept
     if far:
         context.reporter.warn(
-            f"{far:,} images: the judged caption of a person is near none of the references, so all of them stay"
+            f"{far:,} images: the judged human caption matches none of the references closely, so all of them are used"
         )
     items = tuple(item for item in found.items if references[item.image])
     if not items:
@@ -98,7 +98,7 @@ def _settled(found: Judgements, references: References, context: Context) -> tup
 
 
 def _book(spec: str, context: Context) -> tuple[bool, References]:
-    """Whether it is a file of Flickr's captions, and its captions by image."""
+    """Whether it is a Flickr caption file, and its captions by image."""
     path = Path(spec)
     if path.is_file():
         from vlmbench.foundations.files import read_text
@@ -110,7 +110,7 @@ def _book(spec: str, context: Context) -> tuple[bool, References]:
 
 
 def _look_up(image: str, books: Sequence[tuple[bool, References]]) -> list[str] | None:
-    """An image's captions: by its whole name anywhere, else by what a kind of file calls it."""
+    """An image's captions, looked up by its full name, then by each file format's name for it."""
     for _, captions in books:
         if image in captions:
             return captions[image]
@@ -134,32 +134,32 @@ def score_judgements(
 ) -> dict[str, Floats]:
     """Scores by metric, `[N]` each, in the order of the judgements.
 
-    Each pair of image and caption is scored once, as an item of its own with its image's references.
+    Each pair of image and caption is scored once, as an item with its image's references.
 
     Args:
         found: the judgements.
-        references: the captions of every judged image, and of no other.
+        references: the captions of the judged images only.
         metrics: names of caption metrics.
         context: where METEOR's and SPICE's data are, reporter.
         seen: the images, for CLIPScore and RefCLIPScore.
-        documents: what CIDEr's document frequencies count: ``images``, each once however many captions of it were
-            judged, or ``judgements``, each with its image's references.
+        documents: what CIDEr's document frequencies count: ``images``, each once regardless of how many captions of it
+            were judged, or ``judgements``, each with its image's references.
 
     Raises:
         UsageError: CLIPScore without images.
-        InputError: an image is absent, or images are too few for what was asked.
+        InputError: an image is absent, or there are too few images for a requested metric.
         AbsentError: what METEOR or SPICE needs is missing and nothing else was asked for.
     """
     asked = [name for name in metrics if name in needing("images")]
     if asked and seen is None:
         raise UsageError(
-            "CLIPScore needs the images, which judgements do not hold",
+            "CLIPScore needs the images, which judgements do not contain",
             where="--metrics",
             fix="name their directory: --images DIR",
         )
     pairs = list(dict.fromkeys((item.image, item.candidate) for item in found.items))
     columns: dict[str, Floats] = {}
-    if asked and seen is not None:  # first: an image that is absent is soon said
+    if asked and seen is not None:  # first, to report absent images early
         each = seen.scores(
             [image for image, _ in pairs], [text for _, text in pairs], [references[i] for i, _ in pairs]
         )

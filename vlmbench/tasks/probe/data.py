@@ -1,4 +1,4 @@
-"""What a probe is trained and tested on, whatever it comes from; and that from a features file."""
+"""The data a probe is trained and tested on, from any source, and from a features file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,19 +28,19 @@ class ProbeData:
         system: the name a table shows.
         model: the encoder, if vlmbench ran it.
         dataset: the test split.
-        x: features by split (train, test, and val where the dataset has one), `[N, D]` float32.
+        x: features by split (train, test, and val if the dataset has one), `[N, D]` float32.
         y: labels by split, `[N]` int64 or `[N, C]` uint8.
         ids: `[N]` of the test split.
         classnames: `[C]`.
-        metric: the figure that decides.
+        metric: the main metric.
         multilabel: whether an image can have several labels.
         protocol: what decided the features.
-        versions: packages that made them.
+        versions: packages that computed them.
         facts: for ``run.json``.
-        zero_shot: the zero-shot classifier of a dual encoder, where one was asked for.
+        zero_shot: the zero-shot classifier of a dual encoder, if requested.
         zero_shot_figure: its figure on the test split.
-        prompts: what a record says of its prompts; empty where they are the default.
-        group: the group a registry puts the dataset in.
+        prompts: its prompts as in a record; empty for the default.
+        group: the dataset's group in the catalogue.
     """
 
     system: str
@@ -66,8 +66,8 @@ def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> Pro
 
     Raises:
         AbsentError: there is no such file.
-        InputError: it is not as it has to be.
-        UsageError: `metric` is not computed of such labels.
+        InputError: it is malformed.
+        UsageError: `metric` cannot be computed from such labels.
     """
     file = read_features(path)
     multilabel = file.y[TRAIN].ndim == 2
@@ -89,7 +89,7 @@ def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> Pro
 
 
 def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:
-    """The data with a validation split, and where it came from: the dataset's own, else a part of train."""
+    """The data with a validation split, and its source: the dataset's own, else a part of train."""
     if VAL in data.x and len(data.x[VAL]):
         return data, "own split"
     train, val = holdout(data.y[TRAIN], seed)
@@ -99,5 +99,5 @@ def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:
 
 
 def to_unit_norm(data: ProbeData) -> ProbeData:
-    """The data with features of unit length."""
+    """The data with features scaled to unit length."""
     return replace(data, x={name: normalise(part) for name, part in data.x.items()})

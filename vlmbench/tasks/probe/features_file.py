@@ -1,4 +1,4 @@
-"""Features of one's own: ``--features FILE.npz|.safetensors`` with x_train y_train [x_val y_val] x_test y_test."""
+"""Precomputed features: ``--features FILE.npz|.safetensors`` with x_train y_train [x_val y_val] x_test y_test."""
 
 import zipfile
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from vlmbench.foundations.text import visible
 
 SPLITS = ("train", "val", "test")
 _MOST_CLASSES = 1_000_000
-_LAYOUT = "the file holds x_train [N, D], y_train [N], x_test, y_test and, if there is one, x_val, y_val"
+_LAYOUT = "the file contains x_train [N, D], y_train [N], x_test, y_test and, if there is one, x_val, y_val"
 
 
 _SMALL = 1024**3
-"""Bytes that any archive of features may unpack to: zeros after a ReLU are packed well."""
+"""Bytes that any archive of features may unpack to: zeros after a ReLU compress well."""
 
 
 @dataclass(frozen=True)
 class FeaturesFile:
-    """What such a file holds.
+    """The content of a features file.
 
     Attributes:
         x: features by split, `[N, D]` float32.
         y: labels by split, `[N]` int64, or `[N, C]` uint8 where an image can have several.
-        classnames: `[C]`: the names, where labels are text, else the numbers.
+        classnames: `[C]`: the names if labels are text, else the numbers.
     """
 
     x: dict[str, NDArray[np.float32]]
@@ -43,7 +43,7 @@ def read_features(path: Path) -> FeaturesFile:
 
     Raises:
         AbsentError: there is no such file.
-        InputError: it is no such file, lacks an array, or its arrays do not belong together.
+        InputError: it is not such a file, lacks an array, or its arrays do not match.
     """
     arrays = _load(regular_file(path, what="features file"))
     present = [split for split in SPLITS if f"x_{split}" in arrays or f"y_{split}" in arrays]
@@ -76,11 +76,11 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             with zipfile.ZipFile(path) as members:
                 unpacked = sum(item.file_size for item in members.infolist())
             if unpacked > unpacked_limit(path.stat().st_size, small=_SMALL):
-                raise ValueError(f"it unpacks to {unpacked:,} bytes: taken for a bomb")
+                raise ValueError(f"it unpacks to {unpacked:,} bytes: refused as a decompression bomb")
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         reason = "neither .safetensors nor an .npz archive"
-    except Exception as error:  # zip, NumPy and safetensors each raise their own on a damaged file
+    except Exception as error:  # zip, NumPy and safetensors raise different errors on a damaged file
         reason = visible(str(error))
     objects = reason.startswith("Object arrays")
     raise InputError(
@@ -100,7 +100,7 @@ def _features(table: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]
     rows = np.flatnonzero(~np.isfinite(single).all(axis=1))
     if len(rows):
         raise InputError(
-            f"{name} holds NaN or infinite features in {len(rows)} rows",
+            f"{name} has NaN or infinite features in {len(rows)} rows",
             where=f"{path}, {name}, row {rows[0]} (counted from 0)",
             fix="encode these images again, in single precision, or leave them out",
         )

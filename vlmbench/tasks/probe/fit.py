@@ -1,4 +1,4 @@
-"""What is asked of a linear-probe run, and one fit of it."""
+"""A linear-probe request, and one fit of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What is asked of a linear-probe run: the arguments of `vlmbench.linear_probe`.
+    """A linear-probe request: the arguments of `vlmbench.linear_probe`.
 
-    None stands for all labels among `shots`, for a search as `c`, and for the default as `layer`; `save` is a file to
-    keep the probe in.
+    None means all labels among `shots`, a search as `c`, and the default as `layer`; `save` is a file to save the probe
+    in.
     """
 
     models: Sequence[str] = ()
@@ -42,20 +42,20 @@ class ProbeRequest:
 
     @property
     def from_text(self) -> bool:
-        """Whether the head is given the zero-shot classifier."""
+        """Whether the head gets the zero-shot classifier."""
         return self.zero_shot_start or load_head(self.head).text
 
     def settings(self, *, refit: bool) -> dict[str, Any]:
-        """The head's hyperparameters, those of ``logistic`` as they were chosen."""
+        """The head's hyperparameters; those of ``logistic`` as requested."""
         own = {"c": self.c, "solver": self.solver, "refit": refit} if self.head == LOGISTIC else {}
         return {**load_head(self.head).settings, **own}
 
     def check(self) -> None:
-        """Finds what can be wrong with a request by itself.
+        """Checks a request by itself.
 
         Raises:
             AbsentError: there is no such head.
-            UsageError: two things do not go together, or something is missing.
+            UsageError: options contradict each other, or something is missing.
         """
         head = load_head(self.head)
         both = self.features is not None and (self.models or self.datasets)
@@ -70,7 +70,7 @@ class ProbeRequest:
                 "shots and seeds are at least 1", where="--shots", fix="--shots 1,2,4,8,16,all and --seeds 5"
             )
         if self.features is not None and self.holdout is not None:
-            _refuse("holdout", "is for datasets of one split; a features file has x_test")
+            _refuse("holdout", "is for datasets with a single split; a features file has x_test")
         chosen = {"c": self.c, "solver": self.solver, "refit": self.refit, "init": self.zero_shot_start}
         for name, value in chosen.items():
             if self.head != LOGISTIC and value not in (None, "native", False):
@@ -78,7 +78,7 @@ class ProbeRequest:
         if self.features is not None and self.from_text:
             what = "--init zeroshot" if self.zero_shot_start else f"--head {self.head}"
             raise UsageError(
-                f"{what} needs a model with a text side, not a features file",
+                f"{what} needs a model with a text encoder, not a features file",
                 where=what,
                 fix="-m MODEL and -d DATASET",
             )
@@ -86,20 +86,20 @@ class ProbeRequest:
             raise UsageError("--init zeroshot needs vlmbench's own solver", where="--solver", fix="--solver native")
         pairs = 1 if self.features is not None else len(set(self.models)) * len(set(self.datasets))
         if self.save is not None and (pairs > 1 or len(self.shots) > 1):
-            _refuse("save_probe", "keeps one probe", "one model, one dataset and one number of shots")
+            _refuse("save_probe", "saves one probe", "give one model, one dataset and one number of shots")
         if self.save is not None and not head.linear:
-            _refuse("save_probe", f"keeps heads that are linear in the features, and {self.head} is none")
+            _refuse("save_probe", f"only saves heads that are linear in the features, and {self.head} is not")
 
 
 def _refuse(name: str, why: str, fix: str | None = None) -> NoReturn:
     what = f"--{name.replace('_', '-')}"
-    raise UsageError(f"{what} {why}", where=what, fix=fix or f"leave {what} out")
+    raise UsageError(f"{what} {why}", where=what, fix=fix or f"leave out {what}")
 
 
 def fit_split(
     split: ProbeData, request: ProbeRequest, session: Session, *, refit: bool
 ) -> tuple[FittedHead, FitDetail]:
-    """A head fitted to the training images of `split`, and what a record says of it: what was chosen, classes without
+    """A head fitted to the training images of `split`, and its part of a record: chosen settings, classes without
     images.
     """
     spec, context = load_head(request.head), session.context

@@ -1,4 +1,4 @@
-"""A test set out of the one split that a dataset has: a seeded share of each class."""
+"""A test set held out of a dataset's only split: a seeded share of each class."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,36 +17,36 @@ from vlmbench.session.features import SplitFeatures
 
 SHARE = 0.25
 ATTEMPTS = 100
-"""Draws for images of several labels, until every class has an image on both sides."""
+"""Attempts for images with several labels, until every class has images on both sides."""
 
 Rows = NDArray[np.int64]
 
 
 def one_split(info: DatasetInfo) -> bool:
-    """Whether a dataset is undivided, so that a test set has to be held out."""
+    """Whether a dataset has a single split, so that a test set must be held out."""
     return len(info.splits) == 1
 
 
 def check_share(share: float | None, info: DatasetInfo | None = None) -> None:
-    """What can be wrong with ``--holdout`` before an image is read.
+    """Checks ``--holdout`` before any image is read.
 
     Args:
-        share: as the user gave it; none: not given.
-        info: the dataset it is for; none: only the number is looked at.
+        share: as the user gave it; None: not given.
+        info: the dataset; None: only the number is checked.
 
     Raises:
-        UsageError: it is no share, or the dataset has splits of its own.
+        UsageError: it is not a fraction, or the dataset has splits of its own.
     """
     if share is None:
         return
     if not 0 < share < 1:
-        raise UsageError(f"--holdout: {share:g} is no share of the images", fix=f"--holdout {SHARE}")
+        raise UsageError(f"--holdout: {share:g} is not a fraction between 0 and 1", fix=f"--holdout {SHARE}")
     if info is not None and not one_split(info):
         raise UsageError(
-            f"--holdout is for datasets of one split, and {visible(info.id)} has "
+            f"--holdout is for datasets with a single split, and {visible(info.id)} has "
             f"{', '.join(map(visible, info.splits))}",
             where=visible(info.id),
-            fix="leave --holdout out, or give this dataset a command of its own",
+            fix="leave out --holdout, or run this dataset separately",
         )
 
 
@@ -55,16 +55,16 @@ def holdout_note(share: float, seed: int, *, multilabel: bool) -> str:
     what = "the images" if multilabel else "each class"
     verb = "are" if multilabel else "is"
     return (
-        f"one split: {100 * share:.3g} % of {what}, drawn with seed {seed}, {verb} held out for the test; "
-        f"zeroshot --holdout {share:g} is asked of the same images"
+        f"single split: {100 * share:.3g} % of {what}, sampled with seed {seed}, {verb} held out for testing; "
+        f"zeroshot --holdout {share:g} uses the same images"
     )
 
 
 def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int, where: str) -> tuple[Rows, Rows]:
-    """Rows to train on and rows to test on: rising, disjoint, together all; the same for every model.
+    """Rows for training and for testing: ascending, disjoint and complete; the same for every model.
 
     Args:
-        y: labels of the split, `[N]` int64, drawn from class by class; or `[N, C]` uint8, drawn from as a whole until
+        y: labels of the split, `[N]` int64, sampled class by class; or `[N, C]` uint8, sampled as a whole until
             every class has images on both sides.
         classnames: `[C]`.
         share: of each class for the test, rounded; at least one image, and never all of them.
@@ -72,16 +72,16 @@ def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int
         where: the dataset, for errors.
 
     Raises:
-        InputError: a class has a single image, or the draws left a class without images on one side.
+        InputError: a class has a single image, or every attempt left a class without images on one side.
     """
     counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=len(classnames))
     lonely = np.flatnonzero(counts == 1)
-    fix = "give each class two images and more, or raise --limit; or a dataset with train and test splits"
+    fix = "give each class at least two images, raise --limit, or use a dataset with train and test splits"
     if len(lonely):
         raise InputError(
             f"the class {visible(classnames[lonely[0]])} has one image"
             + (f", and so have {len(lonely) - 1} others" if len(lonely) > 1 else "")
-            + "; a dataset of one split needs one to train on and one to test on",
+            + "; with a single split a class needs one for training and one for testing",
             where=where,
             fix=fix,
         )
@@ -94,14 +94,14 @@ def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int
             return train, test
     raise InputError(
         f"the class {visible(classnames[bare[0]])} has {int(counts[bare[0]])} images, too few for a random "
-        f"{100 * share:.3g} % of the images to leave some to train on and some to test on",
+        f"{100 * share:.3g} % of the images to leave some for training and some for testing",
         where=where,
         fix=fix + ", or another --holdout",
     )
 
 
 def held_out(features: SplitFeatures, share: float, seed: int) -> SplitFeatures:
-    """The part of an undivided dataset's features that a probe is tested on.
+    """The part of a single-split dataset's features that a probe is tested on.
 
     Raises:
         InputError: as `hold_out`.

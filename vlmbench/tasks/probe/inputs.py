@@ -1,4 +1,4 @@
-"""What a probe is trained and tested on, from a model and a dataset."""
+"""The data a probe is trained and tested on, from a model and a dataset."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,20 +26,20 @@ from vlmbench.tasks.probe.held_out import SHARE, hold_out, one_split, rows_of
 
 
 def from_session(session: Session, model: str, dataset: DatasetName, request: ProbeRequest) -> ProbeData:
-    """The features of a dataset's splits by a model; of a dataset of one split, a part of it is the test set.
+    """A model's features of a dataset's splits; a single split is divided into training and test set.
 
-    Where a record or the start of the probe asks for it and the model has a text side, with a zero-shot classifier and
+    If the record or the start of the probe needs it and the model has a text encoder, with a zero-shot classifier and
     its figure on the test split.
 
     Args:
-        session: gives the features.
+        session: provides the features.
         model: as the user names it.
         dataset: as the user names it.
-        request: says the rest.
+        request: everything else.
 
     Raises:
-        InputError: the dataset has several splits and none to train on, no classes, or too few images of one.
-        UsageError: the layer does not exist or does not fit.
+        InputError: the dataset has several splits but no training split, no classes, or a class with too few images.
+        UsageError: the layer does not exist or cannot be used.
     """
     info = session.dataset(dataset).info
     normalised = request.normalised or request.from_text
@@ -47,7 +47,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
         session.require_texts(model)
         if request.layer == PRE_PROJ:
             raise UsageError(
-                "--init zeroshot starts from text, which lives after the projection", fix="drop --features-layer"
+                "--init zeroshot needs features after the projection, like the text's", fix="leave out --features-layer"
             )
     layer = request.layer or (PROJ if request.from_text else PRE_PROJ)
     images = {name: Selection(dataset, split, request.limit) for name, split in probe_splits(session, dataset).items()}
@@ -89,7 +89,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
 
 
 def zero_shot_prompts(prompts: Sequence[str], info: DatasetInfo, cache_dir: Path) -> PromptSet:
-    """The one prompt set of the zero-shot classifier that a probe is held against, or starts from.
+    """The one prompt set of the zero-shot classifier that a probe is compared with or starts from.
 
     Raises:
         UsageError: there are several.
@@ -98,7 +98,7 @@ def zero_shot_prompts(prompts: Sequence[str], info: DatasetInfo, cache_dir: Path
     sets = prompt_sets(prompts, info, cache_dir)
     if len(sets) > 1:
         raise UsageError(
-            f"a probe is held against one zero-shot classifier, and there are {len(sets)} prompt sets: "
+            f"a probe is compared with one zero-shot classifier, but there are {len(sets)} prompt sets: "
             + ", ".join(visible(one.name) for one in sets),
             where="--prompts",
             fix=f"--prompts {visible(sets[0].name)}",
@@ -112,10 +112,10 @@ def _own_metric(info: DatasetInfo) -> str:
 
 
 def probe_splits(session: Session, dataset: DatasetName) -> dict[str, str]:
-    """The dataset's splits by their part in a probe (train, val, test); an undivided one has only test.
+    """The dataset's splits by their role in a probe (train, val, test); a single split is the test split.
 
     Raises:
-        InputError: it has several splits and none to train on, or no classes.
+        InputError: it has several splits but no training split, or no classes.
     """
     info = session.dataset(dataset).info
     test = session.choose_split(dataset, None)
@@ -133,7 +133,7 @@ def probe_splits(session: Session, dataset: DatasetName) -> dict[str, str]:
 def _parts(
     whole: dict[str, SplitFeatures], seed: int, share: float
 ) -> tuple[dict[str, SplitFeatures], NDArray[np.int64] | slice]:
-    """Train, test and perhaps val; and which rows of the test split are tested on, all or the held-out ones."""
+    """Train, test and perhaps val, and the rows of the test split that are used: all, or the held-out ones."""
     if TRAIN in whole:
         return whole, slice(None)
     only = whole[TEST]

@@ -80,7 +80,7 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
     """Trains and tests probes and writes a record for each model, dataset and number of shots.
 
     Raises:
-        VlmbenchError: what is wrong with the request, a model, a dataset, a file or ``--out``.
+        VlmbenchError: the request, a model, a dataset, a file or ``--out`` is invalid.
     """
     session = session or Session(context)
     passes = check_linear_probe(request, session)
@@ -103,13 +103,13 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
 
 
 def check_linear_probe(request: Request, session: Session) -> list[Pass]:
-    """Finds what can be wrong with a request, its models, datasets and files before an image is encoded.
+    """Checks a request, its models, datasets and files before any image is encoded.
 
     Returns:
-        The passes over images that the run takes.
+        The passes over images that the run makes.
 
     Raises:
-        VlmbenchError: what is wrong.
+        VlmbenchError: something is invalid.
     """
     request.check()
     check_share(request.holdout)
@@ -203,7 +203,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     if short:
         more["classes_with_fewer_images"] = [data.classnames[index] for index in sorted(short)]
         session.context.reporter.warn(
-            f"{data.dataset.id}: {len(short)} classes have too few images for {k} shots; they give what they have"
+            f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots; all of theirs are used"
         )
     validation = f"min({k}, 4) images a class out of train" if load_head(request.head).validation else "none"
     return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads[0])
@@ -311,7 +311,7 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
 
 
 def _settings(request: Request, *, few: bool) -> dict[str, Any]:
-    """The head's hyperparameters as the protocol has them."""
+    """The head's hyperparameters, as in the protocol."""
     settings = request.settings(refit=request.refit and not few)
     if request.head != LOGISTIC:
         return {"settings": settings}
@@ -322,7 +322,7 @@ def _settings(request: Request, *, few: bool) -> dict[str, Any]:
 def _save(path: Path, head: FittedHead, data: ProbeData) -> None:
     model = data.model
     if not isinstance(head, LinearHead):  # its spec says that it is one
-        raise TypeError(f"{type(head).__name__} is no LinearHead")
+        raise TypeError(f"{type(head).__name__} is not a LinearHead")
     probe = Probe(
         head=head,
         classnames=data.classnames,

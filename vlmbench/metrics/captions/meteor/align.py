@@ -1,8 +1,8 @@
-"""METEOR's aligner in plain Python: what the compiled kernel has to do, to be read, and used where that cannot run.
+"""METEOR's aligner in plain Python: a readable version of the compiled kernel, used where that cannot run.
 
-An alignment is a set of matches of which no two share a word (Denkowski and Lavie 2011, section 2.1: as many words
-covered as possible, then as few chunks, then as little crossing). METEOR 1.5 looks for it with a beam search whose
-habits are part of the metric and are kept here; the tests hold them to the jar's answers.
+An alignment is a set of matches that share no word (Denkowski and Lavie 2011, section 2.1: as many words
+covered as possible, then as few chunks, then as little crossing). METEOR 1.5 searches for it with a beam search whose
+details are part of the metric and are reproduced here; tests compare them with the jar's answers.
 """
 
 from collections import Counter
@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 MODULE_WEIGHTS = (1.0, 0.6, 0.8, 0.6)
-"""Of exact, stem, synonym and paraphrase matches (Denkowski and Lavie 2014, table 2, English ranking weights).
+"""Weights of exact, stem, synonym and paraphrase matches (Denkowski and Lavie 2014, table 2, English ranking weights).
 
 They score an alignment.
 """
 
 SEARCH_WEIGHTS = (1.0, 0.5, 0.5, 0.5)
-"""The weights that the search for an alignment goes by, whatever the scoring weights are."""
+"""The weights of the search for an alignment, independent of the scoring weights."""
 
 BEAM = 40
 
@@ -32,7 +32,7 @@ class Match(NamedTuple):
 
 
 class Lexicon(Protocol):
-    """What the matchers ask of the data; words are numbers of any kind that compare equal when the words are."""
+    """What the matchers need from the data; words are numbers that are equal if the words are."""
 
     def stem(self, word: int) -> int:
         """A number for the word's stem."""
@@ -47,14 +47,14 @@ class Lexicon(Protocol):
         ...
 
     def paraphrases(self, phrase: int) -> Sequence[int]:
-        """The phrases that the table lists for `phrase`, in its order."""
+        """The table's phrases for `phrase`, in its order."""
         ...
 
 
 def find_matches(candidate: Sequence[int], reference: Sequence[int], lexicon: Lexicon) -> list[Match]:
     """Every match of the four modules, in the order in which METEOR 1.5 finds those of one reference word.
 
-    Identical sentences have exact matches alone. A pair of phrases that the table lists in both directions matches
+    Identical sentences have only exact matches. A pair of phrases that the table lists in both directions matches
     twice.
     """
     matches = [
@@ -78,7 +78,7 @@ def find_matches(candidate: Sequence[int], reference: Sequence[int], lexicon: Le
 def _listed(
     first: Sequence[tuple[int, int, int]], second: Sequence[tuple[int, int, int]], lexicon: Lexicon
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Phrases of `first` with those of `second` that the table lists for them."""
+    """Phrases of `first`, each with those of `second` that the table lists for it."""
     places: dict[int, list[tuple[int, int]]] = {}
     for start, length, phrase in second:
         places.setdefault(phrase, []).append((start, length))
@@ -89,12 +89,12 @@ def _listed(
 
 
 class _Path(NamedTuple):
-    """A partial alignment: what the beam is ordered by, where it stands, and its matches as a linked list."""
+    """A partial alignment: its sort key in the beam, its position, and its matches as a linked list."""
 
     total: int
     chunks: int
     distance: int
-    reference_end: int  # of the open chunk; -1 where none is open
+    reference_end: int  # of the open chunk; -1 if none is open
     candidate_end: int
     resume: int  # the first reference word that is not covered
     used: int  # bit i: candidate word i is covered by a match that was chosen
@@ -104,12 +104,12 @@ class _Path(NamedTuple):
 def align(matches: Sequence[Match], reference_length: int, beam: int = BEAM) -> tuple[list[Match], int]:
     """METEOR 1.5's beam search: the chosen matches, by place in the reference, and the number of chunks.
 
-    A match whose words no other match touches is settled beforehand. The rest is searched over reference words; the
-    habits of the jar are:
-    a match adds its length times its module's weight on either side, each sum cut to an integer, so that a lone stem,
-    synonym or paraphrase adds nothing; the distance of a match is added to the path that it extends, not to the
-    path it makes; a chunk counts when it closes; paths are ordered by higher total, fewer chunks, smaller distance,
-    otherwise as they came.
+    A match whose words no other match touches is chosen beforehand. The rest is searched over reference words; the
+    jar's details are:
+    a match adds its length times its module's weight on either side, each sum truncated to an integer, so that a lone
+    stem, synonym or paraphrase adds nothing; the distance of a match is added to the path that it extends, not to the
+    path it creates; a chunk counts when it closes; paths are ordered by higher total, fewer chunks, smaller distance,
+    then by order of appearance.
     """
     on_reference: Counter[int] = Counter()
     on_candidate: Counter[int] = Counter()
@@ -143,7 +143,7 @@ def align(matches: Sequence[Match], reference_length: int, beam: int = BEAM) -> 
 def _extended(
     path: _Path, place: int, settled: Mapping[int, Match], open_at: Mapping[int, list[Match]]
 ) -> Iterator[_Path]:
-    """`path` with each match that begins at reference word `place` and fits, and then without any."""
+    """`path` with each match that begins at reference word `place` and fits, and without any."""
     if place in settled:
         yield _with(path, settled[place])
         return

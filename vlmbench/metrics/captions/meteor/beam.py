@@ -66,7 +66,7 @@ def search(m, nr, nt, matches, order, first, covered, rank, slots, masks, arena,
 
 @njit(**OPTIONS)
 def _settled(nr, matches, order, first, chosen):
-    """The alignment where no two matches touch the same word: all of them."""
+    """The alignment if no two matches touch the same word: all of them."""
     count, chunks, reference_end, candidate_end = 0, 0, -1, -1
     for j in range(nr):
         if first[j] < first[j + 1]:
@@ -91,7 +91,7 @@ def _searched(nr, matches, order, first, rank, nw, slots, masks, arena, chosen):
     for w in range(nw):
         masks[w] = 0
     paths = 1
-    for j in range(nr + 1):  # the last round closes what is open
+    for j in range(nr + 1):  # the last round closes open chunks
         grown = 0
         begin, end = first[j], first[j + 1]
         fixed = -1
@@ -161,7 +161,7 @@ def _free(masks, row, bit, width):
 def _insert(slots, masks, nw, new, grown, p, cost, distance, matches, k, rank):
     """Puts path `p`, extended by match `k` (-1: by nothing, -2: by a gap), into the new queue if it is good enough.
 
-    The queue stays sorted by cost, then distance; what comes later goes behind its equals. Returns the queue's length.
+    The queue stays sorted by cost, then distance; later ones go after equal ones. Returns the queue's length.
     """
     if grown == BEAM:
         worst = slots[8 * (new + BEAM - 1) + 7]

@@ -4,7 +4,8 @@ import llvmlite.binding as llvm
 
 
 def compile_kernel() -> bytes:
-    """The kernel's object file, for this machine's processor; its functions go by their own names, `meteor_` before.
+    """The kernel's object file, for this machine's processor; its functions have their own names, prefixed with
+    `meteor_`.
 
     Raises:
         ImportError: numba is not installed.
@@ -36,7 +37,7 @@ def compile_kernel() -> bytes:
         codemodel="jitdefault",
         jit=True,
     )
-    # Seen whole, the module shows that nothing in it raises: numba's calls into Python fall away.
+    # In the whole module nothing raises, so numba's calls into Python are optimized away.
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(module, passes)
     for outside in module.functions:

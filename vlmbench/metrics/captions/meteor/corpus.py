@@ -1,4 +1,4 @@
-"""Captions as METEOR's matchers see them: normalised words, numbered, with stems, synsets and function words."""
+"""Captions for METEOR's matchers: normalised, numbered words with stems, synsets and function words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def number_words(sentences: Sequence[Sequence[str]]) -> tuple[Sentences, list[st
     lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
     normalizer = TokenNormalizer(set(tokens))
     number: dict[str, int] = {}
-    code = dict.fromkeys(normalizer.kind, -1)  # a word's number, or -1: the sentence has to be worked out
+    code = dict.fromkeys(normalizer.kind, -1)  # a word's number, or -1: the sentence must be normalised in full
     for token, words in normalizer.words.items():
         if len(words) == 1 and normalizer.kind[token] <= normalizer.ALONE:
             code[token] = number.setdefault(words[0], len(number))
@@ -115,7 +115,7 @@ def _numbered(stems: Sequence[str], index: MeteorIndex) -> list[int]:
 
 
 def _bases(words: Sequence[str], index: MeteorIndex) -> tuple[NDArray[np.int64], _Ints]:
-    """Of words that are not in the index: which have a base form in WordNet, and its number in the index."""
+    """Which words outside the index have a base form in WordNet, with its number in the index."""
     tried = [(owner, form) for owner, word in enumerate(words) for form in detached(word)]
     numbers = index.find([form for _, form in tried])
     base: dict[int, int] = {}

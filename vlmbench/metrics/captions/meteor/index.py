@@ -26,15 +26,15 @@ from vlmbench.metrics.captions.meteor.resources import Sources, WordNet, find_so
 from vlmbench.metrics.captions.meteor.stem import stem
 
 FORMAT = 3
-"""Raised when the files, or the rules they were compiled by, change."""
+"""Increased when the files, or the rules that build them, change."""
 
 LONGEST_PHRASE = 7
 """Words in the longest phrase of the paraphrase table."""
 
 Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
-"""As `vlmbench.foundations.progress.Reporter.task`: takes a label and a total, gives an `Advance`."""
+"""Like `vlmbench.foundations.progress.Reporter.task`: takes a label and a total, returns an `Advance`."""
 
-_PAIRS = 5_274_084  # in the table of METEOR 1.5: for the progress bar alone
+_PAIRS = 5_274_084  # in the table of METEOR 1.5: only for the progress bar
 _MANIFEST = "manifest.json"
 _Ints = NDArray[np.int32]
 
@@ -47,12 +47,12 @@ class MeteorIndex:
         words: [V] bytes, sorted: every word of the data, and their stems.
         stems: [V] int32, the number of each word's stem.
         function: [V] uint8, 1 for a function word.
-        own_starts, own: [V + 1] int32 and the WordNet synsets (0 to S) of each word as it stands, row after row.
+        own_starts, own: [V + 1] int32 and the WordNet synsets (0 to S) of each word unchanged, row after row.
         synset_starts, synsets: the same for each word with its base forms.
         roots: [V] int32, the trie's node for a phrase's first word, or -1.
         node_words: [N] int32, the last word of each node's phrase.
         children: [N + 1] int32, node n's children are `children[n]` up to `children[n + 1]`.
-        is_phrase: [N] uint8, 1 where the node stands in the paraphrase table.
+        is_phrase: [N] uint8, 1 if the node is in the paraphrase table.
         pair_starts, pairs: [N + 1] int32 and the nodes of each node's paraphrases, in the order of the table.
     """
 
@@ -72,7 +72,7 @@ class MeteorIndex:
     pairs: _Ints
 
     def find(self, words: Sequence[str]) -> _Ints:
-        """[len(words)] int32: the number of each word, or -1 for one that the data does not hold. Any strings do."""
+        """[len(words)] int32: the number of each word, or -1 if the data does not have it. Accepts any strings."""
         width = self.words.dtype.itemsize
         encoded = [word.encode("utf-8", "surrogatepass") for word in words]
         usable = [code if len(code) <= width and b"\x00" not in code else b"\x00" for code in encoded]
@@ -89,10 +89,10 @@ _ARRAYS = tuple(name for name in MeteorIndex.__dataclass_fields__ if name != "fo
 
 
 def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: Sources | None = None) -> MeteorIndex:
-    """The index of the installed `pycocoevalcap`, built first where it is absent, outdated or damaged.
+    """The index of the installed `pycocoevalcap`, built first if it is absent, outdated or damaged.
 
     Args:
-        cache_dir: vlmbench's cache directory; the index lies in ``meteor/`` in it (about 75 MB).
+        cache_dir: vlmbench's cache directory; the index is in its ``meteor/`` (about 75 MB).
         progress: shows the building (`Reporter.task`), which takes about half a minute, once.
         sources: other data in the same formats; by default that of the installed `pycocoevalcap`.
 
@@ -107,7 +107,7 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: So
     if index is not None:
         return index
     with exclusive(folder.with_suffix(".lock")):
-        index = _open(folder)  # another process may have built it while this one waited
+        index = _open(folder)  # another process may have built it meanwhile
         if index is not None:
             return index
         _set_aside(folder)
@@ -116,7 +116,7 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: So
             write_json(temporary / _MANIFEST, _manifest(temporary, folder.name))
         index = _open(folder)
     if index is None:
-        raise RuntimeError(f"METEOR's index was built and cannot be read: {folder}")
+        raise RuntimeError(f"METEOR's index was built but cannot be read: {folder}")
     return index
 
 
@@ -126,15 +126,16 @@ def silent(label: str, total: int | None) -> AbstractContextManager[Advance]:
 
 
 def _manifest(folder: Path, index: str) -> dict[str, Any]:
-    """The checksum of each array, which is compared at every load; `index` is its name, which stands for its data."""
+    """The checksum of each array, compared at every load; `index` is its name, which identifies its data."""
     files = {name: _checksum(folder / f"{name}.npy") for name in _ARRAYS}
     return {"format": FORMAT, "files": files, "digest": digest([index, files])}
 
 
 def _checksum(path: Path) -> str:
-    """SHA-256 of a file's length, of the sum of each of its pages and of what is left: quicker than a CRC by far.
+    """SHA-256 of a file's length, the sum of each of its pages and the remainder: far faster than a CRC.
 
-    A page is 4,096 bytes, summed as 64-bit words: no change within one word, and none of the order of pages, is missed.
+    A page is 4,096 bytes, summed as 64-bit words: a change within one word, or of the order of pages, is always
+    detected.
     """
     data = np.asarray(np.memmap(path, np.uint8, mode="r"))
     pages, rest = data[: len(data) // 4096 * 4096], data[len(data) // 4096 * 4096 :]
@@ -143,7 +144,7 @@ def _checksum(path: Path) -> str:
 
 
 def _open(folder: Path) -> MeteorIndex | None:
-    """The index in `folder`, or None where there is none or it is not what its manifest says."""
+    """The index in `folder`, or None if there is none or it does not match its manifest."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         files = manifest["files"]
@@ -163,7 +164,7 @@ def _open(folder: Path) -> MeteorIndex | None:
 
 
 def _set_aside(folder: Path) -> None:
-    """Removes a damaged index; other processes see it whole or not at all."""
+    """Removes a damaged index; other processes see all of it or nothing."""
     if folder.exists():
         aside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
         with contextlib.suppress(OSError):
@@ -185,7 +186,7 @@ def _number(sources: Sources, phrases: list[str], pairs: _Ints, folder: Path, ad
     stemmed: dict[str, str] = {}
     fresh = {word for phrase in phrases for word in phrase.split(" ")} | function
     fresh.update(word for word in (*wordnet.own, *wordnet.bases) if "_" not in word)
-    while fresh:  # stems are words too, and have stems
+    while fresh:  # stems are words too, with stems
         stemmed.update((word, stem(word)) for word in fresh)
         fresh = set(stemmed.values()) - stemmed.keys()
     words = sorted(word.encode("utf-8") for word in stemmed)
@@ -238,9 +239,9 @@ def _trie(phrases: list[str], pairs: _Ints, number: dict[str, int]) -> Iterator[
     del flat
     order = np.lexsort(table[::-1]).astype(np.int32)
     lengths = lengths[order]
-    differs = np.zeros(len(lengths), dtype=bool)  # from the phrase above, in the words up to this one
+    differs = np.zeros(len(lengths), dtype=bool)  # from the previous phrase, in the words up to this one
     differs[0] = True
-    node_of = np.empty(len(lengths), dtype=np.int32)  # the node of each phrase's beginning; in the end, of the phrase
+    node_of = np.empty(len(lengths), dtype=np.int32)  # the node of each phrase's prefix; finally, of the phrase
     above = np.zeros(len(lengths), dtype=np.int32)
     node_words, counts, base = [], [], 0
     for level in range(depth):

@@ -1,7 +1,7 @@
 """METEOR's matchers, compiled: raw-array versions of `align.find_matches` and of the counting.
 
-Imported only to build the kernel: `native` keeps the machine code and runs it without numba. The functions take
-pointers, allocate nothing and cannot raise, so that the code stands on its own.
+Imported only to build the kernel: `native` stores the machine code and runs it without numba. The functions take
+pointers, allocate nothing and cannot raise, so that the code is self-contained.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -73,7 +73,7 @@ def number_phrases(count, found, number, nodes):
         nodes: [.] output, the node of each number.
 
     Returns:
-        How many different nodes there are.
+        How many distinct nodes there are.
     """
     distinct = 0
     for k in range(count):

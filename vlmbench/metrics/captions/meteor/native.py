@@ -1,7 +1,7 @@
-"""Loads METEOR's compiled kernel, building it first where the cache directory has none, and runs it on all cores.
+"""Loads METEOR's compiled kernel, building it first if the cache directory has none, and runs it on all cores.
 
-The machine code is kept as an object file and linked through llvmlite, which takes a fraction of the time that
-importing numba does. It depends on the processor, so its name does too.
+The machine code is stored as an object file and linked by llvmlite, which takes a fraction of the time that
+importing numba does. The file's name includes the processor.
 """
 
 import ctypes
@@ -62,7 +62,7 @@ class Kernel:
             self._functions[name] = ctypes.CFUNCTYPE(ctypes.c_int64, *types)(address)
 
     def __call__(self, name: str, *arguments: "int | NDArray[Any]") -> int:
-        """Runs the function `name`; the arrays have to be C-contiguous and of the types it declares."""
+        """Runs the function `name`; the arrays must be C-contiguous and of the declared types."""
         return self._functions[name](
             *(value.ctypes.data if isinstance(value, np.ndarray) else int(value) for value in arguments)
         )
@@ -73,7 +73,7 @@ _lock = threading.Lock()
 
 
 def load_kernel(folder: Path, progress: Progress = silent) -> Kernel | None:
-    """The kernel for this processor from `folder`, compiled there first if need be; None where that cannot be done.
+    """The kernel for this processor from `folder`, compiled there first if needed; None if that fails.
 
     Raises:
         OutputError: `folder` cannot be written.
@@ -89,7 +89,7 @@ def load_kernel(folder: Path, progress: Progress = silent) -> Kernel | None:
 
 
 def _code(folder: Path, progress: Progress) -> bytes:
-    """The object file: a SHA-256, which is compared, and the code."""
+    """The object file: a SHA-256 that is checked, and the code."""
     import llvmlite
     import llvmlite.binding as llvm
 
@@ -111,7 +111,7 @@ def _code(folder: Path, progress: Progress) -> bytes:
 
 
 def _sound_code(path: Path) -> bytes | None:
-    """The code in a file that only this user can have written; none where it is absent or damaged."""
+    """The code in a file that only this user can have written; None if it is absent or damaged."""
     data = read_own(path)
     if data and _checksum(path, data[32:]) == data[:32]:
         return data[32:]
@@ -121,7 +121,7 @@ def _sound_code(path: Path) -> bytes | None:
 
 
 def _checksum(path: Path, code: bytes) -> bytes:
-    """Also of the name, which says for what processor and version the code is."""
+    """The checksum includes the name, which states the processor and version."""
     return hashlib.sha256(path.name.encode() + code).digest()
 
 
@@ -138,7 +138,7 @@ def pair_statistics(
     Args:
         sentences, vocabulary, image_starts, index: as there.
         kernel: from `load_kernel`.
-        threads: how many; by default as many as this process has cores.
+        threads: how many; by default the cores of this process.
     """
     work = _Work(sentences, vocabulary, image_starts, index, kernel)
     begins = iter(range(0, work.images, _IMAGES_AT_A_TIME))
@@ -196,7 +196,7 @@ class _Work:
         self.synonyms = self.synonyms[:count].copy()
 
     def count(self, begin: int, end: int, number: NDArray[np.int32]) -> None:
-        """Counts the pairs of images `begin` to `end`; `number` is zeros, [N], and is left so."""
+        """Counts the pairs of images `begin` to `end`; `number` is zeros, [N], on entry and on return."""
         starts, kernel, index = self.sentences.starts, self.kernel, self.index
         first, last = int(self.image_starts[begin]), int(self.image_starts[end])
         a, b = self.images + first, self.images + last
@@ -219,7 +219,7 @@ class _Work:
         self._align(begin, end, phrases, _ROOM)
 
     def _align(self, begin: int, end: int, phrases: tuple[NDArray[Any], ...], room: int) -> None:
-        """Aligns and counts; where one image has more matches than `room`, goes on from there with more room."""
+        """Aligns and counts; if an image has more matches than `room`, continues from there with more room."""
         found, in_candidates, in_references, list_starts, lists = phrases
         nt = int(self.lengths[begin:end].max(initial=1))
         first, last = int(self.image_starts[begin]), int(self.image_starts[end])

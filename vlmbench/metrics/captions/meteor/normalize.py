@@ -1,12 +1,12 @@
-"""METEOR 1.5's own normaliser (`-norm`, English): what it makes of a caption that is already tokenized.
+"""METEOR 1.5's normaliser (`-norm`, English), applied to captions that are already tokenized.
 
-Written from what the jar answers to the probes of `benchmarks/meteor_probe.py`, whose families the rules below name;
-`meteor_observed.txt.gz`, beside it, holds the answers and the tests hold every one of them. The list of words that keep
+Written from the jar's answers to the probes of `benchmarks/meteor_probe.py`, whose families the rules below name;
+`meteor_observed.txt.gz`, next to it, contains the answers, and tests check all of them. The list of words that keep
 their full stop is read from the installed jar (`resources.nonbreaking_prefixes`).
 
-The text is taken in cells: a letter, a digit, a blank, a sign, a mark (full stop, comma, apostrophe, hyphen) or a
-doubled mark. A sign stands alone (`characters`). What becomes of a mark depends on the cells on its two sides, and
-marks that meet the same fate never share a cell: of ``a-b-c`` the first hyphen alone becomes a blank (`marks`, `runs`).
+The text is split into cells: a letter, a digit, a blank, a sign, a mark (full stop, comma, apostrophe, hyphen) or a
+doubled mark. A sign stands alone (`characters`). The treatment of a mark depends on the cells on its two sides, and
+marks with the same treatment never share a cell: of ``a-b-c`` the first hyphen alone becomes a blank (`marks`, `runs`).
 """
 
 import re
@@ -23,23 +23,23 @@ _CELL = re.compile(r"\.{2,}|--|''|.", re.DOTALL)
 LETTER, S, DIGIT, OTHER, APART = "lsdoa"
 _LETTER = re.compile("[A-Za-zÀ-ÖØ-öø-žЀ-ԧᴀ-ᵿ\ua640-\ua66e\ua67e-\ua697]")
 _DIGITS = frozenset("0123456789")
-_KEPT = frozenset(" \t\n\x0b\f\r")  # blanks, and the vertical tab, which is kept like one and parts nothing
+_KEPT = frozenset(" \t\n\x0b\f\r")  # blanks, and the vertical tab, which is kept like one but separates nothing
 _BLANKS = re.compile("[ \t\n\f\r\xa0\u2000-\u200a\u202f\u205f\u3000]+")  # the wide ones are signs until the end
 _PARTING = re.compile("[ \t\n\f\r]+")
 _TRIMMED = "".join(map(chr, range(33)))
 
-# What becomes of a mark: it is set apart by blanks, a blank goes before it, or it turns into one.
+# What happens to a mark: it is surrounded by blanks, preceded by one, or replaced by one.
 _SET_APART, _BEFORE, _BLANK = " {} ", " {}", " "
 _WORD, _ELSE = (LETTER, S), (OTHER, APART, ".", ",", "'", "-", "--")
 
 
 def _sides(left: Iterable[str], right: Iterable[str], becomes: str) -> dict[tuple[str, str], tuple[str, str]]:
-    """The two sides for which a mark becomes `becomes`, each with a name of the fate they share."""
+    """The two sides for which a mark becomes `becomes`, each with the name of their common treatment."""
     fate = f"{''.join(left)}|{''.join(right)}"
     return {(one, other): (fate, becomes) for one in left for other in right}
 
 
-# marks, runs, letters: each mark by its sides; what is not in a table leaves the mark as it is.
+# marks, runs, letters: each mark by its sides; sides not in a table leave the mark unchanged.
 _COMMA = {
     **_sides((*_WORD, *_ELSE), (*_WORD, *_ELSE), _SET_APART),
     **_sides((DIGIT,), (*_WORD, *_ELSE), _SET_APART),
@@ -92,8 +92,8 @@ def _written(cell: str, kind: str) -> str:
 
 
 def _decide(mark: str, table: dict[tuple[str, str], tuple[str, str]], kinds: list[str], written: list[str]) -> None:
-    """Writes what becomes of each `mark`, from left to right."""
-    free: dict[str, int] = {}  # the first cell that a further mark of the same fate may have on its left
+    """Replaces each `mark`, from left to right."""
+    free: dict[str, int] = {}  # the first cell that another mark of the same treatment may have on its left
     apart = []
     for i, kind in enumerate(kinds):
         if kind != mark:
@@ -109,9 +109,9 @@ def _decide(mark: str, table: dict[tuple[str, str], tuple[str, str]], kinds: lis
 
 
 def _full_stop(word: str, following: str) -> str:
-    """`word` with the full stop at its end kept or set apart, or, in an acronym, with all of its stops dropped (stops).
+    """`word` with its final full stop kept or set apart, or, in an acronym, with all of its stops dropped (stops).
 
-    A word keeps it before one that begins with a small letter, and where the jar's list says so.
+    A word keeps it before a lower-case word, and if the jar's list says so.
     """
     before = word[:-1]
     if not word.endswith(".") or not before.strip("."):
@@ -129,7 +129,7 @@ def _prefixes() -> tuple[frozenset[str], frozenset[str]]:
     return nonbreaking_prefixes(find_sources())
 
 
-# How a token is settled. What becomes of most does not depend on their neighbours.
+# How a token is normalised. Most do not depend on their neighbours.
 PLAIN, ALONE, ONE_SIDED, IN_CONTEXT = range(4)
 _PLAIN = re.compile("[a-z0-9]+")
 # Characters below a blank are trimmed at the ends of a text, so a token that holds one is not the same everywhere.
@@ -138,13 +138,13 @@ _ONE_SIDED = re.compile("[^\x00-\x20.\xa0\u2000-\u200a\u202f\u205f\u3000]+")
 
 
 class TokenNormalizer:
-    """`normalize` for many tokenized captions: most tokens are looked up, few captions are worked out.
+    """`normalize` for many tokenized captions: most tokens are looked up, few captions are normalised in full.
 
     What a token becomes depends on its neighbours only where full stops, or two neighbours with commas or apostrophes,
-    are involved; such captions go through `normalize`, all others are put together from their tokens.
+    are involved; such captions go through `normalize`, all others are assembled from their tokens.
 
     Args:
-        vocabulary: the distinct tokens that are going to be seen.
+        vocabulary: the distinct tokens that will occur.
     """
 
     PLAIN, ALONE, ONE_SIDED, IN_CONTEXT = PLAIN, ALONE, ONE_SIDED, IN_CONTEXT

@@ -1,6 +1,6 @@
 """METEOR 1.5's English data, read from the installed `pycocoevalcap`: words, synonyms, paraphrases.
 
-The jar is opened as the zip archive it is, for its word lists alone (WordNet 3.0 synsets and exceptions, function
+The jar is opened as a zip archive, only for its word lists (WordNet 3.0 synsets and exceptions, function
 words); nothing in it is run.
 """
 
@@ -19,10 +19,10 @@ _JAR = "meteor-1.5.jar"
 _PARAPHRASES = "data/paraphrase-en.gz"
 _PREFIXES = "nonbreaking/english.prefixes"
 _LISTS = ("function/english.words", "synonym/english.synsets", "synonym/english.exceptions")
-_MEND = "python -m pip install --force-reinstall 'pycocoevalcap>=1.2'"
+_FIX = "python -m pip install --force-reinstall 'pycocoevalcap>=1.2'"
 
 # WordNet's rules of detachment (Fellbaum 1998; `morphy(7)`), of nouns, verbs and adjectives in one list. METEOR takes
-# the first that leads to a word WordNet has.
+# the first that leads to a word in WordNet.
 _DETACHMENTS = (
     ("s", ""),
     ("ses", "s"),
@@ -47,18 +47,18 @@ _DETACHMENTS = (
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the data lies: the jar and the paraphrase table."""
+    """The data files: the jar and the paraphrase table."""
 
     jar: Path
     paraphrases: Path
 
     def checksum(self) -> str:
-        """A key that changes with the content of either file, without reading them whole.
+        """A key that changes with the content of either file, without reading all of it.
 
-        Both formats carry a CRC-32 of what they hold: the zip directory for each entry, gzip in its last eight bytes.
+        Both formats contain a CRC-32 of their content: the zip directory for each entry, gzip in its last eight bytes.
 
         Raises:
-            AbsentError: a file is not there or is damaged.
+            AbsentError: a file is missing or damaged.
         """
         try:
             with zipfile.ZipFile(self.jar) as archive:
@@ -67,7 +67,7 @@ class Sources:
                 handle.seek(-8, io.SEEK_END)
                 trailer = handle.read(8)
         except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise AbsentError(f"METEOR's data cannot be read: {error}", where=str(self.jar.parent), fix=_MEND) from None
+            raise AbsentError(f"METEOR's data cannot be read: {error}", where=str(self.jar.parent), fix=_FIX) from None
         return f"{zlib.crc32(repr(crcs).encode()):08x}{trailer.hex()}"
 
     def lines(self, name: str) -> list[str]:
@@ -87,7 +87,7 @@ class Sources:
                     yield first[:-1], second[:-1]
         except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise AbsentError(
-                f"METEOR's paraphrases cannot be read: {error}", where=str(self.paraphrases), fix=_MEND
+                f"METEOR's paraphrases cannot be read: {error}", where=str(self.paraphrases), fix=_FIX
             ) from None
 
 
@@ -99,12 +99,12 @@ def find_sources() -> Sources:
     """
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
-        raise AbsentError("METEOR's data is not installed (package pycocoevalcap)", fix=_MEND)
+        raise AbsentError("METEOR's data is not installed (package pycocoevalcap)", fix=_FIX)
     folder = Path(next(iter(spec.submodule_search_locations))) / "meteor"
     sources = Sources(folder / _JAR, folder / _PARAPHRASES)
     for path in (sources.jar, sources.paraphrases):
         if not path.is_file():
-            raise AbsentError(f"METEOR's data is incomplete: {path.name} is not there", where=str(path), fix=_MEND)
+            raise AbsentError(f"METEOR's data is incomplete: {path.name} is missing", where=str(path), fix=_FIX)
     return sources
 
 
@@ -125,7 +125,7 @@ class WordNet:
                 self.bases.setdefault(form, []).append(base)
 
     def synsets(self, word: str) -> frozenset[int]:
-        """The synsets of `word` as it stands, and of its base forms.
+        """The synsets of `word` itself, and of its base forms.
 
         A form that WordNet lists as irregular has the listed bases; any other of more than two letters has the first
         base that the rules of detachment lead to.
@@ -138,7 +138,7 @@ class WordNet:
 
 
 def detached(word: str) -> Iterator[str]:
-    """The forms that the rules of detachment make of `word`, in their order: the first that WordNet has is the base."""
+    """The forms of `word` by the rules of detachment, in order: the first in WordNet is the base."""
     if len(word) > 2:
         for ending, replacement in _DETACHMENTS:
             if word.endswith(ending) and not (ending == "s" and word.endswith("ss")):
@@ -151,9 +151,9 @@ def function_words(sources: Sources) -> frozenset[str]:
 
 
 def nonbreaking_prefixes(sources: Sources) -> tuple[frozenset[str], frozenset[str]]:
-    """The jar's list of words after which a full stop does not end a sentence, and of those that need a number after.
+    """The jar's words after which a full stop does not end a sentence, and those for which only before a number.
 
-    A line is a word; ``#`` begins a comment, ``#NUMERIC_ONLY#`` behind a word marks those of the second set.
+    One word per line; ``#`` begins a comment, ``#NUMERIC_ONLY#`` after a word marks the second set.
     """
     always: set[str] = set()
     numbers: set[str] = set()

@@ -56,11 +56,11 @@ STATISTICS = (
 
 
 def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIndex:
-    """METEOR's data and compiled kernel, from the cache directory; built there first where absent or outdated.
+    """METEOR's data and compiled kernel, from the cache directory; built there first if absent or outdated.
 
     Args:
-        cache_dir: vlmbench's cache directory (about 75 MB are kept in ``meteor/``).
-        progress: shows the building, as `Reporter.task`. It happens once and takes about half a minute.
+        cache_dir: vlmbench's cache directory (about 75 MB in ``meteor/``).
+        progress: shows the progress of building, like `Reporter.task`; built once, in about half a minute.
 
     Raises:
         AbsentError: `pycocoevalcap` or its METEOR data is not installed, or is damaged.
@@ -78,7 +78,7 @@ def meteor_score(stats: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[n
         stats: [..., K] counts of one pair as `meteor_statistics` gives them, or sums over pairs.
 
     Returns:
-        [...] float64, 0 to 1 (Denkowski and Lavie 2014, equations 1 to 6); 0 where nothing matches.
+        [...] float64, 0 to 1 (Denkowski and Lavie 2014, equations 1 to 6); 0 if nothing matches.
     """
     counts = np.asarray(stats, dtype=np.float64)
     matched = counts[..., 4:20].reshape(*counts.shape[:-1], 4, 4)
@@ -96,7 +96,7 @@ def meteor_score(stats: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[n
 
 
 def summable(stats: NDArray[_Number]) -> NDArray[_Number]:
-    """[..., K] counts as the jar prints them, as the jar sums them: a pair that matches whole counts no chunk."""
+    """[..., K] counts as printed by the jar to counts as summed by it: an identical pair counts no chunk."""
     whole = (stats[..., 20] == 1) & (stats[..., 21:23] == stats[..., 0:2]).all(axis=-1)
     stats = stats.copy()
     stats[..., 20][whole] = 0
@@ -120,7 +120,7 @@ def meteor_statistics(
         [N] float64 scores, 0 to 1. An image without references has zero matches.
 
     Raises:
-        ValueError: `candidates` and `references` are not of one length.
+        ValueError: `candidates` and `references` differ in length.
     """
     if len(candidates) != len(references):
         raise ValueError(f"{len(candidates)} candidates, but references for {len(references)} images")
@@ -144,7 +144,7 @@ def meteor_statistics(
 
 
 def _without_separator(tokens: Sequence[str]) -> Sequence[str]:
-    """`tokens` without the ``|||`` of the jar's protocol, which pycocoevalcap cuts out of candidates."""
+    """`tokens` without the ``|||`` of the jar's protocol, which pycocoevalcap removes from candidates."""
     if any("|||" in token for token in tokens):
         return [token.replace("|||", "") for token in tokens]
     return tokens
@@ -166,7 +166,7 @@ SPEC = CaptionSpec(
     title="METEOR",
     definition="METEOR 1.5, English, normalised (Denkowski and Lavie 2014)",
     source="Denkowski and Lavie 2014; meteor-1.5.jar",
-    blind_to="languages other than English, and meaning that words, stems, synonyms and paraphrases do not carry",
+    blind_to="languages other than English, and meaning beyond words, stems, synonyms and paraphrases",
     columns=(METEOR_STATISTICS,),
     total=meteor_score,
     needs="index",

@@ -1,7 +1,7 @@
 """The Snowball English stemmer ("Porter2"), in the edition that METEOR 1.5 uses.
 
 Source: M. F. Porter, "The English (Porter2) stemming algorithm", snowballstem.org, the description before the 2.x
-revisions. Own implementation; `tests/metrics/captions` holds it to the jar's own answers.
+revisions. Our own implementation; `tests/metrics/captions` compares it with the jar's answers.
 """
 
 import re
@@ -100,7 +100,7 @@ def _ends_short(word: str) -> bool:
 def stem(word: str) -> str:
     """The stem of a lower-cased word (English, Snowball/Porter2).
 
-    Words of up to two characters, and characters outside a to z, stay as they are. Never raises.
+    Words of up to two characters, and characters outside a to z, stay unchanged. Never raises.
     """
     if word in _WHOLE:
         return _WHOLE[word]

@@ -1,16 +1,16 @@
-r"""A small grammar of what Penn Treebank tokens look like in captions, as Stanford's program of 2014 reads them.
+r"""A small grammar of Penn Treebank tokens in captions, as Stanford's program of 2014 reads them.
 
-Written from two things: the Penn Treebank's published conventions (clitics and ``n't`` are tokens, ``cannot`` is two,
+Written from two sources: the Penn Treebank's published conventions (clitics and ``n't`` are tokens, ``cannot`` is two,
 brackets are ``-LRB-`` …; M. Marcus, B. Santorini and M. A. Marcinkiewicz, Computational Linguistics 19(2), 1993), and
-what ``benchmarks/ptb_probe.py`` observed when it ran the program as a black box. The observations lie in
+what ``benchmarks/ptb_probe.py`` observed when it ran the program as a black box. The observations are in
 ``tests/metrics/captions/data/ptb_observed.json.gz``; each `Reading` below names the families of probes it serves,
-and the tests hold the whole grammar to all of them.
+and tests check the whole grammar against all of them.
 
 How it works. A text has a *shape* of the same length, in which a character of another script is replaced by one that
-stands for its kind (`é` for any letter beyond ASCII …), so that the patterns can be small. At each place every
-reading that can begin there is tried. The one that *reaches* furthest is taken, of two that reach equally far the one
-that stands first; what a pattern matches after its first group is only looked at, but counts for the reach. A
-character at which nothing can begin is left out.
+represents its kind (`é` for any letter beyond ASCII …), which keeps the patterns small. At each place every
+reading that can begin there is tried. The one that *reaches* furthest wins, of two that reach equally far the
+first; what a pattern matches after its first group is only lookahead, but counts for the reach. A
+character at which nothing can begin is dropped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from functools import cache, cached_property
 from vlmbench.metrics.captions.ptb import tables
 
 DROPPED = frozenset({"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"})
-"""pycocoevalcap's punctuation; its bracket names are in capitals there, and so never match."""
+"""pycocoevalcap's punctuation; its bracket names are upper-case there, so they never match."""
 
 _KINDS = {
     "letters": "é",
@@ -70,8 +70,8 @@ _ACCENTED = re.compile(r"&[aeiouAEIOU](?:acute|grave|uml);")
 LETTER = "A-Za-zé\xad"
 DIGIT = "0-9\u0660"
 BLANK = "[ \t\xa0\u2009]"
-CURLED = "['’]"  # apostrophes that make a clitic
-RAISED = "['’`‘]"  # and those that stand inside a name
+CURLED = "['’]"  # apostrophes of a clitic
+RAISED = "['’`‘]"  # and those inside a name
 PLAIN = f"[{LETTER}{DIGIT}]"
 LETTERS = f"[{LETTER}\u02c2\u02c3][{LETTER}{DIGIT}\u02c2\u02c3]*"
 NAME = "A-Za-zé"
@@ -85,7 +85,7 @@ ALLIED = "[A-Z]+(?:(?:&(?:[aA][mM][pP];)?|[+])[A-Z]+)+"
 UNIT = f"(?:{MEASURE}|{COMPOUND}|{DOTTED}|{ALLIED}|{NAMED}|{LETTERS}|{PLAIN}+)"
 CLITICS = "(?i:s|d|m|ll|re|ve)"
 OUTSIDE = r"\"()<>| \t"  # never inside an address
-LAST = rf"[^{OUTSIDE}!,\-.?{{}}]"  # what an address may end in
+LAST = rf"[^{OUTSIDE}!,\-.?{{}}]"  # what an address may end with
 PATH = f"(?:/[^{OUTSIDE}]+{LAST})?"
 GAP = "[- \t\xa0]"
 TAG = "[A-Za-z][A-Za-z0-9_.:-]*"
@@ -93,7 +93,7 @@ VALUE = r"(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|'[^']*'))"
 
 
 def _words(words: str, *, first: bool = True, rest: bool = True) -> str:
-    """A pattern of any of the words: in small letters, and the `first` letter or the `rest` in capitals as well."""
+    """A pattern for any of the words: in lower case, with the `first` letter or the `rest` in upper case too."""
     ordered = sorted(map(re.escape, words.split()), key=lambda word: (-len(word), word))
     if first and rest:
         found = f"(?i:{'|'.join(ordered)})"
@@ -104,7 +104,7 @@ def _words(words: str, *, first: bool = True, rest: bool = True) -> str:
     return found.replace("'", CURLED)
 
 
-# --- what a reading says
+# --- the tokens of a reading
 Say = Callable[[str, str], list[str]]
 
 
@@ -153,14 +153,14 @@ def _quotes(text: str, shape: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read what stands at a place.
+    """One way to read the text at a place.
 
     Attributes:
         name: what it reads.
         probes: the families of probes that show it.
         first: the characters it can begin with, as a pattern.
-        pattern: over the shape; the first group is the token, what follows is only looked at.
-        say: the tokens of it.
+        pattern: over the shape; the first group is the token, the rest is lookahead.
+        say: its tokens.
     """
 
     name: str
@@ -171,7 +171,7 @@ class Reading:
 
     @cached_property
     def match(self) -> Callable[[str, int], re.Match[str] | None]:
-        """The pattern, compiled when a text first needs it: most are for what captions seldom hold."""
+        """The pattern, compiled when a text first needs it: most are for text that is rare in captions."""
         return re.compile(self.pattern).match
 
 
@@ -333,7 +333,7 @@ def lex(text: str, *, ends: bool = True) -> list[str]:
     """The tokens of `text`, lower case, without pycocoevalcap's punctuation.
 
     Args:
-        text: one caption; a line break in it is read as a blank.
+        text: one caption; a line break in it is read as a space.
         ends: whether a sentence ends where the text does, so that an initial there loses its period.
     """
     shape = text if text.isascii() else text.translate(_SHAPE)
