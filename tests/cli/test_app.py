@@ -37,7 +37,7 @@ def test_the_help_page_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "module", ["tasks.captions.systems", "tasks.captions.captioners", "session.session", "tasks.zeroshot"]
+    "module", ["tasks.captions.captioned", "tasks.captions.captioners", "session.session", "tasks.zeroshot"]
 )
 def test_what_finds_models_and_stored_work_does_not_import_torch(module):
     assert "torch" not in modules_after(f"import vlmbench.{module}")
