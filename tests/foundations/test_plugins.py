@@ -31,7 +31,7 @@ def test_names_are_added_once_and_loaded_when_asked_for(monkeypatch):
     own = Registry("kind of dataset", {"digits": "vlmbench.data.bundled:open_bundled"})
     found = own.with_installed("vlmbench.datasets")
     assert (list(found), list(found.added)) == (["digits", "squares"], ["squares"])
-    with pytest.raises(InputError, match="squares of .*: it cannot be loaded: ModuleNotFoundError"):
+    with pytest.raises(InputError, match=r"squares of .*: it cannot be loaded: ModuleNotFoundError"):
         found.load("squares")
     with pytest.raises(InputError, match="vlmbench has a kind of dataset of this name"):
         own.with_installed("vlmbench.datasets", reserved=["squares"])
