@@ -48,7 +48,7 @@ def inside(names, packages):
 
 def test_the_help_page_loads_the_list_of_commands():
     assert loaded("--help") == {"cli", "cli.app", "foundations"} | {
-        f"foundations.{name}" for name in ("errors", "interrupts", "spelling", "streams")
+        f"foundations.{name}" for name in ("cpu", "errors", "interrupts", "spelling", "streams")
     }
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError
+from vlmbench.foundations.errors import AbsentError, InputError, VlmbenchError, out_of_memory, too_little_memory
 from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
@@ -42,16 +42,20 @@ class Plugin:
 
     @contextmanager
     def blamed(self, what: str = "it failed") -> Iterator[None]:
-        """Turns what the package's code raises into one error that names it; errors of vlmbench pass as they are."""
+        """Turns what the package's code raises into one error that names it; errors of vlmbench pass as they are.
+
+        Raises:
+            InputError: it fails.
+            AbsentError: there is too little memory.
+        """
         try:
             yield
         except VlmbenchError:
             raise
         except Exception as error:
-            found = self.broken(f"{what}: {type(error).__name__}: {error}")
-            if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
-                found.fix = "free memory, or give it less at once: --batch-size"
-            raise found from error
+            if out_of_memory(error):
+                raise too_little_memory(f"{visible(self.name)} of {self.source}") from error
+            raise self.broken(f"{what}: {type(error).__name__}: {error}") from error
 
     def broken(self, why: str) -> InputError:
         """The error for a package that does not keep to what its group asks for."""
