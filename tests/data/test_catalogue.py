@@ -86,7 +86,7 @@ def test_every_set_that_was_promised_is_listed_or_says_how_to_get_it(name, tmp_p
     with pytest.raises(AbsentError, match=f"no copy of {name} on the hub is known") as caught:
         open_dataset(name, tmp_path)
     assert caught.value.exit_code == 4
-    assert "-d folder:PATH" in caught.value.fix or "-d coco:" in caught.value.fix
+    assert "folder:PATH" in caught.value.fix or "coco:ANNOTATIONS.json#DIRECTORY" in caught.value.fix
     assert ELSEWHERE[name][0] in caught.value.what
 
 

@@ -54,6 +54,7 @@ NO_INPUT = {
         ("protocol.classnames_source", "protocol.prompts_source"), "of copies on the hub: tests/hub/test_sibling.py"
     ),
     "protocol.settings": "of heads of other packages",
+    **dict.fromkeys(("features.engine", "texts.engine", "protocol.engine"), "tests/encoders/test_engine.py"),
 }  # fmt: skip
 """Fields that no case has, and why."""
 
@@ -238,6 +239,8 @@ CASES = [
     Case("seed", "zeroshot", "record", "seed", options={"--seed": "1"}),
     Case("skipped images", "zeroshot", "features record", "dataset.skipped n", broken("images/test/red/1.png"),
          {"--on-bad-image": "skip"}),
+    Case("reduced decoding", "zeroshot", "features record", "protocol.decode features.fingerprint",
+         options={"--decode": "reduced"}),
     Case("tiles", "zeroshot", "features record", "protocol.views features.fingerprint", options={"--tiles": "2"}),
     Case("metric", "zeroshot", "record", "protocol.metric", options={"--metric": "mean_per_class_accuracy"}),
     Case("dataset", "zeroshot", "features record", "dataset.id", options={"-d": "folder:images/val"}),

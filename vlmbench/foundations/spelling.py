@@ -22,7 +22,7 @@ _WORDS = "skip|error|wds|dataset|native|sklearn|java|fp32|cpu|zeroshot|auto|all|
 _VALUE = rf"'[^']*'|\d[\w.,]*(?<![.,])|[A-Z][A-Z=]+\b|(?:{_WORDS})\b|(?!out\b)[\w.]+(?=$| or | --)"
 _OPTION = re.compile(
     rf"(?P<command>{_COMMAND})|(?<![\w-])--(?P<name>[a-z][a-z-]*)(?![\w-])(?:[ =](?P<value>{_VALUE}))?"
-    r"|(?<![\w-])-(?P<short>[mdrp])(?![\w-])(?: (?:[A-Z]+\b|(?P<named>[\w.-]+[/:][\w./:@-]+)))?"
+    r"|(?<![\w-])-(?P<short>[mdrp])(?![\w-])(?: (?:[A-Z]+\b|(?P<named>(?=\S*[/:_\d])[\w./:@#-]*\w)))?"
 )
 _options = False
 
