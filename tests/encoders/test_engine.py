@@ -194,7 +194,11 @@ def test_without_the_extra_the_command_that_gets_it_is_named(tmp_path):
     assert caught.value.fix == "pip install 'vlmbench-eval[openvino]'"
 
 
-def test_keys_of_torch_are_what_they_were():
-    key = FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test")
-    assert key.name == "34e672351e4a937555b918ecfac62c14"
-    assert FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test", engine="openvino").name != key.name
+def test_a_key_names_the_engine_only_where_it_is_not_torch():
+    torch, other = (
+        FeatureKey("weights", "preprocessing", "fp32", "fingerprint", "test", {"torch": "2"}, engine=engine)
+        for engine in (None, "openvino")
+    )
+    assert "engine" not in torch.facts
+    assert other.facts == {**torch.facts, "engine": "openvino"}
+    assert other.name != torch.name

@@ -122,7 +122,7 @@ class Common:
         Engine,
         option(
             "--engine",
-            help="What runs the encoders; auto: torch. openvino: a CPU, about twice as fast (vlmbench-eval[openvino]).",
+            help="What runs the encoders; auto: torch. openvino: faster on a CPU (vlmbench-eval[openvino]).",
             panel=COMMON,
         ),
     ] = Engine.auto
