@@ -30,7 +30,7 @@ class Encoder:
 
 
 def split_of(count, damaged=()):
-    raws = tuple(b"no image" if n in damaged else np.full((2, 2, 3), n, np.uint8) for n in range(count))
+    raws = tuple(b"no image" if n in damaged else np.full((2, 2, 3), n % 251, np.uint8) for n in range(count))
     return Split("test", tuple(f"i{n}" for n in range(count)), np.zeros(count, np.int64), Arrays(raws))
 
 

@@ -262,10 +262,8 @@ def _batches(
     def start(stop: int) -> Callable[[], _Batch]:
         with tally.measured("forward"):
             begun = time.monotonic()
-            waits = [
-                encoder.start(encoder.stack([item[place] for item in pending]))
-                for place, encoder in enumerate(encoders)
-            ]
+            batches = [encoder.stack([item[place] for item in pending]) for place, encoder in enumerate(encoders)]
+            waits = [encoder.start(batch) for encoder, batch in zip(encoders, batches, strict=True)]
             took, own = time.monotonic() - begun, rows.copy()
         rows.clear()
         pending.clear()
