@@ -65,7 +65,14 @@ class AbsentError(VlmbenchError):
     exit_code = EXIT_ABSENT
 
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "failed to map")
+_NO_MEMORY = (
+    "out of memory",
+    "alloc_failed",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "failed to map",
+)
 
 
 def out_of_memory(error: BaseException) -> bool:
