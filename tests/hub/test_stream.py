@@ -128,7 +128,7 @@ def test_what_does_not_fit_on_the_disk_is_streamed_and_offline_needs_a_network(h
         hub, tmp_path, ("hf:me/many", full), ("hf:me/many?stream=no", full), ("hf:me/many", full)
     )
     assert [streamed["code"], fetched["code"], here["code"]] == [0, 0, 0], streamed
-    assert "but only 0 bytes: it is streamed" in streamed["notes"][0]
+    assert "but only 0 bytes can be used: it is streamed" in streamed["notes"][0]
     assert not streamed["kept"]
     assert fetched["kept"]
     assert here["notes"] == []
