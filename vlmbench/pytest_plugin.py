@@ -1,4 +1,4 @@
-"""A pytest fixture that is the regression gate, for those who live in pytest.
+"""The regression gate as a pytest fixture.
 
     def test_zero_shot(vlmbench_check):
         vlmbench_check("zeroshot", "-m", "./my-clip", "-d", "folder:val", tolerance={"accuracy": 0.01})
@@ -92,7 +92,7 @@ class Check:
             pytest.fail("\n".join(map(sentence, outcome.regressions)), pytrace=False)
 
     def _write(self, current: Sequence["GateEntry"]) -> None:
-        """Puts the new entries into the baseline file, beside those it has of other runs."""
+        """Adds the new entries to the baseline file and keeps those of other runs."""
         from vlmbench.foundations.atomic import write_json
         from vlmbench.report.gate.baseline import read_baseline, to_json
 

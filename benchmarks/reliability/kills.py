@@ -21,7 +21,7 @@ from benchmarks.reliability.workshop import KILL, TORCH, Done, Workshop, parser,
 
 FRESH, SIGNALS = 8, 10
 EARLY = 0.1
-SAID = "interrupted; what was stored is kept, and the same command goes on from there"
+SAID = "interrupted; the same command resumes from what was stored"
 
 
 def killed(trial: Trial, at: float, number: int = signal.SIGKILL, *, fresh: bool = False) -> str:

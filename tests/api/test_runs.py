@@ -331,7 +331,7 @@ def test_names_from_data_are_escaped_in_html(tmp_path):
         (lambda **o: vlmbench.score_captions({"1": ["a"]}, {"1": "b"}, resamples=5, **o), UsageError, "at least 100"),
         (lambda **o: vlmbench.check(o["out"], o["out"], {"accuracy": 11}), UsageError, "accuracy=11"),
         (lambda **o: vlmbench.check(o["out"], o["out"]), InputError, "no finished run"),
-        (lambda **o: vlmbench.compare([]), UsageError, "no runs were named"),
+        (lambda **o: vlmbench.compare([]), UsageError, "no runs were given"),
         (lambda **o: vlmbench.compare(o["out"]), InputError, "no finished run"),
     ],
 )

@@ -196,7 +196,7 @@ def test_images_that_are_absent_are_counted_and_named(
     common = ["--metrics", "clipscore", "--clip", str(checkpoints("clip")), "-q"]
     done = CliRunner().invoke(app, judge(tmp_path / "some", tmp_path, *common))
     assert done.exit_code == 3
-    assert "2 of 3 images are not there: 0.png, 2.png" in done.output
+    assert "2 of 3 images are missing: 0.png, 2.png" in done.output
     for name in ("0.png", "2.png"):
         (some / name).write_bytes(b"no image")
     done = CliRunner().invoke(app, judge(tmp_path / "some", tmp_path, *common))

@@ -277,7 +277,7 @@ def test_an_absent_baseline_says_how_to_make_one(cli: Cli, results: Path, tmp_pa
 def test_eval_results_of_no_hub_dataset_are_said_to_be_none(cli: Cli, results: Path, tmp_path: Path) -> None:
     code, _, err = cli("compare", results, "-o", tmp_path, "--eval-results", tmp_path / "hub", "--no-report")
     assert code == 0
-    assert "no run is on a dataset of the hub" in " ".join(err.split())
+    assert "no run uses a dataset of the hub" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("given", ["accuracy=x", "accuracy=-1", "nan", "accuracy=", "acuracy=0.01", "nosuch=1"])

@@ -111,7 +111,7 @@ def test_what_a_mode_uses_is_taken_and_what_it_does_not_use_is_refused(command, 
             continue
         with pytest.raises(UsageError) as caught:
             settled(command, [*call, *words(command, param)])
-        said = "has no use for" if other else f"{mode.words} has no use for {max(param.opts, key=len)}"
+        said = "has no effect in" if other else f"{max(param.opts, key=len)} has no effect in {mode.words}"
         assert said in str(caught.value)
         assert caught.value.exit_code == 2
 
@@ -180,7 +180,7 @@ def test_a_dropped_option_ends_with_2_and_is_named(files, arguments, option, mon
     monkeypatch.chdir(files)
     done = CliRunner().invoke(app, arguments.split())
     assert done.exit_code == 2
-    assert f"has no use for {option}" in " ".join(done.output.split())
+    assert f"{option} has no effect in" in " ".join(done.output.split())
 
 
 def test_the_environment_is_for_all_commands(files):

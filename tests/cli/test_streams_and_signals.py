@@ -152,7 +152,7 @@ def test_a_signal_at_any_moment_is_one_line(tmp_path, module, number, default_si
     done = subprocess.run(code, capture_output=True, text=True, check=False, preexec_fn=default_signals)
     assert done.returncode == 128 + number, done.stderr
     *before, said = done.stderr.strip().splitlines()
-    assert said == "interrupted; what was stored is kept, and the same command goes on from there"
+    assert said == "interrupted; the same command resumes from what was stored"
     assert not [text for text in before if not text.startswith("features:")]
 
 

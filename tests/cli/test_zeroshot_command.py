@@ -92,7 +92,7 @@ def test_bad_folders(names, code, message, checkpoints, tmp_path):
         (["-m", "nobody/nothing"], 4, "hf download nobody/nothing"),
         (["-m", "tiny-clap"], 4, "did you mean tiny-clip?"),
         (["-d", "digitz"], 4, "no such dataset: digitz"),
-        (["-d", ""], 4, "an empty name of a dataset"),
+        (["-d", ""], 4, "the dataset's name is empty"),
         (["-m", ""], 4, "an empty name of a model"),
         (["-d", "hf:nobody/nothing"], 4, "--repo-type dataset"),
         (["--device", "mps"], 4, "no mps device"),

@@ -96,7 +96,7 @@ BAD_REFERENCES = {
     '[{"image_id": [1], "caption": "a"}]': "id of type list",
     '[{"image_id": 1, "caption": NaN}]': "caption of type number",
     '{"images": [{"id": 1}, {"id": 1}], "annotations": [{"image_id": 1, "caption": "a"}]}': "twice: 1 image (1)",
-    '{"images": [{"id": 1}], "annotations": [{"image_id": 2, "caption": "a"}]}': "not under images: 1 image (2)",
+    '{"images": [{"id": 1}], "annotations": [{"image_id": 2, "caption": "a"}]}': "not listed under images: 1 image (2)",
     '{"images": [{"id": 1}, {"id": 2}], "annotations": [{"image_id": 2, "caption": "a"}]}': "a reference: 1 image (1)",
     '{"images": [{"file": 1}], "annotations": []}': "an image without id",
     '{"images": 3, "annotations": []}': "must be lists",

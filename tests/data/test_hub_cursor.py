@@ -91,5 +91,5 @@ def test_after_a_failure_nothing_is_tried_again():
 def test_a_row_without_an_image_and_a_file_that_changed():
     with pytest.raises(BadImage, match="row 7 has no image"):
         images(Rows()).read(7)
-    with pytest.raises(InputError, match="gave 2 rows and has 40 in its index"):
+    with pytest.raises(InputError, match="has 2 rows, but 40 in its index"):
         images(Rows(short=42)).read(45)

@@ -24,7 +24,7 @@ def test_by_path_name_and_stem(root):
 
 
 def test_absent_and_ambiguous(root):
-    with pytest.raises(InputError, match=r"4 of 5 images are not there: p, q, r …"):
+    with pytest.raises(InputError, match=r"4 of 5 images are missing: p, q, r …"):
         open_images(root, ["p", "q", "12", "r", "notes.txt"])
     with pytest.raises(InputError, match=r"two files have the name of image a\.b"):
         open_images(root, ["a.b"])

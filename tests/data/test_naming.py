@@ -84,7 +84,7 @@ def test_the_parts_of_a_name():
     assert (ref.option("image"), ref.option("stream"), ref.option("label")) == ("x y", "yes", "")
     coco = DatasetRef.parse("coco:k.json?restval=yes#dir")
     assert (coco.place, coco.directory, coco.options) == ("k.json", "dir", (("restval", "yes"),))
-    with pytest.raises(AbsentError, match="not a dataset's name: a:b:c"):
+    with pytest.raises(AbsentError, match="not a dataset name: a:b:c"):
         _ = DatasetRef.parse("hf:a:b:c").hub
 
 

@@ -135,7 +135,7 @@ def test_boxes_drawn_on_another_size_are_refused():
     with pytest.raises(InputError, match="6 x 4 pixels, its boxes were drawn on 12 x 8") as caught:
         expand(boxed([counted()], ["x"], [(1, 2, 3, 1)], [(12, 8)]), Views(), 1).images.read(0)
     assert not isinstance(caught.value, BadImage), "no damaged image that may be skipped"
-    with pytest.raises(InputError, match="as if it were turned") as caught:
+    with pytest.raises(InputError, match="as if it were rotated") as caught:
         expand(boxed([with_orientation(6)], ["x"], [(1, 2, 3, 1)], [(4, 6)]), Views(), 1).images.read(0)
     assert "auto-orient" in caught.value.fix
 

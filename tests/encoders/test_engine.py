@@ -98,7 +98,7 @@ def test_an_export_is_made_once_and_again_when_damaged(checkpoints, tmp_path, mo
         weights.write_bytes(bytes(data))
     again = exported(found, tmp_path)
     assert len(made) == 4
-    assert "damaged in the cache, made again" in caplog.text
+    assert "damaged in the cache, recomputed" in caplog.text
     for layer, values in again.encode_images(pixels(again, 3)).items():
         assert (values == expected[layer]).all()
     for weights in (tmp_path / "openvino").glob("*/model.xml.json"):

@@ -51,7 +51,7 @@ def test_a_batch_that_takes_longer_than_work_should_be_unkept_is_told_of_once(tm
     assert told.notes == []
     run(split_of(50), [(entry(tmp_path, "slow"), slow)], reporter=told)
     (note,) = told.notes
-    assert note.startswith("8 images at once take 31 s")
+    assert note.startswith("8 images per batch take 31 s")
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 3])

@@ -60,7 +60,7 @@ def test_a_set_and_a_template_in_one_value_are_never_one_text(prompt_sets, value
     with as_options(), pytest.raises(UsageError, match="and a template in one value") as caught:
         prompt_sets(value)
     assert fix in caught.value.fix
-    with pytest.raises(UsageError, match="for a row each: prompts='"):
+    with pytest.raises(UsageError, match="to use them separately: prompts='"):
         prompt_sets(value)
 
 

@@ -118,7 +118,7 @@ def test_a_stream_that_breaks_off_is_one_error(hub, tmp_path):
     assert "lacks a file" in found["gone"]["what"]
     assert "hf auth login" in found["shut"]["fix"]
     for name in ("busy", "shut", "cut"):
-        assert "goes on where it stopped" in found[name]["fix"]
+        assert "resumes where it stopped" in found[name]["fix"]
 
 
 def test_what_does_not_fit_on_the_disk_is_streamed_and_offline_needs_a_network(hub, tmp_path):
@@ -128,7 +128,7 @@ def test_what_does_not_fit_on_the_disk_is_streamed_and_offline_needs_a_network(h
         hub, tmp_path, ("hf:me/many", full), ("hf:me/many?stream=no", full), ("hf:me/many", full)
     )
     assert [streamed["code"], fetched["code"], here["code"]] == [0, 0, 0], streamed
-    assert "which can spare 0 bytes: it is streamed" in streamed["notes"][0]
+    assert "but only 0 bytes can be used: it is streamed" in streamed["notes"][0]
     assert not streamed["kept"]
     assert fetched["kept"]
     assert here["notes"] == []

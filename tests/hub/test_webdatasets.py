@@ -158,7 +158,7 @@ def test_a_stream_that_breaks_off_is_one_error_and_goes_on_from_there(hub, tmp_p
     assert "lacks a file" in found["gone"]["what"]
     assert "hf auth login" in found["shut"]["fix"]
     for name in ("busy", "shut", "cut"):
-        assert "goes on where it stopped" in found[name]["fix"]
+        assert "resumes where it stopped" in found[name]["fix"]
     hub.faults.clear()
     hub.sent.clear()
     again = reads(hub, tmp_path, *specs, block=4096)

@@ -271,5 +271,5 @@ def test_a_split_may_be_that_of_the_images_clipscore_looks_at(tmp_path: Path) ->
     session = Session(context(tmp_path))
     scoring = Scoring(("clipscore",), clip="tiny-clip")
     check_caption_eval(CaptionEvalRequest(**files, scoring=scoring, images="scenes"), session)
-    with pytest.raises(UsageError, match="does not say of its images which split"):
+    with pytest.raises(UsageError, match="does not say which split"):
         check_caption_eval(CaptionEvalRequest(**files, scoring=Scoring(("rouge_l",))), session)

@@ -88,6 +88,6 @@ def test_what_was_computed_when_a_signal_came_is_kept_as_the_message_says(
         for start in (["-c", _STOPPED, str(int(number))], ["-m", "vlmbench"])
     ]
     assert ends[0].returncode == 128 + number, ends[0].stderr
-    assert ends[0].stderr.strip() == "interrupted; what was stored is kept, and the same command goes on from there"
+    assert ends[0].stderr.strip() == "interrupted; the same command resumes from what was stored"
     assert ends[1].returncode == 0, ends[1].stderr
     assert "features: 4 images encoded, 20 from the store" in ends[1].stderr

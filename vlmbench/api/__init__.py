@@ -1,1 +1,1 @@
-"""The public Python API: what `vlmbench.zeroshot` and its siblings are, and what they return."""
+"""The public Python API: `vlmbench.zeroshot` and its siblings, and their results."""

@@ -1,7 +1,7 @@
-"""The functions of `vlmbench` that run something: a command each, for a program.
+"""The functions of `vlmbench` that run something, one per command.
 
-Each writes its runs under ``out``/runs as the command does, byte for byte, and returns them; none prints, and what is
-wrong is raised as one of `vlmbench.errors`. The options of all runs (``out``, ``cache_dir``, ``device`` …) are those of
+Each writes the same runs under ``out``/runs as its command, byte for byte, and returns them; none prints, and errors
+are raised as those of `vlmbench.errors`. The options of all runs (``out``, ``cache_dir``, ``device`` …) are those of
 `RunOptions`. ``zeroshot.job(…)`` and so on make jobs for `run_plan`.
 """
 
@@ -39,18 +39,19 @@ def zeroshot(
     Args:
         models: aliases, hub ids or directories, as ``vlmbench zeroshot -m`` takes them.
         datasets: names, ``hf:owner/name`` or ``folder:PATH``.
-        split: the split; none: test, else the only one.
-        limit: N randomly sampled images of each dataset; none: all.
-        prompts: a set, a file or a template; several give a run each. None: ``a photo of a {}.``
+        split: the split; None: test, else the only one.
+        limit: N randomly sampled images of each dataset; None: all.
+        prompts: a set, a file or a template; several give one run each. None: ``a photo of a {}.``
         classnames: a file of class names instead of the dataset's, or ``"wds"``.
-        metric: the metric that decides; none: the dataset's own.
-        holdout: of a dataset of one split, only the share that a probe with this ``holdout`` is tested on.
+        metric: the main metric; None: the dataset's own.
+        holdout: for datasets with a single split: score only the fraction that a probe with this ``holdout`` is tested
+            on.
         boxes: COCO instances JSON; its boxes are classified instead of whole images.
         tiles: score the whole image and N tiles; each class takes its best.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with a model, a dataset, a file, an image or ``out``.
+        VlmbenchError: a model, a dataset, a file, an image or ``out`` is invalid.
 
     Examples:
         >>> import tempfile, vlmbench
@@ -114,22 +115,22 @@ def linear_probe(
         shots: labels per class: ``"all"``, 4, ``"1,2,4,all"`` or ``[1, 2, 4, "all"]``.
         seeds: few-shot samples to average over.
         head: the classifier, see `list_heads`; the next four are for ``"logistic"``.
-        c: the strength, C = 1 / λ as in scikit-learn; ``"auto"``: searched on the validation split.
-        solver: our own L-BFGS, or scikit-learn's as the oracle.
-        refit: fit once more on training and validation images at the strength that was chosen.
-        init: ``"zeroshot"``: start from the text classifier and shrink towards it.
-        features_layer: before or after the projection; none: ``pre_proj``; ``proj`` for heads that use text.
-        normalize: features to unit length.
-        prompts: of the zero-shot classifier beside few-shot, and of ``init="zeroshot"``.
-        limit: N randomly sampled images of each split; none: all.
-        metric: the metric that the strength is searched by and that decides; none: the dataset's own.
-        holdout: of a dataset of one split, the share of each class that is the test set; none: a quarter.
+        c: the strength, C = 1 / λ as in scikit-learn; ``"auto"``: chosen on the validation split.
+        solver: vlmbench's own L-BFGS, or scikit-learn's for comparison.
+        refit: fit again on training and validation images at the chosen strength.
+        init: ``"zeroshot"``: start from the text classifier and regularize towards it.
+        features_layer: before or after the projection; None: ``pre_proj``; ``proj`` for heads that use text.
+        normalize: scale features to unit length.
+        prompts: for the zero-shot comparison and for ``init="zeroshot"``.
+        limit: N randomly sampled images of each split; None: all.
+        metric: the main metric, also for the choice of the strength; None: the dataset's own.
+        holdout: for datasets with a single split: the fraction of each class held out for testing; None: a quarter.
         figures: draw curve, confusion matrix and reliability diagram under ``out``/figures.
-        save_probe: keep the probe in this .safetensors file, for ``vlmbench predict``.
+        save_probe: save the probe as this .safetensors file, for ``vlmbench predict``.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with the options, a model, a dataset, a file, an image or ``out``.
+        VlmbenchError: an option, a model, a dataset, a file, an image or ``out`` is invalid.
     """
     options.at_least("seeds", seeds)
     options.at_least("limit", limit)
@@ -189,14 +190,14 @@ def retrieval(
     Args:
         models: aliases, hub ids or directories.
         datasets: captioned sets.
-        split: the split; none: test, else the only one.
-        limit: N randomly sampled images of each dataset; none: all.
-        captions: at most N captions per image; none: all.
-        rerank: rank the N nearest again by BLIP's matching head.
+        split: the split; None: test, else the only one.
+        limit: N randomly sampled images of each dataset; None: all.
+        captions: at most N captions per image; None: all.
+        rerank: re-rank the N nearest with BLIP's matching head.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with a model, a dataset, an image or ``out``.
+        VlmbenchError: a model, a dataset, an image or ``out`` is invalid.
     """
     for name, value in (("limit", limit), ("captions", captions), ("rerank", rerank)):
         options.at_least(name, value)
@@ -233,12 +234,12 @@ def metric_eval(
         format: ``"expert"``, ``"cf"``: ExpertAnnotations.txt, CrowdFlowerAnnotations.txt; ``"composite"``: its CSV.
         metrics: as for `score_captions`.
         images: a directory of the judged images by file name, for CLIPScore; or a captioned set.
-        clip: the dual encoder of CLIPScore; none: openai/clip-vit-base-patch32.
-        resamples: of the bootstrap over whole images, at least 100.
+        clip: the dual encoder of CLIPScore; None: openai/clip-vit-base-patch32.
+        resamples: bootstrap resamples of whole images, at least 100.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with the judgements, a file, a metric or ``out``.
+        VlmbenchError: the judgements, a file, a metric or ``out`` are invalid.
 
     Examples:
         >>> import json, pathlib, tempfile, vlmbench

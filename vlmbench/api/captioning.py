@@ -36,16 +36,16 @@ class CaptionResult:
     """A captioner's captions.
 
     Attributes:
-        system: the name tables show.
-        model: the captioner, as it was named.
-        dataset: the data set's id; ``files`` for image files.
+        system: the name in tables.
+        model: the captioner, as named by the caller.
+        dataset: the dataset's id; ``files`` for image files.
         captions: caption by image id, or by path.
-        failed: images without a caption, and why.
-        made: captions made now; the others were there from before.
-        seed: of few-shot examples and sampling.
-        shots: few-shot examples; none: there were none.
+        failed: images without a caption, with the reason.
+        made: number of newly generated captions; the others were stored.
+        seed: seed of few-shot examples and sampling.
+        shots: few-shot examples; None: there were none.
         signature: one line that says how the captions were made.
-        path: the COCO results file that holds them.
+        path: the COCO results file with them.
     """
 
     system: str
@@ -87,7 +87,7 @@ class CaptionResult:
 
     @property
     def n(self) -> int:
-        """Images with a caption."""
+        """Number of images with a caption."""
         return len(self.captions)
 
 
@@ -95,7 +95,7 @@ class CaptionResults(Rows[CaptionResult]):
     """Captions of each captioner, in their order.
 
     Attributes:
-        warnings: what a command would have warned of, where no reporter was given that heard it.
+        warnings: the warnings, if no reporter was given.
     """
 
     def __init__(self, rows: Iterable[CaptionResult], warnings: Iterable[str] = ()) -> None:
@@ -107,7 +107,7 @@ class CaptionResults(Rows[CaptionResult]):
         return f"<CaptionResults: {visible(named)}>"
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The results as they stand in the document of ``--json``."""
+        """The results as in the document of ``--json``."""
         names = ("system", "model", "dataset", "n", "shots", "seed", "signature")
         return [
             {"task": "caption"}
@@ -117,7 +117,7 @@ class CaptionResults(Rows[CaptionResult]):
         ]
 
     def to_frame(self) -> "pd.DataFrame":
-        """A row per captioner and image."""
+        """One row per captioner and image."""
         import pandas as pd
 
         rows = [(one.system, image, text) for one in self for image, text in one.captions.items()]
@@ -144,28 +144,28 @@ def caption(
 ) -> CaptionResults:
     """Captions images and writes them as COCO results JSON under ``out``/captions; nothing is scored.
 
-    Captions stay in the cache: an image that was captioned before is not captioned again.
+    Captions are cached: an image that was captioned before is not captioned again.
 
     Args:
         captioners: aliases, hub ids, directories, ``retrieval:MODEL``, ``asif:MODEL``, ``magic:LM,MODEL``,
-            ``endpoint:URL#MODEL``, or of a kind that another package adds.
+            ``endpoint:URL#MODEL``, or a kind that another package adds.
         images: image files, or directories of them.
-        dataset: instead of files a data set.
-        split: one of its splits; none: test, else the only one.
-        limit: N randomly sampled images of it; none: all.
-        prompt: text given with each image; none: the model's own.
+        dataset: a dataset instead of files.
+        split: one of its splits; None: test, else the only one.
+        limit: N randomly sampled images of it; None: all.
+        prompt: text given with each image; None: the model's own.
         num_beams: beam search width; 1 is greedy decoding.
-        max_new_tokens: longest caption, in the model's tokens.
-        temperature: of sampling; 0: no sampling.
+        max_new_tokens: maximum caption length, in the model's tokens.
+        temperature: sampling temperature; 0: no sampling.
         shots: few-shot examples put before each image.
-        anchors: the captioned set whose training split provides examples and retrieved captions; none: `dataset`.
+        anchors: the captioned set whose training split provides examples and retrieved captions; None: `dataset`.
         concurrency: concurrent requests to an endpoint.
         timeout: seconds per request to an endpoint.
-        on_failure: ``"skip"``: an image that fails is left out; ``"error"``: it ends the run.
+        on_failure: ``"skip"``: a failed image is left out; ``"error"``: it stops the run.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with a captioner, an option, an image or ``out``.
+        VlmbenchError: a captioner, an option, an image or ``out`` is invalid.
 
     Examples:
         >>> import tempfile, vlmbench
@@ -209,30 +209,30 @@ def score_captions(
 ) -> TaskJob:
     """Scores captions against references, with intervals: one run per system.
 
-    The plain functions `vlmbench.metrics.bleu`, `rouge_l`, `meteor` and `cider` give scores alone and write nothing;
-    `score_captioners` has the captions made first.
+    The plain functions `vlmbench.metrics.bleu`, `rouge_l`, `meteor` and `cider` return scores only and write nothing;
+    `score_captioners` generates the captions first.
 
     Args:
         references: ``{image: [caption, …]}``, a file, or the name of a captioned set.
-        candidates: ``{image: caption}``, or a file (``"NAME=FILE"`` names the system); of several systems a list of
+        candidates: ``{image: caption}``, or a file (``"NAME=FILE"`` names the system); for several systems a list of
             files, or ``{system: captions}``, where captions are ``{image: caption}`` or a `pathlib.Path`.
-        metrics: as ``vlmbench list metrics`` names them, ``bleu`` for all four; a list, or between commas; none: the
-            usual ones (BLEU, ROUGE-L, METEOR, CIDEr).
+        metrics: as ``vlmbench list metrics`` names them, ``bleu`` for all four; a list, or comma-separated; None: the
+            default ones (BLEU, ROUGE-L, METEOR, CIDEr).
         dataset: the images, for CLIPScore.
-        clip: the dual encoder of CLIPScore; none: openai/clip-vit-base-patch32.
-        backend: ``"java"``: pycocoevalcap and its Java programs, the oracle.
-        resamples: of the bootstrap, at least 100.
-        document_frequency: references whose document frequencies CIDEr takes; none: `references`.
-        novel_to: training captions, a file or a captioned set: the share of captions unlike them.
-        split: of a dataset, of Karpathy's JSON, of a table; none: test, else the only one.
-        allow_missing: score the images that have both candidate and references.
-        allow_empty: score an empty caption as it is, which is 0.
-        limit: N randomly sampled images; none: all.
+        clip: the dual encoder of CLIPScore; None: openai/clip-vit-base-patch32.
+        backend: ``"java"``: pycocoevalcap with its Java programs, the reference.
+        resamples: bootstrap resamples, at least 100.
+        document_frequency: references that CIDEr's document frequencies come from; None: `references`.
+        novel_to: training captions (a file or a captioned set), to report the share of novel captions.
+        split: the split of a dataset, Karpathy's JSON or a table; None: test, else the only one.
+        allow_missing: score only the images that have both a candidate and references.
+        allow_empty: allow empty captions; they score 0.
+        limit: N randomly sampled images; None: all.
         columns: ``"image=…,captions=…"``: columns of tables, where they have other names.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with the captions, a file, a metric or ``out``.
+        VlmbenchError: the captions, a file, a metric or ``out`` are invalid.
 
     Examples:
         >>> import tempfile, vlmbench
@@ -284,9 +284,9 @@ def score_captioners(
     on_failure: OnFailure = "skip",
     **run: Unpack[RunOptions],
 ) -> TaskJob:
-    """Captions a captioned set by models and scores the captions, with intervals: one run per captioner.
+    """Captions a captioned set with models and scores the captions, with intervals: one run per captioner.
 
-    The captions are written as COCO results JSON under ``out``/captions, too. An image that one captioner fails on is
+    The captions are also written as COCO results JSON under ``out``/captions. An image that one captioner fails on is
     left out for all.
 
     Args:
@@ -295,15 +295,15 @@ def score_captioners(
         metrics: as for `score_captions`, like the next four.
         clip: the dual encoder of CLIPScore.
         backend: ``"native"``, or ``"java"``.
-        resamples: of the bootstrap, at least 100.
-        document_frequency: references whose document frequencies CIDEr takes; none: those of `dataset`.
-        novel_to: training captions; none: those of the training split of `anchors` or `dataset`, where there is one.
-        split: one of its splits; none: test, else the only one.
-        limit: N randomly sampled images; none: all.
+        resamples: bootstrap resamples, at least 100.
+        document_frequency: references that CIDEr's document frequencies come from; None: those of `dataset`.
+        novel_to: training captions; None: those of the training split of `anchors` or `dataset`, where there is one.
+        split: one of its splits; None: test, else the only one.
+        limit: N randomly sampled images; None: all.
         prompt: as for `caption`, like all below.
         num_beams: beam search width.
-        max_new_tokens: longest caption, in the model's tokens.
-        temperature: of sampling.
+        max_new_tokens: maximum caption length, in the model's tokens.
+        temperature: sampling temperature.
         shots: few-shot examples.
         anchors: the captioned set that examples and retrieved captions come from.
         concurrency: concurrent requests to an endpoint.
@@ -312,7 +312,7 @@ def score_captioners(
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with a captioner, an option, an image or ``out``.
+        VlmbenchError: a captioner, an option, an image or ``out`` is invalid.
     """
     options.at_least("limit", limit)
     from vlmbench.tasks.captions.captioned import CaptionerEvalRequest, check_captioner_eval, run_captioner_eval
@@ -326,10 +326,10 @@ def score_captioners(
 
 
 def captioner_kinds(captioners: Iterable[str]) -> "list[CaptionerKind]":
-    """The kinds of those of some captioners that are no checkpoints.
+    """The kinds of the captioners that are not checkpoints.
 
     Raises:
-        UsageError: a name is none that a captioner can have.
+        UsageError: an invalid name of a captioner.
     """
     from vlmbench.captioners.names import kinds_of
 
@@ -342,7 +342,7 @@ def _captioning(*, concurrency: int, timeout: float, anchors: str | None, on_fai
     options.at_least("concurrency", concurrency)
     options.choice("on_failure", on_failure, ("skip", "error"))
     if not timeout > 0:
-        raise UsageError(f"timeout is {timeout}", where="timeout", fix="seconds, above 0")
+        raise UsageError(f"timeout is {timeout}", where="timeout", fix="give seconds, above 0")
     return Captioning(Decoding(**more), Calls(concurrency, timeout), anchors, on_failure)
 
 

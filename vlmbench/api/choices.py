@@ -12,8 +12,8 @@ def caption_metrics(*needing: str, usual: bool = False) -> list[str]:
     """The names of caption metrics.
 
     Args:
-        needing: only those that need one of these: ``documents``, ``index``, ``java``, ``images``; none: all.
-        usual: only those that are scored where nobody names metrics.
+        needing: only those that need one of these: ``documents``, ``index``, ``java``, ``images``; None: all.
+        usual: only those that are scored by default.
     """
     from vlmbench.metrics.spec import caption_specs
 

@@ -1,4 +1,4 @@
-"""The functions of `vlmbench` over runs that are there: `load_runs`, `compare`, `check`, `save_baseline`, `verify`."""
+"""The functions of `vlmbench` on existing runs: `load_runs`, `compare`, `check`, `save_baseline`, `verify`."""
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -30,8 +30,9 @@ def compare(runs: Runs, *, metric: str | None = None) -> Comparison:
     """Runs side by side, with paired tests between systems on the same images, Holm-corrected.
 
     Args:
-        runs: what a function returned, run directories, results directories, results of CLIP_benchmark; or several.
-        metric: of classification tables and tests; none: each dataset's own.
+        runs: results of a function, run directories, results directories, results of CLIP_benchmark; or several of
+            these.
+        metric: the metric of classification tables and tests; None: each dataset's own.
 
     Raises:
         AbsentError: there is nothing at a path.
@@ -69,7 +70,7 @@ def check(
         baseline: a baseline file, a results directory, or runs.
         current: the new runs.
         tolerances: the drop allowed, absolute and in the records' own scale (0.01: one point of accuracy); by metric,
-            or one number for all; none: 0. A metric that is named is gated even where it is not the dataset's own.
+            or one number for all; None: 0. A metric that is named is gated even where it is not the dataset's own.
         level: the error rate over all tests of the call.
         allow_missing: a run of the baseline may be missing among the new ones.
 
@@ -121,7 +122,7 @@ def verify(runs: Runs, *, reporter: Reporter | None = None) -> Verification:
 
     Args:
         runs: as for `compare`.
-        reporter: hears of progress; none: nobody does.
+        reporter: hears of progress; None: nobody does.
 
     Raises:
         AbsentError: there is nothing at a path.
@@ -167,10 +168,10 @@ def _parts(given: Runs) -> tuple[list[StoredRun], list[Path]]:
         else:
             paths.append(Path(item))
     if not runs and not paths:
-        raise UsageError("no runs were named", fix="a results directory, or what vlmbench.zeroshot returned")
+        raise UsageError("no runs were given", fix="give a results directory, or the results of vlmbench.zeroshot")
     return runs, paths
 
 
 def _sorted(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """None twice, in the order of their directories' names, as `find_runs` gives them."""
+    """Without duplicates, sorted by directory names, like `find_runs`."""
     return sorted({run.path.resolve(): run for run in runs}.values(), key=lambda run: natural(run.path.name))

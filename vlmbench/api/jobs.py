@@ -1,4 +1,4 @@
-"""What lets a function of the API run now, or be a job of a plan that checks everything before anything runs."""
+"""Lets an API function run now, or become a job of a plan that checks everything before anything runs."""
 
 import functools
 import inspect
@@ -27,12 +27,12 @@ class Writes(Protocol[P]):
         ...
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> TaskJob:
-        """The same call for `run_plan`, which is given the options of all runs."""
+        """The same call for `run_plan`, which gets the options of all runs."""
         ...
 
 
 def writes_runs(build: Callable[P, TaskJob]) -> Writes[P]:
-    """Makes of a function that builds a job one that runs it and returns its `Results`; ``job`` builds it."""
+    """Turns a function that builds a job into one that runs it and returns its `Results`; ``job`` builds it."""
     signature = inspect.signature(build)
 
     def prepared(*args: Any, **given: Any) -> tuple[TaskJob, dict[str, Any]]:
@@ -53,18 +53,18 @@ def writes_runs(build: Callable[P, TaskJob]) -> Writes[P]:
 
 
 def run_job(job: TaskJob, context: Context) -> Results:
-    """Does a job in a session of its own."""
+    """Runs a job in its own session."""
     return heard(job.run(context, None), context)
 
 
 def heard(runs: Sequence[Any], context: Context) -> Results:
-    """The runs with the warnings that no reporter of the caller's heard."""
+    """The runs with the warnings, if the caller gave no reporter."""
     return Results(runs, context.reporter.warnings if isinstance(context.reporter, Silent) else ())
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs that share a session and have been checked."""
+    """Checked jobs that share a session."""
 
     steps: "tuple[Step, ...]"
     session: "Session"
@@ -73,7 +73,7 @@ class Plan:
         """Runs them in order.
 
         Raises:
-            VlmbenchError: what went wrong; the results of the jobs before it are written.
+            VlmbenchError: a job failed; the results of the jobs before it are written.
         """
         from vlmbench.tasks.plan import run_steps
 
@@ -84,7 +84,7 @@ def checked_plan(jobs: "Sequence[TaskJob | Step]", **run: Unpack[RunOptions]) ->
     """A plan, all of it checked: names, values, models, datasets, files.
 
     Raises:
-        VlmbenchError: the first thing that is wrong, with its place where the job comes from a plan's file.
+        VlmbenchError: the first problem, with its place if the job comes from a plan's file.
     """
     from vlmbench.session.session import Session  # here: it is slow to import
     from vlmbench.tasks.plan import Step, check_steps
@@ -98,15 +98,15 @@ def checked_plan(jobs: "Sequence[TaskJob | Step]", **run: Unpack[RunOptions]) ->
 def run_plan(jobs: "Sequence[TaskJob | Step]", **run: Unpack[RunOptions]) -> Results:
     """Runs several jobs in one session: each model is loaded once, each image decoded once for all that need it.
 
-    All of it is checked before any of it runs.
+    Everything is checked before anything runs.
 
     Args:
-        jobs: what ``vlmbench.zeroshot.job(…)`` and its siblings give, which take the arguments of their functions but
+        jobs: from ``vlmbench.zeroshot.job(…)`` and its siblings, which take the arguments of their functions except
             for those of `RunOptions`.
         **run: see `RunOptions`; for all jobs.
 
     Raises:
-        VlmbenchError: what is wrong with a job.
+        VlmbenchError: a job is invalid or fails.
 
     Examples:
         >>> import tempfile, vlmbench

@@ -1,4 +1,4 @@
-"""What the API's functions take in several forms, brought into one; the commands use the same readers."""
+"""Converts the API's arguments to one form; the commands use the same functions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
@@ -20,12 +20,12 @@ BAD_IMAGES = ("error", "skip")
 
 
 class RunOptions(TypedDict, total=False):
-    """What every function that runs something takes; the defaults are those of the commands."""
+    """The options of every function that runs something, with the commands' defaults."""
 
     out: AnyPath
     """Results directory; ``"results"``."""
     cache_dir: AnyPath | None
-    """Feature store and indexes; none: the platform's cache directory."""
+    """Feature store and indexes; None: the platform's cache directory."""
     device: str
     """``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
     precision: str
@@ -35,28 +35,28 @@ class RunOptions(TypedDict, total=False):
     batch_size: int
     """Images per forward pass; 64."""
     workers: int | None
-    """Threads that decode images beside the model (processes, from 4 on, beside a CUDA GPU); none: cores - 1, 8 at most
+    """Threads that decode images beside the model (processes, from 4 on, beside a CUDA GPU); None: cores - 1, 8 at most
     (all cores beside a CUDA GPU)."""
     seed: int
-    """Of samples, splits and resampling; 0."""
+    """Random seed for sampling, splits and resampling; 0."""
     decode: str
     """``"full"``; ``"reduced"``: a large photograph is decoded to a shorter side of 672 pixels or more, several times
     as fast; features differ slightly, and the record says so."""
     on_bad_image: str
-    """``"error"``: a damaged image ends the run; ``"skip"``: it is left out and counted."""
+    """``"error"``: a damaged image stops the run; ``"skip"``: it is left out and counted."""
     offline: bool
-    """Touch no network, in this process from now on; as ``HF_HUB_OFFLINE=1``."""
+    """Use no network, for the rest of this process; like ``HF_HUB_OFFLINE=1``."""
     trust_remote_code: bool
     """Run Python code that comes with a checkpoint; the record says so."""
     reporter: Reporter | None
-    """Hears of progress, notes and warnings; none: nobody does, and nothing is printed."""
+    """Receives progress, notes and warnings; None: nothing is printed."""
 
 
 def run_context(**options: Unpack[RunOptions]) -> Context:
-    """The options as runs take them.
+    """The options as a `Context`.
 
     Raises:
-        UsageError: a value is none of the choices or too small.
+        UsageError: a value is not one of the choices, or too small.
     """
     known = {name: value for name, value in options.items() if value is not None}
     unknown = sorted(set(known) - set(RunOptions.__annotations__))
@@ -83,22 +83,22 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
 
 
 def at_least(name: str, value: object, least: int = 1) -> None:
-    """Refuses what is no whole number from `least` up; none is no number and is let through.
+    """Rejects anything but whole numbers from `least` up, or None.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is invalid.
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         return
     what = f"--{name.replace('_', '-')}"
-    raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"a whole number, at least {least}")
+    raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"give a whole number, at least {least}")
 
 
 def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
-    """Refuses what is none of the choices.
+    """Rejects anything but the choices.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is invalid.
     """
     if value not in choices:
         what, listed = f"--{name.replace('_', '-')}", ", ".join(item for item in choices if item is not None)
@@ -106,19 +106,19 @@ def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
 
 
 def names(given: Names | None) -> list[str]:
-    """One name or several, as a list; a path stays one, so that no name of a model is meant by it."""
+    """One name or several, as a list; a path stays a path, so that it is never taken for a model's name."""
     items = [] if given is None else [given] if isinstance(given, str | PathLike) else list(given)
     plain = [isinstance(item, str) or Path(item).is_absolute() for item in items]
     return [fspath(item) if whole else f"./{fspath(item)}" for item, whole in zip(items, plain, strict=True)]
 
 
 def path(given: AnyPath | None) -> Path | None:
-    """A path, or none."""
+    """A path, or None."""
     return None if given is None else Path(fspath(given))
 
 
 def text(given: AnyPath | None) -> str | None:
-    """A name or a path as text, or none."""
+    """A name or a path as text, or None."""
     return None if given is None else fspath(given)
 
 
@@ -136,7 +136,7 @@ def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | No
         word = "all" if part is None else str(part).strip().lower()
         if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0):
             raise UsageError(
-                f"{word!r} is no number of labels per class",
+                f"{word!r} is not a number of labels per class",
                 where="--shots",
                 fix="--shots 1,2,4,8,16,all",
             )
@@ -166,10 +166,10 @@ def strength(given: str | float) -> float | None:
 
 
 def tolerances(given: float | Mapping[str, float] | None) -> dict[str, float]:
-    """The drop allowed by metric; under an empty name that of every metric not named.
+    """The allowed drop by metric; under an empty name, for every other metric.
 
     Raises:
-        UsageError: it is no number from 0 to 10.
+        UsageError: it is not a number from 0 to 10.
     """
     found = dict(given) if isinstance(given, Mapping) else {} if given is None else {"": given}
     for name, value in found.items():
@@ -179,7 +179,7 @@ def tolerances(given: float | Mapping[str, float] | None) -> dict[str, float]:
 
 
 def not_a_tolerance(given: str) -> UsageError:
-    """The error of what is no tolerance."""
+    """The error for an invalid tolerance."""
     return UsageError(
         f"not a tolerance: {visible(given)}",
         where="--tolerance",
@@ -188,7 +188,7 @@ def not_a_tolerance(given: str) -> UsageError:
 
 
 def require_metrics(asked: Iterable[str], present: set[str]) -> None:
-    """A mistyped metric would be gated by nothing, or by 0.
+    """Checks the names: a mistyped metric would not be gated, or with tolerance 0.
 
     Args:
         asked: metrics that tolerances are for.
@@ -212,10 +212,10 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
 
 
 def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "references") -> Any:
-    """References by image as a file would hold them; a path or the name of a data set stays text.
+    """References by image, as in a file; a path or the name of a dataset stays text.
 
     Raises:
-        InputError: something is no list of captions, or an image has none.
+        InputError: a value is not a list of captions, or an image has none.
     """
     from vlmbench.data.captions.read import References
     from vlmbench.metrics.captions.inputs import caption_lists
@@ -226,14 +226,14 @@ def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "ref
 
 
 def candidates_of(given: Any) -> list[Any]:
-    """Systems: paths as text, and captions by image as a file would hold them.
+    """Systems: paths as text, and captions by image as in a file.
 
     Args:
         given: a path (``NAME=PATH`` names the system); ``{image: caption}``; several paths; or ``{system: captions}``,
             where captions are ``{image: caption}`` or a `pathlib.Path`.
 
     Raises:
-        InputError: something is no caption.
+        InputError: a value is not a caption.
     """
     if isinstance(given, str | PathLike):
         return [fspath(given)]
@@ -254,7 +254,7 @@ def _system(name: str, captions: Mapping[Any, Any]) -> Any:
     for image, caption in captions.items():
         if not isinstance(caption, str):
             raise InputError(
-                f"a value of type {type(caption).__name__} where a caption belongs",
+                f"a value of type {type(caption).__name__} instead of a caption",
                 where=f"{visible(name)}, image {visible(str(image))[:80]}",
                 fix='{"42": "a dog runs"}, or {"system": {"42": "a dog runs"}}',
             )

@@ -12,7 +12,7 @@ SIDE = 96
 
 
 class Thumbnails:
-    """A `Pictures` of the report: opens each dataset once, and touches no network."""
+    """The report's `Pictures`: opens each dataset once, and uses no network."""
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
@@ -41,7 +41,7 @@ class Thumbnails:
         return found
 
     def _open(self, dataset: str, split: str) -> Any:
-        """The split, or none where the dataset is not on this machine (a colleague's run, references from a file)."""
+        """The split, or None where the dataset is not on this machine (a colleague's run, references from a file)."""
         key = (dataset, split)
         if key not in self._splits:
             from vlmbench.data.open import open_dataset

@@ -1,4 +1,4 @@
-"""What the API returns: runs, comparisons and outcomes of the gate, each as a frame, in rich and in HTML."""
+"""Results of the API: runs, comparisons and outcomes of the gate, each as a frame, in rich and in HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ def drawn(table: Table, most: int | None = None) -> Any:
 
     Args:
         table: the table.
-        most: so many rows are shown, and said how many more there are; none: all.
+        most: the number of rows shown, followed by how many more there are; None: all.
     """
     from vlmbench.report.terminal import Drawn
 
@@ -58,12 +58,12 @@ class Result(Shown):
 
     Attributes:
         task: ``zeroshot``, ``linear-probe``, ``retrieval``, ``caption-eval`` or ``metric-eval``.
-        system: the name tables show.
-        model: the model's id; none for captions from a file or features of one's own.
+        system: the name in tables.
+        model: the model's id; None for captions from a file or for precomputed features.
         dataset: the dataset's id.
         n: images scored.
-        shots: labelled images per class; none: all, or zero-shot.
-        seed: of samples, splits and resampling.
+        shots: labelled images per class; None: all, or zero-shot.
+        seed: random seed for sampling, splits and resampling.
         metrics: each figure with its 95 % interval; fractions are 0 to 1, CIDEr 0 to 10.
         signature: one line that says how the figures were made.
         path: the run's directory.
@@ -107,7 +107,7 @@ class Result(Shown):
 
     @property
     def run(self) -> StoredRun:
-        """The same as the store has it."""
+        """The stored run."""
         return StoredRun(self.path, self.record)
 
     @property
@@ -126,7 +126,7 @@ class Result(Shown):
         return pd.DataFrame({name: list(column) for name, column in read_samples(self.run).items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as it stands in the document of ``--json``."""
+        """The result as in the document of ``--json``."""
         names = ("task", "system", "model", "dataset", "n", "shots", "seed", "signature")
         metrics = {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in self.metrics.items()}
         return {**{name: getattr(self, name) for name in names}, "path": str(self.path), "metrics": metrics}
@@ -136,8 +136,8 @@ class Results(Shown, Sequence[Result]):
     """Runs, in the order they were made or found.
 
     Attributes:
-        runs: the same as the store has them.
-        warnings: what a command would have warned of, where no reporter was given that heard it.
+        runs: the stored runs.
+        warnings: the warnings, if no reporter was given.
     """
 
     def __init__(self, runs: Iterable[StoredRun], warnings: Iterable[str] = ()) -> None:
@@ -164,13 +164,13 @@ class Results(Shown, Sequence[Result]):
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
-        """The tables that ``vlmbench compare`` shows of them, without that of every two systems."""
+        """The tables that ``vlmbench compare`` shows of them, without the pairwise comparisons."""
         from vlmbench.report.tables.write import build_tables
 
         return tuple(build_tables(self.runs))
 
     def to_dict(self) -> dict[str, Any]:
-        """The results as they stand in the document of ``--json``; fractions 0 to 1, CIDEr 0 to 10."""
+        """The results as in the document of ``--json``; fractions 0 to 1, CIDEr 0 to 10."""
         return {"results": [one.to_dict() for one in self._results]}
 
     def to_frame(self) -> "pd.DataFrame":
@@ -186,9 +186,9 @@ class Comparison(Shown):
 
     Attributes:
         results: the runs, none twice.
-        tables: classification, captions, retrieval, metric-eval, and every two systems, where there are any.
-        refused: which runs are not put side by side, and why.
-        warnings: these, runs that do not have the metric that was asked for, and results that no table shows.
+        tables: classification, captions, retrieval, metric-eval, and pairwise comparisons, if any.
+        refused: which runs are not shown side by side, and why.
+        warnings: these, runs without the requested metric, and results that no table shows.
         foreign: results of another program that stand in the tables.
     """
 
@@ -202,7 +202,7 @@ class Comparison(Shown):
         return f"<Comparison of {len(self.results)} runs: {', '.join(table.name for table in self.tables)}>"
 
     def pairs(self) -> list[dict[str, Any]]:
-        """A row for every two systems and each metric, in the records' own scale; empty where there are no two."""
+        """One row per pair of systems and metric, in the records' own scale; empty if there is no pair."""
         found = []
         for table in self.tables:
             for row in table.rows if table.name == "comparisons" else ():
@@ -226,7 +226,7 @@ class Comparison(Shown):
         """One of the tables, a figure with its interval, in the records' own scale.
 
         Args:
-            name: ``classification``, ``few_shot``, ``captions``, ``retrieval``, ``metric_eval``, ``comparisons``; none:
+            name: ``classification``, ``few_shot``, ``captions``, ``retrieval``, ``metric_eval``, ``comparisons``; None:
                 the first there is.
 
         Raises:
@@ -248,10 +248,10 @@ class Comparison(Shown):
         return tuple(table.with_runs(results.runs) for table in self.tables)
 
     def in_words(self, results: Results | None = None) -> str:
-        """A paragraph that reads the tables.
+        """The tables summarized in a paragraph.
 
         Args:
-            results: read the rows of these runs alone; none: all.
+            results: only the rows of these runs; None: all.
         """
         from vlmbench.report.reading import read_tables
 
@@ -278,7 +278,7 @@ class Comparison(Shown):
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as it stands in the document of ``--json``."""
+        """Everything as in the document of ``--json``."""
         return {**self.results.to_dict(), "comparisons": self.pairs(), "foreign": self.foreign_results()}
 
     def write(self, out: Path | str) -> list[Path]:
@@ -296,7 +296,7 @@ class Comparison(Shown):
 
         Args:
             path: the file.
-            cache_dir: where datasets are read from for their images; none: the platform's cache directory.
+            cache_dir: where datasets are read from for their images; None: the platform's cache directory.
 
         Raises:
             OutputError: it cannot be written.
@@ -319,7 +319,7 @@ class Comparison(Shown):
         return write_figures(self.results.runs, Path(out))
 
     def write_eval_results(self, directory: Path | str) -> list[Path]:
-        """Writes the hub's .eval_results YAML of the runs on datasets of the hub, a folder per model.
+        """Writes the hub's .eval_results YAML of the runs on datasets of the hub, one folder per model.
 
         Raises:
             OutputError: a file cannot be written.
@@ -352,18 +352,18 @@ class Comparison(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CheckOutcome(Shown):
-    """What the regression gate found; `changes` have the worst first."""
+    """The result of the regression gate; `changes` are sorted, worst first."""
 
     outcome: "Outcome"
 
     @property
     def changes(self) -> "tuple[Change, ...]":
-        """Every gated metric of every run, then and now."""
+        """Every gated metric of every run, before and now."""
         return self.outcome.changes
 
     @property
     def regressions(self) -> "tuple[Change, ...]":
-        """The changes that fail the gate: beyond the tolerance and, where it can be tested, significant."""
+        """The changes that fail the gate: beyond the tolerance and, if they can be tested, significant."""
         return self.outcome.regressions
 
     @property
@@ -379,7 +379,7 @@ class CheckOutcome(Shown):
         return (outcome_table(self.outcome),)
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as it stands in the document of ``--json``."""
+        """The outcome as in the document of ``--json``."""
         from vlmbench.report.gate.ci import json_document
 
         return json_document(self.outcome)

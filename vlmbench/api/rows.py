@@ -1,4 +1,4 @@
-"""What the API returns where it returns no runs: predictions, findings, listings, embeddings; each as a frame."""
+"""Results other than runs: predictions, findings, listings, embeddings; each as a frame."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -66,11 +66,11 @@ class Rows(Sequence[T], Generic[T]):
 
 
 class Predictions(Rows["Prediction"]):
-    """What a probe says of images, a row each.
+    """Predictions of a probe, one row per image.
 
     Attributes:
         classnames: `[C]`, in the order of the probabilities.
-        warnings: what a command would have warned of, where no reporter was given that heard it.
+        warnings: the warnings, if no reporter was given.
     """
 
     def __init__(self, rows: "Iterable[Prediction]", classnames: Sequence[str], warnings: Iterable[str] = ()) -> None:
@@ -79,7 +79,7 @@ class Predictions(Rows["Prediction"]):
         self.warnings = tuple(warnings)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Image, labels (one, but of a multi-label probe), and the probability of each class."""
+        """Image, labels (one, unless the probe is multi-label), and the probability of each class."""
         return [
             {
                 "image": row.image,
@@ -103,12 +103,12 @@ class Embeddings:
 
     Attributes:
         path: safetensors with ``x`` `[N, D]` float32, un-normalised, and ``y`` (labels).
-        facts: JSON beside it, with ids, class names, and what made them.
+        facts: JSON next to it, with ids, class names and settings.
         n: N.
         width: D.
         layer: ``proj`` or ``pre_proj``.
         encoded: how many were encoded now; the rest came from the store.
-        work: device, images a second and seconds of each stage, as a run's ``run.json`` has them.
+        work: device, images per second and seconds of each stage, as in ``run.json``.
     """
 
     path: Path
@@ -133,7 +133,7 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Something in a run that is not what its record says."""
+    """A mismatch between a run and its record."""
 
     path: Path
     mismatch: str
@@ -141,12 +141,12 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `vlmbench.verify` found.
+    """The result of `vlmbench.verify`.
 
     Attributes:
         results: the runs that were verified.
-        mismatches: what is not as the records say; empty where every figure comes out again.
-        without_checksum: runs whose record has none: an earlier version wrote it, or it was removed.
+        mismatches: differences from the records; empty if every figure is reproduced.
+        without_checksum: runs whose record has no checksum: written by an earlier version, or removed.
     """
 
     results: Results

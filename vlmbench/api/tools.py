@@ -27,19 +27,19 @@ def embed(
     shard: str | tuple[int, int] | None = None,
     **run: Unpack[RunOptions],
 ) -> Embeddings:
-    """Image features to a safetensors file under ``out``/embeddings, with ids, labels and what made them beside it.
+    """Writes image features to a safetensors file under ``out``/embeddings, with ids, labels and settings.
 
     Args:
         model: alias, hub id or directory.
         dataset: name, ``hf:owner/name``, ``folder:PATH`` or ``file:PATH``.
-        split: the split; none: test, else the only one.
-        features_layer: none: ``proj`` where the model has it.
-        limit: N randomly sampled images; none: all.
-        shard: ``"2/8"`` or (2, 8): the second of eight parts, for a cluster; none: all.
+        split: the split; None: test, else the only one.
+        features_layer: None: ``proj`` if the model has it.
+        limit: N randomly sampled images; None: all.
+        shard: ``"2/8"`` or (2, 8): the second of eight parts, for a cluster; None: all.
         **run: see `RunOptions`.
 
     Raises:
-        VlmbenchError: what is wrong with the model, the dataset, an image or ``out``.
+        VlmbenchError: the model, the dataset, an image or ``out`` is invalid.
 
     Examples:
         >>> import tempfile, vlmbench
@@ -61,15 +61,15 @@ def embed(
 
 
 def predict(probe: AnyPath, images: AnyPath | Iterable[AnyPath], **run: Unpack[RunOptions]) -> Predictions:
-    """Class labels and probabilities for images by a saved probe.
+    """Predicts class labels and probabilities for images with a saved probe.
 
     Args:
-        probe: a file that ``save_probe`` of `linear_probe` has written.
+        probe: a file written by ``save_probe`` of `linear_probe`.
         images: image files, or directories of images.
         **run: see `RunOptions`.
 
     Raises:
-        AbsentError: a file or the probe's encoder is not there.
+        AbsentError: a file or the probe's encoder is missing.
         InputError: it is no probe, its encoder has other weights now, there is no image, or one is damaged and
             ``on_bad_image`` is ``"error"``.
     """
@@ -105,7 +105,7 @@ def doctor(out: AnyPath = "results", cache_dir: AnyPath | None = None) -> "Rows[
 
     Args:
         out: the results directory to look at.
-        cache_dir: the cache directory to look at; none: the platform's.
+        cache_dir: the cache directory to look at; None: the platform's.
 
     Examples:
         >>> import vlmbench

@@ -33,7 +33,8 @@ COMMANDS: dict[str, CommandEntry] = {
         "vlmbench.cli.zeroshot", "Zero-shot classification by a dual encoder: no labels, only class names."
     ),
     "linear-probe": CommandEntry(
-        "vlmbench.cli.linear_probe", "Logistic regression on frozen features, and how many labels zero-shot is worth."
+        "vlmbench.cli.linear_probe",
+        "Logistic regression on frozen features, and how many labels it needs to match zero-shot.",
     ),
     "retrieval": CommandEntry(
         "vlmbench.cli.retrieval", "Image-text retrieval: recall at 1, 5 and 10 in both directions."
@@ -71,12 +72,12 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A stand-in with a name and a line, which is all that a help page shows."""
+        """A stand-in with a name and a help line, which is all that a help page shows."""
         entry = COMMANDS.get(cmd_name)
         return TyperCommand(cmd_name, help=entry.line) if entry else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command itself, imported now, or that of a task of another package; of a mistyped one the nearest."""
+        """The command itself, imported now, or that of another package's task; similar names for a mistyped one."""
         if args and args[0] not in COMMANDS:
             from difflib import get_close_matches
 
@@ -99,7 +100,7 @@ class LazyGroup(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command whose help names the metrics there are."""
+    """A command whose help names the available metrics."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks them up, and shows the help."""
@@ -169,7 +170,7 @@ def root(
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose every end is an exit code of the contract; typer itself ends with 2."""
+    """A command that always ends with an exit code of the contract; typer itself ends with 2."""
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
@@ -217,14 +218,14 @@ DISK = {
 
 
 def _disk(error: OSError) -> int:
-    """A disk that fails or takes no more, wherever it was noticed: stdout sent to a file, a library's own cache."""
+    """A failing or full disk, wherever it was noticed: stdout sent to a file, a library's own cache."""
     what = f"cannot {DISK[error.errno or 0]}: {error.strerror}"
     print(f"error: {what}\n  where: {error.filename or 'stdout'}", file=sys.stderr)
     return errors.EXIT_INPUT
 
 
 def _memory() -> int:
-    """Said without rich, for which there may be no memory either."""
+    """Printed without rich, which may lack memory too."""
     error = errors.too_little_memory()
     print(f"error: {error.what}\n  fix: {error.fix}", file=sys.stderr)
     return error.exit_code

@@ -41,8 +41,8 @@ def command(
 ) -> int:
     """Is anything worse than in the baseline? Exit 1 if so.
 
-    A drop counts when it is beyond the tolerance and significant by a paired test on the same images; where only
-    figures are known, and for a metric without such a test (ece), when it is beyond the tolerance. Each dataset's own
+    A drop counts if it exceeds the tolerance and is significant in a paired test on the same images; if only
+    figures are known, and for a metric without such a test (ece), if it exceeds the tolerance. Each dataset's own
     metric is gated, and every caption score; a metric named by --tolerance is gated too.
     """
     import vlmbench
@@ -74,7 +74,7 @@ def command(
 
 
 def _on_github(outcome: "CheckOutcome") -> None:
-    """Appends to the step's summary and prints annotations (on stderr, where the runner reads them too)."""
+    """Appends to the step's summary and prints annotations (on stderr, which the runner reads too)."""
     from vlmbench.foundations.atomic import cannot_write
 
     text, annotations = outcome.github()

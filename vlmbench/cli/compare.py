@@ -1,4 +1,4 @@
-"""``vlmbench compare``: tables over everything found, with paired tests between systems."""
+"""``vlmbench compare``: tables of all runs, with paired tests between systems."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from vlmbench.cli.options.common import Common, option, with_some
 from vlmbench.cli.options.data import Metric
 
 SHOWN = 40
-"""Comparisons of two systems that are printed; they grow with the square of the systems, and the files have all."""
+"""Pairwise comparisons that are printed; there are as many as pairs of systems, and the files have all of them."""
 
 
 class Export(StrEnum):
@@ -34,7 +34,7 @@ def command(
     ] = None,
     metric: Metric = None,
     strict: Annotated[
-        bool, option("--strict", help="Exit 3 where runs of one dataset cannot be put side by side.")
+        bool, option("--strict", help="Exit 3 if runs on one dataset cannot be shown side by side.")
     ] = False,
     figures: Annotated[
         bool, option("--figures", help="Also draw curves, confusion matrices, reliability under OUT/figures.")
@@ -45,15 +45,15 @@ def command(
         option("--eval-results", metavar="DIR", help="Also write the hub's .eval_results YAML, one folder per model."),
     ] = None,
     export_to: Annotated[
-        list[Export] | None, option("--export", help="Also log every record there, where the package is installed.")
+        list[Export] | None, option("--export", help="Also log every record there, if the package is installed.")
     ] = None,
 ) -> None:
-    """Tables over everything found, with paired tests between systems on the same images.
+    """Tables of all runs, with paired tests between systems on the same images.
 
     Classification: zero-shot, probe and their difference for each dataset and model. Captions: systems by metrics, on
-    the images that all have. Runs that cannot be compared (another split, n, metric, other references) stand in rows
+    the images that all have. Runs that cannot be compared (another split, n, metric, other references) get rows
     of their own, and the fields that differ are named. Results of CLIP_benchmark (its JSON, or the CSV of its build)
-    stand beside them: figures without interval, not tested.
+    are shown alongside: figures without intervals, not tested.
     """
     import vlmbench
     from vlmbench.cli.console import Console, print_json
@@ -63,7 +63,7 @@ def command(
     console = Console(quiet=common.quiet)
     compared = vlmbench.compare(runs or [common.out], metric=metric)
     if compared.refused and strict:
-        raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave --strict out")
+        raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave out --strict")
     for line in compared.warnings:
         console.warn(line)
     if not compared.tables:
@@ -76,7 +76,7 @@ def command(
     if eval_results:
         entries = compared.write_eval_results(eval_results)
         if not entries:
-            console.warn(f"nothing to write to {eval_results}: no run is on a dataset of the hub (hf:owner/name)")
+            console.warn(f"nothing to write to {eval_results}: no run uses a dataset of the hub (hf:owner/name)")
         written += entries
     for target in export_to or []:
         compared.log_to(target.value, common.out)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 WIDE = 120
-"""Columns of a terminal that has room for everything."""
+"""Width of a terminal with room for everything."""
 _WORD = 14
-"""Letters of a word that are kept together where a column is squeezed."""
+"""Letters of a word that are kept together in a narrow column."""
 
 
 class Console:
@@ -33,7 +33,7 @@ class Console:
 
     @cached_property
     def _rich(self) -> "RichConsole":
-        """Made when something is said: rich takes a tenth of a second to import."""
+        """Created on first use: rich takes a tenth of a second to import."""
         return _rich()
 
     @contextmanager
@@ -96,8 +96,8 @@ def _rich(*, stderr: bool = True) -> "RichConsole":
     from rich.console import Console as RichConsole
 
     class Lasting(RichConsole):
-        """A console that outlives its reader (rich's own would end the process with 1), and whose columns are as wide
-        as what its encoding can hold."""
+        """A console that survives the end of its reader (rich's own would end the process with 1), with columns as wide
+        as its encoding needs."""
 
         def on_broken_pipe(self) -> None:
             self.quiet = True
@@ -110,7 +110,7 @@ def _rich(*, stderr: bool = True) -> "RichConsole":
 
 
 def stdout_console() -> "RichConsole":
-    """What tables are printed with."""
+    """The console that tables are printed with."""
     return _rich(stderr=False)
 
 
@@ -132,10 +132,10 @@ class Layout:
     """How columns are shown.
 
     Attributes:
-        left: so many columns are flush left, the others right.
-        figures: columns among these that are flush right all the same.
+        left: how many columns are aligned left, the others right.
+        figures: those of them that are aligned right all the same.
         whole: columns that are never broken into lines.
-        wide: columns that are shown only where the terminal has room for them.
+        wide: columns that are shown only if the terminal has room for them.
     """
 
     left: int = 1
@@ -152,7 +152,7 @@ def print_table(
     *,
     caption: str | None = None,
 ) -> None:
-    """A rich table on stdout. Cells are made harmless here.
+    """Prints a rich table to stdout; cells are escaped here.
 
     Args:
         title: above the table.

@@ -5,10 +5,10 @@ from vlmbench.cli.options.common import Common, with_common
 
 @with_common
 def command(common: Common) -> None:
-    """The whole main job on what ships with the package: no network, no Java, under two minutes.
+    """Run the whole main job on the bundled models and datasets: no network, no Java, under two minutes.
 
     Zero-shot against a linear probe on digits, shapes and counting, four captioners on scenes, tables, a report, and
-    one paragraph that reads them. The models are small and know a closed world: see their model cards.
+    a summary in one paragraph. The models are small and know a closed world: see their model cards.
 
     Example: [bold]vlmbench demo[/bold]
     """

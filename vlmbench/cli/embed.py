@@ -13,12 +13,12 @@ def command(
     dataset: Annotated[str, option("-d", "--dataset", help="Name, hf:owner/name, folder:PATH or file:PATH.")],
     split: Split = None,
     layer: Annotated[
-        str | None, option("--features-layer", help="proj or pre_proj (default: proj where there is one)")
+        str | None, option("--features-layer", help="proj or pre_proj (default: proj if there is one)")
     ] = None,
     limit: Limit = None,
     shard: Annotated[str | None, option("--shard", help="i/n: only the i-th of n parts, for a cluster.")] = None,
 ) -> None:
-    """Image features to a safetensors file, with ids, labels and what made them beside it.
+    """Write image features to a safetensors file, with ids, labels and settings in a JSON file.
 
     Example: [bold]vlmbench embed -m tiny-clip -d digits --shard 1/4[/bold]
     """

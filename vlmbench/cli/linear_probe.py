@@ -9,7 +9,7 @@ from vlmbench.cli.options.data import Holdout, Limit, Metric
 
 
 class Solver(StrEnum):
-    """What fits the probe."""
+    """The solver of the probe."""
 
     native = "native"
     sklearn = "sklearn"
@@ -23,7 +23,7 @@ class Layer(StrEnum):
 
 
 class Init(StrEnum):
-    """Where the probe starts, and what it is shrunk towards."""
+    """Where the probe starts, and what it is regularized towards."""
 
     zero = "zero"
     zeroshot = "zeroshot"
@@ -82,7 +82,9 @@ def command(
     normalize: Annotated[bool, option("--normalize/--no-normalize", help="Scale features to unit length.")] = False,
     prompts: Annotated[
         list[str] | None,
-        option("--prompts", callback=lines, help="Prompts of the zero-shot line and of --init zeroshot. " + PROMPTS),
+        option(
+            "--prompts", callback=lines, help="Prompts for the zero-shot comparison and --init zeroshot. " + PROMPTS
+        ),
     ] = None,
     limit: Limit = None,
     metric: Metric = None,
@@ -96,7 +98,7 @@ def command(
 ) -> None:
     """Logistic regression on frozen features: with all labels, or with a few per class.
 
-    Few-shot runs also say how many labels per class zero-shot is worth. Examples:
+    Few-shot runs also report the labels per class needed to match zero-shot. Examples:
     [bold]vlmbench linear-probe -m tiny-clip -d digits --shots 1,2,4,8,16,all[/bold]
     and [bold]vlmbench linear-probe --features mine.npz[/bold]
     """

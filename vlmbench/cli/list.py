@@ -21,12 +21,12 @@ class What(StrEnum):
 
 _SHORT = {"parameters": "size"}
 _JSON = ("kind", "range", "better", "blind_to", "source", "metrics")
-"""What only --json has."""
+"""Shown only by --json."""
 
 
 @with_basics
 def command(common: Common, what: Annotated[What, typer.Argument(help="Which names to show.")]) -> None:
-    """The names that can be given to -d, -m, --metrics, --prompts and --head, and the tasks; touches no network.
+    """List the names for -d, -m, --metrics, --prompts and --head, and the tasks, without a network.
 
     Example: [bold]vlmbench list datasets[/bold]
     """

@@ -1,9 +1,9 @@
-"""What each command does with its options: an option that a call has no use for is an error, and is never dropped.
+"""The options that each command uses: an option that would have no effect is an error, never ignored.
 
-A command has one mode or several (``caption-eval`` scores files, or makes the captions first); each lists the options
-it uses. Some options have a use only beside others (``--clip`` where CLIPScore is asked for). An option on the command
-line, or in a plan, that has no use ends with a usage error that names it and the mode; one from the environment is
-meant for all commands and is passed over. The common options are for every command, and are refused only where
+A command has one or more modes (``caption-eval`` scores files, or generates captions first); each lists the options
+it uses. Some options work only with others (``--clip`` if CLIPScore is requested). An option on the command
+line, or in a plan, without effect is a usage error that names it and the mode; one from the environment is
+meant for all commands and is ignored. The common options are for every command, and are rejected only if
 something else must be meant.
 """
 
@@ -20,12 +20,12 @@ LOGISTIC = "logistic"
 
 @dataclass(frozen=True)
 class Need:
-    """What has to stand beside an option for it to have a use.
+    """What an option needs to have an effect.
 
     Attributes:
         options: the parameters' names.
-        words: what it is that needs them, and how to ask for it.
-        met: whether the values of a call ask for it.
+        words: what uses them, and how to request it.
+        met: whether the values of a call request it.
     """
 
     options: str
@@ -35,14 +35,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Mode:
-    """A way in which a command works.
+    """A mode of a command.
 
     Attributes:
-        words: what messages call it.
+        words: its name in messages.
         uses: the names of the parameters it uses.
-        by: the parameters that choose it; none: it is what is left.
-        needs: which of them have a use only beside others.
-        never: common options that it does not use and that may be taken for another, each with what is meant.
+        by: the parameters that select it; None: the default mode.
+        needs: those that only work with others.
+        never: common options that it does not use and that may be confused with another, each with an explanation.
     """
 
     words: str
@@ -119,7 +119,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
                 Need("init", f"--head {LOGISTIC}", _logistic),
                 Need(
                     "prompts",
-                    "zero-shot beside few-shot, --init zeroshot, or a head that starts from text",
+                    "zero-shot next to few-shot, --init zeroshot, or a head that starts from text",
                     lambda values: _few(values) or str(values["init"]) == "zeroshot" or not _logistic(values),
                 ),
             ),
@@ -131,7 +131,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
             "predict",
             "images probe format output",
             needs=(Need("format", "text on stdout or in --output, not --json", lambda values: not values["json"]),),
-            never={"out": "predictions are written by --output FILE", "seed": "nothing is drawn"},
+            never={"out": "predictions are written by --output FILE", "seed": "nothing is random"},
         ),
     ),
     "caption-eval": (
@@ -182,7 +182,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
 
 
 def settle(ctx: typer.Context, values: dict[str, Any], defaults: Values) -> dict[str, Any]:
-    """The values of a call without those that its mode has no use for, which are at their defaults.
+    """The values of a call without those that its mode does not use, which are at their defaults.
 
     Args:
         ctx: the call.
@@ -190,7 +190,7 @@ def settle(ctx: typer.Context, values: dict[str, Any], defaults: Values) -> dict
         defaults: of the command's parameters.
 
     Raises:
-        UsageError: an option on the command line has no use.
+        UsageError: an option on the command line has no effect.
     """
     modes = MODES.get(str(ctx.info_name), ())
     if not modes:
@@ -207,13 +207,13 @@ def settle(ctx: typer.Context, values: dict[str, Any], defaults: Values) -> dict
 
             option = _spelled(ctx, name)
             raise UsageError(
-                f"{mode.words} has no use for {option} here: {why}", where=option, fix=f"leave {option} out"
+                f"{option} has no effect in {mode.words} here: {why}", where=option, fix=f"leave out {option}"
             )
     return {**values, **{name: defaults[name] for name in idle if name in defaults}}
 
 
 def _choose(modes: tuple[Mode, ...], typed: set[str], values: Values) -> Mode:
-    """The mode that options on the command line choose, else that those of the environment do, else what is left."""
+    """The mode selected by options on the command line, else by those of the environment, else the default."""
     for there in (typed, {name for name, value in values.items() if value}):
         for mode in modes:
             if there & set(mode.by):

@@ -1,4 +1,4 @@
-"""How every command ends: the tables written anew, and its own results printed, as a table or as JSON."""
+"""The end of every command: rewrites the tables and prints its own results, as a table or as JSON."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ def finish(
         results: the runs this command has written.
         out: the results directory.
         as_json: print the JSON document of the contract on stdout instead of tables.
-        quiet: do not say where the tables are.
+        quiet: do not report where the tables are.
         pictures_from: also write ``report.html``, with pictures read through this cache directory.
 
     Returns:
@@ -46,13 +46,13 @@ def finish(
 
 
 def show_table(table: "Table", *, most: int | None = None) -> None:
-    """A table and those that belong to it, on stdout: each interval below its figure, nothing cut off.
+    """Prints a table and its further tables to stdout: each interval below its figure, nothing truncated.
 
-    One that is wider than the terminal is shown in blocks of figures, each beside the columns that say of what.
+    A table wider than the terminal is shown in blocks of figures, each with the columns that identify its rows.
 
     Args:
         table: the table.
-        most: so many rows are shown, and said how many more there are; none: all.
+        most: the number of rows shown, followed by how many more there are; None: all.
     """
     from vlmbench.api.results import drawn
     from vlmbench.cli.console import stdout_console

@@ -1,4 +1,4 @@
-"""Tables of a plan as command lines: what keys there are, and of what type, is read off the commands themselves."""
+"""Tables of a plan as command lines: keys and types are read from the commands themselves."""
 
 import inspect
 import types
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vlmbench.api.plans import Table, TaskJob
 
 ALONE = (*TERMINAL, "trust-remote-code")
-"""Common options that stand on the command line alone: a file from elsewhere is not to choose them."""
+"""Common options only for the command line: a file from elsewhere must not set them."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def arguments(table: "Table", keys: Mapping[str, Key]) -> list[str]:
             )
         if key in ALONE and key not in keys:
             raise InputError(
-                f"{key} is for the command line", where=table.at(key), fix=f"vlmbench run --{key}, if you mean it"
+                f"{key} is for the command line", where=table.at(key), fix=f"if you want it: vlmbench run --{key}"
             )
         if key not in keys:
             raise unknown_key(table, key, keys)
@@ -136,7 +136,7 @@ def parse_common(table: "Table", words: Sequence[str], given: Sequence[str]) -> 
         given: the options that stand on the command line, as words.
 
     Raises:
-        InputError: a value is out of range or none of the choices.
+        InputError: a value is out of range or not one of the choices.
     """
     found: list[Common] = []
 
@@ -149,10 +149,11 @@ def parse_common(table: "Table", words: Sequence[str], given: Sequence[str]) -> 
 
 
 def parse_job(table: "Table", words: Sequence[str], common: Common) -> "TaskJob":
-    """What a table asks for.
+    """The request of a table.
 
     Raises:
-        InputError: an option is missing, out of range or none of the choices, or the command refuses them together.
+        InputError: an option is missing, out of range or not one of the choices, or the command rejects the
+            combination.
     """
     from vlmbench.api.plans import placed
 
@@ -172,7 +173,7 @@ class Collecting(Common):
     jobs: "list[TaskJob] | None" = None
 
     def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
-        """Keeps the job of the call."""
+        """Stores the job of the call."""
         if self.jobs is not None:
             self.jobs.append(function.job(*arguments, **options))
 

@@ -19,11 +19,11 @@ def command(
         bool, option("--dry-run", help="Check the plan and print it as shell commands; nothing is run.")
     ] = False,
 ) -> None:
-    """Runs a grid kept in a repository: many commands in one file, each model loaded and each image decoded once.
+    """Run a grid of commands from one file, with each model loaded and each image decoded once.
 
-    The plan is TOML: common options at the top, then tables named after tasks (see vlmbench list tasks; as many of each
-    as wanted) whose keys are the command's long options. All of it is checked before any of it runs. Common options
-    given here go before those of the plan; paths are those of the directory it is run in.
+    The plan is TOML: common options at the top, then tables named after tasks (see vlmbench list tasks; any number of
+    each) whose keys are the command's long options. Everything is checked before anything runs. Common options
+    given here override those of the plan; paths are relative to the current directory.
 
     Example: [bold]vlmbench run plan.toml --dry-run[/bold]
     """

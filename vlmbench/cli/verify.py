@@ -20,7 +20,7 @@ def command(
 ) -> None:
     """Recomputes every figure from its per-sample file, and checks hash, signature and n.
 
-    Exit 3 where a figure, a byte or a file is not what the record says; each is named.
+    Exit 3 if a figure, a byte or a file is not what the record says; each is named.
     """
     import vlmbench
     from vlmbench.cli.console import Console, print_json
@@ -31,11 +31,11 @@ def command(
     if common.json:
         print_json(found.to_dict())
     for path in found.without_checksum:
-        console.warn(f"{path}: the record has no checksum (an earlier version wrote it, or it was removed)")
+        console.warn(f"{path}: the record has no checksum (written by an earlier version, or removed)")
     if found.mismatches:
         first, *rest = found.mismatches
         for one in rest:
             console.warn(f"{one.path}: {one.mismatch}")
-        raise InputError(first.mismatch, where=str(first.path), fix="run the command again, or restore the file")
+        raise InputError(first.mismatch, where=str(first.path), fix="rerun the command, or restore the file")
     figures = sum(len(run.metrics) for run in found.results)
-    console.note(f"{len(found.results)} runs, {figures} figures: every one comes out again from its per-sample file")
+    console.note(f"{len(found.results)} runs, {figures} figures: all are reproduced from their per-sample files")

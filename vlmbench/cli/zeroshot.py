@@ -21,7 +21,7 @@ def command(
     limit: Limit = None,
     prompts: Annotated[
         list[str] | None,
-        option("--prompts", callback=lines, help=PROMPTS + "Repeat for a row each. (default: 'a photo of a {}.')"),
+        option("--prompts", callback=lines, help=PROMPTS + "Repeat for one row each. (default: 'a photo of a {}.')"),
     ] = None,
     classnames: Annotated[
         str | None,
@@ -48,8 +48,8 @@ def command(
         option(
             "--tiles",
             metavar="N",
-            help="Score the whole image and N tiles (2 to 64); each class takes its best. The grid is the one of N "
-            "whose tiles are nearest to squares.",
+            help="Score the whole image and N tiles (2 to 64); each class takes its best. The grid is the one with N "
+            "tiles that are closest to squares.",
         ),
     ] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Datasets of the kinds that other packages add: whatever such a package gets wrong is one error that names it."""
+"""Datasets of kinds that other packages add: faults of such a package become one error that names it."""
 
 from dataclasses import dataclass, replace
 
@@ -16,18 +16,18 @@ def open_added(plugin: Plugin, ref: DatasetRef, opening: Opening) -> "Added":
 
     Raises:
         VlmbenchError: what the package says is wrong with the name.
-        InputError: the package fails in another way, or gives something that is no dataset.
+        InputError: the package fails in another way, or returns something that is not a dataset.
     """
     opener = plugin.load()
     with plugin.blamed():
         dataset = opener(ref, opening)
         info = getattr(dataset, "info", None)
     if not isinstance(info, DatasetInfo) or not callable(getattr(dataset, "split", None)):
-        raise plugin.broken(f"it gives {type(dataset).__name__}, which is no Dataset (info and split)")
+        raise plugin.broken(f"it returns {type(dataset).__name__}, which is not a Dataset (info and split)")
     if info.id != ref.id or not info.splits:
         raise plugin.broken(f"the dataset {ref.id} calls itself {info.id} and has {len(info.splits)} splits")
     if info.classnames and find(info.metric) is None:
-        raise plugin.broken(f"no metric is called {info.metric}")
+        raise plugin.broken(f"there is no metric {info.metric}")
     return Added(plugin, dataset, info)
 
 
@@ -43,7 +43,7 @@ class Added:
         """The split called `name`.
 
         Raises:
-            InputError: the package fails, or gives a split that is none.
+            InputError: the package fails, or returns something that is not a split.
         """
         with self.plugin.blamed():
             found = self.dataset.split(name)
@@ -53,7 +53,7 @@ class Added:
         return replace(found, images=_Images(self.plugin, found.images))
 
     def _wrong(self, found: Split) -> str:
-        """What is wrong with a split; nothing where it is sound."""
+        """What is wrong with a split; empty if nothing is."""
         if not isinstance(found, Split):
             return f"is of type {type(found).__name__}, not Split"
         counts = [len(found.ids), len(found.labels), len(found.images)]

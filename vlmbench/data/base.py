@@ -1,4 +1,4 @@
-"""What a dataset is to the rest of vlmbench: named splits of images with ids and labels, class names and templates."""
+"""The interface of datasets: named splits of images with ids and labels, class names and templates."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +39,7 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> "Raw":
-        """The image's encoded bytes, or its pixels; raises `BadImage` where it cannot be read."""
+        """The image's encoded bytes, or its pixels; raises `BadImage` if it cannot be read."""
         ...
 
     def stamp(self) -> str | None:
@@ -57,9 +57,9 @@ class Split:
         labels: [N] int64 class indices, or [N, C] uint8 for multi-label sets.
         images: [N] images.
         captions: [N] captions of each image, for captioned sets.
-        regions: [N] where each item lies in its image, for sets whose items are parts of images.
-        checksum: a digest of the files the images are in, where it is known without reading them (a hub's).
-        groups: [N] the group each image is in (nocaps' domain), for captioned sets that have some; empty: in none.
+        regions: [N] the place of each item in its image, for sets whose items are parts of images.
+        checksum: a digest of the files with the images, if known without reading them (from a hub).
+        groups: [N] the group of each image (nocaps' domain), for captioned sets with groups; empty: no group.
     """
 
     name: str
@@ -77,28 +77,28 @@ class Split:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a dataset before an image is read."""
+    """What is known about a dataset before an image is read."""
 
     id: str
     revision: str | None
     splits: tuple[str, ...]
     classnames: tuple[str, ...]
     templates: tuple[str, ...] = ()
-    """The templates that the dataset carries; None where it carries none."""
+    """The dataset's own templates; None if it has none."""
     metric: str = DEFAULT
     multilabel: bool = False
     raw_classnames: tuple[str, ...] = ()
     """The names as the source spells them (``traffic_light``), where `classnames` are readable forms."""
     group: str = ""
-    """The group a registry puts it in (``fine-grained``, ``abstract`` …)."""
+    """Its group in the catalogue (``fine-grained``, ``abstract`` …)."""
     notes: tuple[str, ...] = field(default=())
-    """What a user has to know (a class without test images, files that were ignored)."""
+    """What a user needs to know (a class without test images, ignored files)."""
     views: Views | None = None
-    """How an item is looked at several times; None: once, whole."""
+    """The views of each item; None: the whole image only."""
 
 
 class Dataset(Protocol):
-    """A dataset that is open: its facts at once, its splits when asked."""
+    """An open dataset: its facts at once, its splits on request."""
 
     @property
     def info(self) -> DatasetInfo:
@@ -112,7 +112,7 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True)
 class OpenDataset:
-    """A `Dataset` of its facts and a function that gives a split by name."""
+    """A `Dataset` made of facts and a function that returns a split by name."""
 
     info: DatasetInfo
     split: Callable[[str], Split]
@@ -120,12 +120,12 @@ class OpenDataset:
 
 @dataclass(frozen=True)
 class Opening:
-    """What the function that opens a kind of dataset may use.
+    """Resources for the function that opens a kind of dataset.
 
     Attributes:
-        cache_dir: where it may keep what it makes or fetches.
-        reporter: takes notes and progress.
-        open: opens another dataset, of which this one is made.
+        cache_dir: where it may store computed or downloaded files.
+        reporter: receives notes and progress.
+        open: opens another dataset that this one is based on.
     """
 
     cache_dir: Path
@@ -134,7 +134,7 @@ class Opening:
 
 
 def ordered_splits(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of splits, each once: train, val, test, all, then others as they come."""
+    """Unique names of splits: train, val, test, all, then others in order."""
     usual = (TRAIN, VAL, TEST, ALL)
     return tuple(sorted(dict.fromkeys(names), key=lambda name: usual.index(name) if name in usual else len(usual)))
 
@@ -143,7 +143,7 @@ def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = No
     """The split to evaluate on: `asked` (or an alias such as ``validation``), else the first of test, all, val, train.
 
     Raises:
-        InputError: no such split; those there are, are named.
+        InputError: no such split; the available ones are named.
     """
     if asked is None:
         for name in (TEST, ALL, VAL, TRAIN):
@@ -166,7 +166,7 @@ def readable(name: str) -> str:
 
 
 def readable_names(names: Sequence[str]) -> tuple[str, ...]:
-    """`readable`, and where no name of a set has a space, words run together are parted (``AnnualCrop``)."""
+    """`readable`, and if no name of a set has a space, joined words are separated (``AnnualCrop``)."""
     plain = [readable(name) for name in names]
     if any(" " in name for name in plain) or len({name.casefold() for name in plain}) < len(plain):
         return tuple(plain)
@@ -188,14 +188,14 @@ def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
 
 
 def limited(split: Split, limit: int | None, seed: int, id: str) -> Split:
-    """The images of a split that ``--limit`` takes; `id` is the dataset's."""
+    """The images of a split that ``--limit`` selects; `id` is the dataset's."""
     if limit is None or limit >= len(split):
         return split
     return subset(split, limited_rows(len(split), limit, seed, id, split.name))
 
 
 def limited_rows(count: int, limit: int, seed: int, id: str, split: str) -> np.ndarray:
-    """[limit] int64 rows of `count`, ascending: a random sample that depends on seed, dataset and split alone."""
+    """[limit] int64 rows of `count`, ascending: a random sample that depends only on seed, dataset and split."""
     return np.sort(np.random.default_rng(derive_seed(seed, "limit", id, split)).permutation(count)[:limit])
 
 

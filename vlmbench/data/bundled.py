@@ -1,4 +1,4 @@
-"""The datasets that ship with the package: Parquet files with a ``dataset.json`` beside them."""
+"""The bundled datasets: Parquet files with a ``dataset.json``."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The datasets that have a short name: those that ship with the package, and those on the hub that the facts name."""
+"""The datasets with a short name: the bundled ones, and the listed ones on the hub."""
 
 import csv
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ CAPTIONED = "captioned"
 
 @dataclass(frozen=True)
 class CatalogueRow:
-    """What is known of a hub dataset; everything may be left open.
+    """What is known about a hub dataset; any field may be unknown.
 
     Attributes:
         name: its short name.
         group: ``fine-grained``, ``natural``, ``abstract``, ``specialised``, ``text``, ``imagenet`` …, or `CAPTIONED`.
         tags: further groups (``clip27``, ``vtab``).
-        hub_id: where it is.
+        hub_id: its id on the hub.
         revision: the pinned commit, where the facts name one.
         splits: our split to the repository's.
         image: the image column, where the facts name one.
@@ -57,7 +57,7 @@ def listed() -> dict[str, CatalogueRow]:
 
 
 def _read(row: dict[str, str]) -> CatalogueRow:
-    """A row of either table; what it leaves empty is not known."""
+    """A row of either table; empty fields are unknown."""
     known = {column: value for column, value in row.items() if value}
     return CatalogueRow(
         name=row["name"],
@@ -93,12 +93,12 @@ def groups() -> dict[str, list[str]]:
 
 
 def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
-    """The datasets a user names, with ``group:NAME`` replaced by its members, each once.
+    """The named datasets, with ``group:NAME`` replaced by its members, without duplicates.
 
-    What follows a question mark (``group:text?stream=yes``) goes for every member that is on the hub.
+    Options after a question mark (``group:text?stream=yes``) apply to every member on the hub.
 
     Raises:
-        UsageError: no such group (those there are, are named), or what follows a question mark is not understood.
+        UsageError: no such group (the known ones are named), or invalid options after the question mark.
     """
     found: list[DatasetRef] = []
     for ref in map(DatasetRef.parse, named):

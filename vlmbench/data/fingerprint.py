@@ -1,7 +1,7 @@
 """Fingerprints: a digest of a split's ids, labels and image bytes, in order.
 
-Reading every image again on each run would cost as much as encoding them on a fast device, so a fingerprint is kept
-under the cache directory by the cheap stamp (paths, sizes, times) it was computed for, the way git keeps its index.
+Reading every image again on each run would cost as much as encoding them on a fast device, so a fingerprint is stored
+in the cache directory by the cheap stamp (paths, sizes, times) it was computed for, like git's index.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ def _compute(split: Split, reporter: Reporter) -> str:
 def _digest(split: Split, index: int) -> str:
     try:
         return image_digest(split.images.read(index))
-    except InputError as error:  # an unreadable file is told of, or skipped, when it is to be decoded
+    except InputError as error:  # an unreadable file is reported, or skipped, when it is decoded
         return f"unreadable: {type(error).__name__}"
 
 

@@ -135,7 +135,7 @@ class DatasetRef:
         found = _HUB_NAME.fullmatch(self.place)
         if found is None:
             raise AbsentError(
-                f"not a dataset's name: {visible(self.place)}", where=self.id, fix="hf:owner/name[@revision][:config]"
+                f"not a dataset name: {visible(self.place)}", where=self.id, fix="hf:owner/name[@revision][:config]"
             )
         return HubName(found["name"], found["revision"], found["config"])
 
@@ -165,7 +165,7 @@ def _with_options(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...
         key, _, value = part.partition("=")
         known = value in (AUTO, YES, NO) if key == STREAM else key in COLUMNS and value
         if not known or key in options:
-            what = f"not understood after a dataset's name: {visible(query)}"
+            what = f"invalid options after a dataset's name: {visible(query)}"
             raise UsageError(what, where=visible(name), fix=_FORMS)
         options[key] = value
     return place, tuple(options.items())

@@ -39,8 +39,8 @@ def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None =
     """The dataset a user names; the reporter hears of a hub dataset that is streamed.
 
     Raises:
-        AbsentError: there is none of that name, or it cannot be fetched.
-        InputError: it is not what a dataset has to be, or another package's kind does not do what it should.
+        AbsentError: no such dataset, or it cannot be downloaded.
+        InputError: it is not a valid dataset, or another package's kind is faulty.
         UsageError: there is no such kind of dataset.
     """
     ref, reporter = DatasetRef.parse(name), reporter or Silent()
@@ -103,7 +103,7 @@ def _open_listed(ref: DatasetRef, opening: Opening) -> Dataset:
 
     name = ref.place
     if not name.strip():
-        raise AbsentError("an empty name of a dataset", fix="vlmbench list datasets")
+        raise AbsentError("the dataset's name is empty", fix="vlmbench list datasets")
     if name in bundled_names():
         return open_bundled(name)
     if name in listed():

@@ -1,1 +1,1 @@
-"""Errors, atomic files, text escaping, seeds: what every other layer stands on (standard library only)."""
+"""Errors, atomic files, text escaping, seeds: the base of every other layer (standard library only)."""

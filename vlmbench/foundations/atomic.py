@@ -123,7 +123,7 @@ def flush_directory(directory: Path) -> None:
 
 @contextmanager
 def exclusive(lock: Path) -> Iterator[None]:
-    """Holds the lock file `lock`, so that two processes or threads that need the same thing make it once.
+    """Holds the lock file `lock`, so that processes or threads that need the same thing compute it once.
 
     The lock is the operating system's, on Windows too (`filelock`): it goes with the process that holds it, however
     that one ends. The empty file stays, one per name; Windows removes it. Where the disk has no such locks (some
@@ -141,7 +141,7 @@ def exclusive(lock: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise cannot_write(lock, error) from error
-        _log.warning("%s lies on a disk without file locks: two runs at once may do the same work twice", lock.parent)
+        _log.warning("%s is on a disk without file locks: concurrent runs may do the same work twice", lock.parent)
     try:
         yield
     finally:
@@ -153,7 +153,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"cannot write {path}: {error.strerror or error}",
         where=str(path),
-        fix="choose another place with --out DIR or --cache-dir DIR",
+        fix="choose another directory with --out DIR or --cache-dir DIR",
     )
 
 

@@ -42,13 +42,13 @@ class VlmbenchError(Exception):
 
 
 class UsageError(VlmbenchError):
-    """The command line asks for something that cannot be (exit 2)."""
+    """The command line requests something impossible (exit 2)."""
 
     exit_code = EXIT_USAGE
 
 
 class InputError(VlmbenchError):
-    """A file, dataset or record is not what it has to be (exit 3)."""
+    """A file, dataset or record is invalid (exit 3)."""
 
     exit_code = EXIT_INPUT
 
@@ -60,7 +60,7 @@ class OutputError(VlmbenchError):
 
 
 class AbsentError(VlmbenchError):
-    """A model, dataset, program, package or network, or a file that was named, is not there (exit 4)."""
+    """A model, dataset, program, package, network or named file is missing (exit 4)."""
 
     exit_code = EXIT_ABSENT
 

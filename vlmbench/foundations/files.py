@@ -1,4 +1,4 @@
-"""The door through which the bytes of every file that a user names come in.
+"""Reads every file that a user names.
 
 What is opened is a regular file (a link to one is fine), or a pipe that a shell has opened (``<(zcat …)``): a named
 pipe, a device, a socket or a directory is refused at once, before anything waits for it. Size, what gzip unpacks to,
@@ -32,7 +32,7 @@ DEEPEST = 100
 
 _BLOCK = 1024 * 1024
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_AGAIN = "write the file again with a JSON library, as UTF-8"
+_AGAIN = "rewrite the file with a JSON library, as UTF-8"
 
 
 def regular_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:
@@ -120,7 +120,7 @@ def text_of(data: bytes, path: Path) -> str:
         raise InputError(
             f"not UTF-8: byte 0x{data[error.start]:02x}",
             where=f"{path}, byte {error.start} (line {line})",
-            fix=f"iconv -f latin1 -t UTF-8 {visible(path.name)}, if Latin-1 is what it is",
+            fix=f"iconv -f latin1 -t UTF-8 {visible(path.name)}, if it is Latin-1",
         ) from error
 
 
@@ -173,7 +173,7 @@ def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, pairs: A
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError as error:
             code = ord(error.object[error.start])
-            what = f"a text with half a character (a lone surrogate, \\u{code:04x})"
+            what = f"a text with a lone surrogate (half a character, \\u{code:04x})"
             raise InputError(what, where=where, fix=_AGAIN) from error
     return value
 
@@ -195,7 +195,7 @@ def json_lines(
 
 
 def csv_rows(
-    text: str, path: Path, *, delimiter: str = ",", strict: bool = True, fix: str = "quote cells that hold quotes"
+    text: str, path: Path, *, delimiter: str = ",", strict: bool = True, fix: str = "quote cells that contain quotes"
 ) -> Iterator[tuple[str, list[str]]]:
     """The rows of a CSV that hold anything, each with its place (``line 3``, where it starts); cells of any length.
 
@@ -246,9 +246,9 @@ def _gunzipped(data: bytes, path: Path) -> bytes:
                 total += len(block)
                 if total > limit:
                     raise InputError(
-                        f"gzip that unpacks to more than {limit:,} bytes: taken for a bomb",
+                        f"gzip that unpacks to more than {limit:,} bytes: refused as a decompression bomb",
                         where=str(path),
-                        fix="unpack it yourself and name the file in it",
+                        fix="unpack it yourself and give the file in it",
                     )
                 data = member.unconsumed_tail
             if not member.eof:
@@ -294,7 +294,7 @@ _KINDS = (
 
 
 def _no_file(path: Path, mode: int, what: str, where: str | None) -> InputError:
-    kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
+    kind = next((name for test, name in _KINDS if test(mode)), "not a regular file")
     return InputError(
         f"{kind}, not a {what}: {visible(str(path))}", where=where or str(path), fix="name a regular file"
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-SAID = "interrupted; what was stored is kept, and the same command goes on from there"
+SAID = "interrupted; the same command resumes from what was stored"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
 

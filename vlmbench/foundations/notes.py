@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def write_note(path: Path, value: Any) -> None:
-    """Keeps a JSON value, whole or not at all.
+    """Stores a JSON value atomically.
 
     Raises:
         OutputError: it cannot be written.
@@ -46,7 +46,7 @@ def read_note(path: Path) -> Any:
 
 def damaged(path: Path) -> None:
     """Warns that something in the cache has changed since it was written, and is not used."""
-    _log.warning("damaged in the cache, made again: %s", path)
+    _log.warning("damaged in the cache, recomputed: %s", path)
 
 
 def _checksum(path: Path, value: Any) -> str:

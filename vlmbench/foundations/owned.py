@@ -25,7 +25,7 @@ def read_own(path: Path) -> bytes | None:
         for directory in () if why else path.resolve().parents:
             why = why or ((found := _open_to_others(directory.stat(), sticky=True)) and f"{directory}: {found}")
         if why:
-            _log.warning("not used, since another user could have written it: %s (%s; fix: chmod go-w)", path, why)
+            _log.warning("ignored, since another user could have written it: %s (%s; fix: chmod go-w)", path, why)
             return None
         return file.read()
 

@@ -1,4 +1,4 @@
-"""Where things lie: the cache directory, and what a user names on the command line or in a plan."""
+"""Paths: the cache directory, and files that a user names on the command line or in a plan."""
 
 import os
 import re
@@ -77,7 +77,7 @@ def named_directory(
         InputError: it is a file, or cannot be looked at.
     """
     if not named_path(path, what=what, where=where, fix=fix).is_dir():
-        raise InputError(f"{visible(str(path))} is a file, a {what} is needed", where=where or str(path), fix=fix)
+        raise InputError(f"{visible(str(path))} is a file, not a {what}", where=where or str(path), fix=fix)
     return path
 
 

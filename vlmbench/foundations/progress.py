@@ -25,11 +25,11 @@ class Reporter(Protocol):
         ...
 
     def note(self, message: str) -> None:
-        """A line a user wants to know (``features: 0 images encoded, 1,797 from the store``)."""
+        """A line for the user's information (``features: 0 images encoded, 1,797 from the store``)."""
         ...
 
     def warn(self, message: str) -> None:
-        """A line a user has to know (a fit that did not converge, images that were skipped)."""
+        """A line that a user must see (a fit that did not converge, images that were skipped)."""
         ...
 
 
@@ -42,8 +42,8 @@ def tell_slow(took: float, images: int, reporter: Reporter) -> bool:
     slow = images > 1 and took > SECONDS
     if slow:
         reporter.note(
-            f"{images} images at once take {took:.0f} s, and nothing less is kept when the run is interrupted; "
-            "a smaller --batch-size keeps more"
+            f"{images} images per batch take {took:.0f} s, and an interrupted run stores only whole batches; "
+            "a smaller --batch-size loses less"
         )
     return slow
 

@@ -62,7 +62,7 @@ def metric_choices() -> dict[str, list[str]]:
 
 
 def deciding_metric(value: str | None) -> str | None:
-    """The value of ``--metric``, if it is a metric that can decide."""
+    """The value of ``--metric``, if it can be the main metric."""
     names = [] if value is None else metric_choices()[DECIDING]
     if value is not None and value not in names:
         raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, names))}.")
@@ -90,7 +90,7 @@ def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any
 
 
 def lines(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
-    """A repeated option whose values hold blanks: in its environment variable each line is a value, not each word."""
+    """A repeated option whose values contain spaces: its environment variable has one value per line."""
     source = ctx.get_parameter_source(str(param.name))
     if source is None or source.name != "ENVIRONMENT":
         return value
@@ -99,7 +99,7 @@ def lines(ctx: typer.Context, param: typer.CallbackParam, value: list[str] | Non
 
 PROMPTS = (
     "A set (vlmbench list prompts), a .txt or .json file, or a template such as 'a photo of a {}.'. A comma separates "
-    "names of sets and files; a template is taken whole, commas included. "
+    "names of sets and files, but does not split a template. "
 )
 
 
@@ -200,7 +200,7 @@ def chosen(values: Mapping[str, Any], **renamed: str) -> dict[str, Any]:
 def with_common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replaces the parameter `common` of a command by the fields of `Common`, each an option of its own.
 
-    Before the command is called, its options are looked through for those that the call has no use for
+    Before the command is called, its options are checked for those without effect
     (`vlmbench.cli.modes.settle`).
     """
     return _with(command, [item.name for item in fields(Common)])

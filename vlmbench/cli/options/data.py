@@ -1,4 +1,4 @@
-"""Options that choose data and the metric that decides, each written once."""
+"""Options that choose data and the main metric, each written once."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ Metric = Annotated[
         "--metric",
         metavar="METRIC",
         callback=deciding_metric,
-        help="The metric that decides, in tables, tests and linear-probe's search of the strength: {deciding metrics}. "
+        help="The main metric, for tables, tests and linear-probe's choice of the strength: {deciding metrics}. "
         "(default: the dataset's own)",
     ),
 ]

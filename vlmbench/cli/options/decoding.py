@@ -20,7 +20,7 @@ Metrics = Annotated[
     str | None,
     option(
         "--metrics",
-        help="Comma-separated: {caption metrics}; BLEU: all four. (default: the usual, see vlmbench list metrics)",
+        help="Comma-separated: {caption metrics}; BLEU: all four. (default: see usual in vlmbench list metrics)",
     ),
 ]
 Clip = Annotated[
@@ -77,7 +77,7 @@ class ScoringCaptions:
     metrics: Metrics = None
     clip: Clip = None
     backend: Annotated[
-        str, option("--backend", help="native, or java: pycocoevalcap and its Java programs, the oracle.")
+        str, option("--backend", help="native, or java: pycocoevalcap with its Java programs, the reference.")
     ] = "native"
     resamples: Annotated[
         int, option("--resamples", min=100, help="Bootstrap resamples, and swaps of the randomization test.")

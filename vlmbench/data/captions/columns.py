@@ -1,8 +1,8 @@
-"""The names under which captioned data have ids, captions, predictions and groups, wherever they lie.
+"""The column names of ids, captions, predictions and groups in captioned data of every kind.
 
-One list for caption files, ``folder:``, ``file:`` and ``hf:``: what a published set calls its columns (COCO's and
-Karpathy's files, the copies of COCO, Flickr30k, nocaps and TextCaps on the hub, five columns an image as
-``jxie/flickr8k`` has them) is found without being named. ``--columns`` names others.
+One list for caption files, ``folder:``, ``file:`` and ``hf:``: the columns of published sets (COCO's and
+Karpathy's files, the copies of COCO, Flickr30k, nocaps and TextCaps on the hub, five columns per image as
+``jxie/flickr8k`` has them) are found by default. ``--columns`` names others.
 """
 
 import re
@@ -14,7 +14,7 @@ from vlmbench.foundations.text import visible
 
 IDS = ("image_id", "cocoid", "imgid", "img_id", "id", "question_id")
 FILES = ("file_name", "filename", "image", "image_path", "path")
-"""Names of an image's file, which stand for it where it has no id."""
+"""Columns with an image's file name, used if it has no id."""
 CAPTIONS = (
     "captions",
     "caption",
@@ -52,7 +52,7 @@ class Named:
         return columns
 
     def check(self) -> None:
-        """Refuses names that stood in no file.
+        """Rejects column names that are in no file.
 
         Raises:
             UsageError: a role was named and never used.
@@ -62,12 +62,12 @@ class Named:
                 raise UsageError(
                     f"none of the files has a column {visible('|'.join(columns))}",
                     where=f"--columns {role}={visible('|'.join(columns))}",
-                    fix="name a column of a CSV, TSV, JSONL, Parquet file or list of objects, as it is spelled there",
+                    fix="name a column of a CSV, TSV, JSONL, Parquet file or list of objects, spelled as in the file",
                 )
 
 
 def parse_named(text: str | None) -> Named:
-    """``image=file,captions=refs,prediction=out`` by role; several columns of captions are parted by ``|``.
+    """``image=file,captions=refs,prediction=out`` by role; several columns of captions are separated by ``|``.
 
     Raises:
         UsageError: it is not of this form, or a role is unknown or occurs twice.
@@ -78,7 +78,7 @@ def parse_named(text: str | None) -> Named:
         columns = tuple(name.strip() for name in names.split("|"))
         if not equals or role not in ROLES or role in found or not all(columns):
             raise UsageError(
-                f"not understood: {visible(part.strip())}",
+                f"invalid column setting: {visible(part.strip())}",
                 where="--columns",
                 fix=f"--columns image=file,captions=references,prediction=output (roles: {', '.join(ROLES)})",
             )

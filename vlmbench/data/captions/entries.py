@@ -1,4 +1,4 @@
-"""What is read from a caption file: entries with their place, for messages, and what is looked for in it."""
+"""What is read from a caption file: entries with their place, for messages, and what to read from it."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ RESTVAL = "restval"
 
 
 class CaptionRow(NamedTuple):
-    """Captions of an image as they stand at one place of a file."""
+    """Captions of an image at one place in a file."""
 
     image: str
     captions: list[str]
@@ -24,7 +24,7 @@ class CaptionRow(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it stands, for messages."""
+        """Its place, for messages."""
         return self.label if self.number < 0 else f"{self.label}[{self.number}]"
 
 
@@ -34,14 +34,14 @@ class Pairs(list[tuple[str, Any]]):
 
 @dataclass(frozen=True)
 class Want:
-    """What is looked for in a caption file.
+    """What to read from a caption file.
 
     Attributes:
         named: columns that the user names.
         candidates: a system's captions, not references.
         split: the split, of a file that says of each image which it is in; ``all``: every image. None: of Karpathy's
             files the one that is evaluated by default, of others every image.
-        lenient: a split that the file does not have is no error: every image is taken.
+        lenient: a split that the file does not have is not an error: every image is used.
         restval: Karpathy's ``restval`` counts as ``train``.
     """
 
@@ -65,7 +65,7 @@ class Want:
         return choose_split(DatasetInfo(where, None, tuple(splits), ()), asked, where=where)
 
     def split_of(self, own: Any) -> str:
-        """A file's own word for an image's split, as vlmbench calls it."""
+        """A file's name for an image's split, as vlmbench's name."""
         name = ALIASES.get(str(own).lower(), str(own))
         return "train" if name == RESTVAL and self.restval else name
 
@@ -78,7 +78,7 @@ class Parsed:
     declared: tuple[str, ...] = ()
     """Ids listed under ``images`` of an annotations file."""
     mapping: bool = False
-    """Whether it was ``{id: …}``, in which an id can stand only once."""
+    """Whether it was ``{id: …}``, in which an id can occur only once."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """The group of each image that has one (nocaps' domain)."""
     split: str | None = None
@@ -93,17 +93,17 @@ def id_of(value: Any, where: str, place: str) -> str:
     """An image's id as text.
 
     Raises:
-        InputError: it is neither a whole number nor a text that is not empty.
+        InputError: it is neither a whole number nor a non-empty text.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if not text:
         shown = "an empty id" if isinstance(value, str) else f"an id of type {kind_of(value)}"
-        raise InputError(shown, where=f"{where}, {place}", fix="an id is a whole number or a text that is not empty")
+        raise InputError(shown, where=f"{where}, {place}", fix="an id is a whole number or a non-empty text")
     if re.search("[\ud800-\udfff]", text):
         raise InputError(
-            "an id with half a character (a lone surrogate)",
+            "an id with a lone surrogate (half a character)",
             where=f"{where}, {place}",
             fix="write the file again as UTF-8",
         )

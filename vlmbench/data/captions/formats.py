@@ -1,4 +1,4 @@
-"""The formats of caption files: what a file is, and its entries with their place, for messages.
+"""The formats of caption files: detecting them, and reading entries with their place, for messages.
 
 COCO's annotations and results, Karpathy's ``dataset_coco.json`` (``dataset_flickr8k.json`` and ``…30k`` likewise),
 ``{id: caption}`` JSON, and tables (see `vlmbench.data.captions.tables`).
@@ -18,10 +18,10 @@ from vlmbench.foundations.text import visible
 
 
 def read_captions(path: Path, want: Want) -> tuple[Parsed, str]:
-    """What a caption file holds, whichever format it has, and the SHA-256 of its bytes.
+    """The content of a caption file of any format, and the SHA-256 of its bytes.
 
     Raises:
-        InputError: it cannot be read, is none of the formats, or an entry is not what it has to be; the place is named.
+        InputError: it cannot be read, has none of the formats, or an entry is malformed; the place is named.
     """
     if _is_parquet(path):
         return from_parquet(path, want), sha256_file(path)
@@ -43,7 +43,7 @@ def parse(text: str, path: Path, want: Want) -> Parsed:
     """The entries of a caption file that is text.
 
     Raises:
-        InputError: it is none of the formats, or an entry is not what it has to be; the place is named.
+        InputError: it has none of the formats, or an entry is malformed; the place is named.
     """
     head = text.lstrip()[:1]
     if not head:

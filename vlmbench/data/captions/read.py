@@ -1,8 +1,8 @@
 """Reads reference and candidate captions, and checks them before anything is scored.
 
 A file may be COCO JSON (annotations or results), Karpathy's JSON, ``{id: caption}`` or ``{id: [caption, …]}`` JSON, a
-list of objects, JSONL, CSV or TSV, plain or gzipped, or Parquet; what it is follows from its content. Ids are compared
-as text: ``42`` and ``"42"`` are the same image.
+list of objects, JSONL, CSV or TSV, plain or gzipped, or Parquet; the format is detected from the content. Ids are
+compared as text: ``42`` and ``"42"`` are the same image.
 """
 
 from collections import Counter
@@ -25,9 +25,9 @@ class References:
     """Reference captions by image, in the order of the file."""
 
     name: str
-    """The file's name, or the data set's id."""
+    """The file's name, or the dataset's id."""
     fingerprint: str
-    """SHA-256 of the file, or the data set's fingerprint."""
+    """SHA-256 of the file, or the dataset's fingerprint."""
     captions: dict[str, list[str]]
     where: str
     split: str = ALL
@@ -51,7 +51,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Aligned:
-    """What is scored: every reference image, and for each system the images it has a caption of."""
+    """What is scored: every reference image, and for each system the images it has a caption for."""
 
     ids: tuple[str, ...]
     """Images with references, in the order of the reference file, `[N]`."""
@@ -96,9 +96,9 @@ def read_references(path: Path, want: Want | None = None) -> References:
     parsed, sha256 = read_captions(path, want)
     if parsed.split is None and want.split not in (None, ALL) and not want.lenient:
         raise UsageError(
-            f"{visible(path.name)} does not say of its images which split they are in",
+            f"{visible(path.name)} does not say which split its images are in",
             where=f"--split {visible(str(want.split))}",
-            fix="leave --split out; Karpathy's files, data sets and tables with a column split have splits",
+            fix="leave out --split; Karpathy's files, datasets and tables with a column split have splits",
         )
     captions: dict[str, list[str]] = {image: [] for image in parsed.declared}
     if parsed.declared and len(captions) != len(parsed.declared):
@@ -115,7 +115,7 @@ def read_references(path: Path, want: Want | None = None) -> References:
         captions.setdefault(entry.image, []).extend(entry.captions)
     if strange:
         raise _problem(
-            "annotations of images that are not under images",
+            "annotations for images that are not listed under images",
             path,
             strange[0].place,
             [e.image for e in strange],
@@ -134,7 +134,7 @@ def read_references(path: Path, want: Want | None = None) -> References:
 
 
 def read_candidates(path: Path, name: str | None = None, want: Want | None = None) -> Candidates:
-    """Reads one system's candidates, one caption an image.
+    """Reads one system's candidates, one caption per image.
 
     Args:
         path: the file.
@@ -142,7 +142,7 @@ def read_candidates(path: Path, name: str | None = None, want: Want | None = Non
         want: the columns and the split, where the user names them.
 
     Raises:
-        InputError: as `read_references`; also where an image has two captions.
+        InputError: as in `read_references`, or an image has two captions.
     """
     parsed, sha256 = read_captions(path, replace(want or Want(), candidates=True, lenient=True))
     if parsed.declared:

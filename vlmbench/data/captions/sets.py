@@ -1,8 +1,8 @@
 """Folders, and captioned image sets: a folder with a ``metadata`` file, or COCO annotations with their images.
 
-``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): a line an image, ``file_name`` and ``captions`` (a list) or
-``caption`` (one; several lines of the same image add up), maybe ``image_id``, ``split`` and ``domain``, or whatever
-else `vlmbench.data.captions.columns` knows; or ``PATH/{train,val,test}/metadata.jsonl``.
+``folder:PATH`` with ``PATH/metadata.jsonl`` (or ``.csv``): one line per image, ``file_name`` and ``captions`` (a list)
+or ``caption`` (one; several lines for the same image are combined), maybe ``image_id``, ``split`` and ``domain``, or
+whatever else `vlmbench.data.captions.columns` knows; or ``PATH/{train,val,test}/metadata.jsonl``.
 ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``: COCO's ``images`` and ``annotations``, or Karpathy's ``images`` with
 ``sentences`` and ``split``; the directory defaults to the file's own. Karpathy's ``restval`` is a split of its own, or
 with ``?restval=yes`` a part of ``train``, as most training runs on COCO have it.
@@ -25,7 +25,7 @@ from vlmbench.foundations.paths import named_directory, named_file, user_path
 from vlmbench.foundations.text import visible
 
 METADATA = ("metadata.jsonl", "metadata.csv")
-_FIX = 'a line an image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
+_FIX = 'write one line per image: {"file_name": "cat.jpg", "captions": ["a cat", "a cat on a mat"]}'
 
 
 def open_folder(ref: DatasetRef, opening: Opening) -> OpenDataset:
@@ -69,13 +69,13 @@ def open_coco(ref: DatasetRef, opening: Opening) -> OpenDataset:
     captions: dict[str, list[str]] = {image: [] for image in found.declared}
     if not set(captions) <= set(found.files) or not captions or len(captions) < len(found.declared):
         raise InputError(
-            "not COCO's captions format, nor Karpathy's",
+            "neither COCO's captions format nor Karpathy's",
             where=str(path),
-            fix="it needs images (id of its own, file_name) and annotations (image_id, caption)",
+            fix="it needs images (unique id, file_name) and annotations (image_id, caption)",
         )
     for entry in found.entries:
         if entry.image not in captions:
-            what = f"an annotation of an image that is not under images: {visible(entry.image)}"
+            what = f"an annotation for an image that is not listed under images: {visible(entry.image)}"
             raise InputError(what, where=f"{path}, {entry.place}", fix="add it to images, or remove the annotation")
         captions[entry.image] += entry.captions
     rows = [
@@ -96,7 +96,7 @@ def _metadata(directory: Path) -> Path | None:
 
 
 def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
-    """The images of a metadata file, in order; lines of the same image add up."""
+    """The images of a metadata file, in order; lines for the same image are combined."""
     found: dict[tuple[str, str], ImageRow] = {}
     for place, entry in _entries(file):
         name = next((entry[field] for field in FILES if field in entry), None)
@@ -104,7 +104,7 @@ def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
             raise InputError("no file_name", where=place, fix=_FIX)
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(
-                f"file_name leads out of the folder: {visible(name)}", where=place, fix="name files below the folder"
+                f"file_name points outside the folder: {visible(name)}", where=place, fix="use files below the folder"
             )
         given = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
         captions = captions_of(given[0] if len(given) == 1 else given)
@@ -127,7 +127,7 @@ def _entries(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _checked(rows: Sequence[ImageRow], where: Path) -> tuple[ImageRow, ...]:
-    """Refuses a set without images, without captions, or in which an id occurs twice in a split."""
+    """Rejects a set without images, without captions, or with an id twice in a split."""
     if not rows:
         raise InputError("no images", where=str(where), fix=_FIX)
     known: set[tuple[str, str]] = set()
@@ -136,7 +136,7 @@ def _checked(rows: Sequence[ImageRow], where: Path) -> tuple[ImageRow, ...]:
         if not row.captions:
             wrong, fix = f"the image {visible(row.id)} has no caption", "give it one, or remove it"
         elif Path(row.file).is_absolute() or ".." in Path(row.file).parts:
-            wrong, fix = f"a file name leads out of the folder: {visible(row.file)}", "name files below the folder"
+            wrong, fix = f"a file name points outside the folder: {visible(row.file)}", "use files below the folder"
         elif (row.split, row.id) in known:
             wrong, fix = f"the image {visible(row.id)} occurs twice", "keep one of the two"
         if wrong:

@@ -1,4 +1,4 @@
-"""Caption files that are tables: a row per image or a caption, in a list of objects, JSONL, CSV, TSV or Parquet."""
+"""Caption files that are tables: one row per image or caption, in a list of objects, JSONL, CSV, TSV or Parquet."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import csv_rows, json_lines, json_of
 from vlmbench.foundations.text import visible
 
-_OBJECT = 'each entry has the form {"image_id": 1, "caption": "…"}; other columns are named by --columns'
-_QUOTE = "quote captions that hold commas, quotes or line ends"
+_OBJECT = 'each entry has the form {"image_id": 1, "caption": "…"}; name other columns with --columns'
+_QUOTE = "quote captions that contain commas, quotes or line breaks"
 MOST_GROUPS = 20
-"""A column ``domain`` of more different values than that is no group of images, unless it is named as one."""
+"""A column ``domain`` with more distinct values is not a group of images, unless named as one."""
 PARQUET = b"PAR1"
 
 
@@ -31,7 +31,7 @@ class _Found:
 
 @dataclass
 class _Table:
-    """Rows on their way to entries."""
+    """Converts rows to entries."""
 
     path: Path
     want: Want
@@ -43,10 +43,10 @@ class _Table:
     _known: dict[tuple[str, ...], _Found] = field(default_factory=dict)
 
     def columns(self, names: tuple[str, ...], place: str) -> _Found:
-        """Which of the columns `names` are meant.
+        """Selects among the columns `names`.
 
         Raises:
-            InputError: there is none of ids, or none of captions; all are named.
+            InputError: there is no column of ids or of captions; all columns are named.
         """
         if names not in self._known:
             self._known[names] = self._find(names, place)
@@ -98,7 +98,7 @@ class _Table:
     def without_captions(self, whose: str, names: Iterable[str], place: str) -> InputError:
         """The error of an entry, or a table, that has no captions."""
         there = ", ".join(map(visible, names))
-        return InputError(f"no caption of {whose}: it has {there}", where=f"{self.path}, {place}", fix=_OBJECT)
+        return InputError(f"no caption for {whose}: it has {there}", where=f"{self.path}, {place}", fix=_OBJECT)
 
     def parsed(self) -> Parsed:
         """The entries of the split that is wanted."""
@@ -107,7 +107,9 @@ class _Table:
         if not self.splits:
             return Parsed(self.entries, groups=groups)
         if len(self.splits) != len(self.entries):
-            raise InputError("some entries have a split and some have none", where=str(self.path), fix="give all one")
+            raise InputError(
+                "some entries have a split and some do not", where=str(self.path), fix="give every entry a split"
+            )
         chosen = self.want.choose(list(dict.fromkeys(self.splits)), str(self.path))
         kept = [e for e, own in zip(self.entries, self.splits, strict=True) if chosen in (ALL, own)]
         return Parsed(kept, groups=groups, split=chosen)
@@ -156,10 +158,10 @@ def _plain(records: list[Any], label: str, want: Want) -> list[CaptionRow] | Non
 
 
 def from_lines(text: str, path: Path, want: Want) -> Parsed:
-    """JSONL: an object a line.
+    """JSONL: one object per line.
 
     Raises:
-        InputError: a line is no JSON, or not what it has to be.
+        InputError: a line is not JSON, or malformed.
     """
     table = _Table(path, want)
     for place, record in json_lines(text, path, halves=True):
@@ -171,7 +173,7 @@ def from_csv(text: str, path: Path, want: Want) -> Parsed:
     """CSV or TSV with a line of column names; the separator is the comma, the tab, or the semicolon without commas.
 
     Raises:
-        InputError: it is no such table.
+        InputError: it is not such a table.
     """
     table = _Table(path, want)
     _read_csv(csv_rows(text, path, delimiter=separator(text), fix=_QUOTE), table)
@@ -179,7 +181,7 @@ def from_csv(text: str, path: Path, want: Want) -> Parsed:
 
 
 def separator(text: str) -> str:
-    """What stands between the cells of a CSV or TSV, by its first line."""
+    """The separator of a CSV or TSV, from its first line."""
     first = text.lstrip("\r\n").split("\n", 1)[0]
     return "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
 
@@ -219,7 +221,7 @@ def _header(row: Sequence[str], table: _Table, place: str) -> Sequence[str]:
 
 
 def cell(text: str) -> str | list[str]:
-    """A cell; a list of texts as JSON has it, which pandas and the like write where captions were a list."""
+    """A cell; a list of texts as JSON has it, which pandas, for example, writes for a list of captions."""
     if text.startswith('["') and text.endswith('"]'):
         try:
             value = json_of(text, "", halves=True)

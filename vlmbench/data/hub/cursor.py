@@ -1,7 +1,7 @@
-"""The images of a streamed split: one place in the stream that moves on as images are asked for.
+"""The images of a streamed split: a position in the stream that advances as images are requested.
 
-Decoding threads ask nearly in order, so that the images just passed are kept for a while. Asked for one far ahead or
-behind, the stream is opened anew where that image's piece begins.
+Decoding threads request images nearly in order, so recent images are kept for a while. For an image far ahead or
+behind, the stream is reopened where that image's piece begins.
 """
 
 import threading
@@ -18,7 +18,7 @@ from vlmbench.foundations.text import visible
 WINDOW = 512
 """Rows that are kept at most, and that may be passed over on the way to the one that is asked for."""
 HELD = 128 * 1024**2
-"""Bytes of images that are kept at most."""
+"""Maximum bytes of images that are kept."""
 
 
 class StreamedImages:
@@ -49,7 +49,7 @@ class StreamedImages:
 
         Raises:
             BadImage: the row has none.
-            AbsentError: the stream broke off; so it does for every image that is asked for afterwards.
+            AbsentError: the stream broke off; all later requests fail likewise.
         """
         if not 0 <= index < self._count:
             raise IndexError(index)
@@ -106,7 +106,7 @@ class StreamedImages:
                     yield cell
             if found != expected:
                 raise InputError(
-                    f"a file of {visible(self._stream.source.id)} gave {found} rows and has {expected} in its index",
+                    f"a file of {visible(self._stream.source.id)} has {found} rows, but {expected} in its index",
                     where=self._stream.source.id,
                     fix="run it with another --cache-dir",
                 )

@@ -1,6 +1,6 @@
 """``hf:owner/name[@revision][:config]`` and ``hf:./directory[:config]``, through `datasets` and `huggingface_hub`.
 
-Only the files of the split that is asked for are fetched, at one commit; `datasets` then reads them from the disk
+Only the files of the requested split are downloaded, at one commit; `datasets` then reads them from the disk
 (Parquet, image folders, Arrow, JSON, CSV), never running a repository's own code, and WebDataset tars are read as they
 are (`shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, they are streamed.
 """
@@ -99,12 +99,12 @@ class Hub:
         return self._streams[name]
 
     def _tell(self, name: str, theirs: str) -> None:
-        """Says why a split is streamed that the user did not ask to have streamed."""
+        """Reports why a split is streamed although the user did not request it."""
         lacking = shortage(self.source, theirs)
         if lacking is not None:
             self.reporter.note(
-                f"{self.id}: the split {name} {lacking}: it is streamed from the hub, and no file of it is kept "
-                "(?stream=no fetches it)"
+                f"{self.id}: the split {name} {lacking}: it is streamed from the hub without storing files "
+                "(?stream=no downloads it)"
             )
 
     @cached_property
@@ -185,14 +185,16 @@ class Hub:
     def _notes(self, raw: Sequence[str]) -> tuple[str, ...]:
         if not raw or not all(name.isdigit() for name in raw):
             return ()
-        return ("the classes have numbers and no names; zero-shot needs names: give them with --classnames FILE",)
+        return (
+            "the classes have numbers instead of names, and zero-shot needs names: give them with --classnames FILE",
+        )
 
     def split(self, name: str) -> Split:
-        """The split called `name` in ``info.splits``; its files are fetched where they are not here.
+        """The split called `name` in ``info.splits``; its files are downloaded if they are not on this machine.
 
         Raises:
-            AbsentError: they cannot be fetched.
-            InputError: a label is none of the classes.
+            AbsentError: they cannot be downloaded.
+            InputError: a label is not a known class.
         """
         info = self.info
         table = self._table(name)

@@ -50,8 +50,8 @@ class Source:
     """A repository at one commit, or a directory.
 
     Attributes:
-        id: what the user calls the dataset.
-        cache_dir: where hashes of files, and what is known of repositories, are kept.
+        id: the user's name for the dataset.
+        cache_dir: where file hashes and facts about repositories are stored.
         repository: ``owner/name``; None for a directory.
         commit: its commit; None for a directory.
         root: the directory; None for a repository.
@@ -97,7 +97,7 @@ class Source:
         """The files of a split, relative to the root; of tars those that ``nshards.txt`` counts.
 
         Raises:
-            AbsentError: it counts more than are there.
+            AbsentError: it counts more than there are.
         """
         if split not in self._files:
             names = self.data_files[split]
@@ -167,7 +167,7 @@ class Source:
 
 
 def small_text(path: Path) -> str:
-    """The text of a file of class names, templates or the like.
+    """The text of a small file (class names, templates).
 
     Raises:
         InputError: it is too large for that, or not UTF-8.
@@ -179,7 +179,7 @@ def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
     """The source that is a directory.
 
     Raises:
-        InputError: it is no layout of WebDataset tars, and `datasets` finds nothing it can read there.
+        InputError: it has no WebDataset layout, and `datasets` finds nothing to read there.
     """
     home = root.absolute()
     names = [path.relative_to(home).as_posix() for form in ("*", "*/*") for path in home.glob(form)]
@@ -195,10 +195,10 @@ def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
 def remote(id: str, name: HubName, revision: str | None, cache_dir: Path) -> Source:
     """The source that is a repository on the hub, at the commit of its name, else at `revision`.
 
-    What `datasets` found in it is kept under `cache_dir`, so that a commit is looked at once and works offline.
+    What `datasets` found in it is stored in `cache_dir`, so that a commit is inspected once and works offline.
 
     Raises:
-        AbsentError: no such repository, or it is not here and cannot be fetched.
+        AbsentError: no such repository, or it cannot be downloaded.
         InputError: `datasets` finds nothing in it that it can read.
     """
     repository, commit = name.name, dataset_commit(name.name, name.revision or revision, cache_dir)
@@ -243,7 +243,7 @@ def remote(id: str, name: HubName, revision: str | None, cache_dir: Path) -> Sou
 
 
 def _texts(names: Iterable[str]) -> tuple[str, ...]:
-    """The small files of a repository or directory: at its top, and beside its splits."""
+    """The small files of a repository or directory: at its top, and next to its splits."""
     return tuple(sorted(name for name in names if name.count("/") <= 1 and name.endswith(".txt")))
 
 
@@ -263,7 +263,7 @@ def _inferred(source: Source, builder: Any, relative: Callable[[Any], str]) -> S
 
 
 def _known(kept: Path, source: Source) -> Source | None:
-    """The source as a note has it; None where there is none."""
+    """The source stored in a note; None if there is none."""
     try:
         data = read_note(kept)
         return replace(

@@ -1,6 +1,7 @@
-"""What a run has to know of a split before it sees an image (labels, captions, ids), kept under the cache directory.
+"""What a run needs to know about a split before it reads an image (labels, captions, ids), stored in the cache
+directory.
 
-One Parquet file for each unit of the split (a file, a tar), so that a run that was cut off goes on where it stopped.
+One Parquet file for each unit of the split (a file, a tar), so that an interrupted run resumes where it stopped.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 from vlmbench.hub.client import cached_file, hub_errors, offline
 
-AGAIN = "run the same command again: it goes on where it stopped"
+AGAIN = "run the same command again: it resumes where it stopped"
 PATH = "path of the image"
 """The column of an index that holds what a row calls its image."""
 
@@ -32,7 +33,7 @@ class SplitIndex:
     Attributes:
         source: where its files are.
         split: the split, as the repository calls it.
-        reporter: hears of the pass over the files.
+        reporter: receives the progress of the pass over the files.
     """
 
     source: Source
@@ -58,7 +59,7 @@ class SplitIndex:
         raise NotImplementedError
 
     def _make(self, units: list[int], columns: Columns) -> None:
-        """Makes what is missing of the index."""
+        """Builds the missing parts of the index."""
         raise NotImplementedError
 
     def _places(self, unit: int, table: Any, start: int) -> list[Any]:
@@ -85,7 +86,7 @@ class SplitIndex:
         return found
 
     def begun(self) -> bool:
-        """Whether something of it is kept from an earlier run."""
+        """Whether parts of it are stored from an earlier run."""
         return self._directory.is_dir()
 
     def index(self, columns: Columns) -> tuple[Any, tuple[Any, ...]]:
@@ -145,7 +146,7 @@ def address(source: Source, name: str) -> str:
             f"{visible(source.id)} is streamed from the hub, which needs a network, and --offline (or "
             "HF_HUB_OFFLINE) forbids it",
             where=source.id,
-            fix=f"run it without --offline, or fetch it: hf download {visible(str(source.repository))} "
+            fix=f"run it without --offline, or download it: hf download {visible(str(source.repository))} "
             "--repo-type dataset",
         )
     return f"hf://datasets/{source.repository}@{source.commit}/{name}"
@@ -153,13 +154,13 @@ def address(source: Source, name: str) -> str:
 
 @contextmanager
 def streaming(source: Source) -> Iterator[None]:
-    """Turns what goes wrong in a stream into the error a user can act on."""
+    """Turns stream failures into errors that a user can act on."""
     with hub_errors(str(source.repository), "dataset", AGAIN), reading(source.id, remote=True):
         yield
 
 
 def size(count: int) -> str:
-    """A number of bytes for people."""
+    """A number of bytes, formatted for people."""
     for unit, power in (("TB", 4), ("GB", 3), ("MB", 2), ("kB", 1)):
         if count >= 1000**power:
             return f"{count / 1000**power:.1f} {unit}"

@@ -1,6 +1,6 @@
 """Ranges of files that are far away: read in blocks, several at a time, each block once as long as memory allows.
 
-Whoever reads on from block to block gets the next ones ahead; whoever jumps gets the bytes that were asked for and no
+Sequential readers get the next blocks prefetched; random readers get the requested bytes and no
 more. What a first pass over the files brought is kept for the pass that follows, as far as there is room.
 """
 
@@ -17,9 +17,9 @@ from typing import Protocol
 BLOCK = 4 * 1024**2
 """Bytes of one request."""
 AHEAD = 3
-"""Blocks that are fetched before they are asked for."""
+"""Blocks that are prefetched."""
 CONNECTIONS = 8
-"""Requests at a time."""
+"""Concurrent requests."""
 _MOST = 1024**3
 _WORKING = 16
 """Blocks that several readers are in the middle of."""

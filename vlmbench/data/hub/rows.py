@@ -37,10 +37,10 @@ class Columns:
 def find_columns(
     features: Mapping[str, Any], image: str | None, label: str | None, captions: Sequence[str], id: str
 ) -> Columns:
-    """The image and label columns (or those of captions): those asked for, else by type and usual name.
+    """The image and label columns (or those of captions): those requested, else by type and usual name.
 
     Raises:
-        InputError: there is none, or there are several and none has a usual name; all columns are named.
+        InputError: there is none, or several without a usual name; all columns are named.
     """
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     images = [name for name, kind in kinds.items() if kind == "Image"] or [
@@ -68,7 +68,9 @@ def _choose(what: str, asked: str | None, found: list[str], usual: tuple[str, ..
     if asked is not None:
         if asked in features:
             return asked
-        raise InputError(f"{visible(id)} has no column {visible(asked)}; it has {there}", where=id, fix="name another")
+        raise InputError(
+            f"{visible(id)} has no column {visible(asked)}; it has {there}", where=id, fix="name another column"
+        )
     if len(found) == 1:
         return found[0]
     for name in usual:
@@ -120,7 +122,7 @@ def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: st
     distinct = {item for value in values for item in (value if isinstance(value, list) else [value])}
     if len(distinct) > len(values) // 2 and len(distinct) > 1000:
         raise InputError(
-            f"the column {columns.label} of {visible(id)} is no class label: {len(distinct)} distinct values",
+            f"the column {columns.label} of {visible(id)} is not a class label: {len(distinct)} distinct values",
             where=id,
             fix="name another column",
         )
@@ -145,7 +147,7 @@ def label_matrix(table: Any, columns: Columns, info: DatasetInfo, id: str) -> np
         place = value if isinstance(value, int) and not isinstance(value, bool) else index.get(str(value), -1)
         if not 0 <= place < classes:
             raise InputError(
-                f"the label {visible(str(value))} is none of the {classes} classes",
+                f"the label {visible(str(value))} is not one of the {classes} classes",
                 where=f"{id}, row {row}",
                 fix="choose a labelled split",
             )

@@ -99,8 +99,8 @@ class Shards(SplitIndex):
         total = sum(ranges.size(file) for file in units)
         if self.streamed and total > kept_bytes():
             self.reporter.note(
-                f"{self.source.id}: labels and images lie together in its {size(total)}, so that the first run reads "
-                f"what does not fit into {size(kept_bytes())} of memory twice: once for the labels, which are kept, "
+                f"{self.source.id}: labels and images are stored together in its {size(total)}, so the first run reads "
+                f"what does not fit into {size(kept_bytes())} of memory twice: once for the labels, which are stored, "
                 "and once for the images"
             )
         with (
@@ -130,7 +130,7 @@ class Shards(SplitIndex):
             table = datasets().Dataset.from_dict(values, features=kinds).data.table
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise InputError(
-                f"the labels in {visible(name)} are not all of one kind: {visible(str(error).partition(chr(10))[0])}",
+                f"the labels in {visible(name)} are of different kinds: {visible(str(error).partition(chr(10))[0])}",
                 where=f"{self.source.id}, {name}",
                 fix="name another column, or pack the tar again",
             ) from error
@@ -151,7 +151,7 @@ class Shards(SplitIndex):
                 data = bytes(handle.read(stop - start))
         if len(data) != stop - start:
             raise AbsentError(
-                f"the hub gave {len(data):,} bytes of {visible(name)} where {stop - start:,} were asked for",
+                f"the hub returned {len(data):,} bytes of {visible(name)} instead of {stop - start:,}",
                 where=self.source.id,
                 fix=AGAIN,
             )
@@ -195,7 +195,7 @@ class ShardImages:
             raise
         if len(data) != length:
             raise InputError(
-                f"a tar of {visible(self._shards.source.id)} is shorter than when its index was made",
+                f"a tar of {visible(self._shards.source.id)} is shorter than when its index was built",
                 where=self._shards.source.id,
                 fix="run the same command again",
             )
@@ -262,7 +262,7 @@ class Local:
             raise InputError(
                 f"cannot read {visible(str(self._paths[file]))}: {error.strerror or error}",
                 where=str(self._paths[file]),
-                fix="get the tar again",
+                fix="download the tar again",
             ) from error
 
     def passed(self, file: int, position: int) -> None:

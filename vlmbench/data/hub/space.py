@@ -32,7 +32,9 @@ def is_streamed(source: Source, split: str, *, indexed: bool) -> bool:
     if source.repository is None or not source.sizes:
         if source.stream == YES and source.repository is None:
             raise UsageError(
-                f"nothing to stream: {visible(source.id)} is on this machine", where=source.id, fix="drop ?stream=yes"
+                f"nothing to stream: {visible(source.id)} is on this machine",
+                where=source.id,
+                fix="leave out ?stream=yes",
             )
         return False
     if source.stream in (YES, NO):
@@ -60,7 +62,7 @@ def shortage(source: Source, split: str) -> str | None:
     for needed, there in needs.values():
         free = max(0, shutil.disk_usage(there).free - RESERVE)
         if needed > free:
-            return f"would take {size(needed)} of {there}, which can spare {size(free)}"
+            return f"would take {size(needed)} of {there}, but only {size(free)} can be used"
     return None
 
 

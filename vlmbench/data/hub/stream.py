@@ -108,8 +108,8 @@ class Stream(SplitIndex):
         total = sum(self.source.sizes.get(name, 0) for name in self._names)
         if not self._parquet and self.source.module not in _FOLDERS:
             self.reporter.note(
-                f"{self.source.id}: labels and images lie together in its files, so that the first run reads all "
-                f"{size(total)} of them twice: once for the labels, which are kept, and once for the images"
+                f"{self.source.id}: labels and images are stored together in its files, so the first run reads all "
+                f"{size(total)} of them twice: once for the labels, which are stored, and once for the images"
             )
         with self.reporter.task(f"labels of {self.split} from {self.source.id}", len(units)) as advance:
             for unit in units:
@@ -155,7 +155,7 @@ class Stream(SplitIndex):
 
     def _load(self, names: Sequence[str], features: Any, columns: Any = None) -> Any:
         library = datasets()
-        # their own 20 tries take half an hour where a server refuses
+        # their default 20 attempts take half an hour if a server refuses
         library.config.STREAMING_READ_MAX_RETRIES = library.config.STREAMING_OPEN_MAX_RETRIES = _TRIES
         more = {"columns": list(columns), "features": library.Features(columns)} if columns else {"features": features}
         files = {_ROWS: [address(self.source, name) for name in names]}

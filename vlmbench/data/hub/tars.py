@@ -103,9 +103,9 @@ def members(ranges: Ranges, file: int, name: str) -> Iterator[Member]:
         raise _damaged(name, visible(str(error))) from error
     mark = ranges.read(file, end, min(end + tarfile.BLOCKSIZE, whole)) if end < whole else b""
     if len(mark) < tarfile.BLOCKSIZE:
-        raise _damaged(name, f"it is cut off after {whole:,} bytes, without the mark that ends a tar")
+        raise _damaged(name, f"it is truncated after {whole:,} bytes, without the end-of-archive marker")
     if mark.strip(b"\0"):
-        raise _damaged(name, f"there is no header of a member at byte {end:,}")
+        raise _damaged(name, f"there is no member header at byte {end:,}")
     ranges.passed(file, whole)
 
 
@@ -160,7 +160,7 @@ def value(ranges: Ranges, file: int, name: str, member: Member) -> Any:
             f"{visible(member.name)} is not what its ending says: {reason}", where=where, fix="pack the tar again"
         ) from error
     raise InputError(
-        f"no label is read from .{visible(last)} members",
+        f"labels cannot be read from .{visible(last)} members",
         where=where,
         fix="name a column that ends in cls, npy or txt",
     )
@@ -168,7 +168,7 @@ def value(ranges: Ranges, file: int, name: str, member: Member) -> Any:
 
 def _numbers(array: np.ndarray) -> Any:
     if array.dtype.kind not in "biuf" or array.ndim > 1:
-        raise ValueError(f"an array of {array.ndim} dimensions of {array.dtype} is no label")
+        raise ValueError(f"an array of {array.ndim} dimensions of {array.dtype} is not a label")
     if array.dtype.kind == "f" and np.array_equal(array, np.rint(array)):
         array = array.astype(np.int64)  # CLIP_benchmark writes zeros and ones as float32
     return array.tolist()
@@ -176,7 +176,7 @@ def _numbers(array: np.ndarray) -> Any:
 
 def _damaged(name: str, why: str) -> InputError:
     return InputError(
-        f"{visible(name)} is no sound WebDataset tar: {why}",
+        f"{visible(name)} is not a valid WebDataset tar: {why}",
         where=name,
-        fix="get or pack the tar again; a compressed one has to be unpacked",
+        fix="download or pack the tar again; decompress a compressed one",
     )

@@ -64,9 +64,9 @@ def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]
     said = text.strip()
     if not (said.isascii() and said.isdigit() and 0 < int(said[:7]) < 10**6):
         raise InputError(
-            f"{visible(where)} of {visible(id)} holds no number of tars: {visible(said[:40])}",
+            f"{visible(where)} of {visible(id)} contains no number of tars: {visible(said[:40])}",
             where=id,
-            fix="write into it how many tars the split has",
+            fix="write the number of the split's tars into it",
         )
     wanted = tuple(beside(folder, f"{number}.tar") for number in range(int(said)))
     if not _NUMBERED.search(tars[0]):
@@ -76,8 +76,8 @@ def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]
         first = f": {visible(absent[0])}{' …' if len(absent) > 1 else ''}" if absent else ""
         raise AbsentError(
             f"{int(said) - len(wanted) + len(absent)} of the {said} tars that {visible(where)} of {visible(id)} "
-            f"counts are not there{first}",
+            f"counts are missing{first}",
             where=id,
-            fix=f"get them, or fix the number in {visible(where)}",
+            fix=f"download them, or correct the number in {visible(where)}",
         )
     return wanted

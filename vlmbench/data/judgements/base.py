@@ -1,4 +1,4 @@
-"""What people said of captions, and what every reader of judgements needs."""
+"""Human ratings of captions, and what every reader of judgements needs."""
 
 import math
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ class Judgement:
     candidate: str
     rating: float
     place: str
-    """Where it stands, for messages: ``judgements.csv, line 3``."""
+    """Its place, for messages: ``judgements.csv, line 3``."""
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """What people said."""
+    """Human judgements."""
 
     name: str
     format: str

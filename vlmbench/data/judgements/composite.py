@@ -64,7 +64,7 @@ def read(text: str, path: Path) -> Judgements:
                 left_out += 1
                 continue
             if not candidate:
-                raise wrong(f"no {caption} of image {visible(image[:80])}", path, place, _FIX)
+                raise wrong(f"no {caption} for image {visible(image[:80])}", path, place, _FIX)
             items.append(Judgement(image, candidate, number(rating, path, place), at(path, place)))
         rated.setdefault(image, cells[texts[0]].strip())
     return Judgements(path.name, "composite", tuple(items), None, left_out, LEFT_OUT if left_out else "", rated)

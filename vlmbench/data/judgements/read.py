@@ -51,7 +51,7 @@ def read_judgements(paths: Sequence[Path], kind: str = "auto", captions: Sequenc
             raise UsageError(
                 f"{found[0].name} is {found[0].format}, {one.name} is {one.format}",
                 where="-j",
-                fix="one call for each",
+                fix="run the command once for each",
             )
     return found[0] if len(found) == 1 else _joined(found)
 
@@ -90,11 +90,15 @@ def _joined(found: Sequence[Judgements]) -> Judgements:
     rated: dict[str, str] = {}
     for one in found:
         if (one.references is None) != (references is None):
-            raise InputError("references in some files and not in others", where="-j", fix="give all, or none and -r")
+            raise InputError(
+                "references in some files but not in others",
+                where="-j",
+                fix="give them in all files, or in none and use -r",
+            )
         for image, own in (one.references or {}).items():
             if references is not None and references.setdefault(image, own) != own:
                 raise InputError(
-                    f"image {visible(image[:80])} has other references in {one.name}",
+                    f"image {visible(image[:80])} has different references in {one.name}",
                     where="-j",
                     fix="make them the same",
                 )
@@ -116,14 +120,19 @@ def _table(text: str, path: Path) -> Judgements:
         if not isinstance(image, str) or not image.strip():
             raise wrong("no image_id", path, place, f"give {COLUMNS}")
         if not isinstance(candidate, str) or not candidate.strip():
-            raise wrong(f"no candidate of image {visible(image[:80])}", path, place, f"give {COLUMNS}")
+            raise wrong(f"no candidate for image {visible(image[:80])}", path, place, f"give {COLUMNS}")
         image = image.strip()
         items.append(Judgement(image, candidate, number(row.get("rating"), path, place), at(path, place)))
         own = _references(row, path, place)
         if own is None:
             without = without or place
         elif references.setdefault(image, own) != own:
-            raise wrong(f"image {visible(image[:80])} has other references above", path, place, "make them the same")
+            raise wrong(
+                f"image {visible(image[:80])} has different references in an earlier line",
+                path,
+                place,
+                "make them the same",
+            )
     if references and without:
         raise wrong("no references, but other lines have some", path, without, "give every line its references")
     return Judgements(path.name, "csv", tuple(items), references or None)
@@ -150,17 +159,17 @@ def _references(row: dict[str, Any], path: Path, place: str) -> list[str] | None
 
 def _rows(text: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     header: list[str] = []
-    for place, row in csv_rows(text, path, delimiter=separator(text), fix="quote captions that hold quotes"):
+    for place, row in csv_rows(text, path, delimiter=separator(text), fix="quote captions that contain quotes"):
         if not header:
             header = [cell.strip().lower() for cell in row]
             lacking = [name for name in ("image_id", "rating") if name not in header]
             lacking += [] if {"candidate", "caption"} & set(header) else ["candidate"]
             if lacking or len(set(header)) < len(header):
-                what = f"no columns {', '.join(lacking)}" if lacking else "two columns have one name"
+                what = f"no columns {', '.join(lacking)}" if lacking else "two columns have the same name"
                 fix = f"the first line names each column once: {COLUMNS}, in any order"
                 raise wrong(what, path, place, fix)
         elif len(row) != len(header):
-            fix = "quote captions that hold commas, quotes or line ends"
+            fix = "quote captions that contain commas, quotes or line breaks"
             raise wrong(f"{len(row)} cells under {len(header)} columns", path, place, fix)
         else:
             yield place, dict(zip(header, row, strict=True))

@@ -67,13 +67,13 @@ def _unpack(path: Path, target: Path) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             output = open(place, "xb")  # noqa: SIM115 - closed below
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise _refused(path, name, "a file twice, or a file and a directory of one name") from error
+            raise _refused(path, name, "a file twice, or a file and a directory with the same name") from error
         with output:
             while block := _sound(path, stream.read, _COPY):
                 written += len(block)
                 if written > limit or files > FILES:
                     raise InputError(
-                        f"{visible(path.name)} unpacks to more than {limit:,} bytes: taken for a bomb",
+                        f"{visible(path.name)} unpacks to more than {limit:,} bytes: refused as a decompression bomb",
                         where=str(path),
                         fix="unpack it yourself and give folder:PATH",
                     )
@@ -90,7 +90,7 @@ def _sound(path: Path, call: Callable[..., Any], *arguments: Any) -> Any:
         raise InputError(
             f"cannot unpack {visible(path.name)}: {visible(str(error)) or type(error).__name__}",
             where=str(path),
-            fix="get the archive again",
+            fix="download the archive again",
         ) from error
 
 
@@ -120,11 +120,13 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def _safe(name: str, path: Path) -> PurePosixPath:
     place = PurePosixPath(name.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or not place.parts or ":" in place.parts[0] or "\0" in name:
-        raise _refused(path, name, "a path that leads outside")
+        raise _refused(path, name, "a path that points outside")
     if max(map(len, map(os.fsencode, place.parts))) > 255 or len(name) > 1000:
         raise _refused(path, name[:80], "a name that is too long")
     return PurePosixPath(utf8_name(str(place), str(path)))
 
 
 def _refused(path: Path, name: str, why: str) -> InputError:
-    return InputError(f"{visible(path.name)} holds {why}: {visible(name)}", where=str(path), fix="pack it without")
+    return InputError(
+        f"{visible(path.name)} contains {why}: {visible(name)}", where=str(path), fix="pack it without it"
+    )

@@ -115,7 +115,7 @@ def labelled_folder(id: str, root: Path) -> OpenDataset:
         raise InputError(what or f"no class directories in {visible(str(root))}", where=str(root), fix=LAYOUT)
     notes = []
     if ignored:
-        many = f"{len(ignored)} files that are no images were ignored, the first is"
+        many = f"{len(ignored)} files that are not images were ignored, the first is"
         notes.append(f"{many if len(ignored) > 1 else 'a file that is no image was ignored:'} {visible(ignored[0])}")
     for split, classes in found.items():
         extra = sorted(set(classes) - set(found.get(TRAIN, raw)), key=natural)
@@ -151,7 +151,7 @@ def _split_roots(root: Path) -> dict[str, Path]:
             continue
         if name in roots:
             raise InputError(
-                f"two directories hold the split {name}: {visible(roots[name].name)} and {visible(path.name)}",
+                f"two directories contain the split {name}: {visible(roots[name].name)} and {visible(path.name)}",
                 where=str(root),
                 fix="keep one of them",
             )

@@ -41,10 +41,10 @@ def open_images(directory: Path, ids: Sequence[str]) -> OpenDataset:
     if absent:
         shown = ", ".join(visible(image[:80]) for image in absent[:_NAMED])
         raise InputError(
-            f"{len(absent):,} of {len(ids):,} images are not there: {shown}{' …' if len(absent) > _NAMED else ''}",
+            f"{len(absent):,} of {len(ids):,} images are missing: {shown}{' …' if len(absent) > _NAMED else ''}",
             where=str(directory),
             fix="add them (a file is called as the judgements call the image, with or without its ending), "
-            "or leave CLIPScore and RefCLIPScore out of --metrics",
+            "or remove CLIPScore and RefCLIPScore from --metrics",
         )
     rows = tuple(ImageRow(ALL, image, name) for image, name in zip(ids, names, strict=True))
     return without_classes(f"images:{directory}", directory, rows)

@@ -56,7 +56,7 @@ def _read(values: Mapping[str, object], where: str, home: Path | None) -> tuple[
     if not isinstance(file, str) or not isinstance(label, str | int) or isinstance(label, bool):
         raise InputError("a line without a path and a label", where=where, fix=_FIX)
     if "\0" in file:
-        raise InputError(f"a path that no file can have: {visible(file)}", where=where, fix=_FIX)
+        raise InputError(f"an invalid path: {visible(file)}", where=where, fix=_FIX)
     if home is not None and not (home / file).resolve().is_relative_to(home):
         raise InputError(f"an image outside the archive: {visible(file)}", where=where, fix="pack it with the list")
     split = str(values.get("split") or ALL)

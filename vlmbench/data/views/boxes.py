@@ -117,7 +117,7 @@ class Boxed:
                 raise InputError(
                     f"{visible(image.file)} may be {visible(ids[found[0]])} or {visible(ids[found[1]])}",
                     where=f"{where}, image {visible(image.id)}",
-                    fix="name the directory that holds the images of this file alone",
+                    fix="name a directory with the images of this file only",
                 )
             if found:
                 rows[image.id] = found[0]
@@ -131,7 +131,7 @@ class Boxed:
                 f"{len(absent):,} of {len(images):,} images are not in {visible(self.pictures.info.id)}, "
                 f"the first is {visible(absent[0].file)}",
                 where=f"{where}, image {visible(absent[0].id)}",
-                fix="-d folder:DIRECTORY with the directory that holds these images",
+                fix="-d folder:DIRECTORY with the directory that contains these images",
             )
         twice = [row for row, count in Counter(rows.values()).items() if count > 1]
         if twice:
@@ -139,7 +139,7 @@ class Boxed:
             raise InputError(
                 f"{visible(both[0].file)} and {visible(both[1].file)} would both be {visible(ids[twice[0]])}",
                 where=f"{where}, image {visible(both[1].id)}",
-                fix="name the directory above, from which both file names lead to an image",
+                fix="name the parent directory, below which both file names exist",
             )
         return rows
 
@@ -176,7 +176,7 @@ def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
     path, images = user_path(ref.place), ref.images
     named_file(path, what="instances file", fix=FORM)
     if images is None or images.kind == BOXES:
-        raise AbsentError("no images named to find the boxes in", where=visible(str(ref)), fix=FORM)
+        raise AbsentError("the dataset with the images of the boxes is missing", where=visible(str(ref)), fix=FORM)
     if images.kind == FOLDER:
         root = named_directory(user_path(images.place), where=visible(str(images)), fix=FORM)
         pictures: Dataset = open_pictures(str(images), root)
@@ -195,7 +195,7 @@ def open_pictures(id: str, root: Path) -> OpenDataset:
     """
     found, _ = image_files(root, root)
     if not found:
-        raise InputError(f"no images in {visible(str(root))}", where=id, fix="name the directory that holds them")
+        raise InputError(f"no images in {visible(str(root))}", where=id, fix="name the directory that contains them")
     splits = [ALIASES.get(name.partition("/")[0].lower(), "") if "/" in name else "" for name in found]
     if "" in splits:
         splits = [ALL] * len(found)

@@ -96,7 +96,7 @@ class Crops:
             turned = drawn == size[::-1]
             raise InputError(
                 f"the image {visible(name)} has {size[0]} x {size[1]} pixels, "
-                f"its boxes were drawn on {drawn[0]} x {drawn[1]}" + (", as if it were turned" if turned else ""),
+                f"its boxes were drawn on {drawn[0]} x {drawn[1]}" + (", as if it were rotated" if turned else ""),
                 where=f"{regions.where}, annotation {visible(self._split.ids[row])}",
                 fix="store the images upright, without EXIF orientation (mogrify -auto-orient)"
                 if turned
@@ -137,7 +137,7 @@ class Crops:
 def outside(regions: Regions, row: int, id: str, size: tuple[int, int]) -> InputError:
     """The error for a box that has no part in its image."""
     return InputError(
-        f"the box {regions.boxes[row].tolist()} lies outside the image {visible(regions.images[row])} "
+        f"the box {regions.boxes[row].tolist()} is outside the image {visible(regions.images[row])} "
         f"of {size[0]} x {size[1]} pixels",
         where=f"{regions.where}, annotation {visible(id)}",
         fix="a bbox is [x, y, width, height] in pixels from the top left corner; fix or remove it",

@@ -67,7 +67,7 @@ def read_instances(path: Path) -> Instances:
         _wrong(path, "", f"not an instances file, but a JSON {_kind(data)}", FORM)
     annotations = _rows(path, "annotations", data)
     if annotations and "caption" in annotations[0] and "bbox" not in annotations[0]:
-        _wrong(path, "", "a captions file, it has no boxes", "instances_*.json of the same images has the boxes")
+        _wrong(path, "", "a captions file without boxes", "instances_*.json of the same images has the boxes")
     pictures = _rows(path, "images", data)
     categories = _categories(path, _rows(path, "categories", data))
     images = _images(path, pictures)
@@ -81,7 +81,7 @@ def read_instances(path: Path) -> Instances:
             continue
         box = _box(path, number, entry, images, places)
         if box.id in boxes:
-            _wrong(path, f"annotation {box.id}", "two annotations have this id", "give each an id of its own")
+            _wrong(path, f"annotation {box.id}", "two annotations have this id", "give each a unique id")
         if 0 in box.bbox[2:]:
             empty += 1
             continue
@@ -127,7 +127,7 @@ def _images(path: Path, rows: list[dict[str, Any]]) -> dict[int | str, Picture]:
         if not isinstance(file, str) or not file:
             _wrong(path, place, "no file_name", FORM)
         if id in found:
-            _wrong(path, place, "two images have this id", "give each an id of its own")
+            _wrong(path, place, "two images have this id", "give each a unique id")
         sides = [row.get("width"), row.get("height")]
         if not all(side is None or (_is_number(side) and side >= 1 and side == int(side)) for side in sides):
             _wrong(
