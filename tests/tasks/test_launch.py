@@ -93,13 +93,14 @@ def test_torchrun_writes_what_one_process_writes(images, alone, tmp_path):
 
 @pytest.mark.parametrize("count", [2, 8])
 def test_however_many_encode_each_image_once_and_the_same_bytes(count, images, alone, tmp_path, monkeypatch):
-    encoded, encode = [], vlmbench.features.encode._Pass._batch
+    encoded, batches = [], vlmbench.features.encode._batches
 
-    def counted(self, jobs, encoders, pending, stop):
-        encoded.extend(row for row, _ in pending)
-        return encode(self, jobs, encoders, pending, stop)
+    def counted(*given):
+        for batch in batches(*given):
+            encoded.extend(batch.rows)
+            yield batch
 
-    monkeypatch.setattr("vlmbench.features.encode._Pass._batch", counted)
+    monkeypatch.setattr("vlmbench.features.encode._batches", counted)
 
     def one(number):
         try:
@@ -126,15 +127,15 @@ def test_one_of_which_the_others_were_never_started_does_it_all(images, alone, t
 
 
 _KILLED = """
-import os, signal, sys
-from vlmbench.features import encode
-close, units = encode._Writer.close, []
-def stop(self, stop):
+import os, signal
+from vlmbench.features.store import FeatureEntry
+write, units = FeatureEntry.write_shard, []
+def stop(self, *given):
     if len(units) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-    units.append(stop)
-    close(self, stop)
-encode._Writer.close = stop
+    units.append(given)
+    write(self, *given)
+FeatureEntry.write_shard = stop
 from vlmbench.__main__ import main
 main()
 """
