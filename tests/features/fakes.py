@@ -44,4 +44,4 @@ def run(split, jobs, on_bad_image="skip", reporter=None, **more):
 
 
 def features(one):
-    return read_layer(one, one.manifest(), "proj")
+    return read_layer(one, "proj")

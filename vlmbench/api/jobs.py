@@ -54,7 +54,18 @@ def writes_runs(build: Callable[P, TaskJob]) -> Writes[P]:
 
 def run_job(job: TaskJob, context: Context) -> Results:
     """Runs a job in its own session."""
-    return heard(job.run(context, None), context)
+    return _run_checked(job, context) if context.launch is not None else heard(job.run(context, None), context)
+
+
+def _run_checked(job: TaskJob, context: Context) -> Results:
+    from vlmbench.session.session import Session
+    from vlmbench.tasks.sharing import shared
+
+    session = Session(context)
+    for one in job.check(session):
+        session.expect(one.models, one.selection)
+    with shared(session):
+        return heard(job.run(context, session), context)
 
 
 def heard(runs: Sequence[Any], context: Context) -> Results:
@@ -76,8 +87,10 @@ class Plan:
             VlmbenchError: a job failed; the results of the jobs before it are written.
         """
         from vlmbench.tasks.plan import run_steps
+        from vlmbench.tasks.sharing import shared
 
-        return heard(run_steps(self.steps, self.session), self.session.context)
+        with shared(self.session):
+            return heard(run_steps(self.steps, self.session), self.session.context)
 
 
 def checked_plan(jobs: "Sequence[TaskJob | Step]", **run: Unpack[RunOptions]) -> Plan:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.launch import Launch
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import DECODINGS, Context, go_offline
@@ -50,6 +51,9 @@ class RunOptions(TypedDict, total=False):
     """Run Python code that comes with a checkpoint; the record says so."""
     reporter: Reporter | None
     """Receives progress, notes and warnings; None: nothing is printed."""
+    launch: Launch | None
+    """One of several processes that make the same call and share its work (`vlmbench.foundations.launch.find_launch`);
+    one of them returns the results, the others raise `LeftToOthers`. None: the only one."""
 
 
 def run_context(**options: Unpack[RunOptions]) -> Context:

@@ -189,6 +189,9 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         except BrokenPipeError:
             give_up_stdout()
             code = errors.EXIT_OK
+        except errors.LeftToOthers as left:
+            print(left, file=sys.stderr)
+            code = left.exit_code
         except errors.VlmbenchError as error:
             if debug:
                 import traceback

@@ -6,13 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vlmbench.foundations.errors import AbsentError, UsageError
+from vlmbench.foundations.launch import local_rank
 
 OPENVINO = "openvino"
 INSTALL_OPENVINO = "pip install 'vlmbench-eval[openvino]'"
 
 
 def resolve_device(requested: str) -> str:
-    """``auto`` becomes cuda, mps or cpu, whichever is there.
+    """``auto`` becomes cuda, mps or cpu, whichever is there; cuda the GPU of this process where a launcher has started
+    several on this machine.
 
     Raises:
         AbsentError: the requested device is not there.
@@ -22,13 +24,14 @@ def resolve_device(requested: str) -> str:
     import torch
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if requested == "auto":
-        return next((name for name, present in there.items() if present), "cpu")
-    if not there.get(requested, False):
+    found = next((name for name, present in there.items() if present), "cpu") if requested == "auto" else requested
+    if found == "cuda" and there["cuda"] and (rank := local_rank()):
+        return f"cuda:{rank % torch.cuda.device_count()}"  # where each process is given a GPU of its own, there is one
+    if found != "cpu" and not there.get(found, False):
         raise AbsentError(
             f"no {requested} device that this torch can use", where="--device", fix="--device cpu, or vlmbench doctor"
         )
-    return requested
+    return found
 
 
 def resolve_precision(requested: str, device: str) -> str:

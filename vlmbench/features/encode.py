@@ -1,11 +1,15 @@
-"""One pass over a split for every model that lacks it: each image is decoded once, however many models there are."""
+"""One pass over a split for every model that lacks it: each image is decoded once, however many models there are.
+
+Several processes may work at the same pass: images are handed out in units, and a unit belongs to the process that
+holds its lock. A batch never spans two units, so features are the same bytes whoever encodes which unit.
+"""
 
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise, starmap
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,8 @@ from vlmbench.data.loading import Loaded, load, load_resized
 from vlmbench.data.resizing import Resizing
 from vlmbench.encoders.base import ImageEncoder
 from vlmbench.features.forward import Forward, joined
-from vlmbench.features.store import ROWS, FeatureEntry, Manifest
+from vlmbench.features.store import ROWS, FeatureEntry
+from vlmbench.features.units import ALL, Share, in_units, merged
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import SECONDS, Advance, Reporter, tell_slow
 
@@ -24,6 +29,9 @@ PROCESSES = 4
 
 IMAGES = 512
 """From so many images on, they are worth their start."""
+
+SPAN = 64
+"""Units that are claimed at once where nobody shares the work."""
 
 STAGES = ("load", "decode", "preprocess", "wait", "forward", "store")
 
@@ -40,6 +48,9 @@ class EncodeOptions:
         rows: images after which a shard is closed.
         seconds: time after which it is.
         device: where the models run.
+        unit: images that are handed out at once, see `features.units`.
+        share: which of them this process begins with.
+        only: encodes these images and no others, and leaves the entry unfinished; none: all.
     """
 
     batch_size: int
@@ -49,11 +60,14 @@ class EncodeOptions:
     rows: int = ROWS
     seconds: float = SECONDS
     device: str = "cpu"
+    unit: int = ROWS
+    share: Share = ALL
+    only: range | None = None
 
     @property
     def processes(self) -> bool:
         """Whether images are decoded by processes: beside a GPU, where threads would wait for one another."""
-        return self.device == "cuda" and self.workers >= PROCESSES
+        return self.device.startswith("cuda") and self.workers >= PROCESSES
 
 
 @dataclass
@@ -102,7 +116,8 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
     """Fills the entries of `jobs` with the features of `split`; shards that are there are kept.
 
     A shard is closed at the end of a batch, so that batches, and with them features, are the same wherever shards end.
-    Whatever ends the pass early, the batches that are done are stored.
+    Whatever ends the pass early, the batches that are done are stored. What other processes are at is waited for; the
+    entries are finished at the end, unless only a part was to be encoded.
 
     Raises:
         BadImage: an image cannot be decoded and ``on_bad_image`` is ``error``.
@@ -113,34 +128,12 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
     open_jobs = [job for job in jobs if job.entry.manifest() is None]
     if not open_jobs:
         return tally
-    started, warned, reporter = time.perf_counter(), False, options.reporter
-    found = {job.name: _Known() for job in open_jobs}
-    lacking: dict[str, list[range]] = {job.name: [] for job in open_jobs}
-    for job in open_jobs:
-        for covered, tensors in job.entry.shards():
-            if tensors is None:
-                lacking[job.name].append(covered)
-            else:
-                found[job.name].note(covered, tensors)
+    started, reporter = time.perf_counter(), options.reporter
     with reporter.task(f"encoding {split.name} with {', '.join(job.name for job in open_jobs)}", len(split)) as advance:
-        ends = {0, len(split)}.union(*({part.start, part.stop} for parts in lacking.values() for part in parts))
-        for covered in starmap(range, pairwise(sorted(ends))):
-            needing = [job for job in open_jobs if any(covered.start in part for part in lacking[job.name])]
-            if not needing:
-                advance(len(covered))
-                continue
-            writer = _Writer(covered.start, needing, found, options)
-            try:
-                for batch in _batches(split, covered, needing, options, tally, advance):
-                    warned = warned or tell_slow(batch.seconds, len(batch.rows), reporter)
-                    with tally.measured("store"):
-                        writer.add(batch)
-                with tally.measured("store"):
-                    writer.close(covered.stop)
-            except BaseException:  # an interruption too: what is done is not lost
-                writer.close(writer.done)
-                raise
-    for job in open_jobs:
+        work = _Pass(split, open_jobs, options, tally, advance)
+        work.run()
+    found = work.known
+    for job in open_jobs if options.only is None else ():
         damaged, widths = found[job.name].damaged, found[job.name].widths
         if len(damaged) == len(split):
             raise InputError(
@@ -151,14 +144,17 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
     return tally
 
 
-def read_layer(entry: FeatureEntry, manifest: Manifest, layer: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """A layer of a finished entry, whole.
+def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+    """A layer of the images that are `covered`; none: of a finished entry, whole.
 
     Returns:
         Rows [n] int64 into the split and features [n, D] float32; none where a shard is absent or damaged.
     """
+    manifest = entry.manifest()
+    if covered is None and manifest is None:
+        return None
     rows, parts = [], []
-    for _, tensors in entry.shards():
+    for _, tensors in entry.shards(within=covered):
         if tensors is None:
             return None
         if not len(tensors["row"]):
@@ -168,9 +164,13 @@ def read_layer(entry: FeatureEntry, manifest: Manifest, layer: str) -> tuple[np.
         rows.append(tensors["row"])
         parts.append(tensors[layer])
     if not parts:
-        return np.zeros(0, np.int64), np.zeros((0, manifest.layers.get(layer, 0)), np.float32)
-    found = np.concatenate(rows)
-    return (found, np.concatenate(parts)) if len(found) == entry.images - len(manifest.skipped) else None
+        width = manifest.layers.get(layer, 0) if manifest is not None else 0
+        return np.zeros(0, np.int64), np.zeros((0, width), np.float32)
+    found, x = np.concatenate(rows), np.concatenate(parts)
+    if covered is not None:
+        inside = (found >= covered.start) & (found < covered.stop)
+        return found[inside], x[inside]
+    return (found, x) if manifest is not None and len(found) == entry.images - len(manifest.skipped) else None
 
 
 @dataclass
@@ -222,7 +222,11 @@ class _Writer:
         """Takes a batch; stores the shard if it is large or old enough."""
         self._batches.append(batch)
         seconds = time.monotonic() - self._opened
-        if batch.stop - self._start >= self._options.rows or seconds >= self._options.seconds:
+        if (
+            batch.stop - self._start >= self._options.rows
+            or batch.stop % self._options.unit == 0
+            or seconds >= self._options.seconds
+        ):
             self.close(batch.stop)
 
     def close(self, stop: int) -> None:
@@ -237,6 +241,90 @@ class _Writer:
             job.entry.write_shard(covered, rows, layers)
             self._found[job.name].note(covered, {"row": rows, **layers})
         self._start, self._batches, self._opened = stop, [], time.monotonic()
+
+
+class _Pass:
+    """A pass: claims units, encodes what is lacking of them, stores it."""
+
+    def __init__(
+        self, split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions, tally: Tally, advance: Advance
+    ) -> None:
+        self.split, self.options, self.tally, self.advance = split, options, tally, advance
+        self.jobs = sorted(jobs, key=lambda job: job.entry.key.name)  # one order for all runs: none waits in a ring
+        self.known = {job.name: _Known() for job in jobs}
+        self._warned = False
+        self._left = self._units()
+
+    def run(self) -> None:
+        """Ends when everything is stored, by this process or others."""
+        while self._left:
+            before = len(self._left)
+            for part in self._left.copy():
+                if part in self._left:
+                    with ExitStack() as claim:
+                        self._fill(self._claim(part, claim))
+            for job in self.jobs if len(self._left) == before else ():
+                with job.entry.claim(self._lock(self._left[0]), wait=True):
+                    pass
+
+    def _units(self) -> list[range]:
+        """What no sound shard covers, in units, the process's own first."""
+        total, only = len(self.split), self.options.only
+        if only is not None:
+            lacking = [only]
+        else:
+            lacking = merged([gap for job in self.jobs for gap in self._look(job, range(total))])
+            self.advance(total - sum(map(len, lacking)))
+        return in_units(lacking, total, self.options.unit, self.options.share)
+
+    def _claim(self, first: range, claim: ExitStack) -> range:
+        """A unit, with those behind it where nobody shares the work, so that they are one stream; empty where another
+        process has it."""
+        stop, most = first.start, SPAN if self.options.share.count == 1 else 1
+        while most and (part := next((part for part in self._left if part.start == stop), None)):
+            if not all(claim.enter_context(job.entry.claim(self._lock(part))) for job in self.jobs):
+                break
+            self._left.remove(part)
+            stop, most = part.stop, most - 1
+        return range(first.start, stop)
+
+    def _look(self, job: EncodeJob, part: range) -> list[range]:
+        """Takes the sound shards of a part into account; gives what none covers of it."""
+        gaps = []
+        for covered, tensors in job.entry.shards(within=part):
+            if tensors is None:
+                gaps.append(covered)
+            else:
+                self.known[job.name].note(covered, tensors)
+        return gaps
+
+    def _lock(self, part: range) -> int:
+        return part.start // self.options.unit * self.options.unit
+
+    def _fill(self, part: range) -> None:
+        """Encodes what is lacking of a part that is claimed."""
+        lacking = {job.name: self._look(job, part) for job in self.jobs}
+        ends = {part.start, part.stop}.union(*({gap.start, gap.stop} for gaps in lacking.values() for gap in gaps))
+        for start, stop in pairwise(sorted(ends)):
+            needing = [job for job in self.jobs if any(start in gap for gap in lacking[job.name])]
+            if needing:
+                self._encode(range(start, stop), needing)
+            else:
+                self.advance(stop - start)
+
+    def _encode(self, covered: range, jobs: Sequence[EncodeJob]) -> None:
+        tally = self.tally
+        writer = _Writer(covered.start, jobs, self.known, self.options)
+        try:
+            for batch in _batches(self.split, covered, jobs, self.options, tally, self.advance):
+                self._warned = self._warned or tell_slow(batch.seconds, len(batch.rows), self.options.reporter)
+                with tally.measured("store"):
+                    writer.add(batch)
+            with tally.measured("store"):
+                writer.close(covered.stop)
+        except BaseException:  # an interruption too: what is done is not lost
+            writer.close(writer.done)
+            raise
 
 
 def _batches(
@@ -292,11 +380,10 @@ def _batches(
                 while started:
                     yield started.popleft()()
                 raise item.error
-            if item.value is None:
-                continue
-            rows.append(item.row)
-            pending.append(item.value)
-            if len(rows) == options.batch_size:
+            if item.value is not None:
+                rows.append(item.row)
+                pending.append(item.value)
+            if rows and (len(rows) == options.batch_size or (item.row + 1) % options.unit == 0):
                 started.append(start(item.row + 1))
                 if len(started) > compact:
                     yield started.popleft()()

@@ -8,7 +8,7 @@ The manifest is written last: a directory without it is a run to be continued.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,19 +97,21 @@ class FeatureEntry:
             return None
         return found if found.images == self.images else None
 
-    def shards(self, position: int = 0) -> Iterator[tuple[range, Tensors | None]]:
-        """The split from `position` to its end: the images of each shard with its tensors, and with none those that no
-        sound shard covers.
+    def shards(self, position: int = 0, *, within: range | None = None) -> Iterator[tuple[range, Tensors | None]]:
+        """The split from `position` to its end, or `within` a part: the images of each shard with its tensors, and with
+        none those that no sound shard covers.
 
-        Tensors are ``row`` [n] int64 and each layer [n, D] float32.
+        Tensors are ``row`` [n] int64 and each layer [n, D] float32. The last shard can reach beyond the part.
         """
-        while position < self.images:
+        position, end = (position, self.images) if within is None else (within.start, within.stop)
+        while position < end:
             found = self._read(position)
             if found is not None:
                 yield found
                 position = found[0].stop
                 continue
-            later = min((start for start in self._starts() if start > position), default=self.images)
+            later = min((start for start in self._starts() if start > position), default=end)
+            later = min(later, end)
             yield range(position, later), None
             position = later
 
@@ -131,20 +133,29 @@ class FeatureEntry:
         write_tensors(self._path(covered.start), tensors, self._facts(covered, tensors))
 
     def finish(self, skipped: tuple[str, ...], layers: Mapping[str, int]) -> Manifest:
-        """Writes the manifest: the entry is complete from here on."""
+        """Writes the manifest: the entry is complete from here on, and nobody needs its locks."""
         manifest = Manifest(self.images, skipped, dict(layers))
         write_note(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": self.key.facts})
+        for path in self.directory.glob(".lock*"):
+            with suppress(OSError):  # Windows: somebody is waiting for it, to find that all is done
+                path.unlink()
         return manifest
+
+    @property
+    def complete(self) -> bool:
+        """Whether a sound shard covers every image."""
+        return all(tensors is not None for _, tensors in self.shards())
 
     def reopen(self) -> None:
         """Makes a finished entry unfinished again: the next pass keeps its sound shards and encodes the others."""
         (self.directory / MANIFEST).unlink(missing_ok=True)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Holds the entry's lock, so that two runs that need the same features encode them once."""
-        with exclusive(self.directory / ".lock"):
-            yield
+    def claim(self, start: int, *, wait: bool = False) -> Iterator[bool]:
+        """Holds the lock of the unit that begins at `start`, so that two processes that need the same features encode
+        them once; gives whether it does, which is always so with `wait`."""
+        with exclusive(self.directory / f".lock-{start:09d}", wait=wait) as held:
+            yield held
 
     def _read(self, start: int) -> tuple[range, Tensors] | None:
         """The shard that begins at `start`; none where it is absent or damaged."""

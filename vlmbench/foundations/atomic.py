@@ -32,6 +32,7 @@ _NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP))
 _NO_FLUSH = frozenset((errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP))
 _TEMPORARY = ".tmp-"
 _swept: set[Path] = set()
+_unlocked: set[Path] = set()
 
 
 @contextmanager
@@ -122,8 +123,10 @@ def flush_directory(directory: Path) -> None:
 
 
 @contextmanager
-def exclusive(lock: Path) -> Iterator[None]:
+def exclusive(lock: Path, *, wait: bool = True) -> Iterator[bool]:
     """Holds the lock file `lock`, so that processes or threads that need the same thing compute it once.
+
+    Gives whether it is held: without `wait` it is not where another has it.
 
     The lock is the operating system's, on Windows too (`filelock`): it goes with the process that holds it, however
     that one ends. The empty file stays, one per name; Windows removes it. Where the disk has no such locks (some
@@ -132,18 +135,22 @@ def exclusive(lock: Path) -> Iterator[None]:
     Raises:
         OutputError: the file cannot be made or opened.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
-    held = FileLock(lock, fallback_to_soft=False, thread_local=False)
+    held, free = FileLock(lock, fallback_to_soft=False, thread_local=False), True
     try:
         make_directory(lock.parent)
-        held.acquire()
+        held.acquire(blocking=wait)
+    except Timeout:
+        free = False
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise cannot_write(lock, error) from error
-        _log.warning("%s is on a disk without file locks: concurrent runs may do the same work twice", lock.parent)
+        if lock.parent not in _unlocked:
+            _unlocked.add(lock.parent)
+            _log.warning("%s is on a disk without file locks: concurrent runs may do the same work twice", lock.parent)
     try:
-        yield
+        yield free
     finally:
         held.release()
 

@@ -59,6 +59,12 @@ class OutputError(VlmbenchError):
     exit_code = EXIT_INPUT
 
 
+class LeftToOthers(VlmbenchError):
+    """Another process of the same launch writes the results (exit 0)."""
+
+    exit_code = EXIT_OK
+
+
 class AbsentError(VlmbenchError):
     """A model, dataset, program, package, network or named file is missing (exit 4)."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from vlmbench.foundations.cpu import cores
+from vlmbench.foundations.launch import Launch, local_count
 from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter, Silent
 
@@ -35,11 +36,12 @@ class Context:
     decode: str = FULL
     trust_remote_code: bool = False
     reporter: Reporter = field(default_factory=Silent)
+    launch: Launch | None = None
 
     @property
     def threads(self) -> int:
-        """Threads that decode images; by default one per core that this process may use, but one; 8 at most."""
-        return min(8, cores() - 1) if self.workers is None else self.workers
+        """Threads that decode images; by default one per core of this process, but one; 8 at most."""
+        return max(0, min(8, cores() // local_count() - 1)) if self.workers is None else self.workers
 
 
 class Stopwatch:

@@ -1,7 +1,6 @@
 """Features by models with weights of their own: from the store, or encoded in one pass for all that lack them."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -17,8 +16,10 @@ from vlmbench.encoders.names import ModelRef
 from vlmbench.features.encode import EncodeJob, EncodeOptions, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.features.texts import TextStore
+from vlmbench.features.units import ALL, Share, part_of, unit_of
 from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.launch import local_count
 from vlmbench.foundations.text import visible
 from vlmbench.foundations.versions import encoding_versions
 from vlmbench.records.result import DatasetFacts, ModelFacts
@@ -112,7 +113,16 @@ class Features:
             if entry.key.name not in jobs and entry.manifest() is None:
                 jobs[entry.key.name] = (model, entry)
         if jobs:
-            self._encode(opened, list(jobs.values()))
+            self._encode(opened, list(jobs.values()), self._part(opened, selection))
+
+    def prepare_expected(self) -> None:
+        """Encodes what the store lacks of all that is expected."""
+        for selection in list(self._expected):
+            self.prepare([], selection)
+
+    def complete(self, model: ModelRef, selection: Selection) -> bool:
+        """Whether all features of the split of a selection are in the store, of which it may be a part."""
+        return self.entry(model, self.images.open(selection)).complete
 
     def read(self, model: ModelRef, selection: Selection, layer: str) -> SplitFeatures:
         """The features of images; encoded now where the store lacks them.
@@ -126,7 +136,8 @@ class Features:
         opened = self.images.open(selection)
         self.prepare([model], selection)
         entry = self.entry(model, opened)
-        rows, x = self._read(entry, model, opened, files.family.stored_as(layer))
+        part = self._part(opened, selection)
+        rows, x = self._read(entry, model, opened, files.family.stored_as(layer), part)
         encoded = self._encoded.pop((model, entry.key.name), 0)
         if encoded or entry.key.name not in self._reported:
             self._reported.add(entry.key.name)
@@ -144,7 +155,7 @@ class Features:
                 revision=opened.info.revision,
                 fingerprint=opened.fingerprint,
                 split=opened.split.name,
-                skipped=self.refuse_skipped(items, opened),
+                skipped=self.refuse_skipped(items, opened, part),
             ),
             model=found.facts,
             protocol={
@@ -169,12 +180,23 @@ class Features:
         key = FeatureKey(*hashes, self.models.precision, opened.content, opened.split.name, packages, engine=engine)
         return FeatureEntry(cache_dir, key, len(opened.rows))
 
-    def refuse_skipped(self, items: np.ndarray, opened: OpenSplit) -> tuple[str, ...]:
+    def _part(self, opened: OpenSplit, selection: Selection) -> range | None:
+        """The rows of a split that are a part of it; none: all."""
+        if selection.part is None:
+            return None
+        number, count = selection.part
+        return part_of(len(opened.rows), self._unit(opened), number - 1, count)
+
+    def _unit(self, opened: OpenSplit) -> int:
+        return unit_of(len(opened.rows), self.context.batch_size, len(opened.rows) // len(opened.split))
+
+    def refuse_skipped(self, items: np.ndarray, opened: OpenSplit, part: range | None = None) -> tuple[str, ...]:
         """Features that lack damaged images serve a run that skips them, with a warning, and no other.
 
         Args:
             items: [m] int64: the items that have features.
             opened: the split.
+            part: those of its rows that should; none: all.
 
         Returns:
             The ids of those that lack.
@@ -182,7 +204,9 @@ class Features:
         Raises:
             BadImage: images were skipped and ``on_bad_image`` is ``error``.
         """
-        there = np.zeros(len(opened.split), bool)
+        there, views = np.zeros(len(opened.split), bool), len(opened.rows) // len(opened.split)
+        if part is not None:
+            there[: part.start // views] = there[part.stop // views :] = True
         there[items] = True
         skipped = tuple(opened.split.ids[item] for item in np.flatnonzero(~there))
         if not skipped:
@@ -210,40 +234,46 @@ class Features:
         with self.context.reporter.task(f"texts of {model}", len(set(texts))) as advance:
             return store.embeddings(texts, found.get, advance)
 
-    def _encode(self, opened: OpenSplit, wanted: Sequence[tuple[ModelRef, FeatureEntry]]) -> None:
-        context = self.context
+    def _encode(
+        self, opened: OpenSplit, wanted: Sequence[tuple[ModelRef, FeatureEntry]], part: range | None = None
+    ) -> None:
+        context, launch = self.context, self.context.launch
         jobs = [EncodeJob(str(model), entry, self.models.open(model).get) for model, entry in wanted]
         device, workers = self.models.device, context.threads
-        if device == "cuda" and context.workers is None and opened.info.views is None:
-            workers = cores()
+        if device.startswith("cuda") and context.workers is None and opened.info.views is None:
+            workers = max(1, cores() // local_count())
         options = EncodeOptions(
-            context.batch_size, workers, context.on_bad_image, context.reporter, ROWS, device=device
+            context.batch_size,
+            workers,
+            context.on_bad_image,
+            context.reporter,
+            ROWS,
+            device=device,
+            unit=self._unit(opened),
+            share=Share(launch.number, launch.count) if launch is not None else ALL,
+            only=part,
         )
-        with ExitStack() as locks:
-            for job in sorted(jobs, key=lambda job: job.entry.key.name):  # one order for all runs: none waits in a ring
-                locks.enter_context(job.entry.writing())
-            try:
-                tally = encode_split(opened.rows, jobs, options)
-            except BadImage as error:
-                raise BadImage(error.what, where=f"{opened.name}, {error.where}", fix=error.fix) from error
+        try:
+            tally = encode_split(opened.rows, jobs, options)
+        except BadImage as error:
+            raise BadImage(error.what, where=f"{opened.name}, {error.where}", fix=error.fix) from error
         self.tallies.append(tally)
         for model, entry in wanted:
             self._encoded[(model, entry.key.name)] = tally.encoded[str(model)]
 
     def _read(
-        self, entry: FeatureEntry, model: ModelRef, opened: OpenSplit, layer: str
+        self, entry: FeatureEntry, model: ModelRef, opened: OpenSplit, layer: str, part: range | None
     ) -> tuple[np.ndarray, np.ndarray]:
         for attempt in range(2):
-            manifest = entry.manifest()
-            found = read_layer(entry, manifest, layer) if manifest is not None else None
-            if manifest is not None and found is not None:
+            found = read_layer(entry, layer, part)
+            if found is not None:
                 return found
             if attempt == 0:
                 self.context.reporter.warn(
                     f"stored features of {opened.info.id} by {model} are damaged and will be encoded again"
                 )
                 entry.reopen()
-                self._encode(opened, [(model, entry)])
+                self._encode(opened, [(model, entry)], part)
         raise unreadable(entry)
 
 

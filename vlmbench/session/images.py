@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, limited, subset
+from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, limited
 from vlmbench.data.fingerprint import fingerprint
 from vlmbench.data.names import Chosen, DatasetName, DatasetRef, Tiles
 from vlmbench.data.open import open_dataset
@@ -29,7 +29,7 @@ class Selection:
         dataset: as the user names it, or a view of that; held as a `DatasetRef`.
         split: one of its splits.
         limit: the size of a random sample of them, drawn with the session's seed; none: all.
-        part: the i-th of n equal runs of these, counted from 1; none: all.
+        part: the i-th of n parts of these, counted from 1, of about the same size; none: all.
     """
 
     dataset: DatasetName
@@ -155,17 +155,18 @@ class Images:
         return choose_split(self.dataset(dataset).info, name)
 
     def open(self, selection: Selection) -> OpenSplit:
-        """A split with the images that are selected.
+        """A split with the images that are selected, of which a part is not cut out yet.
 
         Raises:
             InputError: the split has no images.
         """
-        if selection not in self._splits:
-            self._splits[selection] = self._open(selection)
-        return self._splits[selection]
+        whole = replace(selection, part=None)
+        if whole not in self._splits:
+            self._splits[whole] = self._open(whole)
+        return self._splits[whole]
 
     def _open(self, selection: Selection) -> OpenSplit:
-        context, split, part = self.context, selection.split, selection.part
+        context, split = self.context, selection.split
         ref = DatasetRef.parse(selection.dataset)
         name, info, items = ref.id, self.dataset(ref).info, self.dataset(ref).split(split)
         if not len(items):
@@ -173,8 +174,6 @@ class Images:
                 f"the split {split} of {visible(name)} has no images", where=name, fix="choose another with --split"
             )
         items = limited(items, selection.limit, context.seed, name)
-        if part is not None:
-            items = subset(items, np.array_split(np.arange(len(items)), part[1])[part[0] - 1])
         smaller = context.decode == REDUCED
         rows = items if info.views is None else expand(items, info.views, context.threads + 1)
         sha256 = fingerprint(items, context.cache_dir, context.reporter)

@@ -104,6 +104,14 @@ class Session:
         """Encodes what the store lacks of the images, for all `models` in one pass over them."""
         self._features.prepare([self._encoder(name) for name in models], selection)
 
+    def prepare_expected(self) -> None:
+        """Encodes what the store lacks of all that is expected."""
+        self._features.prepare_expected()
+
+    def complete(self, model: str, selection: Selection) -> bool:
+        """Whether all features of the split of a selection are in the store, of which it may be a part."""
+        return self._features.complete(self._encoder(model), selection)
+
     def features(self, model: str, selection: Selection, *, layer: str = PROJ, sparse: bool = False) -> SplitFeatures:
         """The features of images; encoded now where the store lacks them.
 

@@ -1,6 +1,6 @@
 """Writes the features of a model on a dataset to a file for other programs, whole or in shards for a cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.session.context import Context
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
+from vlmbench.tasks.sharing import shared
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 def run_embed(request: EmbedRequest, context: Context, session: Session | None = None) -> dict[str, Any]:
     """Writes ``embeddings/<name>.safetensors`` (x [N, D] float32 un-normalised, y) and ``<name>.json`` (ids, classes).
 
-    Only the shard's own images are encoded, so that n machines share the work; for the whole (``1/1``) the features
-    go to the store, where zero-shot and probe find them.
+    The features land in the store, where zero-shot and probe find them. Of a shard only its own images are encoded and
+    written, whole batches, so that the shards together are the same bytes as the whole; the one that finds all others
+    in the store too writes the whole beside its own.
 
     Raises:
         VlmbenchError: what is wrong with the model, the dataset, an image or ``out``.
@@ -57,16 +59,33 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
     layers = session.model(request.model).files.family.layers
     layer = request.layer or (PROJ if PROJ in layers else PRE_PROJ)
     split = session.choose_split(request.dataset, request.split)
-    part = request.shard if request.shard != (1, 1) else None
-    found = session.features(request.model, Selection(request.dataset, split, request.limit, part), layer=layer)
+    whole = Selection(request.dataset, split, request.limit)
+    if request.shard == (1, 1):
+        session.expect([request.model], whole)
+        with shared(session):
+            return _write(request, layer, whole, session)
+    found = _write(request, layer, replace(whole, part=request.shard), session)
+    if session.complete(request.model, whole):
+        merged = _write(request, layer, whole, session)["path"]
+        context.reporter.note(f"all shards are in the store; merged into {merged}")
+    return found
+
+
+def _write(request: EmbedRequest, layer: str, selection: Selection, session: Session) -> dict[str, Any]:
+    found = session.features(request.model, selection, layer=layer)
+    number, count = selection.part or (1, 1)
     if not len(found.ids):
-        raise InputError("the shard has no images", where="--shard", fix="use fewer shards")
-    number, count = request.shard
+        raise InputError(
+            f"shard {number} of {count} has no images: a shard has whole batches",
+            where="--shard",
+            fix="use fewer shards, or a smaller --batch-size",
+        )
     suffix = f"-{number:04d}-of-{count:04d}" if count > 1 else ""
-    drawn = None if request.limit is None else [request.limit, context.seed]
+    drawn = None if request.limit is None else [request.limit, session.context.seed]
+    split = selection.split
     what = [found.model.weights_sha256, request.dataset, split, layer, session.precision, drawn]
     name = f"{slug(f'{found.model.id}-{request.dataset}-{split}-{layer}', longest=100)}-{digest(what)[:10]}{suffix}"
-    path = context.out / "embeddings" / f"{name}.safetensors"
+    path = session.context.out / "embeddings" / f"{name}.safetensors"
     write_tensors(path, {"x": found.x, "y": np.ascontiguousarray(found.y)})
     facts = {
         "model": found.model.model_dump(mode="json"),

@@ -7,6 +7,7 @@ below; they read ``VLMBENCH_<OPTION>`` as every option does. Nothing here import
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, StrEnum
@@ -175,9 +176,11 @@ class Common:
     def arguments(self) -> "RunOptions":
         """The same as the API takes them, with a reporter that draws on stderr."""
         from vlmbench.cli.console import Console
+        from vlmbench.foundations.launch import find_launch
 
         own = {item.name: getattr(self, item.name) for item in fields(Common) if item.name not in TERMINAL}
-        return cast("RunOptions", {**chosen(own), "reporter": Console(quiet=self.quiet)})
+        launch = find_launch(command=repr(sys.argv[1:]))
+        return cast("RunOptions", {**chosen(own), "reporter": Console(quiet=self.quiet), "launch": launch})
 
     def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
         """Calls a function of the API, writes the tables and prints the results."""

@@ -116,7 +116,7 @@ def fit_split(
             zero_shot=split.zero_shot if request.from_text else None,
             settings=request.settings(refit=refit),
             seed=context.seed,
-            device=device if device == "cuda" else "cpu",
+            device=device if device.startswith("cuda") else "cpu",
             label=f"{split.system} on {split.dataset.id}",
             reporter=context.reporter,
         )

@@ -1,0 +1,91 @@
+"""A command that a launcher starts as several processes: which of them this one is, from the launcher's variables.
+
+``torchrun`` (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``LOCAL_WORLD_SIZE``:
+https://docs.pytorch.org/docs/stable/elastic/run.html), ``srun`` (``SLURM_PROCID``, ``SLURM_NTASKS``, ``SLURM_LOCALID``)
+and job arrays of SLURM (``SLURM_ARRAY_TASK_ID``, ``…_MIN``, ``…_STEP``, ``…_COUNT``: man sbatch) are known.
+
+The processes need not all be there: an ``sbatch`` script that starts no ``srun`` has ``SLURM_NTASKS`` too, and an array
+may run a different command per task. So the number only says where a process begins; what it finds undone, it does, and
+once everything is done one of them writes the results.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.text import visible
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One of several processes of a command.
+
+    Attributes:
+        number: its number, from 0.
+        count: how many there are.
+        command: what they all run; others run something else.
+    """
+
+    number: int
+    count: int
+    command: str = ""
+
+
+def find_launch(environment: Mapping[str, str] = os.environ, command: str = "") -> Launch | None:
+    """The place of this process among those that a launcher has started; none where there is one process.
+
+    An array of jobs of several processes each counts as all of them together.
+
+    Raises:
+        UsageError: a variable is no number, or too large.
+    """
+    number, count = 0, 1
+    for rank, world in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if environment.get(rank) and environment.get(world):
+            number, count = _number(environment, rank), _number(environment, world, least=1)
+            if number >= count:
+                raise _wrong(rank, environment[rank], f"{world} is {count}, so a number below {count}")
+            break
+    if environment.get("SLURM_ARRAY_TASK_ID") and environment.get("SLURM_ARRAY_TASK_COUNT"):
+        first = _number(environment, "SLURM_ARRAY_TASK_MIN", 0)
+        step = _number(environment, "SLURM_ARRAY_TASK_STEP", 1, least=1)
+        tasks = _number(environment, "SLURM_ARRAY_TASK_COUNT", least=1)
+        task = _number(environment, "SLURM_ARRAY_TASK_ID", least=first)
+        number, count = (task - first) // step % tasks * count + number, tasks * count
+    return Launch(number, count, command) if count > 1 else None
+
+
+def local_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Which of the processes on this machine this is, from 0: it uses the GPU of that number.
+
+    Raises:
+        UsageError: a variable is no number.
+    """
+    names = [name for name in ("LOCAL_RANK", "SLURM_LOCALID") if environment.get(name)]
+    return _number(environment, names[0]) if names else 0
+
+
+def local_count(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes of a launch share this machine's cores, as far as ``torchrun`` says so.
+
+    Raises:
+        UsageError: ``LOCAL_WORLD_SIZE`` is no number.
+    """
+    return _number(environment, "LOCAL_WORLD_SIZE", 1, least=1)
+
+
+def _number(environment: Mapping[str, str], name: str, default: int = 0, *, least: int = 0) -> int:
+    text = environment.get(name) or str(default)
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least:
+        return int(text)
+    raise _wrong(name, text, f"a whole number, at least {least}")
+
+
+def _wrong(name: str, text: str, wanted: str) -> UsageError:
+    return UsageError(
+        f"the environment variable {name} is {visible(repr(text))}; a launcher such as torchrun or SLURM sets it to "
+        f"{wanted}",
+        where=name,
+        fix=f"unset {name}, or start the command with the launcher",
+    )
