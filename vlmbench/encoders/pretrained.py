@@ -15,7 +15,6 @@ from vlmbench.foundations.text import visible
 
 _POSITIONS_FROM_PADDING = {"altclip_text_model", "xlm-roberta", "roberta", "mpnet"}
 """RoBERTa and what was made from it count positions from the padding index on."""
-"""What torch says in a plain `RuntimeError` where memory runs out: on a CPU, or in a GPU's libraries."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
