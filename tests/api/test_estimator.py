@@ -103,7 +103,7 @@ def test_arrays_that_cannot_be_written_are_taken_in_silence():
 @pytest.mark.parametrize(
     ("options", "more", "said"),
     [
-        ({"C": "best"}, {}, "'auto' or a number above 0: 'best'"),
+        ({"C": "best"}, {}, "'auto' or a number above 0, not 'best'"),
         ({"C": 0}, {}, "above 0"),
         ({"C": True}, {}, "above 0"),
         ({"C": float("nan")}, {}, "above 0"),

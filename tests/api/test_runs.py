@@ -263,7 +263,7 @@ def test_check(runs, tmp_path):
     assert done.exit_code == 1
     assert not vlmbench.check(tmp_path / "base.json", runs, {"accuracy": 0.06}).regressions
     assert not vlmbench.check(tmp_path / "base.json", runs[:1], 0.06, allow_missing=True).regressions
-    with pytest.raises(InputError, match="missing among the new"):
+    with pytest.raises(InputError, match="missing from the new results"):
         vlmbench.check(tmp_path / "base.json", runs[:1])
 
 
@@ -323,9 +323,9 @@ def test_names_from_data_are_escaped_in_html(tmp_path):
         (lambda **o: vlmbench.linear_probe(**o), UsageError, "give a model and a dataset"),
         (lambda **o: vlmbench.linear_probe(features="absent.npz", **o), AbsentError, "absent.npz"),
         (lambda **o: vlmbench.retrieval("tiny-clip", "digits", **o), InputError, "without captions"),
-        (lambda **o: vlmbench.score_captions({}, {"1": "a"}, **o), InputError, "references hold no image"),
+        (lambda **o: vlmbench.score_captions({}, {"1": "a"}, **o), InputError, "references contain no image"),
         (lambda **o: vlmbench.score_captions({"1": "a dog"}, {"1": "a"}, **o), InputError, "a list of captions"),
-        (lambda **o: vlmbench.score_captions({"1": ["a"]}, {"1": 3}, **o), InputError, "type int where a caption"),
+        (lambda **o: vlmbench.score_captions({"1": ["a"]}, {"1": 3}, **o), InputError, "type int instead of a caption"),
         (lambda **o: vlmbench.score_captions({"1": ["a"]}, {"2": "b"}, **o), InputError, "do not have the same images"),
         (lambda **o: vlmbench.score_captions({"1": ["a"]}, {"1": "b"}, metrics="spyce", **o), UsageError, "spyce"),
         (lambda **o: vlmbench.score_captions({"1": ["a"]}, {"1": "b"}, resamples=5, **o), UsageError, "at least 100"),

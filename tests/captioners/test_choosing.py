@@ -117,7 +117,7 @@ def test_text_embeddings_are_unit_and_come_from_the_store(checkpoints: Callable[
     np.testing.assert_array_equal(first, again)
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-6)
     assert not session.model(str(checkpoints("clip"))).loaded
-    with pytest.raises(UsageError, match="no text side"):
+    with pytest.raises(UsageError, match="no text encoder"):
         unit_embeddings(session, str(checkpoints("vit")), texts)
 
 
@@ -179,7 +179,7 @@ def test_a_second_run_makes_no_caption(checkpoints: Callable[[str], Path], capti
     second = captioned_by(Context(cache_dir=tmp_path, reporter=reporter), model, f"folder:{captioned}", limit=3)
     assert (first.made, second.made) == (3, 0)
     assert (first.captions, first.ids, first.dataset) == (second.captions, second.ids, second.dataset)
-    assert any("0 made, 3 from the store" in note for note in reporter.notes)
+    assert any("0 generated, 3 from the store" in note for note in reporter.notes)
     one, two = write_coco_results(tmp_path, first), write_coco_results(tmp_path, second)
     assert one == two
 

@@ -128,7 +128,7 @@ def test_captions_of_images_that_are_not_there_are_said_before_any_is_encoded(
     told = Told()
     context = Context(tmp_path / "out", tmp_path / "cache", reporter=told)
     seen = ClipImages(Session(context), str(checkpoints("clip")), f"folder:{captioned}", ["0.png", "9.png"])
-    with pytest.raises(InputError, match=r"1 images that are not in .*, the first is 9\.png"):
+    with pytest.raises(InputError, match=r"1 images that are not in .*; the first is 9\.png"):
         seen.scores(["0.png", "9.png"], ["a dog", "a cat"], [["a dog"], ["a cat"]])
     assert not told.notes
 
@@ -146,7 +146,7 @@ def test_the_images_have_to_be_named(captioned: Path, tmp_path: Path, checkpoint
     backbone = [*command, "-d", f"folder:{captioned}", *common[:-1], str(checkpoints("vit"))]
     done = CliRunner().invoke(app, backbone)
     assert done.exit_code == 2
-    assert "no text side" in done.output
+    assert "no text encoder" in done.output
 
 
 JUDGED = [(name, text) for name in CAPTIONS for text in ("the green circle", "many blue cat", "a red square dog")]

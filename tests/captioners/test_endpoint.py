@@ -214,7 +214,7 @@ def test_interrupted_runs_go_on_and_ask_for_nothing_twice(server: Server, tmp_pa
     split = coloured(60)
     server.behave = lambda call: "400" if call > 20 else "well"
     context = Context(cache_dir=tmp_path, reporter=Silent())
-    with pytest.raises(InputError, match="no caption of image-"):
+    with pytest.raises(InputError, match="no caption for image-"):
         caption_split(context, endpoint(server, concurrency=1), split, on_failure="error")
     kept = endpoint(server)
     with CaptionStore(tmp_path, kept.facts, kept.decoding) as store:

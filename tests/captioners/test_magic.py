@@ -137,7 +137,7 @@ def test_settings_that_are_none(
     query: str, captioner: Callable[[str], Path], checkpoints: Callable[[str], Path], tmp_path: Path
 ) -> None:
     session = Session(Context(cache_dir=tmp_path))
-    with pytest.raises(UsageError, match=r"MAGIC needs|unknown or no numbers"):
+    with pytest.raises(UsageError, match=r"MAGIC needs|unknown or not numbers"):
         opened(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}?{query}", Decoding())
 
 
@@ -173,7 +173,7 @@ def test_what_magic_does_not_take(
             opened(session, f"magic:{captioner('gpt2')},{checkpoints('clip')}", options)
     with pytest.raises(UsageError, match="not a captioner"):
         opened(session, f"magic:{captioner('gpt2')}", Decoding())
-    with pytest.raises(UsageError, match="no text side"):
+    with pytest.raises(UsageError, match="no text encoder"):
         opened(session, f"magic:{captioner('gpt2')},{checkpoints('vit')}", Decoding())
     magic = opened(session, f"magic:{captioner('blip')},{checkpoints('clip')}", Decoding())
     with pytest.raises(InputError, match="as a language model"):

@@ -208,5 +208,5 @@ def test_an_option_without_use_in_a_plan_is_named_with_its_place(files):
         [sys.executable, "-m", "vlmbench", "run", "plan.toml"], cwd=files, capture_output=True, text=True, check=False
     )
     assert done.returncode == 3
-    assert "has no use for --num-beams" in done.stderr
+    assert "--num-beams has no effect in caption-eval" in done.stderr
     assert "num-beams" in done.stderr.split("where:")[1]

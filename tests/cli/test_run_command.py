@@ -111,7 +111,7 @@ def test_a_plan_is_the_same_as_its_commands_and_shares_their_work(run, tmp_path,
     again = run(GRID, "--json")
     assert json.loads(again.stdout) == document
     assert "features: 0 images encoded, 30 from the store (pixels, digits, test)" in again.stderr
-    assert "captions: 0 made, 4 from the store" in again.stderr
+    assert "captions: 0 generated, 4 from the store" in again.stderr
     assert passes == []
 
 
@@ -199,7 +199,7 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         (ZERO + "prompts = {a = 1}", 3, "prompts is text or a list of such, not a table", "key prompts"),
         (PROBE + "figures = 1", 3, "figures is true or false", "key figures"),
         (PROBE + 'shots = [1, "all"]', 3, 'shots = "1,all"', "key shots"),
-        (PROBE + 'shots = "1,x"', 3, "'x' is no number", "key shots"),
+        (PROBE + 'shots = "1,x"', 3, "'x' is not a number of labels per class", "key shots"),
         (PROBE + 'solver = "svm"', 3, "solver = svm", "key solver"),
         (PROBE + "holdout = 0.5", 3, "datasets with a single split", "[[linear-probe]]"),
         ('[[zeroshot]]\nmodel = "tiny-clip"', 3, "dataset is missing", "line 1, [[zeroshot]]"),

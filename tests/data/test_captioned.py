@@ -78,7 +78,7 @@ def test_a_folder_of_classes_is_not_a_captioned_one(tmp_path: Path) -> None:
         (({"file_name": "a.png", "caption": "x"}, {"file_name": "b.png"}), "b.png has no caption", "line 2"),
         (({"file_name": "a.png", "captions": [1]},), "has no caption", "line 1"),
         ((*({"file_name": f"{n}.png", "caption": "x", "id": 1} for n in "ab"),), "occurs twice", "metadata"),
-        (('{"file_name": "../a.png", "caption": "x"}',), "leads out", "metadata"),
+        (('{"file_name": "../a.png", "caption": "x"}',), "points outside the folder", "metadata"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(

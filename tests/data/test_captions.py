@@ -89,7 +89,7 @@ BAD_REFERENCES = {
     '{"": ["a"]}': "an empty id",
     "[3]": "an entry of type number",
     '[{"caption": "a"}]': "without image_id",
-    '[{"image_id": 1}]': "no caption of image 1",
+    '[{"image_id": 1}]': "no caption for image 1: it has image_id",
     '[{"image_id": true, "caption": "a"}]': "id of type true or false",
     '[{"image_id": null, "caption": "a"}]': "id of type null",
     '[{"image_id": 1.5, "caption": "a"}]': "id of type number",

@@ -175,7 +175,7 @@ def test_links_in_a_zip_are_refused(tmp_path):
     item.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
         archive.writestr(item, "/etc/passwd")
-    with pytest.raises(InputError, match="holds a link"):
+    with pytest.raises(InputError, match="contains a link"):
         opened(tmp_path / "d.zip", tmp_path)
 
 
@@ -183,7 +183,7 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "SMALL", 1000)
     with zipfile.ZipFile(tmp_path / "d.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.png", b"\0" * 5_000_000)
-    with pytest.raises(InputError, match="taken for a bomb"):
+    with pytest.raises(InputError, match="refused as a decompression bomb"):
         opened(tmp_path / "d.zip", tmp_path)
     assert not list((tmp_path / "cache" / "archives").iterdir())
 

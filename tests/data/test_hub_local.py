@@ -130,7 +130,7 @@ def test_numbers_for_classes_are_told_of(tmp_path):
     [
         (lambda root: root.mkdir(), "cannot read|no data files"),
         (lambda root: parquet(root, names=("cat",), labels=(0, 0)), "one class, cat"),
-        (lambda root: parquet(root, labels=(0, -1)), "none of the 2 classes"),
+        (lambda root: parquet(root, labels=(0, -1)), "is not one of the 2 classes"),
     ],
 )
 def test_what_is_no_dataset(tmp_path, write, message):

@@ -93,7 +93,7 @@ def test_crowd_takes_a_judged_caption_out_of_the_references(put):
         ("image_id,candidate,rating,rating\n1,a,4,4\n", "two columns", "line 1"),
         ("image_id,candidate,rating,references\n1,a,4,x\n", "JSON list", "line 2"),
         ("image_id,candidate,rating,references\n1,a,4,[]\n", "list of captions", "line 2"),
-        ("image_id,candidate,rating,reference_1\n1,a,4,x\n1,b,4,y\n", "other references", "line 3"),
+        ("image_id,candidate,rating,reference_1\n1,a,4,x\n1,b,4,y\n", "has different references in an", "line 3"),
         ('{"image_id": 1, "candidate": "a", "rating": 1}\n{"image_id"\n', "not valid JSON", "line 2"),
         ('{"image_id": 1, "candidate": 5, "rating": 1}\n', "no candidate", "line 1"),
         ('{"image_id": 1, "candidate": "a", "rating": true}\n', "not a number", "line 1"),
@@ -152,7 +152,7 @@ def test_several_files_are_one_set(put):
     with pytest.raises(UsageError, match="given twice"):
         read_judgements([first, second, first])
     other = put("c.csv", "image_id,candidate,rating,reference_1\n1,b,2,z\n")
-    with pytest.raises(InputError, match=r"other references in c\.csv"):
+    with pytest.raises(InputError, match=r"different references in c\.csv"):
         read_judgements([first, other])
     with pytest.raises(InputError, match="not in others"):
         read_judgements([first, put("d.csv", "image_id,candidate,rating\n1,b,2\n")])

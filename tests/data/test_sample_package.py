@@ -88,11 +88,11 @@ def test_its_own_errors_are_shown_as_they_are(with_package):
     [
         ("nowhere", "it cannot be loaded: AttributeError"),
         ("3", "it failed: TypeError"),
-        ("lambda ref, opening: 3", "it gives int, which is no Dataset"),
+        ("lambda ref, opening: 3", "it returns int, which is not a Dataset"),
         ("lambda ref, opening: 1 / 0", "it failed: ZeroDivisionError: division by zero"),
         ("using(sound, id='other')", "the dataset broken:1 calls itself other"),
         ("using(sound, splits=())", "has 0 splits"),
-        ("using(sound, metric='goodness')", "no metric is called goodness"),
+        ("using(sound, metric='goodness')", "there is no metric goodness"),
         ("using(lambda name: name)", "its split test is of type str, not Split"),
         ("using(lambda name: 1 / 0)", "it failed: ZeroDivisionError"),
         ("using(lambda name: Split(name, ('x',), np.array([0, 1]), Arrays((BLANK,))))", "1 ids, 2 labels and 1 images"),

@@ -102,7 +102,7 @@ def npy(array):
         ("a.npy", pickle.dumps([1]), "not what its ending says"),
         ("a.npy", npy(np.zeros((2, 2))), "2 dimensions"),
         ("a.npy", npy(np.array(["x"])), "is not a label"),
-        ("a.json", b"{}", "no label is read from .json"),
+        ("a.json", b"{}", "labels cannot be read from .json members"),
     ],
 )
 def test_labels_that_are_none(name, data, message, tmp_path):
@@ -269,5 +269,5 @@ def test_as_many_tars_count_as_nshards_says():
     for text in ("", "three", "-1", "0", "1.5", "9" * 40, "²"):
         with pytest.raises(InputError, match="contains no number of tars"):
             counted(tars, text, "x")
-    with pytest.raises(AbsentError, match=r"2 of the 5 tars that test/nshards.txt of x counts are not there: test/3"):
+    with pytest.raises(AbsentError, match=r"2 of the 5 tars that test/nshards.txt of x counts are missing: test/3"):
         counted(tars, "5", "x")

@@ -141,7 +141,7 @@ def test_boxes_drawn_on_another_size_are_refused():
 
 
 def test_a_box_outside_an_image_whose_size_the_file_does_not_say():
-    with pytest.raises(InputError, match="lies outside") as caught:
+    with pytest.raises(InputError, match="is outside the image x of 6 x 4 pixels") as caught:
         expand(boxed([counted()], ["x"], [(60, 2, 3, 1)]), Views(), 1).images.read(0)
     assert caught.value.where == "instances.json, annotation b0"
 

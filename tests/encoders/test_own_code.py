@@ -48,7 +48,7 @@ def zeroshot(own: Path, colours: Path, out: Path, *more: str):
 def test_it_is_not_run_unasked(own, tmp_path):
     with pytest.raises(InputError, match="code of its own") as refused:
         find_model(parse_model(str(own)), tmp_path)
-    assert "--trust-remote-code" in refused.value.fix
+    assert refused.value.fix.endswith("if you trust them: trust_remote_code=")
     assert not (tmp_path / "witness").exists()
 
 

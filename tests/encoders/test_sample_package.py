@@ -76,8 +76,8 @@ WHOLE = "{'pre_proj': pixels}"
     ("entry", "init", "features", "words"),
     [
         ("colour_words = broken:NOTHING", "pass", WHOLE, "cannot be loaded: AttributeError"),
-        ("colour_words = broken:OTHER", "pass", WHOLE, "is no Family of that name"),
-        ("sounds = broken:FAMILY", "pass", WHOLE, "sounds of broken (broken:FAMILY): it is no Family of that name"),
+        ("colour_words = broken:OTHER", "pass", WHOLE, "is not a Family of that name"),
+        ("sounds = broken:FAMILY", "pass", WHOLE, "sounds of broken (broken:FAMILY): it is not a Family of that name"),
         ("clip = broken:CLIP", "pass", WHOLE, "clip of broken (broken:CLIP): vlmbench has a model family of this name"),
         ("colour_words = broken:Family('x', 'sound', 'y', ())", "pass", WHOLE, "cannot be loaded"),
         ("colour_words = broken:ABSENT", "pass", WHOLE, "cannot load"),

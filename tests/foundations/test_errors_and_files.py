@@ -148,5 +148,5 @@ def test_what_is_named_has_to_be_there_and_of_its_kind(tmp_path):
             look(tmp_path / ("x" * 5000))
     with pytest.raises(errors.InputError, match="a directory, not a probe"):
         paths.named_file(tmp_path, what="probe")
-    with pytest.raises(errors.InputError, match="is a file, a directory is needed"):
+    with pytest.raises(errors.InputError, match="is a file, not a directory"):
         paths.named_directory(tmp_path / "file")

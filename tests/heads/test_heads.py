@@ -104,10 +104,10 @@ def test_a_head_gets_text_and_validation_images_where_it_asks_for_them(place):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--head", "neighbour", "--save-probe", "x.safetensors"], 2, "--save-probe keeps heads that are linear"),
+        (["--head", "neighbour", "--save-probe", "x.safetensors"], 2, "--save-probe only saves heads that are linear"),
         (["--head", "nearst-mean"], 4, "did you mean nearest-mean?"),
-        (["--head", "nearest-mean", "--c", "3"], 2, "no use for --c"),
-        (["--head", "nearest-mean", "--init", "zeroshot"], 2, "no use for --init"),
+        (["--head", "nearest-mean", "--c", "3"], 2, "--c has no effect"),
+        (["--head", "nearest-mean", "--init", "zeroshot"], 2, "--init has no effect"),
         (["-m", "pixels", "--head", "neighbour"], 2, "cannot compare images with texts"),
     ],
 )
@@ -165,7 +165,7 @@ def test_what_is_not_declared_is_named(change):
     ("entry", "said"),
     [
         ("x = broken:SPEC", "cannot be loaded"),
-        ("x = broken:OTHER", "it is no HeadSpec of that name"),
+        ("x = broken:OTHER", "it is not a HeadSpec of that name"),
         ("logistic = broken:OTHER", "vlmbench has a head of this name"),
     ],
 )

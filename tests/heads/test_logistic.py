@@ -125,9 +125,9 @@ def test_two_classes_shrink_towards_the_prior_too():
 
 
 def test_one_class_is_an_error():
-    with pytest.raises(InputError, match="one class"):
+    with pytest.raises(InputError, match="all training images have the same class"):
         fit_logistic(np.ones((4, 2)), np.zeros(4, dtype=int), c=1.0)
-    with pytest.raises(InputError, match="one class"):
+    with pytest.raises(InputError, match="all training images have the same class"):
         fit_logistic(np.ones((4, 2)), np.ones((4, 3), dtype=int), c=1.0)
 
 

@@ -112,7 +112,7 @@ def test_without_the_package_its_records_are_still_shown(out, tmp_path, with_pac
     ("entry", "words"),
     [
         ("broken:SPEC", "cannot be loaded"),
-        ("broken:OTHER", "no MetricSpec"),
+        ("broken:OTHER", "is not a MetricSpec"),
         ("broken:TWICE", "there is a metric cider"),
     ],
 )

@@ -220,13 +220,13 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("cat/a.png", zeros)
     code, said = call(tmp_path, [*ZERO, "-d", "file:{}"], tmp_path / "bomb.zip")
-    assert (code, "taken for a bomb" in said) == (3, True)
+    assert (code, "refused as a decompression bomb" in said) == (3, True)
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz", compresslevel=1) as tar:
         item = tarfile.TarInfo("cat/a.png")
         item.size = len(zeros)
         tar.addfile(item, io.BytesIO(zeros))
     code, said = call(tmp_path, [*ZERO, "-d", "file:{}"], tmp_path / "bomb.tar.gz")
-    assert (code, "taken for a bomb" in said) == (3, True)
+    assert (code, "refused as a decompression bomb" in said) == (3, True)
 
 
 def test_a_class_names_file_of_many_entries(tmp_path: Path) -> None:
@@ -270,4 +270,4 @@ def test_an_npz_that_unpacks_to_too_much(tmp_path: Path) -> None:
         for name in ("x_train", "x_test"):
             archive.writestr(f"{name}.npy", bytes(550 * 2**20))
     code, said = call(tmp_path, TEXTS["features"], tmp_path / "bomb.npz")
-    assert (code, "taken for a bomb" in said) == (3, True)
+    assert (code, "refused as a decompression bomb" in said) == (3, True)

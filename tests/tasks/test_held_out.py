@@ -89,9 +89,9 @@ def test_an_undivided_folder_is_probed_and_zero_shot_is_asked_of_the_same_images
     assert full.record.protocol.holdout == 0.25
     assert "holdout:0.25" in full.record.signature
     assert (full.record.dataset.split, full.record.protocol.validation) == ("all", "a stratified fifth of train")
-    told = [note for note in here.reporter.notes if "one split" in note]
+    told = [note for note in here.reporter.notes if "single split" in note]
     assert told == [
-        f"{data}: one split: 25 % of each class, drawn with seed 0, is held out for the test; "
+        f"{data}: single split: 25 % of each class, sampled with seed 0, is held out for testing; "
         "zeroshot holdout=0.25 uses the same images"
     ]
     (zero,) = run_zeroshot(ZeroRequest([model], [data], holdout=0.25), here, session)

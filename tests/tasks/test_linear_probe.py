@@ -147,7 +147,7 @@ def test_starting_from_zero_shot_is_a_probe_of_its_own_name(checkpoints, colours
     np.testing.assert_allclose(shrunk["probability"], text["probability"], rtol=1e-2)
     with pytest.raises(UsageError, match="projection"):
         run_linear_probe(ProbeRequest(**base, layer="pre_proj"), context(tmp_path))
-    with pytest.raises(UsageError, match="text side"):
+    with pytest.raises(UsageError, match="text encoder"):
         run_linear_probe(ProbeRequest(features=save(tmp_path, {}), zero_shot_start=True), context(tmp_path))
 
 
@@ -186,7 +186,7 @@ def test_predict_refuses_other_weights_and_probes_without_a_model(checkpoints, c
     save_file(
         {name: np.asarray(value + 1) for name, value in weights.items()}, model / "model.safetensors", {"format": "pt"}
     )
-    with pytest.raises(InputError, match="other weights"):
+    with pytest.raises(InputError, match="different weights"):
         open_predictor(kept, context(tmp_path))
     with pytest.raises(AbsentError):
         find_images([tmp_path / "nothing.jpg"])
@@ -239,7 +239,7 @@ def test_more_shots_than_images_and_a_single_image_a_class(digits, tmp_path):
     here = context(tmp_path)
     (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, small), shots=(16,), seeds=2), here)
     assert len(run.record.detail.classes_with_fewer_images) == 10
-    assert any("too few images" in warning for warning in here.reporter.warnings)
+    assert any("fewer images than 16 shots" in warning for warning in here.reporter.warnings)
     ones = np.array([np.flatnonzero(digits["y_train"] == c)[0] for c in range(10)])
     single = {**digits, "x_train": digits["x_train"][ones], "y_train": digits["y_train"][ones]}
     (run,) = run_linear_probe(ProbeRequest(features=save(tmp_path, single), shots=(1,), seeds=1), context(tmp_path))
@@ -259,7 +259,7 @@ def test_more_shots_than_images_and_a_single_image_a_class(digits, tmp_path):
         ({"y_train": np.full(400, 0.5)}, "whole numbers"),
         ({"y_train": np.array([["a"]] * 400)}, "shape"),
         ({"y_train": np.array([{}] * 400, dtype=object)}, "pickle"),
-        ({"y_train": np.zeros(400, int)}, "one class"),
+        ({"y_train": np.zeros(400, int)}, "the same class"),
     ],
 )
 def test_a_features_file_that_is_wrong_is_a_clear_error(digits, tmp_path, change, message):

@@ -213,14 +213,14 @@ def test_composite_files_with_references_of_both_kinds(tmp_path):
     assert (protocol["format"], protocol["tau"], protocol["references"]) == ("composite", "c", "4")
     lacking = run(*both, "-r", tmp_path / "t.token", *more)
     assert lacking.exit_code == 3
-    assert "no references of 4 of 8 images" in lacking.output
+    assert "no references for 4 of 8 images" in lacking.output
 
 
 @pytest.mark.parametrize(
     ("rows", "more", "code", "message"),
     [
         ([("0", "a dog", "good"), ("1", "a cat", 2)], (), 3, "line 2"),
-        ([("0", "a dog", 1), ("99", "a cat", 2)], (), 3, "no references of 1 of 2 images"),
+        ([("0", "a dog", 1), ("99", "a cat", 2)], (), 3, "no references for 1 of 2 images"),
         ([("0", "a dog", 2), ("1", "a cat", 2)], (), 3, "ratings are equal"),
         ([("0", "a dog", 1), ("1", "a cat", 2)], ("--metrics", "clipscore"), 2, "--images DIR"),
         ([("0", "a dog", 1), ("1", "a cat", 2)], ("--metrics", "nonsense"), 2, "no such metric"),

@@ -114,7 +114,7 @@ def test_without_the_package_a_record_says_what_is_missing(out, tmp_path):
     ("entry", "words"),
     [
         ("x = broken:SPEC", "cannot be loaded"),
-        ("x = broken:OTHER", "no TaskSpec of that name"),
+        ("x = broken:OTHER", "is not a TaskSpec of that name"),
         ("retrieval = broken:OTHER", "retrieval of broken (broken:OTHER): vlmbench has a task of this name"),
         ("x = broken:HALF", "not fully declared: definition, columns, run"),
     ],

@@ -165,7 +165,7 @@ def _with_options(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...
         key, _, value = part.partition("=")
         known = value in (AUTO, YES, NO) if key == STREAM else key in COLUMNS and value
         if not known or key in options:
-            what = f"invalid options after a dataset's name: {visible(query)}"
+            what = f"invalid options after a dataset's name: ?{visible(query)}"
             raise UsageError(what, where=visible(name), fix=_FORMS)
         options[key] = value
     return place, tuple(options.items())

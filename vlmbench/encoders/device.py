@@ -57,6 +57,14 @@ def resolve_engine(requested: str, device: str) -> str | None:
     return OPENVINO
 
 
+def full_fp32() -> None:
+    """Turns TF32 off: convolutions in fp32 on a GPU have 10 bits of mantissa otherwise, which a record does not say."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def _accelerator_possible() -> bool:
     """False only where torch could not find one either: a CPU build, or no driver."""
     try:

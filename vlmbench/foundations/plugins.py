@@ -129,7 +129,7 @@ class Registry(Mapping[str, str]):
             return getattr(import_module(module), attribute)
         found = self.added[name].load()
         if expected is not None and not (isinstance(found, expected) and getattr(found, "name", None) == name):
-            raise self.added[name].broken(f"it is no {expected.__name__} of that name")
+            raise self.added[name].broken(f"it is not a {expected.__name__} of that name")
         return found
 
 

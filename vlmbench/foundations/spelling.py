@@ -19,7 +19,8 @@ ARGUMENTS = {
 _SHORT = {"m": "models=", "d": "datasets=", "r": "references=", "p": "candidates="}
 _COMMAND = r"(?:vlmbench [a-z]+|(?:python -m )?pip install|hf download)\b(?:(?!, |; |\)|\n).)*"
 _WORDS = "skip|error|wds|dataset|native|sklearn|java|fp32|cpu|zeroshot|auto|all|pre_proj|proj|logistic"
-_VALUE = rf"'[^']*'|\d[\w.,]*(?<![.,])|[A-Z][A-Z=]+\b|(?:{_WORDS})\b|(?!out\b)[\w.]+(?=$| or | --)"
+_PAIRS = r"[a-z]+=[^\s;)]*[^\s;),.]"
+_VALUE = rf"'[^']*'|\d[\w.,]*(?<![.,])|[A-Z][A-Z=]+\b|{_PAIRS}|(?:{_WORDS})\b|(?!out\b)[\w.]+(?=$| or | --)"
 _OPTION = re.compile(
     rf"(?P<command>{_COMMAND})|(?<![\w-])--(?P<name>[a-z][a-z-]*)(?![\w-])(?:[ =](?P<value>{_VALUE}))?"
     r"|(?<![\w-])-(?P<short>[mdrp])(?![\w-])(?: (?:[A-Z]+\b|(?P<named>(?=\S*[/:_\d])[\w./:@#-]*\w)))?"

@@ -195,7 +195,7 @@ def specs() -> Mapping[str, MetricSpec]:
         loaded = plugin.load()
         for spec in loaded if isinstance(loaded, list | tuple) else [loaded]:
             if not isinstance(spec, MetricSpec):
-                raise plugin.broken("it is no MetricSpec")
+                raise plugin.broken("it is not a MetricSpec")
             if spec.name in found:
                 raise plugin.broken(f"there is a metric {spec.name} already")
             if spec.family not in FAMILIES:
