@@ -76,7 +76,7 @@ def test_the_judged_reference_goes():
     ("old", "new", "message"),
     [
         (";5;3;2;;", ";5;good;2;;", "not a number: 'good'"),
-        ("a dog;There", ";There", "no input.text2 of image 111_aa.jpg"),
+        ("a dog;There", ";There", "no input.text2 for image 111_aa.jpg"),
         ("a dog;There", "a dog;of two; There", "not a number: 'There is a dog"),
         (";5;3;2;;", ";5;3;2;;;;x", "38 cells under 36"),
     ],

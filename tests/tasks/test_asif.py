@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def context(tmp_path):
 @pytest.mark.parametrize(("text", "k"), [("clip", 5), ("bert", 5), ("bert", 2)])
 def test_any_two_encoders_become_a_zero_shot_classifier(text, k, checkpoints, anchors, colours, tmp_path):
     vision, words = str(checkpoints("vit")), str(checkpoints(text))
-    session = Session(context(tmp_path, batch_size=5))
+    session = Session(replace(context(tmp_path), batch_size=5))
     name = f"asif:{vision}+{words}@{anchors}?k={k}&p=3"
     (run,) = run_zeroshot(ZeroShotRequest([name], [f"folder:{colours}"]), session.context, session)
     images = session.features(vision, Selection(f"folder:{colours}", "test"), layer="pre_proj")
