@@ -126,7 +126,7 @@ def test_a_split_that_lacks_tars_says_which(hub, tmp_path):
     (line,) = reads(hub, tmp_path, "hf:me/lacking")
     assert (line["code"], line["what"]) == (
         4,
-        "1 of the 3 tars that test/nshards.txt of hf:me/lacking counts are not there: test/1.tar",
+        "1 of the 3 tars that test/nshards.txt of hf:me/lacking counts are missing: test/1.tar",
     )
     (root / "test" / "nshards.txt").write_text("1\n")
     (line,) = reads(hub, tmp_path, "hf:me/lacking")
@@ -174,4 +174,4 @@ def test_damaged_tars_are_one_error_wherever_they_lie(hub, tmp_path):
     found = reads(hub, tmp_path, *specs)
     assert [line["code"] for line in found] == [3, 3, 3], found
     assert len({line["what"] for line in found}) == 1
-    assert "test/1.tar is no sound WebDataset tar" in found[0]["what"]
+    assert "test/1.tar is not a valid WebDataset tar" in found[0]["what"]

@@ -48,7 +48,7 @@ def test_features_are_near_those_of_whole_images_and_kept_apart_from_them(photog
 def test_threads_and_shards_move_no_feature(photographs, tmp_path, workers):
     _, whole, _ = embedded(photographs, tmp_path / "whole", decode="reduced", workers=1)
     for part in ("1/2", "2/2"):
-        _, x, _ = embedded(photographs, tmp_path / part[0], decode="reduced", workers=workers, shard=part, batch_size=8)
+        _, x, _ = embedded(photographs, tmp_path / part[0], decode="reduced", workers=workers, shard=part, batch_size=4)
         rows = slice(0, 4) if part == "1/2" else slice(4, 8)
         np.testing.assert_allclose(x, whole[rows], atol=1e-5)
 
