@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-extras clean
+.PHONY: demo test test-long test-extras clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -19,6 +19,10 @@ test: $(STAMP)
 	rm -rf $(VENV)/gate
 	$(BIN)/vlmbench demo --quiet --out $(VENV)/gate --cache-dir $(VENV)/gate/cache > /dev/null
 	$(BIN)/vlmbench check --baseline results/baseline.json $(VENV)/gate
+
+# Tests that take minutes: commands on machines that lack something.
+test-long: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long tests/reliability
 
 # Open CLIP and timm need torchvision, and that the newest torch: an environment of its own (about 6 GB); OpenVINO's is the same.
 test-extras: .venv-extras/.installed

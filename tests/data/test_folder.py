@@ -77,7 +77,7 @@ def test_an_unknown_split_names_those_there_are(tmp_path):
             ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"),
             "the class c is in the test split and not",
         ),
-        (("val/a/1.png", "dev/a/1.png"), "two directories hold the split val"),
+        (("val/a/1.png", "dev/a/1.png"), "two directories contain the split val"),
     ],
 )
 def test_what_is_no_dataset_is_bad_input(tmp_path, names, message):

@@ -86,9 +86,10 @@ def test_a_stream_that_was_killed_goes_on_to_the_result_of_a_fetched_split(hub, 
     hub.before = lambda path: None
     done = sorted((one / "cache" / "features").rglob("*.safetensors"))
     assert len(done) >= 2
+    rows = [len(load_file(path)["row"]) for path in done]
     streamed, fetched = together(hub, tmp_path, zero_shot(one, "?stream=yes"), zero_shot(two, ""), rows=16)
     assert (streamed.returncode, fetched.returncode) == (0, 0), streamed.stderr + fetched.stderr
-    left = IMAGES - 16 * len(done)
+    left = IMAGES - sum(rows)
     assert f"features: {left} images encoded, {IMAGES - left} from the store" in streamed.stderr
     assert not streamed.kept
     assert fetched.kept
@@ -98,7 +99,7 @@ def test_a_stream_that_was_killed_goes_on_to_the_result_of_a_fetched_split(hub, 
     for path in results:
         assert path.read_bytes() == (one / path.relative_to(two)).read_bytes(), path
     features = sorted((two / "cache" / "features").rglob("*.safetensors"))
-    assert len(features) == -(-IMAGES // 16) + 1
+    assert {len(load_file(path)["row"]) for path in features} <= {4, 8, 12}, "units of two batches"
     for path in features:
         ours, theirs = load_file(one / path.relative_to(two)), load_file(path)
         assert ours.keys() == theirs.keys()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
 
 GUARD = """
