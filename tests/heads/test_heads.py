@@ -132,7 +132,8 @@ def test_several_labels_are_refused_where_a_head_takes_one(place, tmp_path):
 
 def test_the_own_head_is_found_without_being_imported(monkeypatch):
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(SAMPLE)])
-    assert dict(heads()) == {"logistic": "vlmbench.heads.probe:SPEC"}
+    assert next(iter(heads().items())) == ("logistic", "vlmbench.heads.probe:SPEC")
+    assert "zeroshot-init" in heads()
     assert load_head("logistic").linear
     code = (
         "import sys; from vlmbench.heads.spec import heads; list(heads()); print('vlmbench.heads.probe' in sys.modules)"
@@ -214,4 +215,6 @@ print(run.system, run.metrics["accuracy"].value > 0.9, Path("kept").is_file())
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["['logistic', 'nearest-mean']", "f+nearest-mean True True"]
+    listed, fitted = done.stdout.splitlines()
+    assert "nearest-mean" in listed
+    assert fitted == "f+nearest-mean True True"

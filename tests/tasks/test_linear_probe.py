@@ -133,7 +133,7 @@ def test_a_model_on_a_folder_with_zero_shot_line_and_crossing(checkpoints, colou
 
 def test_starting_from_zero_shot_is_a_probe_of_its_own_name(checkpoints, colours, tmp_path):
     model = str(checkpoints("clip"))
-    base = {"models": [model], "datasets": [f"folder:{colours}"], "zero_shot_start": True}
+    base = {"models": [model], "datasets": [f"folder:{colours}"], "heads": ["zeroshot-init"]}
     (weak,) = run_linear_probe(ProbeRequest(**base, c=1e-9), context(tmp_path))
     assert weak.record.system.endswith("+zeroshot-init")
     assert weak.record.protocol.probe == "zeroshot-init"
@@ -148,7 +148,7 @@ def test_starting_from_zero_shot_is_a_probe_of_its_own_name(checkpoints, colours
     with pytest.raises(UsageError, match="projection"):
         run_linear_probe(ProbeRequest(**base, layer="pre_proj"), context(tmp_path))
     with pytest.raises(UsageError, match="text encoder"):
-        run_linear_probe(ProbeRequest(features=save(tmp_path, {}), zero_shot_start=True), context(tmp_path))
+        run_linear_probe(ProbeRequest(features=save(tmp_path, {}), heads=["zeroshot-init"]), context(tmp_path))
 
 
 def test_a_kept_probe_predicts_what_the_run_predicted(checkpoints, colours, tmp_path):

@@ -89,7 +89,7 @@ def linear_probe(
     features: AnyPath | None = None,
     shots: str | int | Sequence[str | int | None] | None = "all",
     seeds: int = 5,
-    head: str = "logistic",
+    head: Names = "logistic",
     c: float | Literal["auto"] = "auto",
     solver: Literal["native", "sklearn"] = "native",
     refit: bool = False,
@@ -114,14 +114,15 @@ def linear_probe(
         features: instead of both an .npz or .safetensors file: x_train, y_train, x_test, y_test, perhaps x_val, y_val.
         shots: labels per class: ``"all"``, 4, ``"1,2,4,all"`` or ``[1, 2, 4, "all"]``.
         seeds: few-shot samples to average over.
-        head: the classifier, see `list_heads`; the next four are for ``"logistic"``.
+        head: the classifier, see `list_heads`; or several, for a record each. ``NAME?setting=value`` sets one of its
+            settings. The next three are for ``"logistic"`` and ``"zeroshot-init"``.
         c: the strength, C = 1 / λ as in scikit-learn; ``"auto"``: chosen on the validation split.
         solver: vlmbench's own L-BFGS, or scikit-learn's for comparison.
         refit: fit again on training and validation images at the chosen strength.
-        init: ``"zeroshot"``: start from the text classifier and regularize towards it.
+        init: ``"zeroshot"`` is the same as ``head="zeroshot-init"``.
         features_layer: before or after the projection; None: ``pre_proj``; ``proj`` for heads that use text.
         normalize: scale features to unit length.
-        prompts: for the zero-shot comparison and for ``init="zeroshot"``.
+        prompts: for the zero-shot comparison and for heads that use text.
         limit: N randomly sampled images of each split; None: all.
         metric: the main metric, also for the choice of the strength; None: the dataset's own.
         holdout: for datasets with a single split: the fraction of each class held out for testing; None: a quarter.
@@ -149,13 +150,12 @@ def linear_probe(
         features=options.path(features),
         shots=options.shots(shots),
         seeds=seeds,
-        head=head,
+        heads=["zeroshot-init"] if init == "zeroshot" else options.names(head) or ["logistic"],
         c=options.strength(c),
         solver=solver,
         layer=features_layer,
         normalised=normalize,
         refit=refit,
-        zero_shot_start=init == "zeroshot",
         prompts=options.names(prompts),
         limit=limit,
         metric=metric,

@@ -50,8 +50,13 @@ def command(
     shots: Annotated[str, option("--shots", help="Labels per class, comma-separated: 1,2,4,8,16,all.")] = "all",
     seeds: Annotated[int, option("--seeds", min=1, help="Number of random few-shot samples to average over.")] = 5,
     head: Annotated[
-        str, option("--head", help="The classifier, see vlmbench list heads; the next four are for logistic.")
-    ] = "logistic",
+        list[str] | None,
+        option(
+            "--head",
+            help="The classifier, NAME or NAME?setting=value, see vlmbench list heads; can be given several times. "
+            "(default: logistic)",
+        ),
+    ] = None,
     c: Annotated[
         str,
         option(
@@ -70,20 +75,20 @@ def command(
         Init,
         option(
             "--init",
-            help="zeroshot: also fit a probe that starts from the text classifier and is regularized towards it.",
+            help="zeroshot: the same as --head zeroshot-init.",
         ),
     ] = Init.zero,
     features_layer: Annotated[
         Layer | None,
         option(
-            "--features-layer", help="Before or after the projection. (default: pre_proj; proj with --init zeroshot)"
+            "--features-layer", help="Before or after the projection. (default: pre_proj; proj for heads with text)"
         ),
     ] = None,
     normalize: Annotated[bool, option("--normalize/--no-normalize", help="Scale features to unit length.")] = False,
     prompts: Annotated[
         list[str] | None,
         option(
-            "--prompts", callback=lines, help="Prompts for the zero-shot comparison and --init zeroshot. " + PROMPTS
+            "--prompts", callback=lines, help="Prompts for the zero-shot comparison and for heads with text. " + PROMPTS
         ),
     ] = None,
     limit: Limit = None,

@@ -84,8 +84,12 @@ def _few(values: Values) -> bool:
     return any(part.strip().lower() != "all" for part in values["shots"].split(","))
 
 
-def _logistic(values: Values) -> bool:
-    return bool(values["head"] == LOGISTIC)
+def _heads(values: Values) -> set[str]:
+    return set(values["head"] or [LOGISTIC])
+
+
+def _strength(values: Values) -> bool:
+    return bool(_heads(values) & {LOGISTIC, "zeroshot-init"})
 
 
 def _all(values: Values) -> bool:
@@ -98,7 +102,7 @@ _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents
 _CLIP = "CLIPScore, which --metrics leaves out"
 _FEATURES = "shots seeds head c solver normalize refit figures save_probe metric"
 _PROBE_NEEDS = (
-    Need("c solver", f"--head {LOGISTIC}", _logistic),
+    Need("c solver", f"--head {LOGISTIC}", _strength),
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )
@@ -116,11 +120,11 @@ MODES: dict[str, tuple[Mode, ...]] = {
             f"model dataset {_FEATURES} features_layer init prompts limit holdout",
             needs=(
                 *_PROBE_NEEDS,
-                Need("init", f"--head {LOGISTIC}", _logistic),
+                Need("init", f"--head {LOGISTIC}", lambda values: _heads(values) == {LOGISTIC}),
                 Need(
                     "prompts",
-                    "zero-shot next to few-shot, --init zeroshot, or a head that starts from text",
-                    lambda values: _few(values) or str(values["init"]) == "zeroshot" or not _logistic(values),
+                    "zero-shot next to few-shot, or a head that starts from text",
+                    lambda values: _few(values) or str(values["init"]) == "zeroshot" or _heads(values) != {LOGISTIC},
                 ),
             ),
         ),

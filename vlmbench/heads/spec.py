@@ -8,20 +8,23 @@ head's name:
     nearest-mean = "my_package.nearest_mean:SPEC"
 """
 
+import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.plugins import Registry
 from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
 from vlmbench.metrics.spec import ClassificationSpec, find
@@ -29,6 +32,10 @@ from vlmbench.metrics.spec import ClassificationSpec, find
 GROUP = "vlmbench.heads"
 LOGISTIC = "logistic"
 """The default head."""
+OPTIONS = ("c", "solver", "refit")
+"""Settings that have options of their own on the command line, and fields of their own in a record."""
+CHOOSE, VALIDATION_IMAGES, TEST_IMAGES = "choose", "validation", "test"
+"""The setting of heads whose public code chooses hyperparameters on the test set: ``choose=test`` does it too."""
 
 
 class FittedHead(Protocol):
@@ -139,6 +146,7 @@ class HeadSpec:
         fit: fits it.
         settings: its hyperparameters with their defaults, recorded in the protocol.
         text: whether it needs the zero-shot classifier; features are then those after the projection, of unit length.
+        unit: whether it needs features of unit length, as if with `normalize`.
         validation: whether it chooses hyperparameters on validation images; if not, it gets none.
         multilabel: whether images can have several labels.
         linear: whether it fits a `LinearHead`, so that ``--save-probe`` can save it.
@@ -150,6 +158,7 @@ class HeadSpec:
     fit: Callable[[HeadData], FittedHead]
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
     text: bool = False
+    unit: bool = False
     validation: bool = False
     multilabel: bool = False
     linear: bool = False
@@ -159,6 +168,73 @@ class HeadSpec:
         wrong += [] if re.fullmatch("[a-z][a-z0-9+-]*", self.name) else ["name"]
         if wrong:
             raise InputError(f"the head {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
+
+
+@dataclass(frozen=True)
+class HeadRef:
+    """A head as a user names it: ``NAME`` or ``NAME?setting=value&setting=value``; its `str` is that name.
+
+    Attributes:
+        name: the head's.
+        options: settings that differ from its defaults.
+    """
+
+    name: str
+    options: tuple[tuple[str, JsonValue], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parses a name.
+
+        Raises:
+            AbsentError: no such head.
+            UsageError: it has no such setting, or the value is invalid.
+        """
+        name, mark, rest = text.partition("?")
+        spec = load_head(name)
+        known = [key for key in spec.settings if key not in OPTIONS]
+        found: dict[str, JsonValue] = {}
+        for part in rest.split("&") if mark else []:
+            key, equals, value = part.partition("=")
+            if not equals or key not in known:
+                raise UsageError(
+                    f"the head {name} has no setting {visible(key)}",
+                    where=f"--head {visible(text)}",
+                    fix=f"settings of {name}: {', '.join(known) or 'none'}",
+                )
+            found[key] = _setting(value, spec.settings[key], key, text)
+        return cls(name, tuple(found.items()))
+
+    def __str__(self) -> str:
+        return self.name + "?" * bool(self.options) + "&".join(f"{key}={value}" for key, value in self.options)
+
+    @property
+    def spec(self) -> "HeadSpec":
+        """The head's declaration."""
+        return load_head(self.name)
+
+    @property
+    def settings(self) -> dict[str, JsonValue]:
+        """All of the head's settings."""
+        return {**self.spec.settings, **dict(self.options)}
+
+
+def _setting(value: str, default: JsonValue, key: str, text: str) -> JsonValue:
+    """A setting's value, of its default's type: a word, a whole number, or a number; numbers are above 0."""
+    if isinstance(default, str):
+        if key != CHOOSE or value in (VALIDATION_IMAGES, TEST_IMAGES):
+            return value
+        fix = f"{key}={VALIDATION_IMAGES} or {key}={TEST_IMAGES}"
+    else:
+        fix = f"{key} is a {'whole ' * isinstance(default, int)}number above 0"
+        try:
+            number = json.loads(value)
+        except ValueError:
+            number = None
+        kinds = (int,) if isinstance(default, int) else (int, float)
+        if isinstance(number, kinds) and not isinstance(number, bool) and 0 < number < math.inf:
+            return number
+    raise UsageError(f"{key} cannot be {visible(value)}", where=f"--head {visible(text)}", fix=fix)
 
 
 def probabilities(head: FittedHead, x: NDArray[np.floating], *, multilabel: bool) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Labels to match: how many labelled images per class make a linear probe as good as zero-shot.
+"""Labels to match: how many labelled images per class make a linear probe as good as zero-shot, or a head as a probe.
 
 Radford et al. 2021, figure 7 ("data efficiency of zero-shot transfer"): the labels at which the probe's few-shot curve
 crosses the zero-shot figure, interpolated linearly in the logarithm of the labels per class.
@@ -17,20 +17,29 @@ from vlmbench.foundations.seeds import derive_seed
 from vlmbench.metrics.stats.intervals import LEVEL
 
 RESAMPLES = 2000
+A_PROBE, ZERO_SHOT = "A linear probe", "zero-shot"
 
 
 def labels_to_match(
-    shots: Sequence[float], values: Sequence[Sequence[float]], reference: float, *, seed: int
+    shots: Sequence[float],
+    values: Sequence[Sequence[float]],
+    level: float,
+    *,
+    seed: int,
+    head: str = A_PROBE,
+    reference: str = ZERO_SHOT,
 ) -> dict[str, Any]:
-    """The labels per class at which the mean curve first reaches `reference`, with a 95 % bootstrap interval.
+    """The labels per class at which the mean curve first reaches `level`, with a 95 % bootstrap interval.
 
     Resamples are over seeds, not single points, since one seed's samples are nested and its curve is one draw.
 
     Args:
         shots: labels per class, increasing, each above 0.
         values: the figures of all seeds for each of them; a single figure counts for all seeds.
-        reference: the zero-shot figure.
+        level: the zero-shot figure, or another head's.
         seed: seed of the resampling.
+        head: what the sentence calls the curve's head.
+        reference: what it calls the system whose figure is matched.
 
     Returns:
         value, low, high: labels per class; None if the crossing is outside the curve (below its first point or
@@ -47,9 +56,9 @@ def labels_to_match(
     if any(later <= earlier for earlier, later in pairwise(shots)):
         raise InputError("the shots of a few-shot curve must increase")
     table = np.array([list(row) * (most if len(row) == 1 else 1) for row in values], dtype=np.float64)
-    place = _crossing(shots, table.mean(axis=1), reference)
+    place = _crossing(shots, table.mean(axis=1), level)
     draws = np.random.default_rng(derive_seed(seed, "labels-to-match")).integers(0, most, size=(RESAMPLES, most))
-    places = np.sort([_crossing(shots, table[:, draw].mean(axis=1), reference) for draw in draws])
+    places = np.sort([_crossing(shots, table[:, draw].mean(axis=1), level) for draw in draws])
     tail = (1 - LEVEL) / 2
     low = min(place, float(places[int(tail * (RESAMPLES - 1))]))
     high = max(place, float(places[math.ceil((1 - tail) * (RESAMPLES - 1))]))
@@ -60,7 +69,7 @@ def labels_to_match(
         "high": _finite(high) if most > 1 else None,
         "text": _words(place, shots),
         "interval": interval,
-        "sentence": _sentence(place, shots, interval),
+        "sentence": _sentence(place, shots, interval, head, reference),
     }
 
 
@@ -88,11 +97,14 @@ def _words(place: float, shots: Sequence[float]) -> str:
     return f"{place:.1f}" if place < 100 else f"{place:.0f}"
 
 
-def _sentence(place: float, shots: Sequence[float], interval: str) -> str:
+def _sentence(place: float, shots: Sequence[float], interval: str, head: str, reference: str) -> str:
     if place == 0:
         images = f"{shots[0]:g} labelled image{'' if shots[0] == 1 else 's'}"
-        return f"A linear probe beats zero-shot with fewer than {images} per class."
+        return f"{head} beats {reference} with fewer than {images} per class."
     if place == math.inf:
-        return f"A linear probe needs more than {shots[-1]:.3g} labelled images per class to match zero-shot."
+        return f"{head} needs more than {shots[-1]:.3g} labelled images per class to match {reference}."
     between = f" (95 % interval over seeds: {interval})" if interval else ""
-    return f"Zero-shot is worth about {_words(place, shots)} labelled images per class{between}."
+    about = f"about {_words(place, shots)} labelled images per class"
+    if (head, reference) == (A_PROBE, ZERO_SHOT):
+        return f"Zero-shot is worth {about}{between}."
+    return f"{head} needs {about} to match {reference}{between}."

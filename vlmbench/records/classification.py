@@ -131,7 +131,7 @@ class Curve(Fields):
 
 
 class LabelsToMatch(Fields):
-    """Labelled images per class at which the curve reaches zero-shot; None if that is outside the curve."""
+    """Labelled images per class at which the curve reaches a figure; None if that is outside the curve."""
 
     value: float | None
     low: float | None
@@ -154,6 +154,9 @@ class ProbeDetail(ClassificationDetail, FitDetail):
     """Classes with fewer training images than the requested shots."""
     curve: Curve | None = None
     labels_to_match: LabelsToMatch | None = None
+    """Where the curve reaches zero-shot."""
+    labels_to_match_probe: LabelsToMatch | None = None
+    """Where it reaches ``logistic`` with the most labels of the same run."""
 
 
 COLUMNS = (("label", "prediction", "confidence"), ("labels", "scores"))

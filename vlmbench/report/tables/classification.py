@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better
-from vlmbench.records.classification import ClassificationDetail
+from vlmbench.records.classification import ClassificationDetail, ProbeProtocol
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
@@ -27,6 +27,9 @@ DIFFERENCE = (
     "the bootstrap, Holm-corrected over the table."
 )
 TO_MATCH = "Labels to match: labelled images per class at which the probe's curve crosses zero-shot (log k)."
+TO_MATCH_PROBE = (
+    "Labels to match the probe: the same, for the logistic probe with the most labels instead of zero-shot."
+)
 REFERENCES = (
     "Reference rows are exact; they are not systems, and are never marked or tested. Majority class: every image gets "
     "the most frequent class of the training split if the row says train, else of the images scored. Chance: each "
@@ -46,8 +49,11 @@ FIGURES = (
     Column("difference", "zero-shot − probe", True),
     Column("p_holm", "p (Holm)", True),
     Column("labels_to_match", "labels per class to match", True),
+    Column("labels_to_match_probe", "labels to match the probe", True),
     Column("published", "published", True),
 )
+
+LOGISTIC = "logistic"
 
 MARKED = {"zero_shot": "zero", "probe": "full"}
 """Columns whose best is marked, each with the run of a `Row` that it shows."""
@@ -62,6 +68,8 @@ class Row:
         self.zero = zero
         self.full = next((run for run in probes if run.record.shots is None), None)
         self.shots = {run.record.shots: run for run in probes if run.record.shots is not None}
+        self.rival: StoredRun | None = None
+        """The logistic probe with the most labels, in a row of another head."""
         self.difference: Difference | None = None
         self.p_holm: float | None = None
 
@@ -69,6 +77,17 @@ class Row:
     def runs(self) -> list[StoredRun]:
         """The runs of the row."""
         return [run for run in (self.zero, self.full, *self.shots.values()) if run is not None]
+
+    @property
+    def most(self) -> StoredRun | None:
+        """The probe with the most labels."""
+        return self.full or (self.shots[max(self.shots)] if self.shots else None)
+
+    @property
+    def head(self) -> str | None:
+        """The head of the row's probes."""
+        protocol = self.most.record.protocol if self.most else None
+        return protocol.probe if isinstance(protocol, ProbeProtocol) else None
 
     @property
     def any_run(self) -> StoredRun:
@@ -124,7 +143,7 @@ def classification_table(
         tuple(notes),
         about={**about, MEAN: MEANS},
         refused=tuple(refused),
-        explains={DIFFERENCE: "difference", TO_MATCH: "labels_to_match"},
+        explains={DIFFERENCE: "difference", TO_MATCH: "labels_to_match", TO_MATCH_PROBE: "labels_to_match_probe"},
     )
     few = _few_shot(rows, labels)
     return replace(table.without_empty_columns(), extra=(few,) if few else ())
@@ -138,14 +157,22 @@ def classification_rows(runs: Sequence[StoredRun]) -> list[Row]:
     rows = []
     for (place, _), group in sorted(groups.items(), key=lambda item: (item[0][0], natural(item[0][1]))):
         zeros = variants([run for run in group if run.record.spec.role == "zero-shot"], lambda run: 0)
-        probes = variants([run for run in group if run.record.spec.role == "probe"], lambda run: run.record.shots)
-        name = min((run.record.system for run in group), key=lambda text: (len(text), text))
-        for (zero_label, zero), (probe_label, probe) in product(
-            zeros.items() or [("", [])], probes.items() or [("", [])]
-        ):
-            both = (_viewed(zero, zero_label), _viewed(probe, probe_label))
-            words = "; ".join(part for part in dict.fromkeys(both) if part)
-            rows.append(Row(place, name + (f" ({words})" if words else ""), zero[0] if zero else None, probe))
+        by_head: dict[str, list[StoredRun]] = {}
+        for run in group:
+            if run.record.spec.role == "probe":
+                by_head.setdefault(run.record.system, []).append(run)
+        own = min((run.record.system for run in group), key=lambda text: (len(text), text))
+        found = []
+        for name, runs_of_head in sorted(by_head.items(), key=lambda item: natural(item[0])) or [(own, [])]:
+            probes = variants(runs_of_head, lambda run: run.record.shots) or {"": []}
+            for (zero_label, zero), (probe_label, probe) in product(zeros.items() or [("", [])], probes.items()):
+                both = (_viewed(zero, zero_label), _viewed(probe, probe_label))
+                words = "; ".join(part for part in dict.fromkeys(both) if part)
+                found.append(Row(place, name + (f" ({words})" if words else ""), zero[0] if zero else None, probe))
+        plain = [row for row in found if row.head == LOGISTIC]
+        for row in found:
+            row.rival = plain[0].most if len(plain) == 1 and row.head != LOGISTIC else None
+        rows += found
     return rows
 
 
@@ -193,7 +220,8 @@ def _cells(row: Row, dataset: str, known: Known | None) -> list[Cell]:
         full,
         difference,
         p,
-        Cell() if row.unbeaten(known) else labels_to_match_cell(row),
+        Cell() if row.unbeaten(known) else labels_to_match_cell(row, row.zero),
+        labels_to_match_cell(row, row.rival),
         published_cell(row.zero) if row.zero else Cell(),
     ]
 
@@ -325,6 +353,8 @@ def _notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
         notes.append(DIFFERENCE)
     if any(row[columns.index("labels_to_match")].text for row in cells):
         notes.append(TO_MATCH)
+    if any(row[columns.index("labels_to_match_probe")].text for row in cells):
+        notes.append(TO_MATCH_PROBE)
     if any(cell.reference for row in cells for cell in row):
         notes.append(REFERENCES)
     for source in sorted({cell.source for row in cells for cell in row if cell.source}):

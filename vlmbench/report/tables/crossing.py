@@ -1,4 +1,4 @@
-"""Labels to match: a row's zero-shot figure on the curve of its probes."""
+"""Labels to match: a figure (zero-shot's, or another head's) on the curve of a row's probes."""
 
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from vlmbench.report.tables.classification import Row
 
 
-def labels_to_match_cell(row: "Row") -> Cell:
-    """Where the curve of the few-shot probes and the one on all labels reaches the row's zero-shot figure."""
-    if row.zero is None or not row.shots:
+def labels_to_match_cell(row: "Row", level: StoredRun | None) -> Cell:
+    """Where the curve of the few-shot probes and the one on all labels reaches the figure of `level`."""
+    if level is None or not row.shots:
         return Cell()
     from vlmbench.metrics.crossing import labels_to_match
 
@@ -24,16 +24,14 @@ def labels_to_match_cell(row: "Row") -> Cell:
     few = {len(values) for _, run, values in points if run.record.shots is not None}
     if len(few) != 1:
         return Cell()
-    reference = row.zero.record.metrics[row.place.metric].value
-    found = labels_to_match(
-        [k for k, _, _ in points], [values for _, _, values in points], reference, seed=row.zero.record.seed
-    )
+    value = level.record.metrics[row.place.metric].value
+    found = labels_to_match([k for k, _, _ in points], [one for _, _, one in points], value, seed=level.record.seed)
     return Cell(
         text=found["text"],
         value=found["value"],
         low=found["low"],
         high=found["high"],
-        runs=(row.zero, *(run for _, run, _ in points)),
+        runs=(level, *(run for _, run, _ in points)),
         scale=1.0,
         open_interval="" if found["interval"] in {"", f"{found['text']} to {found['text']}"} else found["interval"],
     )

@@ -1,17 +1,17 @@
 """A linear-probe request, and one fit of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from vlmbench.foundations.errors import UsageError
-from vlmbench.heads.spec import LOGISTIC, FittedHead, HeadData, load_head
+from vlmbench.heads.spec import CHOOSE, LOGISTIC, OPTIONS, TEST_IMAGES, FittedHead, HeadData, HeadRef
 from vlmbench.records.classification import FitDetail, Trial
 from vlmbench.session.session import Session
-from vlmbench.tasks.probe.data import TRAIN, VAL, ProbeData
+from vlmbench.tasks.probe.data import TEST, TRAIN, VAL, ProbeData
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,10 @@ class ProbeRequest:
     features: Path | None = None
     shots: Sequence[int | None] = (None,)
     seeds: int = 5
-    head: str = LOGISTIC
+    heads: Sequence[str] = (LOGISTIC,)
     c: float | None = None
     solver: str = "native"
     refit: bool = False
-    zero_shot_start: bool = False
     layer: str | None = None
     normalised: bool = False
     prompts: Sequence[str] = ()
@@ -41,14 +40,35 @@ class ProbeRequest:
     save: Path | None = None
 
     @property
+    def head(self) -> HeadRef:
+        """The head of a request of one head."""
+        (name,) = self.heads
+        return HeadRef.parse(name)
+
+    def by_head(self) -> list[Self]:
+        """A request for each head, ``logistic`` first, with which the others are compared."""
+        names = sorted(dict.fromkeys(self.heads), key=lambda name: name != LOGISTIC)
+        return [replace(self, heads=(name,)) for name in names]
+
+    @property
     def from_text(self) -> bool:
         """Whether the head gets the zero-shot classifier."""
-        return self.zero_shot_start or load_head(self.head).text
+        return self.head.spec.text
+
+    @property
+    def unit(self) -> bool:
+        """Whether features are scaled to unit length."""
+        return self.normalised or self.from_text or self.head.spec.unit
+
+    @property
+    def on_test(self) -> bool:
+        """Whether the head chooses its hyperparameters on the test set, as asked for."""
+        return self.head.settings.get(CHOOSE) == TEST_IMAGES
 
     def settings(self, *, refit: bool) -> dict[str, Any]:
-        """The head's hyperparameters; those of ``logistic`` as requested."""
-        own = {"c": self.c, "solver": self.solver, "refit": refit} if self.head == LOGISTIC else {}
-        return {**load_head(self.head).settings, **own}
+        """The head's hyperparameters, as requested."""
+        own = {"c": self.c, "solver": self.solver, "refit": refit}
+        return {key: own.get(key, value) for key, value in self.head.settings.items()}
 
     def check(self) -> None:
         """Checks a request by itself.
@@ -57,7 +77,7 @@ class ProbeRequest:
             AbsentError: there is no such head.
             UsageError: options contradict each other, or something is missing.
         """
-        head = load_head(self.head)
+        heads = [HeadRef.parse(name) for name in self.heads]
         both = self.features is not None and (self.models or self.datasets)
         if both or (self.features is None and not (self.models and self.datasets)):
             raise UsageError(
@@ -71,24 +91,25 @@ class ProbeRequest:
             )
         if self.features is not None and self.holdout is not None:
             _refuse("holdout", "is for datasets with a single split; a features file has x_test")
-        chosen = {"c": self.c, "solver": self.solver, "refit": self.refit, "init": self.zero_shot_start}
-        for name, value in chosen.items():
-            if self.head != LOGISTIC and value not in (None, "native", False):
-                _refuse(name, f"is for the head {LOGISTIC}, not {self.head}")
-        if self.features is not None and self.from_text:
-            what = "--init zeroshot" if self.zero_shot_start else f"--head {self.head}"
-            raise UsageError(
-                f"{what} needs a model with a text encoder, not a features file",
-                where=what,
-                fix="-m MODEL and -d DATASET",
-            )
-        if self.zero_shot_start and self.solver != "native":
-            raise UsageError("--init zeroshot needs vlmbench's own solver", where="--solver", fix="--solver native")
+        listed = ", ".join(self.heads)
+        for name in OPTIONS:
+            if getattr(self, name) not in (None, "native", False) and not any(name in one.settings for one in heads):
+                _refuse(name, f"is for the head {LOGISTIC}, not {listed}")
+        for one in heads:
+            what = f"the head {one.name}"
+            if self.features is not None and one.spec.text:
+                raise UsageError(
+                    f"{what} needs a model with a text encoder, not a features file",
+                    where="--features",
+                    fix="-m MODEL and -d DATASET",
+                )
+            if one.spec.text and "solver" in one.settings and self.solver != "native":
+                raise UsageError(f"{what} needs vlmbench's own solver", where="--solver", fix="--solver native")
         pairs = 1 if self.features is not None else len(set(self.models)) * len(set(self.datasets))
-        if self.save is not None and (pairs > 1 or len(self.shots) > 1):
-            _refuse("save_probe", "saves one probe", "give one model, one dataset and one number of shots")
-        if self.save is not None and not head.linear:
-            _refuse("save_probe", f"only saves heads that are linear in the features, and {self.head} is not")
+        if self.save is not None and (pairs > 1 or len(self.shots) > 1 or len(heads) > 1):
+            _refuse("save_probe", "saves one probe", "give one model, one dataset, one head and one number of shots")
+        if self.save is not None and not heads[0].spec.linear:
+            _refuse("save_probe", f"only saves heads that are linear in the features, and {listed} is not")
 
 
 def _refuse(name: str, why: str, fix: str | None = None) -> NoReturn:
@@ -102,16 +123,17 @@ def fit_split(
     """A head fitted to the training images of `split`, and its part of a record: chosen settings, classes without
     images.
     """
-    spec, context = load_head(request.head), session.context
+    spec, context = request.head.spec, session.context
     device = "cpu" if request.features is not None and context.device == "auto" else session.device
-    validated = spec.validation and VAL in split.x and len(split.x[VAL]) > 0
+    chosen_on = TEST if request.on_test else VAL
+    validated = spec.validation and chosen_on in split.x and len(split.x[chosen_on]) > 0
     head = spec.fit(
         HeadData(
             x=split.x[TRAIN],
             y=split.y[TRAIN],
             classes=len(split.classnames),
-            x_val=split.x[VAL] if validated else None,
-            y_val=split.y[VAL] if validated else None,
+            x_val=split.x[chosen_on] if validated else None,
+            y_val=split.y[chosen_on] if validated else None,
             metric=split.metric,
             zero_shot=split.zero_shot if request.from_text else None,
             settings=request.settings(refit=refit),
@@ -121,7 +143,7 @@ def fit_split(
             reporter=context.reporter,
         )
     )
-    detail: dict[str, Any] = dict(head.detail) if request.head == LOGISTIC else {"head": dict(head.detail)}
+    detail: dict[str, Any] = dict(head.detail) if "c" in spec.settings else {"head": dict(head.detail)}
     if "search" in detail:
         detail["search"] = [Trial.model_validate(row) for row in detail["search"]]
     present = set(np.unique(split.y[TRAIN]).tolist())

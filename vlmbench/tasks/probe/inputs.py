@@ -42,12 +42,13 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
         UsageError: the layer does not exist or cannot be used.
     """
     info = session.dataset(dataset).info
-    normalised = request.normalised or request.from_text
+    normalised = request.unit
     if request.from_text:
         session.require_texts(model)
         if request.layer == PRE_PROJ:
             raise UsageError(
-                "--init zeroshot needs features after the projection, like the text's", fix="leave out --features-layer"
+                f"the head {request.head.name} needs features after the projection, like the text's",
+                fix="leave out --features-layer",
             )
     layer = request.layer or (PROJ if request.from_text else PRE_PROJ)
     images = {name: Selection(dataset, split, request.limit) for name, split in probe_splits(session, dataset).items()}

@@ -1,7 +1,8 @@
 """The linear probe: all labels, or a few per class over several seeds; one record for each model, dataset and shots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE
 from vlmbench.heads.probe_file import Probe, save_probe
-from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, load_head, probabilities
+from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, probabilities
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
@@ -27,16 +28,13 @@ from vlmbench.metrics.classification import (
     per_class,
     sample_columns,
 )
-from vlmbench.metrics.crossing import labels_to_match
-from vlmbench.metrics.reference import class_counts, not_better, references, unbeaten
+from vlmbench.metrics.reference import class_counts
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.classification import (
     PROBE,
     CalibrationBin,
     ClassFigures,
-    Curve,
     CurvePoint,
-    LabelsToMatch,
     ProbeDetail,
     ProbeProtocol,
     SeedFit,
@@ -47,6 +45,7 @@ from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
+from vlmbench.tasks.probe.curve import few_shot_curve
 from vlmbench.tasks.probe.data import (
     TEST,
     TRAIN,
@@ -86,8 +85,8 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
     passes = check_linear_probe(request, session)
     require_writable(context.out)
     if request.features is not None:
-        data = from_file(request.features, normalised=request.normalised, metric=request.metric)
-        return _probe(data, request, session)
+        file = request.features
+        return _heads(request, session, lambda one: from_file(file, normalised=one.unit, metric=one.metric))
     runs = []
     for dataset in expand(request.datasets):
         for one in passes:
@@ -98,7 +97,7 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
             held = holdout_note(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
             session.context.reporter.note(f"{dataset}: {held}")
         for model in dict.fromkeys(request.models):
-            runs += _probe(from_session(session, model, dataset, request), request, session)
+            runs += _heads(request, session, partial(from_session, session, model, dataset))
     return runs
 
 
@@ -119,7 +118,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     models = tuple(dict.fromkeys(request.models))
     for model in models:
         session.model(model)
-        if request.from_text:
+        if any(one.from_text for one in request.by_head()):
             session.require_texts(model)
     passes = []
     for dataset in expand(request.datasets):
@@ -135,13 +134,29 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     return passes
 
 
-def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRun]:
+def _heads(request: Request, session: Session, data_of: Callable[[Request], ProbeData]) -> list[StoredRun]:
+    """Every head on the same data; all but ``logistic`` are compared with it, if it is one of them."""
+    inputs: dict[tuple[bool, bool], ProbeData] = {}
+    runs: list[StoredRun] = []
+    probe: CurvePoint | None = None
+    for one in request.by_head():
+        data = inputs.setdefault((one.from_text, one.unit), data_of(one))
+        found, last = _probe(data, one, session, probe)
+        probe = last if one.head.name == LOGISTIC else probe
+        runs += found
+    return runs
+
+
+def _probe(
+    data: ProbeData, request: Request, session: Session, probe: CurvePoint | None
+) -> tuple[list[StoredRun], CurvePoint | None]:
+    """One head's runs, and the last point of its curve; `probe`: the last point of the logistic probe's."""
     shots = sorted(set(request.shots), key=lambda k: (k is None, k))
     if data.multilabel and shots != [None]:
         raise UsageError("few-shot samples need one label per image", where=data.dataset.id, fix="--shots all")
-    if data.multilabel and not load_head(request.head).multilabel:
+    if data.multilabel and not request.head.spec.multilabel:
         raise UsageError(
-            f"the head {request.head} needs one label per image",
+            f"the head {request.head.name} needs one label per image",
             where=data.dataset.id,
             fix=f"--head {LOGISTIC}",
         )
@@ -150,7 +165,7 @@ def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRu
         watch = Stopwatch()
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
         watches.append(watch.facts(data.facts))
-    curve = _curve(results, data, session.context.seed)
+    curve = few_shot_curve([_point(result, data) for result in results], data, request, session.context.seed, probe)
     runs = []
     for result, facts in zip(results, watches, strict=True):
         record = _record(result, data, request, session.context)
@@ -160,15 +175,18 @@ def _probe(data: ProbeData, request: Request, session: Session) -> list[StoredRu
     if request.save is not None:
         _save(request.save, results[0].head, data)
         session.context.reporter.note(f"probe: {request.save}")
-    if "labels_to_match" in curve:
-        session.context.reporter.note(f"{data.system} on {data.dataset.id}: {curve['labels_to_match'].sentence}")
-    return runs
+    for match in (curve.get("labels_to_match"), curve.get("labels_to_match_probe")):
+        if match is not None:
+            session.context.reporter.note(f"{runs[0].record.system} on {data.dataset.id}: {match.sentence}")
+    return runs, curve["curve"].points[-1] if curve else None
 
 
 def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     seed = session.context.seed
     split, validation = data, "none"
-    if request.c is None and load_head(request.head).validation:
+    if request.on_test:
+        validation = "the test split"
+    elif request.settings(refit=False).get("c") is None and request.head.spec.validation:
         split, validation = with_validation(data, derive_seed(seed, "validation"))
     head, detail = fit_split(split, request, session, refit=request.refit)
     found = probabilities(head, data.x[TEST], multilabel=data.multilabel)
@@ -205,7 +223,8 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         session.context.reporter.warn(
             f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots; all of theirs are used"
         )
-    validation = f"min({k}, 4) images a class out of train" if load_head(request.head).validation else "none"
+    validation = f"min({k}, 4) images a class out of train" if request.head.spec.validation else "none"
+    validation = "the test split" if request.on_test else validation
     return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads[0])
 
 
@@ -215,44 +234,16 @@ def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
     return computable(names, data.y[TEST], data.metric, data.dataset.id)
 
 
-def _curve(results: Sequence[_Result], data: ProbeData, seed: int) -> dict[str, Any]:
-    """The few-shot curve with the zero-shot line, and the labels to match it: fields of `ProbeDetail`."""
-    few = [result for result in results if result.shots is not None]
-    if not few:
-        return {}
-    classes = len(data.classnames)
-    points = []
-    for result in results:
-        metric, labels = result.metrics[data.metric], float(result.shots or result.train_images / classes)
-        points.append(
-            CurvePoint(
-                shots=result.shots,
-                labels_per_class=labels,
-                value=metric.value,
-                low=metric.low,
-                high=metric.high,
-                per_seed=result.per_seed,
-            )
-        )
-    zero = data.zero_shot_figure
-    level, prompts = (None, None) if zero is None else (zero.value, data.prompts or None)
-    curve = Curve(metric=data.metric, points=points, zero_shot=level, zero_shot_prompts=prompts)
-    found: dict[str, Any] = {"curve": curve}
-    if zero is not None:
-        most = few[-1].shots or 0
-        used = [point for index, point in enumerate(points) if index < len(few) or point.labels_per_class > most]
-        labels_per_class, per_seed = (
-            [getattr(point, name) for point in used] for name in ("labels_per_class", "per_seed")
-        )
-        match = LabelsToMatch(**labels_to_match(labels_per_class, per_seed, zero.value, seed=seed))
-        test, train = (class_counts(data.y[name], classes) for name in (TEST, TRAIN))
-        below = unbeaten(zero, references(data.metric, test, len(data.ids), train=train, multilabel=data.multilabel))
-        if below is not None:
-            reason = f"Zero-shot ({100 * zero.value:.1f}) is {not_better(*below)}"
-            sentence = f"{reason}: no labels per class to match it are given."
-            match = LabelsToMatch(value=None, low=None, high=None, text="", interval="", sentence=sentence)
-        found["labels_to_match"] = match
-    return found
+def _point(result: _Result, data: ProbeData) -> CurvePoint:
+    metric, shots = result.metrics[data.metric], result.shots
+    return CurvePoint(
+        shots=shots,
+        labels_per_class=float(shots or result.train_images / len(data.classnames)),
+        value=metric.value,
+        low=metric.low,
+        high=metric.high,
+        per_seed=result.per_seed,
+    )
 
 
 def _record(result: _Result, data: ProbeData, request: Request, context: Context) -> Record:
@@ -263,7 +254,6 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
         correct = result.columns["prediction"] == result.columns["label"]
         bins = [CalibrationBin.model_validate(row) for row in calibration_bins(result.columns["confidence"], correct)]
         classes = [ClassFigures(**row) for row in per_class(result.columns, data.classnames)]
-    name = "zeroshot-init" if request.zero_shot_start else request.head
     start: dict[str, Any] = {}
     if request.from_text and data.zero_shot is not None:
         start = {
@@ -273,7 +263,7 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
         }
     return Record(
         task=PROBE.name,
-        system=data.system + ("" if name == LOGISTIC else f"+{name}"),
+        system=data.system + ("" if request.head.name == LOGISTIC else f"+{request.head}"),
         model=data.model,
         dataset=data.dataset,
         n=len(data.ids),
@@ -283,7 +273,7 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
             **data.protocol,
             **start,
             **_settings(request, few=few),
-            probe=name,
+            probe=request.head.name,
             validation=result.validation,
             seeds=request.seeds if few else None,
             classnames=list(data.classnames),
@@ -313,7 +303,7 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
 def _settings(request: Request, *, few: bool) -> dict[str, Any]:
     """The head's hyperparameters, as in the protocol."""
     settings = request.settings(refit=request.refit and not few)
-    if request.head != LOGISTIC:
+    if "c" not in settings:
         return {"settings": settings}
     tolerances = {"tolerance": TOLERANCE, **({"relative_tolerance": RELATIVE} if request.solver == "native" else {})}
     return {**settings, "c": "searched" if request.c is None else request.c, **tolerances, "max_iter": MAX_ITER}
