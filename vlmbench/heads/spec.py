@@ -11,11 +11,11 @@ head's name:
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,11 @@ from vlmbench.foundations.plugins import Registry
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import ZeroShotWeights
+from vlmbench.metrics.choice import DEFAULT
 from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
 from vlmbench.metrics.spec import ClassificationSpec, find
 
+T = TypeVar("T")
 GROUP = "vlmbench.heads"
 LOGISTIC = "logistic"
 """The default head."""
@@ -121,18 +123,49 @@ class HeadData:
         Raises:
             ValueError: there are no validation images.
         """
-        if self.x_val is None or self.y_val is None:
+        if self.x_val is None:
             raise ValueError("there are no validation images")
-        found, truth = probabilities(head, self.x_val, multilabel=self.multilabel), self.y_val
-        columns = sample_columns(found, truth, [""] * len(truth))
+        logits = head.logits(self.x_val)
+        return self.score(logits), self.log_loss(logits)
+
+    def choose(self, candidates: Iterable[tuple[T, NDArray[np.floating]]]) -> tuple[T, dict[str, JsonValue]]:
+        """The candidate whose logits on the validation images are best, and its part of a record.
+
+        The metric decides, among ties the log-loss, then the first.
+
+        Args:
+            candidates: hyperparameters with the logits `[M, C]` that they give.
+        """
+        best: tuple[float, float] | None = None
+        for candidate, logits in candidates:
+            score = self.score(logits)
+            if best is not None and score < best[0]:
+                continue
+            rank = (score, -self.log_loss(logits))
+            if best is None or rank > best:
+                best, chosen = rank, candidate
+        if best is None:
+            raise ValueError("there are no candidates")
+        return chosen, {"validation_score": best[0], "validation_log_loss": -best[1]}
+
+    def score(self, logits: NDArray[np.floating]) -> float:
+        """The metric of logits `[M, C]` of the validation images; 0 where it is undefined."""
+        truth = np.asarray(self.y_val)
+        if self.metric == DEFAULT and not self.multilabel:
+            return float((logits.argmax(axis=1) == truth).mean())
         spec, score = find(self.metric), 0.0
         if not (isinstance(spec, ClassificationSpec) and spec.undefined(truth)):
+            columns = sample_columns(_probabilities(logits, self.multilabel), truth, [""] * len(truth))
             score = metrics_from_samples(columns, [self.metric], 0, resamples=0)[self.metric].value
-        tiny = np.finfo(np.float64).tiny
+        return score
+
+    def log_loss(self, logits: NDArray[np.floating]) -> float:
+        """The mean log-loss of logits `[M, C]` of the validation images."""
+        found, truth, tiny = _probabilities(logits, self.multilabel), np.asarray(self.y_val), np.finfo(np.float64).tiny
         if self.multilabel:
             right = np.where(truth == 1, found, 1 - found)
-            return score, float(-np.log(np.maximum(right, tiny)).sum(axis=1).mean())
-        return score, float(-np.log(np.maximum(columns["probability"], tiny)).mean())
+            return float(-np.log(np.maximum(right, tiny)).sum(axis=1).mean())
+        return float(-np.log(np.maximum(found[np.arange(len(truth)), truth], tiny)).mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +180,8 @@ class HeadSpec:
         settings: its hyperparameters with their defaults, recorded in the protocol.
         text: whether it needs the zero-shot classifier; features are then those after the projection, of unit length.
         unit: whether it needs features of unit length, as if with `normalize`.
-        validation: whether it chooses hyperparameters on validation images; if not, it gets none.
+        validation: whether it chooses hyperparameters on validation images; if not, it gets none. With settings that
+            are None, only while one of them is (None: chosen).
         multilabel: whether images can have several labels.
         linear: whether it fits a `LinearHead`, so that ``--save-probe`` can save it.
     """
@@ -239,7 +273,10 @@ def _setting(value: str, default: JsonValue, key: str, text: str) -> JsonValue:
 
 def probabilities(head: FittedHead, x: NDArray[np.floating], *, multilabel: bool) -> NDArray[np.float64]:
     """Probabilities `[N, C]` of features `[N, D]`: softmax over classes; multi-label: a sigmoid for each class."""
-    logits = head.logits(x)
+    return _probabilities(head.logits(x), multilabel)
+
+
+def _probabilities(logits: NDArray[np.floating], multilabel: bool) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1 + np.tanh(logits / 2))) if multilabel else softmax(logits)
 
 

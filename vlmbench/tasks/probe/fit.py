@@ -61,9 +61,16 @@ class ProbeRequest:
         return self.normalised or self.from_text or self.head.spec.unit
 
     @property
+    def validates(self) -> bool:
+        """Whether the head chooses a hyperparameter: no value is given for one of those that it can choose."""
+        defaults, settings = self.head.spec.settings, self.settings(refit=False)
+        open_ones = [settings[key] is None for key, default in defaults.items() if default is None]
+        return self.head.spec.validation and (any(open_ones) or not open_ones)
+
+    @property
     def on_test(self) -> bool:
         """Whether the head chooses its hyperparameters on the test set, as asked for."""
-        return self.head.settings.get(CHOOSE) == TEST_IMAGES
+        return self.head.settings.get(CHOOSE) == TEST_IMAGES and self.validates
 
     def settings(self, *, refit: bool) -> dict[str, Any]:
         """The head's hyperparameters, as requested."""

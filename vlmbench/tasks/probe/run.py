@@ -186,7 +186,7 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     split, validation = data, "none"
     if request.on_test:
         validation = "the test split"
-    elif request.settings(refit=False).get("c") is None and request.head.spec.validation:
+    elif request.validates:
         split, validation = with_validation(data, derive_seed(seed, "validation"))
     head, detail = fit_split(split, request, session, refit=request.refit)
     found = probabilities(head, data.x[TEST], multilabel=data.multilabel)
