@@ -101,6 +101,72 @@ def test_a_head_gets_text_and_validation_images_where_it_asks_for_them(place):
     assert found["detail"]["head"]["weight"] in found["protocol"]["settings"]["weights"]
 
 
+def test_several_heads_give_a_record_and_a_row_each_and_labels_to_match_the_probe(place):
+    """Features are extracted once; every figure is recomputed from its samples, the gate compares each head."""
+    heads = ["tip-adapter", "logistic", "prototype", "lp++?steps=20"]
+    words = [word for head in heads for word in ("--head", head)]
+    out = place / "several"
+    call = ["linear-probe", "-m", "tiny-clip", "-d", "digits", "--limit", 200, "--no-figures", "--json", *words]
+    done = CliRunner().invoke(
+        app, [*map(str, call), "--shots", "1,4", "--seeds", "2", "-o", str(out), "--cache-dir", str(place / "cache")]
+    )
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)["results"]
+    systems = ["tiny-clip", "tiny-clip+tip-adapter", "tiny-clip+prototype", "tiny-clip+lp++?steps=20"]
+    assert [(run["system"], run["shots"]) for run in found] == [(name, k) for name in systems for k in (1, 4)]
+    details = [record(run)["detail"] for run in found]
+    assert all("labels_to_match" in detail for detail in details)
+    assert ["labels_to_match_probe" in detail for detail in details] == [False] * 2 + [True] * 6
+    assert "to match logistic with 4 per class" in details[-1]["labels_to_match_probe"]["sentence"]
+    assert record(found[-1])["protocol"]["settings"] == {"steps": 20}
+    table = (out / "tables" / "classification.csv").read_text("utf-8")
+    assert all(name in table for name in systems)
+    assert "labels_to_match_probe" in table
+    vlmbench("verify", out)
+    vlmbench("check", "--baseline", out, out)
+
+
+def test_the_same_heads_from_python_and_settings_that_are_refused(place):
+    import vlmbench as package
+
+    run = {"out": place / "python", "cache_dir": place / "cache", "device": "cpu", "limit": 200}
+    found = package.linear_probe("tiny-clip", "digits", head=["prototype", "knn?k=3"], **run)
+    assert [one.system for one in found] == ["tiny-clip+prototype", "tiny-clip+knn?k=3"]
+    for head, error, said in (
+        ("knn?k=0", UsageError, "k cannot be 0"),
+        ("clap?epochs=1.5", UsageError, "epochs cannot be 1.5"),
+        ("tip-adapter?choose=train", UsageError, "choose cannot be train"),
+        ("tip-adapter?gamma=1", UsageError, "no setting gamma"),
+        ("logistic?c=1", UsageError, "no setting c"),
+        (["logistic", "nothing"], AbsentError, "no such head: nothing"),
+    ):
+        with pytest.raises(error, match=re.escape(said)):
+            package.linear_probe("tiny-clip", "digits", head=head, **run)
+    with pytest.raises(UsageError, match="saves one probe"):
+        package.linear_probe("tiny-clip", "digits", head=["logistic", "prototype"], save_probe=place / "x", **run)
+    (zero,) = package.linear_probe("tiny-clip", "digits", init="zeroshot", c=1.0, **run)
+    assert zero.system == "tiny-clip+zeroshot-init"
+
+
+@pytest.mark.parametrize("head", ["prototype", "lp++?steps=20", "clap?epochs=2", "blend", "zeroshot-init"])
+def test_every_linear_head_is_saved_and_predicts_what_it_did_on_the_test_set(place, head):
+    from vlmbench.heads.probe_file import load_probe
+    from vlmbench.records.store import read_run, read_samples
+    from vlmbench.session.context import Context
+    from vlmbench.session.images import Selection
+    from vlmbench.session.session import Session
+
+    kept = place / "linear.safetensors"
+    (run,) = json.loads(probe(place, "--head", head, "--save-probe", kept))["results"]
+    saved = load_probe(kept)
+    session = Session(Context(cache_dir=place / "cache", device="cpu"))
+    test = session.features("tiny-clip", Selection("digits", "test", 200), layer=saved.layer)
+    samples = read_samples(read_run(Path(run["path"])))
+    found = saved.probabilities(test.x)
+    np.testing.assert_array_equal(found.argmax(axis=1), samples["prediction"])
+    np.testing.assert_allclose(found.max(axis=1), samples["confidence"], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

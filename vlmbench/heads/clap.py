@@ -43,20 +43,20 @@ def fit(data: HeadData) -> LinearHead:
     multipliers = torch.zeros(data.classes, device=data.device).index_add(0, y, own) / counts
     epochs, lr = int(data.settings["epochs"]), float(data.settings["lr"])
     w = text.clone().requires_grad_()
-    optimizer = torch.optim.SGD([w], lr=lr, momentum=MOMENTUM)
+    moved = torch.zeros_like(text)
     shuffled = np.random.default_rng(data.seed)
     with data.reporter.task(f"epochs for {data.label}", epochs) as advance:
         for epoch in range(epochs):
             here = WARM_UP if epoch == 0 else lr * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
-            optimizer.param_groups[0]["lr"] = here
             order = torch.as_tensor(shuffled.permutation(len(x)), device=data.device)
             for first in range(0, len(x), BATCH):
                 rows = order[first : first + BATCH]
                 logits = scale * x[rows] @ torch.nn.functional.normalize(w, dim=1).T
                 loss = torch.nn.functional.cross_entropy(logits, y[rows])
                 loss = loss + (multipliers * ((w - text) ** 2).sum(dim=1)).mean()
-                (w.grad,) = torch.autograd.grad(loss, [w])
-                optimizer.step()
+                moved = MOMENTUM * moved + torch.autograd.grad(loss, [w])[0]
+                with torch.no_grad():
+                    w -= here * moved
             advance()
     coef = scale * torch.nn.functional.normalize(w.detach().double(), dim=1).cpu().numpy()
     low, high = float(multipliers.min()), float(multipliers.max())

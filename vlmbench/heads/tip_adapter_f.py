@@ -10,6 +10,7 @@ dataset, and reports the better of two figures there (``?choose=test`` takes epo
 trains on random crops and with an alpha and beta that a file per dataset sets; epsilon of AdamW is 1e-4, as here.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -18,9 +19,8 @@ from vlmbench.heads.spec import HeadData, HeadSpec
 from vlmbench.heads.tip_adapter import Cache, cache_of, choose
 
 BATCH = 256
-_EPSILON = 1e-4
-_DECAY = 0.01
-"""AdamW's weight decay, PyTorch's default."""
+BETAS, EPSILON, DECAY = (0.9, 0.999), 1e-4, 0.01
+"""AdamW's: PyTorch's defaults, and the authors' epsilon."""
 
 
 def fit(data: HeadData) -> Cache:
@@ -35,9 +35,9 @@ def fit(data: HeadData) -> Cache:
     text = x @ weights.T * start.text.logit_scale
     labels = torch.as_tensor(start.labels, device=data.device)
     keys = torch.tensor(start.keys, device=data.device, requires_grad=True)
-    epochs, batches = int(data.settings["epochs"]), -(-len(x) // BATCH)
-    optimizer = torch.optim.AdamW([keys], lr=float(data.settings["lr"]), eps=_EPSILON, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
+    epochs, step = int(data.settings["epochs"]), 0
+    steps = epochs * -(-len(x) // BATCH)
+    mean, square = torch.zeros_like(keys), torch.zeros_like(keys)
     shuffled = np.random.default_rng(data.seed)
     best: tuple[tuple[float, float], int, Cache] | None = None
     with data.reporter.task(f"epochs for {data.label}", epochs) as advance:
@@ -48,9 +48,14 @@ def fit(data: HeadData) -> Cache:
                 affinity = torch.exp(start.beta * (x[rows] @ keys.T - 1))
                 votes = torch.zeros_like(text[rows]).index_add(1, labels, affinity)
                 loss = torch.nn.functional.cross_entropy(text[rows] + start.alpha * votes, y[rows])
-                (keys.grad,) = torch.autograd.grad(loss, [keys])
-                optimizer.step()
-                schedule.step()
+                (gradient,) = torch.autograd.grad(loss, [keys])
+                lr = float(data.settings["lr"]) * 0.5 * (1 + math.cos(math.pi * step / steps))
+                step += 1
+                mean.lerp_(gradient, 1 - BETAS[0])
+                square.lerp_(gradient**2, 1 - BETAS[1])
+                spread = (square / (1 - BETAS[1] ** step)).sqrt_().add_(EPSILON)
+                with torch.no_grad():  # torch.optim takes seconds to import
+                    keys.mul_(1 - lr * DECAY).addcdiv_(mean, spread, value=-lr / (1 - BETAS[0] ** step))
             there = replace(start, keys=keys.detach().cpu().numpy().copy())
             if data.x_val is None:
                 best = (0.0, 0.0), epoch, there

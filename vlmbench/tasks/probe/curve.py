@@ -10,9 +10,6 @@ from vlmbench.records.classification import Curve, CurvePoint, LabelsToMatch
 from vlmbench.tasks.probe.data import TEST, TRAIN, ProbeData
 from vlmbench.tasks.probe.fit import ProbeRequest
 
-PROBES = (LOGISTIC, "zeroshot-init")
-"""Heads that sentences call a linear probe."""
-
 
 def few_shot_curve(
     points: Sequence[CurvePoint], data: ProbeData, request: ProbeRequest, seed: int, probe: CurvePoint | None
@@ -35,7 +32,7 @@ def few_shot_curve(
     found: dict[str, Any] = {"curve": curve}
     used = [point for point in points if point.shots is not None or point.labels_per_class > (few[-1].shots or 0)]
     labels, per_seed = [point.labels_per_class for point in used], [point.per_seed for point in used]
-    head = A_PROBE if request.head.name in PROBES else str(request.head)
+    head = A_PROBE if request.head.name == LOGISTIC else str(request.head)
     if probe is not None:
         which = f"{LOGISTIC} with {'all labels' if probe.shots is None else f'{probe.shots} per class'}"
         match = labels_to_match(labels, per_seed, probe.value, seed=seed, head=head, reference=which)
