@@ -161,7 +161,7 @@ def test_every_linear_head_is_saved_and_predicts_what_it_did_on_the_test_set(pla
     saved = load_probe(kept)
     session = Session(Context(cache_dir=place / "cache", device="cpu"))
     test = session.features("tiny-clip", Selection("digits", "test", 200), layer=saved.layer)
-    samples = read_samples(read_run(Path(run["path"])))
+    samples = read_samples(read_run(Path(run["path"]) / "result.json"))
     found = saved.probabilities(test.x)
     np.testing.assert_array_equal(found.argmax(axis=1), samples["prediction"])
     np.testing.assert_allclose(found.max(axis=1), samples["confidence"], atol=1e-5)
