@@ -15,8 +15,8 @@ class's images with its text. There are 300 steps; the one that is best on valid
 there are none.
 
 Public code: FereshteShakeri/FewShot-CLIP-Strong-Baseline (no licence), whose constants these are: the paper's method of
-majorize-minimize has neither momentum nor intercept. Its intercepts start at random, here at 0; its validation images
-are as many as here.
+majorize-minimize has neither momentum nor intercept. Its intercepts start at random, here at 0; it never clears the
+gradient of a, so that a step of a is by the sum of all gradients so far, here by the gradient at that step.
 """
 
 from typing import Any

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from vlmbench.foundations.errors import UsageError
-from vlmbench.heads.spec import CHOOSE, LOGISTIC, OPTIONS, TEST_IMAGES, FittedHead, HeadData, HeadRef
+from vlmbench.heads.spec import CHOOSE, LOGISTIC, OPTIONS, TEST_IMAGES, FittedHead, HeadData, HeadRef, LinearHead
 from vlmbench.records.classification import FitDetail, Trial
 from vlmbench.session.session import Session
 from vlmbench.tasks.probe.data import TEST, TRAIN, VAL, ProbeData
@@ -156,7 +156,7 @@ def fit_split(
     present = set(np.unique(split.y[TRAIN]).tolist())
     missing = [] if split.multilabel else [name for index, name in enumerate(split.classnames) if index not in present]
     if missing:
-        context.reporter.warn(
-            f"{split.dataset.id}: {len(missing)} classes have no training image and are never predicted"
-        )
+        text_only = spec.text and not (isinstance(head, LinearHead) and np.isneginf(head.intercept).any())
+        what = "are known by their names alone" if text_only else "are never predicted"
+        context.reporter.warn(f"{split.dataset.id}: {len(missing)} classes have no training image and {what}")
     return head, FitDetail(**detail, classes_without_training_images=missing or None)
