@@ -97,9 +97,16 @@ def double(data: HeadData) -> HeadData:
 @contextlib.contextmanager
 def checkout(path: Path, *stubs: str) -> Iterator[None]:
     """Imports from a checkout, on the CPU, silently; modules named in `stubs` are empty."""
+
+    def nothing(name: str) -> Callable[[Any], Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda items: items
+
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # what torch.optim imports must not find empty modules
     empty: dict[str, Any] = {name: types.ModuleType(name) for name in stubs}
     for module in empty.values():
-        module.__getattr__ = lambda name: lambda items: items
+        module.__getattr__ = nothing
     saved, cuda = {name: sys.modules.get(name) for name in empty}, (torch.Tensor.cuda, torch.nn.Module.cuda)
     sys.modules.update(empty)
     sys.path.insert(0, str(path))
