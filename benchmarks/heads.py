@@ -178,7 +178,7 @@ def tip_adapter(path: Path, data: HeadData, x_test: np.ndarray, y_test: np.ndarr
         import_main = importlib.import_module("main")
         cfg = {"search_hp": True, "search_scale": [7, 3], "search_step": [4, 4], "init_beta": 5.5, "init_alpha": 1.0}
         cfg |= {"lr": 0.001, "train_epoch": 20, "cache_dir": caches, "shots": SHOTS}
-        shared = (cfg, x.T, one_hot, x_val, y_val, test, torch.as_tensor(y_test), text.T)
+        shared = (cfg, x.T.clone(), one_hot, x_val, y_val, test, torch.as_tensor(y_test), text.T)
         captured: list[torch.Tensor] = []
 
         def accuracy(output: torch.Tensor, target: torch.Tensor) -> float:
@@ -198,7 +198,7 @@ def tip_adapter(path: Path, data: HeadData, x_test: np.ndarray, y_test: np.ndarr
     note = (
         f" (theirs with a search of 16; alpha {plain['best_alpha']:.2f}, beta {plain['best_beta']:.2f} given to ours)"
     )
-    line("tip-adapter, float32 against float64", theirs, head.logits(x_test), seconds, own, note)
+    line("tip-adapter", theirs, head.logits(x_test), seconds, own, note)
     exact = (
         head.alpha * np.exp(-head.beta * (1 - x_test @ data.x.T)) @ one_hot.numpy() + SCALE * x_test @ text.numpy().T
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from vlmbench.api import options
 from vlmbench.api.jobs import writes_runs
 from vlmbench.api.options import AnyPath, Names, RunOptions
+from vlmbench.foundations.errors import UsageError
 from vlmbench.session.context import Context
 from vlmbench.tasks.base import TaskJob
 
@@ -141,6 +142,11 @@ def linear_probe(
         ("features_layer", features_layer, (None, "pre_proj", "proj")),
     ):
         options.choice(name, value, choices)
+    heads = options.names(head) or ["logistic"]
+    if init == "zeroshot" and heads != ["logistic"]:
+        raise UsageError(
+            f"--init is for the head logistic, not {', '.join(heads)}", where="--init", fix="--head zeroshot-init"
+        )
     from vlmbench.report.page.figures import write_figures
     from vlmbench.tasks.probe.fit import ProbeRequest
 
@@ -150,7 +156,7 @@ def linear_probe(
         features=options.path(features),
         shots=options.shots(shots),
         seeds=seeds,
-        heads=["zeroshot-init"] if init == "zeroshot" else options.names(head) or ["logistic"],
+        heads=["zeroshot-init"] if init == "zeroshot" else heads,
         c=options.strength(c),
         solver=solver,
         layer=features_layer,

@@ -37,7 +37,7 @@ class Cache:
     """A fitted head.
 
     Attributes:
-        keys: `[N, D]` float32.
+        keys: `[N, D]`, of the features' precision.
         labels: `[N]`, ascending.
         text: the zero-shot classifier.
         alpha: weight of the cache.
@@ -45,7 +45,7 @@ class Cache:
         detail: the fit's part of a record.
     """
 
-    keys: NDArray[np.float32]
+    keys: NDArray[np.floating]
     labels: NDArray[np.integer]
     text: ZeroShotWeights
     alpha: float = ALPHA
@@ -58,13 +58,13 @@ class Cache:
         rows = max(1, _CELLS // len(self.keys))
         for first in range(0, len(x), rows):
             part = slice(first, first + rows)
-            affinity = np.exp(self.beta * (np.asarray(x[part], dtype=np.float32) @ self.keys.T - 1))
+            affinity = np.exp(self.beta * (x[part] @ self.keys.T - 1))
             found[part] += self.alpha * self.by_class(affinity)
         return found
 
-    def by_class(self, affinity: NDArray[np.float32]) -> NDArray[np.float32]:
+    def by_class(self, affinity: NDArray[np.floating]) -> NDArray[np.floating]:
         """The sum over each class's training images of `[N, number of them]`: the product with one-hot labels."""
-        sums = np.zeros((len(affinity), len(self.text.weights)), np.float32)
+        sums = np.zeros((len(affinity), len(self.text.weights)), affinity.dtype)
         present, starts = np.unique(self.labels, return_index=True)
         sums[:, present] = np.add.reduceat(affinity, starts, axis=1)
         return sums
@@ -80,7 +80,7 @@ def cache_of(data: HeadData) -> Cache:
     if data.zero_shot is None:
         raise ValueError("the head needs the zero-shot classifier")
     order = np.argsort(data.y, kind="stable")
-    return Cache(np.asarray(data.x, dtype=np.float32)[order], data.y[order], data.zero_shot)
+    return Cache(np.asarray(data.x)[order], data.y[order], data.zero_shot)
 
 
 def choose(data: HeadData, cache: Cache) -> Cache:
@@ -103,7 +103,7 @@ def _grid(
     """The logits for every alpha and beta, small alphas (near zero-shot) first."""
     text = zero_shot_logits(x, cache.text)
     rows = max(1, _CELLS // len(cache.keys))
-    parts = [np.asarray(x[at : at + rows], dtype=np.float32) @ cache.keys.T - 1 for at in range(0, len(x), rows)]
+    parts = [x[at : at + rows] @ cache.keys.T - 1 for at in range(0, len(x), rows)]
     sums = [np.concatenate([cache.by_class(np.exp(beta * part)) for part in parts]) for beta in betas]
     for alpha in alphas:
         for beta, one in zip(betas, sums, strict=True):

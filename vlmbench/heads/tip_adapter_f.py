@@ -30,8 +30,8 @@ def fit(data: HeadData) -> Cache:
     start = cache_of(data)
     given = {key: value for key in ("alpha", "beta") if (value := data.settings[key]) is not None}
     start = replace(start, **given)
-    x, y = (torch.as_tensor(part, device=data.device) for part in (np.asarray(data.x, np.float32), data.y))
-    weights = torch.as_tensor(start.text.weights, device=data.device)
+    x, y = (torch.as_tensor(part, device=data.device) for part in (data.x, data.y))
+    weights = torch.as_tensor(start.text.weights, dtype=x.dtype, device=data.device)
     text = x @ weights.T * start.text.logit_scale
     labels = torch.as_tensor(start.labels, device=data.device)
     keys = torch.tensor(start.keys, device=data.device, requires_grad=True)

@@ -140,19 +140,19 @@ def _heads(request: Request, session: Session, data_of: Callable[[Request], Prob
     runs: list[StoredRun] = []
     probe: CurvePoint | None = None
     for one in request.by_head():
-        data = inputs.setdefault((one.from_text, one.unit), data_of(one))
-        found, last = _probe(data, one, session, probe)
+        key = one.from_text, one.unit
+        inputs[key] = inputs[key] if key in inputs else data_of(one)
+        _check_labels(inputs[key], one)
+    for one in request.by_head():
+        found, last = _probe(inputs[one.from_text, one.unit], one, session, probe)
         probe = last if one.head.name == LOGISTIC else probe
         runs += found
     return runs
 
 
-def _probe(
-    data: ProbeData, request: Request, session: Session, probe: CurvePoint | None
-) -> tuple[list[StoredRun], CurvePoint | None]:
-    """One head's runs, and the last point of its curve; `probe`: the last point of the logistic probe's."""
-    shots = sorted(set(request.shots), key=lambda k: (k is None, k))
-    if data.multilabel and shots != [None]:
+def _check_labels(data: ProbeData, request: Request) -> None:
+    """Refuses several labels per image where they cannot be used, before anything is fitted."""
+    if data.multilabel and _shots(request) != [None]:
         raise UsageError("few-shot samples need one label per image", where=data.dataset.id, fix="--shots all")
     if data.multilabel and not request.head.spec.multilabel:
         raise UsageError(
@@ -160,6 +160,17 @@ def _probe(
             where=data.dataset.id,
             fix=f"--head {LOGISTIC}",
         )
+
+
+def _shots(request: Request) -> list[int | None]:
+    return sorted(set(request.shots), key=lambda k: (k is None, k))
+
+
+def _probe(
+    data: ProbeData, request: Request, session: Session, probe: CurvePoint | None
+) -> tuple[list[StoredRun], CurvePoint | None]:
+    """One head's runs, and the last point of its curve; `probe`: the last point of the logistic probe's."""
+    shots = _shots(request)
     results, watches = [], []
     for k in shots:
         watch = Stopwatch()
@@ -223,7 +234,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         session.context.reporter.warn(
             f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots; all of theirs are used"
         )
-    validation = f"min({k}, 4) images a class out of train" if request.head.spec.validation else "none"
+    validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
     return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads[0])
 
