@@ -17,6 +17,7 @@ from vlmbench.cli.app import app
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.plugins import plugins
 from vlmbench.heads.spec import HeadData, HeadSpec, LinearHead, heads, load_head
+from vlmbench.tasks.probe.fit import ProbeRequest
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "metrics" / "sample_package"
@@ -186,6 +187,8 @@ def test_settings_of_logistic_are_refused_through_the_api_too(tmp_path):
 
     with pytest.raises(UsageError, match="refit= is for the head logistic, not nearest-mean"):
         linear_probe("tiny-clip", "digits", head="nearest-mean", refit=True, out=tmp_path)
+    with pytest.raises(UsageError, match="init= is for the head logistic, not nearest-mean"):
+        linear_probe("tiny-clip", "digits", head="nearest-mean", init="zeroshot", out=tmp_path)
 
 
 def test_several_labels_are_refused_where_a_head_takes_one(place, tmp_path):
@@ -194,6 +197,16 @@ def test_several_labels_are_refused_where_a_head_takes_one(place, tmp_path):
     np.savez(tmp_path / "f.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     call = ["linear-probe", "--features", tmp_path / "f.npz", "--head", "nearest-mean", "-o", tmp_path]
     assert "the head nearest-mean needs one label per image" in vlmbench(*call, code=2)
+    several = ProbeRequest(heads=["logistic", "zeroshot-init", "lp++"])
+    several.check_labels("voc", multilabel=False)
+    with pytest.raises(UsageError, match=re.escape("the head lp++ needs one label per image")):
+        several.check_labels("voc", multilabel=True)
+
+
+def test_every_head_is_in_the_documentation():
+    text = (ROOT / "docs" / "heads.md").read_text("utf-8")
+    for name in heads():
+        assert name in ("nearest-mean", "neighbour") or text.count(f"`{name}`") >= 2, name
 
 
 def test_the_own_head_is_found_without_being_imported(monkeypatch):

@@ -118,6 +118,20 @@ class ProbeRequest:
         if self.save is not None and not heads[0].spec.linear:
             _refuse("save_probe", f"only saves heads that are linear in the features, and {listed} is not")
 
+    def check_labels(self, dataset: str, *, multilabel: bool) -> None:
+        """Checks that heads and shots can be used for a dataset.
+
+        Raises:
+            UsageError: its images have several labels, and a head or a number of shots needs one.
+        """
+        if multilabel and set(self.shots) != {None}:
+            raise UsageError("few-shot samples need one label per image", where=dataset, fix="--shots all")
+        for one in self.by_head() if multilabel else []:
+            if not one.head.spec.multilabel:
+                raise UsageError(
+                    f"the head {one.head.name} needs one label per image", where=dataset, fix=f"--head {LOGISTIC}"
+                )
+
 
 def _refuse(name: str, why: str, fix: str | None = None) -> NoReturn:
     what = f"--{name.replace('_', '-')}"

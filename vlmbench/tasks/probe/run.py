@@ -10,7 +10,6 @@ import numpy as np
 
 from vlmbench.data.catalogue import expand
 from vlmbench.foundations.atomic import require_writable
-from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.versions import package_versions
@@ -126,6 +125,7 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         info = session.dataset(dataset).info
         check_share(request.holdout, info)
         require_metric(request.metric, len(info.classnames), multilabel=info.multilabel, where=info.id)
+        request.check_labels(info.id, multilabel=info.multilabel)
         zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
             labels = session.images.open(Selection(dataset, splits[TEST], request.limit)).split.labels
@@ -140,37 +140,21 @@ def _heads(request: Request, session: Session, data_of: Callable[[Request], Prob
     runs: list[StoredRun] = []
     probe: CurvePoint | None = None
     for one in request.by_head():
-        key = one.from_text, one.unit
-        inputs[key] = inputs[key] if key in inputs else data_of(one)
-        _check_labels(inputs[key], one)
-    for one in request.by_head():
-        found, last = _probe(inputs[one.from_text, one.unit], one, session, probe)
+        key = (one.from_text, one.unit)
+        if key not in inputs:
+            inputs[key] = data_of(one)
+        found, last = _probe(inputs[key], one, session, probe)
         probe = last if one.head.name == LOGISTIC else probe
         runs += found
     return runs
-
-
-def _check_labels(data: ProbeData, request: Request) -> None:
-    """Refuses several labels per image where they cannot be used, before anything is fitted."""
-    if data.multilabel and _shots(request) != [None]:
-        raise UsageError("few-shot samples need one label per image", where=data.dataset.id, fix="--shots all")
-    if data.multilabel and not request.head.spec.multilabel:
-        raise UsageError(
-            f"the head {request.head.name} needs one label per image",
-            where=data.dataset.id,
-            fix=f"--head {LOGISTIC}",
-        )
-
-
-def _shots(request: Request) -> list[int | None]:
-    return sorted(set(request.shots), key=lambda k: (k is None, k))
 
 
 def _probe(
     data: ProbeData, request: Request, session: Session, probe: CurvePoint | None
 ) -> tuple[list[StoredRun], CurvePoint | None]:
     """One head's runs, and the last point of its curve; `probe`: the last point of the logistic probe's."""
-    shots = _shots(request)
+    shots = sorted(set(request.shots), key=lambda k: (k is None, k))
+    request.check_labels(data.dataset.id, multilabel=data.multilabel)
     results, watches = [], []
     for k in shots:
         watch = Stopwatch()
