@@ -138,7 +138,9 @@ def heads() -> list[dict[str, Any]]:
         {
             "name": name,
             "what": spec.definition,
-            "settings": ", ".join(f"{key} {value}" for key, value in spec.settings.items() if value is not None),
+            "settings": ", ".join(
+                f"{key} {'chosen' if value is None else value}" for key, value in spec.settings.items()
+            ),
             "source": spec.source,
         }
         for name, spec in ((name, load_head(name)) for name in head_names())
