@@ -22,7 +22,7 @@ from vlmbench.foundations.spelling import as_options
 CALLS = {
     "zeroshot": "-m tiny-clip -d digits",
     "linear-probe --features": "--features f.npz --shots 1,all",
-    "linear-probe -m -d": "-m tiny-clip -d digits --shots 1,all",
+    "linear-probe -m -d": "-m tiny-clip -d digits --shots 1,all --test-on shapes",
     "retrieval": "-m tiny-clip -d scenes",
     "predict": "-p probe x.png",
     "caption-eval --captioner": "--captioner endpoint:http://127.0.0.1#m -d scenes --metrics cider,clipscore",

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import factory
 import pytest
 
@@ -11,7 +13,7 @@ def classification(zero, probe, difference, p, match):
     columns = tuple(
         Column(key, key) for key in ("dataset", "model", "zero_shot", "probe", "difference", "labels_to_match")
     )
-    run = (None,)
+    run = (SimpleNamespace(record=SimpleNamespace(protocol=None)),)
     row = (
         Cell(text="digits"),
         Cell(text="tiny-clip"),

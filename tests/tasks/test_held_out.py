@@ -14,9 +14,9 @@ from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.records.store import read_samples
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
+from vlmbench.tasks.held_out import hold_out
 from vlmbench.tasks.probe.data import TEST, TRAIN, VAL, with_validation
 from vlmbench.tasks.probe.fit import ProbeRequest
-from vlmbench.tasks.probe.held_out import hold_out
 from vlmbench.tasks.probe.inputs import from_session
 from vlmbench.tasks.probe.run import run_linear_probe
 from vlmbench.tasks.zeroshot import ZeroShotRequest as ZeroRequest

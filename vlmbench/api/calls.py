@@ -101,6 +101,8 @@ def linear_probe(
     limit: int | None = None,
     metric: str | None = None,
     holdout: float | None = None,
+    test_on: Names = (),
+    class_map: AnyPath | None = None,
     figures: bool = False,
     save_probe: AnyPath | None = None,
     **run: Unpack[RunOptions],
@@ -127,6 +129,8 @@ def linear_probe(
         limit: N randomly sampled images of each split; None: all.
         metric: the main metric, also for the choice of the strength; None: the dataset's own.
         holdout: for datasets with a single split: the fraction of each class held out for testing; None: a quarter.
+        test_on: further test sets, or ``"family"``: what is trained here, and zero-shot beside it, is scored there too.
+        class_map: a JSON or CSV file, class of a test set to class of the training set; None: they are matched by name.
         figures: draw curve, confusion matrix and reliability diagram under ``out``/figures.
         save_probe: save the probe as this .safetensors file, for ``vlmbench predict``.
         **run: see `RunOptions`.
@@ -167,6 +171,8 @@ def linear_probe(
         metric=metric,
         holdout=holdout,
         save=options.path(save_probe),
+        test_on=options.names(test_on),
+        class_map=options.path(class_map),
     )
 
     job = TaskJob.of("linear-probe", request)

@@ -186,7 +186,7 @@ class Comparison(Shown):
 
     Attributes:
         results: the runs, none twice.
-        tables: classification, captions, retrieval, metric-eval, and pairwise comparisons, if any.
+        tables: classification, captions, retrieval, metric-eval, robustness, and pairwise comparisons, if any.
         refused: which runs are not shown side by side, and why.
         warnings: these, runs without the requested metric, and results that no table shows.
         foreign: results of another program that stand in the tables.
@@ -226,8 +226,8 @@ class Comparison(Shown):
         """One of the tables, a figure with its interval, in the records' own scale.
 
         Args:
-            name: ``classification``, ``few_shot``, ``captions``, ``retrieval``, ``metric_eval``, ``comparisons``; None:
-                the first there is.
+            name: ``classification``, ``few_shot``, ``robustness``, ``captions``, ``retrieval``, ``metric_eval``,
+                ``comparisons``; None: the first there is.
 
         Raises:
             UsageError: there is no such table.

@@ -118,7 +118,7 @@ def doctor(out: AnyPath = "results", cache_dir: AnyPath | None = None) -> "Rows[
 
 
 def list_datasets() -> Listing:
-    """The named datasets, a row each: name, group, classes, metric, where it comes from, revision."""
+    """The named datasets, a row each: name, group, classes, metric, family, where it comes from, revision."""
     return _listed("datasets")
 
 

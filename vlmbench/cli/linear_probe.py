@@ -94,6 +94,18 @@ def command(
     limit: Limit = None,
     metric: Metric = None,
     holdout: Holdout = None,
+    test_on: Annotated[
+        list[str] | None,
+        option(
+            "--test-on",
+            metavar="DATASET",
+            help="Another test set, with zero-shot beside it; family: those of the training set's family.",
+        ),
+    ] = None,
+    class_map: Annotated[
+        Path | None,
+        option("--class-map", metavar="FILE", help="CSV or JSON: class of a test set, class of the training set."),
+    ] = None,
     figures: Annotated[
         bool, option("--figures/--no-figures", help="Curve, confusion matrix, reliability diagram under OUT/figures.")
     ] = True,

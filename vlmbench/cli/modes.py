@@ -117,15 +117,21 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS),
         Mode(
             "linear-probe -m -d",
-            f"model dataset {_FEATURES} features_layer init prompts limit holdout",
+            f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map",
             needs=(
                 *_PROBE_NEEDS,
                 Need("init", f"--head {LOGISTIC}", lambda values: _heads(values) == {LOGISTIC}),
                 Need(
                     "prompts",
-                    "zero-shot next to few-shot, or a head that starts from text",
-                    lambda values: _few(values) or str(values["init"]) == "zeroshot" or _heads(values) != {LOGISTIC},
+                    "zero-shot next to few-shot or --test-on, or a head that starts from text",
+                    lambda values: (
+                        _few(values)
+                        or bool(values["test_on"])
+                        or str(values["init"]) == "zeroshot"
+                        or _heads(values) != {LOGISTIC}
+                    ),
                 ),
+                Need("class_map", "--test-on DATASET", lambda values: bool(values["test_on"])),
             ),
         ),
     ),

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from vlmbench.data.base import TEST, TRAIN
 from vlmbench.data.bundled import bundled_names, open_bundled
-from vlmbench.data.names import GROUP, LISTED, DatasetName, DatasetRef
+from vlmbench.data.names import GROUP, LISTED, DatasetName, DatasetRef, bare_name
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT
 
 CAPTIONED = "captioned"
+FAMILY = "family"
+"""Where a test set is named: the other datasets of the training set's family."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class CatalogueRow:
         captions: the caption columns of a captioned set.
         metric: the metric the literature reports.
         classes: how many classes, if known.
+        family: the datasets with the same classes that shift from each other, for ``--test-on family``, if any.
         wds_id: the set's copy in CLIP_benchmark's WebDataset collection, ``owner/name[@revision]``, if it has one.
     """
 
@@ -47,6 +50,7 @@ class CatalogueRow:
     metric: str = DEFAULT
     classes: int | None = None
     wds_id: str | None = None
+    family: str | None = None
 
 
 @cache
@@ -72,6 +76,7 @@ def _read(row: dict[str, str]) -> CatalogueRow:
         metric=known.get("metric", DEFAULT),
         classes=int(row["classes"]) if row.get("classes", "").isdigit() else None,
         wds_id=known.get("wds_id"),
+        family=known.get("family"),
     )
 
 
@@ -110,6 +115,30 @@ def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
             raise UsageError(f"no such group: {visible(ref.place)}", where="-d", fix=f"one of {', '.join(known)}")
         found += [DatasetRef(LISTED, member, ref.options if member in listed() else ()) for member in known[ref.place]]
     return list(dict.fromkeys(found))
+
+
+def families() -> dict[str, list[str]]:
+    """Family to its datasets."""
+    found: dict[str, list[str]] = {}
+    for name, entry in listed().items():
+        if entry.family:
+            found.setdefault(entry.family, []).append(name)
+    return found
+
+
+def family(ref: DatasetRef) -> list[DatasetRef]:
+    """The other datasets of a dataset's family.
+
+    Raises:
+        UsageError: it is in none.
+    """
+    entry = listed().get(bare_name(ref.id))
+    if entry is None or entry.family is None:
+        known = "; ".join(f"{name}: {', '.join(members)}" for name, members in families().items())
+        raise UsageError(
+            f"{visible(ref.id)} is in no family of datasets", where="--test-on family", fix=f"the families are {known}"
+        )
+    return [DatasetRef(LISTED, name) for name in families()[entry.family] if name != entry.name]
 
 
 def _rows(name: str) -> list[dict[str, str]]:

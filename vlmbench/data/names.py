@@ -144,6 +144,12 @@ DatasetName = str | DatasetRef
 """A dataset as a user names it, parsed or not."""
 
 
+def same_images(one: DatasetName, two: DatasetName) -> bool:
+    """Whether two names are of one dataset, as it is or changed by options (``?corrupt=…``)."""
+    first, second = DatasetRef.parse(one), DatasetRef.parse(two)
+    return (first.kind, first.place, first.images) == (second.kind, second.place, second.images)
+
+
 def bare_name(id: str) -> str:
     """The repository, or the listed name, in the id of a record's dataset: without revision, configuration, columns."""
     return re.split("[@:?]", id.removeprefix(f"{HUB}:"), maxsplit=1)[0]

@@ -79,10 +79,10 @@ def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:
     _require_number(names, info, found.where)
     order = _by_name(names, info)
     if order is None:
-        theirs, ours = _keys(names), _keys_of(info)
+        theirs, ours = _keys(names), keys_of(info)
         left = [info.classnames[i] for i, key in enumerate(ours) if not key & set().union(*theirs)]
         over = [names[i][0] for i, key in enumerate(theirs) if not key & set().union(*ours)]
-        what = f"classes without a name: {_some(left)}; names without a class: {_some(over)}"
+        what = f"classes without a name: {some(left)}; names without a class: {some(over)}"
         raise InputError(
             f"the class names of {found.repository} are not those of {visible(info.id)}: "
             + (what if left or over else "several differ only in case and punctuation"),
@@ -165,7 +165,7 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
     order = _by_name(names, info)
     if order is not None:
         return tuple(names[place] for place in order)
-    ours = _keys_of(info)
+    ours = keys_of(info)
     first: dict[str, int] = {}
     for place, own in enumerate(ours):
         for key in own:
@@ -191,7 +191,7 @@ def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
         for key in keys:
             places.setdefault(key, []).append(place)
     order = []
-    for index, own in enumerate(_keys_of(info)):
+    for index, own in enumerate(keys_of(info)):
         fits = list(dict.fromkeys(place for key in own for place in places.get(key, ())))
         if index in fits:  # two classes with the same name, such as ImageNet's, in the dataset's order
             fits = [index]
@@ -202,21 +202,22 @@ def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
 
 
 def _keys(names: Names) -> list[set[str]]:
-    return [{_normalised(name) for name in own} for own in names]
+    return [{normalised(name) for name in own} for own in names]
 
 
-def _keys_of(info: DatasetInfo) -> list[set[str]]:
+def keys_of(info: DatasetInfo) -> list[set[str]]:
     """[C] the names of each class, as the dataset spells them and in readable form."""
     raw = info.raw_classnames or info.classnames
     return _keys(tuple(zip(info.classnames, raw, strict=True)))
 
 
-def _normalised(name: str) -> str:
+def normalised(name: str) -> str:
     """The name without case, underscores, hyphens, spaces and punctuation; unchanged if nothing else is left."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(char for char in folded if char.isalnum()) or folded
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first of these names, for messages."""
     shown = ", ".join(map(visible, names[:_SHOWN]))
     return (shown + (f", … ({len(names)} in all)" if len(names) > _SHOWN else "")) or "none"

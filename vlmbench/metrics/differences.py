@@ -72,7 +72,7 @@ def _by_image(spec: MetricSpec, first: Columns, second: Columns, *, exact: bool)
         raise InputError(f"the metric {spec.name} is not a mean over images, as its test requires")
     one, two = spec.per_image(first), spec.per_image(second)
     if "seed" in first:
-        one, two = _mean_by_image(first["id"], one), _mean_by_image(second["id"], two)
+        one, two = mean_by_image(first["id"], one), mean_by_image(second["id"], two)
     value, low, high, p = paired_bootstrap(one, two, _seed(spec))
     return Difference(value, low, high, mcnemar_exact(one, two) if exact else p)
 
@@ -122,7 +122,7 @@ def _resampled(spec: MetricSpec, ours: Sequence[Columns], theirs: Sequence[Colum
     return Difference(value, min(value, float(low)), max(value, float(high)), share_beyond(deviations, value))
 
 
-def _mean_by_image(ids: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_by_image(ids: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over the seeds of a few-shot run, for each image."""
     _, place = np.unique(np.asarray(ids).astype(str), return_inverse=True)
     return np.asarray(np.bincount(place, weights=values) / np.bincount(place))

@@ -5,6 +5,8 @@ from pydantic import Field, JsonValue
 from vlmbench.records.task import ColumnRule, EncodedProtocol, Fields, Number, TaskDetail, TaskSpec
 
 FAMILY = "classification"
+TRAINED_ON, WITH_CLASSES_OF = " trained on {}", " with the classes of {}"
+"""What follows the name of a probe, and of zero-shot beside it, on a test set that is not the training set's own."""
 
 
 class ClassificationProtocol(EncodedProtocol):
@@ -19,6 +21,12 @@ class ClassificationProtocol(EncodedProtocol):
     prompts_sha256: str | None = None
     prompts_source: dict[str, JsonValue] | None = None
     logit_scale: Number | None = None
+    classes_from: str | None = None
+    """The dataset whose classes are told apart (a probe was trained on it), where it is not the one tested on."""
+    left_out_classes: list[str] | None = None
+    """Classes of it that the test set does not have: their logits are left out."""
+    class_map: dict[str, JsonValue] | None = None
+    """Classes of the test set that ``--class-map`` names, each with its class there; null: its images are left out."""
 
 
 class ZeroShotProtocol(ClassificationProtocol):

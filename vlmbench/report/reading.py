@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from vlmbench.metrics.choice import DEFAULT
 from vlmbench.metrics.differences import LEVEL
 from vlmbench.metrics.spec import caption_specs, in_sentences
+from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.result import Metric
 from vlmbench.report.table import Cell, Table
 
@@ -23,6 +24,8 @@ def read_tables(tables: Sequence[Table]) -> str:
             sentences += _classification(lines)
         elif table.name == "captions":
             sentences += _captions(lines)
+        elif table.name == "robustness":
+            sentences += _shifted(lines)
         elif table.name == "comparisons":
             sentences += _prompts(lines)
     return " ".join(sentences)
@@ -39,7 +42,7 @@ def _classification(lines: Sequence[Line]) -> list[str]:
         for cell in line.values():
             if cell.reference and cell.value is not None:
                 references.setdefault(line["dataset"].text, {})[cell.reference] = cell.value
-    places = [line for line in lines if _has(line, "zero_shot") and _system(line["zero_shot"])]
+    places = [line for line in lines if _has(line, "zero_shot") and _system(line["zero_shot"]) and not _of_shift(line)]
     several = len({line["model"].text for line in places if _has(line, "probe")}) > 1
     sentences = []
     for line in places:
@@ -50,6 +53,50 @@ def _classification(lines: Sequence[Line]) -> list[str]:
             name = f"{line['dataset'].text} with {line['model'].text}"
             sentences.append(f"On {name} zero-shot reaches {_figure(line)}: {below}.")
     return sentences
+
+
+def _shifted(lines: Sequence[Line]) -> list[str]:
+    """For each probe on all labels and zero-shot beside it: what each loses under shift, and which to choose there."""
+    sentences = []
+    for line in lines:
+        if not (_has(line, "loss") and _has(line, "extra_loss") and line["classifier"].text == "probe, all labels"):
+            continue
+        place = [line[key].text for key in ("dataset", "trained_on")]
+        others = [one for one in lines if [one[key].text for key in ("dataset", "trained_on")] == place]
+        beside = line["extra_loss"].runs[2:]
+        zero = next(one for one in others if one["loss"].runs == beside)
+        gap, probe, free = line["extra_loss"], line["shifted"], zero["shifted"]
+        low, high = gap.interval().strip("[]").split(", ")
+        sure = "" if (gap.low or 0.0) > 0 or (gap.high or 0.0) < 0 else ", not significant"
+        sentences.append(
+            f"Trained on {place[1]}, tested on {place[0]}, with {line['model'].text}: under shift the probe "
+            f"{_loses(line['loss'])} points{_of(line['metric'].text)}, zero-shot {_loses(zero['loss'], line['loss'])} "
+            f"(difference {gap.figure()}, 95 % interval {low} to {high}{sure}); {_choice(line, probe, free)}."
+        )
+    return sentences
+
+
+def _of_shift(line: Line) -> bool:
+    """Whether a row is of a probe on another test set, or of some classes for comparison with one: `_shifted`'s."""
+    protocol = line["zero_shot"].runs[0].record.protocol
+    return isinstance(protocol, ClassificationProtocol) and bool(protocol.classes_from or protocol.left_out_classes)
+
+
+def _loses(cell: Cell, after: Cell | None = None) -> str:
+    """``loses 12.3``; the verb is left out where it is that of the figure before."""
+    gains = (cell.value or 0.0) < 0
+    verb = "" if after is not None and gains == ((after.value or 0.0) < 0) else "gains " if gains else "loses "
+    return verb + cell.figure().lstrip("+-")
+
+
+def _choice(line: Line, probe: Cell, free: Cell) -> str:
+    """Which is the better choice on the shifted data, by labels per class, if the curve says one thing."""
+    match, behind = line.get("labels_to_match", Cell()).text, (probe.value or 0.0) < (free.value or 0.0)
+    if match.startswith(">") and behind:
+        return f"with up to {match.lstrip('> ')} labels per class zero-shot is the better choice on the shifted data"
+    if match and not match.startswith(("<", ">")) and not behind:
+        return f"below {_labels(match)} per class zero-shot is the better choice on the shifted data"
+    return f"on the shifted data the probe on all labels reaches {probe.figure()}, zero-shot {free.figure()}"
 
 
 def _system(cell: Cell) -> bool:

@@ -23,8 +23,8 @@ from vlmbench.records.task import task_specs
 
 CAPTIONS = {
     "datasets": "also: group:GROUP, hf:owner/name[@revision][:config][?label=COLUMN], hf:./directory, folder:PATH, "
-    "file:PATH; ?stream=yes after a hub dataset's name streams it. No copy on the hub is known of "
-    f"{', '.join(ELSEWHERE)}: name one to see how to evaluate on it",
+    "file:PATH; ?stream=yes after a hub dataset's name streams it. Family: linear-probe --test-on family. "
+    f"No copy on the hub is known of {', '.join(ELSEWHERE)}: name one to see how to evaluate on it",
     "models": "also: any CLIP, SigLIP …, backbone or captioner by hub id (owner/name@revision), or ./directory; "
     "asif:VISION+TEXT@ANCHORS; with the extras open-clip:ARCH/PRETRAINED and timm:NAME. Hub ids: --json or 120 columns",
     "metrics": "fractions are 0 to 1 in JSON and records, CIDEr 0 to 10; tables show 100 times that. Usual: scored "
@@ -53,6 +53,7 @@ def datasets() -> list[dict[str, Any]]:
                 "group": facts.get("group", ""),
                 "classes": len(facts.get("classnames", ())) or None,
                 "metric": facts.get("metric", ""),
+                "family": "",
                 "where": "bundled with vlmbench",
                 "revision": "",
             }
@@ -64,11 +65,12 @@ def datasets() -> list[dict[str, Any]]:
                 "group": "|".join((entry.group, *entry.tags)),
                 "classes": entry.classes,
                 "metric": entry.metric,
+                "family": entry.family or "",
                 "where": entry.hub_id,
                 "revision": (entry.revision or "")[:8],
             }
         )
-    nothing = {"group": "", "classes": None, "metric": "", "revision": ""}
+    nothing = {"group": "", "classes": None, "metric": "", "family": "", "revision": ""}
     return [*rows, *({**nothing, "name": f"{kind}:…", "where": it.source} for kind, it in kinds().added.items())]
 
 

@@ -1,9 +1,11 @@
 """Zero-shot classification: every model on every dataset with every prompt set, one record each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import JsonValue
 
 from vlmbench.data.catalogue import expand
 from vlmbench.data.names import BOXES, DatasetRef
@@ -34,7 +36,7 @@ from vlmbench.session.features import SplitFeatures
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
-from vlmbench.tasks.probe.held_out import check_share, held_out
+from vlmbench.tasks.held_out import check_share, held_out
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class ZeroShotRequest:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class ZeroShotPlan:
     """A dataset that was checked before any model is loaded."""
 
     images: Selection
@@ -62,6 +64,10 @@ class _Plan:
     raw: tuple[str, ...]
     prompts: list[PromptSet]
     metric: str | None
+    system: str = ""
+    """What follows the model's name where it is scored with the classes of another dataset, or with some of them."""
+    protocol: Mapping[str, JsonValue] = field(default_factory=dict)
+    """The same for the protocol."""
 
 
 def run_zeroshot(request: ZeroShotRequest, context: Context, session: Session | None = None) -> list[StoredRun]:
@@ -84,7 +90,7 @@ def run_zeroshot(request: ZeroShotRequest, context: Context, session: Session | 
             if request.holdout is not None:
                 features = held_out(features, request.holdout, context.seed)
             for prompts in plan.prompts:
-                runs.append(_score(session, model, features, plan, prompts, watch))
+                runs.append(score_zeroshot(session, model, features, plan, prompts, watch))
     return runs
 
 
@@ -98,7 +104,7 @@ def check_zeroshot(request: ZeroShotRequest, session: Session) -> list[Pass]:
     return [Pass(plan.images, tuple(models)) for plan in plans]
 
 
-def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], list[_Plan]]:
+def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], list[ZeroShotPlan]]:
     if request.boxes is not None and request.tiles is not None:
         raise UsageError("boxes are not cut into tiles", where="--boxes and --tiles", fix="leave one of them out")
     if request.tiles is not None and not 2 <= request.tiles <= MOST_TILES:
@@ -120,7 +126,7 @@ def _datasets(request: ZeroShotRequest, session: Session) -> list[DatasetRef]:
     return [session.images.in_tiles(ref, request.tiles) for ref in refs] if request.tiles is not None else refs
 
 
-def _plan(dataset: DatasetRef, request: ZeroShotRequest, session: Session) -> _Plan:
+def _plan(dataset: DatasetRef, request: ZeroShotRequest, session: Session) -> ZeroShotPlan:
     info = session.dataset(dataset).info
     if not info.classnames:
         raise InputError(
@@ -135,12 +141,13 @@ def _plan(dataset: DatasetRef, request: ZeroShotRequest, session: Session) -> _P
     sets = prompt_sets(request.prompts, info, cache_dir, classes.names)
     raw = info.raw_classnames or info.classnames
     images = Selection(dataset, session.choose_split(dataset, request.split), request.limit)
-    return _Plan(images, classes, raw, sets, request.metric)
+    return ZeroShotPlan(images, classes, raw, sets, request.metric)
 
 
-def _score(
-    session: Session, model: str, features: SplitFeatures, plan: _Plan, prompts: PromptSet, watch: Stopwatch
+def score_zeroshot(
+    session: Session, model: str, features: SplitFeatures, plan: ZeroShotPlan, prompts: PromptSet, watch: Stopwatch
 ) -> StoredRun:
+    """Scores features by one prompt set and writes the record; labels are those of the plan's classes."""
     context = session.context
     head = session.text_weights(model, plan.classes.names, prompts, plan.raw)
     probabilities = softmax(logits(features.x, head, views=features.views))
@@ -150,10 +157,10 @@ def _score(
     possible = metric_names(len(plan.raw), multilabel=info.multilabel)
     names, left_out = computable(possible, features.y, metric, features.dataset.id)
     figures = metrics_from_samples(columns, names, context.seed)
-    origin: dict[str, Any] = {**features.protocol, **prompts.protocol(), **plan.classes.protocol()}
+    origin: dict[str, Any] = {**features.protocol, **prompts.protocol(), **plan.classes.protocol(), **plan.protocol}
     record = Record(
         task=ZEROSHOT.name,
-        system=session.model(model).files.system,
+        system=session.model(model).files.system + plan.system,
         model=features.model,
         dataset=features.dataset,
         n=len(features.ids),

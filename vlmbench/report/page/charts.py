@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 At = Callable[[float, float], tuple[float, float]]
 """Maps (x, value) to picture coordinates."""
 
+Bounds = tuple[float, float | None, float | None]
+"""A value with low and high."""
+
 WIDTH, HEIGHT = 340, 250
 LEFT, RIGHT, TOP, BOTTOM = 38, 14, 12, 40
 COLOURS = 8
+_LOGIT_TICKS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 MOST_NAMED = 40
 """Above this many classes a confusion matrix has no class names."""
 MOST_COUNTED = 20
@@ -61,6 +65,71 @@ def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
     parts.append(_axis_title("labelled images per class"))
     description = "; ".join(_described(one) for one in series)
     return _svg(identity, title, description, parts)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Points of one kind: (in distribution, shifted), each a value with low and high, all 0 to 1."""
+
+    name: str
+    points: tuple[tuple[Bounds, Bounds], ...]
+
+
+def robustness_svg(identity: str, title: str, series: Sequence[Scatter], line: Callable[[float], float] | None) -> str:
+    """Shifted accuracy against accuracy in distribution on logit axes, as in Taori et al. 2020, figure 1.
+
+    Each point has its intervals; `line` is the one fitted over the baselines; dashed: no loss.
+    """
+    across, up = (_logit_ticks([part for one in series for point in one.points for part in point[i]]) for i in (0, 1))
+
+    def at(x: float, value: float) -> tuple[float, float]:
+        left, bottom = _along_logits(x, across), _along_logits(value, up)
+        return LEFT + (WIDTH - LEFT - RIGHT) * left, TOP + (HEIGHT - TOP - BOTTOM) * (1 - bottom)
+
+    parts = []
+    for tick in up:
+        _, y = at(across[0], tick)
+        parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{tick * 100:g}</text>')
+    parts += _ticks([(tick, f"{tick * 100:g}") for tick in across], at, up[0])
+    low, high = max(across[0], up[0]), min(across[-1], up[-1])
+    if low < high:
+        parts.append(f'<polyline class="diagonal" fill="none" points="{_points([at(low, low), at(high, high)])}"/>')
+    if line is not None:
+        xs = [point[0][0] for one in series for point in one.points]
+        first, last = max(min(xs), across[0]), min(max(xs), across[-1])
+        steps = [first + (last - first) * step / 40 for step in range(41)]
+        parts.append(f'<polyline class="fit" points="{_points([at(x, line(x)) for x in steps])}"/>')
+    for index, one in enumerate(series):
+        for (x, left, right), (y, bottom, top) in one.points:
+            for ends in (((left, y), (right, y)), ((x, bottom), (x, top))):
+                (x1, y1), (x2, y2) = (at(x if a is None else a, y if b is None else b) for a, b in ends)
+                thin = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke-width="1"'
+                parts.append(f'<line class="bar c{index % COLOURS}" {thin}/>')
+            parts.append(marker(index % COLOURS, *at(x, y)))
+    middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
+    parts.append(_axis_title("in distribution"))
+    turned = f'transform="rotate(-90 10 {middle:.0f})"'
+    parts.append(f'<text class="axis" x="10" y="{middle:.0f}" text-anchor="middle" {turned}>shifted</text>')
+    words = [
+        f"{one.name}: " + ", ".join(f"{y * 100:.1f} shifted with {x * 100:.1f}" for (x, *_), (y, *_) in one.points)
+        for one in series
+    ]
+    return _svg(identity, title, "; ".join(words) + " in distribution", parts)
+
+
+def _logit_ticks(values: Sequence[float | None]) -> list[float]:
+    """Round shares from the last below all values to the first above."""
+    known = [value for value in values if value is not None]
+    below = max((tick for tick in _LOGIT_TICKS if tick < min(known)), default=_LOGIT_TICKS[0])
+    above = min((tick for tick in _LOGIT_TICKS if tick > max(known)), default=_LOGIT_TICKS[-1])
+    return [tick for tick in _LOGIT_TICKS if below <= tick <= above]
+
+
+def _along_logits(share: float, ticks: Sequence[float]) -> float:
+    """Where a share lies between the first and the last tick on a logit axis, 0 to 1."""
+    low, high, here = (math.log(x / (1 - x)) for x in (ticks[0], ticks[-1], min(max(share, ticks[0]), ticks[-1])))
+    return (here - low) / (high - low)
 
 
 def _one_series(one: Series, colour: int, places: Mapping[float, float], end: float, at: At) -> list[str]:

@@ -8,7 +8,7 @@ import csv
 import io
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,14 +16,26 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from vlmbench.foundations.atomic import write_bytes, write_text
-from vlmbench.foundations.paths import distinct_slugs
+from vlmbench.foundations.paths import distinct_slugs, slug
 from vlmbench.foundations.text import csv_cell, visible
 from vlmbench.records.classification import ClassFigures, ClassificationDetail, ProbeDetail
 from vlmbench.records.store import StoredRun, read_samples
 from vlmbench.report.grouping import Place, place_labels, unique
-from vlmbench.report.page.charts import COLOURS, Series, confusion_svg, few_shot_svg, marker, reliability_svg
+from vlmbench.report.page.charts import (
+    COLOURS,
+    Bounds,
+    Scatter,
+    Series,
+    confusion_svg,
+    few_shot_svg,
+    marker,
+    reliability_svg,
+    robustness_svg,
+)
 from vlmbench.report.page.raster import SVG, png
+from vlmbench.report.pairs import Pairs
 from vlmbench.report.tables.classification import Row, classification_rows
+from vlmbench.report.tables.robustness import ZERO_SHOT, Shift, shifts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +53,8 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
     """Draws every figure of these runs, under `out`/figures.
 
     For zero-shot and for a probe on all labels: confusion matrix (PNG, SVG, CSV), per-class figures (CSV) and
-    reliability diagram. For few-shot runs: one chart per dataset with one line per model.
+    reliability diagram. For few-shot runs: one chart per dataset with one line per model. For probes on other test
+    sets: a chart of shifted accuracy each.
 
     Returns:
         The files.
@@ -62,7 +75,36 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
         written += few_shot_curve(
             series, out / "figures" / stem, title=f"{names[place]}: {metric} (%) by labels per class"
         )
+    return written + robustness_figures(runs, out)
+
+
+def robustness_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
+    """Draws shifted accuracy against accuracy in distribution for every training and test set, under `out`/figures."""
+    written: list[Path] = []
+    for shift in shifts(runs, Pairs()):
+        title = f"{shift.place.dataset} after training on {shift.trained_on}: {shift.metric.replace('_', ' ')} (%)"
+        points = robustness_series(shift)
+        legend = [(index % COLOURS, one.name, False) for index, one in enumerate(points)]
+        chart = robustness_svg("robustness", title, points, line_of(shift))
+        picture = out / "figures" / slug(f"robustness-{shift.trained_on}-{shift.place.dataset}", longest=100)
+        written += _save(chart, legend, picture, title)
     return written
+
+
+def robustness_series(shift: Shift) -> list[Scatter]:
+    """The points of a chart of shifted accuracy: the probes of each model, and its zero-shot classifiers."""
+    found: dict[str, list[tuple[Bounds, Bounds]]] = {}
+    for point in shift.points:
+        name = f"{point.model}, {ZERO_SHOT if point.zero_shot else 'probe'}"
+        both = (run.record.metrics[shift.metric] for run in (point.own, point.run))
+        own, shifted = ((metric.value, metric.low, metric.high) for metric in both)
+        found.setdefault(name, []).append((own, shifted))
+    return [Scatter(name, tuple(points)) for name, points in found.items()]
+
+
+def line_of(shift: Shift) -> Callable[[float], float] | None:
+    """The line over the probes, if there is one."""
+    return None if shift.robustness is None else shift.robustness.line.at
 
 
 def few_shot_series(rows: Sequence[Row]) -> Iterator[tuple[Place, list[Series]]]:

@@ -21,13 +21,14 @@ from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import of_family, unique
-from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg
-from vlmbench.report.page.figures import few_shot_series
+from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg
+from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series
 from vlmbench.report.page.findings import best_and_worst, class_names, confusion, disagreements
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Table
 from vlmbench.report.tables.classification import Row, classification_rows
+from vlmbench.report.tables.robustness import Shift, shifts
 
 LONGEST = 4000
 """Longest signature that is shown, in characters."""
@@ -100,6 +101,7 @@ def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, picture
         reading=read_tables(tables),
         tables=[_table(table) for table in tables],
         curves=_curves(rows, names),
+        shifts=_shifts(shifts(chosen, pairs), names),
         models=[_model(row, pairs, names, pictures) for row in _two_first(rows)],
         captions=[_caption_run(run, pairs, names, pictures) for run in of_family(chosen, "captions")],
         runs=[(run, _long_signature(run)) for run in chosen],
@@ -151,6 +153,19 @@ def _curves(rows: Sequence[Row], names: _Names) -> list[dict[str, Any]]:
         svg = _safe(few_shot_svg(names(f"curve {place.dataset}"), title, series))
         found.append({"dataset": place.dataset, "metric": place.metric, "svg": svg, "legend": legend})
     return found
+
+
+def _shifts(found: Sequence[Shift], names: _Names) -> list[dict[str, Any]]:
+    """A chart for every training and test set."""
+    charts = []
+    for shift in found:
+        series = robustness_series(shift)
+        legend = [(_safe(key_svg(index % COLOURS)), "", one.name) for index, one in enumerate(series)]
+        title = f"{shift.place.dataset} after training on {shift.trained_on}: {shift.metric}"
+        svg = _safe(robustness_svg(names(f"shift {shift.place.dataset}"), title, series, line_of(shift)))
+        place = f"{shift.trained_on}, tested on {shift.place.dataset}"
+        charts.append({"dataset": place, "metric": shift.metric, "svg": svg, "legend": legend})
+    return charts
 
 
 def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better
-from vlmbench.records.classification import ClassificationDetail, ProbeProtocol
+from vlmbench.records.classification import ClassificationDetail, ClassificationProtocol, ProbeProtocol
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.result import ModelFacts
 from vlmbench.records.store import StoredRun, natural
@@ -185,7 +185,10 @@ def _viewed(runs: Sequence[StoredRun], label: str) -> str:
 
 def _model_key(run: StoredRun) -> str:
     model: ModelFacts | None = run.record.model
-    return f"{model.id}\x1f{model.weights_sha256}" if model else run.record.system
+    name = f"{model.id}\x1f{model.weights_sha256}" if model else run.record.system
+    protocol = run.record.protocol
+    classes = protocol.classes_from if isinstance(protocol, ClassificationProtocol) else None
+    return f"{name}\x1f{classes or ''}"  # a probe that was trained elsewhere is not beside zero-shot or probes here
 
 
 def _differences(rows: Sequence[Row], pairs: Pairs) -> None:

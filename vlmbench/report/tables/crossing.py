@@ -42,4 +42,5 @@ def labels_per_class(run: StoredRun) -> float:
     detail, protocol = run.record.detail, run.record.protocol
     if not isinstance(detail, ProbeDetail) or not isinstance(protocol, ClassificationProtocol):
         return 0.0
-    return (detail.train_images or 0) / len(protocol.classnames) if protocol.classnames else 0.0
+    classes = len(protocol.classnames or ()) + len(protocol.left_out_classes or ())
+    return (detail.train_images or 0) / classes if classes else 0.0

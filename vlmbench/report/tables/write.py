@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlmbench.foundations.atomic import write_text
+from vlmbench.records.classification import FAMILY as CLASSIFICATION
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
 from vlmbench.records.task import specs_of
@@ -41,6 +42,10 @@ def build_tables(
             found[spec.name] = systems_table(own, spec.family, heading, pairs)
         elif spec.table not in found:
             found[spec.table] = spec.load("table")(runs, pairs, theirs)
+    if any(run.record.spec.family == CLASSIFICATION for run in runs):
+        from vlmbench.report.tables.robustness import NAME, robustness_table
+
+        found[NAME] = robustness_table(runs, pairs)
     if every_pair and pairs is not None:
         from vlmbench.report.tables.comparisons import comparisons_table
 

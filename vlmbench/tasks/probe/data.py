@@ -41,6 +41,7 @@ class ProbeData:
         zero_shot_figure: its figure on the test split.
         prompts: its prompts as in a record; empty for the default.
         group: the dataset's group in the catalogue.
+        suffix: what follows the system's name on a test set that is not the training set's own.
     """
 
     system: str
@@ -59,6 +60,7 @@ class ProbeData:
     zero_shot_figure: Metric | None = None
     prompts: dict[str, JsonValue] = field(default_factory=dict)
     group: str = ""
+    suffix: str = ""
 
 
 def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> ProbeData:

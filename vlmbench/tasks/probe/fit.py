@@ -38,6 +38,8 @@ class ProbeRequest:
     metric: str | None = None
     holdout: float | None = None
     save: Path | None = None
+    test_on: Sequence[str] = ()
+    class_map: Path | None = None
 
     @property
     def head(self) -> HeadRef:
@@ -96,6 +98,10 @@ class ProbeRequest:
             raise UsageError(
                 "shots and seeds are at least 1", where="--shots", fix="--shots 1,2,4,8,16,all and --seeds 5"
             )
+        if self.features is not None and self.test_on:
+            _refuse("test_on", "needs a model and a dataset, not a features file")
+        if self.class_map is not None and not self.test_on:
+            _refuse("class_map", "is for the classes of --test-on")
         if self.features is not None and self.holdout is not None:
             _refuse("holdout", "is for datasets with a single split; a features file has x_test")
         listed = ", ".join(self.heads)

@@ -20,9 +20,9 @@ from vlmbench.metrics.classification import metric_names, metrics_from_samples, 
 from vlmbench.session.features import SplitFeatures
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
+from vlmbench.tasks.held_out import SHARE, hold_out, one_split, rows_of
 from vlmbench.tasks.probe.data import TEST, TRAIN, VAL, ProbeData, to_unit_norm
 from vlmbench.tasks.probe.fit import ProbeRequest
-from vlmbench.tasks.probe.held_out import SHARE, hold_out, one_split, rows_of
 
 
 def from_session(session: Session, model: str, dataset: DatasetName, request: ProbeRequest) -> ProbeData:

@@ -1,6 +1,6 @@
 """The linear probe: all labels, or a few per class over several seeds; one record for each model, dataset and shots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
+from vlmbench.tasks.held_out import SHARE, check_share, hold_out, holdout_note, one_split
 from vlmbench.tasks.probe.curve import few_shot_curve
 from vlmbench.tasks.probe.data import (
     TEST,
@@ -55,8 +56,8 @@ from vlmbench.tasks.probe.data import (
 )
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.fit import fit_split
-from vlmbench.tasks.probe.held_out import SHARE, check_share, hold_out, holdout_note, one_split
 from vlmbench.tasks.probe.inputs import from_session, probe_splits, zero_shot_prompts
+from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class _Result:
     detail: dict[str, Any]
     """Fields of `ProbeDetail`."""
     validation: str
-    head: FittedHead
+    heads: tuple[FittedHead, ...]
 
 
 def run_linear_probe(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
@@ -88,15 +89,18 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
         return _heads(request, session, lambda one: from_file(file, normalised=one.unit, metric=one.metric))
     runs = []
     for dataset in expand(request.datasets):
+        plans = shift_plans(session, dataset, request, warn=True)
         for one in passes:
-            if one.selection.dataset == dataset:
+            if one.selection.dataset in {dataset, *(plan.images.dataset for plan in plans)}:
                 session.prepare(one.models, one.selection)
         info = session.dataset(dataset).info
         if one_split(info):
             held = holdout_note(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
             session.context.reporter.note(f"{dataset}: {held}")
         for model in dict.fromkeys(request.models):
-            runs += _heads(request, session, partial(from_session, session, model, dataset))
+            beside = zero_shot_beside(session, model, dataset, request, plans)
+            tests_of = partial(shifted_tests, session, model, plans=plans, beside=beside)
+            runs += _heads(request, session, partial(from_session, session, model, dataset), tests_of) + beside
     return runs
 
 
@@ -131,28 +135,39 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
             labels = session.images.open(Selection(dataset, splits[TEST], request.limit)).split.labels
             hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, info.id)
         passes += [Pass(Selection(dataset, split, request.limit), models) for split in splits.values()]
+        passes += shift_passes(shift_plans(session, dataset, request), models)
     return passes
 
 
-def _heads(request: Request, session: Session, data_of: Callable[[Request], ProbeData]) -> list[StoredRun]:
+def _heads(
+    request: Request,
+    session: Session,
+    data_of: Callable[[Request], ProbeData],
+    tests_of: Callable[[ProbeData], Sequence[ShiftedTest]] = lambda data: (),
+) -> list[StoredRun]:
     """Every head on the same data; all but ``logistic`` are compared with it, if it is one of them."""
-    inputs: dict[tuple[bool, bool], ProbeData] = {}
+    inputs: dict[tuple[bool, bool], tuple[ProbeData, Sequence[ShiftedTest]]] = {}
     runs: list[StoredRun] = []
-    probe: CurvePoint | None = None
+    probe: list[CurvePoint | None] = []
     for one in request.by_head():
         key = (one.from_text, one.unit)
         if key not in inputs:
-            inputs[key] = data_of(one)
-        found, last = _probe(inputs[key], one, session, probe)
+            data = data_of(one)
+            inputs[key] = (data, tests_of(data))
+        found, last = _probe(*inputs[key], one, session, probe)
         probe = last if one.head.name == LOGISTIC else probe
         runs += found
     return runs
 
 
 def _probe(
-    data: ProbeData, request: Request, session: Session, probe: CurvePoint | None
-) -> tuple[list[StoredRun], CurvePoint | None]:
-    """One head's runs, and the last point of its curve; `probe`: the last point of the logistic probe's."""
+    data: ProbeData,
+    tests: Sequence[ShiftedTest],
+    request: Request,
+    session: Session,
+    probe: Sequence[CurvePoint | None],
+) -> tuple[list[StoredRun], list[CurvePoint | None]]:
+    """One head's runs, and the last points of its curves, one for each test set; `probe`: the logistic probe's."""
     shots = sorted(set(request.shots), key=lambda k: (k is None, k))
     request.check_labels(data.dataset.id, multilabel=data.multilabel)
     results, watches = [], []
@@ -160,16 +175,38 @@ def _probe(
         watch = Stopwatch()
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
         watches.append(watch.facts(data.facts))
+    if request.save is not None:
+        _save(request.save, results[0].heads[0], data)
+        session.context.reporter.note(f"probe: {request.save}")
+    runs, last = list[StoredRun](), list[CurvePoint | None]()
+    for number, test in enumerate([None, *tests]):
+        on, scored = data, results
+        if test is not None:
+            on, watch, seed = test.data, Stopwatch(), session.context.seed
+            scored = [replace(one, **test.scored(one.heads, seed, few=one.shots is not None)) for one in results]
+            watches = [watch.facts(on.facts)] * len(scored)
+        written, end = _written(scored, watches, on, request, session, probe[number] if probe else None)
+        runs += written
+        last.append(end)
+    return runs, last
+
+
+def _written(
+    results: Sequence[_Result],
+    facts_of: Sequence[Mapping[str, Any]],
+    data: ProbeData,
+    request: Request,
+    session: Session,
+    probe: CurvePoint | None,
+) -> tuple[list[StoredRun], CurvePoint | None]:
+    """The records of one head on one test set, and the last point of its curve."""
     curve = few_shot_curve([_point(result, data) for result in results], data, request, session.context.seed, probe)
     runs = []
-    for result, facts in zip(results, watches, strict=True):
+    for result, facts in zip(results, facts_of, strict=True):
         record = _record(result, data, request, session.context)
         if result.shots is not None or len(results) > 1:
             record = record.model_copy(update={"detail": record.detail.model_copy(update=curve)})
         runs.append(write_run(session.context.out, record, result.columns, facts))
-    if request.save is not None:
-        _save(request.save, results[0].head, data)
-        session.context.reporter.note(f"probe: {request.save}")
     for match in (curve.get("labels_to_match"), curve.get("labels_to_match_probe")):
         if match is not None:
             session.context.reporter.note(f"{runs[0].record.system} on {data.dataset.id}: {match.sentence}")
@@ -188,7 +225,7 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     columns = sample_columns(found, data.y[TEST], data.ids)
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
-    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail.given(), validation, head)
+    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail.given(), validation, (head,))
 
 
 def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> _Result:
@@ -220,7 +257,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         )
     validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
-    return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads[0])
+    return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, tuple(heads))
 
 
 def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
@@ -231,9 +268,10 @@ def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
 
 def _point(result: _Result, data: ProbeData) -> CurvePoint:
     metric, shots = result.metrics[data.metric], result.shots
+    classes = len(data.classnames) + len(data.protocol.get("left_out_classes", ()))
     return CurvePoint(
         shots=shots,
-        labels_per_class=float(shots or result.train_images / len(data.classnames)),
+        labels_per_class=float(shots or result.train_images / classes),
         value=metric.value,
         low=metric.low,
         high=metric.high,
@@ -258,7 +296,7 @@ def _record(result: _Result, data: ProbeData, request: Request, context: Context
         }
     return Record(
         task=PROBE.name,
-        system=data.system + ("" if request.head.name == LOGISTIC else f"+{request.head}"),
+        system=data.system + ("" if request.head.name == LOGISTIC else f"+{request.head}") + data.suffix,
         model=data.model,
         dataset=data.dataset,
         n=len(data.ids),
