@@ -27,20 +27,22 @@ OFFLINE = LIBRARIES + (
 _COMMAND = "import sys; sys.argv[0] = 'vlmbench'; from vlmbench.__main__ import main; main()"
 
 
-def command(*words, path=(), env=None, cwd=None):
-    """A vlmbench command, offline; gives returncode, stdout and stderr.
+def command(*words, path=(), env=None, cwd=None, encoding=None):
+    """A vlmbench command, offline; gives returncode, stdout and stderr, these as bytes where an encoding is asked for.
 
     Args:
         words: after ``vlmbench``.
         path: directories that come first where modules and installed packages are looked for.
         env: variables besides this process's.
         cwd: where it runs.
+        encoding: of its stdout and stderr, as ``PYTHONIOENCODING`` makes it.
     """
-    full = {**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})}
-    return python(_COMMAND, full, *map(str, words), path=[*map(str, path), str(ROOT)], cwd=cwd, libraries=OFFLINE)
+    how = {"path": [*map(str, path), str(ROOT)], "cwd": cwd, "encoding": encoding, "libraries": OFFLINE}
+    return python(_COMMAND, {**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})}, *map(str, words), **how)
 
 
-def python(code, env, *arguments, given="", meanwhile=lambda process: None, path=(), cwd=None, libraries=LIBRARIES):
+def python(code, env, *arguments, given="", meanwhile=lambda process: None, path=(), cwd=None, encoding=None,
+           libraries=LIBRARIES):  # fmt: skip
     """Runs code; `given` is its stdin, `meanwhile` is called with its process id. A signal gives a negative code."""
     with tempfile.TemporaryDirectory() as name:
         files = [Path(name, stream) for stream in ("in", "out", "err")]
@@ -48,17 +50,20 @@ def python(code, env, *arguments, given="", meanwhile=lambda process: None, path
         if sys.platform == "linux":
             job = {"code": code, "env": env, "arguments": arguments, "files": list(map(str, files))}
             parent = _parent(libraries)
-            print(json.dumps({**job, "path": list(path), "cwd": str(cwd or Path.cwd())}), file=parent.stdin)
+            print(json.dumps({**job, "path": list(path), "cwd": str(cwd or Path.cwd()), "encoding": encoding}),
+                  file=parent.stdin)  # fmt: skip
             meanwhile(int(parent.stdout.readline()))
             status = int(parent.stdout.readline())
         else:
             more = {"PYTHONPATH": os.pathsep.join([*path, *filter(None, [env.get("PYTHONPATH")])])}
+            more |= {"PYTHONIOENCODING": encoding or "utf-8"}
             with files[0].open() as take, files[1].open("w") as out, files[2].open("w") as err:
                 line = [sys.executable, "-c", code, *arguments]
                 process = subprocess.Popen(line, env={**env, **more}, stdin=take, stdout=out, stderr=err, cwd=cwd)
                 meanwhile(process.pid)
                 status = process.wait(300)
-        return SimpleNamespace(returncode=status, stdout=files[1].read_text(), stderr=files[2].read_text())
+        said = [file.read_bytes() if encoding else file.read_text("utf-8") for file in files[1:]]
+        return SimpleNamespace(returncode=status, stdout=said[0], stderr=said[1])
 
 
 @cache
@@ -81,7 +86,7 @@ def _run(job):
     ):
         os.dup2(os.open(name, flags, 0o600), stream)
     sys.stdin, sys.stdout, sys.stderr = (
-        os.fdopen(at, mode, closefd=False, encoding="utf-8") for at, mode in enumerate("rww")
+        os.fdopen(at, mode, closefd=False, encoding=job["encoding"] or "utf-8") for at, mode in enumerate("rww")
     )
     sys.argv = ["-c", *job["arguments"]]
     code = 0
