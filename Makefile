@@ -23,9 +23,9 @@ test: $(STAMP)
 	$(BIN)/vlmbench demo --quiet --out $(VENV)/gate --cache-dir $(VENV)/gate/cache > /dev/null
 	$(BIN)/vlmbench check --baseline results/baseline.json $(VENV)/gate
 
-# Tests that take minutes: commands on machines that lack something.
+# Tests that take minutes: commands on machines that lack something, torchrun.
 test-long: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long tests/reliability
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m long
 
 # Open CLIP and timm need torchvision, and that the newest torch: an environment of its own (about 6 GB); OpenVINO's is the same.
 test-extras: .venv-extras/.installed

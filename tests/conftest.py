@@ -57,6 +57,12 @@ def command() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def processes() -> ModuleType:
+    """`processes.py`: code and commands in processes of their own."""
+    return _processes
+
+
+@pytest.fixture(scope="session")
 def with_package() -> Callable[..., str]:
     """Runs a command in a process in which a package (a directory with a ``.dist-info``) is installed; gives stdout.
 

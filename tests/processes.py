@@ -9,6 +9,7 @@ import atexit
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ OFFLINE = LIBRARIES + (
     "rich.progress,pydantic,safetensors.numpy,filelock,jinja2"
 )
 """Those whose imports look at the hub's variables too."""
-_COMMAND = "import sys; sys.argv[0] = 'vlmbench'; from vlmbench.__main__ import main; main()"
+COMMAND = "import sys; sys.argv[0] = 'vlmbench'; from vlmbench.__main__ import main; main()"
 
 
 def command(*words, path=(), env=None, cwd=None, encoding=None):
@@ -38,20 +39,23 @@ def command(*words, path=(), env=None, cwd=None, encoding=None):
         encoding: of its stdout and stderr, as ``PYTHONIOENCODING`` makes it.
     """
     how = {"path": [*map(str, path), str(ROOT)], "cwd": cwd, "encoding": encoding, "libraries": OFFLINE}
-    return python(_COMMAND, {**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})}, *map(str, words), **how)
+    return python(COMMAND, {**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})}, *map(str, words), **how)
 
 
-def python(code, env, *arguments, given="", meanwhile=lambda process: None, path=(), cwd=None, encoding=None,
-           libraries=LIBRARIES):  # fmt: skip
-    """Runs code; `given` is its stdin, `meanwhile` is called with its process id. A signal gives a negative code."""
+def python(code, env, *arguments, given="", terminal="", meanwhile=lambda process: None, path=(), cwd=None,
+           encoding=None, libraries=LIBRARIES):  # fmt: skip
+    """Runs code; a signal that ends it gives a negative returncode.
+
+    `given` is its stdin, or `terminal` (a device's path) all three streams; `meanwhile` is called with its process id.
+    """
     with tempfile.TemporaryDirectory() as name:
-        files = [Path(name, stream) for stream in ("in", "out", "err")]
-        files[0].write_text(given)
+        files = [Path(terminal or Path(name, stream)) for stream in ("in", "out", "err")]
+        if not terminal:
+            files[0].write_text(given, "utf-8")
         if sys.platform == "linux":
-            job = {"code": code, "env": env, "arguments": arguments, "files": list(map(str, files))}
+            job = {"code": code, "env": env, "arguments": arguments, "files": list(map(str, files)), "path": list(path)}
             parent = _parent(libraries)
-            print(json.dumps({**job, "path": list(path), "cwd": str(cwd or Path.cwd()), "encoding": encoding}),
-                  file=parent.stdin)  # fmt: skip
+            print(json.dumps({**job, "cwd": str(cwd or Path.cwd()), "encoding": encoding}), file=parent.stdin)
             meanwhile(int(parent.stdout.readline()))
             status = int(parent.stdout.readline())
         else:
@@ -62,8 +66,9 @@ def python(code, env, *arguments, given="", meanwhile=lambda process: None, path
                 process = subprocess.Popen(line, env={**env, **more}, stdin=take, stdout=out, stderr=err, cwd=cwd)
                 meanwhile(process.pid)
                 status = process.wait(300)
-        said = [file.read_bytes() if encoding else file.read_text("utf-8") for file in files[1:]]
-        return SimpleNamespace(returncode=status, stdout=said[0], stderr=said[1])
+        said = [b"" if terminal else file.read_bytes() for file in files[1:]]
+        stdout, stderr = (text if encoding else text.decode("utf-8") for text in said)
+        return SimpleNamespace(returncode=status, stdout=stdout, stderr=stderr)
 
 
 @cache
@@ -77,6 +82,11 @@ def _parent(libraries):
 
 
 def _run(job):
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # as a command has them that was not started in the background
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(job["env"])
     os.chdir(job["cwd"])
