@@ -3,10 +3,10 @@
 import importlib.util
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +15,16 @@ from PIL import Image
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-_spec = importlib.util.spec_from_file_location("encoder_checkpoints", Path(__file__).with_name("checkpoints.py"))
-_checkpoints = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_checkpoints)
+
+def _beside(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tests_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_checkpoints = _beside("checkpoints")
+_processes = _beside("processes")
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200)}
 
@@ -44,6 +51,18 @@ def default_signals() -> Callable[[], None]:
 
 
 @pytest.fixture(scope="session")
+def command() -> Callable[..., Any]:
+    """Runs a command in a process of its own, offline; gives returncode, stdout and stderr (`processes.command`)."""
+    return _processes.command
+
+
+@pytest.fixture(scope="session")
+def processes() -> ModuleType:
+    """`processes.py`: code and commands in processes of their own."""
+    return _processes
+
+
+@pytest.fixture(scope="session")
 def with_package() -> Callable[..., str]:
     """Runs a command in a process in which a package (a directory with a ``.dist-info``) is installed; gives stdout.
 
@@ -51,10 +70,7 @@ def with_package() -> Callable[..., str]:
     """
 
     def run(directory: Path, *words: object, code: int = 0, stream: str = "stdout") -> str:
-        paths = os.pathsep.join([str(Path(__file__).parents[1]), str(directory)])
-        env = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
-        line = [sys.executable, "-m", "vlmbench", *map(str, words)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False, env=env)
+        done = _processes.command(*words, path=[directory])
         assert done.returncode == code, done.stderr
         return str(getattr(done, stream))
 

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections import Counter
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ NO_METRIC = {
 """Strings that look like a metric and are none, each with what it is."""
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
 def test_a_metric_is_named_nowhere_but_in_metrics():
     """Its name, direction, title and test are read from its spec; doc strings, README and data may tell of it."""
     names = {*specs(), ALL_BLEU}
@@ -35,7 +41,7 @@ def test_a_metric_is_named_nowhere_but_in_metrics():
         place = str(path.relative_to(ROOT))
         if place.startswith("vlmbench/metrics/"):
             continue
-        tree = ast.parse(path.read_text("utf-8"))
+        tree = parsed(path)
         prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
@@ -63,7 +69,7 @@ def test_a_task_is_named_nowhere_but_in_tasks_records_and_commands():
         place = str(path.relative_to(ROOT))
         if re.match("vlmbench/(tasks|records|cli|api)/|vlmbench/__init__.py", place):
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names:
                 known = [key for key in NO_TASK if place.startswith(key[0]) and node.value == key[1]]
                 found |= set(known) or {(place, node.value)}
@@ -120,7 +126,7 @@ def modules():
     for path in sorted((ROOT / "vlmbench").rglob("*.py")):
         text = path.read_text("utf-8")
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        found[name] = (ast.parse(text), text)
+        found[name] = (parsed(path), text)
     return found
 
 

@@ -44,25 +44,23 @@ def test_what_finds_models_and_stored_work_does_not_import_torch(module):
 
 
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"]])
-def test_a_mistyped_command_or_option_is_usage(arguments):
-    done = subprocess.run([sys.executable, "-m", "vlmbench", *arguments], capture_output=True, text=True, check=False)
+def test_a_mistyped_command_or_option_is_usage(arguments, command):
+    done = command(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("zero-shot", "zeroshot"), ("captions", "caption"), ("lists", "list")])
-def test_of_a_mistyped_command_the_nearest_is_named(typed, meant):
-    done = subprocess.run([sys.executable, "-m", "vlmbench", typed], capture_output=True, text=True, check=False)
+def test_of_a_mistyped_command_the_nearest_is_named(typed, meant, command):
+    done = command(typed)
     assert done.returncode == 2
     assert f"Did you mean {meant}" in done.stderr
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_help_and_an_example(name):
-    done = subprocess.run(
-        [sys.executable, "-m", "vlmbench", name, "--help"], capture_output=True, text=True, check=False
-    )
+def test_every_command_has_help_and_an_example(name, command):
+    done = command(name, "--help")
     assert done.returncode == 0
     assert "vlmbench " + name in done.stdout
 

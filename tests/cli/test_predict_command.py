@@ -1,21 +1,13 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
 
 
-def vlmbench(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "vlmbench", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(tmp_path_factory, command):
     """A probe on raw pixels that tells red from blue, and its images."""
     root = tmp_path_factory.mktemp("predict")
     for name, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
@@ -25,17 +17,17 @@ def kept(tmp_path_factory):
                 shade = tuple(channel - 20 * index if channel else 0 for channel in colour)
                 Image.new("RGB", (8, 8), shade).save(root / "photos" / split / name / f"{index}.png")
     common = ("-o", root / "out", "--cache-dir", root / "cache", "--no-figures", "-q")
-    done = vlmbench(
+    done = command(
         "linear-probe", "-m", "pixels", "-d", f"folder:{root}/photos", "--save-probe", root / "probe", *common
     )
     assert done.returncode == 0, done.stderr
     return root
 
 
-def test_predictions_in_each_format(kept):
+def test_predictions_in_each_format(kept, command):
     images = kept / "photos" / "test"
     table, lines, document = (
-        vlmbench("predict", "-p", kept / "probe", images, *more) for more in ((), ("--format", "jsonl"), ("--json",))
+        command("predict", "-p", kept / "probe", images, *more) for more in ((), ("--format", "jsonl"), ("--json",))
     )
     found = json.loads(document.stdout)["predictions"]
     assert [json.loads(line) for line in lines.stdout.splitlines()] == found
@@ -44,8 +36,8 @@ def test_predictions_in_each_format(kept):
     assert all(sum(one["probabilities"].values()) == pytest.approx(1) for one in found)
 
 
-def test_with_json_a_damaged_image_leaves_no_half_document(kept, tmp_path):
+def test_with_json_a_damaged_image_leaves_no_half_document(kept, tmp_path, command):
     (tmp_path / "bad.png").write_bytes(b"no image")
-    done = vlmbench("predict", "-p", kept / "probe", kept / "photos" / "test", tmp_path / "bad.png", "--json")
+    done = command("predict", "-p", kept / "probe", kept / "photos" / "test", tmp_path / "bad.png", "--json")
     assert (done.returncode, done.stdout) == (3, "")
     assert "bad.png" in done.stderr

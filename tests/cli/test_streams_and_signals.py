@@ -10,22 +10,29 @@ import pytest
 
 from vlmbench.foundations.streams import writable
 
-ENCODINGS = {
-    "ascii": {"PYTHONIOENCODING": "ascii"},
-    "cp1252": {"PYTHONIOENCODING": "cp1252"},
-    "latin-1": {"PYTHONIOENCODING": "latin-1"},
-    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-}
+ENCODINGS = ("ascii", "cp1252", "latin-1", "C")
+LOCALE_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 def vlmbench(*arguments, env=None, **more):
+    """A command in a process that starts from nothing."""
     line = [sys.executable, "-m", "vlmbench", *map(str, arguments)]
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
     return subprocess.run(line, capture_output=True, check=False, env={**kept, **(env or {})}, **more)
 
 
 @pytest.fixture(scope="module")
-def made(colours, tmp_path_factory):
+def encoded(command):
+    """A command whose stdout has an encoding; the locale C is a process's from its start."""
+
+    def run(name, *arguments):
+        return vlmbench(*arguments, env=LOCALE_C) if name == "C" else command(*arguments, encoding=name)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(colours, tmp_path_factory, command):
     """Results whose tables hold a minus, and a probe of a class whose name few encodings hold."""
     root = tmp_path_factory.mktemp("encodings")
     (root / "images").symlink_to(colours, target_is_directory=True)
@@ -39,10 +46,10 @@ def made(colours, tmp_path_factory):
         ("linear-probe", "-m", "pixels", "--save-probe", root / "probe", *common),
     )
     for line in lines:
-        done = vlmbench(*line)
-        assert done.returncode == 0, done.stderr.decode()
-    done = vlmbench("check", "--update", "--baseline", root / "baseline.json", root / "out")
-    assert done.returncode == 0, done.stderr.decode()
+        done = command(*line)
+        assert done.returncode == 0, done.stderr
+    done = command("check", "--update", "--baseline", root / "baseline.json", root / "out")
+    assert done.returncode == 0, done.stderr
     return root
 
 
@@ -63,8 +70,8 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: " ".join(line[:2]))
-def test_every_command_prints_in_an_encoding_that_lacks_its_characters(made, line):
-    done = vlmbench(*(part.format(made) for part in line), env=ENCODINGS["ascii"])
+def test_every_command_prints_in_an_encoding_that_lacks_its_characters(made, line, encoded):
+    done = encoded("ascii", *(part.format(made) for part in line))
     assert done.returncode == 0, done.stderr
     assert done.stdout or done.stderr
     assert done.stdout.isascii()
@@ -73,9 +80,9 @@ def test_every_command_prints_in_an_encoding_that_lacks_its_characters(made, lin
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
-def test_tables_stay_readable_and_files_are_utf_8(made, tmp_path, name):
+def test_tables_stay_readable_and_files_are_utf_8(made, tmp_path, name, encoded):
     line = ("compare", made / "out", "-o", tmp_path, "--no-report")
-    done = vlmbench(*line, env=ENCODINGS[name])
+    done = encoded(name, *line)
     assert done.returncode == 0, done.stderr
     text = done.stdout.decode("ascii" if name == "C" else name)
     assert "zero-shot - probe" in text, "a minus is written as a hyphen"
@@ -84,15 +91,15 @@ def test_tables_stay_readable_and_files_are_utf_8(made, tmp_path, name):
     assert drawn
     assert len({len(row) for row in drawn}) < 5, "all lines of a table are as wide as each other"
     assert "zero-shot − probe" in (tmp_path / "tables" / "classification.md").read_text("utf-8")
-    plain = vlmbench(*line, env={"PYTHONIOENCODING": "utf-8"})
+    plain = encoded("utf-8", *line)
     assert "zero-shot − probe" in plain.stdout.decode("utf-8")
 
 
 @pytest.mark.parametrize("name", ["ascii", "C"])
-def test_json_is_the_same_in_every_encoding(made, name):
+def test_json_is_the_same_in_every_encoding(made, name, encoded):
     line = ("zeroshot", "-m", "tiny-clip", "-d", f"folder:{made}/images", "--classnames", made / "names.json")
     line = (*line, "-o", made / "out", "--cache-dir", made / "cache", "--json")
-    done, usual = vlmbench(*line, env=ENCODINGS[name]), vlmbench(*line, env={"PYTHONIOENCODING": "utf-8"})
+    done, usual = encoded(name, *line), encoded("utf-8", *line)
     assert done.returncode == 0, done.stderr
     assert done.stdout == usual.stdout
     json.loads(done.stdout)
@@ -100,8 +107,8 @@ def test_json_is_the_same_in_every_encoding(made, name):
 
 @pytest.mark.parametrize("arguments", [["zeroshot", "-m", "tiné-clip", "-d", "x→y"], ["no−such"], ["zeroshot", "--nö"]])
 @pytest.mark.parametrize("name", ["ascii", "C"])
-def test_errors_too(arguments, name):
-    done = vlmbench(*arguments, env=ENCODINGS[name])
+def test_errors_too(arguments, name, encoded):
+    done = encoded(name, *arguments)
     assert done.returncode in (2, 4)
     said = done.stderr.decode("ascii" if name == "C" else name)
     assert "Traceback" not in said

@@ -86,7 +86,8 @@ def test_what_a_first_pass_brought_is_kept_for_the_second_as_far_as_there_is_roo
             blocks.read(0, start, stop)
             blocks.passed(0, stop)
     again = [start for _, start, _ in far.asked[10:]]
-    assert [start for _, start, _ in far.asked[:10]] == list(range(0, SIZE, 100))
+    first = sorted(start for _, start, _ in far.asked[:10])  # those at the same time come in any order
+    assert first == list(range(0, SIZE, 100))
     assert 0 < len(again) < 10, "some were kept, not all"
     assert min(again) == 600, "the first ones were kept: they are asked for first"
     assert len(memory.blocks) <= 10

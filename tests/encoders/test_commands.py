@@ -17,7 +17,7 @@ BACKBONES += ["convnextv2", "swin", "swinv2", "regnet", "clip-vision", "siglip-v
 
 @pytest.mark.parametrize(
     ("command", "names", "more"),
-    [("zeroshot", DUALS, []), ("linear-probe", BACKBONES, ["--shots", "all", "--c", "1"])],
+    [("zeroshot", DUALS, []), ("linear-probe", BACKBONES, ["--shots", "all", "--c", "1", "--no-figures"])],
 )
 def test_every_architecture_reaches_the_table(command, names, more, checkpoints, colours, tmp_path):
     types = {json.loads((checkpoints(name) / "config.json").read_text())["model_type"] for name in names}

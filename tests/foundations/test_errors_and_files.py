@@ -75,6 +75,31 @@ def test_an_unwritable_place_is_an_output_error_that_names_it(tmp_path):
         atomic.require_writable(tmp_path / "file" / "deeper")
 
 
+def test_files_are_written_under_windows_rules(tmp_path, monkeypatch):
+    """Windows flushes only what is open for writing, and renames nothing onto a file that somebody reads."""
+    flush, rename, refused = os.fsync, os.replace, []
+
+    def fsync(handle):
+        os.write(handle, b"")  # fails as Windows' fsync does, with EBADF, where it is open for reading only
+        flush(handle)
+
+    def replace(source, target):
+        if len(refused) < 2:
+            refused.append(target)
+            raise PermissionError(13, "Access is denied", str(target))
+        rename(source, target)
+
+    monkeypatch.setattr(atomic, "_WINDOWS", True)
+    monkeypatch.setattr(atomic, "fcntl", None)
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    atomic.write_text(tmp_path / "a", "x")
+    with atomic.atomic_directory(tmp_path / "b") as temporary:
+        (temporary / "c").write_text("y")
+    assert ((tmp_path / "a").read_text(), (tmp_path / "b" / "c").read_text(), len(refused)) == ("x", "y", 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_files_get_the_permissions_the_umask_gives(tmp_path):
     atomic.write_text(tmp_path / "a", "x")

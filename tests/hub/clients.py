@@ -1,16 +1,14 @@
 """vlmbench in a process of its own, with the hub's real clients pointed at a hub on loopback."""
 
-import atexit
+import importlib.util
 import json
 import os
-import subprocess
-import sys
-import tempfile
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
-_HERE = Path(__file__).parent
+_spec = importlib.util.spec_from_file_location("hub_processes", Path(__file__).parents[1] / "processes.py")
+_processes = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_processes)
 
 _KEPT = """
 import os
@@ -153,33 +151,8 @@ def reads(hub, tmp_path, *specs, block=None, **more):
     return list(map(json.loads, done.stdout.splitlines()))
 
 
-@cache
-def _warm():
-    """The process that forks for each job, as long as the tests run."""
-    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, str(_HERE / "warm.py")], env=env, text=True, bufsize=1, **pipes)
-    atexit.register(process.stdin.close)
-    return process
-
-
 def _python(code, env, *arguments, given="", meanwhile=lambda process: None):
     """Runs code in a process of its own; a signal ends it where it may, an error does not."""
-    with tempfile.TemporaryDirectory() as name:
-        files = [Path(name, stream) for stream in ("in", "out", "err")]
-        files[0].write_text(given)
-        if sys.platform == "linux":
-            warm = _warm()
-            job = {"code": code, "env": env, "arguments": arguments, "files": list(map(str, files))}
-            print(json.dumps(job), file=warm.stdin)
-            meanwhile(int(warm.stdout.readline()))
-            status = int(warm.stdout.readline())
-        else:
-            with files[0].open() as take, files[1].open("w") as out, files[2].open("w") as err:
-                line = [sys.executable, "-c", code, *arguments]
-                process = subprocess.Popen(line, env=env, stdin=take, stdout=out, stderr=err)
-                meanwhile(process.pid)
-                status = process.wait(300)
-        done = SimpleNamespace(returncode=status, stdout=files[1].read_text(), stderr=files[2].read_text())
-    assert status <= 0, done.stderr
+    done = _processes.python(code, env, *arguments, given=given, meanwhile=meanwhile)
+    assert done.returncode <= 0, done.stderr
     return done

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from hub_clients import command, environment
@@ -12,7 +10,7 @@ from hub_repositories import parquet, png
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_row_that_contributing_shows_is_enough(hub, tmp_path):
+def test_the_row_that_contributing_shows_is_enough(hub, tmp_path, processes):
     import datasets
 
     (row,) = re.findall(r"`(my_pets,[^`]*)`", (ROOT / "CONTRIBUTING.md").read_text().replace("\n", " "))
@@ -36,9 +34,8 @@ def test_the_row_that_contributing_shows_is_enough(hub, tmp_path):
     ]
     found = []
     for words in commands:
-        env = environment(hub, tmp_path, PYTHONPATH=str(copy.parent))
-        line = [sys.executable, "-m", "vlmbench", *words]
-        done = subprocess.run(line, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        env = environment(hub, tmp_path)
+        done = processes.python(processes.COMMAND, env, *words, cwd=tmp_path, path=[str(copy.parent)])
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout))
     assert [(run["dataset"], run["n"]) for run in found[0]["results"]] == [("my_pets", 6)]

@@ -1,5 +1,6 @@
 """What comes from files and endpoints is shown, never obeyed; a key goes to its server and nowhere else."""
 
+import contextlib
 import csv
 import json
 import os
@@ -7,11 +8,11 @@ import pty
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -68,21 +69,30 @@ def server() -> Iterator[Server]:
     running.server_close()
 
 
-def on_a_terminal(*arguments: object, **environment: str) -> tuple[int, str]:
-    """A command whose stdout and stderr are a terminal without colours; gives its exit code and what it showed."""
-    ours, theirs = pty.openpty()
-    line = [sys.executable, "-m", "vlmbench", *map(str, arguments)]
-    kept = {**os.environ, "TERM": "dumb", "COLUMNS": "160", "PYTHONUTF8": "1", **environment}
-    running = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=theirs, env=kept)
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 65536):
-            shown += part
-    except OSError:  # it has ended
-        pass
-    os.close(ours)
-    return running.wait(), shown.decode()
+@pytest.fixture(scope="module")
+def on_a_terminal(processes: ModuleType) -> Callable[..., tuple[int, str]]:
+    """A command whose stdout and stderr are a terminal without colours: its exit code and what it showed."""
+    kept = {**os.environ, "TERM": "dumb", "COLUMNS": "160", "HF_HUB_OFFLINE": "1"}
+
+    def run(*arguments: object) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        shown: list[bytes] = []
+
+        def read() -> None:
+            with contextlib.suppress(OSError):  # it has ended
+                while part := os.read(ours, 65536):
+                    shown.append(part)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        words, libraries = map(str, arguments), processes.OFFLINE
+        done = processes.python(processes.COMMAND, kept, *words, terminal=os.ttyname(theirs), libraries=libraries)
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
+        return done.returncode, b"".join(shown).decode()
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +112,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_terminal_obeys_no_name_and_no_text(made: Path, server: Server, tmp_path: Path) -> None:
+def test_a_terminal_obeys_no_name_and_no_text(
+    made: Path, server: Server, tmp_path: Path, on_a_terminal: Callable[..., tuple[int, str]]
+) -> None:
     server.reply = lambda call, key: (200, HOSTILE[call % len(HOSTILE)])
     places = ["-o", tmp_path / "out", "--cache-dir", tmp_path / "cache", "-q"]
     endpoint = f"endpoint:http://127.0.0.1:{server.server_port}/v1#{HOSTILE[3]}"
@@ -128,7 +140,9 @@ def test_a_terminal_obeys_no_name_and_no_text(made: Path, server: Server, tmp_pa
 
 
 @pytest.fixture(scope="module")
-def compared(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compared(
+    made: Path, tmp_path_factory: pytest.TempPathFactory, on_a_terminal: Callable[..., tuple[int, str]]
+) -> Path:
     """A results directory with tables and report of the hostile dataset."""
     out = tmp_path_factory.mktemp("compared")
     line = ["zeroshot", "-m", "tiny-clip", "-d", f"file:{made}/list.csv", "-o", out, "--cache-dir", out / "cache", "-q"]
@@ -184,7 +198,7 @@ main()
 """
 
 
-def test_keys_are_written_nowhere(server: Server, tmp_path: Path) -> None:
+def test_keys_are_written_nowhere(server: Server, tmp_path: Path, processes: ModuleType) -> None:
     replies = {
         "well": lambda call, key: (200, f"you said {key}"),
         "refused": lambda call, key: (401, f"no such key: {key}"),
@@ -200,21 +214,21 @@ def test_keys_are_written_nowhere(server: Server, tmp_path: Path) -> None:
     caption = ["caption", "-m", endpoint, "-d", "scenes", "--limit", "2", *common]
     said = []
 
-    def run(*line: str) -> int:
-        done = subprocess.run([sys.executable, *line], capture_output=True, text=True, env=environment, timeout=200)
+    def run(*words: str, code: str = processes.COMMAND) -> int:
+        done = processes.python(code, environment, *words)
         said.append(done.stdout + done.stderr)
         return done.returncode
 
     codes = {}
     for name, reply in replies.items():
         server.reply = reply
-        codes[name] = run("-m", "vlmbench", *caption, "--debug", "--seed", str(len(codes)))
+        codes[name] = run(*caption, "--debug", "--seed", str(len(codes)))
     server.reply = replies["well"]
-    codes["scored"] = run("-m", "vlmbench", "caption-eval", "--captioner", endpoint, "-d", "scenes", "--limit", "3",
-                          "--metrics", "bleu", *common)  # fmt: skip
-    codes["fault"] = run("-c", FAULT, *caption, "--seed", "9")
-    codes["hub"] = run("-m", "vlmbench", "zeroshot", "-m", "owner/name", "-d", "digits", "-o", str(tmp_path / "out"))
-    codes["doctor"] = run("-m", "vlmbench", "doctor")
+    scored = ["caption-eval", "--captioner", endpoint, "-d", "scenes", "--limit", "3", "--metrics", "bleu"]
+    codes["scored"] = run(*scored, *common)
+    codes["fault"] = run(*caption, "--seed", "9", code=FAULT)
+    codes["hub"] = run("zeroshot", "-m", "owner/name", "-d", "digits", "-o", str(tmp_path / "out"))
+    codes["doctor"] = run("doctor")
     assert (codes["well"], codes["refused"], codes["scored"], codes["fault"]) == (0, 4, 0, 70), said
     assert not [code for name, code in codes.items() if name != "fault" and code not in (0, 3, 4)], (codes, said)
     assert server.calls >= 5

@@ -3,15 +3,20 @@
 import json
 import random
 import shutil
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
-from vlmbench.foundations.paths import distinct_slugs, slug
+from vlmbench.data.base import ALL
+from vlmbench.data.local.folder import Files, labelled_folder
+from vlmbench.data.local.image_directory import open_images
+from vlmbench.foundations.errors import InputError
+from vlmbench.foundations.paths import distinct_slugs, leads_outside, slug
 from vlmbench.records.result import DatasetFacts, Metric, Record
-from vlmbench.records.store import run_id
+from vlmbench.records.store import natural, run_id
 
 DEVICES = ["CON", "con", "PRN", "AUX", "nul", "COM1", "lpt9", "con.txt", "Aux.tar.gz", "NUL."]
 ODD = [
@@ -81,6 +86,39 @@ def test_run_directories_differ_without_case_and_are_short() -> None:
     assert len({name.lower() for name in names}) == len(names)
     assert all(windows_takes(name) for name in names)
     assert max(len(f"runs/{name}/.tmp-abcdefgh.parquet") for name in names) <= LONGEST
+
+
+def test_names_in_files_stay_below_their_folder() -> None:
+    for name in ("a.png", "a/b.png", "..a/b..", "a b"):
+        assert not any(leads_outside(name, system) for system in (PurePosixPath, PureWindowsPath))
+    for name in ("/a.png", "../a.png", "a/../../b"):
+        assert leads_outside(name, PurePosixPath)
+    for name in ("\\a.png", "/a.png", "C:a.png", "c:\\a.png", "..\\a", "\\\\host\\share\\a"):
+        assert leads_outside(name, PureWindowsPath)
+
+
+def test_order_of_names_is_decided_by_names_alone() -> None:
+    """Classes 1 and 01 came in the order of the process's hashes, files in the order of the disk."""
+    names = ["001", "01", "1", "a", "a02", "a2", "a10", "b"]
+    backwards = names[::-1]
+    assert sorted(names, key=natural) == sorted(backwards, key=natural) == names
+
+
+def test_accents_as_macos_encodes_them(tmp_path: Path) -> None:
+    nfc, nfd = "caf\u00e9", "cafe\u0301"
+    image = Image.new("RGB", (9, 9))
+    for split, name in (("train", nfc), ("test", nfd)):
+        for directory in (name, "tea"):
+            (tmp_path / split / directory).mkdir(parents=True)
+            image.save(tmp_path / split / directory / f"{name}.png")
+    assert labelled_folder("x", tmp_path).info.classnames == (nfc, "tea"), "one class, whoever unpacked it"
+    test = tmp_path / "test"
+    assert open_images(test / nfd, [nfc]).split(ALL).images.read(0)
+    assert Files(test, (f"{nfc}/{nfc}.png",)).read(0)
+    assert Files(test, (f"{nfc}/{nfc}.png",)).stamp()
+    (test / nfc).mkdir()
+    with pytest.raises(InputError, match="two directories are the class"):
+        labelled_folder("x", tmp_path)
 
 
 def test_embeddings_of_names_that_look_alike_are_files_of_their_own(colours: Path, tmp_path: Path) -> None:

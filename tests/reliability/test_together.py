@@ -9,7 +9,7 @@ from benchmarks.reliability.together import at_once
 from benchmarks.reliability.workshop import Workshop
 
 
-@pytest.mark.parametrize("name", ["zeroshot", "caption-eval"])
+@pytest.mark.parametrize("name", [pytest.param("zeroshot", marks=pytest.mark.long), "caption-eval"])
 def test_four_at_once_write_what_one_writes(name: str, tmp_path: Path) -> None:
     starts = prepare(tmp_path, (name,))
     with Workshop(tmp_path / "shared", "json") as workshop:

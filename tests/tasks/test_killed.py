@@ -42,14 +42,17 @@ def folder(root):
     return root
 
 
-def test_a_killed_run_is_continued_and_two_at_once_encode_once(checkpoints, tmp_path):
+def test_a_killed_run_is_continued_and_two_at_once_encode_once(checkpoints, tmp_path, processes):
     model, data, cache = checkpoints("clip"), folder(tmp_path / "data"), tmp_path / "cache"
-    first = start(model, data, cache)
-    deadline = time.monotonic() + 120
-    while len(list(cache.rglob("*.safetensors"))) < 3 and time.monotonic() < deadline and first.poll() is None:
-        time.sleep(0.005)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+
+    def kill(process):
+        deadline = time.monotonic() + 120
+        while len(list(cache.rglob("*.safetensors"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process, signal.SIGKILL)
+
+    arguments = map(str, (model, data, cache))
+    processes.python(_RUN, dict(os.environ), *arguments, meanwhile=kill, libraries=processes.OFFLINE)
     stored = []
     for path in cache.rglob("features/*/0*.safetensors"):
         with safe_open(path, framework="numpy") as handle:
@@ -77,19 +80,13 @@ runpy.run_module("vlmbench", run_name="__main__")
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_was_computed_when_a_signal_came_is_kept_as_the_message_says(
-    checkpoints, colours, tmp_path, number, default_signals
+    checkpoints, colours, tmp_path, number, processes
 ):
     line = ["zeroshot", "-m", checkpoints("clip"), "-d", f"folder:{colours}", "--split", "train", "--batch-size", 4]
     line += ["-o", tmp_path / "out", "--cache-dir", tmp_path / "cache"]
     ends = [
-        subprocess.run(
-            [sys.executable, *start, *map(str, line)],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=default_signals,
-        )
-        for start in (["-c", _STOPPED, str(int(number))], ["-m", "vlmbench"])
+        processes.python(code, dict(os.environ), *more, *map(str, line), libraries=processes.OFFLINE)
+        for code, more in ((_STOPPED, [str(int(number))]), (processes.COMMAND, []))
     ]
     assert ends[0].returncode == 128 + number, ends[0].stderr
     assert ends[0].stderr.strip() == "interrupted; the same command resumes from what was stored"

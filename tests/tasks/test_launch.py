@@ -69,6 +69,7 @@ def alone(images, tmp_path_factory):
     return place
 
 
+@pytest.mark.long
 def test_torchrun_writes_what_one_process_writes(images, alone, tmp_path):
     launcher = [
         sys.executable,
@@ -141,11 +142,9 @@ main()
 """
 
 
-def test_one_that_is_killed_is_made_up_for_by_the_others(images, alone, tmp_path, monkeypatch):
+def test_one_that_is_killed_is_made_up_for_by_the_others(images, alone, tmp_path, processes):
     environment = {**os.environ, "RANK": "1", "WORLD_SIZE": "2"}
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, *line(images, tmp_path)], env=environment, capture_output=True, check=False
-    )
+    killed = processes.python(_KILLED, environment, *line(images, tmp_path), libraries=processes.OFFLINE)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert sorted(shards(tmp_path)) == [f"{number:09d}.safetensors" for number in (48, 56, 64)], "its own half first"
     found = vlmbench.embed("tiny-clip", f"folder:{images}", **options(tmp_path), launch=Launch(0, 2, "embed"))

@@ -334,26 +334,9 @@ def test_agrees_with_scikit_learn_on_real_features(tmp_path):
         np.testing.assert_allclose(ours.coef, theirs.coef_, atol=1e-3 * np.abs(theirs.coef_).max())
 
 
-def test_the_command_prints_one_json_document(digits, tmp_path):
-    import subprocess
-    import sys
-
-    path = save(tmp_path, digits)
-    command = [
-        sys.executable,
-        "-m",
-        "vlmbench",
-        "linear-probe",
-        "--features",
-        str(path),
-        "--shots",
-        "1,2",
-        "--seeds",
-        "2",
-    ]
-    done = subprocess.run(
-        [*command, "--json", "-o", str(tmp_path / "out")], capture_output=True, text=True, check=False
-    )
+def test_the_command_prints_one_json_document(digits, tmp_path, command):
+    line = ["linear-probe", "--features", save(tmp_path, digits), "--shots", "1,2", "--seeds", "2"]
+    done = command(*line, "--json", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert [(one["task"], one["shots"], one["n"]) for one in document["results"]] == [
@@ -361,10 +344,8 @@ def test_the_command_prints_one_json_document(digits, tmp_path):
         ("linear-probe", 2, 400),
     ]
     assert (tmp_path / "out" / "figures" / "few-shot-features-f.npz.svg").is_file()
-    wrong = subprocess.run(
-        [*command[:-1], "0", "-o", str(tmp_path / "out")], capture_output=True, text=True, check=False
-    )
+    wrong = command(*line[:-1], "0", "-o", tmp_path / "out")
     assert wrong.returncode == 2
-    missing = subprocess.run([*command[:4], "--features", "none.npz"], capture_output=True, text=True, check=False)
+    missing = command("linear-probe", "--features", "none.npz")
     assert missing.returncode == 4
     assert "Traceback" not in missing.stderr

@@ -3,9 +3,7 @@ touched. It takes two files beside its metrics: what a record holds and how it r
 
 import csv
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,21 +11,13 @@ import pytest
 SAMPLE = Path(__file__).parent / "sample_package"
 
 
-def vlmbench(*words: object, code: int = 0, sample: Path = SAMPLE, stream: str = "stdout") -> str:
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), str(sample)])
-    done = subprocess.run(
-        [sys.executable, "-m", "vlmbench", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"},
-    )
-    assert done.returncode == code, done.stderr
-    return str(getattr(done, stream))
+@pytest.fixture(scope="module")
+def vlmbench(with_package):
+    return partial(with_package, SAMPLE)
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory) -> Path:
+def out(tmp_path_factory, vlmbench) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     plan = folder / "plan.toml"
     both = '[[count]]\nmodel = ["tiny-clip"]\ndataset = "counting"\nlimit = 150\n'
@@ -40,14 +30,14 @@ def test_it_takes_at_most_three_files():
     assert len([path for path in (SAMPLE / "sample_tasks").glob("*.py") if path.name != "__init__.py"]) <= 3
 
 
-def test_it_is_listed_and_has_a_command():
+def test_it_is_listed_and_has_a_command(vlmbench):
     rows = {row["name"]: row for row in json.loads(vlmbench("list", "tasks", "--json"))["tasks"]}
     assert rows["count"]["metrics"] == ["count_within_one", "count_error"]
     assert "by the nearest prompt" in vlmbench("count", "--help")
     assert "Did you mean count?" in " ".join(vlmbench("cuont", code=2, stream="stderr").split())
 
 
-def test_its_command_gives_the_runs_of_the_plan(out, tmp_path):
+def test_its_command_gives_the_runs_of_the_plan(out, tmp_path, vlmbench):
     words = ["-m", "tiny-clip", "-d", "counting", "--limit", 150, "-o", tmp_path, "--device", "cpu", "--json"]
     found = json.loads(vlmbench("count", *words, "--cache-dir", out.parent / "cache"))["results"]
     assert [run["task"] for run in found] == ["count"]
@@ -57,7 +47,7 @@ def test_its_command_gives_the_runs_of_the_plan(out, tmp_path):
     assert "no place for the number" in said
 
 
-def test_a_plan_is_checked_before_it_runs(tmp_path):
+def test_a_plan_is_checked_before_it_runs(tmp_path, vlmbench):
     plan = tmp_path / "plan.toml"
     plan.write_text('[[count]]\nmodel = ["tiny-clip"]\ndataset = "counting"\ntemplate = "no place"\n')
     said = vlmbench("run", plan, "-o", tmp_path, code=3, stream="stderr")
@@ -65,7 +55,7 @@ def test_a_plan_is_checked_before_it_runs(tmp_path):
     assert "key template" in said
 
 
-def test_its_table_and_tests_are_made(out):
+def test_its_table_and_tests_are_made(out, vlmbench):
     found = json.loads(vlmbench("compare", out, "-o", out, "--json"))
     tested = {row["metric"]: row for row in found["comparisons"]}
     assert set(tested) == {"count_within_one", "count_error"}
@@ -80,7 +70,7 @@ def test_its_table_and_tests_are_made(out):
     assert "how many things are in an image" in (out / "report.html").read_text().lower()
 
 
-def test_it_is_verified(out, tmp_path):
+def test_it_is_verified(out, tmp_path, vlmbench):
     vlmbench("verify", out)
     (path,) = (path for path in out.glob("runs/*/result.json") if "dog" in path.read_text())
     record = json.loads(path.read_text())
@@ -95,7 +85,7 @@ def test_it_is_verified(out, tmp_path):
     assert "field protocol.most" in vlmbench("verify", changed, code=3, stream="stderr")
 
 
-def test_it_is_gated(out, tmp_path):
+def test_it_is_gated(out, tmp_path, vlmbench):
     baseline = tmp_path / "baseline.json"
     vlmbench("check", out, "--baseline", baseline, "--update")
     same = json.loads(vlmbench("check", "--baseline", baseline, out, "--json"))["changes"]
@@ -104,8 +94,8 @@ def test_it_is_gated(out, tmp_path):
     assert all(change["p"] is not None and change["verdict"] == "same" for change in same)
 
 
-def test_without_the_package_a_record_says_what_is_missing(out, tmp_path):
-    said = vlmbench("compare", out, "-o", tmp_path, code=3, stream="stderr", sample=tmp_path)
+def test_without_the_package_a_record_says_what_is_missing(out, tmp_path, with_package):
+    said = with_package(tmp_path, "compare", out, "-o", tmp_path, code=3, stream="stderr")
     assert "no such task: count" in said
     assert "install the package that adds it" in said
 
@@ -119,18 +109,15 @@ def test_without_the_package_a_record_says_what_is_missing(out, tmp_path):
         ("x = broken:HALF", "not fully declared: definition, columns, run"),
     ],
 )
-def test_a_package_that_declares_nonsense_is_named(entry, words, tmp_path):
-    facts = tmp_path / "broken-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(f"[vlmbench.tasks]\n{entry}\n")
-    (tmp_path / "broken.py").write_text(
+def test_a_package_that_declares_nonsense_is_named(entry, words, with_package, broken_package):
+    package = broken_package(
+        f"[vlmbench.tasks]\n{entry}\n",
         "from vlmbench.records.task import TaskSpec, TaskProtocol\nOTHER = 3\n"
         "def __getattr__(name):\n"
         "    if name == 'HALF':\n"
         "        return TaskSpec(name='x', definition=' ', family='x', protocol=TaskProtocol, columns=(),"
         " request='a:b', check='a:b', run='a', command='a:b')\n"
-        "    raise AttributeError(name)\n"
+        "    raise AttributeError(name)\n",
     )
-    said = vlmbench("list", "tasks", code=3, stream="stderr", sample=tmp_path)
+    said = with_package(package, "list", "tasks", code=3, stream="stderr")
     assert words in " ".join(said.split())

@@ -47,7 +47,8 @@ class CaptionStore:
             write_json(self.directory / "key.json", key)
         self._captions, whole = self._read()
         try:
-            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            binary = getattr(os, "O_BINARY", 0)  # Windows' files are text otherwise
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | binary, 0o666)
             flush_directory(self.directory)
             if not whole:
                 os.write(self._handle, b"\n")

@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 _NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP))
 _NO_FLUSH = frozenset((errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP))
 _TEMPORARY = ".tmp-"
+_WINDOWS = os.name == "nt"
+_WAITS = (0.01, 0.05, 0.2, 0.7)
+"""Seconds between attempts to rename."""
 _swept: set[Path] = set()
 _unlocked: set[Path] = set()
 
@@ -45,7 +49,7 @@ def atomic_path(destination: Path) -> Iterator[Path]:
     with _told(destination), _temporary(destination) as temporary:
         yield temporary
         _flush(temporary)
-        os.replace(temporary, destination)
+        _rename(temporary, destination)
         flush_directory(destination.parent)
 
 
@@ -63,7 +67,7 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
         for path in (*temporary.rglob("*"), temporary):
             flush_directory(path) if path.is_dir() else _flush(path)
         try:
-            temporary.rename(destination)
+            _rename(temporary, destination)
         except OSError:
             if not destination.is_dir():
                 raise
@@ -114,7 +118,7 @@ def flush_directory(directory: Path) -> None:
     Raises:
         OSError: the disk failed.
     """
-    if os.name != "nt":
+    if not _WINDOWS:
         try:
             _flush(directory)
         except OSError as error:
@@ -233,8 +237,18 @@ def _sweep(directory: Path) -> None:
                     os.close(held)
 
 
+def _rename(temporary: Path, destination: Path) -> None:
+    """Renames over what is there. Windows refuses while a reader or a virus scanner has either open: it is retried."""
+    for wait in _WAITS if _WINDOWS else ():
+        try:
+            return os.replace(temporary, destination)
+        except PermissionError:
+            time.sleep(wait)
+    return os.replace(temporary, destination)
+
+
 def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes what it may write only
     try:
         os.fsync(handle)
     finally:

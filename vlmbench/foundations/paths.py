@@ -2,9 +2,10 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from platformdirs import user_cache_path
 
@@ -47,6 +48,20 @@ def distinct_slugs(texts: Sequence[str], *, longest: int = 60) -> list[str]:
             name = f"{base}-{number}"
         found.append(name)
     return found
+
+
+def on_disk(root: Path, name: str) -> Path:
+    """``root / name``; where there is none, the same with its accents encoded otherwise (NFC, or NFD as on macOS)."""
+    if not name.isascii() and not os.path.lexists(root / name):
+        others = (root / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+        return next(filter(os.path.lexists, others), root / name)
+    return root / name
+
+
+def leads_outside(name: str, system: type[PurePath] = Path) -> bool:
+    """Whether a name in a file is not below the folder it is for: ``..``, from the root, on another drive."""
+    path = system(name)
+    return bool(path.anchor) or ".." in path.parts
 
 
 def named_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:

@@ -40,6 +40,11 @@ def visible(text: str) -> str:
     return "".join(char if _shown(char) else _code(char) for char in text)
 
 
+def composed(text: str) -> str:
+    """A name with each accented letter as one character (NFC): macOS may write ``é`` as two, which look the same."""
+    return unicodedata.normalize("NFC", text)
+
+
 def encodable(texts: Sequence[str]) -> list[str]:
     """Texts as they are, with halves of characters (lone surrogates) replaced: Parquet and tokenizers take UTF-8."""
     return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in texts]

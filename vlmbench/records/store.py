@@ -237,7 +237,8 @@ def _no_run(path: Path) -> InputError:
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key that puts ``2shot`` before ``16shot``, for numbers of any length."""
+    """A sort key that puts ``2shot`` before ``16shot``, for numbers of any length; ``01`` and ``1`` differ."""
     parts = re.findall(r"[0-9]+|[^0-9]+", text)
     whole = [part.lstrip("0") if part[0] in "0123456789" else None for part in parts]
-    return tuple((1, 0, part) if own is None else (0, len(own), own) for part, own in zip(parts, whole, strict=True))
+    numbered = ((1, 0, part) if own is None else (0, len(own), own) for part, own in zip(parts, whole, strict=True))
+    return *numbered, (-1, 0, text)

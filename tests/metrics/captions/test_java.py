@@ -42,13 +42,11 @@ def text():
 
 
 @needs_java
-def test_native_scores_equal_the_oracles(text, tmp_path_factory):
+def test_native_scores_equal_the_oracles(text, tmp_path_factory, pytestconfig):
     """BLEU, ROUGE-L, METEOR, CIDEr: per image and of the corpus, two systems in one METEOR process."""
-    from vlmbench.foundations.paths import default_cache_dir
-
     theirs = score_java(text, NAMES)
     mine = score_native(text, NAMES)
-    arrays = score_meteor(text, load_index(default_cache_dir()))
+    arrays = score_meteor(text, load_index(pytestconfig.cache.mkdir("meteor")))
     for system, scored in enumerate(mine):
         scored.columns[METEOR_STATISTICS], scored.columns["meteor"] = arrays[2 * system : 2 * system + 2]
         corpus = Statistics.of(scored.columns, NAMES).corpus()

@@ -21,7 +21,7 @@ from vlmbench.data.local.folder import LAYOUT, ImageRow, labelled_folder, withou
 from vlmbench.data.local.listing import table_rows
 from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.paths import named_directory, named_file, user_path
+from vlmbench.foundations.paths import leads_outside, named_directory, named_file, user_path
 from vlmbench.foundations.text import visible
 
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -102,7 +102,7 @@ def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
         name = next((entry[field] for field in FILES if field in entry), None)
         if not isinstance(name, str) or not name:
             raise InputError("no file_name", where=place, fix=_FIX)
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if leads_outside(name):
             raise InputError(
                 f"file_name points outside the folder: {visible(name)}", where=place, fix="use files below the folder"
             )
@@ -135,7 +135,7 @@ def _checked(rows: Sequence[ImageRow], where: Path) -> tuple[ImageRow, ...]:
         wrong, fix = "", ""
         if not row.captions:
             wrong, fix = f"the image {visible(row.id)} has no caption", "give it one, or remove it"
-        elif Path(row.file).is_absolute() or ".." in Path(row.file).parts:
+        elif leads_outside(row.file):
             wrong, fix = f"a file name points outside the folder: {visible(row.file)}", "use files below the folder"
         elif (row.split, row.id) in known:
             wrong, fix = f"the image {visible(row.id)} occurs twice", "keep one of the two"

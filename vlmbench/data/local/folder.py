@@ -18,7 +18,8 @@ from vlmbench.data.images import is_image, read_image
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.text import visible
+from vlmbench.foundations.paths import on_disk
+from vlmbench.foundations.text import composed, visible
 from vlmbench.records.store import natural
 
 LAYOUT = "the layout is PATH/<class name>/*.jpg, or PATH/{train,val,test}/<class name>/*.jpg"
@@ -40,14 +41,14 @@ class Files:
 
     def file(self, index: int) -> Path:
         """The image's file; `data.loading` has another process read it."""
-        return self.root / self.names[index]
+        return on_disk(self.root, self.names[index])
 
     def stamp(self) -> str | None:
         """Digest of every file's path, size and modification time."""
         found = []
         for name in self.names:
             try:
-                facts = (self.root / name).stat()
+                facts = on_disk(self.root, name).stat()
             except (OSError, ValueError):  # a name that no file can have
                 return None
             found.append((name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
@@ -100,9 +101,16 @@ def labelled_folder(id: str, root: Path) -> OpenDataset:
     ignored: list[str] = []
     for split, place in roots.items():
         for directory in _directories(place):
-            found[split][directory.name], others = image_files(directory, place)
+            name = composed(directory.name)
+            if name in found[split]:
+                raise InputError(
+                    f"two directories are the class {visible(name)}: their accents are encoded differently",
+                    where=str(place),
+                    fix="put the images of both in one",
+                )
+            found[split][name], others = image_files(directory, place)
             ignored += others
-            if not found[split][directory.name]:
+            if not found[split][name]:
                 raise InputError(
                     f"the class {visible(directory.name)} has no images"
                     + (f" ({len(others)} other files)" if others else ""),

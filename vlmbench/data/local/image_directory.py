@@ -9,7 +9,7 @@ from vlmbench.data.local.folder import ImageRow, without_classes
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import utf8_name
 from vlmbench.foundations.paths import named_directory
-from vlmbench.foundations.text import visible
+from vlmbench.foundations.text import composed, visible
 
 _NAMED = 3
 
@@ -29,7 +29,8 @@ def open_images(directory: Path, ids: Sequence[str]) -> OpenDataset:
     names: list[str] = []
     absent: list[str] = []
     for image in ids:
-        found = by_path.get(image) or by_name.get(image) or by_stem.get(image) or []
+        name = composed(image)
+        found = by_path.get(name) or by_name.get(name) or by_stem.get(name) or []
         if len(found) > 1:
             raise InputError(
                 f"two files have the name of image {visible(image[:80])}: {visible(found[0])} and {visible(found[1])}",
@@ -57,7 +58,6 @@ def _index(directory: Path) -> tuple[dict[str, list[str]], ...]:
     for path in sorted(directory.rglob("*")):
         if is_image(path.name) and path.is_file():
             name = utf8_name(path.relative_to(directory).as_posix(), str(directory))
-            by_path[name] = [name]
-            by_name.setdefault(path.name, []).append(name)
-            by_stem.setdefault(path.stem, []).append(name)
+            for names, own in ((by_path, name), (by_name, path.name), (by_stem, path.stem)):
+                names.setdefault(composed(own), []).append(name)
     return by_path, by_name, by_stem
