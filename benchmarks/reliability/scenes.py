@@ -125,6 +125,8 @@ class Trial:
             self.calls = workshop.faults.calls()
             workshop.faults.off()
         self.written, self.made, self.seconds = outcome(workshop.work), made(done.said), done.seconds
+        if self.made != stored(workshop.work / "cache"):
+            raise RuntimeError(f"{self.line} said {self.made} images and captions, and others are stored: {done.said}")
 
     def lacking(self) -> list[str]:
         """Files that an undisturbed run writes and that are not there or not the same."""

@@ -27,10 +27,12 @@ TRACE, ONCE, FROM_HERE, KILL, SLOW = range(5)
 _FIELDS, _TEXT = struct.Struct("<6q"), 2048
 
 _SERVER = """
-import contextlib, importlib, json, os, runpy, signal, sys
+import contextlib, gc, importlib, json, os, runpy, signal, sys
 for name in sys.argv[1].split(","):
     with contextlib.suppress(Exception):
         importlib.import_module(name)
+gc.collect()
+gc.freeze()  # else a child's first collection copies all that the libraries allocated
 print("ready", flush=True)
 for line in sys.stdin:
     case = json.loads(line)
@@ -145,6 +147,8 @@ class Workshop:
             "HF_HUB_OFFLINE": "1",
             "COLUMNS": "200",
             "TMPDIR": str(self.temporary),
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
             "VLMBENCH_CACHE_DIR": str(self.work / "cache"),
         }
         self.faults: Faults | None = None
@@ -327,6 +331,6 @@ def stored(cache: Path) -> tuple[int, int]:
 def made(said: str) -> tuple[int, int]:
     """Images encoded and captions made, as a command told."""
     found = []
-    for pattern in (r"features: ([0-9,]+) \w+ encoded", r"captions: ([0-9,]+) made"):
+    for pattern in (r"features: ([0-9,]+) \w+ encoded", r"captions: ([0-9,]+) generated"):
         found.append(sum(int(number.replace(",", "")) for number in re.findall(pattern, said)))
     return found[0], found[1]

@@ -134,7 +134,7 @@ def _manifest(folder: Path, index: str) -> dict[str, Any]:
 
 def _checksum(path: Path) -> str:
     """XXH3's 128 bits of a file: 70 MB in the time that reading memory takes; a CRC takes four times as long."""
-    return str(xxhash.xxh3_128_hexdigest(np.memmap(path, np.uint8, mode="r")))
+    return str(xxhash.xxh3_128_hexdigest(np.memmap(path, np.uint8, mode="r").data))
 
 
 def _open(folder: Path) -> MeteorIndex | None:
