@@ -226,7 +226,9 @@ class Workshop:
 
     def litter(self) -> list[str]:
         """Temporary files and directories that are left, in the system's temporary directory too."""
-        return litter(self.work) + sorted(str(path) for path in self.temporary.iterdir())
+        return litter(self.work) + sorted(
+            str(path) for path in self.temporary.iterdir() if not path.name.startswith("torchinductor_")
+        )  # torch makes that one, once for each user
 
     def _line(self) -> str:
         line = self._server.stdout.readline()
