@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.reliability.faults import places
 from benchmarks.reliability.scenes import KILLED, SCENES, Trial, prepare
-from benchmarks.reliability.workshop import KILL, TORCH, Done, Workshop, parser, report
+from benchmarks.reliability.workshop import KILL, LIBRARIES, TORCH, Done, Workshop, parser, report
 
 FRESH, SIGNALS = 8, 10
 EARLY = 0.1
@@ -59,7 +59,8 @@ def campaign(
 ) -> Iterator[tuple[str, str]]:
     """A command's name and what is wrong, for each kill."""
     starts = prepare(folder / "prepared", names)
-    with Workshop(folder / "killed", TORCH, faults=at_calls) as workshop:
+    libraries = TORCH if any(SCENES[name].torch for name in names) else LIBRARIES
+    with Workshop(folder / "killed", libraries, faults=at_calls) as workshop:
         for place, name in enumerate(names):
             chance = random.Random(f"{seed} {name}")
             trial = Trial(workshop, SCENES[name], starts[name])

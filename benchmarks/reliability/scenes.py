@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reliability.workshop import LIBRARIES, TORCH, TRACE, Workshop, litter, made, outcome, stored
+from benchmarks.reliability.workshop import LIBRARIES, TORCH, TRACE, Workshop, made, outcome, stored
 
 COMMON = ("-o", "out", "--cache-dir", "cache", "--workers", "0")
 PLAN = """
@@ -63,6 +63,7 @@ SCENES: dict[str, Scene] = {
         ("caption", "-m", "tiny-captioner", "-d", "scenes", "--limit", "12", "--batch-size", "2", *COMMON)
     ),
     "caption-eval": Scene((*_SCORE, "--metrics", "bleu,rouge_l,cider"), torch=False),
+    "java": Scene((*_SCORE, "--backend", "java", "--metrics", "bleu,meteor"), torch=False),
     "compare": Scene(("compare", "out", "-o", "tables"), torch=False, before=_RESULTS),
     "run": Scene(("run", "plan.toml", *COMMON)),
     "check": Scene(("check", "--update", "--baseline", "baseline.json", "out"), torch=False, before=_RESULTS),
@@ -124,6 +125,8 @@ class Trial:
             self.calls = workshop.faults.calls()
             workshop.faults.off()
         self.written, self.made, self.seconds = outcome(workshop.work), made(done.said), done.seconds
+        if self.made != stored(workshop.work / "cache"):
+            raise RuntimeError(f"{self.line} said {self.made} images and captions, and others are stored: {done.said}")
 
     def lacking(self) -> list[str]:
         """Files that an undisturbed run writes and that are not there or not the same."""
@@ -149,6 +152,6 @@ class Trial:
         expected = tuple(all_of - there for all_of, there in zip(self.made, before, strict=True))
         if made(done.said) != expected:
             return f"made {made(done.said)} images and captions again, {expected} were lacking"
-        if left := litter(self.workshop.work):
+        if left := self.workshop.litter():
             return f"left: {', '.join(left)}"
         return ""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.reliability.scenes import KILLED, SCENES, Trial, prepare
-from benchmarks.reliability.workshop import LIBRARIES, Workshop, litter, made, outcome, parser, report
+from benchmarks.reliability.workshop import LIBRARIES, Workshop, made, outcome, parser, report
 
 PROCESSES = 4
 
@@ -26,7 +26,7 @@ def at_once(trial: Trial, processes: int = PROCESSES) -> str:
         return f"said: {told[0]}"
     if outcome(workshop.work) != trial.written:
         return f"something else is written: {', '.join(trial.lacking())}"
-    if left := litter(workshop.work):
+    if left := workshop.litter():
         return f"left: {', '.join(left)}"
     encoded = sum(made(text)[0] for text in said)
     return "" if encoded == trial.made[0] else f"{encoded} images encoded, {trial.made[0]} were lacking"

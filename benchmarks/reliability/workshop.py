@@ -27,10 +27,12 @@ TRACE, ONCE, FROM_HERE, KILL, SLOW = range(5)
 _FIELDS, _TEXT = struct.Struct("<6q"), 2048
 
 _SERVER = """
-import contextlib, importlib, json, os, runpy, signal, sys
+import contextlib, gc, importlib, json, os, runpy, signal, sys
 for name in sys.argv[1].split(","):
     with contextlib.suppress(Exception):
         importlib.import_module(name)
+gc.collect()
+gc.freeze()  # else a child's first collection copies all that the libraries allocated
 print("ready", flush=True)
 for line in sys.stdin:
     case = json.loads(line)
@@ -136,13 +138,17 @@ class Workshop:
     """
 
     def __init__(self, folder: Path, libraries: str = TORCH, *, faults: bool = False) -> None:
-        self.folder, self.work = folder, folder / "work"
-        self.work.mkdir(parents=True, exist_ok=True)
+        self.folder, self.work, self.temporary = folder, folder / "work", folder / "tmp"
+        for directory in (self.work, self.temporary):
+            directory.mkdir(parents=True, exist_ok=True)
         self.env = {
             "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
             "COLUMNS": "200",
+            "TMPDIR": str(self.temporary),
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
             "VLMBENCH_CACHE_DIR": str(self.work / "cache"),
         }
         self.faults: Faults | None = None
@@ -211,10 +217,18 @@ class Workshop:
     def begin(self, start: Path | None) -> None:
         """Empties the directory of the commands, then copies `start` there; large files are linked."""
         shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir()
         if start is None:
             self.work.mkdir()
         else:
             shutil.copytree(start, self.work, copy_function=_copy, symlinks=True)
+
+    def litter(self) -> list[str]:
+        """Temporary files and directories that are left, in the system's temporary directory too."""
+        return litter(self.work) + sorted(
+            str(path) for path in self.temporary.iterdir() if not path.name.startswith("torchinductor_")
+        )  # torch makes that one, once for each user
 
     def _line(self) -> str:
         line = self._server.stdout.readline()
@@ -272,6 +286,8 @@ def report(cases: Iterator[tuple[str, str]], minutes: float) -> NoReturn:
     until = time.monotonic() + 60 * minutes
     for name, wrong in cases:
         tried[name] += 1
+        if tried.total() % 10 == 0:
+            print(f"{tried.total()} tried, {fell.total()} fell short", file=sys.stderr, flush=True)
         if wrong:
             fell[name] += 1
             print(f"{name}: {wrong}", file=sys.stderr, flush=True)
@@ -317,6 +333,6 @@ def stored(cache: Path) -> tuple[int, int]:
 def made(said: str) -> tuple[int, int]:
     """Images encoded and captions made, as a command told."""
     found = []
-    for pattern in (r"features: ([0-9,]+) \w+ encoded", r"captions: ([0-9,]+) made"):
+    for pattern in (r"features: ([0-9,]+) \w+ encoded", r"captions: ([0-9,]+) generated"):
         found.append(sum(int(number.replace(",", "")) for number in re.findall(pattern, said)))
     return found[0], found[1]

@@ -266,7 +266,7 @@ def test_as_many_tars_count_as_nshards_says():
     assert counted(tars, "3\n", "x") == counted(tars, None, "x") == tars
     assert counted(tars, "2", "x") == tars[:2]
     assert counted(("test/a-00.tar", "test/a-01.tar"), "1", "x") == ("test/a-00.tar",)
-    for text in ("", "three", "-1", "0", "1.5", "9" * 40, "²"):
+    for text in ("", "three", "-1", "0", "1.5", "9" * 40, "0000001" + "9" * 12, "²"):
         with pytest.raises(InputError, match="contains no number of tars"):
             counted(tars, text, "x")
     with pytest.raises(AbsentError, match=r"2 of the 5 tars that test/nshards.txt of x counts are missing: test/3"):

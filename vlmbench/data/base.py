@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from vlmbench.data.images import Raw
 
 TRAIN, VAL, TEST, ALL = "train", "val", "test", "all"
+MOST_CLASSES = 1_000_000
+"""A class index at or above it is no class index: names for all below it would fill the memory."""
+
 ALIASES = {
     "train": TRAIN,
     "training": TRAIN,

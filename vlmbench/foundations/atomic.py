@@ -74,6 +74,19 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
         flush_directory(destination.parent)
 
 
+@contextmanager
+def temporary_directory(parent: Path) -> Iterator[Path]:
+    """Yields a new directory below `parent`, removed at the end; after a kill, by the next run that writes there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        with _told(parent):
+            place = stack.enter_context(_temporary(parent / "any", directory=True))
+        yield place
+
+
 def write_bytes(destination: Path, data: bytes) -> None:
     """Writes `data` to `destination` whole or not at all."""
     with atomic_path(destination) as temporary:

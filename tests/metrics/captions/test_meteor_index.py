@@ -121,6 +121,15 @@ def test_a_flipped_bit_in_any_array_is_found_whatever_the_file_s_time(tmp_path, 
             assert "damaged in the cache" in caplog.text
 
 
+def test_words_that_change_places_in_an_array_are_found(tmp_path):
+    path, values = tmp_path / "pairs.npy", np.arange(4096, dtype=np.int64)
+    np.save(path, values)
+    before = meteor_index._checksum(path)
+    values[[600, 800]] = values[[800, 600]]  # in one page of 4,096 bytes, whose sum stays
+    np.save(path, values)
+    assert meteor_index._checksum(path) != before
+
+
 def test_a_damaged_kernel_is_compiled_anew(tmp_path, monkeypatch, caplog):
     pytest.importorskip("llvmlite")
     import vlmbench.metrics.captions.meteor.build as build

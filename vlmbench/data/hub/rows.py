@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vlmbench.data.base import DatasetInfo
+from vlmbench.data.base import MOST_CLASSES, DatasetInfo
 from vlmbench.data.captions.columns import CAPTIONS, IDS, caption_columns
 from vlmbench.data.images import FIX, BadImage, Raw, read_image
 from vlmbench.foundations.errors import InputError
@@ -120,15 +120,16 @@ def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: st
         return tuple(map(str, names))
     values = list(table().with_format(None)[columns.label])
     distinct = {item for value in values for item in (value if isinstance(value, list) else [value])}
+    numbers = bool(distinct) and all(isinstance(value, int) for value in distinct)
     if len(distinct) > len(values) // 2 and len(distinct) > 1000:
-        raise InputError(
-            f"the column {columns.label} of {visible(id)} is not a class label: {len(distinct)} distinct values",
-            where=id,
-            fix="name another column",
-        )
-    if distinct and all(isinstance(value, int) for value in distinct):
-        return tuple(str(value) for value in range(max(distinct) + 1))
-    return tuple(sorted(map(str, distinct), key=natural))
+        why = f"{len(distinct)} distinct values"
+    elif numbers and max(distinct) >= MOST_CLASSES:
+        why = f"one value is {max(distinct):,}"
+    else:
+        return tuple(map(str, range(max(distinct) + 1) if numbers else sorted(map(str, distinct), key=natural)))
+    raise InputError(
+        f"the column {columns.label} of {visible(id)} is not a class label: {why}", where=id, fix="name another column"
+    )
 
 
 def label_matrix(table: Any, columns: Columns, info: DatasetInfo, id: str) -> np.ndarray:

@@ -1,14 +1,17 @@
 """The oracle: ``pycocoevalcap`` 1.2 with its two Java programs, run so that nothing can hang or shift by a line.
 
 Stanford's tokenizer and METEOR 1.5 are started here, not by ``pycocoevalcap``: locale and encoding are pinned (METEOR
-prints ``0,5`` under a German locale), temporary files are in the system's temporary directory, stderr is drained,
-silence ends in an error, and exit status and number of lines are checked. BLEU, ROUGE-L and CIDEr are
-``pycocoevalcap``'s own Python.
+prints ``0,5`` under a German locale), text goes through pipes and no file is left, stderr is drained, silence ends in
+an error, exit status and number of lines are checked, and on Linux the programs end when this process is killed. BLEU,
+ROUGE-L and CIDEr are ``pycocoevalcap``'s own Python.
 """
 
+import ctypes
 import queue
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
@@ -23,7 +26,10 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import AbsentError, VlmbenchError
 
 TIMEOUT = 300.0  # seconds without a line
+NO_FILES = ("-XX:+IgnoreUnrecognizedVMOptions", "-XX:-UsePerfData")
+"""Without these a Java program that is killed leaves a file in ``/tmp/hsperfdata_USER``."""
 _PINNED = (
+    *NO_FILES,
     "-Duser.language=en", "-Duser.country=US", "-Duser.variant=", "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8",
     "-Dstderr.encoding=UTF-8", "-Dsun.stdout.encoding=UTF-8",
 )  # fmt: skip
@@ -31,6 +37,14 @@ PUNCTUATION = frozenset(
     ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
 )
 """What ``pycocoevalcap`` removes from the tokenizer's output; lower-cased brackets are not in it."""
+
+
+def _ends_with_its_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+ENDS_WITH_ITS_PARENT = _ends_with_its_parent if sys.platform == "linux" else None
+"""A child's ``preexec_fn``: METEOR reads its data for many seconds, and SPICE works for minutes, before they look."""
 
 
 class JavaError(VlmbenchError):
@@ -80,28 +94,16 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
     if not captions:
         return []
     program, archive = java(), jar("tokenizer", "stanford-corenlp-3.4.1.jar")
-    with tempfile.TemporaryDirectory(prefix="vlmbench-") as directory:
-        source, target = Path(directory, "captions.txt"), Path(directory, "tokens.txt")
-        source.write_bytes("".join(f"{caption}\n" for caption in captions).encode())
-        command = [
-            program,
-            *_PINNED,
-            "-cp",
-            str(archive),
-            "edu.stanford.nlp.process.PTBTokenizer",
-            "-preserveLines",
-            "-lowerCase",
-            str(source),
-        ]
-        with target.open("wb") as out:
-            try:
-                done = subprocess.run(
-                    command, stdout=out, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=directory,
-                    timeout=timeout * (1 + len(captions) / 1e5), check=False,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired as error:
-                raise JavaError("Stanford's tokenizer timed out", fix="run again with --backend native") from error
-        lines = target.read_bytes().decode("utf-8", "replace").split("\n")
+    command = [program, *_PINNED, "-cp", str(archive), "edu.stanford.nlp.process.PTBTokenizer"]
+    given = "".join(f"{caption}\n" for caption in captions).encode()
+    try:
+        done = subprocess.run(
+            [*command, "-preserveLines", "-lowerCase"], input=given, capture_output=True, check=False,
+            timeout=timeout * (1 + len(captions) / 1e5), preexec_fn=ENDS_WITH_ITS_PARENT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise JavaError("Stanford's tokenizer timed out", fix="run again with --backend native") from error
+    lines = done.stdout.decode("utf-8", "replace").split("\n")
     if lines and not lines[-1]:
         lines.pop()
     if done.returncode or len(lines) != len(captions):
@@ -127,8 +129,9 @@ class Meteor:
         self._timeout = timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=archive.parent
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=archive.parent,
+            preexec_fn=ENDS_WITH_ITS_PARENT,
+        )  # fmt: skip
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=_drain, args=(self._process.stdout, self._lines), daemon=True).start()
 

@@ -10,16 +10,16 @@ vlmbench's cache directory, not in the installed package; and if neither caption
 import json
 import math
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmbench.foundations.atomic import temporary_directory
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.captions.java import JavaError, jar, java
+from vlmbench.metrics.captions.java import ENDS_WITH_ITS_PARENT, NO_FILES, JavaError, jar, java
 from vlmbench.metrics.spec import CaptionSpec
 
 PARSERS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
@@ -27,7 +27,7 @@ FIX = (
     'python -c "from pycocoevalcap.spice.get_stanford_models import get_stanford_models; get_stanford_models()", '
     "or leave spice out of --metrics"
 )
-_OPENED = ("-XX:+IgnoreUnrecognizedVMOptions", "--add-opens=java.base/java.lang=ALL-UNNAMED")  # for Java 16 and newer
+_OPENED = (*NO_FILES, "--add-opens=java.base/java.lang=ALL-UNNAMED")  # for Java 16 and newer
 _SECONDS = 600.0
 
 
@@ -45,26 +45,27 @@ def spice_scores(
     Raises:
         AbsentError: no Java, no ``pycocoevalcap``, or no Stanford CoreNLP; the error names the command that gets it.
         JavaError: the program failed, timed out, or returned other images.
+        OutputError: the cache directory cannot be written.
     """
     program, main = java(), jar("spice", "spice-1.0.jar")
     missing = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]
     if missing:
         raise AbsentError(f"SPICE needs {missing[0]}, which is missing", where=str(main.parent / "lib"), fix=FIX)
-    kept = cache_dir / "spice"
-    kept.mkdir(parents=True, exist_ok=True)
+    graphs = cache_dir / "spice"
     requests = [
         {"image_id": row, "test": caption, "refs": list(group)}
         for row, (caption, group) in enumerate(zip(candidates, references, strict=True))
     ]
-    with tempfile.TemporaryDirectory(prefix="vlmbench-spice-") as place:
-        given, answer = Path(place, "in.json"), Path(place, "out.json")
+    with temporary_directory(graphs) as place:
+        given, answer = place / "in.json", place / "out.json"
         given.write_text(json.dumps(requests), "utf-8")
-        command = [program, f"-Xmx{memory}", *_OPENED, "-jar", str(main), str(given)]
-        command += ["-cache", str(kept), "-out", str(answer), "-subset", "-silent"]
+        command = [program, f"-Xmx{memory}", *_OPENED, f"-Djava.io.tmpdir={place}", "-jar", str(main), str(given)]
+        command += ["-cache", str(graphs), "-out", str(answer), "-subset", "-silent"]
         try:
             done = subprocess.run(
-                command, cwd=main.parent, capture_output=True, check=False, timeout=_SECONDS + len(requests)
-            )
+                command, cwd=main.parent, capture_output=True, check=False, timeout=_SECONDS + len(requests),
+                preexec_fn=ENDS_WITH_ITS_PARENT,
+            )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise JavaError("SPICE timed out", where=str(main), fix="leave spice out of --metrics") from error
         if done.returncode or not answer.is_file():

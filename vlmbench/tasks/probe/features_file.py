@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmbench.data.base import MOST_CLASSES
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import regular_file, unpacked_limit
 from vlmbench.foundations.text import visible
 
 SPLITS = ("train", "val", "test")
-_MOST_CLASSES = 1_000_000
 _LAYOUT = "the file contains x_train [N, D], y_train [N], x_test, y_test and, if there is one, x_val, y_val"
 
 
@@ -128,7 +128,7 @@ def _labels(given: dict[str, NDArray[Any]], path: Path) -> tuple[dict[str, NDArr
     top = max(int(labels.max(initial=0)) for labels in numbers.values())
     if low < 0:
         raise InputError(f"a label is {low}", where=str(path), fix="number the classes from 0")
-    if top >= _MOST_CLASSES:
+    if top >= MOST_CLASSES:
         raise InputError(f"a label is {top:,}", where=str(path), fix="number the classes from 0, without gaps")
     (shape,) = shapes
     if shape:

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from vlmbench.foundations.atomic import atomic_directory, exclusive, write_json
-from vlmbench.foundations.hashing import digest, sha256_bytes
+from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
 from vlmbench.foundations.progress import Advance
 from vlmbench.metrics.captions.meteor.resources import Sources, WordNet, find_sources, function_words
 from vlmbench.metrics.captions.meteor.stem import stem
 
-FORMAT = 3
+FORMAT = 4
 """Increased when the files, or the rules that build them, change."""
 
 LONGEST_PHRASE = 7
@@ -132,15 +133,8 @@ def _manifest(folder: Path, index: str) -> dict[str, Any]:
 
 
 def _checksum(path: Path) -> str:
-    """SHA-256 of a file's length, the sum of each of its pages and the remainder: far faster than a CRC.
-
-    A page is 4,096 bytes, summed as 64-bit words: a change within one word, or of the order of pages, is always
-    detected.
-    """
-    data = np.asarray(np.memmap(path, np.uint8, mode="r"))
-    pages, rest = data[: len(data) // 4096 * 4096], data[len(data) // 4096 * 4096 :]
-    sums = pages.view(np.uint64).reshape(-1, 512).sum(axis=1)
-    return sha256_bytes(b"%d " % len(data) + sums.tobytes() + rest.tobytes())
+    """XXH3's 128 bits of a file: 70 MB in the time that reading memory takes; a CRC takes four times as long."""
+    return str(xxhash.xxh3_128_hexdigest(np.memmap(path, np.uint8, mode="r").data))
 
 
 def _open(folder: Path) -> MeteorIndex | None:
