@@ -100,7 +100,15 @@ class LazyGroup(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command whose help names the available metrics."""
+    """A command whose help names the available metrics, and whose ``--ray`` may stand without an address."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts in the address of a local cluster."""
+        for place in (place for place, word in enumerate(args) if word == "--ray"):
+            if place + 1 == len(args) or args[place + 1].startswith("-"):
+                args = [*args[: place + 1], "local", *args[place + 1 :]]
+                break
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks them up, and shows the help."""

@@ -31,6 +31,7 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+    all = "cuda:all"
     mps = "mps"
 
 
@@ -115,7 +116,9 @@ class Common:
             "--cache-dir", help="Feature store and indexes (default: the platform's cache directory).", panel=COMMON
         ),
     ] = None
-    device: Annotated[Device, option("--device", help="Where models run.", panel=COMMON)] = Device.auto
+    device: Annotated[Device, option("--device", help="Where models run; cuda:all: on all GPUs.", panel=COMMON)] = (
+        Device.auto
+    )
     precision: Annotated[Precision, option("--precision", help="auto: fp32 on a CPU, fp16 on a GPU.", panel=COMMON)] = (
         Precision.auto
     )
@@ -167,6 +170,16 @@ class Common:
             panel=COMMON,
         ),
     ] = False
+    ray: Annotated[
+        str | None,
+        option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Encode and caption by workers on a Ray cluster whose machines see --cache-dir: HOST:PORT, "
+            "ray://HOST:PORT or auto; without an address, on this machine alone (vlmbench-eval[ray]).",
+            panel=COMMON,
+        ),
+    ] = None
     json: Annotated[
         bool, option("--json", help="Print one JSON document to stdout and nothing else.", panel=COMMON)
     ] = False
@@ -179,7 +192,7 @@ class Common:
         from vlmbench.foundations.launch import find_launch
 
         own = {item.name: getattr(self, item.name) for item in fields(Common) if item.name not in TERMINAL}
-        launch = find_launch(command=repr(sys.argv[1:]))
+        launch = find_launch(command=repr(sys.argv[1:])) if self.ray is None else None
         return cast("RunOptions", {**chosen(own), "reporter": Console(quiet=self.quiet), "launch": launch})
 
     def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
