@@ -5,6 +5,7 @@ import functools
 import gc
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -103,11 +104,10 @@ class Command(TyperCommand):
     """A command whose help names the available metrics, and whose ``--ray`` may stand without an address."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Puts in the address of a local cluster."""
-        for place in (place for place, word in enumerate(args) if word == "--ray"):
-            if place + 1 == len(args) or args[place + 1].startswith("-"):
-                args = [*args[: place + 1], "local", *args[place + 1 :]]
-                break
+        """Puts in the address of a local cluster where none follows."""
+        place = args.index("--ray") + 1 if "--ray" in args else 0
+        if place and not re.fullmatch(r"local|auto|(ray://)?[^/]+:\d+", "".join(args[place : place + 1])):
+            args = [*args[:place], "local", *args[place:]]
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -1,5 +1,6 @@
 """The workers of a cluster, for as long as there is work: started, given work, made up for where they end."""
 
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -81,12 +82,15 @@ class Crew:
         self.busy: dict[Any, tuple[Any, Span]] = {}
         self._checked: set[str] = set()
         self._failed = self._waits = 0
+        self._looked = -SECONDS
         self.hosts: Counter[str] = Counter()
         self.lost = 0
 
     def grow(self, pieces: int) -> None:
         """Starts workers until there is one for each place of the cluster, or for each piece that is left."""
-        nodes = alive(self._ray)
+        if time.monotonic() < self._looked + SECONDS:
+            return
+        self._looked, nodes = time.monotonic(), alive(self._ray)
         for node in nodes:
             if node["NodeID"] not in self._checked:
                 self._check(node)
@@ -157,6 +161,7 @@ class Crew:
             AbsentError: workers end over and over again.
         """
         said = visible(str(error).strip().splitlines()[-1])[:300]
+        self._looked = -SECONDS  # look for room for another one at once
         if span is None:
             self._failed += 1
             if self._failed >= DEATHS:
