@@ -193,7 +193,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except KeyboardInterrupt as error:
             print(f"\n{interrupts.SAID}", file=sys.stderr)
-            code = getattr(error, "exit_code", errors.EXIT_INTERRUPTED)
+            code = getattr(error, "exit_code", interrupts.came or errors.EXIT_INTERRUPTED)
         except BrokenPipeError:
             give_up_stdout()
             code = errors.EXIT_OK
