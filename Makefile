@@ -27,14 +27,14 @@ test: $(STAMP)
 test-long: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m long
 
-# Open CLIP and timm need torchvision, and that the newest torch: an environment of its own (about 6 GB); OpenVINO's is the same.
+# Open CLIP and timm need torchvision, and that the newest torch: an environment of its own (about 6 GB); OpenVINO and Ray are there too.
 test-extras: .venv-extras/.installed
-	OMP_NUM_THREADS=1 .venv-extras/bin/python -m pytest -q tests/encoders/test_extras.py tests/encoders/test_engine.py
+	OMP_NUM_THREADS=1 .venv-extras/bin/python -m pytest -q tests/encoders/test_extras.py tests/encoders/test_engine.py tests/tasks/test_ray.py
 
 .venv-extras/.installed: pyproject.toml
 	test -x .venv-extras/bin/python || $(PYTHON) -m venv .venv-extras
 	.venv-extras/bin/python -m pip install --quiet --no-compile --disable-pip-version-check torch torchvision
-	.venv-extras/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --editable ".[dev,open-clip,timm,openvino]"
+	.venv-extras/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --editable ".[dev,open-clip,timm,openvino,ray]"
 	touch $@
 
 # The pinned set of versions is in constraints.txt; torch first, so that nothing else chooses its build.

@@ -16,7 +16,7 @@ from vlmbench.captioners.names import CaptionerRef
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.captions.captioning import caption_dataset
+from vlmbench.tasks.captions.dataset import caption_dataset
 
 CONCURRENCY = (1, 4, 16, 64)
 ANSWER = json.dumps({"choices": [{"message": {"role": "assistant", "content": "a red circle"}}]}).encode()

@@ -13,7 +13,7 @@ from vlmbench.data.captions.read import Candidates, References
 from vlmbench.foundations.progress import Silent
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
-from vlmbench.tasks.captions.captioning import caption_dataset
+from vlmbench.tasks.captions.dataset import caption_dataset
 from vlmbench.tasks.captions.evaluate import CaptionEvalRequest, run_caption_eval
 from vlmbench.tasks.captions.scoring import Scoring
 

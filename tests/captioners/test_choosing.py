@@ -23,7 +23,8 @@ from vlmbench.session.context import Context
 from vlmbench.session.session import Session
 from vlmbench.tasks.captions.captioned import CaptionerEvalRequest, run_captioner_eval
 from vlmbench.tasks.captions.captioners import unit_embeddings
-from vlmbench.tasks.captions.captioning import Captions, caption_dataset, write_coco_results
+from vlmbench.tasks.captions.captioning import Captions, write_coco_results
+from vlmbench.tasks.captions.dataset import caption_dataset
 from vlmbench.tasks.captions.scoring import Scoring
 from vlmbench.tasks.retrieval import RetrievalRequest, run_retrieval
 

@@ -57,8 +57,8 @@ def words(command, param):
         return ["x"]
     if param.is_flag:
         return [name]
-    if name == "--metric":
-        return [name, "accuracy"]
+    if name in ("--metric", "--ray"):
+        return [name, "accuracy" if name == "--metric" else "local"]
     highest = getattr(param, "max", None)
     return [name, next(iter(choices(param_of(command, param.name).annotation)), "200" if highest is None else "1")]
 

@@ -178,7 +178,7 @@ def caption(
     """
     options.at_least("limit", limit)
     context = options.run_context(**run)
-    from vlmbench.tasks.captions.captioning import CaptionRequest, run_caption
+    from vlmbench.tasks.captions.caption import CaptionRequest, run_caption
 
     how = _captioning(prompt=prompt, num_beams=num_beams, max_new_tokens=max_new_tokens, temperature=temperature,
         shots=shots, anchors=anchors, concurrency=concurrency, timeout=timeout, on_failure=on_failure)  # fmt: skip

@@ -20,3 +20,10 @@ def caption_metrics(*needing: str, usual: bool = False) -> list[str]:
     return [
         spec.name for spec in caption_specs() if (not needing or spec.needs in needing) and (spec.usual or not usual)
     ]
+
+
+def gpus() -> int:
+    """CUDA GPUs that this process may use; see `vlmbench.encoders.device.gpus`."""
+    from vlmbench.encoders.device import gpus
+
+    return gpus()

@@ -54,7 +54,8 @@ def writes_runs(build: Callable[P, TaskJob]) -> Writes[P]:
 
 def run_job(job: TaskJob, context: Context) -> Results:
     """Runs a job in its own session."""
-    return _run_checked(job, context) if context.launch is not None else heard(job.run(context, None), context)
+    together = context.launch is not None or context.pool is not None
+    return _run_checked(job, context) if together else heard(job.run(context, None), context)
 
 
 def _run_checked(job: TaskJob, context: Context) -> Results:

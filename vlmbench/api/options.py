@@ -51,6 +51,9 @@ class RunOptions(TypedDict, total=False):
     """Run Python code that comes with a checkpoint; the record says so."""
     reporter: Reporter | None
     """Receives progress, notes and warnings; None: nothing is printed."""
+    ray: str | None
+    """``"local"``, or the address of a Ray cluster: its workers encode images and generate captions. All of them see
+    ``cache_dir`` (the extra ``vlmbench-eval[ray]``). None: this process does."""
     launch: Launch | None
     """One of several processes that make the same call and share its work (`vlmbench.foundations.launch.find_launch`);
     one of them returns the results, the others raise `LeftToOthers`. None: the only one."""
@@ -81,6 +84,10 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
         if name in known:
             known[name] = Path(fspath(known[name]))  # type: ignore[call-overload]
     known.setdefault("workers", None)  # as many as suit the device
+    if "ray" in known:
+        from vlmbench.tasks.cluster.pool import Cluster
+
+        known["pool"] = Cluster(str(known.pop("ray")))
     if known.get("offline"):
         go_offline()
     return Context(**known)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import functools
 import gc
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -100,7 +101,14 @@ class LazyGroup(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command whose help names the available metrics."""
+    """A command whose help names the available metrics, and whose ``--ray`` may stand without an address."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts in the address of a local cluster where none follows."""
+        place = args.index("--ray") + 1 if "--ray" in args else 0
+        if place and not re.fullmatch(r"local|auto|(ray://)?[^/]+:\d+", "".join(args[place : place + 1])):
+            args = [*args[:place], "local", *args[place:]]
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks them up, and shows the help."""
@@ -185,7 +193,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except KeyboardInterrupt as error:
             print(f"\n{interrupts.SAID}", file=sys.stderr)
-            code = getattr(error, "exit_code", errors.EXIT_INTERRUPTED)
+            code = getattr(error, "exit_code", interrupts.came or errors.EXIT_INTERRUPTED)
         except BrokenPipeError:
             give_up_stdout()
             code = errors.EXIT_OK

@@ -98,6 +98,7 @@ def _all(values: Values) -> bool:
 
 _SCORES = "dataset metrics clip backend resamples df_from novel_to split limit"
 _DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurrency timeout on_failure"
+_NO_WORKERS = {"ray": "workers encode and caption datasets, and nothing else"}
 _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents"))
 _CLIP = "CLIPScore, which --metrics leaves out"
 _FEATURES = "shots seeds head c solver normalize refit figures save_probe metric"
@@ -114,7 +115,7 @@ _CAPTION_NEEDS = (
 MODES: dict[str, tuple[Mode, ...]] = {
     "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric"),),
     "linear-probe": (
-        Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS),
+        Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS, _NO_WORKERS),
         Mode(
             "linear-probe -m -d",
             f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map",
@@ -141,7 +142,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
             "predict",
             "images probe format output",
             needs=(Need("format", "text on stdout or in --output, not --json", lambda values: not values["json"]),),
-            never={"out": "predictions are written by --output FILE", "seed": "nothing is random"},
+            never={"out": "predictions are written by --output FILE", "seed": "nothing is random", **_NO_WORKERS},
         ),
     ),
     "caption-eval": (
@@ -163,10 +164,11 @@ MODES: dict[str, tuple[Mode, ...]] = {
                 _CIDER,
                 Need("dataset clip", _CLIP, _scores("images")),
             ),
+            _NO_WORKERS,
         ),
     ),
     "caption": (
-        Mode("caption IMAGES", f"model images {_DECODING}", ("images",), _CAPTION_NEEDS),
+        Mode("caption IMAGES", f"model images {_DECODING}", ("images",), _CAPTION_NEEDS, _NO_WORKERS),
         Mode("caption -d", f"model dataset split limit {_DECODING}", ("dataset",), _CAPTION_NEEDS),
     ),
     "compare": (Mode("compare", "runs strict metric figures no_report eval_results export_to"),),
@@ -180,12 +182,13 @@ MODES: dict[str, tuple[Mode, ...]] = {
             "metric-eval",
             "judgements references format metrics images clip resamples",
             needs=(Need("images clip", _CLIP, _scores("images")),),
+            never=_NO_WORKERS,
         ),
     ),
     "embed": (Mode("embed", "model dataset split layer limit shard"),),
     "run": (Mode("run", "plan dry_run"),),
     "list": (Mode("list", "what"),),
-    "demo": (Mode("demo", ""),),
+    "demo": (Mode("demo", "", never=_NO_WORKERS),),
     "doctor": (Mode("doctor", ""),),
 }
 """A new option belongs into every mode that uses it; `tests/cli/test_modes.py` holds that each stands in one."""
@@ -219,7 +222,7 @@ def settle(ctx: typer.Context, values: dict[str, Any], defaults: Values) -> dict
             raise UsageError(
                 f"{option} has no effect in {mode.words} here: {why}", where=option, fix=f"leave out {option}"
             )
-    return {**values, **{name: defaults[name] for name in idle if name in defaults}}
+    return {**values, **{name: defaults[name] for name in (*idle, *mode.never) if name in defaults}}
 
 
 def _choose(modes: tuple[Mode, ...], typed: set[str], values: Values) -> Mode:

@@ -34,6 +34,18 @@ def resolve_device(requested: str) -> str:
     return found
 
 
+def gpus() -> int:
+    """CUDA GPUs that this process may use.
+
+    Raises:
+        AbsentError: there is none.
+    """
+    resolve_device("cuda")
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def resolve_precision(requested: str, device: str) -> str:
     """``auto`` becomes fp32 on a CPU and fp16 on a GPU."""
     if requested != "auto":

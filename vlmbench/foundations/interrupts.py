@@ -33,6 +33,8 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+came = 0
+"""The exit code of the signal that came: a library may raise a plain `KeyboardInterrupt` in its place."""
 _home: int | None = None
 """The process whose signals are handled; a process forked from it ends without a word."""
 
@@ -65,6 +67,8 @@ def _set(handler: "Any") -> None:
 def _raise(number: int, frame: "FrameType | None") -> None:
     if os.getpid() != _home:
         os._exit(128 + number)
+    global came
+    came = 128 + number
     _set(_end)
     raise Interrupted(number)
 

@@ -10,10 +10,16 @@ once everything is done one of them writes the results.
 """
 
 import os
-from collections.abc import Mapping
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO
 
-from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.errors import EXIT_FAULT, UsageError
 from vlmbench.foundations.text import visible
 
 
@@ -54,6 +60,64 @@ def find_launch(environment: Mapping[str, str] = os.environ, command: str = "") 
         task = _number(environment, "SLURM_ARRAY_TASK_ID", least=first)
         number, count = (task - first) // step % tasks * count + number, tasks * count
     return Launch(number, count, command) if count > 1 else None
+
+
+def run_all(count: int, command: Sequence[str] | None = None) -> int:
+    """Runs a command as so many processes of this machine, each with a GPU of its own, as ``torchrun`` does.
+
+    The results, which one of them writes, are printed once; of what they say on stderr that of the first, and that of
+    one that failed where the first did not. What a process leaves that is killed the others make up for; if it was
+    the one that wrote the results, one more is started.
+
+    Args:
+        count: how many.
+        command: program and arguments; None: this process's own.
+
+    Returns:
+        The exit code: that of the first process, where it is 0 that of the first that failed.
+    """
+    words = list(command or [sys.executable, "-m", "vlmbench", *sys.argv[1:]])
+    with ExitStack() as files:
+        codes, printed = _run(words, range(count), count, files)
+        if any(code < 0 for code in codes) and not any(printed):
+            codes, printed = _run(words, range(1), count, files)
+    sys.stdout.write(next(filter(None, printed), ""))
+    if any(printed) and not any(code > 0 for code in codes):
+        return 0
+    failed = next((code for code in codes if code), 0)
+    return failed if failed >= 0 else EXIT_FAULT
+
+
+def _run(words: Sequence[str], numbers: Sequence[int], count: int, files: ExitStack) -> tuple[list[int], list[str]]:
+    """Exit codes and stdouts of processes; they end with this one."""
+    shown = {"COLUMNS": str(shutil.get_terminal_size().columns)} if sys.stdout.isatty() else {}
+    outs = [files.enter_context(_text()) for _ in numbers]
+    said = [None if number == 0 else files.enter_context(_text()) for number in numbers]
+    running = []
+    try:
+        for place, number in enumerate(numbers):
+            names = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+            environment = {**os.environ, **shown, **{name: str(value) for name, value in names.items()}}
+            running.append(subprocess.Popen(words, env=environment, stdout=outs[place], stderr=said[place]))
+        codes = [process.wait() for process in running]
+    except BaseException:
+        for process in running:
+            process.terminate()
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+            process.kill()
+        raise
+    for file in (*outs, *filter(None, said)):
+        file.seek(0)
+    failed = next((place for place, code in enumerate(codes) if code), 0)
+    if (words_of := said[failed]) is not None:
+        sys.stderr.write(words_of.read())
+    return codes, [file.read() for file in outs]
+
+
+def _text() -> IO[str]:
+    return TemporaryFile("w+", encoding="utf-8")
 
 
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:

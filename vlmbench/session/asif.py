@@ -48,7 +48,7 @@ class Asif:
         """What identifies it, both encoders and the anchors; and its image side by itself, for images of no dataset."""
         vision, ref = self._vision.files, self.ref
         text = require_texts(self.features.models.open(self.text), alone=True).files
-        anchors = self.features.images.open(self._selection)
+        anchors = self.features.images.open(self.selection)
         encoders = [vision.weights_sha256, text.weights_sha256, text.preprocessing_sha256]
         files = ModelFiles(
             id=str(ref),
@@ -109,14 +109,14 @@ class Asif:
         return self.features.models.open(self.vision)
 
     @property
-    def _selection(self) -> Selection:
+    def selection(self) -> Selection:
         """The anchors: of the split that is named, else the training split, else the dataset's own choice."""
         images, anchors = self.features.images, self.ref.anchors
         default = "train" if "train" in images.dataset(anchors).info.splits else None
         return Selection(anchors, images.choose_split(anchors, self.ref.given.get("split") or default))
 
     def _anchors(self) -> "_Anchors":
-        selection = self._selection
+        selection = self.selection
         opened = self.features.images.open(selection)
         self.features.prepare([self.vision], selection)
         entry = self.features.entry(self.vision, opened)
@@ -149,7 +149,7 @@ class Asif:
         while position < anchors.entry.images:
             covered, tensors = next(anchors.entry.shards(position))
             if tensors is None:
-                self.features.read(self.vision, self._selection, self._layer)  # encodes it again
+                self.features.read(self.vision, self.selection, self._layer)  # encodes it again
                 covered, tensors = next(anchors.entry.shards(position))
             if tensors is None:
                 raise unreadable(anchors.entry)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -14,6 +15,9 @@ from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.launch import Launch, local_count
 from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter, Silent
+
+if TYPE_CHECKING:
+    from vlmbench.session.pool import Pool
 
 FULL, REDUCED = DECODINGS = ("full", "reduced")
 
@@ -37,6 +41,8 @@ class Context:
     trust_remote_code: bool = False
     reporter: Reporter = field(default_factory=Silent)
     launch: Launch | None = None
+    pool: "Pool | None" = None
+    """Workers that encode; none: this process does."""
 
     @property
     def threads(self) -> int:

@@ -1,5 +1,6 @@
 """Features by models with weights of their own: from the store, or encoded in one pass for all that lack them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -16,7 +17,7 @@ from vlmbench.encoders.names import ModelRef
 from vlmbench.features.encode import EncodeJob, EncodeOptions, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
 from vlmbench.features.texts import TextStore
-from vlmbench.features.units import ALL, Share, part_of, unit_of
+from vlmbench.features.units import ALL, Share, in_units, merged, part_of, unit_of
 from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.launch import local_count
@@ -26,6 +27,7 @@ from vlmbench.records.result import DatasetFacts, ModelFacts
 from vlmbench.session.context import Context
 from vlmbench.session.images import Images, OpenSplit, Selection
 from vlmbench.session.models import Models, OpenModel
+from vlmbench.session.pool import Encoding, Work
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,43 @@ class Features:
             self._encode(opened, list(jobs.values()), self._part(opened, selection))
 
     def prepare_expected(self) -> None:
-        """Encodes what the store lacks of all that is expected."""
+        """Encodes what the store lacks of all that is expected: by the pool, where there is one, all of it at once."""
+        if self.context.pool is not None:
+            self._hand_out()
         for selection in list(self._expected):
             self.prepare([], selection)
+
+    def encode_part(
+        self, models: Sequence[ModelRef], selection: Selection, parts: Sequence[range]
+    ) -> dict[tuple[ModelRef, str], int]:
+        """Encodes what the store lacks of parts of a split, and leaves the entries unfinished.
+
+        Returns:
+            How many images each model encoded, by its name and that of its entry.
+        """
+        opened = self.images.open(selection)
+        wanted = [(model, self.entry(model, opened)) for model in models]
+        names, counts = [(model, entry.key.name) for model, entry in wanted], Counter[tuple[ModelRef, str]]()
+        for part in merged(parts):
+            self._encode(opened, wanted, part)
+            counts.update({name: self._encoded.pop(name, 0) for name in names})
+        return dict(counts)
+
+    def _hand_out(self) -> None:
+        """Has the pool encode what the store lacks of all that is expected."""
+        work = []
+        for selection, models in self._expected.items():
+            opened = self.images.open(selection)
+            entries = {model: self.entry(model, opened) for model in models}
+            entries = {model: entry for model, entry in entries.items() if entry.manifest() is None}
+            gaps = merged([gap for entry in entries.values() for gap, found in entry.shards() if found is None])
+            if gaps:
+                job = Encoding(selection, tuple(entries), tuple(entry.key for entry in entries.values()))
+                work.append(Work(job, in_units(gaps, len(opened.rows), self._unit(opened))))
+        if work and self.context.pool is not None:
+            for counts in self.context.pool.run(self.context, work):
+                for name, count in counts.items():
+                    self._encoded[name] = self._encoded.get(name, 0) + count
 
     def complete(self, model: ModelRef, selection: Selection) -> bool:
         """Whether all features of the split of a selection are in the store, of which it may be a part."""
@@ -138,7 +174,7 @@ class Features:
         entry = self.entry(model, opened)
         part = self._part(opened, selection)
         rows, x = self._read(entry, model, opened, files.family.stored_as(layer), part)
-        encoded = self._encoded.pop((model, entry.key.name), 0)
+        encoded = min(self._encoded.pop((model, entry.key.name), 0), len(rows))
         if encoded or entry.key.name not in self._reported:
             self._reported.add(entry.key.name)
             self.context.reporter.note(
@@ -259,7 +295,8 @@ class Features:
             raise BadImage(error.what, where=f"{opened.name}, {error.where}", fix=error.fix) from error
         self.tallies.append(tally)
         for model, entry in wanted:
-            self._encoded[(model, entry.key.name)] = tally.encoded[str(model)]
+            name = (model, entry.key.name)
+            self._encoded[name] = self._encoded.get(name, 0) + tally.encoded[str(model)]
 
     def _read(
         self, entry: FeatureEntry, model: ModelRef, opened: OpenSplit, layer: str, part: range | None

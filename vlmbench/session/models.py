@@ -12,7 +12,7 @@ from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.models import find_model, load_model
 from vlmbench.encoders.names import ModelRef
-from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.records.result import ModelFacts
 from vlmbench.session.context import Context
 
@@ -60,8 +60,15 @@ class Models:
 
     @cached_property
     def device(self) -> str:
-        """cpu, cuda or mps."""
-        return resolve_device(self.context.device if self.engine is None else "cpu")
+        """cpu, cuda or mps; beside workers with a GPU, the CPU where this machine has none."""
+        requested = self.context.device if self.engine is None else "cpu"
+        if self.context.pool is None or requested in ("cpu", "auto"):
+            return resolve_device(requested)
+        try:
+            return resolve_device(requested)
+        except AbsentError:
+            self.context.pool.device(requested)
+            return "cpu"
 
     @cached_property
     def engine(self) -> str | None:
@@ -70,8 +77,11 @@ class Models:
 
     @cached_property
     def precision(self) -> str:
-        """fp32, bf16 or fp16."""
-        return resolve_precision(self.context.precision, self.device)
+        """fp32, bf16 or fp16; by default what suits those who encode images."""
+        context, pool = self.context, self.context.pool
+        if pool is None or context.precision != "auto" or self.engine is not None:
+            return resolve_precision(context.precision, self.device)
+        return resolve_precision("auto", pool.device(context.device))
 
     def open(self, ref: ModelRef) -> OpenModel:
         """The model of a name.

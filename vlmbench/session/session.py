@@ -18,6 +18,7 @@ from vlmbench.data.reduced import TEXT as REDUCED_TEXT
 from vlmbench.encoders.base import PROJ, Scale
 from vlmbench.encoders.names import AsifRef, ModelRef, parse_model
 from vlmbench.features.encode import STAGES
+from vlmbench.features.store import FeatureKey
 from vlmbench.features.texts import WEIGHTS, TextStore
 from vlmbench.foundations.hashing import digest
 from vlmbench.heads.prompts import PromptSet
@@ -97,8 +98,13 @@ class Session:
         return self.images.choose_split(dataset, name)
 
     def expect(self, models: Sequence[str], selection: Selection) -> None:
-        """Has the next pass over these images encode them for `models` too, which a later run will ask for."""
+        """Has the next pass over these images encode them for `models` too, which a later run will ask for; of an ASIF
+        model its anchors too."""
         self._features.expect([self._encoder(name) for name in models], selection)
+        for name in models:
+            if isinstance(ref := parse_model(name), AsifRef):
+                asif = Asif(self._features, ref)
+                self._features.expect([asif.vision], asif.selection)
 
     def prepare(self, models: Sequence[str], selection: Selection) -> None:
         """Encodes what the store lacks of the images, for all `models` in one pass over them."""
@@ -107,6 +113,17 @@ class Session:
     def prepare_expected(self) -> None:
         """Encodes what the store lacks of all that is expected."""
         self._features.prepare_expected()
+
+    def keys(self, models: Sequence[ModelRef], selection: Selection) -> list[FeatureKey]:
+        """Those of the features of models with image features of their own."""
+        opened = self.images.open(selection)
+        return [self._features.entry(model, opened).key for model in models]
+
+    def encode_part(
+        self, models: Sequence[ModelRef], selection: Selection, parts: Sequence[range]
+    ) -> dict[tuple[ModelRef, str], int]:
+        """Encodes what the store lacks of parts of a split; see `Features.encode_part`."""
+        return self._features.encode_part(models, selection, parts)
 
     def complete(self, model: str, selection: Selection) -> bool:
         """Whether all features of the split of a selection are in the store, of which it may be a part."""

@@ -64,6 +64,8 @@ def run_embed(request: EmbedRequest, context: Context, session: Session | None =
         session.expect([request.model], whole)
         with shared(session):
             return _write(request, layer, whole, session)
+    if context.pool is not None:
+        raise UsageError("workers share all images", where="--shard and --ray", fix="leave one of them out")
     found = _write(request, layer, replace(whole, part=request.shard), session)
     if session.complete(request.model, whole):
         merged = _write(request, layer, whole, session)["path"]

@@ -1,7 +1,7 @@
 """A task in one of several processes of a launch: all of them encode, one of them writes the results."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from vlmbench.foundations.atomic import exclusive
 from vlmbench.foundations.errors import LeftToOthers
@@ -14,12 +14,18 @@ def shared(session: Session) -> Iterator[None]:
     """Around what writes results from features that the session expects.
 
     In a launch the features are encoded first, shared with the other processes through the store. Then each has them
-    all, and the first goes on; one that comes when it is through writes the same bytes once more.
+    all, and the first goes on; one that comes when it is through writes the same bytes once more. A pool encodes them
+    first too, and is closed at the end.
 
     Raises:
         LeftToOthers: another process of the launch is writing the results.
     """
     context, launch = session.context, session.context.launch
+    if context.pool is not None:
+        with closing(context.pool):
+            session.prepare_expected()
+            yield
+        return
     if launch is None:
         yield
         return

@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -31,6 +31,7 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+    all = "cuda:all"
     mps = "mps"
 
 
@@ -115,7 +116,9 @@ class Common:
             "--cache-dir", help="Feature store and indexes (default: the platform's cache directory).", panel=COMMON
         ),
     ] = None
-    device: Annotated[Device, option("--device", help="Where models run.", panel=COMMON)] = Device.auto
+    device: Annotated[Device, option("--device", help="Where models run; cuda:all: on all GPUs.", panel=COMMON)] = (
+        Device.auto
+    )
     precision: Annotated[Precision, option("--precision", help="auto: fp32 on a CPU, fp16 on a GPU.", panel=COMMON)] = (
         Precision.auto
     )
@@ -167,6 +170,16 @@ class Common:
             panel=COMMON,
         ),
     ] = False
+    ray: Annotated[
+        str | None,
+        option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Encode and caption by workers on a Ray cluster whose machines see --cache-dir: HOST:PORT, "
+            "ray://HOST:PORT or auto; without an address, on this machine alone (vlmbench-eval[ray]).",
+            panel=COMMON,
+        ),
+    ] = None
     json: Annotated[
         bool, option("--json", help="Print one JSON document to stdout and nothing else.", panel=COMMON)
     ] = False
@@ -179,7 +192,7 @@ class Common:
         from vlmbench.foundations.launch import find_launch
 
         own = {item.name: getattr(self, item.name) for item in fields(Common) if item.name not in TERMINAL}
-        launch = find_launch(command=repr(sys.argv[1:]))
+        launch = find_launch(command=repr(sys.argv[1:])) if self.ray is None else None
         return cast("RunOptions", {**chosen(own), "reporter": Console(quiet=self.quiet), "launch": launch})
 
     def run(self, function: "Writes[...]", *arguments: Any, **options: Any) -> None:
@@ -232,7 +245,8 @@ def _with(command: Callable[..., Any], names: list[str], make: Callable[..., Com
 
     signature = inspect.signature(command, eval_str=True)
     own = own_options(command)
-    defaults = {name: item.default for name, item in own.items() if item.default is not item.empty}
+    known = [*own.values(), *options_of(Common)]
+    defaults = {item.name: item.default for item in known if item.default is not item.empty}
     groups = {name: item.annotation for name, item in signature.parameters.items() if _is_group(item)}
 
     @functools.wraps(command)
@@ -244,6 +258,8 @@ def _with(command: Callable[..., Any], names: list[str], make: Callable[..., Com
         }
         if "ctx" in signature.parameters:
             given["ctx"] = ctx
+        if common.device is Device.all:
+            common = replace(common, device=_on_all_gpus(str(ctx.info_name), common))
         return command(common=common, **given)
 
     called = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -252,6 +268,34 @@ def _with(command: Callable[..., Any], names: list[str], make: Callable[..., Com
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {item.name: item.annotation for item in parameters}
     return wrapped
+
+
+ALONE = ("caption", "caption-eval", "predict", "metric-eval", "demo")
+"""Commands that do not share their work with other processes."""
+
+
+def _on_all_gpus(command: str, common: Common) -> Device:
+    """Starts a process of this command for each GPU, and ends with their exit code; where this is one of these
+    processes, workers do the work, or there is one GPU, gives the device of a process.
+
+    Raises:
+        UsageError: the command does not share its work.
+        AbsentError: there is no GPU.
+    """
+    from vlmbench.foundations.errors import UsageError
+    from vlmbench.foundations.launch import find_launch, run_all
+
+    if common.ray is not None or find_launch() is not None:
+        return Device.cuda
+    if command in ALONE:
+        shared = "--ray --device cuda" if command in ALONE[:2] else "--device cuda"
+        raise UsageError(f"{command} runs in one process", where="--device cuda:all", fix=shared)
+    from vlmbench.api.choices import gpus
+
+    count = gpus()
+    if count == 1:
+        return Device.cuda
+    raise SystemExit(run_all(count))
 
 
 def own_options(command: Callable[..., Any]) -> dict[str, inspect.Parameter]:

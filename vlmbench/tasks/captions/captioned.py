@@ -18,8 +18,9 @@ from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
 from vlmbench.tasks.captions.captioners import dual_encoder
-from vlmbench.tasks.captions.captioning import Captions, caption_dataset, open_captioning, write_coco_results
+from vlmbench.tasks.captions.captioning import Captions, open_captioning, write_coco_results
 from vlmbench.tasks.captions.clip import DEFAULT_CLIP, ClipImages
+from vlmbench.tasks.captions.dataset import caption_dataset
 from vlmbench.tasks.captions.evaluate import open_references, score_captions, training_captions
 from vlmbench.tasks.captions.meteor import meteor_ahead
 from vlmbench.tasks.captions.scoring import Inputs, Scoring, System

@@ -1,52 +1,31 @@
 """Captions a dataset or image files: each caption is generated once, stored, and reused after an interruption."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from vlmbench.captioners.base import Captioner, Captioning, Item
 from vlmbench.captioners.names import CaptionerRef, kind_of
 from vlmbench.captioners.store import CaptionStore
 from vlmbench.data.base import Split, choose_split, limited
 from vlmbench.data.fingerprint import fingerprint, image_digest
-from vlmbench.data.images import BadImage, is_image
+from vlmbench.data.images import BadImage
 from vlmbench.data.loading import load
-from vlmbench.data.local.folder import Files
 from vlmbench.data.names import DatasetRef
-from vlmbench.foundations.atomic import require_writable, write_json
-from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.atomic import write_json
+from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import named_file, slug
+from vlmbench.foundations.paths import slug
 from vlmbench.foundations.progress import tell_slow
 from vlmbench.foundations.text import visible
 from vlmbench.records.result import DatasetFacts, ModelFacts
-from vlmbench.records.store import natural
 from vlmbench.session.context import Context
 from vlmbench.session.session import Session
 from vlmbench.tasks.captions.captioners import captioner_in
 
-FILES = "files"
-"""The dataset's name if image files are captioned."""
 _NAMED = 5
-
-
-@dataclass(frozen=True)
-class CaptionRequest:
-    """A ``vlmbench caption`` request: captions of image files or of a dataset, by each captioner."""
-
-    captioners: Sequence[CaptionerRef]
-    images: Sequence[Path] = ()
-    """Image files, and directories of them."""
-    dataset: str | None = None
-    split: str | None = None
-    """None: test, else the only one."""
-    limit: int | None = None
-    """N randomly sampled images; None: all."""
-    how: Captioning = field(default_factory=Captioning)
 
 
 @dataclass(frozen=True)
@@ -84,58 +63,6 @@ class Captions:
         return dict(zip(self.ids, self.captions, strict=True))
 
 
-def run_caption(request: CaptionRequest, context: Context) -> list[tuple[Captions, Path]]:
-    """Captions by each captioner, written as COCO results JSON.
-
-    Raises:
-        UsageError: both files and a dataset, or neither.
-        OutputError: the captions cannot be written.
-    """
-    if bool(request.images) == (request.dataset is not None):
-        raise UsageError(
-            "give image files, or a dataset with -d", where="IMAGES", fix="vlmbench caption -m MODEL cat.jpg"
-        )
-    require_writable(context.out)
-    session = Session(context)
-    found = []
-    for ref in request.captioners:
-        if request.dataset is None:
-            captions = caption_files(session, ref, request.images, request.how)
-        else:
-            captions = caption_dataset(session, ref, request.dataset, request.split, request.limit, request.how)
-        found.append((captions, write_coco_results(context.out, captions)))
-    return found
-
-
-def caption_dataset(
-    session: Session,
-    ref: CaptionerRef,
-    dataset: str,
-    split: str | None = None,
-    limit: int | None = None,
-    how: Captioning | None = None,
-) -> Captions:
-    """Generates captions for every image of a split.
-
-    Args:
-        session: the session.
-        ref: the captioner.
-        dataset: the captioned set, as the user names it.
-        split: one of its splits; None: test, else the only one.
-        limit: N randomly sampled images; None: all.
-        how: how it captions; None: the defaults.
-
-    Raises:
-        AbsentError: the captioner or the dataset does not exist.
-        InputError: an image fails and `Captioning.on_failure` is ``error``, or all of them fail.
-        UsageError: options that the captioner does not take.
-    """
-    how = how or Captioning()
-    captioner, chosen = open_captioning(session, ref, dataset, split, limit, how)
-    revision = session.dataset(dataset).info.revision
-    return caption_images(session.context, captioner, chosen, dataset, revision, how.on_failure)
-
-
 def open_captioning(
     session: Session, ref: CaptionerRef, dataset: str, split: str | None, limit: int | None, how: Captioning
 ) -> tuple[Captioner, Split]:
@@ -145,18 +72,6 @@ def open_captioning(
     chosen = limited(whole, limit, session.context.seed, DatasetRef.parse(dataset).id)
     avoid = chosen.name if how.anchors in (None, dataset) else None
     return captioner_in(session, ref, replace(how, anchors=how.anchors or dataset), avoid), chosen
-
-
-def caption_files(session: Session, ref: CaptionerRef, paths: Sequence[Path], how: Captioning) -> Captions:
-    """Generates captions for image files, and for every image below directories.
-
-    Raises:
-        AbsentError: a path does not exist.
-        InputError: a directory contains no image.
-    """
-    names = tuple(dict.fromkeys(str(file) for path in paths for file in _images(path)))
-    split = Split(FILES, names, np.zeros(len(names), np.int64), Files(Path(), names))
-    return caption_images(session.context, captioner_in(session, ref, how), split, FILES, None, how.on_failure)
 
 
 def caption_images(
@@ -227,7 +142,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
                 rows.setdefault(image, []).append(row)  # an image that occurs twice is captioned once
         with reporter.task(f"captions by {captioner.facts.id}", len(digests)) as advance:
             advance(len(found.captions))
-            items = _items(split, rows, context, found, on_failure)
+            items = decoded(split, rows, context, found, on_failure)
             begun, slow = time.monotonic(), False
             for batch in captioner.stream(items):
                 took, begun = time.monotonic() - begun, time.monotonic()
@@ -249,7 +164,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
     return found
 
 
-def _items(
+def decoded(
     split: Split, rows: dict[str, list[int]], context: Context, found: CaptionedSplit, on_failure: str
 ) -> Iterator[Item]:
     """The images without a caption yet, decoded one by one."""
@@ -305,12 +220,3 @@ def write_coco_results(out: Path, captions: Captions) -> Path:
     entries = captions.by_image().items()
     write_json(path, [{"image_id": int(id) if numbers else id, "caption": text} for id, text in entries])
     return path
-
-
-def _images(path: Path) -> list[Path]:
-    if path.is_dir():
-        found = sorted((file for file in path.rglob("*") if is_image(file.name)), key=lambda f: natural(str(f)))
-        if not found:
-            raise InputError(f"no image below {visible(str(path))}", where=str(path), fix="name image files")
-        return found
-    return [named_file(path)]

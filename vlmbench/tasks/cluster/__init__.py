@@ -1,0 +1,1 @@
+"""``--ray``: a command's encoding on a Ray cluster."""
