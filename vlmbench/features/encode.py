@@ -20,6 +20,7 @@ from vlmbench.data.resizing import Resizing
 from vlmbench.encoders.base import ImageEncoder
 from vlmbench.features.forward import Forward, joined
 from vlmbench.features.store import ROWS, FeatureEntry
+from vlmbench.features.table import Table
 from vlmbench.features.units import ALL, Share, in_units, merged
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import SECONDS, Advance, Reporter, tell_slow
@@ -144,11 +145,12 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
     return tally
 
 
-def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) -> tuple[np.ndarray, Table] | None:
     """A layer of the images that are `covered`; none: of a finished entry, whole.
 
     Returns:
-        Rows [n] int64 into the split and features [n, D] float32; none where a shard is absent or damaged.
+        Rows [n] int64 into the split and features [n, D] float32, which stay on disk; none where a shard is absent or
+        damaged.
     """
     manifest = entry.manifest()
     if covered is None and manifest is None:
@@ -161,12 +163,12 @@ def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) ->
             continue
         if layer not in tensors:
             return None
-        rows.append(tensors["row"])
+        rows.append(np.array(tensors["row"]))
         parts.append(tensors[layer])
     if not parts:
         width = manifest.layers.get(layer, 0) if manifest is not None else 0
-        return np.zeros(0, np.int64), np.zeros((0, width), np.float32)
-    found, x = np.concatenate(rows), np.concatenate(parts)
+        return np.zeros(0, np.int64), Table([np.zeros((0, width), np.float32)])
+    found, x = np.concatenate(rows), Table(parts)
     if covered is not None:
         inside = (found >= covered.start) & (found < covered.stop)
         return found[inside], x[inside]

@@ -15,15 +15,13 @@ from vlmbench.foundations.text import visible
 from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.classnames import ClassNames, class_names
 from vlmbench.heads.prompts import PromptSet, prompt_sets
-from vlmbench.heads.zeroshot import logits
+from vlmbench.heads.zeroshot import zero_shot_columns
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
     INTERVALS,
     metric_names,
     metrics_from_samples,
     per_class,
-    sample_columns,
-    softmax,
 )
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.classification import ZEROSHOT, ClassFigures, ClassificationDetail, ZeroShotProtocol
@@ -143,8 +141,7 @@ def _score(
 ) -> StoredRun:
     context = session.context
     head = session.text_weights(model, plan.classes.names, prompts, plan.raw)
-    probabilities = softmax(logits(features.x, head, views=features.views))
-    columns = sample_columns(probabilities, features.y, features.ids)
+    columns = zero_shot_columns(features.x, head, features.y, features.ids, views=features.views)
     info = features.info
     metric = plan.metric or info.metric
     possible = metric_names(len(plan.raw), multilabel=info.multilabel)
