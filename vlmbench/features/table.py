@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.rows import normalise
 
-BLOCK = 2**22
+BLOCK = 2**20
 """Numbers that are read at once where nothing else says how many."""
 
 
@@ -53,7 +53,7 @@ class Table:
     @property
     def nbytes(self) -> int:
         """Bytes of the whole."""
-        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+        return int(self.shape[0] * self.shape[1] * self.dtype.itemsize)
 
     def __getitem__(self, key: slice | NDArray[Any]) -> Self:
         if isinstance(key, slice):
@@ -72,7 +72,8 @@ class Table:
             first, end = self._ends[number : number + 2]
             inside = (rows >= first) & (rows < end)
             if inside.any():
-                found[inside] = _read(self._parts[number], rows[inside] - first)
+                found[inside] = _chosen(self._parts[number], rows[inside] - first)
+                release(self._parts[number])
         if self._unit:
             found = normalise(found)
         return found if dtype is None else found.astype(dtype, copy=False)
@@ -111,11 +112,9 @@ def release(values: Any) -> None:
             mapping.madvise(mmap.MADV_DONTNEED)
 
 
-def _read(part: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Rows of a part; consecutive ones by a slice."""
+def _chosen(part: Any, rows: NDArray[np.int64]) -> Any:
+    """Rows of a part; evenly spaced ones without a copy."""
     first, last = int(rows[0]), int(rows[-1]) + 1
     step = int(rows[1]) - first if len(rows) > 1 else 1
     even = step > 0 and last - first == (len(rows) - 1) * step + 1 and bool((np.diff(rows) == step).all())
-    found = np.array(part[first:last:step] if even else part[rows])
-    release(part)
-    return found
+    return part[first:last:step] if even else part[rows]

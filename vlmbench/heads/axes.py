@@ -43,8 +43,8 @@ class Axes:
         """Rows of z; of `x - mean` if z is not held."""
         if self.z is not None:
             return self.z[first:last].to(dtype)
-        rows = torch.as_tensor(np.asarray(self.x[first:last])).to(self.mean.device, dtype, copy=True)
-        return rows.sub_(self.mean.to(dtype))
+        rows = torch.as_tensor(np.asarray(self.x[first:last])).to(self.mean.device)
+        return (rows - self.mean.to(rows.dtype)).to(dtype)
 
     def outwards(self, inner: torch.Tensor) -> torch.Tensor:
         """Coefficients `[C, K]` in the axes as those that `rows` are multiplied by."""
