@@ -1,7 +1,7 @@
 """The linear probe on features that are larger than memory: time, memory, and the share of the machine's peak.
 
-    python benchmarks/imagenet_probe.py                    64,000 × 768, 1,000 classes, the whole search
-    python benchmarks/imagenet_probe.py --full             1.28 M × 768: a few gradients, the whole extrapolated
+    python -m benchmarks.imagenet_probe                    64,000 × 768, 1,000 classes, the whole search
+    python -m benchmarks.imagenet_probe --full             1.28 M × 768: a few gradients, the whole extrapolated
 
 Features are synthetic (`probe.synthetic`'s, drawn a block at a time into a file) and stay in the file. The search is
 that of ``vlmbench linear-probe``: a stratified fifth of the training images chooses the strength. The peak of the
@@ -16,37 +16,42 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from process import Peak, resident
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.process import Peak, resident
 from vlmbench.features.table import Table
 from vlmbench.features.tensors import map_array
 from vlmbench.heads.fewshot import holdout
-from vlmbench.heads.logistic import MAX_ITER, TOLERANCE, Trainer
-from vlmbench.heads.search import search_strength
+from vlmbench.heads.logistic import TOLERANCE, Trainer
+from vlmbench.heads.search import Search, search_strength
 from vlmbench.heads.spec import HeadData, head_columns
 from vlmbench.metrics.classification import metrics_from_samples
 
 FULL, TEST = 1_281_167, 50_000
-BLOCK = 20_000
+BLOCK, POOL = 10_000, 30_000
 
 
 def draw(path: Path, n: int, width: int, classes: int, seed: int) -> tuple[Table, np.ndarray]:
-    """Features [n, D] of a power-law spectrum with a large offset, in a file, and labels [n], one in twenty wrong."""
+    """Features [n, D] of a power-law spectrum with a large offset, in a file, and labels [n], one in twenty wrong.
+
+    Each is its class's centre and one of `POOL` noise vectors.
+    """
     fixed, generator = np.random.default_rng(0), np.random.default_rng([1, seed])
     scale = (np.arange(1, width + 1) ** -0.5).astype(np.float32)
     rotation = np.linalg.qr(fixed.normal(size=(width, width)))[0].astype(np.float32)
-    centres = 3 * fixed.standard_normal((classes, width), dtype=np.float32) * scale**2
     norm = 8 / np.sqrt((scale**2).sum() * 2)
+    centres = 3 * fixed.standard_normal((classes, width), dtype=np.float32) * scale**2
+    centres = (centres @ rotation + rotation[0]) * norm
+    noise = generator.standard_normal((POOL, width), dtype=np.float32) * scale @ rotation * norm
     labels = generator.integers(0, classes, n)
     with path.open("wb") as file:
         for start in range(0, n, BLOCK):
             own = labels[start : start + BLOCK]
-            noise = generator.standard_normal((len(own), width), dtype=np.float32) * scale
-            file.write((((centres[own] + noise) @ rotation + rotation[0]) * norm).data)
+            file.write((centres[own] + noise[generator.integers(0, POOL, len(own))]).astype(np.float32).data)
     wrong = generator.random(n) < 0.05
     labels[wrong] = generator.integers(0, classes, wrong.sum())
     return Table([map_array(path, np.float32, (n, width), 0)]), labels
@@ -80,8 +85,8 @@ def gradients(trainer: Trainer, width: int, count: int) -> float:
         wall, busy = timed(lambda: trainer._evaluate(place, 1e-6, torch.float32))
         rows.append((wall, busy, work / busy, 100 * work / busy / peak, peak))
     wall, busy, speed, share, peak = np.median(np.array(rows), axis=0)
-    print(f"a gradient ({work:,.0f} GFLOP): {wall:.2f} s, {busy:.2f} s of processor time; {speed:.1f} GFLOP per second")
-    print(f"of it, {share:.0f} % of the peak of the matrix product ({peak:.1f}); medians of {count}")
+    print(f"a gradient ({work:,.0f} GFLOP): {wall:.2f} s, {busy:.2f} s of processor time")
+    print(f"{speed:.1f} GFLOP per second of it: {share:.0f} % of the peak of a matrix product ({peak:.1f})")
     return float(wall)
 
 
@@ -116,27 +121,19 @@ def main() -> None:
         x, y = draw(Path(folder) / "train", n, width, classes, 0)
         x_test, y_test = draw(Path(folder) / "test", tested, width, classes, 1)
         train, val = holdout(y, 0)
-        data = HeadData(x=x[train], y=y[train], classes=classes, x_val=x[val], y_val=y[val], metric="accuracy")  # type: ignore[arg-type]
+        data = HeadData(x=x[train], y=y[train], classes=classes, x_val=x[val], y_val=y[val], metric="accuracy")
         made: list[Trainer] = []
         wall, _ = timed(lambda: made.append(Trainer(data.x, data.y, classes=classes)))
         trainer = made[0]
         print(f"principal axes: {wall:.1f} s; the rotated copy is {'' if trainer.axes.z is not None else 'not '}held")
         gradient = gradients(trainer, width, given.gradients)
-        seen = 0
+        evaluate, seen = trainer._evaluate, [0]
 
-        def counted(*arguments: object) -> object:
-            nonlocal seen
-            seen += 1
-            return evaluate(*arguments, **{})
+        def counted(x: torch.Tensor, **how: Any) -> Any:
+            seen[0] += 1
+            return evaluate(x, **how)
 
-        evaluate = trainer._evaluate
-
-        def evaluated(*arguments: object, **more: object) -> object:
-            nonlocal seen
-            seen += 1
-            return evaluate(*arguments, **more)  # type: ignore[arg-type]
-
-        trainer._evaluate = evaluated  # type: ignore[method-assign, assignment]
+        trainer._evaluate = counted
         if given.full or given.no_search:
             validated, _ = timed(lambda: data.validate(trainer.fit(1.0, max_iter=1)[0]))
             print(f"one step of a fit, and validation on {len(val):,} images: {validated:.1f} s")
@@ -144,11 +141,12 @@ def main() -> None:
                 whole = given.evaluations * gradient
                 print(f"extrapolated: a search of {given.evaluations:,.0f} gradients takes {whole / 3600:.1f} hours")
         else:
-            found: list[object] = []
+            found: list[Search] = []
             wall, busy = timed(lambda: found.append(search_strength(trainer, data.validate)))
-            best = found[0].best  # type: ignore[attr-defined]
-            trials = found[0].trials  # type: ignore[attr-defined]
-            print(f"whole search: {wall:.0f} s, {busy:.0f} s of processor time; {seen} gradients, {len(trials)} fits")
+            best, trials = found[0].best, found[0].trials
+            print(
+                f"whole search: {wall:.0f} s, {busy:.0f} s of processor time; {seen[0]} gradients, {len(trials)} fits"
+            )
             print("steps by strength: " + ", ".join(f"{trial.exponent:g}: {trial.iterations}" for trial in trials))
             columns = head_columns(best, x_test, y_test, [""] * tested)
             accuracy = metrics_from_samples(columns, ["accuracy"], 0)["accuracy"].value
@@ -157,8 +155,7 @@ def main() -> None:
         print(f"scikit-learn, extrapolated from {min(given.subsample, n):,} images: {theirs:.1f} s per iteration")
         print(f"one iteration of ours is one gradient, mostly: {theirs / gradient:.1f} times as fast")
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory: {rss:,.0f} MiB resident, {memory.anonymous:,.0f} MiB of it allocated ({before:,.0f} at the start)")
-    print(f"steps allowed per fit: {MAX_ITER}")
+    print(f"peak memory: {rss:,.0f} MiB resident, {memory.anonymous:,.0f} MiB allocated ({before:,.0f} at the start)")
 
 
 if __name__ == "__main__":
