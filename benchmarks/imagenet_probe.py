@@ -15,6 +15,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,15 @@ from benchmarks.process import Peak, resident
 from vlmbench.features.table import Table
 from vlmbench.features.tensors import map_array
 from vlmbench.heads.fewshot import holdout
-from vlmbench.heads.logistic import TOLERANCE, Trainer
-from vlmbench.heads.search import Search, search_strength
+from vlmbench.heads.logistic import TOLERANCE, Fit, Trainer
+from vlmbench.heads.search import search_strength
 from vlmbench.heads.spec import HeadData, head_columns
 from vlmbench.metrics.classification import metrics_from_samples
 
 FULL, TEST = 1_281_167, 50_000
 BLOCK, POOL = 10_000, 30_000
+
+say = partial(print, flush=True)
 
 
 def draw(path: Path, n: int, width: int, classes: int, seed: int) -> tuple[Table, np.ndarray]:
@@ -68,33 +71,33 @@ def product_peak(size: int = 2048) -> float:
     return best
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the wall and of the processor."""
+def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """What it gives; seconds by the wall and of the processor."""
     wall, busy = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - busy
+    found = work()
+    return found, time.perf_counter() - wall, time.process_time() - busy
 
 
-def gradients(trainer: Trainer, width: int, count: int) -> float:
-    """Times a few gradients beside the peak of the matrix product; returns the median wall time."""
+def gradients(trainer: Trainer, width: int, count: int) -> tuple[float, Fit]:
+    """Times a few gradients beside the peak of the matrix product; returns the median wall time, and a classifier."""
     generator, start, rows = torch.Generator().manual_seed(0), trainer._origin(), []
     place = start + 0.01 * torch.randn(start.shape, generator=generator, dtype=torch.float64)
     work = 4 * trainer.n * width * trainer.rows / 1e9
     for _ in range(count):
         peak = product_peak()
-        wall, busy = timed(lambda: trainer._evaluate(place, 1e-6, torch.float32))
+        point, wall, busy = timed(lambda: trainer._evaluate(place, 1e-6, torch.float32))
         rows.append((wall, busy, work / busy, 100 * work / busy / peak, peak))
     wall, busy, speed, share, peak = np.median(np.array(rows), axis=0)
-    print(f"a gradient ({work:,.0f} GFLOP): {wall:.2f} s, {busy:.2f} s of processor time")
-    print(f"{speed:.1f} GFLOP per second of it: {share:.0f} % of the peak of a matrix product ({peak:.1f})")
-    return float(wall)
+    say(f"a gradient ({work:,.0f} GFLOP): {wall:.2f} s, {busy:.2f} s of processor time")
+    say(f"{speed:.1f} GFLOP per second of it: {share:.0f} % of the peak of a matrix product ({peak:.1f})")
+    return float(wall), trainer._unrotate(point, 1.0, 0, converged=False)
 
 
 def sklearn_seconds(x: Table, y: np.ndarray, images: int, n: int, iterations: int = 10) -> float:
     """Seconds per iteration of scikit-learn's solver on the first `images` rows, in proportion for all `n`."""
     part = np.asarray(x[:images])
     model = LogisticRegression(C=1.0, tol=TOLERANCE, max_iter=iterations)
-    wall, _ = timed(lambda: model.fit(part, y[:images]))
+    _, wall, _ = timed(lambda: model.fit(part, y[:images]))
     return wall / int(model.n_iter_.max()) * n / images
 
 
@@ -115,18 +118,16 @@ def main() -> None:
     tested = given.test or (TEST if given.full else max(classes, n // 25))
     if given.threads:
         torch.set_num_threads(given.threads)
-    print(f"{n:,} × {width} ({n * width * 4 / 2**30:.2f} GiB), {classes:,} classes, {torch.get_num_threads()} threads")
+    say(f"{n:,} × {width} ({n * width * 4 / 2**30:.2f} GiB), {classes:,} classes, {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory() as folder, Peak() as memory:
         before = resident("RssAnon")
         x, y = draw(Path(folder) / "train", n, width, classes, 0)
         x_test, y_test = draw(Path(folder) / "test", tested, width, classes, 1)
         train, val = holdout(y, 0)
         data = HeadData(x=x[train], y=y[train], classes=classes, x_val=x[val], y_val=y[val], metric="accuracy")
-        made: list[Trainer] = []
-        wall, _ = timed(lambda: made.append(Trainer(data.x, data.y, classes=classes)))
-        trainer = made[0]
-        print(f"principal axes: {wall:.1f} s; the rotated copy is {'' if trainer.axes.z is not None else 'not '}held")
-        gradient = gradients(trainer, width, given.gradients)
+        trainer, wall, _ = timed(lambda: Trainer(data.x, data.y, classes=classes))
+        say(f"principal axes: {wall:.1f} s; the rotated copy is {'' if trainer.axes.z is not None else 'not '}held")
+        gradient, head = gradients(trainer, width, given.gradients)
         evaluate, seen = trainer._evaluate, [0]
 
         def counted(x: torch.Tensor, **how: Any) -> Any:
@@ -135,27 +136,26 @@ def main() -> None:
 
         trainer._evaluate = counted
         if given.full or given.no_search:
-            validated, _ = timed(lambda: data.validate(trainer.fit(1.0, max_iter=1)[0]))
-            print(f"one step of a fit, and validation on {len(val):,} images: {validated:.1f} s")
+            _, wall, busy = timed(lambda: data.validate(head))
+            say(f"validation on {len(val):,} images: {wall:.1f} s, {busy:.1f} s of processor time")
             if given.evaluations:
                 whole = given.evaluations * gradient
-                print(f"extrapolated: a search of {given.evaluations:,.0f} gradients takes {whole / 3600:.1f} hours")
+                say(f"extrapolated: a search of {given.evaluations:,.0f} gradients takes {whole / 3600:.1f} hours")
         else:
-            found: list[Search] = []
-            wall, busy = timed(lambda: found.append(search_strength(trainer, data.validate)))
-            best, trials = found[0].best, found[0].trials
+            found, wall, busy = timed(lambda: search_strength(trainer, data.validate))
+            best, trials = found.best, found.trials
             print(
                 f"whole search: {wall:.0f} s, {busy:.0f} s of processor time; {seen[0]} gradients, {len(trials)} fits"
             )
-            print("steps by strength: " + ", ".join(f"{trial.exponent:g}: {trial.iterations}" for trial in trials))
+            say("steps by strength: " + ", ".join(f"{trial.exponent:g}: {trial.iterations}" for trial in trials))
             columns = head_columns(best, x_test, y_test, [""] * tested)
             accuracy = metrics_from_samples(columns, ["accuracy"], 0)["accuracy"].value
-            print(f"C {best.c:.3g}, test accuracy {accuracy:.4f} on {tested:,} images")
+            say(f"C {best.c:.3g}, test accuracy {accuracy:.4f} on {tested:,} images")
         theirs = sklearn_seconds(x, y, min(given.subsample, n), len(train))
-        print(f"scikit-learn, extrapolated from {min(given.subsample, n):,} images: {theirs:.1f} s per iteration")
-        print(f"one iteration of ours is one gradient, mostly: {theirs / gradient:.1f} times as fast")
+        say(f"scikit-learn, extrapolated from {min(given.subsample, n):,} images: {theirs:.1f} s per iteration")
+        say(f"one iteration of ours is one gradient, mostly: {theirs / gradient:.1f} times as fast")
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory: {rss:,.0f} MiB resident, {memory.anonymous:,.0f} MiB allocated ({before:,.0f} at the start)")
+    say(f"peak memory: {rss:,.0f} MiB resident, {memory.anonymous:,.0f} MiB allocated ({before:,.0f} at the start)")
 
 
 if __name__ == "__main__":

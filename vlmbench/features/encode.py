@@ -32,7 +32,7 @@ IMAGES = 512
 """From so many images on, they are worth their start."""
 
 SPAN = 64
-"""Units that are claimed at once where nobody shares the work."""
+"""Units that are claimed at once at most."""
 
 STAGES = ("load", "decode", "preprocess", "wait", "forward", "store")
 
@@ -280,9 +280,13 @@ class _Pass:
         return in_units(lacking, total, self.options.unit, self.options.share)
 
     def _claim(self, first: range, claim: ExitStack) -> range:
-        """A unit, with those behind it where nobody shares the work, so that they are one stream; empty where another
-        process has it."""
-        stop, most = first.start, SPAN if self.options.share.count == 1 else 1
+        """A unit, with those behind it as one stream; empty where another process has it.
+
+        Where others share the work a quarter of this process's share of what is left (guided self-scheduling,
+        Polychronopoulos and Kuck 1987): streams are long at first, and at the end nobody waits long for another.
+        """
+        count = self.options.share.count
+        stop, most = first.start, SPAN if count == 1 else max(1, min(SPAN, len(self._left) // (4 * count)))
         while most and (part := next((part for part in self._left if part.start == stop), None)):
             if not all(claim.enter_context(job.entry.claim(self._lock(part))) for job in self.jobs):
                 break

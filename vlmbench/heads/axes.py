@@ -94,7 +94,7 @@ def principal_axes(x: Any, device: str = "cpu") -> Axes:
 
 def _held(device: str) -> float:
     """Bytes of rotated features that there is memory for."""
-    return torch.cuda.mem_get_info(device)[0] / 2 if device.startswith("cuda") else HELD
+    return torch.cuda.mem_get_info(torch.device(device).index)[0] / 2 if device.startswith("cuda") else HELD
 
 
 def _block(x: Any, first: int) -> torch.Tensor:
