@@ -2,11 +2,13 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from feature_fakes import Encoder, entry, features, run, split_of
 
 from vlmbench.data.images import BadImage
 from vlmbench.features import encode as module
+from vlmbench.features.table import Table
 from vlmbench.features.units import Share
 from vlmbench.foundations.progress import Silent
 
@@ -35,6 +37,21 @@ def test_features_are_the_same_wherever_shards_end(tmp_path, damaged):
     for rows, x in found[1:]:
         assert rows.tobytes() == found[0][0].tobytes()
         assert x.tobytes() == found[0][1].tobytes()
+
+
+def test_many_features_stay_on_disk(tmp_path, monkeypatch):
+    one = entry(tmp_path)
+    run(split_of(50, damaged=(7,)), [(one, Encoder())], rows=16)
+    rows, held = module.read_layer(one, "proj")
+    monkeypatch.setattr(module, "HELD", 0)
+    again, mapped = module.read_layer(one, "proj")
+    assert isinstance(mapped, Table)
+    assert rows.tolist() == again.tolist() == [number for number in range(50) if number != 7]
+    assert np.asarray(held).tobytes() == np.asarray(mapped).tobytes()
+    assert all(isinstance(part, np.memmap) for part in mapped._parts)
+    rows, part = module.read_layer(one, "proj", range(16, 25))
+    assert np.asarray(part).tobytes() == np.asarray(held)[15:24].tobytes()
+    assert rows.tolist() == list(range(16, 25))
 
 
 def test_one_of_several_processes_encodes_many_units_as_one_stream_and_few_where_few_are_left(tmp_path, monkeypatch):

@@ -31,6 +31,9 @@ PROCESSES = 4
 IMAGES = 512
 """From so many images on, they are worth their start."""
 
+HELD = 2**25
+"""Bytes of a layer that are read into memory at once."""
+
 SPAN = 64
 """Units that are claimed at once at most."""
 
@@ -149,8 +152,8 @@ def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) ->
     """A layer of the images that are `covered`; none: of a finished entry, whole.
 
     Returns:
-        Rows [n] int64 into the split and features [n, D] float32, which stay on disk; none where a shard is absent or
-        damaged.
+        Rows [n] int64 into the split and features [n, D] float32, which stay on disk if they are more than `HELD`
+        bytes; none where a shard is absent or damaged.
     """
     manifest = entry.manifest()
     if covered is None and manifest is None:
@@ -168,6 +171,8 @@ def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) ->
     if not parts:
         width = manifest.layers.get(layer, 0) if manifest is not None else 0
         return np.zeros(0, np.int64), Table([np.zeros((0, width), np.float32)])
+    if sum(part.nbytes for part in parts) <= HELD:
+        parts = [np.concatenate(parts)]
     found, x = np.concatenate(rows), Table(parts)
     if covered is not None:
         inside = (found >= covered.start) & (found < covered.stop)
