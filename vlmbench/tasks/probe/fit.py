@@ -134,7 +134,7 @@ def fit_split(
     device = "cpu" if request.features is not None and context.device == "auto" else session.device
     chosen_on = TEST if request.on_test else VAL
     validated = spec.validation and chosen_on in split.x and len(split.x[chosen_on]) > 0
-    read: Any = (lambda x: x) if "c" in spec.settings else np.asarray  # only the logistic probe goes block by block
+    read: Any = (lambda x: x) if set(OPTIONS) <= set(spec.settings) else np.asarray  # the logistic probe reads blocks
     head = spec.fit(
         HeadData(
             x=read(split.x[TRAIN]),
