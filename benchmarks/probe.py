@@ -75,11 +75,12 @@ def synthetic(n: int, d: int, classes: int, seed: int) -> Data:
 
 
 def from_file(path: Path) -> Data:
+    from vlmbench.foundations.progress import Silent
     from vlmbench.heads.fewshot import holdout
     from vlmbench.tasks.probe.features_file import read_features
 
-    file = read_features(path)
-    x, y = dict(file.x), dict(file.y)
+    file = read_features(path, Silent())
+    x, y = {split: np.asarray(table) for split, table in file.x.items()}, dict(file.y)
     if "val" not in x:
         train, val = holdout(y["train"], 0)
         x["val"], y["val"] = x["train"][val], y["train"][val]

@@ -1,15 +1,12 @@
 """Large inputs and long runs: seconds and memory of each, in a process of its own.
 
-``python benchmarks/reliability/large.py probe --rows 1000000``, ``captions --captions 1000000``, ``records --records
+``python -m benchmarks.reliability.large probe --rows 1000000``, ``captions --captions 1000000``, ``records --records
 2000``, ``mixed --minutes 60``. Each prints a row per command; ``mixed`` ends with 1 where memory or descriptors grow.
 """
 
 import argparse
 import gc
 import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import process
+
 ROOT = Path(__file__).parents[2]
+
 GROWTH = 64.0
 """MiB that memory may grow by between the first and the last third of a long run."""
 WORDS = [
@@ -28,18 +28,11 @@ WORDS = [
 
 def measured(*arguments: object) -> None:
     """Runs a command in a process of its own; prints its time by the wall and of the processor, and its peak memory."""
-    line = [sys.executable, "-m", "vlmbench", *map(str, arguments)]
-    began = time.perf_counter()
-    running = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT)
-    assert running.stderr is not None
-    said = running.stderr.read().decode("utf-8", "backslashreplace")
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    seconds, busy = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
-    figures = f"{seconds:.1f} s | {busy:.1f} s | {usage.ru_maxrss / 1024:,.0f} MiB"
-    print(f"| {arguments[0]} | {running.returncode} | {figures} |", flush=True)
-    if running.returncode:
-        print(said[-2000:], file=sys.stderr)
+    done = process.run(*arguments)
+    figures = f"{done.seconds:.1f} s | {done.busy:.1f} s | {done.rss:,.0f} MiB"
+    print(f"| {arguments[0]} | {done.code} | {figures} |", flush=True)
+    if done.code:
+        print(done.output[-2000:], file=sys.stderr)
 
 
 def probe(rows: int, width: int, classes: int, folder: Path) -> None:
@@ -132,7 +125,7 @@ def mixed(minutes: float, folder: Path) -> int:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             turn(Path(place), len(taken))
         gc.collect()
-        taken.append((resident(), descriptors()))
+        taken.append((process.resident(), descriptors()))
     third = len(taken) // 3
     before = np.mean([memory for memory, _ in taken[third : 2 * third]])
     after = np.mean([memory for memory, _ in taken[2 * third :]])
@@ -140,12 +133,6 @@ def mixed(minutes: float, folder: Path) -> int:
     print(f"| {len(taken)} turns of 5 commands in {minutes:g} min | {before:,.0f} MiB, then {after:,.0f} MiB | "
           f"{taken[third][1]} descriptors, then {taken[-1][1]} |")  # fmt: skip
     return int(after - before > GROWTH or opened > 4)
-
-
-def resident() -> float:
-    """MiB that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def main() -> int:

@@ -172,9 +172,10 @@ def _judgements(path: Path, place: Path) -> None:
 
 
 def _features(path: Path, place: Path) -> None:
+    from vlmbench.foundations.progress import Silent
     from vlmbench.tasks.probe.features_file import read_features
 
-    _kept(list(read_features(path).classnames))
+    _kept(list(read_features(path, Silent()).classnames))
 
 
 def _probe(path: Path, place: Path) -> None:

@@ -44,4 +44,5 @@ def run(split, jobs, on_bad_image="skip", reporter=None, **more):
 
 
 def features(one):
-    return read_layer(one, "proj")
+    rows, x = read_layer(one, "proj")
+    return rows, np.asarray(x)

@@ -2,11 +2,14 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from feature_fakes import Encoder, entry, features, run, split_of
 
 from vlmbench.data.images import BadImage
 from vlmbench.features import encode as module
+from vlmbench.features.table import Table
+from vlmbench.features.units import Share
 from vlmbench.foundations.progress import Silent
 
 
@@ -34,6 +37,35 @@ def test_features_are_the_same_wherever_shards_end(tmp_path, damaged):
     for rows, x in found[1:]:
         assert rows.tobytes() == found[0][0].tobytes()
         assert x.tobytes() == found[0][1].tobytes()
+
+
+def test_many_features_stay_on_disk(tmp_path, monkeypatch):
+    one = entry(tmp_path)
+    run(split_of(50, damaged=(7,)), [(one, Encoder())], rows=16)
+    rows, held = module.read_layer(one, "proj")
+    monkeypatch.setattr(module, "HELD", 0)
+    again, mapped = module.read_layer(one, "proj")
+    assert isinstance(mapped, Table)
+    assert rows.tolist() == again.tolist() == [number for number in range(50) if number != 7]
+    assert np.asarray(held).tobytes() == np.asarray(mapped).tobytes()
+    assert all(isinstance(part, np.memmap) for part in mapped._parts)
+    rows, part = module.read_layer(one, "proj", range(16, 25))
+    assert np.asarray(part).tobytes() == np.asarray(held)[15:24].tobytes()
+    assert rows.tolist() == list(range(16, 25))
+
+
+def test_one_of_several_processes_encodes_many_units_as_one_stream_and_few_where_few_are_left(tmp_path, monkeypatch):
+    streams, images = [], module._images
+    monkeypatch.setattr(
+        module, "_images", lambda split, covered, *rest: streams.append(covered) or images(split, covered, *rest)
+    )
+    one, whole = entry(tmp_path, "one", 400), entry(tmp_path, "whole", 400)
+    run(split_of(400), [(one, Encoder())], unit=8, share=Share(1, 2))
+    assert [len(covered) // 8 for covered in streams[:4]] == [6, 5, 4, 4]
+    assert [len(covered) // 8 for covered in streams[-3:]] == [1, 1, 1]
+    run(split_of(400), [(whole, Encoder())], unit=8)
+    assert features(one)[1].tobytes() == features(whole)[1].tobytes()
+    assert starts(one) == starts(whole)
 
 
 def test_a_shard_is_closed_after_images_or_after_time(tmp_path, clock):

@@ -17,7 +17,7 @@ if not torch.cuda.is_available():
 def encoded(model, one, device, count=600, batch=64, workers=4, reporter=None):
     options = encode.EncodeOptions(batch, workers, "skip", reporter or Silent(), device=device)
     tally = encode.encode_split(split_of(count), [encode.EncodeJob("a", one, lambda: model)], options)
-    return encode.read_layer(one, model.layers[0])[1], tally
+    return np.asarray(encode.read_layer(one, model.layers[0])[1]), tally
 
 
 def loaded(directory, tmp_path, device, precision="fp32"):

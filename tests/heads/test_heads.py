@@ -78,8 +78,8 @@ def test_a_head_of_another_package_draws_the_curve_and_is_in_the_record(place):
     session = Session(Context(cache_dir=place / "cache", device="cpu"))
     parts = [Selection("digits", split, 200) for split in ("train", "test")]
     train, test = (session.features("tiny-clip", part, layer="pre_proj") for part in parts)
-    means = np.stack([train.x[train.y == label].mean(axis=0) for label in range(10)])
-    nearest = np.linalg.norm(test.x[:, None] - means[None], axis=2).argmin(axis=1)
+    means = np.stack([np.asarray(train.x)[train.y == label].mean(axis=0) for label in range(10)])
+    nearest = np.linalg.norm(np.asarray(test.x)[:, None] - means[None], axis=2).argmin(axis=1)
     assert found[1]["metrics"]["accuracy"]["value"] == pytest.approx((nearest == test.y).mean())
 
 

@@ -3,8 +3,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from vlmbench.features.table import Table
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.heads import logistic
+from vlmbench.heads import axes, logistic
 from vlmbench.heads.logistic import MAX_ITER, TOLERANCE, Trainer
 
 
@@ -211,3 +212,32 @@ def test_a_gpu_gives_the_same_probe():
     np.testing.assert_allclose(there.coef, here.coef, atol=1e-3 * np.abs(here.coef).max())
     agreed = there.probabilities(x_test).argmax(axis=1) == here.probabilities(x_test).argmax(axis=1)
     assert agreed.mean() >= 0.999
+
+
+def test_features_on_disk_give_the_same_probe_and_are_read_a_block_at_a_time(tmp_path, monkeypatch):
+    most = []
+
+    class Recorded(Table):
+        def __array__(self, dtype=None, copy=None):
+            most.append(len(self))
+            return super().__array__(dtype, copy)
+
+    generator = np.random.default_rng(0)
+    y = generator.integers(0, 3, 20_000)
+    x = generator.normal(size=(20_000, 16)).astype(np.float32) * np.logspace(0, -3, 16, dtype=np.float32)
+    x[:, 3] += 0.01 * y
+    np.save(tmp_path / "x.npy", x + 30)  # a large offset, as features of encoders have
+    table = Recorded([np.load(tmp_path / "x.npy", mmap_mode="r")])
+    monkeypatch.setattr(axes, "_ROWS", 1000)
+    monkeypatch.setattr(logistic, "_CPU_CELLS", 3000)
+    held, _ = Trainer(table, y).fit(1.0)
+    monkeypatch.setattr(axes, "HELD", 0)
+    trainer = Trainer(table, y)
+    found, start = trainer.fit(1.0)
+    assert trainer.axes.z is None
+    assert max(most) == 1024
+    assert found.converged
+    np.testing.assert_allclose(found.logits(x[:100] + 30), held.logits(x[:100] + 30), atol=2e-3)
+    exact, _ = trainer.fit(1.0, start=start, tol=1e-9)  # continues in float64
+    assert exact.converged
+    assert abs(exact.loss - found.loss) < 1e-6

@@ -49,7 +49,7 @@ def test_any_two_encoders_become_a_zero_shot_classifier(text, k, checkpoints, an
     coupled = session.features(vision, Selection(anchors, "all"), layer="pre_proj")
     captions = [caption for own in coupled.items.captions for caption in own]
     prompts = [f"a photo of a {c}." for c in ("blue", "green", "red")]
-    x = relative(images.x, np.repeat(coupled.x, 2, axis=0), k=k, p=3).toarray()
+    x = relative(np.asarray(images.x), np.repeat(coupled.x, 2, axis=0), k=k, p=3).toarray()
     own = [session.text_embeddings(words, texts)[0] for texts in (prompts, captions)]
     scores = x @ relative(own[0], own[1], k=k, p=3).toarray().T
     assert read_samples(run)["prediction"].tolist() == scores.argmax(1).tolist()
@@ -74,7 +74,7 @@ def test_a_probe_on_it_predicts_images(k, checkpoints, anchors, colours, tmp_pat
     paths = find_images([colours / "test"])
     found = list(predictor.predict(paths))
     features = session.features(name, Selection(data, "test"))
-    wanted = dict(zip(features.ids, predictor.probe.probabilities(features.x), strict=True))
+    wanted = dict(zip(features.ids, predictor.probe.probabilities(np.asarray(features.x)), strict=True))
     assert len(found) == 15
     for one in found:
         (id,) = [id for id in wanted if one.image.endswith(id)]

@@ -34,7 +34,7 @@ def undivided(colours, tmp_path_factory) -> Path:
 
 
 def rows(x: np.ndarray) -> set[bytes]:
-    return {row.tobytes() for row in x}
+    return {row.tobytes() for row in np.asarray(x)}
 
 
 @settings(max_examples=50, deadline=None)

@@ -22,7 +22,7 @@ from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 found = Session(Context(cache_dir=Path(sys.argv[3]), batch_size=4, reporter=Silent())).features(
     sys.argv[1], Selection(f"folder:{sys.argv[2]}", "all"))
-print(found.encoded, found.x.sum())
+print(found.encoded, found.x.astype(float).sum())
 """
 
 

@@ -244,7 +244,9 @@ def test_each_process_has_its_gpu(rank, gpus, wanted, monkeypatch):
     monkeypatch.setattr(device, "_accelerator_possible", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     assert device.resolve_device("auto") == device.resolve_device("cuda") == wanted
+    assert not torch.backends.cudnn.allow_tf32, "fp32 is fp32, for captioners too"
     assert device.resolve_device("cpu") == "cpu"
 
 

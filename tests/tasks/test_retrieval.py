@@ -46,7 +46,7 @@ def test_ranks_are_those_of_the_models_own_cosines(checkpoints, captioned, tmp_p
     features = session.features(model, Selection(captioned, "all"))
     texts = [text for own in features.items.captions for text in own]
     owner = np.repeat(np.arange(6), [len(own) for own in features.items.captions])
-    scores = unit(features.x) @ unit(session.text_embeddings(model, texts)[0]).T
+    scores = unit(np.asarray(features.x)) @ unit(session.text_embeddings(model, texts)[0]).T
     samples = read_samples(run)
     expected = [(scores[i][owner != i] > scores[i][owner == i].max()).sum() for i in range(6)]
     assert samples["image_rank"].tolist() == expected
@@ -68,7 +68,7 @@ def test_reranking_orders_the_nearest_by_cosine_and_matching_head(checkpoints, c
     features = session.features(model, Selection(captioned, "all"))
     texts = [text for own in features.items.captions for text in own]
     owner = np.repeat(np.arange(6), [len(own) for own in features.items.captions])
-    scores = unit(features.x) @ unit(session.text_embeddings(model, texts)[0]).T
+    scores = unit(np.asarray(features.x)) @ unit(session.text_embeddings(model, texts)[0]).T
     encoder, split = session.model(model).encoder, features.items
     for row in range(6):
         from vlmbench.data.images import decode

@@ -116,7 +116,8 @@ def test_batch_size_and_workers_move_no_prediction(family, checkpoints, colours,
         run = run_zeroshot(request(checkpoints(family), colours), session.context, session)[0]
         found.append(read_samples(run)["prediction"].tolist())
         features = session.features(str(checkpoints(family)), Selection(f"folder:{colours}", "test"))
-        layers.append(features.x / np.linalg.norm(features.x, axis=1, keepdims=True))
+        x = np.asarray(features.x)
+        layers.append(x / np.linalg.norm(x, axis=1, keepdims=True))
     assert found[0] == found[1] == found[2]
     np.testing.assert_allclose(layers[0], layers[1], atol=1e-5)
     np.testing.assert_allclose(layers[0], layers[2], atol=1e-5)
@@ -164,7 +165,7 @@ def test_a_stopped_run_goes_on_at_the_first_missing_shard(checkpoints, colours, 
             Session(context(tmp_path, batch_size=4)).features(model, Selection(f"folder:{colours}", "test"))
     found = Session(context(tmp_path, batch_size=4)).features(model, Selection(f"folder:{colours}", "test"))
     assert found.encoded == 7
-    assert (found.x == whole).all()
+    assert (np.asarray(found.x) == np.asarray(whole)).all()
 
 
 def test_a_damaged_shard_is_encoded_again(checkpoints, colours, tmp_path, monkeypatch):
@@ -178,7 +179,7 @@ def test_a_damaged_shard_is_encoded_again(checkpoints, colours, tmp_path, monkey
     again = context(tmp_path, batch_size=4)
     second = Session(again).features(model, Selection(data, "test"))
     assert second.encoded == 4
-    assert (second.x == first.x).all()
+    assert (np.asarray(second.x) == np.asarray(first.x)).all()
     assert any("damaged" in line for line in again.reporter.warnings)
 
 

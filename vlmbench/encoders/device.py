@@ -14,7 +14,7 @@ INSTALL_OPENVINO = "pip install 'vlmbench-eval[openvino]'"
 
 def resolve_device(requested: str) -> str:
     """``auto`` becomes cuda, mps or cpu, whichever is there; cuda the GPU of this process where a launcher has started
-    several on this machine.
+    several on this machine. On a GPU fp32 is fp32 from here on: TF32, with 10 bits of mantissa, is turned off.
 
     Raises:
         AbsentError: the requested device is not there.
@@ -25,6 +25,8 @@ def resolve_device(requested: str) -> str:
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     found = next((name for name, present in there.items() if present), "cpu") if requested == "auto" else requested
+    if found == "cuda":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if found == "cuda" and there["cuda"] and (rank := local_rank()):
         return f"cuda:{rank % torch.cuda.device_count()}"  # where each process is given a GPU of its own, there is one
     if found != "cpu" and not there.get(found, False):
@@ -67,14 +69,6 @@ def resolve_engine(requested: str, device: str) -> str | None:
     if find_spec("openvino") is None:
         raise AbsentError("OpenVINO is not installed", where="--engine openvino", fix=INSTALL_OPENVINO)
     return OPENVINO
-
-
-def full_fp32() -> None:
-    """Turns TF32 off: convolutions in fp32 on a GPU have 10 bits of mantissa otherwise, which a record does not say."""
-    import torch
-
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _accelerator_possible() -> bool:

@@ -9,7 +9,6 @@ from pkgutil import resolve_name
 from typing import Any
 
 from vlmbench.encoders.checkpoints import locate
-from vlmbench.encoders.device import full_fp32
 from vlmbench.encoders.files import ModelFiles, read_files
 from vlmbench.encoders.names import CheckpointRef, ModelRef
 from vlmbench.encoders.pixels import NAME as PIXELS
@@ -85,8 +84,6 @@ def load_model(files: ModelFiles, device: str, precision: str, reporter: Reporte
         InputError: weights, tokenizer or preprocessing are damaged, or another package's adapter is at fault.
     """
     family = files.family
-    if device.startswith("cuda"):
-        full_fp32()
     with reporter.task(f"loading {files.id}", None):
         if family.plugin is None:
             return resolve_name(family.adapter)(files, device, precision, reporter)

@@ -20,6 +20,7 @@ from vlmbench.data.resizing import Resizing
 from vlmbench.encoders.base import ImageEncoder
 from vlmbench.features.forward import Forward, joined
 from vlmbench.features.store import ROWS, FeatureEntry
+from vlmbench.features.table import Table
 from vlmbench.features.units import ALL, Share, in_units, merged
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import SECONDS, Advance, Reporter, tell_slow
@@ -30,8 +31,11 @@ PROCESSES = 4
 IMAGES = 512
 """From so many images on, they are worth their start."""
 
+HELD = 2**25
+"""Bytes of a layer that are read into memory at once."""
+
 SPAN = 64
-"""Units that are claimed at once where nobody shares the work."""
+"""Units that are claimed at once at most."""
 
 STAGES = ("load", "decode", "preprocess", "wait", "forward", "store")
 
@@ -144,11 +148,12 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
     return tally
 
 
-def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) -> tuple[np.ndarray, Table] | None:
     """A layer of the images that are `covered`; none: of a finished entry, whole.
 
     Returns:
-        Rows [n] int64 into the split and features [n, D] float32; none where a shard is absent or damaged.
+        Rows [n] int64 into the split and features [n, D] float32, which stay on disk if they are more than `HELD`
+        bytes; none where a shard is absent or damaged.
     """
     manifest = entry.manifest()
     if covered is None and manifest is None:
@@ -161,12 +166,14 @@ def read_layer(entry: FeatureEntry, layer: str, covered: range | None = None) ->
             continue
         if layer not in tensors:
             return None
-        rows.append(tensors["row"])
+        rows.append(np.array(tensors["row"]))
         parts.append(tensors[layer])
     if not parts:
         width = manifest.layers.get(layer, 0) if manifest is not None else 0
-        return np.zeros(0, np.int64), np.zeros((0, width), np.float32)
-    found, x = np.concatenate(rows), np.concatenate(parts)
+        return np.zeros(0, np.int64), Table([np.zeros((0, width), np.float32)])
+    if sum(part.nbytes for part in parts) <= HELD:
+        parts = [np.concatenate(parts)]
+    found, x = np.concatenate(rows), Table(parts)
     if covered is not None:
         inside = (found >= covered.start) & (found < covered.stop)
         return found[inside], x[inside]
@@ -278,9 +285,13 @@ class _Pass:
         return in_units(lacking, total, self.options.unit, self.options.share)
 
     def _claim(self, first: range, claim: ExitStack) -> range:
-        """A unit, with those behind it where nobody shares the work, so that they are one stream; empty where another
-        process has it."""
-        stop, most = first.start, SPAN if self.options.share.count == 1 else 1
+        """A unit, with those behind it as one stream; empty where another process has it.
+
+        Where others share the work a quarter of this process's share of what is left (guided self-scheduling,
+        Polychronopoulos and Kuck 1987): streams are long at first, and at the end nobody waits long for another.
+        """
+        count = self.options.share.count
+        stop, most = first.start, SPAN if count == 1 else max(1, min(SPAN, len(self._left) // (4 * count)))
         while most and (part := next((part for part in self._left if part.start == stop), None)):
             if not all(claim.enter_context(job.entry.claim(self._lock(part))) for job in self.jobs):
                 break

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
-from vlmbench.features.tensors import write_tensors
+from vlmbench.features.table import release
+from vlmbench.features.tensors import map_tensors, write_tensors
 from vlmbench.foundations.atomic import exclusive
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged, read_note, write_note
@@ -101,7 +102,8 @@ class FeatureEntry:
         """The split from `position` to its end, or `within` a part: the images of each shard with its tensors, and with
         none those that no sound shard covers.
 
-        Tensors are ``row`` [n] int64 and each layer [n, D] float32. The last shard can reach beyond the part.
+        Tensors are ``row`` [n] int64 and each layer [n, D] float32, mapped from the file. The last shard can reach
+        beyond the part.
         """
         position, end = (position, self.images) if within is None else (within.start, within.stop)
         while position < end:
@@ -161,9 +163,7 @@ class FeatureEntry:
         """The shard that begins at `start`; none where it is absent or damaged."""
         path = self._path(start)
         try:
-            with safe_open(path, framework="numpy") as handle:
-                facts = handle.metadata() or {}
-                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
+            tensors, facts = map_tensors(path)
             covered = range(start, int(facts["stop"]))
         except FileNotFoundError:
             return None
@@ -191,7 +191,9 @@ class FeatureEntry:
 
 def array_sha256(values: np.ndarray) -> str:
     """SHA-256 of an array's bytes in C order."""
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    found = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    release(values)
+    return found
 
 
 def _digest(tensors: Mapping[str, np.ndarray[Any, Any]]) -> str:

@@ -13,13 +13,14 @@ shrunk too, towards what gives the mean image the prior's logits: as c goes to 0
 
 The solver is L-BFGS in the features' principal axes (`axes`, `lbfgs`), in float32 with sums in float64; where rounding
 ends the descent before the tolerance is met it continues in float64. It runs on CPU and CUDA, in chunks of rows, so
-that `[N, C]` never has to fit in memory.
+that neither `[N, C]` nor `[N, D]` has to fit in memory.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class Trainer:
     """Fits one training set at any number of strengths; the rotation is computed once.
 
     Args:
-        x: features `[N, D]`.
+        x: features `[N, D]`, an array or a `Table`.
         y: labels `[N]`, 0 to classes - 1; or `[N, C]` of 0 and 1 for several labels per image.
         classes: C; the default is the largest label + 1.
         prior: `[C, D]` coefficients to start from and regularize towards; the default is zero.
@@ -82,7 +83,7 @@ class Trainer:
 
     def __init__(
         self,
-        x: NDArray[np.floating],
+        x: Any,
         y: NDArray[np.integer],
         *,
         classes: int | None = None,
@@ -92,7 +93,7 @@ class Trainer:
         labels = np.asarray(y)
         self.multilabel = labels.ndim == 2
         self.classes = check_labels(labels, len(x), classes)
-        with _threads(len(x) * np.asarray(x).shape[-1] * self.classes):
+        with _threads(len(x) * x.shape[-1] * self.classes):
             self.axes: Axes = principal_axes(x, device)
         self.n = len(labels)
         if self.multilabel:
@@ -114,7 +115,8 @@ class Trainer:
         self.sigmoid = self.multilabel or self.binary
         self._outer, self._prior, self._shift = self._place_prior(prior)
         cells = _GPU_CELLS if torch.device(device).type == "cuda" else _CPU_CELLS
-        self._chunk = max(256, cells // max(self.rows, 1))
+        self._chunk = max(1024, cells // max(self.rows, 1))
+        self._device = device
 
     def fit(
         self, c: float, *, start: Start | None = None, tol: float = TOLERANCE, max_iter: int = MAX_ITER
@@ -132,7 +134,7 @@ class Trainer:
         """
         if not (np.isfinite(c) and c > 0):
             raise UsageError(f"the strength C must be above 0, not {c}")
-        with _threads(self.axes.z.numel() * self.rows):
+        with _threads(self.n * len(self.axes.variance) * self.rows):
             return self._fit(c, start, tol, max_iter)
 
     def _fit(self, c: float, start: Start | None, tol: float, max_iter: int) -> tuple[Fit, Start]:
@@ -161,12 +163,12 @@ class Trainer:
 
     def _origin(self) -> torch.Tensor:
         """Zero coefficients, and intercepts that give each class its share; or the prior itself."""
-        here = torch.zeros(self.rows, len(self.axes.variance) + 1, dtype=torch.float64, device=self.axes.z.device)
+        here = torch.zeros(self.rows, len(self.axes.variance) + 1, dtype=torch.float64, device=self._device)
         if self._prior is not None:
             here[:, -1] = self._prior @ self.axes.mean
             return here
         if self.sigmoid:
-            share = self._targets.double().mean(dim=1)
+            share = self._targets.sum(dim=1, dtype=torch.float64) / self.n
             here[:, -1] = torch.log(share / (1 - share))
         else:
             here[:, -1] = torch.log(torch.bincount(self._targets, minlength=self.rows).double() / self.n)
@@ -194,19 +196,21 @@ class Trainer:
         """
         weights, intercept = x[:, :-1], x[:, -1]
         shifted = weights if self._shift is None else weights + self._shift
-        matrix, offset = shifted.to(dtype), intercept[:, None].to(dtype)
+        matrix, offset = self.axes.outwards(shifted).to(dtype), intercept[:, None].to(dtype)
         value = torch.zeros((), dtype=torch.float64, device=x.device)
-        gradient = torch.zeros_like(x)
+        gradient = torch.empty_like(x)
+        outer, inner = torch.zeros(matrix.shape, dtype=torch.float64, device=x.device), torch.zeros_like(intercept)
         spread = torch.zeros_like(intercept)
         for first in range(0, self.n, self._chunk):
-            z = self.axes.z[first : first + self._chunk].to(dtype)
+            z = self.axes.rows(first, first + self._chunk, dtype)
             targets = self._targets[..., first : first + self._chunk]
             logits = torch.addmm(offset, matrix, z.T)
             loss, residual, part = _sigmoid_part(logits, targets) if self.sigmoid else _softmax_part(logits, targets)
             value += loss
             spread += part
-            gradient[:, :-1] += residual @ z
-            gradient[:, -1] += residual.sum(dim=1, dtype=torch.float64)
+            outer += residual @ z
+            inner += residual.sum(dim=1, dtype=torch.float64)
+        gradient[:, :-1], gradient[:, -1] = self.axes.inwards(outer), inner
         gradient /= self.n
         gradient[:, :-1] += penalty * weights
         value = value / self.n + 0.5 * penalty * (weights * weights).sum()
@@ -233,7 +237,7 @@ class Trainer:
                 f"the prior is {outer.shape}, not {self.classes} classes by {len(self.axes.mean)} features"
             )
         outer = outer[self.fitted]
-        inner = torch.as_tensor(outer[1:] - outer[:1] if self.binary else outer, device=self.axes.z.device)
+        inner = torch.as_tensor(outer[1:] - outer[:1] if self.binary else outer, device=self.axes.mean.device)
         return outer, inner, inner @ self.axes.basis
 
     def _unrotate(self, point: Point, c: float, iterations: int, converged: bool) -> Fit:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmbench.features.table import Table
 from vlmbench.heads.fewshot import NO_VALIDATION_C
 from vlmbench.heads.spec import HeadData, HeadSpec
 
@@ -44,14 +45,14 @@ def fit(data: HeadData) -> "Fit":
     else:
         best, _ = trainer.fit(NO_VALIDATION_C if c is None else c, tol=tol, max_iter=max_iter)
     if settings.get("refit") and data.x_val is not None and data.y_val is not None:
-        both = np.concatenate([data.x, data.x_val]), np.concatenate([data.y, data.y_val])
+        both = Table([data.x, data.x_val], dtype=data.x.dtype), np.concatenate([data.y, data.y_val])
         best, _ = _trainer(data, *both).fit(best.c, tol=tol, max_iter=max_iter)
     if not best.converged:
         _warn(data, "the final fit", max_iter)
     return replace(best, detail={**detail, "c": best.c, "iterations": best.iterations, "converged": best.converged})
 
 
-def _trainer(data: HeadData, x: NDArray[np.floating], y: NDArray[np.integer]) -> "Trains":
+def _trainer(data: HeadData, x: Any, y: NDArray[np.integer]) -> "Trains":
     if data.settings.get("solver") == "sklearn":
         from vlmbench.heads.oracle import SklearnTrainer
 

@@ -11,7 +11,7 @@ head's name:
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.metrics.choice import DEFAULT
-from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
+from vlmbench.metrics.classification import columns_by_block, metrics_from_samples, sample_columns, softmax
 from vlmbench.metrics.spec import ClassificationSpec, find
 
 T = TypeVar("T")
@@ -125,8 +125,13 @@ class HeadData:
         """
         if self.x_val is None:
             raise ValueError("there are no validation images")
-        logits = head.logits(self.x_val)
-        return self.score(logits), self.log_loss(logits)
+        if self.multilabel:
+            logits = head.logits(np.asarray(self.x_val))
+            return self.score(logits), self.log_loss(logits)
+        truth = np.asarray(self.y_val)
+        columns = head_columns(head, self.x_val, truth, [""] * len(truth))
+        loss = -np.log(np.maximum(columns["probability"], np.finfo(np.float64).tiny)).mean()
+        return self._figure(columns), float(loss)
 
     def choose(self, candidates: Iterable[tuple[T, NDArray[np.floating]]]) -> tuple[T, dict[str, JsonValue]]:
         """The candidate whose logits on the validation images are best, and its part of a record.
@@ -153,11 +158,14 @@ class HeadData:
         truth = np.asarray(self.y_val)
         if self.metric == DEFAULT and not self.multilabel:
             return float((logits.argmax(axis=1) == truth).mean())
-        spec, score = find(self.metric), 0.0
-        if not (isinstance(spec, ClassificationSpec) and spec.undefined(truth)):
-            columns = sample_columns(_probabilities(logits, self.multilabel), truth, [""] * len(truth))
-            score = metrics_from_samples(columns, [self.metric], 0, resamples=0)[self.metric].value
-        return score
+        return self._figure(sample_columns(_probabilities(logits, self.multilabel), truth, [""] * len(truth)))
+
+    def _figure(self, columns: Mapping[str, Any]) -> float:
+        """The metric of per-sample columns of the validation images; 0 where it is undefined."""
+        spec = find(self.metric)
+        if isinstance(spec, ClassificationSpec) and spec.undefined(np.asarray(self.y_val)):
+            return 0.0
+        return metrics_from_samples(columns, [self.metric], 0, resamples=0)[self.metric].value
 
     def log_loss(self, logits: NDArray[np.floating]) -> float:
         """The mean log-loss of logits `[M, C]` of the validation images."""
@@ -273,11 +281,17 @@ def _setting(value: str, default: JsonValue, key: str, text: str) -> JsonValue:
 
 def probabilities(head: FittedHead, x: NDArray[np.floating], *, multilabel: bool) -> NDArray[np.float64]:
     """Probabilities `[N, C]` of features `[N, D]`: softmax over classes; multi-label: a sigmoid for each class."""
-    return _probabilities(head.logits(x), multilabel)
+    return _probabilities(head.logits(np.asarray(x)), multilabel)
 
 
 def _probabilities(logits: NDArray[np.floating], multilabel: bool) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1 + np.tanh(logits / 2))) if multilabel else softmax(logits)
+
+
+def head_columns(head: FittedHead, x: Any, y: NDArray[np.integer], ids: Sequence[str]) -> dict[str, Any]:
+    """The per-sample columns (`metrics.classification.sample_columns`) of features `[N, D]` with labels `y`."""
+    multilabel = y.ndim == 2
+    return columns_by_block(lambda rows: probabilities(head, x[rows], multilabel=multilabel), y, ids, x.shape[1])
 
 
 @cache

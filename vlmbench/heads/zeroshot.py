@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmbench.metrics.classification import columns_by_block, softmax
 from vlmbench.metrics.rows import means, normalise, products
 
-__all__ = ["ZeroShotWeights", "class_weights", "logits", "normalise"]
+__all__ = ["ZeroShotWeights", "class_weights", "logits", "normalise", "zero_shot_columns"]
 
 _ROWS = 8192
 
@@ -69,3 +70,15 @@ def logits(features: Any, head: ZeroShotWeights, *, views: int = 1) -> NDArray[n
         cosines = products(normalise(block), head.weights)
         found[start : start + rows] = cosines.reshape(-1, views, cosines.shape[1]).max(axis=1)
     return found * np.float32(head.logit_scale) + np.float32(head.logit_bias)
+
+
+def zero_shot_columns(
+    features: Any, head: ZeroShotWeights, labels: NDArray[np.integer], ids: Sequence[str], *, views: int = 1
+) -> dict[str, Any]:
+    """The per-sample columns (`metrics.classification.sample_columns`) of the softmax of `logits`."""
+
+    def probabilities(rows: slice) -> NDArray[np.float64]:
+        block = features[rows.start * views : rows.stop * views]
+        return softmax(logits(block, head, views=views))
+
+    return columns_by_block(probabilities, labels, ids, views * min(features.shape[1], head.weights.shape[0]))

@@ -16,6 +16,7 @@ from vlmbench.encoders.families import ASIF
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.names import AsifRef, ModelRef, parse_model
 from vlmbench.features.store import FeatureEntry
+from vlmbench.features.table import Table
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
@@ -95,6 +96,8 @@ class Asif:
                     fix="fewer images with --limit, or a smaller anchor set",
                 )
             x = x.toarray()
+        if not issparse(x):
+            x = Table([x])
         protocol = {**found.protocol, "layer": PROJ, "asif_k": self.ref.k, "asif_p": self.ref.p}
         protocol["anchors"] = anchors.opened.fingerprint
         return replace(found, x=x, model=self.model.facts, protocol=protocol)

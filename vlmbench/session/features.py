@@ -16,6 +16,7 @@ from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.names import ModelRef
 from vlmbench.features.encode import EncodeJob, EncodeOptions, Tally, encode_split, read_layer
 from vlmbench.features.store import ROWS, FeatureEntry, FeatureKey
+from vlmbench.features.table import Table
 from vlmbench.features.texts import TextStore
 from vlmbench.features.units import ALL, Share, in_units, merged, part_of, unit_of
 from vlmbench.foundations.cpu import cores
@@ -35,9 +36,9 @@ class SplitFeatures:
     """The features of a split by a model.
 
     Attributes:
-        x: [N, D] float32, un-normalised; damaged images that were skipped have no row. Where the best of V views
-            counts, [N * V, D], the views of an image one after the other; of several crops of a box, their mean. A
-            `scipy.sparse.csr_array` where that is allowed and the model is ASIF over many anchors.
+        x: a `Table` [N, D] float32, un-normalised; damaged images that were skipped have no row. Where the best of V
+            views counts, [N * V, D], the views of an image one after the other; of several crops of a box, their mean.
+            A `scipy.sparse.csr_array` where that is allowed and the model is ASIF over many anchors.
         items: the N images.
         info: what is known of their dataset.
         dataset: the dataset's part of a record.
@@ -300,7 +301,7 @@ class Features:
 
     def _read(
         self, entry: FeatureEntry, model: ModelRef, opened: OpenSplit, layer: str, part: range | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Table]:
         for attempt in range(2):
             found = read_layer(entry, layer, part)
             if found is not None:

@@ -14,11 +14,14 @@ from vlmbench.data.reduced import TEXT as REDUCED_TEXT
 from vlmbench.data.reduced import reduced
 from vlmbench.data.regions import MEAN
 from vlmbench.data.views.crops import expand, seen_as
+from vlmbench.features.table import Table
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.zeroshot import normalise
 from vlmbench.session.context import REDUCED, Context
+
+_ITEMS = 4096
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class OpenSplit:
             return {"decode": REDUCED_TEXT}
         return {} if self.info.views is None else {"views": self.info.views.text}
 
-    def fold(self, rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def fold(self, rows: np.ndarray, x: Table) -> tuple[np.ndarray, Table]:
         """From what was encoded to items; an item of which a view is missing is left out.
 
         Args:
@@ -99,8 +102,12 @@ class OpenSplit:
         items = np.flatnonzero(whole)
         x = x[whole[rows // views.count]]
         if views.combine == MEAN:
-            unit = normalise(x.astype(np.float64)).reshape(len(items), views.count, x.shape[1])
-            x = normalise(unit.mean(axis=1)).astype(np.float32)
+            means = np.empty((len(items), x.shape[1]), np.float32)
+            for start in range(0, len(items), _ITEMS):
+                unit = normalise(x[start * views.count : (start + _ITEMS) * views.count].astype(np.float64))
+                mean = unit.reshape(-1, views.count, x.shape[1]).mean(axis=1)
+                means[start : start + _ITEMS] = normalise(mean)
+            x = Table([means])
         return items, x
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import issparse
 
 from vlmbench.data.base import Split
 from vlmbench.data.catalogue import expand
@@ -98,7 +99,8 @@ def _score(session: Session, model: str, selection: Selection, request: Retrieva
     owner = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists])
     texts = [text for own in lists for text in own]
     embedded, _ = session.text_embeddings(model, texts)
-    unit = [normalise(values).astype(np.float32) for values in (features.x, embedded)]
+    x = features.x if issparse(features.x) else np.asarray(features.x)
+    unit = [normalise(values).astype(np.float32) for values in (x, embedded)]
     corpus = _Corpus(unit[0], unit[1], owner, texts)
     if request.rerank is None:
         found = ranks(corpus.images, corpus.captions, owner)

@@ -17,15 +17,13 @@ from vlmbench.foundations.text import visible
 from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.classnames import ClassNames, class_names
 from vlmbench.heads.prompts import PromptSet, prompt_sets
-from vlmbench.heads.zeroshot import logits
+from vlmbench.heads.zeroshot import zero_shot_columns
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
     INTERVALS,
     metric_names,
     metrics_from_samples,
     per_class,
-    sample_columns,
-    softmax,
 )
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.classification import ZEROSHOT, ClassFigures, ClassificationDetail, ZeroShotProtocol
@@ -150,8 +148,7 @@ def score_zeroshot(
     """Scores features by one prompt set and writes the record; labels are those of the plan's classes."""
     context = session.context
     head = session.text_weights(model, plan.classes.names, prompts, plan.raw)
-    probabilities = softmax(logits(features.x, head, views=features.views))
-    columns = sample_columns(probabilities, features.y, features.ids)
+    columns = zero_shot_columns(features.x, head, features.y, features.ids, views=features.views)
     info = features.info
     metric = plan.metric or info.metric
     possible = metric_names(len(plan.raw), multilabel=info.multilabel)

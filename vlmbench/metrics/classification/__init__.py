@@ -9,7 +9,7 @@ number of images), the rest by a seeded bootstrap over images; with several seed
 Student's t. `INTERVALS` names them in a record's protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 INTERVALS = "wilson; bootstrap for ece, brier, map, roc_auc"
 INTERVALS_OVER_SEEDS = "t over seeds"
+_CELLS = 2**22
+"""Numbers of a block of images: probabilities, or features."""
 
 
 def metric_names(classes: int, *, multilabel: bool = False) -> tuple[str, ...]:
@@ -110,6 +112,36 @@ def sample_columns(
     if values.shape[1] == 2:
         columns["score"] = values[:, 1].copy()
     return columns
+
+
+def columns_by_block(
+    probabilities: Callable[[slice], NDArray[np.floating[Any]]],
+    labels: NDArray[np.integer[Any]],
+    ids: Sequence[str],
+    width: int,
+) -> dict[str, Any]:
+    """`sample_columns` of probabilities that are computed a block of rows at a time, `[N, C]` never as a whole.
+
+    Args:
+        probabilities: computes those of some rows.
+        labels: as in `sample_columns`.
+        ids: as in `sample_columns`.
+        width: numbers per image that they are computed from, as far as they need memory.
+    """
+    rows = max(1, _CELLS // max(width, int(labels.max(initial=0)) + 1))
+    starts = range(0, len(labels), rows)
+    blocks = [slice(start, start + rows) for start in starts]
+    found = [sample_columns(probabilities(block), labels[block], ids[block]) for block in blocks]
+    return (
+        found[0]
+        if len(found) == 1
+        else {
+            name: np.concatenate([one[name] for one in found])
+            if isinstance(column, np.ndarray)
+            else [row for one in found for row in one[name]]
+            for name, column in found[0].items()
+        }
+    )
 
 
 def metrics_from_samples(

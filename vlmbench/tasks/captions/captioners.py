@@ -116,7 +116,7 @@ class SessionSetup:
     def training_features(self, model: str, layer: str) -> tuple[Sequence[str], np.ndarray]:
         """Ids [N] of the training images and their features [N, D]."""
         found = self.session.features(model, Selection(str(self.how.anchors), TRAIN), layer=layer)
-        return found.items.ids, found.x
+        return found.items.ids, np.asarray(found.x)
 
     def _training_split(self, what: str) -> Split:
         dataset = self.how.anchors

@@ -126,7 +126,7 @@ class ClipImages:
                 where=self.dataset,
                 fix="name the dataset with these images",
             )
-        images = dict(zip(self._features.ids, self._features.x, strict=True))
+        images = dict(zip(self._features.ids, np.asarray(self._features.x), strict=True))
         damaged = [id for id in dict.fromkeys(ids) if id not in images]
         if damaged:
             raise InputError(

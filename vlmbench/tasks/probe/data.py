@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from vlmbench.features.table import Table
 from vlmbench.foundations.hashing import sha256_file
+from vlmbench.foundations.progress import Reporter
 from vlmbench.heads.fewshot import holdout
-from vlmbench.heads.zeroshot import ZeroShotWeights, normalise
+from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.metrics.choice import require_metric
 from vlmbench.metrics.classification import metric_names
 from vlmbench.records.result import DatasetFacts, Metric, ModelFacts
@@ -47,7 +48,7 @@ class ProbeData:
     system: str
     model: ModelFacts | None
     dataset: DatasetFacts
-    x: dict[str, NDArray[np.floating]]
+    x: dict[str, Table]
     y: dict[str, NDArray[Any]]
     ids: tuple[str, ...]
     classnames: tuple[str, ...]
@@ -63,7 +64,7 @@ class ProbeData:
     suffix: str = ""
 
 
-def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> ProbeData:
+def from_file(path: Path, reporter: Reporter, *, normalised: bool, metric: str | None = None) -> ProbeData:
     """A features file as data for a probe; the system is named after it.
 
     Raises:
@@ -71,7 +72,7 @@ def from_file(path: Path, *, normalised: bool, metric: str | None = None) -> Pro
         InputError: it is malformed.
         UsageError: `metric` cannot be computed from such labels.
     """
-    file = read_features(path)
+    file = read_features(path, reporter)
     multilabel = file.y[TRAIN].ndim == 2
     require_metric(metric, len(file.classnames), multilabel=multilabel, where=str(path))
     data = ProbeData(
@@ -102,4 +103,4 @@ def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:
 
 def to_unit_norm(data: ProbeData) -> ProbeData:
     """The data with features scaled to unit length."""
-    return replace(data, x={name: normalise(part) for name, part in data.x.items()})
+    return replace(data, x={name: part.normalised() for name, part in data.x.items()})

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.data.base import MOST_CLASSES
+from vlmbench.features.table import Table
+from vlmbench.features.tensors import map_array, map_tensors
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import regular_file, unpacked_limit
+from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
 SPLITS = ("train", "val", "test")
@@ -26,26 +29,27 @@ class FeaturesFile:
     """The content of a features file.
 
     Attributes:
-        x: features by split, `[N, D]` float32.
+        x: features by split, `[N, D]` float32, on disk unless they are compressed there.
         y: labels by split, `[N]` int64, or `[N, C]` uint8 where an image can have several.
         classnames: `[C]`: the names if labels are text, else the numbers.
     """
 
-    x: dict[str, NDArray[np.float32]]
+    x: dict[str, Table]
     y: dict[str, NDArray[Any]]
     classnames: tuple[str, ...]
 
 
-def read_features(path: Path) -> FeaturesFile:
-    """Reads and checks a features file; nothing in it is ever unpickled.
+def read_features(path: Path, reporter: Reporter) -> FeaturesFile:
+    """Checks a features file; nothing in it is ever unpickled.
 
-    Labels can be whole numbers, text (sorted; every split counts) or rows of 0 and 1.
+    Labels can be whole numbers, text (sorted; every split counts) or rows of 0 and 1. Arrays of a safetensors file and
+    of an uncompressed .npz (`np.savez`) stay on disk; compressed ones are held in memory.
 
     Raises:
         AbsentError: there is no such file.
         InputError: it is not such a file, lacks an array, or its arrays do not match.
     """
-    arrays = _load(regular_file(path, what="features file"))
+    arrays = _load(regular_file(path, what="features file"), reporter)
     present = [split for split in SPLITS if f"x_{split}" in arrays or f"y_{split}" in arrays]
     missing = [
         name for split in {*present, "train", "test"} for name in (f"x_{split}", f"y_{split}") if name not in arrays
@@ -66,19 +70,24 @@ def read_features(path: Path) -> FeaturesFile:
     return FeaturesFile(x, y, classnames)
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def _load(path: Path, reporter: Reporter) -> dict[str, NDArray[Any]]:
     try:
         if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return dict(load_file(path))
+            return map_tensors(path)[0]
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as members:
-                unpacked = sum(item.file_size for item in members.infolist())
-            if unpacked > unpacked_limit(path.stat().st_size, small=_SMALL):
-                raise ValueError(f"it unpacks to {unpacked:,} bytes: refused as a decompression bomb")
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(item.file_size for item in archive.infolist())
+                if unpacked > unpacked_limit(path.stat().st_size, small=_SMALL):
+                    raise ValueError(f"it unpacks to {unpacked:,} bytes: refused as a decompression bomb")
+                arrays = {item.filename[:-4]: item for item in archive.infolist() if item.filename.endswith(".npy")}
+                found = {name: _member(path, archive, item) for name, item in arrays.items()}
+                packed = sum(item.file_size for item in arrays.values() if item.compress_type)
+            if packed > _SMALL:
+                reporter.warn(
+                    f"{visible(path.name)} is compressed: {packed / 2**30:.1f} GiB of it are held in memory; "
+                    "arrays from np.savez, without compression, stay on disk"
+                )
+            return found
         reason = "neither .safetensors nor an .npz archive"
     except Exception as error:  # zip, NumPy and safetensors raise different errors on a damaged file
         reason = visible(str(error))
@@ -91,20 +100,39 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     )
 
 
-def _features(table: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]:
+def _member(path: Path, archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> NDArray[Any]:
+    """An array of an .npz: mapped, its checksum verified, if it is stored uncompressed; else in memory."""
+    with archive.open(item) as file:
+        if item.compress_type:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+        version = np.lib.format.read_magic(file)
+        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, columns_first, dtype = header(file)
+        if dtype.hasobject:
+            raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
+        start = file.tell()
+        while file.read(2**20):
+            pass  # at its end zipfile compares the checksum
+    with open(path, "rb") as raw:
+        raw.seek(item.header_offset + 26)  # the lengths of name and extra field; APPNOTE.TXT 4.3.7
+        start += raw.tell() + 4 + sum(int.from_bytes(raw.read(2), "little") for _ in range(2))
+    return map_array(path, dtype, shape, start, "F" if columns_first else "C")
+
+
+def _features(table: NDArray[Any], name: str, path: Path) -> Table:
     if table.ndim != 2 or table.dtype.kind not in "fiu" or not table.size:
         raise InputError(
             f"{name} is {table.dtype} of shape {table.shape}, not [N, D] numbers", where=str(path), fix=_LAYOUT
         )
-    single = table.astype(np.float32)
-    rows = np.flatnonzero(~np.isfinite(single).all(axis=1))
-    if len(rows):
+    found = Table([table])
+    wrong = np.concatenate([~np.isfinite(block).all(axis=1) for block in found.blocks()])
+    if wrong.any():
         raise InputError(
-            f"{name} has NaN or infinite features in {len(rows)} rows",
-            where=f"{path}, {name}, row {rows[0]} (counted from 0)",
+            f"{name} has NaN or infinite features in {wrong.sum()} rows",
+            where=f"{path}, {name}, row {wrong.argmax()} (counted from 0)",
             fix="encode these images again, in single precision, or leave them out",
         )
-    return single
+    return found
 
 
 def _labels(given: dict[str, NDArray[Any]], path: Path) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:

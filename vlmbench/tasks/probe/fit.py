@@ -154,12 +154,13 @@ def fit_split(
     device = "cpu" if request.features is not None and context.device == "auto" else session.device
     chosen_on = TEST if request.on_test else VAL
     validated = spec.validation and chosen_on in split.x and len(split.x[chosen_on]) > 0
+    read: Any = (lambda x: x) if set(OPTIONS) <= set(spec.settings) else np.asarray  # the logistic probe reads blocks
     head = spec.fit(
         HeadData(
-            x=split.x[TRAIN],
+            x=read(split.x[TRAIN]),
             y=split.y[TRAIN],
             classes=len(split.classnames),
-            x_val=split.x[chosen_on] if validated else None,
+            x_val=read(split.x[chosen_on]) if validated else None,
             y_val=split.y[chosen_on] if validated else None,
             metric=split.metric,
             zero_shot=split.zero_shot if request.from_text else None,

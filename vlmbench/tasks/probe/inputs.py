@@ -14,9 +14,9 @@ from vlmbench.encoders.families import DUAL
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompts import PromptSet, prompt_sets
-from vlmbench.heads.zeroshot import logits
+from vlmbench.heads.zeroshot import zero_shot_columns
 from vlmbench.metrics.choice import DEFAULT
-from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns, softmax
+from vlmbench.metrics.classification import metric_names, metrics_from_samples
 from vlmbench.session.features import SplitFeatures
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
@@ -82,7 +82,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
         names = [(name,) for name in info.classnames]
         head = session.text_weights(model, names, chosen, info.raw_classnames or info.classnames)
         x = tested.x if layer == PROJ else session.features(model, images[TEST]).x[test_rows]
-        columns = sample_columns(softmax(logits(x, head)), tested.y, tested.ids)
+        columns = zero_shot_columns(x, head, tested.y, tested.ids)
         figure = metrics_from_samples(columns, [data.metric], session.context.seed)[data.metric]
         prompts = chosen.protocol() if request.prompts else {}
         data = replace(data, zero_shot=head, zero_shot_figure=figure, prompts=prompts)

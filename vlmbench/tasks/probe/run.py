@@ -16,7 +16,7 @@ from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE
 from vlmbench.heads.probe_file import Probe, save_probe
-from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, probabilities
+from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, head_columns
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
@@ -25,7 +25,6 @@ from vlmbench.metrics.classification import (
     metric_names,
     metrics_from_samples,
     per_class,
-    sample_columns,
 )
 from vlmbench.metrics.reference import class_counts
 from vlmbench.metrics.stats.intervals import RESAMPLES
@@ -85,8 +84,8 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
     passes = check_linear_probe(request, session)
     require_writable(context.out)
     if request.features is not None:
-        file = request.features
-        return _heads(request, session, lambda one: from_file(file, normalised=one.unit, metric=one.metric))
+        file, reporter = request.features, session.context.reporter
+        return _heads(request, session, lambda one: from_file(file, reporter, normalised=one.unit, metric=one.metric))
     runs = []
     for dataset in expand(request.datasets):
         plans = shift_plans(session, dataset, request, warn=True)
@@ -221,8 +220,7 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     elif request.validates:
         split, validation = with_validation(data, derive_seed(seed, "validation"))
     head, detail = fit_split(split, request, session, refit=request.refit)
-    found = probabilities(head, data.x[TEST], multilabel=data.multilabel)
-    columns = sample_columns(found, data.y[TEST], data.ids)
+    columns = head_columns(head, data.x[TEST], data.y[TEST], data.ids)
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
     return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail.given(), validation, (head,))
@@ -240,7 +238,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
             data, x={TRAIN: x[sample.train], VAL: x[sample.val]}, y={TRAIN: y[sample.train], VAL: y[sample.val]}
         )
         head, detail = fit_split(split, request, session, refit=False)
-        block = sample_columns(probabilities(head, data.x[TEST], multilabel=False), data.y[TEST], data.ids)
+        block = head_columns(head, data.x[TEST], data.y[TEST], data.ids)
         block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
         heads.append(head)
         blocks.append(block)
