@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlmbench.data.base import TEST, TRAIN
 from vlmbench.data.bundled import bundled_names, open_bundled
-from vlmbench.data.names import GROUP, LISTED, DatasetName, DatasetRef
+from vlmbench.data.names import CORRUPT, GROUP, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT
@@ -95,7 +95,7 @@ def groups() -> dict[str, list[str]]:
 def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
     """The named datasets, with ``group:NAME`` replaced by its members, without duplicates.
 
-    Options after a question mark (``group:text?stream=yes``) apply to every member on the hub.
+    Options after a question mark (``group:text?stream=yes``) apply to every member on the hub, ``corrupt`` to all.
 
     Raises:
         UsageError: no such group (the known ones are named), or invalid options after the question mark.
@@ -108,7 +108,10 @@ def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
         known = groups()
         if ref.place not in known:
             raise UsageError(f"no such group: {visible(ref.place)}", where="-d", fix=f"one of {', '.join(known)}")
-        found += [DatasetRef(LISTED, member, ref.options if member in listed() else ()) for member in known[ref.place]]
+        corrupt = tuple(option for option in ref.options if option[0] == CORRUPT)
+        found += [
+            DatasetRef(LISTED, member, ref.options if member in listed() else corrupt) for member in known[ref.place]
+        ]
     return list(dict.fromkeys(found))
 
 
