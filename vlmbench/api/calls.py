@@ -32,6 +32,7 @@ def zeroshot(
     holdout: float | None = None,
     boxes: AnyPath | None = None,
     tiles: int | None = None,
+    corrupt: str | None = None,
     **run: Unpack[RunOptions],
 ) -> TaskJob:
     """Zero-shot classification by dual encoders (CLIP, SigLIP …): no labels, only class names.
@@ -48,6 +49,7 @@ def zeroshot(
             on.
         boxes: COCO instances JSON; its boxes are classified instead of whole images.
         tiles: score the whole image and N tiles; each class takes its best.
+        corrupt: also on corrupted images: ``"all:1-5"``, ``"gaussian_noise,fog:3"``, ``"blur:1-5"`` …
         **run: see `RunOptions`.
 
     Raises:
@@ -77,6 +79,7 @@ def zeroshot(
         holdout=holdout,
         boxes=options.path(boxes),
         tiles=tiles,
+        corrupt=corrupt,
     )
     return TaskJob.of("zeroshot", request)
 

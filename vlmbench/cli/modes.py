@@ -112,7 +112,7 @@ _CAPTION_NEEDS = (
 )
 
 MODES: dict[str, tuple[Mode, ...]] = {
-    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric"),),
+    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric corrupt"),),
     "linear-probe": (
         Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS),
         Mode(

@@ -1,13 +1,14 @@
 """The datasets with a short name: the bundled ones, and the listed ones on the hub."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from vlmbench.data.base import TEST, TRAIN
 from vlmbench.data.bundled import bundled_names, open_bundled
+from vlmbench.data.corruptions.kinds import corruptions
 from vlmbench.data.names import CORRUPT, GROUP, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
@@ -113,6 +114,23 @@ def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
             DatasetRef(LISTED, member, ref.options if member in listed() else corrupt) for member in known[ref.place]
         ]
     return list(dict.fromkeys(found))
+
+
+def with_corruptions(refs: Sequence[DatasetRef], kinds: str | None) -> list[DatasetRef]:
+    """The datasets, each followed by itself in every corruption that is named (``all:1-5``); None: none.
+
+    Raises:
+        UsageError: there is no such corruption, or a dataset is corrupted already.
+    """
+    if kinds is None:
+        return list(refs)
+    named = corruptions(kinds, f"--corrupt {visible(kinds)}")
+    for ref in refs:
+        if ref.corruption is not None:
+            raise UsageError(
+                f"{visible(str(ref))} is corrupted already", where="--corrupt", fix=f"-d {visible(str(ref.clean))}"
+            )
+    return [one for ref in refs for one in (ref, *(ref.corrupted(corruption) for corruption in named))]
 
 
 def _rows(name: str) -> list[dict[str, str]]:
