@@ -169,6 +169,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("check", "current baseline tolerance level allow_missing junit gitlab"),
     ),
     "verify": (Mode("verify", "runs"),),
+    "power": (Mode("power", "runs delta disagreement power"),),
     "metric-eval": (
         Mode(
             "metric-eval",
