@@ -8,6 +8,7 @@ from vlmbench.api.comparing import load_runs
 from vlmbench.api.options import AnyPath
 from vlmbench.api.results import Result, Results
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.text import visible
 
 if TYPE_CHECKING:
     from vlmbench.metrics.power import ImagesNeeded
@@ -67,8 +68,8 @@ class PowerPlan:
             need = self.needed
             between = f" (95 % interval of the disagreement: {need.low:,} to {need.high:,})" if need.low else ""
             found.append(
-                f"A difference of {100 * need.delta:.3g} points takes {need.images:,} test images{between} with {chance}, "
-                f"where two systems disagree on {100 * need.disagreement:.3g} % of them (McNemar's exact test, "
+                f"A difference of {100 * need.delta:.3g} points takes {need.images:,} test images{between} "
+                f"with {chance}, where two systems disagree on {100 * need.disagreement:.3g} % of them (McNemar's exact test, "
                 f"two-sided at {100 * need.level:.3g} %)."
             )
         return found
@@ -134,13 +135,18 @@ def _runs(given: AnyPath | Iterable[AnyPath | Result]) -> Results:
 
 def _disagreement(given: Results) -> tuple[int, int, int, tuple[str, str]]:
     """Images on which each of two runs alone is right, all, and the systems' names."""
+    from vlmbench.data.names import DatasetRef
     from vlmbench.report.grouping import named
     from vlmbench.report.pairs import Pairs
 
     if len(given) != 2:
         raise InputError(f"power takes two runs, not {len(given)}", where="runs", fix="two directories under OUT/runs")
     runs = given.runs
-    columns = Pairs().aligned(*runs)
+    places = [(DatasetRef.parse(run.record.dataset.id).clean.id, run.record.dataset.split) for run in runs]
+    if places[0] != places[1]:
+        shown = " and ".join(f"{visible(name)}/{split}" for name, split in places)
+        raise InputError(f"the runs are of other images: {shown}", where=str(runs[1].path), fix="two runs on one split")
+    columns = Pairs().aligned(runs[0], runs[1])
     if any("prediction" not in one or "seed" in one for one in columns):
         what = "power compares the answers of two classifiers, one per image"
         raise InputError(what, where=str(runs[0].path), fix="runs of zeroshot, or of linear-probe on all labels")

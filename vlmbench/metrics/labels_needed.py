@@ -120,7 +120,7 @@ def _least(squares: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> flo
 def _best_through(
     k: NDArray[np.float64], error: NDArray[np.float64], weights: NDArray[np.float64], wanted: float, place: float
 ) -> float:
-    """The least weighted squares of curves a + (e - a) (k / place)^-c: they pass the wanted error e there, a in [0, e]."""
+    """The least squares of curves a + (e - a) (k / place)^-c, a in [0, e]: they pass the wanted error e there."""
 
     def squares(exponents: NDArray[np.float64]) -> NDArray[np.float64]:
         shape = (k / place) ** -exponents

@@ -130,7 +130,7 @@ def _critical(counts: NDArray[np.int64], level: float) -> NDArray[np.int64]:
     for _ in range(8):
         tail = np.where(found >= 0, special.bdtr(np.maximum(found, 0), counts, 0.5), 0)
         found = np.where(2 * tail > level, found - 1, found)
-    return found
+    return np.asarray(found)
 
 
 def _images(delta: float, disagreement: float, power: float, level: float) -> int:
