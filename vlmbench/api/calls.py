@@ -102,6 +102,7 @@ def linear_probe(
     prompts: Names = (),
     limit: int | None = None,
     metric: str | None = None,
+    target: float | None = None,
     holdout: float | None = None,
     figures: bool = False,
     save_probe: AnyPath | None = None,
@@ -128,6 +129,7 @@ def linear_probe(
         prompts: for the zero-shot comparison and for heads that use text.
         limit: N randomly sampled images of each split; None: all.
         metric: the main metric, also for the choice of the strength; None: the dataset's own.
+        target: a figure of the main metric, such as 0.95: also say how many labels per class it takes.
         holdout: for datasets with a single split: the fraction of each class held out for testing; None: a quarter.
         figures: draw curve, confusion matrix and reliability diagram under ``out``/figures.
         save_probe: save the probe as this .safetensors file, for ``vlmbench predict``.
@@ -162,6 +164,7 @@ def linear_probe(
         prompts=options.names(prompts),
         limit=limit,
         metric=metric,
+        target=options.share("target", target),
         holdout=holdout,
         save=options.path(save_probe),
     )

@@ -69,8 +69,8 @@ class PowerPlan:
             between = f" (95 % interval of the disagreement: {need.low:,} to {need.high:,})" if need.low else ""
             found.append(
                 f"A difference of {100 * need.delta:.3g} points takes {need.images:,} test images{between} "
-                f"with {chance}, where two systems disagree on {100 * need.disagreement:.3g} % of them (McNemar's exact test, "
-                f"two-sided at {100 * need.level:.3g} %)."
+                f"with {chance}, where two systems disagree on {100 * need.disagreement:.3g} % of them "
+                f"(McNemar's exact test, two-sided at {100 * need.level:.3g} %)."
             )
         return found
 

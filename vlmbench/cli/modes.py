@@ -100,9 +100,10 @@ _SCORES = "dataset metrics clip backend resamples df_from novel_to split limit"
 _DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurrency timeout on_failure"
 _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents"))
 _CLIP = "CLIPScore, which --metrics leaves out"
-_FEATURES = "shots seeds head c solver normalize refit figures save_probe metric"
+_FEATURES = "shots seeds head c solver normalize refit figures save_probe metric target"
 _PROBE_NEEDS = (
     Need("c solver", f"--head {LOGISTIC}", _strength),
+    Need("target", "a few-shot curve: --shots 1,2,4,8,16,all", _few),
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )

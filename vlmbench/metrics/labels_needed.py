@@ -41,6 +41,20 @@ class LabelsNeeded:
     text: str
     why: str = ""
 
+    @property
+    def interval(self) -> str:
+        """``38 to 160``; empty where it cannot be said."""
+        return "" if self.low is None or self.high is None else f"{_round(self.low)} to {_round(self.high)}"
+
+    def sentence(self, head: str, metric: str) -> str:
+        """For people."""
+        wanted = f"{metric} of {100 * self.target:.4g}"
+        if self.value is None:
+            more = f" More than {_round(self.low)}." if self.low is not None else ""
+            return f"The curve cannot say how many labels per class {head} needs for {wanted}: {self.why}.{more}"
+        labels = f"{_round(self.value)} labelled images per class (95 % interval {self.interval})"
+        return f"For {wanted} {head} needs about {labels}."
+
 
 def labels_needed(labels: Sequence[float], values: Sequence[Sequence[float]], target: float) -> LabelsNeeded:
     """The labels per class at which the mean curve reaches a figure, inside what was measured or beyond.

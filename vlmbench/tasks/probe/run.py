@@ -175,7 +175,7 @@ def _probe(
     if request.save is not None:
         _save(request.save, results[0].head, data)
         session.context.reporter.note(f"probe: {request.save}")
-    for match in (curve.get("labels_to_match"), curve.get("labels_to_match_probe")):
+    for match in map(curve.get, ("labels_to_match", "labels_to_match_probe", "labels_for_target")):
         if match is not None:
             session.context.reporter.note(f"{runs[0].record.system} on {data.dataset.id}: {match.sentence}")
     return runs, curve["curve"].points[-1] if curve else None
