@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vlmbench.api.comparing import save_baseline as save_baseline
     from vlmbench.api.comparing import verify as verify
     from vlmbench.api.jobs import run_plan as run_plan
+    from vlmbench.api.planning import PowerPlan as PowerPlan
+    from vlmbench.api.planning import power as power
     from vlmbench.api.results import CheckOutcome as CheckOutcome
     from vlmbench.api.results import Comparison as Comparison
     from vlmbench.api.results import Result as Result
@@ -53,6 +55,7 @@ _NAMES = {
     "api.captioning": ("CaptionResult", "CaptionResults", "caption", "score_captioners", "score_captions"),
     "api.comparing": ("check", "compare", "load_runs", "save_baseline", "verify"),
     "api.jobs": ("run_plan",),
+    "api.planning": ("PowerPlan", "power"),
     "api.results": ("CheckOutcome", "Comparison", "Result", "Results"),
     "api.rows": ("Embeddings", "Predictions", "Rows", "Verification"),
     "api.tools": (

@@ -72,6 +72,8 @@ CALLS: list[tuple[str, dict, str | None]] = [
     ("check", {"baseline": "b", "current": "c", "level": 3}, None),
     ("compare", {"runs": "nowhere"}, "compare nowhere"),
     ("verify", {"runs": "nowhere"}, "verify nowhere"),
+    ("power", {"runs": "nowhere", "delta": 0.02}, "power nowhere --delta 0.02"),
+    ("power", {"delta": 0.02, "disagreement": 0.01}, "power --delta 0.02 --disagreement 0.01"),
     ("save_baseline", {"path": "b.json", "runs": "nowhere"}, "check --update --baseline b.json nowhere"),
     ("load_runs", {"paths": "nowhere"}, None),
 ]  # fmt: skip

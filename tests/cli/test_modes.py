@@ -33,6 +33,7 @@ CALLS = {
     "check --update": "--update results",
     "check": "results",
     "verify": "results",
+    "power": "one two",
     "metric-eval": "-j j.csv --metrics clipscore",
     "embed": "-m tiny-clip -d digits",
     "run": "plan.toml",

@@ -45,8 +45,8 @@ def test_processes_give_the_bytes_and_the_errors_of_threads(workers, shared, mon
     if not shared:  # as on macOS and Windows
         monkeypatch.delattr(os, "memfd_create", raising=False)
     images = split()
-    there = list(load_resized(images, range(2, 30), [SQUARE, SHORTER], workers=workers, ahead=5))
-    here = list(load(images, range(2, 30), lambda image: [SQUARE(image), SHORTER(image)], workers=2, ahead=5))
+    there = list(load_resized(images, range(2, 30), [(None, SQUARE), (None, SHORTER)], workers=workers, ahead=5))
+    here = list(load(images, range(2, 30), lambda image, _: [SQUARE(image), SHORTER(image)], workers=2, ahead=5))
     assert [item.row for item in there] == [item.row for item in here] == list(range(2, 30))
     for one, other in zip(there, here, strict=True):
         if one.row in (4, 7):
@@ -59,7 +59,7 @@ def test_processes_give_the_bytes_and_the_errors_of_threads(workers, shared, mon
 
 
 def test_a_fault_in_a_process_is_not_taken_for_a_bad_image():
-    decoder = Decoder([Resizing((9, 9), 99, None)], 1)
+    decoder = Decoder([(None, Resizing((9, 9), 99, None))], 1)
     try:
         with pytest.raises(RuntimeError, match=r"(?s)Traceback.*99"):
             decoder.decode([(np.zeros((9, 9, 3), np.uint8), "a")])
@@ -68,7 +68,7 @@ def test_a_fault_in_a_process_is_not_taken_for_a_bad_image():
 
 
 def test_a_process_that_is_killed_is_told_of():
-    decoder = Decoder([SQUARE], 1)
+    decoder = Decoder([(None, SQUARE)], 1)
     try:
         decoder.decode([(np.zeros((9, 9, 3), np.uint8), "a")])
         decoder._process.kill()
@@ -87,7 +87,7 @@ def test_who_stops_early_leaves_no_process(monkeypatch):
             started.append(self._process)
 
     monkeypatch.setattr(loading, "Decoder", Watched)
-    stream = load_resized(split(), range(30), [SQUARE], workers=2, ahead=4)
+    stream = load_resized(split(), range(30), [(None, SQUARE)], workers=2, ahead=4)
     next(stream)
     stream.close()
     assert started
@@ -104,7 +104,7 @@ class Told(own.Decoder):
         super().__init__(*arguments)
         print(self._process.pid, flush=True)
 loading.Decoder = Told
-stream = own.load_resized(own.split(), range(30), [own.SQUARE], workers=2, ahead=4)
+stream = own.load_resized(own.split(), range(30), [(None, own.SQUARE)], workers=2, ahead=4)
 next(stream)
 print("working", flush=True)
 time.sleep(60)

@@ -21,7 +21,9 @@ def split(count=20, bad=()):
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_order_is_kept_and_a_bad_image_arrives_with_its_name(workers):
-    found = list(load(split(bad={4}), range(2, 20), lambda image: image.getpixel((0, 0))[0], workers=workers, ahead=5))
+    found = list(
+        load(split(bad={4}), range(2, 20), lambda image, _: image.getpixel((0, 0))[0], workers=workers, ahead=5)
+    )
     assert [item.row for item in found] == list(range(2, 20))
     assert [item.value for item in found] == [None if row == 4 else row for row in range(2, 20)]
     assert "4.png" in found[2].error.what
@@ -29,7 +31,7 @@ def test_order_is_kept_and_a_bad_image_arrives_with_its_name(workers):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_fault_in_the_preparation_is_not_taken_for_a_bad_image(workers):
-    def make(image):
+    def make(image, _):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -40,7 +42,7 @@ def test_no_more_than_asked_is_prepared_ahead():
     made = []
     lock = threading.Lock()
 
-    def make(image):
+    def make(image, _):
         with lock:
             made.append(1)
 

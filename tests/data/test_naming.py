@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlmbench.data.corruptions.kinds import KINDS, Corruption, corruptions
 from vlmbench.data.names import Chosen, DatasetRef, Tiles, bare_name, caption_file
 from vlmbench.data.open import open_dataset
 from vlmbench.foundations.errors import AbsentError, UsageError
@@ -21,16 +22,20 @@ QUERY = st.one_of(
             lambda stream: "?" + "&".join(f"{key}={value}" for key, value in columns.items()) + stream
         )
     ),
-    st.sampled_from(["?stream=yes", "?stream=auto&image=png"]),
+    st.sampled_from(["?stream=yes", "?stream=auto&image=png", "?corrupt=fog:3", "?image=png&corrupt=fog:3"]),
 )
+CORRUPT = st.sampled_from(["", "?corrupt=gaussian_noise:5"])
 HUB = st.builds("hf:{}/{}{}{}{}".format, TEXT, TEXT, st.sampled_from(["", "@v1"]), st.sampled_from(["", ":en"]), QUERY)
 PLAIN = st.one_of(
     st.builds("{}{}".format, TEXT, QUERY),
     HUB,
-    st.builds("{}:{}".format, st.sampled_from(["folder", "file", "squares"]), st.text(min_size=1)),
+    st.builds("{}:{}{}".format, st.sampled_from(["folder", "file", "squares"]), st.text(min_size=1), CORRUPT),
     st.builds("group:{}{}".format, TEXT, QUERY),
     st.builds(
-        "coco:{}{}{}".format, TEXT, st.sampled_from(["", "?restval=yes"]), st.sampled_from(["", "#", "#im ages"])
+        "coco:{}{}{}".format,
+        TEXT,
+        st.sampled_from(["", "?restval=yes", "?corrupt=fog:3", "?restval=yes&corrupt=fog:3"]),
+        st.sampled_from(["", "#", "#im ages"]),
     ),
 )
 NAMES = st.one_of(PLAIN, st.builds("boxes:{}#{}".format, TEXT, PLAIN))
@@ -77,6 +82,54 @@ def test_any_text_is_a_name_or_one_error(text):
 )
 def test_a_record_does_not_say_that_a_dataset_was_streamed(name, id):
     assert DatasetRef.parse(name).id == id
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("digits?corrupt=fog:3", "digits"),
+        ("mnist?corrupt=fog:3&stream=yes", "mnist?stream=yes"),
+        ("hf:a/b?image=x&corrupt=fog:3", "hf:a/b?image=x"),
+        ("hf:a/b:c?corrupt=fog:3", "hf:a/b:c"),
+        ("folder:a/b#c?corrupt=fog:3", "folder:a/b#c"),
+        ("squares:8?size=3&corrupt=fog:3", "squares:8?size=3"),
+        ("coco:k.json?restval=yes&corrupt=fog:3#images", "coco:k.json?restval=yes#images"),
+        ("group:text?corrupt=fog:3", "group:text"),
+    ],
+)
+def test_images_of_any_dataset_can_be_corrupted(name, clean):
+    ref = DatasetRef.parse(name)
+    assert (str(ref), ref.corruption, str(ref.clean)) == (name, Corruption("fog", 3), clean)
+    assert "corrupt=fog:3" in ref.id
+    assert ref.clean.corrupted(ref.corruption).clean == ref.clean
+    assert DatasetRef.parse(clean).corruption is None
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("fogg:3", "no such corruption: fogg"),
+        ("fog", "fog without a severity"),
+        ("fog:6", "no such severity of fog: 6"),
+        ("fog:1-5", "no such severity of fog: 1-5"),
+    ],
+)
+def test_a_mistyped_corruption_is_usage(value, what):
+    for name in ("digits", "folder:x", "hf:a/b", "coco:k.json", "squares:8"):
+        with pytest.raises(UsageError, match=what) as caught:
+            DatasetRef.parse(f"{name}?corrupt={value}")
+        assert "fog" in caught.value.fix
+
+
+def test_several_corruptions_are_named_at_once():
+    every = corruptions("all:1-5", "--corrupt")
+    assert len(every) == len(set(every)) == 5 * len(KINDS) == 85
+    assert list(map(str, corruptions("gaussian_noise,fog:3", ""))) == ["gaussian_noise:3", "fog:3"]
+    assert list(map(str, corruptions("fog:2-3,snow", ""))) == ["fog:2", "fog:3", *(f"snow:{i}" for i in range(1, 6))]
+    assert {str(one) for one in corruptions("blur:1", "")} >= {"zoom_blur:1", "gaussian_blur:1"}
+    for text in ("", "fog:3-2", "fog:0", "fog:1-9", "frost:3", "fog:3,"):
+        with pytest.raises(UsageError):
+            corruptions(text, "--corrupt")
 
 
 def test_the_parts_of_a_name():

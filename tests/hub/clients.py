@@ -86,7 +86,7 @@ for spec, reserve in given["specs"]:
     try:
         data = open_dataset(spec, Path(given["cache"]), reporter)
         split = data.split(choose_split(data.info, None))
-        for item in load(split, range(len(split)), lambda image: image.tobytes(), workers=4, ahead=8):
+        for item in load(split, range(len(split)), lambda image, _: image.tobytes(), workers=4, ahead=8):
             read += 1
         rows = [split.ids, split.labels.tolist(), split.captions, data.info.classnames, data.info.templates]
         bytes_of = [image_digest(split.images.read(row)) for row in range(len(split))]

@@ -33,6 +33,7 @@ def zeroshot(
     holdout: float | None = None,
     boxes: AnyPath | None = None,
     tiles: int | None = None,
+    corrupt: str | None = None,
     **run: Unpack[RunOptions],
 ) -> TaskJob:
     """Zero-shot classification by dual encoders (CLIP, SigLIP …): no labels, only class names.
@@ -49,6 +50,7 @@ def zeroshot(
             on.
         boxes: COCO instances JSON; its boxes are classified instead of whole images.
         tiles: score the whole image and N tiles; each class takes its best.
+        corrupt: also on corrupted images: ``"all:1-5"``, ``"gaussian_noise,fog:3"``, ``"blur:1-5"`` …
         **run: see `RunOptions`.
 
     Raises:
@@ -78,6 +80,7 @@ def zeroshot(
         holdout=holdout,
         boxes=options.path(boxes),
         tiles=tiles,
+        corrupt=corrupt,
     )
     return TaskJob.of("zeroshot", request)
 
@@ -100,6 +103,7 @@ def linear_probe(
     prompts: Names = (),
     limit: int | None = None,
     metric: str | None = None,
+    target: float | None = None,
     holdout: float | None = None,
     test_on: Names = (),
     class_map: AnyPath | None = None,
@@ -128,6 +132,7 @@ def linear_probe(
         prompts: for the zero-shot comparison and for heads that use text.
         limit: N randomly sampled images of each split; None: all.
         metric: the main metric, also for the choice of the strength; None: the dataset's own.
+        target: a figure of the main metric, such as 0.95: also say how many labels per class it takes.
         holdout: for datasets with a single split: the fraction of each class held out for testing; None: a quarter.
         test_on: further test sets, or ``"family"``: what is trained here, and zero-shot beside it, is scored there too.
         class_map: a JSON or CSV file, class of a test set to class of the training set; None: they are matched by name.
@@ -169,6 +174,7 @@ def linear_probe(
         prompts=options.names(prompts),
         limit=limit,
         metric=metric,
+        target=options.share("target", target),
         holdout=holdout,
         save=options.path(save_probe),
         test_on=options.names(test_on),

@@ -105,6 +105,18 @@ def at_least(name: str, value: object, least: int = 1) -> None:
     raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"give a whole number, at least {least}")
 
 
+def share(name: str, value: float | None) -> float | None:
+    """A number between 0 and 1, or None.
+
+    Raises:
+        UsageError: it is invalid.
+    """
+    if value is None or 0 < value < 1:
+        return value
+    what = f"--{name}"
+    raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix="a number between 0 and 1, such as 0.95")
+
+
 def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
     """Rejects anything but the choices.
 

@@ -50,6 +50,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "compare": CommandEntry("vlmbench.cli.compare", "Compare runs: tables with paired tests between systems."),
     "check": CommandEntry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
     "verify": CommandEntry("vlmbench.cli.verify", "Recompute every figure from its per-sample file."),
+    "power": CommandEntry("vlmbench.cli.power", "How many test images does it take to tell two systems apart?"),
     "metric-eval": CommandEntry(
         "vlmbench.cli.metric_eval", "Do the caption metrics agree with people? Kendall's tau with human ratings."
     ),

@@ -33,6 +33,14 @@ def command(
         ),
     ] = None,
     metric: Metric = None,
+    baseline: Annotated[
+        str | None,
+        option(
+            "--baseline",
+            metavar="MODEL",
+            help="Divide errors on corrupted images by this model's: corruption errors and their mean, mCE.",
+        ),
+    ] = None,
     strict: Annotated[
         bool, option("--strict", help="Exit 3 if runs on one dataset cannot be shown side by side.")
     ] = False,
@@ -61,7 +69,7 @@ def command(
     from vlmbench.foundations.errors import InputError
 
     console = Console(quiet=common.quiet)
-    compared = vlmbench.compare(runs or [common.out], metric=metric)
+    compared = vlmbench.compare(runs or [common.out], metric=metric, baseline=baseline)
     if compared.refused and strict:
         raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave out --strict")
     for line in compared.warnings:

@@ -93,6 +93,10 @@ def command(
     ] = None,
     limit: Limit = None,
     metric: Metric = None,
+    target: Annotated[
+        float | None,
+        option("--target", help="Also say how many labels per class this figure (0.95) takes, by the few-shot curve."),
+    ] = None,
     holdout: Holdout = None,
     test_on: Annotated[
         list[str] | None,

@@ -101,9 +101,10 @@ _DECODING = "prompt num_beams max_new_tokens temperature shots anchors concurren
 _NO_WORKERS = {"ray": "workers encode and caption datasets, and nothing else"}
 _CIDER = Need("df_from", "CIDEr, which --metrics leaves out", _scores("documents"))
 _CLIP = "CLIPScore, which --metrics leaves out"
-_FEATURES = "shots seeds head c solver normalize refit figures save_probe metric"
+_FEATURES = "shots seeds head c solver normalize refit figures save_probe metric target"
 _PROBE_NEEDS = (
     Need("c solver", f"--head {LOGISTIC}", _strength),
+    Need("target", "a few-shot curve: --shots 1,2,4,8,16,all", _few),
     Need("seeds", "few-shot samples: --shots 1,2,4,8,16", _few),
     Need("refit", "the probe on all labels: --shots all", _all),
 )
@@ -113,7 +114,7 @@ _CAPTION_NEEDS = (
 )
 
 MODES: dict[str, tuple[Mode, ...]] = {
-    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric"),),
+    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric corrupt"),),
     "linear-probe": (
         Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS, _NO_WORKERS),
         Mode(
@@ -177,6 +178,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("check", "current baseline tolerance level allow_missing junit gitlab"),
     ),
     "verify": (Mode("verify", "runs"),),
+    "power": (Mode("power", "runs delta disagreement power"),),
     "metric-eval": (
         Mode(
             "metric-eval",

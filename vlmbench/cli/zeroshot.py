@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from vlmbench.cli.options.common import PROMPTS, Common, chosen, lines, option, with_common
-from vlmbench.cli.options.data import Holdout, Limit, Metric, Split
+from vlmbench.cli.options.data import Corrupt, Holdout, Limit, Metric, Split
 
 
 @with_common
@@ -33,6 +33,7 @@ def command(
         ),
     ] = None,
     metric: Metric = None,
+    corrupt: Corrupt = None,
     holdout: Holdout = None,
     boxes: Annotated[
         Path | None,

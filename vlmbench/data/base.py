@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from vlmbench.data.names import DatasetRef
+from vlmbench.data.corruptions.kinds import Corruption
+from vlmbench.data.names import CORRUPT, DatasetRef
 from vlmbench.data.regions import Regions, Views
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.progress import Reporter
@@ -179,11 +180,12 @@ def readable_names(names: Sequence[str]) -> tuple[str, ...]:
 def subset(split: Split, rows: Sequence[int] | np.ndarray) -> Split:
     """The images at `rows` ([M] indices), in that order."""
     index = np.asarray(rows, dtype=np.int64)
+    images = split.images
     return replace(
         split,
         ids=tuple(split.ids[i] for i in index),
         labels=split.labels[index],
-        images=Rows(split.images, index),
+        images=images.take(index) if isinstance(images, Corrupted) else Rows(images, index),
         captions=tuple(split.captions[i] for i in index) if split.captions else (),
         groups=tuple(split.groups[i] for i in index) if split.groups else (),
         regions=split.regions.take(index) if split.regions is not None else None,
@@ -198,7 +200,9 @@ def limited(split: Split, limit: int | None, seed: int, id: str) -> Split:
 
 
 def limited_rows(count: int, limit: int, seed: int, id: str, split: str) -> np.ndarray:
-    """[limit] int64 rows of `count`, ascending: a random sample that depends only on seed, dataset and split."""
+    """[limit] int64 rows of `count`, ascending: a random sample that depends only on seed, dataset and split; of
+    corrupted images the same as of the clean ones."""
+    id = DatasetRef.parse(id).clean.id if f"{CORRUPT}=" in id else id
     return np.sort(np.random.default_rng(derive_seed(seed, "limit", id, split)).permutation(count)[:limit])
 
 
@@ -225,3 +229,37 @@ class Rows:
     def stamp(self) -> str | None:
         """The source's stamp (the rows are part of the ids that go into the fingerprint's key)."""
         return self.source.stamp()
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Images of another source, corrupted.
+
+    Attributes:
+        images: the clean images.
+        ids: [N] their names, which what is random depends on.
+        corruption: what is done to them.
+    """
+
+    images: ImageSource
+    ids: tuple[str, ...]
+    corruption: Corruption
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, index: int) -> np.ndarray:
+        """Pixels [H, W, 3] uint8, upright; raises `BadImage` where the image cannot be decoded."""
+        from vlmbench.data.corruptions.apply import corrupt
+        from vlmbench.data.images import decode
+
+        id = self.ids[index]
+        return np.asarray(corrupt(decode(self.images.read(index), id), self.corruption, id))
+
+    def stamp(self) -> str | None:
+        """The clean images' own."""
+        return self.images.stamp()
+
+    def take(self, rows: np.ndarray) -> "Corrupted":
+        """Those at `rows` ([M] int64)."""
+        return replace(self, images=Rows(self.images, rows), ids=tuple(self.ids[row] for row in rows))

@@ -1,14 +1,15 @@
 """The datasets with a short name: the bundled ones, and the listed ones on the hub."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from vlmbench.data.base import TEST, TRAIN
 from vlmbench.data.bundled import bundled_names, open_bundled
-from vlmbench.data.names import GROUP, LISTED, DatasetName, DatasetRef, bare_name
+from vlmbench.data.corruptions.kinds import corruptions
+from vlmbench.data.names import CORRUPT, GROUP, LISTED, DatasetName, DatasetRef, bare_name
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT
@@ -100,7 +101,7 @@ def groups() -> dict[str, list[str]]:
 def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
     """The named datasets, with ``group:NAME`` replaced by its members, without duplicates.
 
-    Options after a question mark (``group:text?stream=yes``) apply to every member on the hub.
+    Options after a question mark (``group:text?stream=yes``) apply to every member on the hub, ``corrupt`` to all.
 
     Raises:
         UsageError: no such group (the known ones are named), or invalid options after the question mark.
@@ -113,7 +114,10 @@ def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
         known = groups()
         if ref.place not in known:
             raise UsageError(f"no such group: {visible(ref.place)}", where="-d", fix=f"one of {', '.join(known)}")
-        found += [DatasetRef(LISTED, member, ref.options if member in listed() else ()) for member in known[ref.place]]
+        corrupt = tuple(option for option in ref.options if option[0] == CORRUPT)
+        found += [
+            DatasetRef(LISTED, member, ref.options if member in listed() else corrupt) for member in known[ref.place]
+        ]
     return list(dict.fromkeys(found))
 
 
@@ -139,6 +143,23 @@ def family(ref: DatasetRef) -> list[DatasetRef]:
             f"{visible(ref.id)} is in no family of datasets", where="--test-on family", fix=f"the families are {known}"
         )
     return [DatasetRef(LISTED, name) for name in families()[entry.family] if name != entry.name]
+
+
+def with_corruptions(refs: Sequence[DatasetRef], kinds: str | None) -> list[DatasetRef]:
+    """The datasets, each followed by itself in every corruption that is named (``all:1-5``); None: none.
+
+    Raises:
+        UsageError: there is no such corruption, or a dataset is corrupted already.
+    """
+    if kinds is None:
+        return list(refs)
+    named = corruptions(kinds, f"--corrupt {visible(kinds)}")
+    for ref in refs:
+        if ref.corruption is not None:
+            raise UsageError(
+                f"{visible(str(ref))} is corrupted already", where="--corrupt", fix=f"-d {visible(str(ref.clean))}"
+            )
+    return [one for ref in refs for one in (ref, *(ref.corrupted(corruption) for corruption in named))]
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -26,6 +26,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from vlmbench.data.corrupted import versions
+from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.data.images import BadImage, Raw, decode, read_image
 from vlmbench.data.resizing import Resizing
 from vlmbench.foundations.errors import InputError
@@ -35,17 +37,20 @@ _START = "import sys; sys.path[:] = {path!r}; from vlmbench.data.decoders import
 Source = Raw | Path
 """What is decoded: an image's bytes, its pixels, or its file."""
 
+Step = tuple[Corruption | None, Resizing]
+"""What is made of a decoded image."""
+
 
 class Decoder:
-    """A process that decodes images and makes `resizings` of each; for one thread at a time.
+    """A process that decodes images and makes `steps` of each; for one thread at a time.
 
     Args:
-        resizings: what to make of an image.
+        steps: what to make of an image.
         most: images at once.
     """
 
-    def __init__(self, resizings: Sequence[Resizing], most: int) -> None:
-        self._shapes = [item.shape for item in resizings]
+    def __init__(self, steps: Sequence[Step], most: int) -> None:
+        self._shapes = [item.shape for _, item in steps]
         self._shared = Shared.new(most * sum(map(prod, self._shapes)))
         fd = self._shared.fd if self._shared is not None else -1
         self._process = subprocess.Popen(
@@ -55,7 +60,8 @@ class Decoder:
             pass_fds=(fd,) if fd >= 0 else (),
         )
         size = self._shared.size if self._shared is not None else 0
-        _write(self._input, {"resizings": [item.to_json() for item in resizings], "fd": fd, "size": size})
+        made = [[str(corruption or ""), item.to_json()] for corruption, item in steps]
+        _write(self._input, {"steps": made, "fd": fd, "size": size})
 
     @property
     def _input(self) -> IO[bytes]:
@@ -68,7 +74,7 @@ class Decoder:
         return self._process.stdout
 
     def decode(self, images: Sequence[tuple[Source, str]]) -> tuple[list[list[np.ndarray] | BadImage], float, float]:
-        """Images and their names; for each what each resizing makes of it, [3, H, W] uint8, or why it is damaged.
+        """Images and their names; for each what each step makes of it, [3, H, W] uint8, or why it is damaged.
 
         Returns:
             Those, and the seconds that reading and decoding, and resizing took.
@@ -148,12 +154,12 @@ def serve() -> None:
     os.dup2(2, 1)  # whatever prints, prints to stderr
     with suppress(BrokenPipeError, EOFError):  # the process that started this one has ended
         facts = _read(source)
-        resizings = [Resizing.from_json(item) for item in facts["resizings"]] if facts else []
+        steps = [_step(*item) for item in facts["steps"]] if facts else []
         shared = Shared(facts["fd"], facts["size"]) if facts and facts["fd"] >= 0 else None
         while (items := _read(source)) is not None:
             sources = [_source(source, item) for item in items]
             try:
-                answer, pixels = _answer(items, sources, resizings)
+                answer, pixels = _answer(items, sources, steps)
             except Exception:
                 answer, pixels = {"fault": traceback.format_exc()}, []
             if shared is not None:
@@ -165,12 +171,10 @@ def serve() -> None:
     os._exit(0)
 
 
-def _answer(
-    items: Any, sources: Sequence[Source], resizings: Sequence[Resizing]
-) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """What is said of the images, and the pixels of the good ones: all of the first resizing, then of the next."""
+def _answer(items: Any, sources: Sequence[Source], steps: Sequence[Step]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """What is said of the images, and the pixels of the good ones: all of the first step, then of the next."""
     errors: list[dict[str, Any] | None] = []
-    pixels: list[list[np.ndarray]] = [[] for _ in resizings]
+    pixels: list[list[np.ndarray]] = [[] for _ in steps]
     seconds = [0.0, 0.0]
     for item, source in zip(items, sources, strict=True):
         begun = time.perf_counter()
@@ -180,12 +184,17 @@ def _answer(
             errors.append({"what": error.what, "where": error.where, "fix": error.fix})
             continue
         decoded = time.perf_counter()
-        for made, resizing in zip(pixels, resizings, strict=True):
-            made.append(resizing(image))
+        seen = versions(image, [corruption for corruption, _ in steps], item["name"])
+        for made, one, (_, resizing) in zip(pixels, seen, steps, strict=True):
+            made.append(resizing(one))
         errors.append(None)
         seconds[0] += decoded - begun
         seconds[1] += time.perf_counter() - decoded
     return {"errors": errors, "decode": seconds[0], "preprocess": seconds[1]}, [one for made in pixels for one in made]
+
+
+def _step(corruption: str, resizing: dict[str, Any]) -> Step:
+    return Corruption.parse(corruption, "") if corruption else None, Resizing.from_json(resizing)
 
 
 def _facts(source: Source, name: str) -> dict[str, Any]:

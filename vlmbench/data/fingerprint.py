@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from vlmbench.data.base import Split
+from vlmbench.data.corrupted import clean
+from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.data.images import Raw
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest, sha256_file
@@ -25,8 +27,12 @@ def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
     """SHA-256 over ids, labels, image bytes and regions, as 64 hexadecimal digits.
 
     It changes whenever an image, a label, an id, a box or the order does. For images whose files a hub has checksums
-    of, these stand for the bytes, so that none is read, and a streamed split has the fingerprint of a fetched one.
+    of, these stand for the bytes, so that none is read, and a streamed split has the fingerprint of a fetched one. That
+    of corrupted images is made from the clean ones' and the corruption.
     """
+    split, corruption = clean(split)
+    if corruption is not None:
+        return corrupted_fingerprint(fingerprint(split, cache_dir, reporter), corruption)
     regions = split.regions
     boxes = [] if regions is None else [regions.boxes.tolist(), list(regions.images)]
     if split.checksum is not None:
@@ -37,6 +43,11 @@ def fingerprint(split: Split, cache_dir: Path, reporter: Reporter) -> str:
     key = digest([_VERSION, stamp, split.name, list(split.ids), split.labels.tolist(), *boxes])
     note = cache_dir / "fingerprints" / f"{key}.json"
     return _noted(note, lambda: _compute(split, reporter), lambda: split.images.stamp() == stamp)
+
+
+def corrupted_fingerprint(sha256: str, corruption: Corruption) -> str:
+    """The fingerprint of images whose clean ones have `sha256`."""
+    return digest([sha256, *corruption.key])
 
 
 def _compute(split: Split, reporter: Reporter) -> str:

@@ -19,9 +19,8 @@ import numpy as np
 from PIL.Image import Image
 
 from vlmbench.data.base import Split
-from vlmbench.data.decoders import Decoder, Source
+from vlmbench.data.decoders import Decoder, Source, Step
 from vlmbench.data.images import BadImage, decode
-from vlmbench.data.resizing import Resizing
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -50,14 +49,14 @@ class Loaded(Generic[T]):
 
 
 def load(
-    split: Split, rows: Sequence[int], make: Callable[[Image], T], *, workers: int, ahead: int
+    split: Split, rows: Sequence[int], make: Callable[[Image, str], T], *, workers: int, ahead: int
 ) -> Generator[Loaded[T], None, None]:
     """Reads, decodes and prepares the images at `rows`, in order.
 
     Args:
         split: where they are.
         rows: [M] indices.
-        make: what to make of a decoded image; called from the worker threads.
+        make: what to make of a decoded image and its id; called from the worker threads.
         workers: threads; 0: in this one.
         ahead: how many images may be prepared beyond the one asked for.
     """
@@ -67,7 +66,7 @@ def load(
         try:
             image = decode(split.images.read(row), split.ids[row])
             decoded = time.perf_counter()
-            value = make(image)
+            value = make(image, split.ids[row])
         except BadImage as error:
             return Loaded(row, None, error, time.perf_counter() - begun)
         return Loaded(row, value, None, decoded - begun, time.perf_counter() - decoded)
@@ -80,9 +79,9 @@ def load(
 
 
 def load_resized(
-    split: Split, rows: Sequence[int], resizings: Sequence[Resizing], *, workers: int, ahead: int
+    split: Split, rows: Sequence[int], steps: Sequence[Step], *, workers: int, ahead: int
 ) -> Generator[Loaded[list[np.ndarray]], None, None]:
-    """The same by `workers` processes: of each image what each of `resizings` makes, [3, H, W] uint8.
+    """The same by `workers` processes: of each image what each of `steps` makes, [3, H, W] uint8.
 
     Raises:
         InputError: a process was ended, as it is where memory runs out.
@@ -104,7 +103,7 @@ def load_resized(
         try:
             decoder = idle.get_nowait()
         except Empty:
-            decoders.append(decoder := Decoder(resizings, CHUNK))
+            decoders.append(decoder := Decoder(steps, CHUNK))
         found, decoding, preparing = decoder.decode([(raw, split.ids[row]) for row, raw in raws.items()])
         idle.put(decoder)
         values = damaged | dict(zip(raws, found, strict=True))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import unquote_plus
 
+from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.paths import user_path
@@ -19,9 +20,11 @@ LISTED, HUB, FOLDER, FILE, COCO, BOXES, GROUP = "", "hf", "folder", "file", "coc
 """Kinds of names; `LISTED` is a name from ``vlmbench list datasets``."""
 COLUMNS = ("image", "label", "caption")
 STREAM = "stream"
+CORRUPT = "corrupt"
 AUTO, YES, NO = "auto", "yes", "no"
-_FORMS = "?image=COLUMN&label=COLUMN or ?stream=yes"
+_FORMS = "?image=COLUMN&label=COLUMN, ?stream=yes or ?corrupt=fog:3"
 _RESTVAL = "?restval=yes"
+_CORRUPT = re.compile(rf"(?P<place>.+?)(?P<mark>[?&]){CORRUPT}=(?P<value>[^?&]*)", re.DOTALL)
 _HUB_NAME = re.compile(r"(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?")
 
 
@@ -55,7 +58,7 @@ class DatasetRef:
     Attributes:
         kind: what stands before the colon; `LISTED`: nothing does.
         place: what follows: a repository, a path, an annotations or instances file, a name; another package's own.
-        options: what follows a question mark, as it is written there.
+        options: what follows a question mark, as it is written there; ``corrupt`` may follow any kind of place.
         directory: COCO: the directory of the images.
         images: boxes: the dataset in whose images they lie.
         view: how its images are looked at, or which; None: all of them, whole.
@@ -84,18 +87,25 @@ class DatasetRef:
             return cls(kind, *_with_options(rest, name))
         if kind == COCO:
             file, mark, directory = rest.partition("#")
+            file, corrupt = _with_corruption(file, name)
             path = file.removesuffix(_RESTVAL)
-            return cls(kind, path, (("restval", YES),) if path != file else (), directory if mark else None)
+            restval = (("restval", YES),) if path != file else ()
+            return cls(kind, path, (*restval, *corrupt), directory if mark else None)
         if kind == BOXES:
             marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
             there = [i for i in marks if user_path(rest[:i]).is_file()]  # a path may hold the mark too
             end = (there or marks)[0]
             return cls(kind, rest[:end], images=cls.parse(rest[end + 1 :]) if rest[end + 1 :] else None)
-        return cls(kind, rest)
+        return cls(kind, *_with_corruption(rest, name))
 
     def __str__(self) -> str:
         text = f"{self.kind}:{self.place}" if self.kind != LISTED else self.place
-        text += "?" * bool(self.options) + "&".join(f"{key}={value}" for key, value in self.options)
+        mark = (
+            "&"
+            if "?" in self.place and self.options[:1] == self.options[-1:] and CORRUPT in dict(self.options)
+            else "?"
+        )
+        text += mark * bool(self.options) + "&".join(f"{key}={value}" for key, value in self.options)
         for inner in (self.directory, self.images):
             text += f"#{inner}" if inner is not None else ""
         if isinstance(self.view, Tiles):
@@ -115,6 +125,21 @@ class DatasetRef:
     @property
     def _identifying(self) -> tuple[tuple[str, str], ...]:
         return tuple(option for option in self.options if option[0] != STREAM)
+
+    @cached_property
+    def corruption(self) -> Corruption | None:
+        """What its images are corrupted by, if they are."""
+        found = dict(self.options).get(CORRUPT)
+        return None if found is None else Corruption.parse(found, str(self))
+
+    @property
+    def clean(self) -> Self:
+        """The dataset without corruption."""
+        return replace(self, options=tuple(option for option in self.options if option[0] != CORRUPT))
+
+    def corrupted(self, corruption: Corruption) -> Self:
+        """The dataset with its images corrupted."""
+        return replace(self.clean, options=(*self.clean.options, (CORRUPT, str(corruption))))
 
     @property
     def whole(self) -> Self:
@@ -169,9 +194,20 @@ def _with_options(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...
     options = dict[str, str]()
     for part in query.split("&") if mark else ():
         key, _, value = part.partition("=")
-        known = value in (AUTO, YES, NO) if key == STREAM else key in COLUMNS and value
+        known = value in (AUTO, YES, NO) if key == STREAM else key in (*COLUMNS, CORRUPT) and value
         if not known or key in options:
             what = f"invalid options after a dataset's name: ?{visible(query)}"
             raise UsageError(what, where=visible(name), fix=_FORMS)
         options[key] = value
+    if CORRUPT in options:
+        Corruption.parse(options[CORRUPT], visible(name))
     return place, tuple(options.items())
+
+
+def _with_corruption(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """A place and what it is corrupted by, where ``?corrupt=`` follows it (``&corrupt=`` after other options)."""
+    found = _CORRUPT.fullmatch(text)
+    if found is None or (found["mark"] == "&") != ("?" in found["place"]):
+        return text, ()
+    Corruption.parse(found["value"], visible(name))
+    return found["place"], ((CORRUPT, found["value"]),)

@@ -31,7 +31,7 @@ KINDS = Registry(
 """The kinds of vlmbench's own, each with the function that opens it."""
 _FORMS = (
     "a name from vlmbench list datasets, hf:owner/name[:config], folder:PATH, file:PATH, "
-    "coco:ANNOTATIONS.json#DIRECTORY or boxes:INSTANCES.json#DATASET"
+    "coco:ANNOTATIONS.json#DIRECTORY or boxes:INSTANCES.json#DATASET; ?corrupt=fog:3 may follow"
 )
 
 
@@ -49,6 +49,10 @@ def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None =
         from vlmbench.data.views.crops import seen_as
 
         return seen_as(opening.open(ref.whole), ref.view)
+    if ref.corruption is not None:
+        from vlmbench.data.corrupted import corrupted_dataset
+
+        return corrupted_dataset(opening.open(ref.clean), ref.corruption)
     if ref.kind == LISTED:
         return _open_listed(ref, opening)
     if ref.kind not in kinds():

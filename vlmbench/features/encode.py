@@ -13,8 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from vlmbench.data.base import Split
+from vlmbench.data.corrupted import versions
+from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.data.loading import Loaded, load, load_resized
 from vlmbench.data.resizing import Resizing
 from vlmbench.encoders.base import ImageEncoder
@@ -36,6 +39,9 @@ HELD = 2**25
 
 SPAN = 64
 """Units that are claimed at once at most."""
+
+FEW = 6
+"""From so many on, what is encoded is counted, not named."""
 
 STAGES = ("load", "decode", "preprocess", "wait", "forward", "store")
 
@@ -79,14 +85,16 @@ class EncodeJob:
     """One model's features of the split.
 
     Attributes:
-        name: what messages call the model.
+        name: what messages call the model and its images; no other job's.
         entry: where its features go.
         encoder: gives the model, loading it when first called.
+        corruption: what is done to the images for it; None: nothing.
     """
 
     name: str
     entry: FeatureEntry
     encoder: Callable[[], ImageEncoder]
+    corruption: Corruption | None = None
 
 
 @dataclass
@@ -133,7 +141,9 @@ def encode_split(split: Split, jobs: Sequence[EncodeJob], options: EncodeOptions
     if not open_jobs:
         return tally
     started, reporter = time.perf_counter(), options.reporter
-    with reporter.task(f"encoding {split.name} with {', '.join(job.name for job in open_jobs)}", len(split)) as advance:
+    names = [job.name for job in open_jobs]
+    what = ", ".join(names) if len(names) < FEW else f"{names[0]} and {len(names) - 1} others"
+    with reporter.task(f"encoding {split.name} with {what}", len(split)) as advance:
         work = _Pass(split, open_jobs, options, tally, advance)
         work.run()
     found = work.known
@@ -377,7 +387,8 @@ def _batches(
 
         return finish
 
-    with closing(_images(split, covered, [encoder.preparation for encoder in encoders], options)) as images:
+    steps = [(job.corruption, encoder.preparation) for job, encoder in zip(jobs, encoders, strict=True)]
+    with closing(_images(split, covered, steps, options)) as images:
         while True:
             with tally.measured("wait"):
                 item = next(images, None)
@@ -405,12 +416,15 @@ def _batches(
 
 
 def _images(
-    split: Split, covered: range, preparations: Sequence[Any], options: EncodeOptions
+    split: Split, covered: range, steps: Sequence[tuple[Corruption | None, Any]], options: EncodeOptions
 ) -> Generator[Loaded[list[np.ndarray]], None, None]:
-    """What each preparation makes of each image; by processes where all of them can do it."""
+    """What each preparation makes of each image, corrupted first; by processes where all of them can do it."""
     ahead = 2 * options.batch_size
-    if options.processes and len(covered) >= IMAGES and all(isinstance(item, Resizing) for item in preparations):
-        return load_resized(split, covered, preparations, workers=options.workers, ahead=ahead)
-    return load(
-        split, covered, lambda image: [make(image) for make in preparations], workers=options.workers, ahead=ahead
-    )
+    if options.processes and len(covered) >= IMAGES and all(isinstance(item, Resizing) for _, item in steps):
+        return load_resized(split, covered, steps, workers=options.workers, ahead=ahead)
+    corruptions = [corruption for corruption, _ in steps]
+
+    def make(image: Image, id: str) -> list[np.ndarray]:
+        return [make(one) for one, (_, make) in zip(versions(image, corruptions, id), steps, strict=True)]
+
+    return load(split, covered, make, workers=options.workers, ahead=ahead)

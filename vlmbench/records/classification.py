@@ -165,6 +165,8 @@ class ProbeDetail(ClassificationDetail, FitDetail):
     """Where the curve reaches zero-shot."""
     labels_to_match_probe: LabelsToMatch | None = None
     """Where it reaches ``logistic`` with the most labels of the same run."""
+    labels_for_target: LabelsToMatch | None = None
+    """Where it reaches ``--target``, or will by a power law."""
 
 
 COLUMNS = (("label", "prediction", "confidence"), ("labels", "scores"))

@@ -8,7 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from vlmbench.data.base import DatasetInfo, Split, subset
+from vlmbench.data.corrupted import clean
+from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.data.images import BadImage
+from vlmbench.data.names import DatasetRef
 from vlmbench.data.regions import MEAN
 from vlmbench.encoders.base import PRE_PROJ, PROJ, Scale
 from vlmbench.encoders.families import DUAL, TEXT
@@ -29,6 +32,9 @@ from vlmbench.session.context import Context
 from vlmbench.session.images import Images, OpenSplit, Selection
 from vlmbench.session.models import Models, OpenModel
 from vlmbench.session.pool import Encoding, Work
+
+TOGETHER = 16
+"""Features of so many models and corruptions are encoded in one pass, which decodes each image once."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,25 @@ class SplitFeatures:
         return replace(self, x=self.x[wide], items=subset(self.items, rows))
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Features that the store lacks: of a split that is open, by a model."""
+
+    model: ModelRef
+    opened: OpenSplit
+    entry: FeatureEntry
+
+    @property
+    def corruption(self) -> Corruption | None:
+        """What is done to the images."""
+        return clean(self.opened.rows)[1]
+
+    @property
+    def name(self) -> str:
+        """What a pass calls it."""
+        return str(self.model) + (f" ({self.corruption})" if self.corruption else "")
+
+
 @dataclass
 class Features:
     """Gives features of images and embeddings of texts, and keeps account of what was encoded for it.
@@ -110,20 +135,33 @@ class Features:
 
     def prepare(self, models: Sequence[ModelRef], selection: Selection) -> None:
         """Encodes what the store lacks of the images, for all `models` in one pass over them."""
-        opened, jobs = self.images.open(selection), {}
-        for model in dict.fromkeys([*models, *self._expected.pop(selection, [])]):
-            entry = self.entry(model, opened)
-            if entry.key.name not in jobs and entry.manifest() is None:
-                jobs[entry.key.name] = (model, entry)
-        if jobs:
-            self._encode(opened, list(jobs.values()), self._part(opened, selection))
+        jobs: dict[str, Wanted] = {}
+        for images in self._together(selection):
+            opened = self.images.open(images)
+            for model in dict.fromkeys([*(models if images == selection else []), *self._expected.pop(images, [])]):
+                entry = self.entry(model, opened)
+                if entry.key.name not in jobs and entry.manifest() is None:
+                    jobs[entry.key.name] = Wanted(model, opened, entry)
+        found = list(jobs.values())
+        for start in range(0, len(found), TOGETHER):
+            self._encode(found[start : start + TOGETHER], self._part(found[start].opened, selection))
+
+    def _together(self, selection: Selection) -> list[Selection]:
+        """A selection, and those expected of the same images, corrupted otherwise or not at all."""
+
+        def decoded(one: Selection) -> Selection:
+            return replace(one, dataset=DatasetRef.parse(one.dataset).clean)
+
+        others = [one for one in self._expected if one != selection and decoded(one) == decoded(selection)]
+        return [selection, *others] if self.images.open(selection).info.views is None else [selection]
 
     def prepare_expected(self) -> None:
         """Encodes what the store lacks of all that is expected: by the pool, where there is one, all of it at once."""
         if self.context.pool is not None:
             self._hand_out()
         for selection in list(self._expected):
-            self.prepare([], selection)
+            if selection in self._expected:
+                self.prepare([], selection)
 
     def encode_part(
         self, models: Sequence[ModelRef], selection: Selection, parts: Sequence[range]
@@ -134,10 +172,10 @@ class Features:
             How many images each model encoded, by its name and that of its entry.
         """
         opened = self.images.open(selection)
-        wanted = [(model, self.entry(model, opened)) for model in models]
-        names, counts = [(model, entry.key.name) for model, entry in wanted], Counter[tuple[ModelRef, str]]()
+        wanted = [Wanted(model, opened, self.entry(model, opened)) for model in models]
+        names, counts = [(one.model, one.entry.key.name) for one in wanted], Counter[tuple[ModelRef, str]]()
         for part in merged(parts):
-            self._encode(opened, wanted, part)
+            self._encode(wanted, part)
             counts.update({name: self._encoded.pop(name, 0) for name in names})
         return dict(counts)
 
@@ -271,11 +309,10 @@ class Features:
         with self.context.reporter.task(f"texts of {model}", len(set(texts))) as advance:
             return store.embeddings(texts, found.get, advance)
 
-    def _encode(
-        self, opened: OpenSplit, wanted: Sequence[tuple[ModelRef, FeatureEntry]], part: range | None = None
-    ) -> None:
-        context, launch = self.context, self.context.launch
-        jobs = [EncodeJob(str(model), entry, self.models.open(model).get) for model, entry in wanted]
+    def _encode(self, wanted: Sequence[Wanted], part: range | None = None) -> None:
+        context, launch, opened = self.context, self.context.launch, wanted[0].opened
+        rows = clean(opened.rows)[0]
+        jobs = [EncodeJob(one.name, one.entry, self.models.open(one.model).get, one.corruption) for one in wanted]
         device, workers = self.models.device, context.threads
         if device.startswith("cuda") and context.workers is None and opened.info.views is None:
             workers = max(1, cores() // local_count())
@@ -291,13 +328,13 @@ class Features:
             only=part,
         )
         try:
-            tally = encode_split(opened.rows, jobs, options)
+            tally = encode_split(rows, jobs, options)
         except BadImage as error:
             raise BadImage(error.what, where=f"{opened.name}, {error.where}", fix=error.fix) from error
         self.tallies.append(tally)
-        for model, entry in wanted:
-            name = (model, entry.key.name)
-            self._encoded[name] = self._encoded.get(name, 0) + tally.encoded[str(model)]
+        for one in wanted:
+            name = (one.model, one.entry.key.name)
+            self._encoded[name] = self._encoded.get(name, 0) + tally.encoded[one.name]
 
     def _read(
         self, entry: FeatureEntry, model: ModelRef, opened: OpenSplit, layer: str, part: range | None
@@ -311,7 +348,7 @@ class Features:
                     f"stored features of {opened.info.id} by {model} are damaged and will be encoded again"
                 )
                 entry.reopen()
-                self._encode(opened, [(model, entry)], part)
+                self._encode([Wanted(model, opened, entry)], part)
         raise unreadable(entry)
 
 

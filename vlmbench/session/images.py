@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from vlmbench.data.base import Dataset, DatasetInfo, Split, choose_split, limited
-from vlmbench.data.fingerprint import fingerprint
+from vlmbench.data.corrupted import corrupted, corrupted_dataset
+from vlmbench.data.fingerprint import corrupted_fingerprint, fingerprint
 from vlmbench.data.names import Chosen, DatasetName, DatasetRef, Tiles
 from vlmbench.data.open import open_dataset
 from vlmbench.data.reduced import TEXT as REDUCED_TEXT
 from vlmbench.data.reduced import reduced
-from vlmbench.data.regions import MEAN
+from vlmbench.data.regions import MEAN, Views
 from vlmbench.data.views.crops import expand, seen_as
 from vlmbench.features.table import Table
 from vlmbench.foundations.errors import InputError, UsageError
@@ -123,11 +124,12 @@ class Images:
         """The dataset called `name`; see `data.open.open_dataset` for what can be wrong with it."""
         ref = DatasetRef.parse(name)
         if ref not in self._datasets:
-            opened = (
-                open_dataset(ref, self.context.cache_dir, self.context.reporter)
-                if ref.view is None
-                else seen_as(self.dataset(ref.whole), ref.view)
-            )
+            if ref.view is not None:
+                opened: Dataset = seen_as(self.dataset(ref.whole), ref.view)
+            elif ref.corruption is not None:
+                opened = corrupted_dataset(self.dataset(ref.clean), ref.corruption)
+            else:
+                opened = open_dataset(ref, self.context.cache_dir, self.context.reporter)
             if opened.info.views is not None and self.context.decode == REDUCED:
                 raise UsageError(
                     "boxes and tiles are cut from whole images", where="--decode reduced", fix="leave --decode out"
@@ -175,13 +177,23 @@ class Images:
     def _open(self, selection: Selection) -> OpenSplit:
         context, split = self.context, selection.split
         ref = DatasetRef.parse(selection.dataset)
-        name, info, items = ref.id, self.dataset(ref).info, self.dataset(ref).split(split)
+        name, info = ref.id, self.dataset(ref).info
+        if ref.corruption is not None:
+            clean = self.open(replace(selection, dataset=ref.clean))
+            items = corrupted(clean.split, ref.corruption)
+            rows = corrupted(clean.rows, ref.corruption) if info.views is None else self._views(items, info.views)
+            sha256 = corrupted_fingerprint(clean.fingerprint, ref.corruption)
+            return replace(clean, name=name, split=items, rows=rows, fingerprint=sha256)
+        items = self.dataset(ref).split(split)
         if not len(items):
             raise InputError(
                 f"the split {split} of {visible(name)} has no images", where=name, fix="choose another with --split"
             )
         items = limited(items, selection.limit, context.seed, name)
         smaller = context.decode == REDUCED
-        rows = items if info.views is None else expand(items, info.views, context.threads + 1)
+        rows = items if info.views is None else self._views(items, info.views)
         sha256 = fingerprint(items, context.cache_dir, context.reporter)
         return OpenSplit(info, name, items, reduced(rows) if smaller else rows, sha256, smaller)
+
+    def _views(self, items: Split, views: Views) -> Split:
+        return expand(items, views, self.context.threads + 1)

@@ -171,7 +171,9 @@ def _match(
     encoder, context, rows = session.model(model).encoder, session.context, range(len(split))
     found: list[dict[int, float]] = []
     with context.reporter.task(f"matching with {model}", len(rows)) as advance:
-        for item in load(split, rows, encoder.preprocess, workers=context.threads, ahead=2 * context.threads):
+        for item in load(
+            split, rows, lambda image, _: encoder.preprocess(image), workers=context.threads, ahead=2 * context.threads
+        ):
             if item.error is not None:
                 raise item.error
             texts = pairs[len(found)]

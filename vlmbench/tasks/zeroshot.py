@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from vlmbench.data.catalogue import expand
+from vlmbench.data.catalogue import expand, with_corruptions
 from vlmbench.data.names import BOXES, DatasetRef
 from vlmbench.data.regions import MOST_TILES
 from vlmbench.foundations.atomic import require_writable
@@ -51,6 +51,7 @@ class ZeroShotRequest:
     metric: str | None = None
     boxes: Path | None = None
     tiles: int | None = None
+    corrupt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def run_zeroshot(request: ZeroShotRequest, context: Context, session: Session | 
     session = session or Session(context)
     models, plans = _checked(request, session)
     runs = []
+    for plan in plans if request.corrupt else ():  # all of the same images in one pass
+        session.expect(models, plan.images)
     for plan in plans:
         session.prepare(models, plan.images)
         for model in models:
@@ -118,7 +121,7 @@ def _checked(request: ZeroShotRequest, session: Session) -> tuple[list[str], lis
 
 def _datasets(request: ZeroShotRequest, session: Session) -> list[DatasetRef]:
     """The datasets, or their boxes or tiles if these are requested."""
-    refs = expand(request.datasets)
+    refs = with_corruptions(expand(request.datasets), request.corrupt)
     if request.boxes is not None:
         return [DatasetRef(BOXES, str(request.boxes), images=ref) for ref in refs]
     return [session.images.in_tiles(ref, request.tiles) for ref in refs] if request.tiles is not None else refs

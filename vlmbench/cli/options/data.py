@@ -27,3 +27,12 @@ Metric = Annotated[
         "(default: the dataset's own)",
     ),
 ]
+Corrupt = Annotated[
+    str | None,
+    option(
+        "--corrupt",
+        metavar="KINDS:SEVERITIES",
+        help="Also on corrupted images: all:1-5, gaussian_noise,fog:3, blur:1-5 … (noise, blur, weather, digital are "
+        "groups; -d NAME?corrupt=fog:3 is one of them).",
+    ),
+]

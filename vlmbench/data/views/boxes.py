@@ -30,7 +30,7 @@ from vlmbench.data.names import BOXES, FOLDER, DatasetRef
 from vlmbench.data.regions import Regions, Views, crop_of
 from vlmbench.data.views.crops import outside
 from vlmbench.data.views.instances import Box, Instances, read_instances
-from vlmbench.foundations.errors import AbsentError, InputError
+from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.paths import named_directory, named_file, user_path
 from vlmbench.foundations.text import visible
 
@@ -172,7 +172,14 @@ def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
     Raises:
         AbsentError: no such file or dataset.
         InputError: it is no COCO instances file.
+        UsageError: the images are to be corrupted.
     """
+    if ref.images is not None and ref.images.corruption is not None:
+        raise UsageError(
+            "boxes are cut from images as they are stored, not from corrupted ones",
+            where=visible(str(ref)),
+            fix="leave the boxes out, or ?corrupt=",
+        )
     path, images = user_path(ref.place), ref.images
     named_file(path, what="instances file", fix=FORM)
     if images is None or images.kind == BOXES:

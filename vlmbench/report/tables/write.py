@@ -11,12 +11,18 @@ from vlmbench.records.task import specs_of
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
+from vlmbench.report.tables.corruptions import corruptions_table, without_sweeps
 
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 
 
 def build_tables(
-    runs: Sequence[StoredRun], *, tests: bool = True, every_pair: bool = False, foreign: Sequence[Foreign] = ()
+    runs: Sequence[StoredRun],
+    *,
+    tests: bool = True,
+    every_pair: bool = False,
+    foreign: Sequence[Foreign] = (),
+    baseline: str | None = None,
 ) -> list[Table]:
     """The tables that the runs give, in the order of the tasks; several tasks can share one.
 
@@ -25,8 +31,13 @@ def build_tables(
         tests: read per-sample files for paired tests.
         every_pair: add the table of pairwise comparisons.
         foreign: results of another program, shown alongside the runs in the tables of their tasks.
+        baseline: the model by whose errors on corrupted images those of all are divided.
+
+    Raises:
+        InputError: there is no such model.
     """
     pairs = Pairs() if tests else None
+    everything, runs = runs, without_sweeps(runs)
     theirs: list[Foreign] = []
     if foreign:
         from vlmbench.report.tables.foreign import usable
@@ -46,6 +57,7 @@ def build_tables(
         from vlmbench.report.tables.robustness import NAME, robustness_table
 
         found[NAME] = robustness_table(runs, pairs)
+    found["corruptions"] = corruptions_table(everything, pairs, baseline)
     if every_pair and pairs is not None:
         from vlmbench.report.tables.comparisons import comparisons_table
 

@@ -169,7 +169,9 @@ def decoded(
 ) -> Iterator[Item]:
     """The images without a caption yet, decoded one by one."""
     firsts = {members[0]: image for image, members in rows.items()}
-    for loaded in load(split, list(firsts), lambda image: image, workers=context.threads, ahead=2 * context.batch_size):
+    for loaded in load(
+        split, list(firsts), lambda image, _: image, workers=context.threads, ahead=2 * context.batch_size
+    ):
         image = firsts[loaded.row]
         if loaded.error is not None or loaded.value is None:
             for row in rows[image]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from vlmbench.heads.spec import LOGISTIC
 from vlmbench.metrics.crossing import A_PROBE, labels_to_match
+from vlmbench.metrics.labels_needed import labels_needed
 from vlmbench.metrics.reference import class_counts, not_better, references, unbeaten
 from vlmbench.records.classification import Curve, CurvePoint, LabelsToMatch
 from vlmbench.tasks.probe.data import TEST, TRAIN, ProbeData
@@ -37,6 +38,16 @@ def few_shot_curve(
         which = f"{LOGISTIC} with {'all labels' if probe.shots is None else f'{probe.shots} per class'}"
         match = labels_to_match(labels, per_seed, probe.value, seed=seed, head=head, reference=which)
         found["labels_to_match_probe"] = LabelsToMatch(**match)
+    if request.target is not None:
+        needed = labels_needed(labels, per_seed, request.target)
+        found["labels_for_target"] = LabelsToMatch(
+            value=needed.value,
+            low=needed.low,
+            high=needed.high,
+            text=needed.text,
+            interval=needed.interval,
+            sentence=needed.sentence(head, data.metric),
+        )
     if zero is not None:
         found["labels_to_match"] = LabelsToMatch(**labels_to_match(labels, per_seed, zero.value, seed=seed, head=head))
         test, train = (class_counts(data.y[name], len(data.classnames)) for name in (TEST, TRAIN))

@@ -36,6 +36,7 @@ class ProbeRequest:
     prompts: Sequence[str] = ()
     limit: int | None = None
     metric: str | None = None
+    target: float | None = None
     holdout: float | None = None
     save: Path | None = None
     test_on: Sequence[str] = ()

@@ -206,7 +206,7 @@ def _written(
         if result.shots is not None or len(results) > 1:
             record = record.model_copy(update={"detail": record.detail.model_copy(update=curve)})
         runs.append(write_run(session.context.out, record, result.columns, facts))
-    for match in (curve.get("labels_to_match"), curve.get("labels_to_match_probe")):
+    for match in map(curve.get, ("labels_to_match", "labels_to_match_probe", "labels_for_target")):
         if match is not None:
             session.context.reporter.note(f"{runs[0].record.system} on {data.dataset.id}: {match.sentence}")
     return runs, curve["curve"].points[-1] if curve else None

@@ -1,0 +1,1 @@
+"""Corruptions of images (Hendrycks and Dietterich 2019)."""
