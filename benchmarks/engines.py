@@ -11,17 +11,16 @@ Accuracy (`--accuracy`): the bundled CLIP on the bundled sets.
 
 import argparse
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 import vlmbench
-from vlmbench.encoders.checkpoints import bundled_directory
+from benchmarks.inputs import checkpoint
+from benchmarks.rows import Row
 from vlmbench.encoders.engine import distance, load_exported
 from vlmbench.encoders.models import find_model, load_model
 from vlmbench.encoders.names import parse_model
@@ -31,19 +30,9 @@ ENGINES = [("torch", "fp32"), ("openvino", "fp32"), ("torch", "bf16"), ("openvin
 SETS = ("digits", "shapes", "counting")
 
 
-def checkpoint(directory: Path) -> Path:
-    """A ViT-B/32 with random weights; transformers' defaults are its configuration."""
-    torch.manual_seed(0)
-    CLIPModel(CLIPConfig()).save_pretrained(directory)
-    CLIPImageProcessor().save_pretrained(directory)
-    for path in bundled_directory("tiny-clip").glob("*token*"):
-        shutil.copy(path, directory)
-    return directory
-
-
 def speed(rounds: int, batch: int) -> None:
     with tempfile.TemporaryDirectory() as place:
-        files = find_model(parse_model(str(checkpoint(Path(place)))), Path(place))
+        files = find_model(parse_model(str(checkpoint("b32", Path(place), small_text=False))), Path(place))
         encoders, started = {}, {}
         for engine, precision in ENGINES:
             begun = time.perf_counter()
