@@ -134,7 +134,7 @@ def page(figures: dict[str, Any]) -> str:
     text = [
         "# Benchmarks",
         "",
-        "Written by `python -m benchmarks` from `benchmarks/figures.json`; both sides of every ratio ran in turn on the",
+        "Written by `python -m benchmarks` from `benchmarks/figures.json`; both sides of each ratio ran in turn on the",
         "same machine, in one run. A ratio above 1 says that vlmbench is faster.",
     ]
     for name, (about, needs) in BENCHMARKS.items():
@@ -144,7 +144,9 @@ def page(figures: dict[str, Any]) -> str:
             text += [f"Not measured yet; needs {', '.join(needs)}." if needs else "Not measured yet."]
             continue
         facts = found["machine"]
-        packages = ", ".join(f"{key} {value}" for key, value in facts.items() if key not in {"cpu", "cores", "memory_gib"})
+        packages = ", ".join(
+            f"{key} {value}" for key, value in facts.items() if key not in {"cpu", "cores", "memory_gib"}
+        )
         text += [
             f"{found['date']}, {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']:g} GiB; {quiet(found)}.",
             f"{packages[0].upper()}{packages[1:]}. Again: "
@@ -184,7 +186,9 @@ def main() -> None:
         print(f"{name}: {found['seconds']} s, {quiet(found)}", *lines(found["rows"]), sep="\n", flush=True)
         if not given.quick:
             figures[name] = found
-            FIGURES.write_text(json.dumps({name: figures[name] for name in BENCHMARKS if name in figures}, indent=1) + "\n")
+            FIGURES.write_text(
+                json.dumps({name: figures[name] for name in BENCHMARKS if name in figures}, indent=1) + "\n"
+            )
     if not given.quick:
         PAGE.write_text(page(figures), encoding="utf-8")
     if failed:

@@ -7,6 +7,7 @@ The manifest is written last: a directory without it is a run to be continued.
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -104,14 +105,17 @@ class FeatureEntry:
         Tensors are ``row`` [n] int64 and each layer [n, D] float32. The last shard can reach beyond the part.
         """
         position, end = (position, self.images) if within is None else (within.start, within.stop)
+        starts: list[int] | None = None  # listed once: there can be a gap for every shard
         while position < end:
             found = self._read(position)
             if found is not None:
                 yield found
                 position = found[0].stop
                 continue
-            later = min((start for start in self._starts() if start > position), default=end)
-            later = min(later, end)
+            if starts is None:
+                starts = sorted(self._starts())
+            place = bisect_right(starts, position)
+            later = min(starts[place], end) if place < len(starts) else end
             yield range(position, later), None
             position = later
 
