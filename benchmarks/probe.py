@@ -176,7 +176,7 @@ def show(rows: list[Search], reference: str = "native") -> None:
 
 def rows(quick: bool) -> Iterator[Row]:
     """The whole search beside scikit-learn's fits at the same tolerance."""
-    n, d, classes = (1000, 64, 10) if quick else (5000, 512, 50)
+    n, d, classes = (300, 16, 5) if quick else (5000, 512, 50)
     data = synthetic(n, d, classes, 0)
     train = data.x["train"], data.y["train"]
     mine = whole_search("native", lambda: Trainer(*train, classes=classes), data, 1e-6, print)

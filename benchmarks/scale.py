@@ -52,6 +52,7 @@ def store(shards: int, root: Path) -> dict[str, float]:
     found["merge"], merged = spent(lambda: read_layer(entry, "proj"))
     assert merged is not None
     assert len(merged[0]) == images
+    found["list"] = spent(lambda: list(entry._starts()))[0]
     for start in range(EACH, images, 2 * EACH):
         (entry.directory / f"{start:09d}.safetensors").unlink()
     entry.reopen()
@@ -77,7 +78,7 @@ def main() -> None:
     given = parser.parse_args()
     for shards in (given.shards // 10, given.shards):
         with tempfile.TemporaryDirectory() as place:
-            parts = ", ".join(f"{name} {value:.3f} ms" for name, value in store(shards, Path(place)).items())
+            parts = ", ".join(f"{name} {value:.4f} ms" for name, value in store(shards, Path(place)).items())
         print(f"{shards:,} shards (a real one: {ROWS:,} images), processor time per shard: {parts}", flush=True)
     found = split(given.images)
     print(

@@ -83,7 +83,7 @@ def test_shards_of_any_size_stand_beside_each_other_and_gaps_are_told(tmp_path):
 
 
 def test_a_store_is_listed_once_however_many_gaps_it_has(tmp_path, monkeypatch):
-    """At 400,000 shards a listing per gap would take half a day."""
+    """At 400,000 shards a listing per gap would take a day."""
     one = entry(tmp_path, images=40)
     for start in range(1, 40, 2):
         fill(one, start, start + 1)

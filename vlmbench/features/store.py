@@ -7,6 +7,7 @@ The manifest is written last: a directory without it is a run to be continued.
 """
 
 import hashlib
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ ROWS = 1024
 """Images a shard, where they are encoded within `vlmbench.foundations.progress.SECONDS`."""
 FORMAT = 3
 MANIFEST = "manifest.json"
+SUFFIX = ".safetensors"
 _ROW = "row"
 
 
@@ -181,7 +183,9 @@ class FeatureEntry:
 
     def _starts(self) -> Iterator[int]:
         """Where shards begin, sound or not."""
-        return (int(path.stem) for path in self.directory.glob("*.safetensors") if path.stem.isdigit())
+        names = os.listdir(self.directory) if self.directory.is_dir() else ()
+        stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+        return (int(stem) for stem in stems if stem.isdigit())
 
     def _facts(self, covered: range, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
         """What a shard's header says of it."""
@@ -190,7 +194,7 @@ class FeatureEntry:
 
     def _path(self, start: int) -> Path:
         """Where the shard lies that begins at `start`."""
-        return self.directory / f"{start:09d}.safetensors"
+        return self.directory / f"{start:09d}{SUFFIX}"
 
 
 def array_sha256(values: np.ndarray) -> str:
