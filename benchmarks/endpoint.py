@@ -8,9 +8,11 @@ import json
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from benchmarks.rows import Row
 from vlmbench.captioners.base import Calls, Captioning
 from vlmbench.captioners.names import CaptionerRef
 from vlmbench.foundations.progress import Silent
@@ -53,27 +55,44 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(ANSWER)
 
 
+def measured(images: int, delay: float, values: tuple[int, ...]) -> Iterator[tuple[int, float]]:
+    """Captions a second at each concurrency."""
+    server = Server(delay)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ref = CaptionerRef.parse(f"endpoint:http://127.0.0.1:{server.server_address[1]}/v1#slow")
+    for concurrency in values:
+        with tempfile.TemporaryDirectory() as directory:
+            context = Context(out=Path(directory), cache_dir=Path(directory), reporter=Silent())
+            how = Captioning(calls=Calls(concurrency))
+            made = caption_dataset(Session(context), ref, "scenes", limit=images, how=how)
+        yield concurrency, made.made / made.seconds
+    server.shutdown()
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """64 calls at a time beside one."""
+    count = 20 if quick else 100
+    rates = dict(measured(count, 0.2, (1, 16, 64)))
+    for concurrency, target in ((16, 14.0), (64, None)):
+        yield Row(
+            f"captions of {count} images from an endpoint, 0.2 s per call, `--concurrency {concurrency}`",
+            rates[concurrency], rates[1], "captions/s", "`--concurrency 1`",
+            f"python benchmarks/endpoint.py --images {count}", target=None if quick else target,
+        )  # fmt: skip
+
+
 def main() -> None:
     """Prints a line a concurrency."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--delay", type=float, default=0.2, help="seconds a call takes")
     given = parser.parse_args()
-    server = Server(given.delay)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    ref = CaptionerRef.parse(f"endpoint:http://127.0.0.1:{server.server_address[1]}/v1#slow")
     first = None
-    for concurrency in CONCURRENCY:
-        with tempfile.TemporaryDirectory() as directory:
-            context = Context(out=Path(directory), cache_dir=Path(directory), reporter=Silent())
-            how = Captioning(calls=Calls(concurrency))
-            made = caption_dataset(Session(context), ref, "scenes", limit=given.images, how=how)
-        rate = made.made / made.seconds
+    for concurrency, rate in measured(given.images, given.delay, CONCURRENCY):
         first = first or rate
         print(
             f"--concurrency {concurrency:2}: {rate:6.1f} images/s, {rate / first:4.1f} times as many as one at a time"
         )
-    server.shutdown()
 
 
 if __name__ == "__main__":

@@ -11,17 +11,18 @@ Accuracy (`--accuracy`): the bundled CLIP on the bundled sets.
 
 import argparse
 import os
-import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 import vlmbench
-from vlmbench.encoders.checkpoints import bundled_directory
+from benchmarks.inputs import checkpoint
+from benchmarks.rows import Row
 from vlmbench.encoders.engine import distance, load_exported
 from vlmbench.encoders.models import find_model, load_model
 from vlmbench.encoders.names import parse_model
@@ -31,19 +32,29 @@ ENGINES = [("torch", "fp32"), ("openvino", "fp32"), ("torch", "bf16"), ("openvin
 SETS = ("digits", "shapes", "counting")
 
 
-def checkpoint(directory: Path) -> Path:
-    """A ViT-B/32 with random weights; transformers' defaults are its configuration."""
-    torch.manual_seed(0)
-    CLIPModel(CLIPConfig()).save_pretrained(directory)
-    CLIPImageProcessor().save_pretrained(directory)
-    for path in bundled_directory("tiny-clip").glob("*token*"):
-        shutil.copy(path, directory)
-    return directory
+@dataclass(frozen=True)
+class Speed:
+    """What one engine did, beside torch in fp32.
+
+    Attributes:
+        rate: images a second.
+        wall: the median of ratios of wall time, round by round.
+        cpu: of processor time.
+        different: the largest difference of a feature; of a row, as a share of its norm; the least cosine.
+        start: seconds of loading, exporting where that had to be done.
+    """
+
+    rate: float
+    wall: float
+    cpu: float
+    different: tuple[float, float, float]
+    start: float
 
 
-def speed(rounds: int, batch: int) -> None:
+def speeds(rounds: int, batch: int) -> dict[tuple[str, str], Speed]:
+    """Of each engine and precision."""
     with tempfile.TemporaryDirectory() as place:
-        files = find_model(parse_model(str(checkpoint(Path(place)))), Path(place))
+        files = find_model(parse_model(str(checkpoint("b32", Path(place), small_text=False))), Path(place))
         encoders, started = {}, {}
         for engine, precision in ENGINES:
             begun = time.perf_counter()
@@ -61,19 +72,41 @@ def speed(rounds: int, batch: int) -> None:
                 begun = np.array([time.perf_counter(), time.process_time()])
                 encoders[how].encode_images(pixels)
                 seconds[how].append(np.array([time.perf_counter(), time.process_time()]) - begun)
-    base = np.median(seconds[ENGINES[0]], axis=0)
+    rows = {}
+    for how in ENGINES:
+        mine, exact = found[how]["proj"], found[ENGINES[0]]["proj"]
+        cosine = (mine * exact).sum(1) / np.linalg.norm(mine, axis=1) / np.linalg.norm(exact, axis=1)
+        far = distance(torch.from_numpy(mine), torch.from_numpy(exact))
+        wall, cpu = np.median(np.array(seconds[ENGINES[0]]) / np.array(seconds[how]), axis=0)
+        different = (float(np.abs(mine - exact).max()), far, float(cosine.min()))
+        rate = batch / float(np.median(seconds[how], axis=0)[0])
+        rows[how] = Speed(rate, float(wall), float(cpu), different, started[how])
+    return rows
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """OpenVINO beside eager torch in fp32, in fp32 and where the CPU has it in bf16."""
+    found = speeds(1 if quick else 7, 64)
+    for precision, target in (("fp32", 1.9), ("bf16", 3.5)):
+        one, base = found["openvino", precision], found[ENGINES[0]]
+        yield Row(
+            f"ViT-B/32, batches of 64, `--engine openvino --precision {precision}`", one.rate, base.rate, "images/s",
+            "eager torch in fp32", "python benchmarks/engines.py", target=target, paired=one.wall,
+            note=f"{one.cpu:.2f} in processor time; a feature row {one.different[1]:.0e} of its norm from torch's, "
+            f"cosine {one.different[2]:.5f}",
+        )  # fmt: skip
+
+
+def speed(rounds: int, batch: int) -> None:
     print(f"ViT-B/32, batches of {batch}, {rounds} rounds, {torch.get_num_threads()} threads, load {os.getloadavg()}")
     print(
         "engine            images/s   ratio in wall time, processor time  max diff  max row distance  min cosine  start"
     )
-    for how in ENGINES:
-        mine, exact = found[how]["proj"], found[ENGINES[0]]["proj"]
-        cosine = (mine * exact).sum(1) / np.linalg.norm(mine, axis=1) / np.linalg.norm(exact, axis=1)
-        times, far = np.median(seconds[how], axis=0), distance(torch.from_numpy(mine), torch.from_numpy(exact))
+    for how, one in speeds(rounds, batch).items():
+        most, far, cosine = one.different
         print(
-            f"{how[0]:9} {how[1]:5} {batch / times[0]:10.1f} {base[0] / times[0]:20.2f} "
-            f"{base[1] / times[1]:19.2f} {np.abs(mine - exact).max():9.1e} "
-            f"{far:17.1e} {cosine.min():11.6f} {started[how]:5.1f} s"
+            f"{how[0]:9} {how[1]:5} {one.rate:10.1f} {one.wall:20.2f} {one.cpu:19.2f} {most:9.1e} {far:17.1e} "
+            f"{cosine:11.6f} {one.start:5.1f} s"
         )
 
 

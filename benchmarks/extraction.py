@@ -10,75 +10,24 @@ pass over a few images warms everything up.
 """
 
 import argparse
-import io
 import json
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.inputs import SIDE, TOWERS, checkpoint, pictures
+from benchmarks.rows import Row
 from vlmbench.foundations.cpu import cores
-
-BUNDLED = Path(__file__).parent.parent / "vlmbench" / "bundled" / "models" / "tiny-clip"
-TOWERS = {
-    "b32": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "patch_size": 32},
-    "b16": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "patch_size": 16},
-    "l14": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "patch_size": 14},
-}
-SIDE = 224
-SIZES = {"small": None, "medium": (300, 200), "large": (4000, 3000)}
-
-
-def checkpoint(name: str, root: Path) -> Path:
-    """A CLIP checkpoint with random weights and a small text tower."""
-    import torch
-    from transformers import CLIPConfig, CLIPModel
-
-    from vlmbench.encoders.pretrained import transformers
-
-    directory = root / name
-    if directory.is_dir():
-        return directory
-    transformers()  # without its reports
-    torch.manual_seed(0)
-    vision = {**TOWERS[name], "intermediate_size": 4 * TOWERS[name]["hidden_size"], "image_size": SIDE}
-    text = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
-    CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=512)).save_pretrained(directory)
-    for path in BUNDLED.iterdir():
-        if any(part in path.name for part in ("token", "vocab", "merges")):
-            shutil.copy(path, directory)
-    crop = {"height": SIDE, "width": SIDE}
-    mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-    facts = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": SIDE}, "crop_size": crop}
-    settings = {**facts, "image_mean": mean, "image_std": std, "resample": 3}
-    (directory / "preprocessor_config.json").write_text(json.dumps(settings))
-    return directory
-
-
-def pictures(size: str, count: int, root: Path) -> Path:
-    """A folder of two classes of smooth noise; after 256 different images, the same ones with another comment."""
-    folder, generator, made = root / size, np.random.default_rng(0), []
-    for number in range(count):
-        if number < 256:
-            width, height = SIZES[size] or generator.integers(32, 65, 2)
-            coarse = generator.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=88)
-            made.append(buffer.getvalue())
-        comment = b"\xff\xfe\x00\x06" + number.to_bytes(4, "big")
-        path = folder / f"class{number % 2}" / f"{number:06}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = made[number % 256]
-        path.write_bytes(data[:2] + comment + data[2:])
-    return folder
 
 
 def decoded(paths: Sequence[Path]) -> int:
@@ -179,8 +128,19 @@ def gemm(device: str, precision: str) -> float:
     return rate(lambda _: a @ a, 20, 1, wait) * 2 * side**3
 
 
-def main() -> None:
-    """Prints a line per model and size, and writes JSON where asked."""
+def rows(quick: bool) -> Iterator[Row]:
+    """ViT-B/32 on small and medium JPEGs, beside its forward passes alone."""
+    given = parser().parse_args(["--images", "64", "--pairs", "1"] if quick else ["--images", "256", "--pairs", "3"])
+    for row in measured(given, 1.0):
+        size = "32 to 64 pixels wide" if row["size"] == "small" else "300 x 200"
+        yield Row(
+            f"ViT-B/32 in fp32, JPEGs of {size}", row["vlmbench"], row["forward"], "images/s",
+            "forward passes alone", "python benchmarks/extraction.py", target=0.95, paired=row["to_forward"],
+            note=f"{row['to_loop']:.2f} times the usual loop (open, processor, forward in turn)",
+        )  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="b32")
     parser.add_argument("--sizes", default="small,medium")
@@ -195,13 +155,11 @@ def main() -> None:
     parser.add_argument("--only", action="store_true", help="the command alone, nothing to compare it with")
     parser.add_argument("--peak", type=float, help="TFLOP/s of the device (default: of a product of matrices)")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    import torch
+    return parser
 
-    machine = torch.cuda.get_device_name() if given.device == "cuda" else platform.processor() or platform.machine()
-    peak = given.peak * 1e12 if given.peak else gemm(given.device, given.precision)
-    print(f"{machine}, {cores()} cores, torch {torch.__version__}, {given.precision}, {peak / 1e12:.2f} TFLOP/s")
-    rows: list[dict[str, Any]] = []
+
+def measured(given: argparse.Namespace, peak: float) -> Iterator[dict[str, Any]]:
+    """A row per model and size."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for size in given.sizes.split(","):
@@ -214,12 +172,25 @@ def main() -> None:
                     (None if given.only else bare(directory, paths, given), ours(directory, folder, root, given))
                     for _ in range(given.pairs)
                 ]
-                rows.append(summary(model, size, runs, pillow, peak))
-                print(line(rows[-1]), flush=True)
+                yield summary(model, size, runs, pillow, peak)
+
+
+def main() -> None:
+    """Prints a line per model and size, and writes JSON where asked."""
+    given = parser().parse_args()
+    import torch
+
+    machine = torch.cuda.get_device_name() if given.device == "cuda" else platform.processor() or platform.machine()
+    peak = given.peak * 1e12 if given.peak else gemm(given.device, given.precision)
+    print(f"{machine}, {cores()} cores, torch {torch.__version__}, {given.precision}, {peak / 1e12:.2f} TFLOP/s")
+    found = []
+    for row in measured(given, peak):
+        found.append(row)
+        print(line(row), flush=True)
     if given.json:
         facts = {"machine": machine, "cores": cores(), "torch": torch.__version__, "peak_flops": peak}
         options = {key: value for key, value in vars(given).items() if key != "json"}
-        given.json.write_text(json.dumps({**facts, "options": options, "rows": rows}, indent=1) + "\n")
+        given.json.write_text(json.dumps({**facts, "options": options, "rows": found}, indent=1) + "\n")
 
 
 def summary(model: str, size: str, runs: list[Any], pillow: float | None, peak: float) -> dict[str, Any]:
@@ -231,6 +202,7 @@ def summary(model: str, size: str, runs: list[Any], pillow: float | None, peak: 
         loop, forward = (max(rates[place] for rates, _ in runs) for place in (0, 1))
         found |= {"loop": loop, "forward": forward, "decoding": pillow}
         found |= {"to_loop": speed / loop, "to_limit": speed / min(forward, pillow)}
+        found["to_forward"] = median(mine[0] / rates[1] for rates, mine in runs)
     return found
 
 

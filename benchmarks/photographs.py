@@ -1,9 +1,10 @@
 """12-megapixel photographs: images a second and features with ``--decode full`` and ``reduced``, beside a bare loop.
 
-    python benchmarks/photographs.py --photographs DIR [--model tiny-clip] [--count 52] [--rounds 3]
+    python benchmarks/photographs.py [--photographs DIR] [--model tiny-clip] [--count 52] [--rounds 3]
 
-The photographs of DIR are made 4032 x 3024 pixels large, with the noise of a sensor, and saved as JPEGs of quality 92
-(about 4 MB); one that is as large already is taken as it is. Timed in turn, round after round: vlmbench's pass over
+The photographs of DIR (by default the two that come with scikit-learn) are made 4032 x 3024 pixels large, with the
+noise of a sensor, and saved as JPEGs of quality 92 (about 4 MB); one that is as large already is taken as it is.
+Timed in turn, round after round: vlmbench's pass over
 them (decoding, preparing, encoding, storing; the model is loaded before), in both ways; and a loop that decodes and
 resizes to 224 with Pillow on all cores and does nothing else, in both ways. Ratios are medians over rounds. Then what
 reduced scale does to features: cosines between both ways, and the accuracy of zero-shot on the bundled ``shapes``,
@@ -14,14 +15,17 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import sklearn.datasets
 from PIL import Image
 
 import vlmbench
+from benchmarks.rows import Row
 from vlmbench.api.options import run_context
 from vlmbench.data.images import REDUCED_SIDE, decode
 from vlmbench.foundations.cpu import cores
@@ -103,25 +107,54 @@ def blow_up(place: Path, count: int) -> None:
         image.resize((1512, 1512), Image.Resampling.BICUBIC).save(path, quality=92)
 
 
-def main() -> None:
+def measured(
+    options: argparse.Namespace, root: Path
+) -> tuple[dict[tuple[str, str], list[float]], dict[str, np.ndarray]]:
+    """Seconds of both sides in both ways, round by round; unit features of each way."""
+    seconds: dict[tuple[str, str], list[float]] = {(side, way): [] for side in ("bare", "ours") for way in WAYS}
+    features: dict[str, np.ndarray] = {}
+    paths = draw(options.photographs, root / "photographs", options.count)
+    for number in range(options.rounds):
+        for way in WAYS:
+            seconds["bare", way].append(bare(paths, way))
+            context = run_context(cache_dir=root / f"{number}", decode=way, workers=options.workers)
+            took, features[way] = ours(Session(context), options.model, f"folder:{root / 'photographs'}")
+            seconds["ours", way].append(took)
+    return seconds, features
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """The pass over them beside decoding and resizing alone."""
+    options = parser().parse_args(["--count", "6", "--rounds", "1"] if quick else ["--count", "32"])
+    with tempfile.TemporaryDirectory() as place:
+        seconds, features = measured(options, Path(place))
+    cosine = (features["full"] * features["reduced"]).sum(axis=1).min()
+    for way in WAYS:
+        pairs = list(zip(seconds["bare", way], seconds["ours", way], strict=True))
+        loop, own = (options.count / statistics.median(column) for column in zip(*pairs, strict=True))
+        yield Row(
+            f"JPEGs of 12 megapixels, `--decode {way}`", own, loop, "images/s", "decoding and resizing on all cores",
+            "python benchmarks/photographs.py", target=0.9 if way == "full" else None,
+            paired=statistics.median(bare / mine for bare, mine in pairs),
+            note="" if way == "full" else f"cosine with `full` {cosine:.4f} at least",
+        )  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, required=True)
+    parser.add_argument("--photographs", type=Path, default=Path(sklearn.datasets.__file__).parent / "images")
     parser.add_argument("--model", default="tiny-clip")
     parser.add_argument("--count", type=int, default=52)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=None)
-    options = parser.parse_args()
-    seconds: dict[tuple[str, str], list[float]] = {(side, way): [] for side in ("bare", "ours") for way in WAYS}
-    features: dict[str, np.ndarray] = {}
+    return parser
+
+
+def main() -> None:
+    options = parser().parse_args()
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        paths = draw(options.photographs, root / "photographs", options.count)
-        for number in range(options.rounds):
-            for way in WAYS:
-                seconds["bare", way].append(bare(paths, way))
-                context = run_context(cache_dir=root / f"{number}", decode=way, workers=options.workers)
-                took, features[way] = ours(Session(context), options.model, f"folder:{root / 'photographs'}")
-                seconds["ours", way].append(took)
+        seconds, features = measured(options, root)
         print(f"{options.count} JPEGs of {SIZE[0]} x {SIZE[1]}, {cores()} cores, {options.rounds} rounds")
         for (side, way), times in seconds.items():
             print(f"{side:5} {way:8} {options.count / statistics.median(times):6.2f} images/s")

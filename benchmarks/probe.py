@@ -16,7 +16,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.rows import Row
 from vlmbench.heads import logistic
 from vlmbench.heads.logistic import Fit, Trainer
 from vlmbench.heads.oracle import SklearnTrainer
@@ -43,7 +44,7 @@ class Data:
 
 
 @dataclass
-class Row:
+class Search:
     """What one solver did."""
 
     solver: str
@@ -88,7 +89,7 @@ def from_file(path: Path) -> Data:
     return Data(x, y, len(file.classnames))
 
 
-def whole_search(name: str, make: Callable[[], Any], data: Data, tol: float, log: Callable[[str], None]) -> Row:
+def whole_search(name: str, make: Callable[[], Any], data: Data, tol: float, log: Callable[[str], None]) -> Search:
     started, used = time.perf_counter(), time.process_time()
 
     def validate(fit: Fit) -> tuple[float, float]:
@@ -101,7 +102,7 @@ def whole_search(name: str, make: Callable[[], Any], data: Data, tol: float, log
     found = search_strength(make(), validate, tol=tol)
     seconds, used = time.perf_counter() - started, time.process_time() - used
     test = float((found.best.logits(data.x["test"]).argmax(axis=1) == data.y["test"]).mean())
-    return Row(
+    return Search(
         name,
         seconds,
         used,
@@ -114,7 +115,7 @@ def whole_search(name: str, make: Callable[[], Any], data: Data, tol: float, log
     )
 
 
-def adamw_sweep(data: Data, log: Callable[[str], None], epochs: int = 10, batch: int = 64, rate: float = 0.1) -> Row:
+def adamw_sweep(data: Data, log: Callable[[str], None], epochs: int = 10, batch: int = 64, rate: float = 0.1) -> Search:
     """A sweep of AdamW's weight decay in the manner of CLIP_benchmark: 7 of 97 values of 1e-6 … 1e2, then halving."""
     started, used = time.perf_counter(), time.process_time()
     parts = {name: (torch.as_tensor(data.x[name]), torch.as_tensor(data.y[name])) for name in data.x}
@@ -155,13 +156,13 @@ def adamw_sweep(data: Data, log: Callable[[str], None], epochs: int = 10, batch:
         attempt(peak + step)
         step //= 2
     peak = max(scores, key=lambda index: scores[index][0])
-    return Row(
+    return Search(
         "adamw sweep", time.perf_counter() - started, time.process_time() - used, len(scores), steps,
         float(1 / decays[peak]), scores[peak][0], scores[peak][1], 0,
     )  # fmt: skip
 
 
-def show(rows: list[Row], reference: str = "native") -> None:
+def show(rows: list[Search], reference: str = "native") -> None:
     heads = ("seconds", "cpu s", "fits", "steps", "conv.", "C", "val", "test", "× ours")
     widths = (9, 9, 5, 7, 5, 10, 7, 7, 7)
     print("solver        ", *(head.rjust(width) for head, width in zip(heads, widths, strict=True)))
@@ -172,6 +173,23 @@ def show(rows: list[Row], reference: str = "native") -> None:
             f"{row.c:.4g}", f"{row.val:.4f}", f"{row.test:.4f}", f"{row.seconds / ours:.1f}" if ours else "",
         )  # fmt: skip
         print(row.solver.ljust(14), *(str(cell).rjust(width) for cell, width in zip(cells, widths, strict=True)))
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """The whole search beside scikit-learn's fits at the same tolerance."""
+    n, d, classes = (300, 16, 5) if quick else (5000, 512, 50)
+    data = synthetic(n, d, classes, 0)
+    train = data.x["train"], data.y["train"]
+    mine = whole_search("native", lambda: Trainer(*train, classes=classes), data, 1e-6, print)
+    other = whole_search("sklearn", lambda: SklearnTrainer(*train, classes=classes), data, 1e-6, print)
+    same = "same C, same accuracy" if (mine.c, mine.test) == (other.c, other.test) else (
+        f"C {mine.c:.3g} and {other.c:.3g}, accuracy {mine.test:.4f} and {other.test:.4f}"
+    )  # fmt: skip
+    yield Row(
+        f"the whole A.3 strength search, {n:,} x {d}, {classes} classes", mine.seconds, other.seconds, "s",
+        "scikit-learn, tolerance 1e-6", f"python benchmarks/probe.py --n {n} --d {d} --classes {classes} "
+        "--solvers native,sklearn", note=f"{same}; {torch.get_num_threads()} threads",
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -16,11 +16,14 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from PIL import Image
+
+from benchmarks.rows import Row
 
 SERVER = Path(__file__).parent.parent / "tests" / "hub" / "server.py"
 KINDS = {"several": "", "one": "ranges.CONNECTIONS = 1; ranges.AHEAD = 0; shards.TARS = 1"}
@@ -69,14 +72,23 @@ def pack(folder: Path, tars: int, images: int) -> None:
     (folder.parent / "classnames.txt").write_text("cat\ndog\n")
 
 
-def main() -> None:
-    """Prints a line a kind, and the ratio of their times."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tars", type=int, default=8)
-    parser.add_argument("--images", type=int, default=400, help="in each tar")
-    parser.add_argument("--delay", type=float, default=0.2, help="seconds before a range is sent")
-    parser.add_argument("--pairs", type=int, default=3)
-    given = parser.parse_args()
+def rows(quick: bool) -> Iterator[Row]:
+    """Several ranges at a time beside one."""
+    options = ["--tars", "2", "--images", "50", "--pairs", "1"] if quick else ["--pairs", "2"]
+    given = parser().parse_args(options)
+    seconds, facts, size = measured(given)
+    ours, one = (statistics.median(seconds[kind]) for kind in KINDS)
+    yield Row(
+        f"a WebDataset of {size / 1e6:.0f} MB from a hub, {given.delay:g} s per request", ours, one, "s",
+        "one range at a time", "python benchmarks/streaming.py", target=None if quick else 3.0,
+        note=f"each byte is fetched {facts['several'][2]:.2f} times",
+    )  # fmt: skip
+
+
+def measured(
+    given: argparse.Namespace,
+) -> tuple[dict[str, list[float]], dict[str, tuple[int, int, float]], int]:
+    """Seconds of each run of a kind; images, requests and the share of bytes fetched; the bytes there are."""
     module = server()
     seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     facts = {}
@@ -99,6 +111,22 @@ def main() -> None:
                     seconds[kind].append(float(took))
                     sent = sum(hub.sent[path] for path in hub.sent if path.endswith(".tar"))
                     facts[kind] = (int(count), len(hub.ranges), sent / size)
+    return seconds, facts, size
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tars", type=int, default=8)
+    parser.add_argument("--images", type=int, default=400, help="in each tar")
+    parser.add_argument("--delay", type=float, default=0.2, help="seconds before a range is sent")
+    parser.add_argument("--pairs", type=int, default=3)
+    return parser
+
+
+def main() -> None:
+    """Prints a line a kind, and the ratio of their times."""
+    given = parser().parse_args()
+    seconds, facts, size = measured(given)
     print(f"{given.tars} tars, {size / 1e6:.0f} MB, {given.delay} s before each range is sent")
     for kind, (count, requests, times) in facts.items():
         middle = statistics.median(seconds[kind])

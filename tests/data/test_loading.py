@@ -51,3 +51,18 @@ def test_no_more_than_asked_is_prepared_ahead():
     assert len(made) <= 4
     stream.close()
     assert len(made) <= 4
+
+
+def test_the_thread_that_waits_for_an_image_decodes_others_meanwhile():
+    """On two cores there is one worker: without this, one core would be idle wherever decoding takes longest."""
+    together = threading.Barrier(2, timeout=20)
+    names = set()
+
+    def make(image):
+        names.add(threading.current_thread().name.partition("_")[0])
+        together.wait()
+        return image.getpixel((0, 0))[0]
+
+    found = list(load(split(), range(20), make, workers=1, ahead=4))
+    assert [item.value for item in found] == list(range(20))
+    assert names == {"decode", threading.current_thread().name}

@@ -82,6 +82,17 @@ def test_shards_of_any_size_stand_beside_each_other_and_gaps_are_told(tmp_path):
     assert covered(one) == [(0, 1, False), (1, 2, True), (2, 7, True), (7, 10, False)]
 
 
+def test_a_store_is_listed_once_however_many_gaps_it_has(tmp_path, monkeypatch):
+    """At 400,000 shards a listing per gap would take a day."""
+    one = entry(tmp_path, images=40)
+    for start in range(1, 40, 2):
+        fill(one, start, start + 1)
+    listed, starts = [], FeatureEntry._starts
+    monkeypatch.setattr(FeatureEntry, "_starts", lambda self: listed.append(1) or starts(self))
+    assert covered(one) == [(row, row + 1, row % 2 == 1) for row in range(40)]
+    assert len(listed) == 1
+
+
 def test_an_entry_is_unfinished_until_its_manifest_is_there(tmp_path):
     one = entry(tmp_path)
     fill(one, 0, 4)

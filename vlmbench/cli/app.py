@@ -186,6 +186,8 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         debug = bool(given.get("debug"))
         try:
             with interrupts.raised(), as_options():
+                gc.freeze()
+                gc.set_threshold(50_000, 20, 50)  # torch and transformers are still to be imported: a tenth of a start
                 gc.enable()
                 code = command(**given)
                 with outlived():

@@ -75,7 +75,7 @@ def load(
         yield from map(one, rows)
         return
     with _threads(workers) as pool:
-        yield from _in_order(pool, one, rows, ahead)
+        yield from _in_order(pool, one, rows, ahead, lending=True)
 
 
 def load_resized(
@@ -138,12 +138,32 @@ def _threads(workers: int, end: Callable[[], None] = lambda: None) -> Iterator[T
         pool.shutdown(wait=True)
 
 
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], ahead: int) -> Iterator[T]:
-    """What `work` makes of each item, on the pool's threads, at most `ahead` beyond the one asked for."""
-    waiting: deque[Future[T]] = deque()
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], ahead: int, *, lending: bool = False
+) -> Iterator[T]:
+    """What `work` makes of each item, on the pool's threads, at most `ahead` beyond the one asked for.
+
+    With `lending` the thread that asks works on items too, while it would only wait for the next one: where decoding
+    takes longer than a model on the CPU, no core is idle.
+    """
+    waiting: deque[tuple[S, Future[T]]] = deque()
+
+    def first() -> T:
+        while lending and not waiting[0][1].done():
+            place = next((place for place, (_, future) in enumerate(waiting) if future.cancel()), None)
+            if place is None:
+                break
+            item, future = waiting[place][0], Future[T]()
+            try:
+                future.set_result(work(item))
+            except Exception as error:
+                future.set_exception(error)
+            waiting[place] = item, future
+        return waiting.popleft()[1].result()
+
     for item in items:
-        waiting.append(pool.submit(work, item))
+        waiting.append((item, pool.submit(work, item)))
         if len(waiting) > ahead:
-            yield waiting.popleft().result()
+            yield first()
     while waiting:
-        yield waiting.popleft().result()
+        yield first()

@@ -7,6 +7,8 @@ The manifest is written last: a directory without it is a run to be continued.
 """
 
 import hashlib
+import os
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +29,7 @@ ROWS = 1024
 """Images a shard, where they are encoded within `vlmbench.foundations.progress.SECONDS`."""
 FORMAT = 3
 MANIFEST = "manifest.json"
+SUFFIX = ".safetensors"
 _ROW = "row"
 
 
@@ -106,14 +109,17 @@ class FeatureEntry:
         beyond the part.
         """
         position, end = (position, self.images) if within is None else (within.start, within.stop)
+        starts: list[int] | None = None  # listed once: there can be a gap for every shard
         while position < end:
             found = self._read(position)
             if found is not None:
                 yield found
                 position = found[0].stop
                 continue
-            later = min((start for start in self._starts() if start > position), default=end)
-            later = min(later, end)
+            if starts is None:
+                starts = sorted(self._starts())
+            place = bisect_right(starts, position)
+            later = min(starts[place], end) if place < len(starts) else end
             yield range(position, later), None
             position = later
 
@@ -177,7 +183,9 @@ class FeatureEntry:
 
     def _starts(self) -> Iterator[int]:
         """Where shards begin, sound or not."""
-        return (int(path.stem) for path in self.directory.glob("*.safetensors") if path.stem.isdigit())
+        names = os.listdir(self.directory) if self.directory.is_dir() else ()
+        stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+        return (int(stem) for stem in stems if stem.isdigit())
 
     def _facts(self, covered: range, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
         """What a shard's header says of it."""
@@ -186,7 +194,7 @@ class FeatureEntry:
 
     def _path(self, start: int) -> Path:
         """Where the shard lies that begins at `start`."""
-        return self.directory / f"{start:09d}.safetensors"
+        return self.directory / f"{start:09d}{SUFFIX}"
 
 
 def array_sha256(values: np.ndarray) -> str:
