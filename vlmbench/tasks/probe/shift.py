@@ -22,9 +22,9 @@ from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.class_map import ClassMap, ClassMatch, match_classes, read_class_map, require_known
 from vlmbench.heads.classnames import ClassNames
-from vlmbench.heads.spec import FittedHead, probabilities
+from vlmbench.heads.spec import FittedHead, head_columns
 from vlmbench.metrics.choice import DEFAULT, computable
-from vlmbench.metrics.classification import metric_names, metrics_from_samples, sample_columns
+from vlmbench.metrics.classification import metric_names, metrics_from_samples
 from vlmbench.records.classification import TRAINED_ON, WITH_CLASSES_OF
 from vlmbench.records.result import DatasetFacts, Metric
 from vlmbench.records.store import StoredRun
@@ -88,8 +88,7 @@ class ShiftedTest:
         data = self.data
         blocks = []
         for number, head in enumerate(heads):
-            found = probabilities(Restricted(head, self.columns), data.x[TEST], multilabel=False)
-            blocks.append(sample_columns(found, data.y[TEST], data.ids))
+            blocks.append(head_columns(Restricted(head, self.columns), data.x[TEST], data.y[TEST], data.ids))
             if few:
                 blocks[-1]["seed"] = np.full(len(data.ids), number, dtype=np.int32)
         columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
