@@ -1,7 +1,7 @@
 """Damaged files of every reader: a short run of the fuzzer, and the files that ever fell, replayed."""
 
 import importlib.util
-import subprocess
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -49,8 +49,8 @@ runpy.run_path({path!r}, run_name="__main__")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep to a limit of data")
-def test_two_gigabytes_are_enough():
+def test_two_gigabytes_are_enough(processes):
     script = LIMITED.format(path=str(ROOT / "benchmarks" / "reliability" / "fuzz.py"))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = processes.python(script, dict(os.environ), path=[str(ROOT)], libraries=processes.OFFLINE)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert "| all | 90 | 0 |" in done.stdout
