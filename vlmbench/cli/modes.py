@@ -224,7 +224,7 @@ def settle(ctx: typer.Context, values: dict[str, Any], defaults: Values) -> dict
             raise UsageError(
                 f"{option} has no effect in {mode.words} here: {why}", where=option, fix=f"leave out {option}"
             )
-    return {**values, **{name: defaults[name] for name in (*idle, *mode.never) if name in defaults}}
+    return {**values, **{name: defaults[name] for name in {*idle, *mode.never} & {*defaults} & {*values}}}
 
 
 def _choose(modes: tuple[Mode, ...], typed: set[str], values: Values) -> Mode:
