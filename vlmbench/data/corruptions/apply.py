@@ -25,5 +25,6 @@ def corrupt(image: Image.Image, corruption: Corruption, id: str) -> Image.Image:
     random = np.random.default_rng(derive_seed(0, "corruption", corruption.kind, id))
     found = function(np.asarray(image), corruption.constants, shorter / SIDE, random)
     if found.dtype != np.uint8:
-        found = np.rint(found).clip(0, 255).astype(np.uint8)
+        np.rint(found, out=found)
+        found = np.clip(found, 0, 255, out=found).astype(np.uint8)
     return Image.fromarray(found)

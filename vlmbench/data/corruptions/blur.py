@@ -4,7 +4,6 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from scipy.signal import fftconvolve
 
 
 def gaussian(pixels: np.ndarray, deviation: float, scale: float, random: Generator) -> np.ndarray:
@@ -22,7 +21,9 @@ def defocus(pixels: np.ndarray, constants: tuple[float, float], scale: float, ra
     kernel = disk(constants[0] * scale, constants[1])
     margin = len(kernel) // 2
     padded = np.pad(pixels.astype(np.float64), ((margin, margin), (margin, margin), (0, 0)), "reflect")
-    return np.asarray(fftconvolve(padded, kernel[:, :, None], "valid", axes=(0, 1)))
+    shape = padded.shape[:2]
+    spectrum = np.fft.rfft2(padded, axes=(0, 1)) * np.fft.rfft2(kernel, shape)[:, :, None]
+    return np.asarray(np.fft.irfft2(spectrum, shape, axes=(0, 1))[2 * margin :, 2 * margin :])
 
 
 def disk(radius: float, deviation: float) -> np.ndarray:

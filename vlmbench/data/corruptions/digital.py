@@ -13,21 +13,23 @@ _TURNED = np.array([0.0, 1.0, 1.0], np.float32)
 
 def brightness(pixels: np.ndarray, added: float, scale: float, random: Generator) -> np.ndarray:
     """V of HSV raised, hue and saturation as they are: all three channels times V'/V."""
-    value = pixels.max(axis=2)
+    value = np.maximum(np.maximum(pixels[:, :, 0], pixels[:, :, 1]), pixels[:, :, 2])
     levels = np.arange(256, dtype=np.float32)
     raised = np.minimum(levels + np.float32(255 * added), 255)
-    factors = raised / np.maximum(levels, 1)
-    found: np.ndarray = pixels * factors[value][:, :, None]
+    factor = (raised / np.maximum(levels, 1))[value]
+    found = np.empty(pixels.shape, np.float32)
+    for channel in range(3):
+        np.multiply(pixels[:, :, channel], factor, out=found[:, :, channel])
     found[value == 0] = raised[0]
     return found
 
 
 def contrast(pixels: np.ndarray, factor: float, scale: float, random: Generator) -> np.ndarray:
     """(x - mean) c + mean, the mean of each channel."""
-    means = pixels.mean(axis=(0, 1), dtype=np.float64)
-    tables = [np.rint((np.arange(256) - mean) * factor + mean).clip(0, 255) for mean in means]
-    image = Image.fromarray(pixels).point([int(level) for table in tables for level in table])
-    return np.asarray(image)
+    image, levels = Image.fromarray(pixels), np.arange(256)
+    means = np.reshape(image.histogram(), (3, 256)) @ levels / (image.width * image.height)
+    tables = np.rint((levels - means[:, None]) * factor + means[:, None]).clip(0, 255)
+    return np.asarray(image.point(tables.astype(int).ravel().tolist()))
 
 
 def saturate(pixels: np.ndarray, constants: tuple[float, float], scale: float, random: Generator) -> np.ndarray:

@@ -6,7 +6,10 @@ from numpy.random import Generator
 
 def gaussian(pixels: np.ndarray, deviation: float, scale: float, random: Generator) -> np.ndarray:
     """x + σ n, n standard normal."""
-    return np.asarray(pixels + np.float32(255 * deviation) * random.standard_normal(pixels.shape, np.float32))
+    found = random.standard_normal(pixels.shape, np.float32)
+    found *= np.float32(255 * deviation)
+    found += pixels
+    return found
 
 
 def shot(pixels: np.ndarray, photons: float, scale: float, random: Generator) -> np.ndarray:
@@ -25,4 +28,8 @@ def impulse(pixels: np.ndarray, share: float, scale: float, random: Generator) -
 
 def speckle(pixels: np.ndarray, deviation: float, scale: float, random: Generator) -> np.ndarray:
     """x + x σ n, n standard normal."""
-    return np.asarray(pixels * (1 + np.float32(deviation) * random.standard_normal(pixels.shape, np.float32)))
+    found = random.standard_normal(pixels.shape, np.float32)
+    found *= np.float32(deviation)
+    found += 1
+    found *= pixels
+    return found
