@@ -7,6 +7,7 @@ The manifest is written last: a directory without it is a run to be continued.
 """
 
 import hashlib
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -182,7 +183,7 @@ class FeatureEntry:
 
     def _starts(self) -> Iterator[int]:
         """Where shards begin, sound or not."""
-        names = [path.name for path in self.directory.iterdir()] if self.directory.is_dir() else []
+        names = os.listdir(self.directory) if self.directory.is_dir() else ()  # noqa: PTH208 - paths would take twice the time
         stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
         return (int(stem) for stem in stems if stem.isdigit())
 
