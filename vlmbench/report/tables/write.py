@@ -53,10 +53,10 @@ def build_tables(
             found[spec.name] = systems_table(own, spec.family, heading, pairs)
         elif spec.table not in found:
             found[spec.table] = spec.load("table")(runs, pairs, theirs)
-    if any(run.record.spec.family == CLASSIFICATION for run in runs):
+    if any(run.record.spec.family == CLASSIFICATION for run in everything):
         from vlmbench.report.tables.robustness import NAME, robustness_table
 
-        found[NAME] = robustness_table(runs, pairs)
+        found[NAME] = robustness_table(everything, pairs)
     found["corruptions"] = corruptions_table(everything, pairs, baseline)
     if every_pair and pairs is not None:
         from vlmbench.report.tables.comparisons import comparisons_table
