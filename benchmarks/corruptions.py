@@ -1,7 +1,7 @@
 """What corrupting costs: time with each corruption beside that of decoding and preparing the clean image.
 
-Run ``python benchmarks/corruptions.py DIR`` on a directory of photographs. Times are the thread's own, clean
-and corrupted images take turns, and of each image and kind the median of several rounds counts. Preparing is CLIP's: the
+Run ``python benchmarks/corruptions.py DIR`` on a directory of photographs. Times are the thread's own, clean and
+corrupted images take turns, and of each image and kind the median of several rounds counts. Preparing is CLIP's: the
 shorter side to 224 by a bicubic filter, and the centre.
 """
 

@@ -62,7 +62,7 @@ def test_labels_beyond_the_curve_are_said_with_a_range_that_holds_the_truth():
     assert found.low < 60 < found.high < 120
     assert found.low < found.value < found.high
     assert found.text.startswith(f"{found.value:.2g} (")
-    assert found.sentence("a linear probe", "accuracy").startswith("For accuracy of 92.84 a linear probe needs about ")
+    assert found.sentence("A linear probe", "accuracy").startswith("For accuracy of 92.84 a linear probe needs about ")
 
 
 def test_labels_inside_the_curve_are_too():

@@ -301,6 +301,7 @@ def test_what_is_wrong_is_said_before_an_image_is_encoded(colours, tmp_path):
     for path in copy.rglob("*.png"):
         path.rename(path.with_name(path.name.partition("-")[2]))
     refused(InputError, "are those that the probe is trained on", test_on=[f"folder:{copy}"])
+    refused(InputError, "are those that the probe is trained on", test_on=[f"folder:{copy}?corrupt=fog:3"])
     (tmp_path / "map.json").write_text('{"cow": "red"}')
     refused(InputError, "no test set has: cow", test_on=[f"folder:{copy}"], class_map=tmp_path / "map.json")
     empty = folder(tmp_path / "empty" / "test", colours / "test", {"red": "crimson"})

@@ -48,7 +48,7 @@ class LabelsNeeded:
 
     def sentence(self, head: str, metric: str) -> str:
         """For people."""
-        wanted = f"{metric} of {100 * self.target:.4g}"
+        head, wanted = head[:1].lower() + head[1:], f"{metric} of {100 * self.target:.4g}"
         if self.value is None:
             more = f" More than {_round(self.low)}." if self.low is not None else ""
             return f"The curve cannot say how many labels per class {head} needs for {wanted}: {self.why}.{more}"

@@ -249,7 +249,8 @@ def _plan(session: Session, dataset: DatasetRef, ref: DatasetRef, given: ClassMa
     images = Selection(ref, session.choose_split(ref, None), request.limit)
     opened = session.images.open(images)
     trained = {session.images.open(one).fingerprint for one in _training_images(session, dataset, request)}
-    if opened.fingerprint in trained:
+    clean = session.images.open(replace(images, dataset=ref.clean)) if ref.corruption is not None else opened
+    if clean.fingerprint in trained:
         raise InputError(
             f"the images of {visible(theirs.id)}, {opened.split.name}, are those that the probe is trained on",
             where="--test-on",
