@@ -9,8 +9,8 @@ same checkpoints of open_clip (random weights), in fp32, in processes of their o
 ``clip_benchmark eval`` of zero-shot over the grid, and a script that takes features by CLIP_benchmark's loaders and its
 `Featurizer` for the probe: its own asks for a GPU, so the probe is scikit-learn's `LogisticRegression` (defaults, 1,000
 iterations), searched over the same strengths on the same share of the training images. Their features of one model and
-dataset are taken once, and models are loaded once for all datasets, which `clip_benchmark eval` does not do. It ends with
-a TypeError on NumPy 2.4 and newer.
+dataset are taken once, and models are loaded once for all datasets, which `clip_benchmark eval` does not do. On NumPy
+2.4 and newer that ends with a TypeError.
 """
 
 import argparse
