@@ -191,7 +191,7 @@ def rows(quick: bool) -> Iterator[Row]:
     beyond = float(found["warm"]) - float(found["start"])
     yield Row(
         f"{what}, warm, beyond importing torch", beyond, theirs, "s", "the same, which stores nothing", command,
-        note=f"{found['warm']:.1f} s, of them {found['start']:.1f} s for importing; no model is loaded; "
+        note=f"{found['warm']:.1f} s, of them {found['start']:.1f} s for importing; "
         "below 2 s was asked for",
     )  # fmt: skip
 
