@@ -1,6 +1,6 @@
 """A grid of 2 models x 3 datasets x (zero-shot + probe), beside CLIP_benchmark 1.6.2; cold, and warm.
 
-    pip install 'vlmbench-eval[open-clip]' clip-benchmark==1.6.2 requests
+    pip install 'vlmbench-eval[open-clip]' clip-benchmark==1.6.2 requests 'numpy<2.4'
     python benchmarks/grid.py
 
 Both sides read the same WebDatasets (train and test, class names, templates, as CLIP_benchmark exports them) and the
@@ -9,7 +9,8 @@ same checkpoints of open_clip (random weights), in fp32, in processes of their o
 ``clip_benchmark eval`` of zero-shot over the grid, and a script that takes features by CLIP_benchmark's loaders and its
 `Featurizer` for the probe: its own asks for a GPU, so the probe is scikit-learn's `LogisticRegression` (defaults, 1,000
 iterations), searched over the same strengths on the same share of the training images. Their features of one model and
-dataset are taken once, and models are loaded once for all datasets, which `clip_benchmark eval` does not do.
+dataset are taken once, and models are loaded once for all datasets, which `clip_benchmark eval` does not do. On NumPy
+2.4 and newer that ends with a TypeError.
 """
 
 import argparse
@@ -190,7 +191,7 @@ def rows(quick: bool) -> Iterator[Row]:
     beyond = float(found["warm"]) - float(found["start"])
     yield Row(
         f"{what}, warm, beyond importing torch", beyond, theirs, "s", "the same, which stores nothing", command,
-        note=f"{found['warm']:.1f} s, of them {found['start']:.1f} s for importing; no model is loaded; "
+        note=f"{found['warm']:.1f} s, of them {found['start']:.1f} s for importing; "
         "below 2 s was asked for",
     )  # fmt: skip
 
