@@ -80,7 +80,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
 
 
 def gradients(trainer: Trainer, width: int, count: int) -> tuple[float, Fit]:
-    """Times a few gradients beside the peak of the matrix product; returns its median processor time, and a classifier."""
+    """Times gradients beside the peak of a matrix product; returns the median processor time, and a classifier."""
     generator, start, rows = torch.Generator().manual_seed(0), trainer._origin(), []
     place = start + 0.01 * torch.randn(start.shape, generator=generator, dtype=torch.float64)
     work = 4 * trainer.n * width * trainer.rows / 1e9
@@ -143,9 +143,7 @@ def main() -> None:
             say(f"validation on {len(val):,} images: {wall:.1f} s, {busy:.1f} s of processor time")
             if given.evaluations:
                 whole = given.evaluations * gradient
-                say(
-                    f"extrapolated: a search of {given.evaluations:,.0f} gradients takes {whole / 3600:.1f} hours of processor time"
-                )
+                say(f"extrapolated: {given.evaluations:,.0f} gradients take {whole / 3600:.1f} hours of processor time")
         else:
             found, wall, busy = timed(lambda: search_strength(trainer, data.validate))
             best, trials = found.best, found.trials
@@ -158,7 +156,8 @@ def main() -> None:
             say(f"C {best.c:.3g}, test accuracy {accuracy:.4f} on {tested:,} images")
         theirs = sklearn_seconds(x, y, min(given.subsample, n), len(train))
         say(
-            f"scikit-learn, extrapolated from {min(given.subsample, n):,} images: {theirs:.1f} s of processor time per iteration"
+            f"scikit-learn, extrapolated from {min(given.subsample, n):,} images: "
+            f"{theirs:.1f} s of processor time per iteration"
         )
         say(f"an iteration of ours is mostly one gradient: {theirs / gradient:.1f} times as fast")
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
