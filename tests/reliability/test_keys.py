@@ -198,6 +198,13 @@ def version_of(package: str) -> Change:
     return change
 
 
+def other_classes(root: Path, _: pytest.MonkeyPatch) -> None:
+    """A test set without one of the classes, and with another word for one."""
+    for theirs, ours in (("red", "red"), ("verde", "green")):
+        shutil.copytree(root / "images" / "test" / ours, root / "elsewhere" / "test" / theirs)
+    (root / "map.json").write_text(json.dumps({"verde": "green"}))
+
+
 PREPROCESSING = {
     "do_resize": {"do_resize": False}, "size": {"size": {"shortest_edge": 40}}, "resample": {"resample": 2},
     "do_center_crop": {"do_center_crop": False, "size": {"height": 32, "width": 32}}, "crop_size": {"crop_size": 32},
@@ -242,6 +249,8 @@ CASES = [
     Case("reduced decoding", "zeroshot", "features record", "protocol.decode features.fingerprint",
          options={"--decode": "reduced"}),
     Case("tiles", "zeroshot", "features record", "protocol.views features.fingerprint", options={"--tiles": "2"}),
+    Case("corruption", "zeroshot", "features record", "dataset.fingerprint dataset.id features.fingerprint",
+         options={"-d": "folder:images?corrupt=contrast:3"}),
     Case("metric", "zeroshot", "record", "protocol.metric", options={"--metric": "mean_per_class_accuracy"}),
     Case("dataset", "zeroshot", "features record", "dataset.id", options={"-d": "folder:images/val"}),
     *(Case(f"version of {name}", "zeroshot", "features texts", "features.versions texts.versions", version_of(name))
@@ -271,6 +280,8 @@ CASES = [
     Case("start", "probe", "record", "system", options={"--init": "zeroshot"}),
     Case("tokenizer of the start", "probe", "texts record", "protocol.tokenizer_sha256", tokens("clip"),
          {"--init": "zeroshot"}),
+    Case("test set", "probe", "features texts record", "protocol.classes_from protocol.left_out_classes "
+         "protocol.class_map", other_classes, {"--test-on": "folder:elsewhere", "--class-map": "map.json"}),
     Case("shots", "few", "record", "shots", options={"--shots": "1"}),
     Case("number of samples", "few", "record", "protocol.seeds", options={"--seeds": "3"}),
     Case("seed of samples", "few", "record", "seed", options={"--seed": "1"}),
