@@ -58,7 +58,7 @@ def test_the_thread_that_waits_for_an_image_decodes_others_meanwhile():
     together = threading.Barrier(2, timeout=20)
     names = set()
 
-    def make(image):
+    def make(image, _):
         names.add(threading.current_thread().name.partition("_")[0])
         together.wait()
         return image.getpixel((0, 0))[0]
