@@ -24,7 +24,7 @@ def runs(tmp_path_factory):
 def test_the_figures_of_every_severity_and_their_means(runs):
     found, root = runs
     assert len(found) == 2 * (1 + 3 * 2)
-    compared = vlmbench.compare(root, baseline="tiny-clip (prompts default)")
+    compared = vlmbench.compare(root, relative_to="tiny-clip (prompts default)")
     classification, table = (
         next(t for t in compared.tables if t.name == name) for name in ("classification", "corruptions")
     )
@@ -57,10 +57,10 @@ def test_the_figures_of_every_severity_and_their_means(runs):
 
 def test_what_cannot_be_a_baseline_and_what_is_corrupted_already(runs, tmp_path):
     with pytest.raises(InputError, match="no runs of nobody on corrupted images"):
-        vlmbench.compare(runs[1], baseline="nobody")
+        vlmbench.compare(runs[1], relative_to="nobody")
     clean = [run for run in runs[0] if "?" not in run.dataset]
     with pytest.raises(InputError, match="no runs with several corruptions"):
-        vlmbench.compare(clean, baseline="tiny-clip")
+        vlmbench.compare(clean, relative_to="tiny-clip")
     with pytest.raises(UsageError, match="is corrupted already"):
         vlmbench.zeroshot("tiny-clip", "digits?corrupt=fog:3", corrupt="snow:1", out=tmp_path)
 

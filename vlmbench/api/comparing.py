@@ -26,18 +26,18 @@ def load_runs(paths: AnyPath | Iterable[AnyPath]) -> Results:
     return Results(find_runs(_parts(paths)[1]))
 
 
-def compare(runs: Runs, *, metric: str | None = None, baseline: str | None = None) -> Comparison:
+def compare(runs: Runs, *, metric: str | None = None, relative_to: str | None = None) -> Comparison:
     """Runs side by side, with paired tests between systems on the same images, Holm-corrected.
 
     Args:
         runs: results of a function, run directories, results directories, results of CLIP_benchmark; or several of
             these.
         metric: the metric of classification tables and tests; None: each dataset's own.
-        baseline: the model by whose errors on corrupted images those of all are divided (mCE).
+        relative_to: the model by whose errors on corrupted images those of all are divided (mCE).
 
     Raises:
         AbsentError: there is nothing at a path.
-        InputError: a path holds no run, no run has the metric, or there is no such baseline.
+        InputError: a path holds no run, no run has the metric, or there is no such model.
     """
     from vlmbench.report.grouping import unique
     from vlmbench.report.tables.chosen import by_metric
@@ -49,7 +49,7 @@ def compare(runs: Runs, *, metric: str | None = None, baseline: str | None = Non
     found, lacking = unique(_sorted([*stored, *there])), list[str]()
     if metric is not None:
         found, lacking = by_metric(found, metric)
-    tables = build_tables(found, every_pair=True, foreign=foreign, baseline=baseline)
+    tables = build_tables(found, every_pair=True, foreign=foreign, relative_to=relative_to)
     refused = tuple(line for table in tables for line in table.refused)
     return Comparison(Results(found), tuple(tables), refused, (*lacking, *refused, *left_out(foreign)), tuple(foreign))
 

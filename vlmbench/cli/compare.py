@@ -33,10 +33,10 @@ def command(
         ),
     ] = None,
     metric: Metric = None,
-    baseline: Annotated[
+    relative_to: Annotated[
         str | None,
         option(
-            "--baseline",
+            "--relative-to",
             metavar="MODEL",
             help="Divide errors on corrupted images by this model's: corruption errors and their mean, mCE.",
         ),
@@ -69,7 +69,7 @@ def command(
     from vlmbench.foundations.errors import InputError
 
     console = Console(quiet=common.quiet)
-    compared = vlmbench.compare(runs or [common.out], metric=metric, baseline=baseline)
+    compared = vlmbench.compare(runs or [common.out], metric=metric, relative_to=relative_to)
     if compared.refused and strict:
         raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave out --strict")
     for line in compared.warnings:

@@ -172,7 +172,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("caption IMAGES", f"model images {_DECODING}", ("images",), _CAPTION_NEEDS, _NO_WORKERS),
         Mode("caption -d", f"model dataset split limit {_DECODING}", ("dataset",), _CAPTION_NEEDS),
     ),
-    "compare": (Mode("compare", "runs strict metric baseline figures no_report eval_results export_to"),),
+    "compare": (Mode("compare", "runs strict metric relative_to figures no_report eval_results export_to"),),
     "check": (
         Mode("check --update", "current baseline update", ("update",)),
         Mode("check", "current baseline tolerance level allow_missing junit gitlab"),

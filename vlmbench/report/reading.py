@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from vlmbench.metrics.choice import DEFAULT
 from vlmbench.metrics.differences import LEVEL
 from vlmbench.metrics.spec import caption_specs, in_sentences
-from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.result import Metric
 from vlmbench.report.table import Cell, Table
 
@@ -79,7 +78,7 @@ def _shifted(lines: Sequence[Line]) -> list[str]:
 def _of_shift(line: Line) -> bool:
     """Whether a row is of a probe on another test set, or of some classes for comparison with one: `_shifted`'s."""
     protocol = line["zero_shot"].runs[0].record.protocol
-    return isinstance(protocol, ClassificationProtocol) and bool(protocol.classes_from or protocol.left_out_classes)
+    return bool(getattr(protocol, "classes_from", None) or getattr(protocol, "left_out_classes", None))
 
 
 def _loses(cell: Cell, after: Cell | None = None) -> str:

@@ -113,37 +113,38 @@ def without_sweeps(runs: Sequence[StoredRun]) -> list[StoredRun]:
 
 
 def corruptions_table(
-    runs: Sequence[StoredRun], pairs: Pairs | None = None, baseline: str | None = None
+    runs: Sequence[StoredRun], pairs: Pairs | None = None, relative_to: str | None = None
 ) -> Table | None:
     """The table; None where no dataset was corrupted in several ways.
 
     Args:
         runs: any runs.
         pairs: reads per-sample files for intervals of means; none leaves them out.
-        baseline: the model by whose errors those of all are divided.
+        relative_to: the model by whose errors those of all are divided.
 
     Raises:
         InputError: there is no such model among the runs.
     """
     found = sweeps(runs)
     if not found:
-        if baseline is None:
+        if relative_to is None:
             return None
         raise InputError(
-            "no runs with several corruptions", where="--baseline", fix="vlmbench zeroshot --corrupt all:1-5"
+            "no runs with several corruptions", where="--relative-to", fix="vlmbench zeroshot --corrupt all:1-5"
         )
-    if baseline is not None and baseline not in {sweep.model for sweep in found}:
+    if relative_to is not None and relative_to not in {sweep.model for sweep in found}:
         models = ", ".join(dict.fromkeys(sweep.model for sweep in found))
-        raise InputError(f"no runs of {baseline} on corrupted images", where="--baseline", fix=f"one of {models}")
+        raise InputError(f"no runs of {relative_to} on corrupted images", where="--relative-to", fix=f"one of {models}")
     columns = [Column(key, key) for key in _HEAD] + [Column("clean", "clean", True)]
     columns += [Column(f"severity_{severity}", str(severity), True) for severity in SEVERITIES]
-    columns += [Column("mean", "mean", True), Column("ce", f"error / {baseline}'s", True)]
-    rows = [row for sweep in found for row in _rows(sweep, _baseline(found, sweep, baseline), pairs)]
+    columns += [Column("mean", "mean", True), Column("ce", f"error / {relative_to}'s", True)]
+    rows = [row for sweep in found for row in _rows(sweep, _baseline(found, sweep, relative_to), pairs)]
     notes = [_NOTE]
-    if baseline is not None:
+    if relative_to is not None:
         uncounted = [kind for kind in {kind: 0 for sweep in found for kind in sweep.kinds} if not KINDS[kind].benchmark]
         but = f"; {', '.join(uncounted)} not counted, as in the paper" if uncounted else ""
-        notes.append(f"Corruption error: the sum of errors over severities by that of {baseline}; last row: mCE{but}.")
+        divided = f"the sum of errors over severities by that of {relative_to}"
+        notes.append(f"Corruption error: {divided}; last row: mCE{but}.")
     table = Table(NAME, "Corrupted images", tuple(columns), tuple(rows), tuple(notes))
     return table.without_empty_columns()
 

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlmbench.foundations.atomic import write_text
-from vlmbench.records.classification import FAMILY as CLASSIFICATION
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
 from vlmbench.records.task import specs_of
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
-from vlmbench.report.tables.corruptions import corruptions_table, without_sweeps
 
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 
@@ -22,7 +20,7 @@ def build_tables(
     tests: bool = True,
     every_pair: bool = False,
     foreign: Sequence[Foreign] = (),
-    baseline: str | None = None,
+    relative_to: str | None = None,
 ) -> list[Table]:
     """The tables that the runs give, in the order of the tasks; several tasks can share one.
 
@@ -31,13 +29,19 @@ def build_tables(
         tests: read per-sample files for paired tests.
         every_pair: add the table of pairwise comparisons.
         foreign: results of another program, shown alongside the runs in the tables of their tasks.
-        baseline: the model by whose errors on corrupted images those of all are divided.
+        relative_to: the model by whose errors on corrupted images those of all are divided.
 
     Raises:
         InputError: there is no such model.
     """
     pairs = Pairs() if tests else None
-    everything, runs = runs, without_sweeps(runs)
+    everything = runs
+    shifts = relative_to is not None or any(run.record.spec.table == "classification" for run in runs)
+    if shifts:
+        from vlmbench.report.tables.corruptions import corruptions_table, without_sweeps
+        from vlmbench.report.tables.robustness import robustness_table
+
+        runs = without_sweeps(runs)
     theirs: list[Foreign] = []
     if foreign:
         from vlmbench.report.tables.foreign import usable
@@ -53,11 +57,9 @@ def build_tables(
             found[spec.name] = systems_table(own, spec.family, heading, pairs)
         elif spec.table not in found:
             found[spec.table] = spec.load("table")(runs, pairs, theirs)
-    if any(run.record.spec.family == CLASSIFICATION for run in everything):
-        from vlmbench.report.tables.robustness import NAME, robustness_table
-
-        found[NAME] = robustness_table(everything, pairs)
-    found["corruptions"] = corruptions_table(everything, pairs, baseline)
+    if shifts:
+        found["robustness"] = robustness_table(everything, pairs)
+        found["corruptions"] = corruptions_table(everything, pairs, relative_to)
     if every_pair and pairs is not None:
         from vlmbench.report.tables.comparisons import comparisons_table
 
