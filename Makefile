@@ -5,15 +5,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-long test-extras clean
+.PHONY: demo test test-long test-extras docs clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
 	$(BIN)/vlmbench demo --out results
 
 test: $(STAMP)
-	$(BIN)/ruff check vlmbench tests benchmarks
-	$(BIN)/ruff format --check vlmbench tests benchmarks
+	$(BIN)/ruff check vlmbench tests benchmarks docs
+	$(BIN)/ruff format --check vlmbench tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -37,6 +37,15 @@ test-extras: .venv-extras/.installed
 	.venv-extras/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --editable ".[dev,open-clip,timm,openvino,ray]"
 	touch $@
 
+# The documentation's site, in site/: a small environment of its own, since building it imports nothing of vlmbench.
+docs: .venv-docs/.installed
+	.venv-docs/bin/zensical build --strict
+
+.venv-docs/.installed: pyproject.toml constraints.txt
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt zensical mkdocstrings-python
+	touch $@
+
 # The pinned set of versions is in constraints.txt; torch first, so that nothing else chooses its build.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vlmbench needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
@@ -46,4 +55,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf site .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

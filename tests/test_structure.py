@@ -96,18 +96,6 @@ def test_every_task_is_complete(spec):
     assert spec.load("command").__doc__
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_stands_in_the_readme(name):
-    assert f"vlmbench {name}" in (ROOT / "README.md").read_text("utf-8")
-
-
-def test_every_command_that_the_readme_shows_is_there():
-    text = (ROOT / "README.md").read_text("utf-8")
-    shown = set(re.findall(r"^(?:\$ )?vlmbench ([a-z][a-z-]+)", text, flags=re.MULTILINE))
-    assert shown
-    assert shown <= set(COMMANDS)
-
-
 def test_a_home_directory_is_looked_up_in_one_place():
     """`user_path` knows that there may be none."""
     found = [path.relative_to(ROOT).as_posix() for path in SOURCES if ".expanduser(" in path.read_text("utf-8")]
@@ -158,10 +146,11 @@ def test_a_name_is_taken_apart_only_where_names_are_parsed():
 
 
 def test_nothing_is_public_for_tests_alone():
-    """Each public function and class is used by the package, offered by the API, or told of in README."""
+    """Each public function and class is used by the package, offered by the API, or named in `docs/architecture.md`."""
     everything = modules()
     words = {module: re.findall(r"\w+", text) for module, (_, text) in everything.items()}
-    told = re.findall(r"\w+", "".join((ROOT / name).read_text("utf-8") for name in ("pyproject.toml", "README.md")))
+    pages = ("pyproject.toml", "docs/architecture.md")
+    told = re.findall(r"\w+", "".join((ROOT / name).read_text("utf-8") for name in pages))
     used = Counter(word for own in words.values() for word in set(own))
     found = [
         (module, node.name)
@@ -176,7 +165,8 @@ def test_nothing_is_public_for_tests_alone():
     assert found == []
 
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *PAGES)
 
 
 def named_in(text):
@@ -189,7 +179,7 @@ def named_in(text):
 def test_every_path_that_a_document_names_is_there(document):
     """Results are a user's own, and are not looked for."""
     named = {name for name in named_in((ROOT / document).read_text("utf-8")) if not name.startswith("results/")}
-    assert len(named) > {"README.md": 15, "CONTRIBUTING.md": 15}.get(document, -1)
+    assert len(named) > {"docs/architecture.md": 15, "CONTRIBUTING.md": 15}.get(document, -1)
     assert [name for name in sorted(named) if not any([*ROOT.glob(name), *(ROOT / "vlmbench").glob(name)])] == []
 
 
@@ -202,9 +192,9 @@ def test_every_class_and_function_that_contributing_names_is_there():
     assert {one or other for one, other in named} - words == set()
 
 
-def test_the_tree_in_the_readme_is_the_tree():
+def test_the_tree_on_the_page_on_architecture_is_the_tree():
     """Its first column has the packages; the modules it names lie in them."""
-    tree = (ROOT / "README.md").read_text("utf-8").partition("```\nvlmbench/\n")[2].partition("```")[0]
+    tree = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("```\nvlmbench/\n")[2].partition("```")[0]
     package, found = "", set()
     for line in tree.splitlines():
         package = line[2:16].strip() or package
