@@ -1,6 +1,9 @@
 # `make demo` and `make test` are the whole set-up: each makes .venv where there is none. On another interpreter:
 # make test PYTHON=python3.13 VENV=.venv-3.13
+# Without a GPU, PyTorch's build for CPUs saves gigabytes on Linux:
+# make demo TORCH="--extra-index-url https://download.pytorch.org/whl/cpu"
 PYTHON ?= python3
+TORCH  ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -50,7 +53,7 @@ docs: .venv-docs/.installed
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vlmbench needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt $(TORCH) torch
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
