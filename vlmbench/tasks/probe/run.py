@@ -54,7 +54,7 @@ from vlmbench.tasks.probe.data import (
 )
 from vlmbench.tasks.probe.fit import Fitted, fit_split
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
-from vlmbench.tasks.probe.inputs import from_session, probe_splits, zero_shot_prompts
+from vlmbench.tasks.probe.inputs import from_session, probe_layer, probe_splits, zero_shot_prompts
 from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
@@ -120,9 +120,8 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         return []
     models = tuple(dict.fromkeys(request.models))
     for model in models:
-        session.model(model)
-        if any(one.from_text for one in request.by_head()):
-            session.require_texts(model)
+        for one in request.by_head():
+            probe_layer(session, model, one)
     passes = []
     for dataset in expand(request.datasets):
         splits = probe_splits(session, dataset)
