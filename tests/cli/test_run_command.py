@@ -204,6 +204,8 @@ PROBE = '\n[[linear-probe]]\nmodel = "tiny-clip"\ndataset = "digits"\n'
         (PROBE + "holdout = 0.5", 3, "datasets with a single split", "[[linear-probe]]"),
         ('[[zeroshot]]\nmodel = "tiny-clip"', 3, "dataset is missing", "line 1, [[zeroshot]]"),
         (ZERO + PROBE.replace("clip", "clap"), 4, "did you mean tiny-clip?", "line 5, [[linear-probe]], key model"),
+        (ZERO + PROBE.replace("tiny-clip", "pixels") + 'features-layer = "proj"', 3, "only pre_proj", "key model"),
+        (ZERO + PROBE + 'head = "blend"\nfeatures-layer = "pre_proj"', 3, "after the projection", "[[linear-probe]]"),
         (ZERO + PROBE.replace("digits", "digitz"), 4, "did you mean digits?", "line 5, [[linear-probe]], key dataset"),
         (
             ZERO + '[[zeroshot]]\nmodel = "pixels"\ndataset = "digits"',

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vlmbench.records.columns import arrow
+from vlmbench.records.columns import arrow, numpy_values
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,21 @@ def test_arrays_of_every_kind(kind):
     values = np.array([0, 1, 2]).astype(kind)
     assert arrow(values).to_pylist() == values.tolist()
     assert arrow(values[::-1]).to_pylist() == values[::-1].tolist()
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "int64", "int32", "int8", "uint8", "uint64"])
+def test_numbers_are_what_pyarrow_makes_of_them(kind):
+    for cells in (pa.array(np.arange(6).astype(kind))[2:5], pa.array([], pa.from_numpy_dtype(np.dtype(kind)))):
+        found, theirs = numpy_values(cells), cells.to_numpy()
+        assert found.dtype == theirs.dtype
+        assert found.tolist() == theirs.tolist()
+
+
+def test_texts_and_lists_are_what_pyarrow_makes_of_them():
+    for cells in (pa.array(["a", "é", ""])[1:], pa.array([["a"], ["b", "c"]]), pa.array([[1, 2], [3, 4]])):
+        found, theirs = numpy_values(cells), cells.to_numpy(zero_copy_only=False)
+        assert found.dtype == theirs.dtype == object
+        assert [str(one) for one in found] == [str(one) for one in theirs]
 
 
 def test_rows_of_numbers_are_lists_of_a_fixed_length():

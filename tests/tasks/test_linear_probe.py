@@ -1,6 +1,8 @@
 """The linear-probe run: features files, models and folders, few-shot samples, records that come out the same."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,29 @@ def test_a_fixed_strength_equals_scikit_learn(digits, tmp_path):
     assert read_samples(run)["prediction"].tolist() == theirs.predict(digits["x_test"]).tolist()
     assert run.record.metrics["accuracy"].value == theirs.score(digits["x_test"], digits["y_test"])
     assert run.record.detail.converged is True
+
+
+def test_a_second_run_fits_nothing_and_gives_the_same_bytes_without_torch(digits, tmp_path):
+    path = save(tmp_path, digits)
+    first = run_linear_probe(ProbeRequest(features=path, shots=(1, 4, None), seeds=2), context(tmp_path))
+    words = ["linear-probe", "--features", path, "--shots", "1,4,all", "--seeds", "2", "--no-figures"]
+    words += ["-o", tmp_path / "again", "--cache-dir", tmp_path / "cache"]
+    code = (
+        f"import sys; sys.argv = {['vlmbench', *map(str, words)]}\n"
+        "from vlmbench.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as error: assert not error.code, error.code\n"
+        "print(*({'torch', 'pandas', 'sklearn', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stdout.splitlines()[-1]
+    assert "heads: 0 fitted, 5 from the store (f, logistic)" in done.stderr
+    for run, count in zip(first, (2, 2, 1), strict=True):
+        again = tmp_path / "again" / "runs" / run.path.name
+        for part in ("result.json", "samples.parquet"):
+            assert (again / part).read_bytes() == (run.path / part).read_bytes()
+        facts = [json.loads((place / "run.json").read_text()) for place in (run.path, again)]
+        assert [(one["heads_fitted"], one["heads_from_store"]) for one in facts] == [(count, 0), (0, count)]
 
 
 def test_native_and_scikit_learn_find_the_same_strength(digits, tmp_path):

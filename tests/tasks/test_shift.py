@@ -187,12 +187,12 @@ def fitted(request: ProbeRequest, here: Context) -> list[bytes]:
     real = probe_run.fit_split
 
     def recorded(split, *args, **more):
-        head, detail = real(split, *args, **more)
+        fit = real(split, *args, **more)
         parts = [part[name] for part in (split.x, split.y) for name in (TRAIN, VAL) if name in part]
         assert set(split.x) <= {TRAIN, VAL, TEST}
         found.append(b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
-        found.append(detail.model_dump_json().encode() + head.logits(split.x[TRAIN]).tobytes())
-        return head, detail
+        found.append(fit.detail.model_dump_json().encode() + fit.head.logits(split.x[TRAIN]).tobytes())
+        return fit
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe_run, "fit_split", recorded)

@@ -18,6 +18,7 @@ from vlmbench.encoders.files import ModelFiles
 from vlmbench.encoders.names import OpenClipRef
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.notes import read_note, write_note
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
@@ -32,6 +33,32 @@ def open_clip_files(ref: OpenClipRef, cache_dir: Path, trusted: bool) -> ModelFi
         AbsentError: open_clip is not installed, there is no such model, or it cannot be fetched.
     """
     name, arch, tag = str(ref), ref.arch, ref.pretrained
+    about = _about(ref, cache_dir)
+    known, weights = about["known"], Path(about["weights"] or tag)
+    return ModelFiles(
+        id=name,
+        source=name,
+        system=f"{arch}/{tag if known else weights.stem}",
+        revision=None,
+        directory=weights,
+        config={"arch": arch, "tag": tag, "quick_gelu": about["quick_gelu"], "known": bool(known)},
+        family=FAMILY,
+        weights_sha256=kept_sha256(weights, cache_dir),
+        preprocessing_sha256=digest([arch, about["config"], known, _version()]),
+        tokenizer_sha256=digest([arch, _version()]),
+    )
+
+
+def _about(ref: OpenClipRef, cache_dir: Path) -> dict[str, Any]:
+    """What open_clip says of a model, kept in the cache: importing it takes as long as a short run.
+
+    Its configuration, what is known of its weights, and where they are; an unknown tag is a file.
+    """
+    name, arch, tag = str(ref), ref.arch, ref.pretrained
+    note = cache_dir / "open-clip" / f"{digest([arch, tag, _version()])[:32]}.json"
+    kept: dict[str, Any] | None = read_note(note)
+    if kept is not None and Path(kept["weights"] or tag).is_file():
+        return kept
     library = _library()
     config = library.get_model_config(arch)
     if config is None:
@@ -43,23 +70,15 @@ def open_clip_files(ref: OpenClipRef, cache_dir: Path, trusted: bool) -> ModelFi
             f"open_clip has no weights {visible(tag)} for {visible(arch)}", where=name, fix=f"one of {tags}"
         )
     try:
-        weights = Path(library.download_pretrained(known) if known else tag)
+        weights = library.download_pretrained(known) if known else ""
     except Exception as error:
         raise AbsentError(
             f"cannot fetch {visible(name)}: {visible(str(error))}", where=name, fix="try again with a network"
         ) from error
-    return ModelFiles(
-        id=name,
-        source=name,
-        system=f"{arch}/{tag}" if known else f"{arch}/{weights.stem}",
-        revision=None,
-        directory=weights,
-        config={"arch": arch, "tag": tag, "quick_gelu": bool(known.get("quick_gelu")), "known": bool(known)},
-        family=FAMILY,
-        weights_sha256=kept_sha256(weights, cache_dir),
-        preprocessing_sha256=digest([arch, config, _plain(known), version("open_clip_torch")]),
-        tokenizer_sha256=digest([arch, version("open_clip_torch")]),
-    )
+    quick = bool(known.get("quick_gelu"))
+    found = {"config": config, "known": _plain(known), "quick_gelu": quick, "weights": str(weights)}
+    write_note(note, found)
+    return found
 
 
 def activation_warning(config: Mapping[str, Any]) -> str | None:
@@ -128,13 +147,24 @@ class OpenClipEncoder:
         return np.concatenate(parts)
 
 
+def _version() -> str:
+    try:
+        return version("open_clip_torch")
+    except PackageNotFoundError as error:
+        raise _absent(error) from error
+
+
 def _library() -> Any:
     try:
-        version("open_clip_torch")
+        _version()
         import open_clip
-    except (PackageNotFoundError, ImportError) as error:
-        raise AbsentError("open_clip cannot be imported", where=visible(str(error)), fix=INSTALL) from error
+    except ImportError as error:
+        raise _absent(error) from error
     return open_clip
+
+
+def _absent(error: Exception) -> AbsentError:
+    return AbsentError("open_clip cannot be imported", where=visible(str(error)), fix=INSTALL)
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, str]:

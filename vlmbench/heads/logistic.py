@@ -29,13 +29,8 @@ from numpy.typing import NDArray
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.heads.axes import Axes, principal_axes
 from vlmbench.heads.lbfgs import Point, minimise
-from vlmbench.heads.spec import LinearHead
+from vlmbench.heads.spec import MAX_ITER, RELATIVE, TOLERANCE, LinearHead
 
-TOLERANCE = 1e-6
-"""Largest entry of the gradient, in the objective's scale, as scikit-learn's `tol`."""
-RELATIVE = 1e-5
-"""Remaining improvement, as a share of the objective: limits the influence of the start for large c."""
-MAX_ITER = 1000
 _CPU_CELLS, _GPU_CELLS = 2**18, 2**28
 _SHARED_WORK = 20_000_000
 _TINY = 1e-300

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.foundations.errors import InputError
-from vlmbench.heads.logistic import MAX_ITER, TOLERANCE, Fit, Start, check_labels
+from vlmbench.heads.logistic import Fit, Start, check_labels
+from vlmbench.heads.spec import MAX_ITER, TOLERANCE
 
 
 class SklearnTrainer:

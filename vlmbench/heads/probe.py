@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vlmbench.features.table import Table
 from vlmbench.heads.fewshot import NO_VALIDATION_C
-from vlmbench.heads.spec import HeadData, HeadSpec
+from vlmbench.heads.spec import MAX_ITER, TOLERANCE, HeadData, HeadSpec
 
 if TYPE_CHECKING:
     from vlmbench.heads.logistic import Fit
@@ -27,7 +27,6 @@ def fit(data: HeadData) -> "Fit":
     Returns:
         The fit; `detail` has strength, iterations, convergence and every strength that was tried.
     """
-    from vlmbench.heads.logistic import MAX_ITER, TOLERANCE
     from vlmbench.heads.search import most_trials, search_strength
 
     settings = data.settings

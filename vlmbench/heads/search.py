@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from vlmbench.heads.logistic import MAX_ITER, TOLERANCE, Fit, Start
+from vlmbench.heads.logistic import Fit, Start
+from vlmbench.heads.spec import MAX_ITER, TOLERANCE
 
 COARSE = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
 """Exponents of ten of C = 1 / λ."""

@@ -34,6 +34,11 @@ T = TypeVar("T")
 GROUP = "vlmbench.heads"
 LOGISTIC = "logistic"
 """The default head."""
+TOLERANCE = 1e-6
+"""Of the logistic probe: largest entry of the gradient, in the objective's scale, as scikit-learn's `tol`."""
+RELATIVE = 1e-5
+"""Remaining improvement, as a share of the objective: limits the influence of the start for large c."""
+MAX_ITER = 1000
 OPTIONS = ("c", "solver", "refit")
 """Settings that have options of their own on the command line, and fields of their own in a record."""
 CHOOSE, VALIDATION_IMAGES, TEST_IMAGES = "choose", "validation", "test"
@@ -192,6 +197,8 @@ class HeadSpec:
             are None, only while one of them is (None: chosen).
         multilabel: whether images can have several labels.
         linear: whether it fits a `LinearHead`, so that ``--save-probe`` can save it.
+        restore: makes the fitted head again of the data, the arrays among its attributes, and its `detail`; None: a
+            fit is not stored (`vlmbench.heads.fitted`). That of a linear head is known.
     """
 
     name: str
@@ -204,12 +211,19 @@ class HeadSpec:
     validation: bool = False
     multilabel: bool = False
     linear: bool = False
+    restore: Callable[[HeadData, Mapping[str, NDArray[Any]], Mapping[str, Any]], FittedHead] | None = None
 
     def __post_init__(self) -> None:
+        if self.linear and self.restore is None:
+            object.__setattr__(self, "restore", _restore_linear)
         wrong = [key for key in ("definition", "source") if not getattr(self, key).strip()]
         wrong += [] if re.fullmatch("[a-z][a-z0-9+-]*", self.name) else ["name"]
         if wrong:
             raise InputError(f"the head {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
+
+
+def _restore_linear(data: HeadData, arrays: Mapping[str, NDArray[Any]], detail: Mapping[str, Any]) -> LinearHead:
+    return LinearHead(arrays["coef"], arrays["intercept"], data.multilabel, detail)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ each image, here the images as they are; its logit scale is always 100, here it 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,12 @@ def choose(data: HeadData, cache: Cache) -> Cache:
     return Cache(cache.keys, cache.labels, cache.text, alpha, beta, detail)
 
 
+def restore(data: HeadData, arrays: Mapping[str, NDArray[Any]], detail: Mapping[str, Any]) -> Cache:
+    """A fitted head again."""
+    keys, labels = arrays["keys"], arrays["labels"]
+    return replace(cache_of(data), keys=keys, labels=labels, alpha=detail["alpha"], beta=detail["beta"], detail=detail)
+
+
 def _grid(
     cache: Cache, x: NDArray[np.floating], alphas: tuple[float, ...], betas: tuple[float, ...]
 ) -> Iterator[tuple[tuple[float, float], NDArray[np.floating]]]:
@@ -118,4 +125,5 @@ SPEC = HeadSpec(
     settings={"alpha": None, "beta": None, "choose": "validation"},
     text=True,
     validation=True,
+    restore=restore,
 )

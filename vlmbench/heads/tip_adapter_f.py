@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from vlmbench.heads.spec import HeadData, HeadSpec
-from vlmbench.heads.tip_adapter import Cache, cache_of, choose
+from vlmbench.heads.tip_adapter import Cache, cache_of, choose, restore
 
 BATCH = 256
 BETAS, EPSILON, DECAY = (0.9, 0.999), 1e-4, 0.01
@@ -76,4 +76,5 @@ SPEC = HeadSpec(
     settings={"alpha": None, "beta": None, "choose": "validation", "epochs": 20, "lr": 0.001},
     text=True,
     validation=True,
+    restore=restore,
 )

@@ -1,7 +1,7 @@
-"""Columns as Arrow arrays, without pandas.
+"""Columns as Arrow arrays and back, without pandas.
 
-``pyarrow.array`` imports pandas, if it is installed, to check whether its argument is a Series: half a second for
-nothing. Plain columns are built here instead, from their buffers.
+``pyarrow.array`` and ``to_numpy`` import pandas, if it is installed: half a second for nothing. Plain columns are built
+here instead, from their buffers.
 """
 
 from collections.abc import Sequence
@@ -42,6 +42,19 @@ def arrow(column: Any) -> Any:
         if set(map(type, column)) == {list} and set(map(type, chain.from_iterable(column))) == {str}:
             return _lists(_texts(list(chain.from_iterable(column))), column)
     return pa.array(column)
+
+
+def numpy_values(cells: Any) -> np.ndarray:
+    """An Arrow array without gaps as a NumPy array `[N]`, of objects for text and lists."""
+    import pyarrow as pa
+
+    if len(cells) and (pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type)):
+        name = str(cells.type)
+        kind = np.dtype({"halffloat": "float16", "float": "float32", "double": "float64"}.get(name, name))
+        return np.frombuffer(cells.buffers()[1], kind, len(cells), cells.offset * kind.itemsize).copy()
+    if pa.types.is_string(cells.type):
+        return np.array([*cells.to_pylist(), None], dtype=object)[:-1]
+    return np.asarray(cells.to_numpy(zero_copy_only=False))
 
 
 def _lists(values: Any, rows: Sequence[Any]) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
 from vlmbench.records.classification import ClassificationProtocol
+from vlmbench.records.columns import numpy_values
 from vlmbench.records.result import Record
 from vlmbench.records.task import ColumnRule
 
@@ -47,7 +48,7 @@ def read_columns(path: Path, record: Record) -> dict[str, Any]:
             table = file.read()
         table.validate(full=True)
         _require_columns(table, record, path)
-        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+        columns = {name: numpy_values(table.column(name).combine_chunks()) for name in table.column_names}
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
         raise InputError(
             f"cannot read the per-sample file: {visible(str(error).partition(chr(10))[0])}", where=str(path), fix=FIX
@@ -125,7 +126,7 @@ def _require_columns(table: Any, record: Record, path: Path) -> None:
 def _require_range(cells: Any, inner: Any, rule: ColumnRule, name: str, path: Path) -> None:
     import pyarrow.compute as pc
 
-    values = inner.to_numpy(zero_copy_only=False)
+    values = numpy_values(inner)
     slack = 0.0 if rule.whole else _SLACK
     good = np.isfinite(values) & (values >= rule.low - slack) & (values <= rule.high + slack)
     if not good.all():

@@ -39,7 +39,7 @@ def png(drawing: ET.Element, scale: float) -> bytes:
     for element, dx, dy in _flat(drawing, 0.0, 0.0):
         sheet.draw(element, dx, dy)
     out = io.BytesIO()
-    sheet.image.resize(size, Image.Resampling.BOX).save(out, "PNG", optimize=True)
+    sheet.image.resize(size, Image.Resampling.BOX).save(out, "PNG")
     return out.getvalue()
 
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from vlmbench.foundations.errors import UsageError
+from vlmbench.heads.fitted import fit_once
 from vlmbench.heads.spec import CHOOSE, LOGISTIC, OPTIONS, TEST_IMAGES, FittedHead, HeadData, HeadRef, LinearHead
 from vlmbench.records.classification import FitDetail, Trial
 from vlmbench.session.session import Session
@@ -145,18 +146,30 @@ def _refuse(name: str, why: str, fix: str | None = None) -> NoReturn:
     raise UsageError(f"{what} {why}", where=what, fix=fix or f"leave out {what}")
 
 
-def fit_split(
-    split: ProbeData, request: ProbeRequest, session: Session, *, refit: bool
-) -> tuple[FittedHead, FitDetail]:
-    """A head fitted to the training images of `split`, and its part of a record: chosen settings, classes without
-    images.
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted head.
+
+    Attributes:
+        head: it.
+        detail: its part of a record: chosen settings, classes without images.
+        stored: whether it was in the cache.
     """
+
+    head: FittedHead
+    detail: FitDetail
+    stored: bool
+
+
+def fit_split(split: ProbeData, request: ProbeRequest, session: Session, *, refit: bool) -> Fitted:
+    """A head fitted to the training images of `split`, unless the cache has it."""
     spec, context = request.head.spec, session.context
     device = "cpu" if request.features is not None and context.device == "auto" else session.device
     chosen_on = TEST if request.on_test else VAL
     validated = spec.validation and chosen_on in split.x and len(split.x[chosen_on]) > 0
     read: Any = (lambda x: x) if set(OPTIONS) <= set(spec.settings) else np.asarray  # the logistic probe reads blocks
-    head = spec.fit(
+    head, stored = fit_once(
+        spec,
         HeadData(
             x=read(split.x[TRAIN]),
             y=split.y[TRAIN],
@@ -170,7 +183,8 @@ def fit_split(
             device=device if device.startswith("cuda") else "cpu",
             label=f"{split.system} on {split.dataset.id}",
             reporter=context.reporter,
-        )
+        ),
+        context.cache_dir,
     )
     detail: dict[str, Any] = dict(head.detail) if "c" in spec.settings else {"head": dict(head.detail)}
     if "search" in detail:
@@ -181,4 +195,4 @@ def fit_split(
         text_only = spec.text and not (isinstance(head, LinearHead) and np.isneginf(head.intercept).any())
         what = "are known by their names alone" if text_only else "are never predicted"
         context.reporter.warn(f"{split.dataset.id}: {len(missing)} classes have no training image and {what}")
-    return head, FitDetail(**detail, classes_without_training_images=missing or None)
+    return Fitted(head, FitDetail(**detail, classes_without_training_images=missing or None), stored)

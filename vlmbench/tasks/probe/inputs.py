@@ -17,7 +17,7 @@ from vlmbench.heads.prompts import PromptSet, prompt_sets
 from vlmbench.heads.zeroshot import zero_shot_columns
 from vlmbench.metrics.choice import DEFAULT
 from vlmbench.metrics.classification import metric_names, metrics_from_samples
-from vlmbench.session.features import SplitFeatures
+from vlmbench.session.features import SplitFeatures, require_layer
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.held_out import SHARE, hold_out, one_split, rows_of
@@ -43,14 +43,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
     """
     info = session.dataset(dataset).info
     normalised = request.unit
-    if request.from_text:
-        session.require_texts(model)
-        if request.layer == PRE_PROJ:
-            raise UsageError(
-                f"the head {request.head.name} needs features after the projection, like the text's",
-                fix="leave out --features-layer",
-            )
-    layer = request.layer or (PROJ if request.from_text else PRE_PROJ)
+    layer = probe_layer(session, model, request)
     images = {name: Selection(dataset, split, request.limit) for name, split in probe_splits(session, dataset).items()}
     whole = {name: session.features(model, selection, layer=layer) for name, selection in images.items()}
     found, test_rows = _parts(whole, session.context.seed, request.holdout or SHARE)
@@ -87,6 +80,24 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
         prompts = chosen.protocol() if request.prompts else {}
         data = replace(data, zero_shot=head, zero_shot_figure=figure, prompts=prompts)
     return to_unit_norm(data) if normalised else data
+
+
+def probe_layer(session: Session, model: str, request: ProbeRequest) -> str:
+    """The layer of a model that a head is fitted to.
+
+    Raises:
+        UsageError: the model has no such layer or, for a head that needs it, no text encoder.
+    """
+    if request.from_text:
+        session.require_texts(model)
+        if request.layer == PRE_PROJ:
+            raise UsageError(
+                f"the head {request.head.name} needs features after the projection, like the text's",
+                fix="leave out --features-layer",
+            )
+    layer = request.layer or (PROJ if request.from_text else PRE_PROJ)
+    require_layer(session.model(model).files, layer)
+    return layer
 
 
 def zero_shot_prompts(prompts: Sequence[str], info: DatasetInfo, cache_dir: Path) -> PromptSet:

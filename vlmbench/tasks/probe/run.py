@@ -14,9 +14,8 @@ from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.fewshot import few_shot_sample
-from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE
 from vlmbench.heads.probe_file import Probe, save_probe
-from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, head_columns
+from vlmbench.heads.spec import LOGISTIC, MAX_ITER, RELATIVE, TOLERANCE, FittedHead, LinearHead, head_columns
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
@@ -53,9 +52,9 @@ from vlmbench.tasks.probe.data import (
     from_file,
     with_validation,
 )
+from vlmbench.tasks.probe.fit import Fitted, fit_split
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
-from vlmbench.tasks.probe.fit import fit_split
-from vlmbench.tasks.probe.inputs import from_session, probe_splits, zero_shot_prompts
+from vlmbench.tasks.probe.inputs import from_session, probe_layer, probe_splits, zero_shot_prompts
 from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
@@ -72,6 +71,8 @@ class _Result:
     """Fields of `ProbeDetail`."""
     validation: str
     heads: tuple[FittedHead, ...]
+    stored: int
+    """How many of the heads were in the cache."""
 
 
 def run_linear_probe(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
@@ -119,9 +120,8 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         return []
     models = tuple(dict.fromkeys(request.models))
     for model in models:
-        session.model(model)
-        if any(one.from_text for one in request.by_head()):
-            session.require_texts(model)
+        for one in request.by_head():
+            probe_layer(session, model, one)
     passes = []
     for dataset in expand(request.datasets):
         splits = probe_splits(session, dataset)
@@ -173,7 +173,11 @@ def _probe(
     for k in shots:
         watch = Stopwatch()
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
-        watches.append(watch.facts(data.facts))
+        count, stored = len(results[-1].heads), results[-1].stored
+        watches.append(watch.facts({**data.facts, "heads_fitted": count - stored, "heads_from_store": stored}))
+    count, stored = sum(len(one.heads) for one in results), sum(one.stored for one in results)
+    name = f"{data.system}, {request.head}"
+    session.context.reporter.note(f"heads: {count - stored} fitted, {stored} from the store ({name})")
     if request.save is not None:
         _save(request.save, results[0].heads[0], data)
         session.context.reporter.note(f"probe: {request.save}")
@@ -219,16 +223,17 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
         validation = "the test split"
     elif request.validates:
         split, validation = with_validation(data, derive_seed(seed, "validation"))
-    head, detail = fit_split(split, request, session, refit=request.refit)
-    columns = head_columns(head, data.x[TEST], data.y[TEST], data.ids)
+    fitted = fit_split(split, request, session, refit=request.refit)
+    columns = head_columns(fitted.head, data.x[TEST], data.y[TEST], data.ids)
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
-    return _Result(None, columns, metrics, [metrics[data.metric].value], trained, detail.given(), validation, (head,))
+    value, detail = metrics[data.metric].value, fitted.detail.given()
+    return _Result(None, columns, metrics, [value], trained, detail, validation, (fitted.head,), fitted.stored)
 
 
 def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> _Result:
     seed, blocks, details, sizes = session.context.seed, [], [], []
-    heads: list[FittedHead] = []
+    fitted: list[Fitted] = []
     short: set[int] = set()
     for number in range(request.seeds):
         sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number))
@@ -237,12 +242,11 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         split = replace(
             data, x={TRAIN: x[sample.train], VAL: x[sample.val]}, y={TRAIN: y[sample.train], VAL: y[sample.val]}
         )
-        head, detail = fit_split(split, request, session, refit=False)
-        block = head_columns(head, data.x[TEST], data.y[TEST], data.ids)
+        fitted.append(fit_split(split, request, session, refit=False))
+        block = head_columns(fitted[-1].head, data.x[TEST], data.y[TEST], data.ids)
         block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
-        heads.append(head)
         blocks.append(block)
-        details.append(SeedFit(seed=number, **detail.given()))
+        details.append(SeedFit(seed=number, **fitted[-1].detail.given()))
         sizes.append(len(sample.train))
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
@@ -255,7 +259,8 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         )
     validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
-    return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, tuple(heads))
+    heads, stored = tuple(one.head for one in fitted), sum(one.stored for one in fitted)
+    return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads, stored)
 
 
 def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
