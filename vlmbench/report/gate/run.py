@@ -14,6 +14,7 @@ from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better, find
 from vlmbench.records.store import natural
 from vlmbench.report.gate.baseline import GateEntry, gated_whole
+from vlmbench.report.gate.losses import Loss, listed, losses
 from vlmbench.report.table import Cell, Column, Table
 
 Verdict = Literal["regression", "worse", "same", "better"]
@@ -38,11 +39,20 @@ class Change:
     """One-sided, Holm-corrected; None: only the figures are known, or there is no test."""
     signature: str = ""
     verdict: Verdict = "same"
+    losses: tuple[Loss, ...] = ()
+    """For a regression the classes, or images, that lost most."""
 
     @property
     def drop(self) -> float:
         """How much worse it is; negative if better."""
         return better(self.metric, self.before - self.now)
+
+    @property
+    def in_words(self) -> str:
+        """The verdict; of a drop that is no regression, why it is none."""
+        if self.verdict != "worse":
+            return self.verdict
+        return "worse, within tolerance" if self.drop <= self.tolerance + ROUNDING else "worse, not significant"
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,13 @@ def run_gate(
     for index, p in zip(tested, holm([changes[index].p or 0.0 for index in tested]), strict=True):
         changes[index] = replace(changes[index], p=p)
     judged = [replace(change, verdict=_verdict(change, level)) for change in changes]
+    before = {entry.key: entry for entry in baseline}
+    judged = [
+        replace(item, losses=losses(before[item.key], new[item.key], item.metric))
+        if item.verdict == "regression"
+        else item
+        for item in judged
+    ]
     order = {"regression": 0, "worse": 1, "same": 2, "better": 3}
     judged.sort(key=lambda change: (order[change.verdict], -round(change.drop, 9), natural(change.key), change.metric))
     return Outcome(tuple(judged), tuple(notes))
@@ -218,14 +235,14 @@ def outcome_table(outcome: Outcome) -> Table:
         ends = (change.low, change.high) if change.low or change.high else (None, None)
         moved = Cell(value=change.now - change.before, low=ends[0], high=ends[1], signed=True)
         p = Cell(text="no test" if change.p is None else f"{change.p:.3g}", p=change.p)
-        verdict = {"worse": "worse, but within tolerance or not significant"}.get(change.verdict, change.verdict)
         figures = (Cell(value=change.before), Cell(value=change.now), moved, Cell(value=change.tolerance), p)
-        rows.append((Cell(text=change.key), Cell(text=change.metric), *figures, Cell(text=verdict)))
+        rows.append((Cell(text=change.key), Cell(text=change.metric), *figures, Cell(text=change.in_words)))
     failed = len(outcome.regressions)
     title = f"{failed} regression{'s' if failed != 1 else ''}" if failed else "No regression"
     notes = (
         "Figures are times 100. A regression exceeds its tolerance and, where images are known, is significant "
         "(one-sided paired test, Holm-corrected).",
+        *(f"Lost most in {item.key}, {item.metric}: {listed(item.losses)}." for item in outcome.changes if item.losses),
         *(f"Signature of {change.key} now: {change.signature}" for change in outcome.regressions),
         *outcome.notes,
     )
