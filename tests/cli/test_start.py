@@ -47,7 +47,7 @@ def inside(names, packages):
 
 
 def test_the_help_page_loads_the_list_of_commands():
-    assert loaded("--help") == {"cli", "cli.app", "foundations"} | {
+    assert loaded("--help") == {"cli", "cli.app", "cli.help", "foundations"} | {
         f"foundations.{name}" for name in ("cpu", "errors", "interrupts", "spelling", "streams")
     }
 

@@ -7,8 +7,10 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from importlib import import_module
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -16,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from vlmbench import __version__
+from vlmbench.cli.help import Helped
 from vlmbench.foundations import errors, interrupts
 from vlmbench.foundations.spelling import as_options
 from vlmbench.foundations.streams import give_up_stdout, outlived
@@ -66,8 +69,19 @@ COMMANDS: dict[str, CommandEntry] = {
 }
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Helped, TyperGroup):
     """A group that imports a command's module when it is called, so that ``--help`` imports none."""
+
+    annotations: Mapping[str, Any] = MappingProxyType({})
+    docstring = """Is zero-shot CLIP enough, or how many labels until a linear probe wins?
+
+    Is this captioner really better than that one?
+
+    Examples:
+    [bold]vlmbench demo[/bold]
+    [bold]vlmbench zeroshot -m tiny-clip -d digits[/bold]
+    [bold]vlmbench linear-probe --help[/bold]
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the order of the help page."""
@@ -81,8 +95,6 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, imported now, or that of another package's task; similar names for a mistyped one."""
         if args and args[0] not in COMMANDS:
-            from difflib import get_close_matches
-
             from vlmbench.api.plans import tasks
 
             try:
@@ -101,7 +113,7 @@ class LazyGroup(TyperGroup):
         return name, load(name) if found and name else found, rest
 
 
-class Command(TyperCommand):
+class Command(Helped, TyperCommand):
     """A command whose help names the available metrics, and whose ``--ray`` may stand without an address."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -109,7 +121,15 @@ class Command(TyperCommand):
         place = args.index("--ray") + 1 if "--ray" in args else 0
         if place and not re.fullmatch(r"local|auto|(ray://)?[^/]+:\d+", "".join(args[place : place + 1])):
             args = [*args[:place], "local", *args[place:]]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if hasattr(error, "possibilities"):  # click names whatever is remotely similar
+                known = [name for param in self.params for name in (*param.opts, *param.secondary_opts)]
+                near = get_close_matches(getattr(error, "option_name", ""), known, n=1, cutoff=0.7)
+                error.possibilities = None
+                error.message = f"{getattr(error, 'message', '')}.{' Did you mean ' + near[0] + '?' if near else ''}"  # type: ignore[attr-defined]
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks them up, and shows the help."""
@@ -136,18 +156,13 @@ def command_of(name: str) -> Callable[..., Any]:
 def load(name: str) -> Any:
     """Imports a command and builds its parser."""
     command = command_of(name)
-    single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
-    single.command(name, cls=Command, help=_paragraphs(command.__doc__ or ""), context_settings=SETTINGS)(
-        guarded(command)
-    )
-    built = get_command(single)
+    single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    single.command(name, cls=Command, context_settings=SETTINGS)(guarded(command))
+    built: Any = get_command(single)
     built.name = name
+    built.docstring = command.__doc__
+    built.annotations = {item.name: item.annotation for item in inspect.signature(command).parameters.values()}
     return built
-
-
-def _paragraphs(docstring: str) -> str:
-    """A docstring with each paragraph on one line, for a terminal to wrap."""
-    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring).split("\n\n"))
 
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -155,9 +170,8 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     name="vlmbench",
     cls=LazyGroup,
-    help="Is zero-shot CLIP enough, or how many labels until a linear probe wins? Is this captioner really better?",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )
@@ -165,7 +179,15 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"vlmbench {__version__}")
+        import platform
+
+        from vlmbench.foundations.versions import package_versions
+
+        packages = package_versions("torch", "transformers", "openvino").items()
+        found = ", ".join(f"{name} {version}" for name, version in (("Python", platform.python_version()), *packages))
+        with outlived():
+            typer.echo(f"vlmbench {__version__}\n{found} on {platform.system()} {platform.machine()}")
+            sys.stdout.flush()
         raise typer.Exit
 
 

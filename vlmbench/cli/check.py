@@ -45,7 +45,9 @@ def command(
     figures are known, and for a metric without such a test (ece), if it exceeds the tolerance. Each dataset's own
     metric is gated, and every caption score; a metric named by --tolerance is gated too.
 
-    Example: [bold]vlmbench check results --baseline baseline.json --tolerance accuracy=0.01[/bold]
+    Examples:
+    [bold]vlmbench check results --baseline baseline.json --update[/bold]
+    [bold]vlmbench check results --baseline baseline.json --tolerance accuracy=0.01[/bold]
     """
     import vlmbench
     from vlmbench.api.results import CheckFiles

@@ -32,7 +32,7 @@ class Loss:
 
     def __str__(self) -> str:
         moved = f"{self.name}: {self.before * 100:.1f} → {self.now * 100:.1f}"
-        return moved if self.images == 1 else f"{moved} of {self.images} images"
+        return moved if self.images == 1 else f"{moved} ({self.images} images)"
 
 
 def losses(old: GateEntry, new: GateEntry, metric: str) -> tuple[Loss, ...]:
