@@ -71,6 +71,46 @@ def test_of_a_mistyped_command_the_nearest_is_named(typed, meant, command):
     assert f"Did you mean {meant}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "expected", "not_expected"),
+    [
+        ("zeroshot -m tiny-", "tiny-clip", "pixels"),
+        ("linear-probe -d dig", "digits", "shapes"),
+        ("zeroshot --prompts default,cl", "default,clip80", "default"),
+        ("linear-probe --head lo", "logistic", "clap"),
+        ("caption-eval --metrics bleu_1,ci", "bleu_1,cider", "accuracy"),
+        ("linear-probe --solver n", "native", "sklearn"),
+        ("zer", "zeroshot", "list"),
+    ],
+)
+def test_a_shell_completes_names(line, expected, not_expected, monkeypatch):
+    words = ["vlmbench", *line.split()]
+    monkeypatch.setenv("COMP_WORDS", " ".join(words))
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    monkeypatch.setenv("_VLMBENCH_COMPLETE", "complete_bash")
+    found = CliRunner().invoke(app, [], prog_name="vlmbench").stdout.split()
+    assert expected in found
+    assert not_expected not in found
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("zeroshot -m tny-clip -d digits", "tiny-clip"),
+        ("zeroshot -m tiny-clip -d digts", "digits"),
+        ("zeroshot -m tiny-clip -d digits --prompts clp80", "clip80"),
+        ("zeroshot -m tiny-clip -d digits --metric acuracy", "accuracy"),
+        ("linear-probe -m tiny-clip -d digits --head logisitc", "logistic"),
+        ("caption -m tiny-captoner -d scenes", "tiny-captioner"),
+        ("caption-eval -r x.json -p y.json --metrics cidr", "cider"),
+    ],
+)
+def test_of_a_mistyped_name_the_nearest_is_named(line, meant, tmp_path):
+    done = CliRunner().invoke(app, [*line.split(), "-o", str(tmp_path), "--cache-dir", str(tmp_path)])
+    assert done.exit_code in (2, 4)
+    assert f"did you mean {meant}" in done.stderr
+
+
 def page(name, monkeypatch, columns=100):
     monkeypatch.setenv("COLUMNS", str(columns))
     return CliRunner().invoke(app, [*name.split(), "--help"]).stdout

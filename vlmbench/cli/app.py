@@ -129,6 +129,8 @@ class Command(Helped, TyperCommand):
                 near = get_close_matches(getattr(error, "option_name", ""), known, n=1, cutoff=0.7)
                 error.possibilities = None
                 error.message = f"{getattr(error, 'message', '')}.{' Did you mean ' + near[0] + '?' if near else ''}"  # type: ignore[attr-defined]
+            if hasattr(error, "message"):
+                error.message = error.message.replace("Value error, ", "")
             raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -66,6 +66,12 @@ class Helped:
             option.callback = show
         return option
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What can be typed after the command's name."""
+        command: Any = self
+        arguments = [self._entry(param)[0] for param in command.get_params(ctx) if param.param_type_name == "argument"]
+        return ["[OPTIONS]", *(["COMMAND ..."] if hasattr(command, "list_commands") else arguments)]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the page."""
         width = max(20, min(WIDEST, shutil.get_terminal_size().columns - 1))
@@ -74,9 +80,7 @@ class Helped:
     def _page(self, ctx: Any, width: int) -> Iterator[str]:
         command: Any = self
         shown = [param for param in command.get_params(ctx) if not getattr(param, "hidden", False)]
-        arguments = [self._entry(param)[0] for param in shown if param.param_type_name == "argument"]
-        pieces = ["COMMAND ..."] if hasattr(command, "list_commands") else arguments
-        yield from _wrapped(" ".join(["Usage:", ctx.command_path, "[OPTIONS]", *pieces]), width, hanging=7)
+        yield from _wrapped(f"Usage: {ctx.command_path} {' '.join(self.collect_usage_pieces(ctx))}", width, hanging=7)
         for part in paragraphs(self.docstring) or [command.help or ""]:
             yield ""
             yield from _wrapped(part, width)
