@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from vlmbench import __version__
+from vlmbench.cli import settings
 from vlmbench.cli.help import Helped
 from vlmbench.foundations import errors, interrupts
 from vlmbench.foundations.spelling import as_options
@@ -94,21 +95,23 @@ class LazyGroup(Helped, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, imported now, or that of another package's task; similar names for a mistyped one."""
-        if args and args[0] not in COMMANDS:
-            from vlmbench.api.plans import tasks
+        try:
+            if args and args[0] not in COMMANDS:
+                from vlmbench.api.plans import tasks
 
-            try:
                 known = tasks()
                 if args[0] in known:
                     return args[0], load(args[0]), args[1:]
-            except errors.VlmbenchError as error:
-                from vlmbench.cli.console import show_error
+                near = get_close_matches(args[0], {*COMMANDS, *known})
+                if near:
+                    ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+            elif args and not ctx.resilient_parsing:
+                settings.apply(args[0])
+        except errors.VlmbenchError as error:
+            from vlmbench.cli.console import show_error
 
-                show_error(error)
-                raise typer.Exit(error.exit_code) from error
-            near = get_close_matches(args[0], {*COMMANDS, *known})
-            if near:
-                ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+            show_error(error)
+            raise typer.Exit(error.exit_code) from error
         name, found, rest = super().resolve_command(ctx, args)
         return name, load(name) if found and name else found, rest
 
@@ -131,6 +134,7 @@ class Command(Helped, TyperCommand):
                 error.message = f"{getattr(error, 'message', '')}.{' Did you mean ' + near[0] + '?' if near else ''}"  # type: ignore[attr-defined]
             if hasattr(error, "message"):
                 error.message = error.message.replace("Value error, ", "")
+                error.message += settings.origin(getattr(getattr(error, "param", None), "envvar", None))
             raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
