@@ -123,6 +123,7 @@ def json_document(outcome: Outcome) -> dict[str, Any]:
                 "in_words": change.in_words,
                 "lost_most": [asdict(loss) for loss in change.losses],
                 "signature": change.signature,
+                "baseline_signature": change.was,
             }
             for change in outcome.changes
         ],

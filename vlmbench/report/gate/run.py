@@ -12,6 +12,7 @@ from typing import Literal
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better, find
+from vlmbench.records.signature import shortened
 from vlmbench.records.store import natural
 from vlmbench.report.gate.baseline import GateEntry, gated_whole
 from vlmbench.report.gate.losses import Loss, listed, losses
@@ -38,6 +39,8 @@ class Change:
     p: float | None = None
     """One-sided, Holm-corrected; None: only the figures are known, or there is no test."""
     signature: str = ""
+    was: str = ""
+    """The baseline's signature."""
     verdict: Verdict = "same"
     losses: tuple[Loss, ...] = ()
     """For a regression the classes, or images, that lost most."""
@@ -177,6 +180,7 @@ def _changes(old: GateEntry, new: GateEntry, tolerances: Mapping[str, float]) ->
             new.metrics[name],
             tolerances.get(name, tolerances.get("", 0.0)),
             signature=new.signature,
+            was=old.signature,
         )
         if name in tests:
             test = tests[name]
@@ -218,6 +222,12 @@ def _verdict(change: Change, level: float) -> Verdict:
     return "better" if change.drop < -ROUNDING else "same"
 
 
+def _changed(change: Change) -> str:
+    """In which fields a signature differs from the baseline's."""
+    (was, now), _ = shortened([change.was, change.signature])
+    return f"the signature was {was} and is {now}" if was != now else "the signature is that of the baseline"
+
+
 def outcome_table(outcome: Outcome) -> Table:
     """The outcome as a table, worst first."""
     columns = (
@@ -243,7 +253,7 @@ def outcome_table(outcome: Outcome) -> Table:
         "Figures are times 100. A regression exceeds its tolerance and, where images are known, is significant "
         "(one-sided paired test, Holm-corrected).",
         *(f"Lost most in {item.key}, {item.metric}: {listed(item.losses)}." for item in outcome.changes if item.losses),
-        *(f"Signature of {change.key} now: {change.signature}" for change in outcome.regressions),
+        *(f"{change.key}: {_changed(change)}." for change in outcome.regressions),
         *outcome.notes,
     )
     return Table("check", title, columns, tuple(rows), notes)
