@@ -9,7 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from vlmbench.cli.app import COMMANDS, app, guarded, load
+from vlmbench.cli.app import app, guarded, load
+from vlmbench.cli.commands import COMMANDS
 from vlmbench.cli.help import examples
 from vlmbench.foundations import errors
 

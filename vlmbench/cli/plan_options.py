@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
 
-from vlmbench.cli import app
+from vlmbench.cli import commands
 from vlmbench.cli.options.common import TERMINAL, Common, lines, own_options, with_common, with_given
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
@@ -79,7 +79,7 @@ class Key:
 
 def command_of(task: str) -> Callable[..., Any]:
     """A command as it was written, with `common` as a parameter."""
-    found: Callable[..., Any] = inspect.unwrap(app.command_of(task))
+    found: Callable[..., Any] = inspect.unwrap(commands.command_of(task))
     return found
 
 

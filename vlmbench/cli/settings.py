@@ -41,8 +41,8 @@ def read(path: Path) -> dict[str, dict[str, str]]:
         InputError: it is not TOML, a key or a table is unknown, or a value is of another type than its option.
     """
     from vlmbench.api.plans import Table, read_toml
-    from vlmbench.cli import app
     from vlmbench.cli import plan_options as p
+    from vlmbench.cli.commands import COMMANDS
     from vlmbench.foundations.errors import InputError
     from vlmbench.foundations.plugins import nearest
     from vlmbench.foundations.text import visible
@@ -54,8 +54,8 @@ def read(path: Path) -> dict[str, dict[str, str]]:
     for name, options in found.items():
         if not isinstance(options, dict):
             continue
-        if name not in app.COMMANDS:
-            fix = nearest(name, [*app.COMMANDS, *p.common_keys()], "vlmbench --help")
+        if name not in COMMANDS:
+            fix = nearest(name, [*COMMANDS, *p.common_keys()], "vlmbench --help")
             raise InputError(f"no such command: {visible(name)}", where=f"{shown}, [{visible(name)}]", fix=fix)
         table = Table(name, f"{shown}, [{name}]", options)
         variables[name] = _variables(table, p.keys_of(p.command_of(name)))
