@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -75,6 +76,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         wheel, source = build.build_wheel(str(out)), build.build_sdist(str(out))
+    assert (out / wheel).stat().st_size < 25e6
     with zipfile.ZipFile(out / wheel) as archive, tarfile.open(out / source) as tar:
         return set(archive.namelist()), {name.partition("/")[2] for name in tar.getnames()}
 
@@ -83,5 +85,31 @@ def test_the_wheel_is_typed_and_says_whose_it_is(built: tuple[set[str], set[str]
     wheel, source = built
     assert "vlmbench/py.typed" in wheel
     assert {name.rpartition("/")[2] for name in wheel if ".dist-info/licenses/" in name} == {"LICENSE", "NOTICE"}
-    assert not [name for name in wheel if name.startswith(("tests", "benchmarks")) or name.endswith(".pyc")]
+    assert not [name for name in wheel if name.startswith(("tests", "benchmarks")) or name.endswith((".pyc", ".jar"))]
     assert {"LICENSE", "NOTICE", "README.md", "vlmbench/py.typed", "benchmarks/meteor_observed.txt.gz"} <= source
+
+
+def test_what_is_published_is_tried_first_and_nothing_secret_is_kept() -> None:
+    """The release workflow: an environment of its own for each archive, and publishing after it, without a password."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8"))["jobs"]
+    tried = " ".join(step.get("run", "") for step in jobs["try"]["steps"])
+    assert "vlmbench demo" in tried
+    assert jobs["try"]["strategy"]["matrix"]["archive"] == ["*.whl", "*.tar.gz"]
+    assert (jobs["try"]["needs"], jobs["publish"]["needs"]) == ("build", "try")
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert "password" not in str(jobs)
+
+
+def test_the_hooks_run_what_make_test_runs() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+    make = (ROOT / "Makefile").read_text("utf-8")
+    for hook in hooks:
+        assert f"$(BIN)/{' '.join(hook['entry'].split()[:2]).partition(' --')[0]}" in make
+
+
+def test_the_image_passes_on_no_jar() -> None:
+    """One layer installs and removes: a later one would leave what it removes in the image."""
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    layers = [line for line in text.replace("\\\n", " ").splitlines() if line.startswith("RUN")]
+    assert len(layers) == 1
+    assert layers[0].index("pip install --no-cache-dir /source") < layers[0].index("pip uninstall --yes pycocoevalcap")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmbench.cli.app import COMMANDS
+from vlmbench.cli.commands import COMMANDS
 from vlmbench.metrics.captions.bleu import ALL_BLEU
 from vlmbench.metrics.spec import specs
 from vlmbench.records.task import TaskDetail, TaskProtocol, task_specs, tasks

@@ -296,12 +296,31 @@ def test_ci_files(cli: Cli, baseline: Path, results: Path, tmp_path: Path, monke
     files = ("--junit", tmp_path / "j.xml", "--gitlab", tmp_path / "g.json")
     code, out, err = cli("check", "--baseline", baseline, results, "--json", *files)
     assert code == 1
-    json.loads(out)
+    (worst,) = [change for change in json.loads(out)["changes"] if change["verdict"] == "regression"]
+    lost = worst["lost_most"]
+    assert len(lost) == 5
+    assert all(loss["before"] > loss["now"] and loss["images"] > 1 for loss in lost)
+    gone = [(loss["before"] - loss["now"]) * loss["images"] for loss in lost]
+    assert gone == sorted(gone, reverse=True)
     assert "::error title=vlmbench regression::zeroshot tiny-clip digits/test" in err
+    assert f"lost most: {lost[0]['name']}" in err
     assert "1 regression" in summary.read_text()
+    assert f"Lost most in zeroshot tiny-clip digits/test, accuracy: {lost[0]['name']}" in summary.read_text()
     suite = ElementTree.parse(tmp_path / "j.xml").getroot()[0]  # noqa: S314 - our own file
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     assert json.loads((tmp_path / "g.json").read_text())[0]["check_name"] == "vlmbench-regression"
+
+
+def test_a_drop_that_is_no_regression_says_why(cli: Cli, baseline: Path, results: Path) -> None:
+    replace_zeroshot(results, 0.84)
+    drops = {"": "worse, not significant", "accuracy=0.1": "worse, within tolerance"}
+    for tolerance, words in drops.items():
+        code, out, _ = cli("check", "--baseline", baseline, results, "--json", "--tolerance", tolerance or "0")
+        assert code == 0
+        assert words in [change["in_words"] for change in json.loads(out)["changes"]]
+        assert words in " ".join(
+            cli("check", "--baseline", baseline, results, "--tolerance", tolerance or "0")[1].split()
+        )
 
 
 def test_few_shot_runs_are_paired_by_image_over_seeds(cli: Cli, baseline: Path, results: Path) -> None:
@@ -331,7 +350,11 @@ def test_other_tasks_are_verified_and_gated(cli: Cli, tmp_path: Path, kind: str)
         assert cli("check", "--baseline", against, tmp_path / "again")[0] == 0
         code, out, _ = cli("check", "--baseline", against, tmp_path / "after", "--json")
         assert code == 1
-        assert json.loads(out)["regressions"] >= 4
+        found = json.loads(out)
+        assert found["regressions"] >= 4
+        for change in found["changes"]:
+            assert len(change["lost_most"]) == (5 if change["verdict"] == "regression" else 0)
+            assert all(loss["images"] == (1 if kind == "captions" else loss["images"]) for loss in change["lost_most"])
 
 
 def test_compare_tests_every_two_systems(cli: Cli, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_no_option_is_written_twice():
 def test_every_command_has_its_function():
     """What a command does can be done from Python, by a name of the same words."""
     import vlmbench
-    from vlmbench.cli.app import COMMANDS
+    from vlmbench.cli.commands import COMMANDS
 
     names = {"caption-eval": ["score_captions", "score_captioners"], "run": ["run_plan"]}
     names["list"] = [name for name in vlmbench.__all__ if name.startswith("list_")]

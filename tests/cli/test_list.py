@@ -22,6 +22,18 @@ def test_names_are_whole_on_a_line_of_80(what):
     assert len(set(names)) == len(names)
 
 
+def test_a_list_is_filtered_by_words():
+    rows = json.loads(listed("datasets", "cifar", "--json"))["datasets"]
+    names = [row["name"] for row in rows]
+    assert "cifar10" in names
+    assert all("cifar" in str(row).lower() for row in rows)
+    assert "digits" not in listed("datasets", "cifar").split()
+    assert "Captioners" not in listed("models", "CLIP", "base")
+    done = CliRunner().invoke(app, ["list", "datasets", "cifra"])
+    assert done.exit_code == 4
+    assert "did you mean cifar10" in done.stderr
+
+
 def test_models_stand_by_kind_and_a_wide_terminal_shows_where_they_are():
     text, wide = listed("models"), listed("models", columns="150")
     assert [text.index(kind) for kind in ("Dual encoders", "Image backbones", "Captioners")] == sorted(

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vlmbench.cli.app import COMMANDS, app, load
+from vlmbench.cli.app import app, load
+from vlmbench.cli.commands import COMMANDS
 from vlmbench.cli.modes import MODES, settle
 from vlmbench.cli.options.common import Common, own_options
 from vlmbench.cli.plan_options import command_of

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from vlmbench.cli.app import COMMANDS
+from vlmbench.cli.commands import COMMANDS
 
 HELP = ("cli", "foundations")
 """The packages that a help page needs."""
@@ -47,7 +47,7 @@ def inside(names, packages):
 
 
 def test_the_help_page_loads_the_list_of_commands():
-    assert loaded("--help") == {"cli", "cli.app", "foundations"} | {
+    assert loaded("--help") == {"cli", "cli.app", "cli.commands", "cli.help", "cli.settings", "foundations"} | {
         f"foundations.{name}" for name in ("cpu", "errors", "interrupts", "spelling", "streams")
     }
 

@@ -137,7 +137,7 @@ def test_markdown(written: Path, name: str) -> None:
         assert not plain.startswith(("#", ">", "+"))
     lines, _, rest = folded.partition("\n```\n")
     assert rest == "\n</details>\n"
-    assert all(re.match(r"\d+\. task:", line) for line in lines.splitlines())
+    assert all(re.match(r"(\d+\. |all: )[\w.]+:", line) for line in lines.splitlines())
 
 
 def _without_intervals(line: str) -> str:

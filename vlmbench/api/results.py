@@ -16,6 +16,7 @@ from vlmbench.report.table import Table as Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vlmbench.foundations.errors import VlmbenchError
     from vlmbench.report.gate.run import Change, Outcome
 
 
@@ -351,7 +352,32 @@ class Comparison(Shown):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CheckOutcome(Shown):
+class CheckFiles:
+    """What CI systems read of the regression gate: what it found, or the error with which it ended."""
+
+    outcome: "Outcome | VlmbenchError"
+
+    def junit(self) -> str:
+        """JUnit XML, a test case per metric of a run."""
+        from vlmbench.report.gate.ci import junit_xml
+
+        return junit_xml(self.outcome)
+
+    def gitlab(self, baseline: str) -> str:
+        """GitLab's code quality report, whose issues are placed in the file `baseline`."""
+        from vlmbench.report.gate.ci import gitlab_quality
+
+        return gitlab_quality(self.outcome, baseline)
+
+    def github(self) -> tuple[str, list[str]]:
+        """Markdown for ``$GITHUB_STEP_SUMMARY``, and workflow commands, one per regression, or one for the error."""
+        from vlmbench.report.gate.ci import github_annotations, github_summary
+
+        return github_summary(self.outcome), github_annotations(self.outcome)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CheckOutcome(CheckFiles, Shown):
     """The result of the regression gate; `changes` are sorted, worst first."""
 
     outcome: "Outcome"
@@ -383,24 +409,6 @@ class CheckOutcome(Shown):
         from vlmbench.report.gate.ci import json_document
 
         return json_document(self.outcome)
-
-    def junit(self) -> str:
-        """JUnit XML, a test case per metric of a run."""
-        from vlmbench.report.gate.ci import junit_xml
-
-        return junit_xml(self.outcome)
-
-    def gitlab(self, baseline: str) -> str:
-        """GitLab's code quality report, whose issues are placed in the file `baseline`."""
-        from vlmbench.report.gate.ci import gitlab_quality
-
-        return gitlab_quality(self.outcome, baseline)
-
-    def github(self) -> tuple[str, list[str]]:
-        """Markdown for ``$GITHUB_STEP_SUMMARY``, and workflow commands, one per regression."""
-        from vlmbench.report.gate.ci import github_annotations, github_summary
-
-        return github_summary(self.outcome), github_annotations(self.outcome)
 
     def __repr__(self) -> str:
         return f"<CheckOutcome: {len(self.regressions)} of {len(self.changes)} figures regressed>"

@@ -7,67 +7,37 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
-from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from vlmbench import __version__
+from vlmbench.cli import settings
+from vlmbench.cli.commands import COMMANDS, command_of
+from vlmbench.cli.help import Helped
 from vlmbench.foundations import errors, interrupts
 from vlmbench.foundations.spelling import as_options
 from vlmbench.foundations.streams import give_up_stdout, outlived
 
 
-class CommandEntry(NamedTuple):
-    """A command: its module (which has a function `command`) and its line on the help page."""
-
-    module: str
-    line: str
-
-
-# In the order of the help page. A command is listed here once it works.
-COMMANDS: dict[str, CommandEntry] = {
-    "zeroshot": CommandEntry(
-        "vlmbench.cli.zeroshot", "Zero-shot classification by a dual encoder: no labels, only class names."
-    ),
-    "linear-probe": CommandEntry(
-        "vlmbench.cli.linear_probe",
-        "Logistic regression on frozen features, and how many labels it needs to match zero-shot.",
-    ),
-    "retrieval": CommandEntry(
-        "vlmbench.cli.retrieval", "Image-text retrieval: recall at 1, 5 and 10 in both directions."
-    ),
-    "predict": CommandEntry(
-        "vlmbench.cli.predict", "Predict class labels and probabilities for images with a saved probe."
-    ),
-    "caption-eval": CommandEntry(
-        "vlmbench.cli.caption_eval", "Score captions: BLEU, ROUGE-L, METEOR and CIDEr, with intervals and paired tests."
-    ),
-    "caption": CommandEntry("vlmbench.cli.caption", "Caption images with any captioner; writes COCO results JSON."),
-    "compare": CommandEntry("vlmbench.cli.compare", "Compare runs: tables with paired tests between systems."),
-    "check": CommandEntry("vlmbench.cli.check", "The regression gate: is anything worse than in the baseline?"),
-    "verify": CommandEntry("vlmbench.cli.verify", "Recompute every figure from its per-sample file."),
-    "power": CommandEntry("vlmbench.cli.power", "How many test images does it take to tell two systems apart?"),
-    "metric-eval": CommandEntry(
-        "vlmbench.cli.metric_eval", "Do the caption metrics agree with people? Kendall's tau with human ratings."
-    ),
-    "embed": CommandEntry("vlmbench.cli.embed", "Write image features to a file, whole or in shards."),
-    "run": CommandEntry("vlmbench.cli.run", "Run a plan: a grid of commands in a TOML file, in one session."),
-    "list": CommandEntry("vlmbench.cli.list", "List datasets, models, metrics, prompt sets, heads and tasks."),
-    "demo": CommandEntry(
-        "vlmbench.cli.demo", "Run the whole main job on the bundled models and datasets: no network, no Java."
-    ),
-    "doctor": CommandEntry(
-        "vlmbench.cli.doctor", "Check this machine: what is there, what is missing, the command that fixes it."
-    ),
-}
-
-
-class LazyGroup(TyperGroup):
+class LazyGroup(Helped, TyperGroup):
     """A group that imports a command's module when it is called, so that ``--help`` imports none."""
+
+    annotations: Mapping[str, Any] = MappingProxyType({})
+    docstring = """Is zero-shot CLIP enough, or how many labels until a linear probe wins?
+
+    Is this captioner really better than that one?
+
+    Examples:
+    [bold]vlmbench demo[/bold]
+    [bold]vlmbench zeroshot -m tiny-clip -d digits[/bold]
+    [bold]vlmbench linear-probe --help[/bold]
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the order of the help page."""
@@ -80,28 +50,28 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, imported now, or that of another package's task; similar names for a mistyped one."""
-        if args and args[0] not in COMMANDS:
-            from difflib import get_close_matches
+        try:
+            if args and args[0] not in COMMANDS:
+                from vlmbench.api.plans import tasks
 
-            from vlmbench.api.plans import tasks
-
-            try:
                 known = tasks()
                 if args[0] in known:
                     return args[0], load(args[0]), args[1:]
-            except errors.VlmbenchError as error:
-                from vlmbench.cli.console import show_error
+                near = get_close_matches(args[0], {*COMMANDS, *known})
+                if near:
+                    ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+            elif args and not ctx.resilient_parsing:
+                settings.apply(args[0])
+        except errors.VlmbenchError as error:
+            from vlmbench.cli.console import show_error
 
-                show_error(error)
-                raise typer.Exit(error.exit_code) from error
-            near = get_close_matches(args[0], {*COMMANDS, *known})
-            if near:
-                ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+            show_error(error)
+            raise typer.Exit(error.exit_code) from error
         name, found, rest = super().resolve_command(ctx, args)
         return name, load(name) if found and name else found, rest
 
 
-class Command(TyperCommand):
+class Command(Helped, TyperCommand):
     """A command whose help names the available metrics, and whose ``--ray`` may stand without an address."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -109,7 +79,18 @@ class Command(TyperCommand):
         place = args.index("--ray") + 1 if "--ray" in args else 0
         if place and not re.fullmatch(r"local|auto|(ray://)?[^/]+:\d+", "".join(args[place : place + 1])):
             args = [*args[:place], "local", *args[place:]]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if hasattr(error, "possibilities"):  # click names whatever is remotely similar
+                known = [name for param in self.params for name in (*param.opts, *param.secondary_opts)]
+                near = get_close_matches(getattr(error, "option_name", ""), known, n=1, cutoff=0.7)
+                error.possibilities = None
+                error.message = f"{getattr(error, 'message', '')}.{' Did you mean ' + near[0] + '?' if near else ''}"  # type: ignore[attr-defined]
+            if hasattr(error, "message"):
+                error.message = error.message.replace("Value error, ", "")
+                error.message += settings.origin(getattr(getattr(error, "param", None), "envvar", None))
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks them up, and shows the help."""
@@ -122,32 +103,16 @@ class Command(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-def command_of(name: str) -> Callable[..., Any]:
-    """A command's function: one of `COMMANDS`, or that of a task of another package."""
-    if name not in COMMANDS:
-        from vlmbench.api.plans import task_spec
-
-        found: Callable[..., Any] = task_spec(name).load("command")
-    else:
-        found = import_module(COMMANDS[name].module).command
-    return found
-
-
 def load(name: str) -> Any:
     """Imports a command and builds its parser."""
     command = command_of(name)
-    single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
-    single.command(name, cls=Command, help=_paragraphs(command.__doc__ or ""), context_settings=SETTINGS)(
-        guarded(command)
-    )
-    built = get_command(single)
+    single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    single.command(name, cls=Command, context_settings=SETTINGS)(guarded(command))
+    built: Any = get_command(single)
     built.name = name
+    built.docstring = command.__doc__
+    built.annotations = {item.name: item.annotation for item in inspect.signature(command).parameters.values()}
     return built
-
-
-def _paragraphs(docstring: str) -> str:
-    """A docstring with each paragraph on one line, for a terminal to wrap."""
-    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring).split("\n\n"))
 
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -155,9 +120,8 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     name="vlmbench",
     cls=LazyGroup,
-    help="Is zero-shot CLIP enough, or how many labels until a linear probe wins? Is this captioner really better?",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )
@@ -165,7 +129,15 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"vlmbench {__version__}")
+        import platform
+
+        from vlmbench.foundations.versions import package_versions
+
+        packages = package_versions("torch", "transformers", "openvino").items()
+        found = ", ".join(f"{name} {version}" for name, version in (("Python", platform.python_version()), *packages))
+        with outlived():
+            typer.echo(f"vlmbench {__version__}\n{found} on {platform.system()} {platform.machine()}")
+            sys.stdout.flush()
         raise typer.Exit
 
 

@@ -19,7 +19,7 @@ class Files:
         option(
             "-r",
             "--references",
-            help="COCO's or Karpathy's JSON, {id: \\[caption, …]}, JSONL, CSV, Parquet, or a captioned set.",
+            help="COCO's or Karpathy's JSON, {id: [caption, …]}, JSONL, CSV, Parquet, or a captioned set.",
         ),
     ] = None
     candidates: Annotated[

@@ -10,7 +10,7 @@ import typer
 from vlmbench.cli.options.common import Common, option, with_some
 
 if TYPE_CHECKING:
-    from vlmbench.api.results import CheckOutcome
+    from vlmbench.api.results import CheckFiles
 
 
 @with_some("out", "json", "quiet", "debug")
@@ -44,12 +44,16 @@ def command(
     A drop counts if it exceeds the tolerance and is significant in a paired test on the same images; if only
     figures are known, and for a metric without such a test (ece), if it exceeds the tolerance. Each dataset's own
     metric is gated, and every caption score; a metric named by --tolerance is gated too.
+
+    Examples:
+    [bold]vlmbench check results --baseline baseline.json --update[/bold]
+    [bold]vlmbench check results --baseline baseline.json --tolerance accuracy=0.01[/bold]
     """
     import vlmbench
+    from vlmbench.api.results import CheckFiles
     from vlmbench.cli.console import Console, print_json
     from vlmbench.cli.output import show_table
-    from vlmbench.foundations.atomic import write_text
-    from vlmbench.foundations.errors import EXIT_OK, EXIT_REGRESSION
+    from vlmbench.foundations.errors import EXIT_OK, EXIT_REGRESSION, VlmbenchError
 
     tolerances = _tolerances(tolerance or [])
     console = Console(quiet=common.quiet)
@@ -60,23 +64,28 @@ def command(
         if common.json:
             print_json({"baseline": str(baseline), "runs": names})
         return EXIT_OK
-    outcome = vlmbench.check(baseline, given, tolerances, level=level, allow_missing=allow_missing)
-    if junit:
-        write_text(junit, outcome.junit())
-    if gitlab:
-        write_text(gitlab, outcome.gitlab(str(baseline)))
+    try:
+        outcome = vlmbench.check(baseline, given, tolerances, level=level, allow_missing=allow_missing)
+    except VlmbenchError as error:
+        _write_files(CheckFiles(error), junit, gitlab, str(baseline))
+        raise
     if common.json:
         print_json(outcome.to_dict())
     else:
         show_table(*outcome.tables)
-    _on_github(outcome)
+    _write_files(outcome, junit, gitlab, str(baseline))
     return EXIT_REGRESSION if outcome.regressions else EXIT_OK
 
 
-def _on_github(outcome: "CheckOutcome") -> None:
-    """Appends to the step's summary and prints annotations (on stderr, which the runner reads too)."""
-    from vlmbench.foundations.atomic import cannot_write
+def _write_files(outcome: "CheckFiles", junit: Path | None, gitlab: Path | None, baseline: str) -> None:
+    """Writes what CI systems read; on GitHub also the step's summary, and annotations (on stderr, which the runner
+    reads too)."""
+    from vlmbench.foundations.atomic import cannot_write, write_text
 
+    if junit:
+        write_text(junit, outcome.junit())
+    if gitlab:
+        write_text(gitlab, outcome.gitlab(baseline))
     text, annotations = outcome.github()
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:

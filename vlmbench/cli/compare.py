@@ -62,6 +62,8 @@ def command(
     the images that all have. Runs that cannot be compared (another split, n, metric, other references) get rows
     of their own, and the fields that differ are named. Results of CLIP_benchmark (its JSON, or the CSV of its build)
     are shown alongside: figures without intervals, not tested.
+
+    Example: [bold]vlmbench compare results other/results --metric mean_per_class_accuracy -o comparison[/bold]
     """
     import vlmbench
     from vlmbench.cli.console import Console, print_json

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from vlmbench.foundations.errors import VlmbenchError
@@ -24,6 +25,19 @@ _WORD = 14
 """Letters of a word that are kept together in a narrow column."""
 
 
+EVERY = 60.0
+"""Seconds between two lines on progress, where stderr is no terminal."""
+
+
+def time_left(done: int, total: int | None, seconds: float) -> str:
+    """``3 min left`` of work of which `done` of `total` units took `seconds`; ``12 s`` so far if that is unknown."""
+    left = seconds * (total - done) / done if total and done else None
+    shown = round(seconds if left is None else max(0.0, left))
+    hours, minutes = divmod(round(shown / 60), 60)
+    text = f"{shown} s" if shown < 90 else f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+    return text if left is None else f"{text} left"
+
+
 class Console:
     """A `Reporter` that draws on stderr; with `quiet`, only warnings are shown."""
 
@@ -38,39 +52,56 @@ class Console:
 
     @contextmanager
     def task(self, label: str, total: int | None) -> Iterator[Advance]:
-        """A progress bar; drawn only on a terminal. Tasks may nest."""
-        if self.quiet or not self._rich.is_terminal:
+        """A progress bar with the time left; where stderr is no terminal, a line a minute instead. Tasks may nest."""
+        if self.quiet:
             yield lambda units=1: None
+            return
+        if not self._rich.is_terminal:
+            yield self._lines(label, total)
             return
         outermost = self._progress is None
         if self._progress is None:
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeElapsedColumn,
-                TimeRemainingColumn,
-            )
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}"),
             )
             self._progress = Progress(*columns, console=self._rich, transient=True)
             self._progress.start()
         progress = self._progress
-        handle = progress.add_task(terminal(label), total=total)
+        handle = progress.add_task(terminal(label), total=total, left="")
+        started, done = monotonic(), 0
+
+        def advance(units: int = 1) -> None:
+            nonlocal done
+            done += units
+            progress.update(handle, advance=units, left=time_left(done, total, monotonic() - started))
+
         try:
-            yield lambda units=1: progress.advance(handle, units)
+            yield advance
         finally:
             progress.remove_task(handle)
             if outermost:
                 progress.stop()
                 self._progress = None
+
+    def _lines(self, label: str, total: int | None) -> Advance:
+        started = told = monotonic()
+        done = 0
+
+        def advance(units: int = 1) -> None:
+            nonlocal done, told
+            done += units
+            now = monotonic()
+            if now - told >= EVERY:
+                told = now
+                of = f" of {total:,}" if total else ""
+                self.note(f"{label}: {done:,}{of}, {time_left(done, total, now - started)}")
+
+        return advance
 
     def note(self, message: str) -> None:
         """A dim line on stderr."""

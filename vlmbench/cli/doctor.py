@@ -1,5 +1,7 @@
 """``vlmbench doctor``."""
 
+from dataclasses import replace
+
 from vlmbench.cli.options.common import Common, with_basics
 
 
@@ -10,10 +12,15 @@ def command(common: Common) -> int:
     Example: [bold]vlmbench doctor[/bold]
     """
     import vlmbench
+    from vlmbench.api.rows import Rows
     from vlmbench.cli.console import Layout, print_json, print_table
+    from vlmbench.cli.settings import described
     from vlmbench.foundations.errors import EXIT_ABSENT, EXIT_OK
 
     findings = vlmbench.doctor(common.out, common.cache_dir)
+    found = described()
+    if found is not None:
+        findings = Rows([*findings, replace(findings[0], what="settings", detail=f"{found[0]}: {found[1]}")])
     if common.json:
         print_json({"findings": findings.to_dicts()})
     else:

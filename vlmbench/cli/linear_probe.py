@@ -44,7 +44,7 @@ def command(
         Path | None,
         option(
             "--features",
-            help="Your own features instead: .npz or .safetensors with x_train y_train \\[x_val y_val] x_test y_test.",
+            help="Your own features instead: .npz or .safetensors with x_train y_train [x_val y_val] x_test y_test.",
         ),
     ] = None,
     shots: Annotated[str, option("--shots", help="Labels per class, comma-separated: 1,2,4,8,16,all.")] = "all",

@@ -189,7 +189,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
     ),
     "embed": (Mode("embed", "model dataset split layer limit shard"),),
     "run": (Mode("run", "plan dry_run"),),
-    "list": (Mode("list", "what"),),
+    "list": (Mode("list", "what words"),),
     "demo": (Mode("demo", "", never=_NO_WORKERS),),
     "doctor": (Mode("doctor", ""),),
 }

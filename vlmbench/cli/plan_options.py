@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
 
-from vlmbench.cli import app
-from vlmbench.cli.options.common import TERMINAL, Common, own_options, with_common, with_given
+from vlmbench.cli import commands
+from vlmbench.cli.options.common import TERMINAL, Common, lines, own_options, with_common, with_given
 from vlmbench.foundations.errors import InputError, VlmbenchError
 from vlmbench.foundations.text import visible
 
@@ -30,12 +30,14 @@ class Key:
         kind: bool, int, float or str.
         several: whether it can be given several times.
         off: the option that switches it off, if there is one.
+        lines: whether its environment variable has a value per line.
     """
 
     name: str
     kind: type
     several: bool
     off: str | None
+    lines: bool = False
 
     def arguments(self, value: Any, table: "Table") -> list[str]:
         """A value of TOML as words of a command line.
@@ -77,7 +79,7 @@ class Key:
 
 def command_of(task: str) -> Callable[..., Any]:
     """A command as it was written, with `common` as a parameter."""
-    found: Callable[..., Any] = inspect.unwrap(app.command_of(task))
+    found: Callable[..., Any] = inspect.unwrap(commands.command_of(task))
     return found
 
 
@@ -94,7 +96,7 @@ def keys_of(command: Callable[..., Any]) -> dict[str, Key]:
             continue
         on, _, off = declared.partition("/")
         name = on.removeprefix("--")
-        found[name] = Key(name, _base(base), _is_list(base), off.removeprefix("--") or None)
+        found[name] = Key(name, _base(base), _is_list(base), off.removeprefix("--") or None, info.callback is lines)
     return found
 
 

@@ -21,6 +21,8 @@ def command(
     """Recomputes every figure from its per-sample file, and checks hash, signature and n.
 
     Exit 3 if a figure, a byte or a file is not what the record says; each is named.
+
+    Example: [bold]vlmbench verify results[/bold]
     """
     import vlmbench
     from vlmbench.cli.console import Console, print_json

@@ -117,5 +117,5 @@ def _open_listed(ref: DatasetRef, opening: Opening) -> Dataset:
     if absent is not None:
         raise absent
     if Path(name).is_dir():
-        raise unknown("dataset", visible(name), names(), fix=f"folder:{visible(name)}")
+        raise unknown("dataset", visible(name), (), fix=f"folder:{visible(name)}")
     raise unknown("dataset", visible(name), [*names(), *ELSEWHERE])

@@ -134,8 +134,8 @@ class Registry(Mapping[str, str]):
 
 
 def unknown(kind: str, name: str, names: Iterable[str], fix: str | None = None) -> AbsentError:
-    """The error for a name that is not there, with the nearest names."""
-    return AbsentError(f"no such {kind}: {name}", fix=fix or nearest(name, names, f"vlmbench list {kind}s"))
+    """The error for a name that is not there, with the nearest names, or `fix` where none is near."""
+    return AbsentError(f"no such {kind}: {name}", fix=nearest(name, names, fix or f"vlmbench list {kind}s"))
 
 
 def nearest(name: str, names: Iterable[str], otherwise: str) -> str:

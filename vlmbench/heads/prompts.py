@@ -16,6 +16,7 @@ from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.files import regular_file
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.plugins import nearest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompt_files import PLACE, checked_templates, read_prompts
 from vlmbench.heads.prompt_sets import ALIASES, SETS
@@ -169,7 +170,9 @@ def _set(name: str, info: DatasetInfo, cache_dir: Path, classes: Sequence[Sequen
     raise AbsentError(
         f"no such prompt set: {visible(name)}; there are {', '.join([*SETS, DATASET])}",
         where="--prompts",
-        fix="name one of them, a .txt or .json file, or a template such as 'a photo of a {}.'",
+        fix=nearest(
+            name, [*SETS, DATASET], "name one of them, a .txt or .json file, or a template: 'a photo of a {}.'"
+        ),
     )
 
 

@@ -6,6 +6,7 @@ add a field.
 """
 
 import json
+from collections.abc import Sequence
 from urllib.parse import quote, unquote
 
 from pydantic import JsonValue
@@ -63,6 +64,21 @@ def parse_signature(line: str) -> dict[str, str]:
             )
         fields[_unescape(key)] = _unescape(value)
     return fields
+
+
+def shortened(lines: Sequence[str]) -> tuple[list[str], str]:
+    """Signatures with only the fields in which they differ, and the fields that all have in common.
+
+    Where a line is no signature, or there is one only, the lines stay whole and nothing is common.
+    """
+    try:
+        found = [parse_signature(line) for line in lines]
+    except InputError:
+        return list(lines), ""
+    first = found[0] if len(found) > 1 else {}
+    common = {key: value for key, value in first.items() if all(fields.get(key) == value for fields in found)}
+    own = [{key: value for key, value in fields.items() if key not in common} for fields in found]
+    return [format_fields(fields) for fields in own], format_fields(common)
 
 
 def _value(value: JsonValue, long: bool) -> str:

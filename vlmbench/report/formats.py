@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from vlmbench.foundations import text
+from vlmbench.records.signature import shortened
 from vlmbench.report.table import MARKS, Cell, Table
 
 CSV_DIGITS = 4
@@ -75,7 +76,10 @@ def _csv_figures(cell: Cell, count: int) -> list[str]:
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub's tables; each row ends with the numbers of its signatures, which follow below, collapsed and verbatim."""
+    """GitHub's tables; each row ends with the numbers of its signatures.
+
+    They follow below, collapsed: the fields in which they differ, then those that all have in common.
+    """
     numbers = table.signatures()
     parts = []
     for one in (table, *table.extra):
@@ -87,7 +91,9 @@ def to_markdown(table: Table) -> str:
         parts += ["", *(text.markdown(note) + "  " for note in one.notes), ""]
     if numbers:
         parts += ["<details><summary>Signatures</summary>", "", "```text"]
-        parts += [f"{number}. {text.visible(line)}" for line, number in numbers.items()]
+        lines, common = shortened(list(numbers))
+        parts += [f"{number}. {text.visible(line)}" for number, line in enumerate(lines, 1)]
+        parts += [f"all: {text.visible(common)}"] if common else []
         parts += ["```", "", "</details>"]
     return "\n".join(parts) + "\n"
 

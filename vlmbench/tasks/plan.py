@@ -52,6 +52,32 @@ class Step:
     job: TaskJob
 
 
+def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
+    """The content of a TOML file, and its text.
+
+    Raises:
+        AbsentError: there is no such file.
+        InputError: it is not TOML; the line is named.
+    """
+    text = read_text(path, most=SMALL, what=what)
+    try:
+        return tomllib.loads(text), text
+    except tomllib.TOMLDecodeError as error:
+        said, _, place = str(error).rpartition(" (at ")
+        line = place.rstrip(")") if place.startswith("line") else f"line {len(text.splitlines())}, the end"
+        raise InputError(
+            f"the {what} is not valid TOML: {said}",
+            where=f"{visible(str(path))}, {line}",
+            fix="fix this line, or one above it",
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        raise InputError(
+            f"the {what} cannot be read as TOML: {visible(str(error))[:100]}",
+            where=visible(str(path)),
+            fix="write plain values",
+        ) from error
+
+
 def read_plan(path: Path, tasks: Collection[str]) -> Plan:
     """Reads a plan.
 
@@ -61,25 +87,9 @@ def read_plan(path: Path, tasks: Collection[str]) -> Plan:
 
     Raises:
         AbsentError: there is no such file.
-        InputError: it is not TOML (the line is named), a task is unknown, or there is nothing to do.
+        InputError: it is not TOML, a task is unknown, or there is nothing to do.
     """
-    text = read_text(path, most=SMALL, what="plan")
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        said, _, place = str(error).rpartition(" (at ")
-        line = place.rstrip(")") if place.startswith("line") else f"line {len(text.splitlines())}, the end"
-        raise InputError(
-            f"the plan is not valid TOML: {said}",
-            where=f"{visible(str(path))}, {line}",
-            fix="fix this line, or one above it",
-        ) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
-        raise InputError(
-            f"the plan cannot be read as TOML: {visible(str(error))[:100]}",
-            where=visible(str(path)),
-            fix="write plain values",
-        ) from error
+    found, text = read_toml(path, "plan")
     common: dict[str, Any] = {}
     tables: list[Table] = []
     for key, value in found.items():

@@ -65,9 +65,12 @@ def metric_choices() -> dict[str, list[str]]:
 
 def deciding_metric(value: str | None) -> str | None:
     """The value of ``--metric``, if it can be the main metric."""
+    from vlmbench.foundations.plugins import nearest
+
     names = [] if value is None else metric_choices()[DECIDING]
     if value is not None and value not in names:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, names))}.")
+        near = nearest(value, names, f"one of {', '.join(names)}")
+        raise typer.BadParameter(f"{value!r} is no such metric: {near}")
     return value
 
 
@@ -85,9 +88,33 @@ class Decode(StrEnum):
     reduced = "reduced"
 
 
+COMPLETED = {
+    **dict.fromkeys(("--model", "--captioner", "--clip"), "models"),
+    **dict.fromkeys(("--dataset", "--test-on", "--anchors"), "datasets"),
+    **dict.fromkeys(("--metric", "--metrics"), "metrics"),
+    "--prompts": "prompts",
+    "--head": "heads",
+}
+"""Options whose values a shell completes, and the list (``vlmbench list``) that has them."""
+
+
+def _completion(what: str) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        import vlmbench
+
+        before, comma, _ = incomplete.rpartition(",")
+        rows = getattr(vlmbench, f"list_{what}")()
+        return [f"{before}{comma}{row['name']}" for row in rows if not row["name"].endswith(":…")]
+
+    return complete
+
+
 def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
     """`typer.Option` with the environment variable that the contract promises."""
-    env = "VLMBENCH_" + next(n for n in names if n.startswith("--")).split("/")[0].lstrip("-").upper().replace("-", "_")
+    long = next(name for name in names if name.startswith("--"))
+    if long in COMPLETED:
+        more["autocompletion"] = _completion(COMPLETED[long])
+    env = "VLMBENCH_" + long.split("/")[0].lstrip("-").upper().replace("-", "_")
     return typer.Option(*names, help=help, envvar=env, show_envvar=False, rich_help_panel=panel, **more)
 
 

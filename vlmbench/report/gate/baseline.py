@@ -92,6 +92,8 @@ class GateEntry:
     """Digest of the sorted image ids."""
     columns: Mapping[str, "NDArray[Any]"] = field(default_factory=dict)
     """Per-image columns in the order of sorted ids; empty where only figures are known."""
+    names: "Sequence[str] | NDArray[Any]" = ()
+    """For each row the class name, or the image's id if there are no classes; empty in a baseline file."""
     remark: str = ""
     """What a reader of the outcome needs to know about it."""
 
@@ -121,7 +123,7 @@ def entries_from_runs(runs: Sequence[StoredRun]) -> list[GateEntry]:
 
 def _entry(run: StoredRun, key: str) -> GateEntry:
     record = run.record
-    ids, columns = _columns(run)
+    ids, columns, names = _columns(run)
     return GateEntry(
         key=key,
         comparable={
@@ -135,6 +137,7 @@ def _entry(run: StoredRun, key: str) -> GateEntry:
         signature=record.signature,
         ids=ids,
         columns=columns,
+        names=names,
         remark=_remark(run, key),
     )
 
@@ -164,17 +167,18 @@ def gated_whole() -> frozenset[str]:
     return frozenset(spec.family for spec in task_specs() if spec.gated == "all")
 
 
-def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
-    """Digest of the sorted ids, and the columns that paired tests need, in the same order."""
+def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"], "NDArray[Any]"]:
+    """Digest of the sorted ids, and in the same order the columns that paired tests need and `GateEntry.names`."""
     import numpy as np
 
     if not run.samples_path.is_file():
         require_unchanged(run)
-        return "", {}
+        return "", {}, np.empty(0, str)
     samples = trusted_columns(run)
     order = np.argsort(samples["id"].astype(str), kind="stable")
     ids = samples["id"].astype(str)[order]
     wide = {name: samples[name] if samples[name].dtype != object else _rows(samples[name]) for name in samples}
+    names = _names(run.record, samples)[order]
     columns: dict[str, NDArray[Any]] = {}
     for name in run.record.metrics:
         spec = find(name)
@@ -182,8 +186,21 @@ def _columns(run: StoredRun) -> tuple[str, dict[str, "NDArray[Any]"]]:
     if "seed" in samples and columns:
         columns["seed"] = samples["seed"][order]
         again = np.lexsort((columns["seed"], ids))
-        columns = {name: column[again] for name, column in columns.items()}
-    return sha256_bytes("\n".join(ids.tolist()).encode("utf-8", "surrogatepass")), columns
+        columns, names = {name: column[again] for name, column in columns.items()}, names[again]
+    return sha256_bytes("\n".join(ids.tolist()).encode("utf-8", "surrogatepass")), columns, names
+
+
+def _names(record: Record, samples: Mapping[str, Any]) -> "NDArray[Any]":
+    """What each row is of: its class, or its image."""
+    import numpy as np
+
+    classes = record.protocol.classnames if isinstance(record.protocol, ClassificationProtocol) else None
+    if "label" not in samples:
+        return np.asarray(samples["id"].astype(str))
+    if classes is None:
+        return np.char.add("class ", samples["label"].astype(str))
+    named: NDArray[Any] = np.asarray(classes)[samples["label"].astype(np.int64)]
+    return named
 
 
 def _rows(column: "NDArray[Any]") -> "NDArray[Any]":

@@ -1,12 +1,15 @@
 """What CI systems read: GitHub's summary and annotations, JUnit XML, GitLab's code quality report."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from vlmbench.foundations.errors import VlmbenchError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import markdown, visible
 from vlmbench.report.formats import to_markdown
+from vlmbench.report.gate.losses import listed
 from vlmbench.report.gate.run import Change, Outcome, outcome_table
 
 
@@ -20,11 +23,16 @@ def sentence(change: Change) -> str:
     return (
         f"{change.key}: {change.metric} went from {change.before * 100:.1f} to {change.now * 100:.1f} "
         f"({moved:+.1f}{interval}, {tested}, tolerance {change.tolerance * 100:.1f})"
+        + (f"; lost most: {listed(change.losses)}" if change.losses else "")
     )
 
 
-def github_summary(outcome: Outcome) -> str:
-    """Markdown for ``$GITHUB_STEP_SUMMARY``."""
+def github_summary(outcome: Outcome | VlmbenchError) -> str:
+    """Markdown for ``$GITHUB_STEP_SUMMARY``: the table, or why nothing could be compared."""
+    if isinstance(outcome, VlmbenchError):
+        return (
+            "\n\n".join(["### ❌ vlmbench check could not compare", *map(markdown, str(outcome).splitlines())]) + "\n"
+        )
     sign = "❌" if outcome.regressions else "✅"
     lines = [
         f"### {sign} vlmbench check: {markdown(outcome_table(outcome).title)}",
@@ -34,46 +42,64 @@ def github_summary(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def github_annotations(outcome: Outcome) -> list[str]:
-    """Workflow commands, one per regression."""
+def github_annotations(outcome: Outcome | VlmbenchError) -> list[str]:
+    """Workflow commands, one per regression, or one for the error."""
+    if isinstance(outcome, VlmbenchError):
+        return [f"::error title=vlmbench check could not compare::{_command(_line(outcome))}"]
     return [f"::error title=vlmbench regression::{_command(sentence(change))}" for change in outcome.regressions]
+
+
+def _line(error: VlmbenchError) -> str:
+    return "; ".join(str(error).splitlines())
 
 
 def _command(text: str) -> str:
     return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace("::", ":%3A")
 
 
-def junit_xml(outcome: Outcome) -> str:
-    """A test suite with one test case per metric of a run."""
-    failed = len(outcome.regressions)
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites><testsuite name="vlmbench check" tests="{len(outcome.changes)}" failures="{failed}" errors="0">',
-    ]
-    for change in outcome.changes:
-        head = f"<testcase classname={_attribute(change.key)} name={_attribute(change.metric)}"
-        if change.verdict == "regression":
-            lines.append(f"{head}><failure message={_attribute(sentence(change))}/></testcase>")
-        else:
-            lines.append(f"{head}/>")
-    return "\n".join([*lines, "</testsuite></testsuites>"]) + "\n"
+def junit_xml(outcome: Outcome | VlmbenchError) -> str:
+    """A test suite with one test case per metric of a run; with one error where nothing could be compared."""
+    if isinstance(outcome, VlmbenchError):
+        cases = [
+            f'<testcase classname="vlmbench" name="check"><error message={_attribute(_line(outcome))}/></testcase>'
+        ]
+        counts = 'tests="1" failures="0" errors="1"'
+    else:
+        cases = [_case(change) for change in outcome.changes]
+        counts = f'tests="{len(cases)}" failures="{len(outcome.regressions)}" errors="0"'
+    head = f'<testsuites><testsuite name="vlmbench check" {counts}>'
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite></testsuites>"]) + "\n"
+
+
+def _case(change: Change) -> str:
+    head = f"<testcase classname={_attribute(change.key)} name={_attribute(change.metric)}"
+    if change.verdict != "regression":
+        return f"{head}/>"
+    return f"{head}><failure message={_attribute(sentence(change))}/></testcase>"
 
 
 def _attribute(text: str) -> str:
     return quoteattr(visible(text))
 
 
-def gitlab_quality(outcome: Outcome, baseline: str) -> str:
-    """GitLab's code quality JSON: one issue per regression, located in the baseline file."""
+def gitlab_quality(outcome: Outcome | VlmbenchError, baseline: str) -> str:
+    """GitLab's code quality JSON: one issue per regression, or one for the error, located in the baseline file."""
+    if isinstance(outcome, VlmbenchError):
+        found = [(_line(outcome), "vlmbench-error", "critical", ["vlmbench check"])]
+    else:
+        found = [
+            (sentence(change), "vlmbench-regression", "major", [change.key, change.metric])
+            for change in outcome.regressions
+        ]
     issues: list[dict[str, Any]] = [
         {
-            "description": visible(sentence(change)),
-            "check_name": "vlmbench-regression",
-            "fingerprint": digest([change.key, change.metric]),
-            "severity": "major",
+            "description": visible(text),
+            "check_name": name,
+            "fingerprint": digest(identity),
+            "severity": severity,
             "location": {"path": baseline, "lines": {"begin": 1}},
         }
-        for change in outcome.regressions
+        for text, name, severity, identity in found
     ]
     return json.dumps(issues, indent=2) + "\n"
 
@@ -94,7 +120,10 @@ def json_document(outcome: Outcome) -> dict[str, Any]:
                 "p": change.p,
                 "tolerance": change.tolerance,
                 "verdict": change.verdict,
+                "in_words": change.in_words,
+                "lost_most": [asdict(loss) for loss in change.losses],
                 "signature": change.signature,
+                "baseline_signature": change.was,
             }
             for change in outcome.changes
         ],

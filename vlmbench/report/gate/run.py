@@ -12,8 +12,10 @@ from typing import Literal
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.differences import LEVEL, Difference
 from vlmbench.metrics.spec import better, find
+from vlmbench.records.signature import shortened
 from vlmbench.records.store import natural
 from vlmbench.report.gate.baseline import GateEntry, gated_whole
+from vlmbench.report.gate.losses import Loss, listed, losses
 from vlmbench.report.table import Cell, Column, Table
 
 Verdict = Literal["regression", "worse", "same", "better"]
@@ -37,12 +39,23 @@ class Change:
     p: float | None = None
     """One-sided, Holm-corrected; None: only the figures are known, or there is no test."""
     signature: str = ""
+    was: str = ""
+    """The baseline's signature."""
     verdict: Verdict = "same"
+    losses: tuple[Loss, ...] = ()
+    """For a regression the classes, or images, that lost most."""
 
     @property
     def drop(self) -> float:
         """How much worse it is; negative if better."""
         return better(self.metric, self.before - self.now)
+
+    @property
+    def in_words(self) -> str:
+        """The verdict; of a drop that is no regression, why it is none."""
+        if self.verdict != "worse":
+            return self.verdict
+        return "worse, within tolerance" if self.drop <= self.tolerance + ROUNDING else "worse, not significant"
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,13 @@ def run_gate(
     for index, p in zip(tested, holm([changes[index].p or 0.0 for index in tested]), strict=True):
         changes[index] = replace(changes[index], p=p)
     judged = [replace(change, verdict=_verdict(change, level)) for change in changes]
+    before = {entry.key: entry for entry in baseline}
+    judged = [
+        replace(item, losses=losses(before[item.key], new[item.key], item.metric))
+        if item.verdict == "regression"
+        else item
+        for item in judged
+    ]
     order = {"regression": 0, "worse": 1, "same": 2, "better": 3}
     judged.sort(key=lambda change: (order[change.verdict], -round(change.drop, 9), natural(change.key), change.metric))
     return Outcome(tuple(judged), tuple(notes))
@@ -160,6 +180,7 @@ def _changes(old: GateEntry, new: GateEntry, tolerances: Mapping[str, float]) ->
             new.metrics[name],
             tolerances.get(name, tolerances.get("", 0.0)),
             signature=new.signature,
+            was=old.signature,
         )
         if name in tests:
             test = tests[name]
@@ -201,6 +222,12 @@ def _verdict(change: Change, level: float) -> Verdict:
     return "better" if change.drop < -ROUNDING else "same"
 
 
+def _changed(change: Change) -> str:
+    """In which fields a signature differs from the baseline's."""
+    (was, now), _ = shortened([change.was, change.signature])
+    return f"the signature was {was} and is {now}" if was != now else "the signature is that of the baseline"
+
+
 def outcome_table(outcome: Outcome) -> Table:
     """The outcome as a table, worst first."""
     columns = (
@@ -218,15 +245,15 @@ def outcome_table(outcome: Outcome) -> Table:
         ends = (change.low, change.high) if change.low or change.high else (None, None)
         moved = Cell(value=change.now - change.before, low=ends[0], high=ends[1], signed=True)
         p = Cell(text="no test" if change.p is None else f"{change.p:.3g}", p=change.p)
-        verdict = {"worse": "worse, but within tolerance or not significant"}.get(change.verdict, change.verdict)
         figures = (Cell(value=change.before), Cell(value=change.now), moved, Cell(value=change.tolerance), p)
-        rows.append((Cell(text=change.key), Cell(text=change.metric), *figures, Cell(text=verdict)))
+        rows.append((Cell(text=change.key), Cell(text=change.metric), *figures, Cell(text=change.in_words)))
     failed = len(outcome.regressions)
     title = f"{failed} regression{'s' if failed != 1 else ''}" if failed else "No regression"
     notes = (
         "Figures are times 100. A regression exceeds its tolerance and, where images are known, is significant "
         "(one-sided paired test, Holm-corrected).",
-        *(f"Signature of {change.key} now: {change.signature}" for change in outcome.regressions),
+        *(f"Lost most in {item.key}, {item.metric}: {listed(item.losses)}." for item in outcome.changes if item.losses),
+        *(f"{change.key}: {_changed(change)}." for change in outcome.regressions),
         *outcome.notes,
     )
     return Table("check", title, columns, tuple(rows), notes)

@@ -15,6 +15,7 @@ from vlmbench.data.names import caption_file
 from vlmbench.data.open import captioned_ref, open_dataset
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.plugins import nearest
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.bleu import ALL_BLEU, BLEU
 from vlmbench.metrics.spec import caption_specs, needing
@@ -75,7 +76,7 @@ def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
         raise UsageError(
             f"no such metric: {', '.join(map(visible, wrong)) or 'none given'}",
             where="--metrics",
-            fix=f"choose from {', '.join(known)}, {ALL_BLEU}",
+            fix=nearest(wrong[0] if wrong else "", known, f"choose from {', '.join(known)}, {ALL_BLEU}"),
         )
     return tuple(name for name in known if name in given)
 
