@@ -32,7 +32,7 @@ def test_predictions_in_each_format(kept, command):
     found = json.loads(document.stdout)["predictions"]
     assert [json.loads(line) for line in lines.stdout.splitlines()] == found
     assert [row["label"] for row in csv.DictReader(io.StringIO(table.stdout))] == ["blue"] * 4 + ["red"] * 4
-    assert [one["labels"] for one in found] == [["blue"]] * 4 + [["red"]] * 4
+    assert [one["label"] for one in found] == ["blue"] * 4 + ["red"] * 4
     assert all(sum(one["probabilities"].values()) == pytest.approx(1) for one in found)
 
 

@@ -79,7 +79,10 @@ def predict(probe: AnyPath, images: AnyPath | Iterable[AnyPath], **run: Unpack[R
     found = find_images([Path(item) for item in ([images] if isinstance(images, str | PathLike) else images)])
     predictor = open_predictor(Path(fspath(probe)), context)
     rows = list(predictor.predict(found))
-    return Predictions(rows, predictor.probe.classnames, heard([], context).warnings)
+    probe_used = predictor.probe
+    return Predictions(
+        rows, probe_used.classnames, heard([], context).warnings, multilabel=probe_used.head.multilabel
+    )
 
 
 def demo(**run: Unpack[RunOptions]) -> Results:

@@ -42,6 +42,7 @@ class ProbeData:
         zero_shot_figure: its figure on the test split.
         prompts: its prompts as in a record; empty for the default.
         group: the dataset's group in the catalogue.
+        raw_classnames: `[C]` as the dataset spells them, which a saved probe predicts; empty: `classnames`.
         suffix: what follows the system's name on a test set that is not the training set's own.
     """
 
@@ -61,6 +62,7 @@ class ProbeData:
     zero_shot_figure: Metric | None = None
     prompts: dict[str, JsonValue] = field(default_factory=dict)
     group: str = ""
+    raw_classnames: tuple[str, ...] = ()
     suffix: str = ""
 
 

@@ -120,8 +120,8 @@ class ProbeRequest:
             if one.spec.text and "solver" in one.settings and self.solver != "native":
                 raise UsageError(f"{what} needs vlmbench's own solver", where="--solver", fix="--solver native")
         pairs = 1 if self.features is not None else len(set(self.models)) * len(set(self.datasets))
-        if self.save is not None and (pairs > 1 or len(self.shots) > 1 or len(heads) > 1):
-            _refuse("save_probe", "saves one probe", "give one model, one dataset, one head and one number of shots")
+        if self.save is not None and (pairs > 1 or len(heads) > 1):
+            _refuse("save_probe", "saves one probe", "give one model, one dataset and one head")
         if self.save is not None and not heads[0].spec.linear:
             _refuse("save_probe", f"only saves heads that are linear in the features, and {listed} is not")
 

@@ -57,6 +57,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
     tested = found[TEST]
     data = ProbeData(
         group=info.group,
+        raw_classnames=info.raw_classnames,
         system=session.model(model).files.system,
         model=tested.model,
         dataset=tested.dataset,

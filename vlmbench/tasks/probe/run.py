@@ -11,6 +11,7 @@ import numpy as np
 from vlmbench.data.catalogue import expand
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.fewshot import few_shot_sample
@@ -153,6 +154,8 @@ def _heads(
         if key not in inputs:
             data = data_of(one)
             inputs[key] = (data, tests_of(data))
+            if len(inputs) == 1 and not data.multilabel:
+                _warn_of_small_classes(data, one.shots, session.context.reporter)
         found, last = _probe(*inputs[key], one, session, probe)
         probe = last if one.head.name == LOGISTIC else probe
         runs += found
@@ -175,8 +178,9 @@ def _probe(
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
         watches.append(watch.facts(data.facts))
     if request.save is not None:
-        _save(request.save, results[0].heads[0], data)
-        session.context.reporter.note(f"probe: {request.save}")
+        _save(request.save, results[-1].heads[0], data)
+        few = "" if shots[-1] is None else f", trained on {shots[-1]} labels per class (the first of the samples)"
+        session.context.reporter.note(f"probe: {request.save}{few}")
     runs, last = list[StoredRun](), list[CurvePoint | None]()
     for number, test in enumerate([None, *tests]):
         on, scored = data, results
@@ -250,12 +254,17 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     more: dict[str, Any] = {"by_seed": details}
     if short:
         more["classes_with_fewer_images"] = [data.classnames[index] for index in sorted(short)]
-        session.context.reporter.warn(
-            f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots; all of theirs are used"
-        )
     validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
     return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, tuple(heads))
+
+
+def _warn_of_small_classes(data: ProbeData, shots: Sequence[int | None], reporter: Reporter) -> None:
+    """One warning for all heads, and for each number of shots that classes have too few training images for."""
+    for k in sorted({k for k in shots if k is not None}):
+        if short := few_shot_sample(data.y[TRAIN], k, 0).short:
+            what = f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots"
+            reporter.warn(f"{what}; all of theirs are used")
 
 
 def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
@@ -346,7 +355,7 @@ def _save(path: Path, head: FittedHead, data: ProbeData) -> None:
         raise TypeError(f"{type(head).__name__} is not a LinearHead")
     probe = Probe(
         head=head,
-        classnames=data.classnames,
+        classnames=data.raw_classnames or data.classnames,
         model=model.id if model else "",
         weights_sha256=model.weights_sha256 if model else "",
         layer=str(data.protocol["layer"]),
