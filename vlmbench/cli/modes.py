@@ -114,12 +114,18 @@ _CAPTION_NEEDS = (
 )
 
 MODES: dict[str, tuple[Mode, ...]] = {
-    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric corrupt"),),
+    "zeroshot": (
+        Mode(
+            "zeroshot",
+            "model dataset split limit prompts classnames holdout boxes tiles metric corrupt group class_map",
+        ),
+    ),
     "linear-probe": (
         Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS, _NO_WORKERS),
+        Mode("linear-probe --load-probe", "load_probe dataset limit metric class_map figures", ("load_probe",)),
         Mode(
             "linear-probe -m -d",
-            f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map",
+            f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map group",
             needs=(
                 *_PROBE_NEEDS,
                 Need("init", f"--head {LOGISTIC}", lambda values: _heads(values) == {LOGISTIC}),
@@ -133,7 +139,6 @@ MODES: dict[str, tuple[Mode, ...]] = {
                         or _heads(values) != {LOGISTIC}
                     ),
                 ),
-                Need("class_map", "--test-on DATASET", lambda values: bool(values["test_on"])),
             ),
         ),
     ),

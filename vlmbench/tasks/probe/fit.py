@@ -19,7 +19,7 @@ class ProbeRequest:
     """A linear-probe request: the arguments of `vlmbench.linear_probe`.
 
     None means all labels among `shots`, a search as `c`, and the default as `layer`; `save` is a file to save the probe
-    in.
+    in, `load` a saved probe to score instead of training one.
     """
 
     models: Sequence[str] = ()
@@ -39,6 +39,7 @@ class ProbeRequest:
     target: float | None = None
     holdout: float | None = None
     save: Path | None = None
+    load: Path | None = None
     test_on: Sequence[str] = ()
     class_map: Path | None = None
 
@@ -88,6 +89,10 @@ class ProbeRequest:
             UsageError: options contradict each other, or something is missing.
         """
         heads = [HeadRef.parse(name) for name in self.heads]
+        if self.load is not None:
+            if not self.datasets:
+                raise UsageError("nothing to score the probe on", where="--load-probe", fix="-d DATASET")
+            return
         both = self.features is not None and (self.models or self.datasets)
         if both or (self.features is None and not (self.models and self.datasets)):
             raise UsageError(

@@ -139,5 +139,5 @@ def _parts(
     if TRAIN in whole:
         return whole, slice(None)
     only = whole[TEST]
-    train, test = hold_out(only.y, only.info.classnames, share, seed, only.dataset.id)
+    train, test = hold_out(only.y, only.info.classnames, share, seed, only.dataset.id, only.items.groups)
     return {TRAIN: rows_of(only, train, share), TEST: rows_of(only, test, share)}, test

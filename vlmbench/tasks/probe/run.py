@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vlmbench.data.catalogue import expand
+from vlmbench.data.names import IN_GROUPS
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.progress import Reporter
@@ -57,6 +58,7 @@ from vlmbench.tasks.probe.data import (
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.fit import fit_split
 from vlmbench.tasks.probe.inputs import from_session, probe_splits, zero_shot_prompts
+from vlmbench.tasks.probe.saved import check_saved_probe, run_saved_probe
 from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
@@ -84,6 +86,8 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
     session = session or Session(context)
     passes = check_linear_probe(request, session)
     require_writable(context.out)
+    if request.load is not None:
+        return run_saved_probe(request, session)
     if request.features is not None:
         file, reporter = request.features, session.context.reporter
         return _heads(request, session, lambda one: from_file(file, reporter, normalised=one.unit, metric=one.metric))
@@ -95,7 +99,8 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
                 session.prepare(one.models, one.selection)
         info = session.dataset(dataset).info
         if one_split(info):
-            held = holdout_note(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
+            share, group = request.holdout or SHARE, dataset.option(IN_GROUPS)
+            held = holdout_note(share, context.seed, multilabel=info.multilabel, group=group)
             session.context.reporter.note(f"{dataset}: {held}")
         for model in dict.fromkeys(request.models):
             beside = zero_shot_beside(session, model, dataset, request, plans)
@@ -115,6 +120,8 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     """
     request.check()
     check_share(request.holdout)
+    if request.load is not None:
+        return check_saved_probe(request, session)
     if request.features is not None:
         named_file(request.features, what="features file")
         return []
@@ -132,8 +139,9 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         request.check_labels(info.id, multilabel=info.multilabel)
         zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
-            labels = session.images.open(Selection(dataset, splits[TEST], request.limit)).split.labels
-            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, info.id)
+            only = session.images.open(Selection(dataset, splits[TEST], request.limit)).split
+            share = request.holdout or SHARE
+            hold_out(only.labels, info.classnames, share, session.context.seed, info.id, only.groups)
         passes += [Pass(Selection(dataset, split, request.limit), models) for split in splits.values()]
         passes += shift_passes(shift_plans(session, dataset, request), models)
     return passes
