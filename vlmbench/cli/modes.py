@@ -118,6 +118,7 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode(
             "zeroshot",
             "model dataset split limit prompts classnames holdout boxes tiles metric corrupt group class_map",
+            needs=(Need("group", "--holdout SHARE", lambda values: values["holdout"] is not None),),
         ),
     ),
     "linear-probe": (
@@ -177,7 +178,9 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("caption IMAGES", f"model images {_DECODING}", ("images",), _CAPTION_NEEDS, _NO_WORKERS),
         Mode("caption -d", f"model dataset split limit {_DECODING}", ("dataset",), _CAPTION_NEEDS),
     ),
-    "compare": (Mode("compare", "runs strict metric relative_to figures no_report eval_results export_to"),),
+    "compare": (
+        Mode("compare", "runs strict metric relative_to figures no_report eval_results export_to positive threshold"),
+    ),
     "check": (
         Mode("check --update", "current baseline update", ("update",)),
         Mode("check", "current baseline tolerance level allow_missing junit gitlab"),

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,11 @@ from vlmbench.data.catalogue import expand
 from vlmbench.data.names import IN_GROUPS
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.paths import named_file
-from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.fewshot import few_shot_sample
 from vlmbench.heads.logistic import MAX_ITER, RELATIVE, TOLERANCE
-from vlmbench.heads.probe_file import Probe, save_probe
-from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, head_columns
+from vlmbench.heads.spec import LOGISTIC, FittedHead, head_columns
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
@@ -53,12 +50,13 @@ from vlmbench.tasks.probe.data import (
     VAL,
     ProbeData,
     from_file,
+    warn_of_data,
     with_validation,
 )
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.fit import fit_split
 from vlmbench.tasks.probe.inputs import from_session, probe_splits, zero_shot_prompts
-from vlmbench.tasks.probe.saved import check_saved_probe, run_saved_probe
+from vlmbench.tasks.probe.saved import check_saved_probe, run_saved_probe, save_fitted
 from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
@@ -162,8 +160,8 @@ def _heads(
         if key not in inputs:
             data = data_of(one)
             inputs[key] = (data, tests_of(data))
-            if len(inputs) == 1 and not data.multilabel:
-                _warn_of_small_classes(data, one.shots, session.context.reporter)
+            if len(inputs) == 1:
+                warn_of_data(data, one.shots, session.context.reporter)
         found, last = _probe(*inputs[key], one, session, probe)
         probe = last if one.head.name == LOGISTIC else probe
         runs += found
@@ -186,7 +184,7 @@ def _probe(
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
         watches.append(watch.facts(data.facts))
     if request.save is not None:
-        _save(request.save, results[-1].heads[0], data)
+        save_fitted(request.save, results[-1].heads[0], data)
         few = "" if shots[-1] is None else f", trained on {shots[-1]} labels per class (the first of the samples)"
         session.context.reporter.note(f"probe: {request.save}{few}")
     runs, last = list[StoredRun](), list[CurvePoint | None]()
@@ -265,14 +263,6 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
     return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, tuple(heads))
-
-
-def _warn_of_small_classes(data: ProbeData, shots: Sequence[int | None], reporter: Reporter) -> None:
-    """One warning for all heads, and for each number of shots that classes have too few training images for."""
-    for k in sorted({k for k in shots if k is not None}):
-        if short := few_shot_sample(data.y[TRAIN], k, 0).short:
-            what = f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots"
-            reporter.warn(f"{what}; all of theirs are used")
 
 
 def _metrics(data: ProbeData) -> tuple[list[str], dict[str, str]]:
@@ -355,19 +345,3 @@ def _settings(request: Request, *, few: bool) -> dict[str, Any]:
         return {"settings": settings}
     tolerances = {"tolerance": TOLERANCE, **({"relative_tolerance": RELATIVE} if request.solver == "native" else {})}
     return {**settings, "c": "searched" if request.c is None else request.c, **tolerances, "max_iter": MAX_ITER}
-
-
-def _save(path: Path, head: FittedHead, data: ProbeData) -> None:
-    model = data.model
-    if not isinstance(head, LinearHead):  # its spec says that it is one
-        raise TypeError(f"{type(head).__name__} is not a LinearHead")
-    probe = Probe(
-        head=head,
-        classnames=data.raw_classnames or data.classnames,
-        model=model.id if model else "",
-        weights_sha256=model.weights_sha256 if model else "",
-        layer=str(data.protocol["layer"]),
-        normalise=bool(data.protocol["normalize"]),
-        dataset=data.dataset.id,
-    )
-    save_probe(path, probe)

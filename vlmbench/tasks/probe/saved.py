@@ -1,5 +1,6 @@
 """A saved probe scored on labelled images: a record like that of the probe itself, on another test set."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.text import visible
 from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.class_map import ClassMatch, match_classes
-from vlmbench.heads.probe_file import Probe
-from vlmbench.heads.spec import LOGISTIC, head_columns
+from vlmbench.heads.probe_file import Probe, save_probe
+from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, head_columns
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.choice import DEFAULT, computable
 from vlmbench.metrics.classification import INTERVALS, metric_names, metrics_from_samples, per_class
@@ -35,6 +36,7 @@ from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
 from vlmbench.tasks.held_out import one_split
 from vlmbench.tasks.predict import open_probe
+from vlmbench.tasks.probe.data import ProbeData
 from vlmbench.tasks.probe.fit import ProbeRequest
 from vlmbench.tasks.probe.shift import Restricted
 
@@ -145,3 +147,20 @@ def _images(ref: DatasetRef, request: ProbeRequest, probe: Probe, session: Sessi
     trained = DatasetInfo(probe.dataset, None, (), probe.classnames)
     match = match_classes(trained, info, given)
     return Selection(ref, session.choose_split(ref, None), request.limit), match
+
+
+def save_fitted(path: Path, head: FittedHead, data: ProbeData) -> None:
+    """Saves a linear head that was fitted to `data`."""
+    model = data.model
+    if not isinstance(head, LinearHead):  # its spec says that it is one
+        raise TypeError(f"{type(head).__name__} is not a LinearHead")
+    probe = Probe(
+        head=head,
+        classnames=data.raw_classnames or data.classnames,
+        model=model.id if model else "",
+        weights_sha256=model.weights_sha256 if model else "",
+        layer=str(data.protocol["layer"]),
+        normalise=bool(data.protocol["normalize"]),
+        dataset=data.dataset.id,
+    )
+    save_probe(path, probe)
