@@ -40,7 +40,7 @@ CALLS: list[tuple[str, dict, str | None]] = [
     ("linear_probe", {**D, "init": "zeroshot", "features_layer": "pre_proj"},
      f"{P} --init zeroshot --features-layer pre_proj"),
     ("linear_probe", {**D, "prompts": ["default", "clip80"], "shots": 1}, f"{P} --shots 1 --prompts default,clip80"),
-    ("linear_probe", {**D, "shots": "1,2", "save_probe": "x"}, f"{P} --shots 1,2 --save-probe x"),
+    ("linear_probe", {**D, "head": ["logistic", "knn"], "save_probe": "x"}, f"{P} --head logistic --head knn --save-probe x"),
     ("linear_probe", {"features": "f.npz", "holdout": 0.5}, None),
     ("retrieval", {"models": "tiny-clip", "datasets": "scenes", "rerank": 3},
      "retrieval -m tiny-clip -d scenes --rerank 3"),

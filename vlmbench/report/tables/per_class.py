@@ -34,7 +34,7 @@ _CLINICAL = {
 }
 INTERVALS = (
     "Each class against the rest: recall (sensitivity), precision, specificity and F1, with Wilson's score intervals; "
-    "that of F1 is its interval for true positives among all images with the class or predicted to have it, transformed."
+    "that of F1 is the one for true positives among all images with the class or predicted to have it, transformed."
 )
 
 
