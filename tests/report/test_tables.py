@@ -48,9 +48,9 @@ def test_every_figure_of_the_csv_is_a_records(written: tuple[dict[str, StoredRun
     runs, tables = written
     rows = list(csv.DictReader(io.StringIO((tables / "classification.csv").read_text())))
     references = [row for row in rows if row["model"].startswith("reference: ")]
-    assert {
-        (row["zero_shot"], row["probe_mark"], row["p_holm"]) for row in references if "chance" in row["model"]
-    } == {("10.0000", "", "")}
+    assert {(row["zero_shot"], row["probe_mark"], row["p_holm"]) for row in references if "chance" in row["model"]} == {
+        ("10.0000", "", "")
+    }
     rows = [row for row in rows if row not in references]
     assert (len(rows), len(references)) == (6, 4)
     checked = 0

@@ -52,7 +52,6 @@ def compare(
     from vlmbench.report.grouping import unique
     from vlmbench.report.tables.chosen import by_metric
     from vlmbench.report.tables.foreign import left_out
-    from vlmbench.report.tables.per_class import OperatingPoint
     from vlmbench.report.tables.write import build_tables
 
     stored, paths = _parts(runs)
@@ -60,7 +59,11 @@ def compare(
     found, lacking = unique(_sorted([*stored, *there])), list[str]()
     if metric is not None:
         found, lacking = by_metric(found, metric)
-    point = None if positive is None and threshold is None else OperatingPoint(positive, threshold)
+    point = None
+    if positive is not None or threshold is not None:
+        from vlmbench.report.tables.per_class import OperatingPoint
+
+        point = OperatingPoint(positive, threshold)
     tables = build_tables(found, every_pair=True, foreign=foreign, relative_to=relative_to, point=point)
     refused = tuple(line for table in tables for line in table.refused)
     return Comparison(Results(found), tuple(tables), refused, (*lacking, *refused, *left_out(foreign)), tuple(foreign))

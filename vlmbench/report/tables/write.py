@@ -43,7 +43,7 @@ def build_tables(
     """
     pairs = Pairs() if tests else None
     everything = runs
-    shifts = relative_to is not None or any(run.record.spec.table == "classification" for run in runs)
+    shifts = relative_to is not None or any(run.record.spec.family == "classification" for run in runs)
     if shifts:
         from vlmbench.report.tables.corruptions import corruptions_table, without_sweeps
         from vlmbench.report.tables.robustness import robustness_table
