@@ -119,8 +119,9 @@ def near_duplicates(train: Table, test: Table) -> int:
     """
     if len(train) * len(test) > PAIRS:
         return 0
-    unit = np.asarray(train.normalised())
-    return sum(int(((block @ unit.T).max(axis=1) >= SAME).sum()) for block in test.normalised().blocks())
+    known, asked = (x if isinstance(x, Table) else Table([x]) for x in (train, test))
+    unit = np.asarray(known.normalised())
+    return sum(int(((block @ unit.T).max(axis=1) >= SAME).sum()) for block in asked.normalised().blocks())
 
 
 def warn_of_data(data: ProbeData, shots: Sequence[int | None], reporter: Reporter) -> None:
