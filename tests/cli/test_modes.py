@@ -21,8 +21,9 @@ from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.spelling import as_options
 
 CALLS = {
-    "zeroshot": "-m tiny-clip -d digits",
+    "zeroshot": "-m tiny-clip -d digits --holdout 0.25",
     "linear-probe --features": "--features f.npz --shots 1,all",
+    "linear-probe --load-probe": "--load-probe p.safetensors -d digits",
     "linear-probe -m -d": "-m tiny-clip -d digits --shots 1,all --test-on shapes",
     "retrieval": "-m tiny-clip -d scenes",
     "predict": "-p probe x.png",
@@ -119,6 +120,7 @@ def test_what_a_mode_uses_is_taken_and_what_it_does_not_use_is_refused(command, 
 
 
 BARE = {
+    "zeroshot": ["-m tiny-clip -d digits"],
     "linear-probe --features": ["--features f.npz", "--features f.npz --shots 1", "--features f.npz --head x"],
     "linear-probe -m -d": [f"-m tiny-clip -d digits{more}" for more in ("", " --shots 4", " --head x")],
     "predict": ["-p probe x.png --json"],

@@ -32,7 +32,7 @@ def test_predictions_in_each_format(kept, command):
     found = json.loads(document.stdout)["predictions"]
     assert [json.loads(line) for line in lines.stdout.splitlines()] == found
     assert [row["label"] for row in csv.DictReader(io.StringIO(table.stdout))] == ["blue"] * 4 + ["red"] * 4
-    assert [one["labels"] for one in found] == [["blue"]] * 4 + [["red"]] * 4
+    assert [one["label"] for one in found] == ["blue"] * 4 + ["red"] * 4
     assert all(sum(one["probabilities"].values()) == pytest.approx(1) for one in found)
 
 
@@ -41,3 +41,13 @@ def test_with_json_a_damaged_image_leaves_no_half_document(kept, tmp_path, comma
     done = command("predict", "-p", kept / "probe", kept / "photos" / "test", tmp_path / "bad.png", "--json")
     assert (done.returncode, done.stdout) == (3, "")
     assert "bad.png" in done.stderr
+
+
+def test_a_commands_tables_show_its_own_runs_and_say_where_all_are(kept, command):
+    common = ("-d", f"folder:{kept}/photos", "-o", kept / "out", "--cache-dir", kept / "cache", "--no-figures")
+    done = command("linear-probe", "-m", "pixels", "--shots", "1,1000", "--seeds", "2", *common)
+    assert done.returncode == 0, done.stderr
+    assert "all labels" not in done.stdout
+    assert "reference" not in done.stdout  # no row without figures: the probes are in the table by labels per class
+    assert "1000-shot" in done.stdout
+    assert "these runs beside the 1 others there" in done.stderr

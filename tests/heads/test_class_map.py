@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vlmbench.data.base import DatasetInfo
+from vlmbench.data.merged import read_class_map
 from vlmbench.foundations.errors import InputError
-from vlmbench.heads.class_map import match_classes, read_class_map, require_known
+from vlmbench.heads.class_map import match_classes, require_known
 
 
 def info(id: str, *names: str, raw: tuple[str, ...] = ()) -> DatasetInfo:

@@ -25,7 +25,7 @@ from vlmbench.report.page.figures import (
     write_figures,
 )
 from vlmbench.report.page.write import render_report
-from vlmbench.report.tables.classification import classification_rows
+from vlmbench.report.tables.rows import classification_rows
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SVG = "{http://www.w3.org/2000/svg}"

@@ -61,7 +61,7 @@ def test_a_result_stands_beside_our_runs_without_interval_mark_or_test(tmp_path:
         )
     theirs = dump(tmp_path / "cb.json", "wds/vtab/cifar10", acc1=0.99, acc5=0.999, mean_per_class_recall=0.98)
     runs, foreign = find_results([tmp_path / "ours", theirs])
-    classification, comparisons = build_tables(runs, every_pair=True, foreign=foreign)
+    classification, *_, comparisons = build_tables(runs, every_pair=True, foreign=foreign)
     one, two, other = lines(classification)
     assert (one["zero_shot"].mark, two["zero_shot"].mark) == ("", "best")
     assert other["model"].text == "ViT-B-32 openai (CLIP_benchmark)"

@@ -49,9 +49,9 @@ def test_every_figure_of_the_csv_is_a_records(written: tuple[dict[str, StoredRun
     runs, tables = written
     rows = list(csv.DictReader(io.StringIO((tables / "classification.csv").read_text())))
     references = [row for row in rows if row["model"].startswith("reference: ")]
-    assert {
-        (row["zero_shot"], row["zero_shot_mark"], row["p_holm"]) for row in references if "chance" in row["model"]
-    } == {("10.0000", "", "")}
+    assert {(row["zero_shot"], row["probe_mark"], row["p_holm"]) for row in references if "chance" in row["model"]} == {
+        ("10.0000", "", "")
+    }
     rows = [row for row in rows if row not in references]
     assert (len(rows), len(references)) == (6, 4)
     checked = 0
@@ -76,7 +76,7 @@ def test_every_figure_of_the_csv_is_a_records(written: tuple[dict[str, StoredRun
         )
         assert float(row["difference_low"]) < float(row["difference"]) < float(row["difference_high"])
         assert int(row["n"]) == behind[0].record.n
-    assert checked == 4 * 7
+    assert checked == 4 * 8
 
 
 def assert_rows(runs: dict[str, StoredRun], header: list[str], rows: list[list[str]]) -> int:
@@ -98,7 +98,7 @@ def test_every_figure_of_the_markdown_is_a_records(written: tuple[dict[str, Stor
     text = (tables / "classification.md").read_text()
     tables_there = parsing.markdown_tables(text)
     checked = sum(assert_rows(runs, table[0], table[1:]) for table in tables_there)
-    assert checked == 4 * 7
+    assert checked == 4 * 8
     signatures = dict(re.findall(r"^(\d+)\. (\S*:.*)$", text, re.MULTILINE))
     (common,) = re.findall(r"^all: (.*)$", text, re.MULTILINE)
     shared = parse_signature(common)
@@ -118,7 +118,7 @@ def test_every_figure_of_the_latex_is_a_records(written: tuple[dict[str, StoredR
     runs, tables = written
     text = (tables / "classification.tex").read_text()
     checked = sum(assert_rows(runs, table[0], table[1:]) for table in parsing.latex_tables(text))
-    assert checked == 4 * 7
+    assert checked == 4 * 8
 
 
 def test_every_figure_of_the_html_is_a_records(written: tuple[dict[str, StoredRun], Path]) -> None:
@@ -133,7 +133,7 @@ def test_every_figure_of_the_html_is_a_records(written: tuple[dict[str, StoredRu
                     for line in attributes["title"].splitlines():
                         name, _, signature = line.partition(": ")
                         assert runs[name].record.signature == signature
-    assert checked == 4 * 7
+    assert checked == 4 * 8
 
 
 def test_a_mean_is_over_all_datasets_or_absent(demo: Path) -> None:
@@ -210,7 +210,7 @@ def test_what_explains_a_column_stands_below_it_only(tmp_path: Path) -> None:
 def test_zero_shot_with_other_prompts_or_class_names_is_tested_against(tmp_path: Path, field: str) -> None:
     for name, accuracy, seed in (("simple", 0.6, 1), ("many", 0.8, 2), ("more", 0.79, 3)):
         factory.write_classification(tmp_path, "zeroshot", accuracy=accuracy, seed=seed, protocol={field: name})
-    classification, comparisons = build_tables(find_runs([tmp_path]), every_pair=True)
+    classification, *_, comparisons = build_tables(find_runs([tmp_path]), every_pair=True)
     marks = {row[1].text: row[4].mark for row in factory.systems(classification)}
     assert marks[f"tiny-clip ({field} simple)"] == ""
     assert sorted(marks.values()) == ["", "best", "tied"]

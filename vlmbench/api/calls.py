@@ -34,6 +34,8 @@ def zeroshot(
     boxes: AnyPath | None = None,
     tiles: int | None = None,
     corrupt: str | None = None,
+    group: str | None = None,
+    class_map: AnyPath | None = None,
     **run: Unpack[RunOptions],
 ) -> TaskJob:
     """Zero-shot classification by dual encoders (CLIP, SigLIP …): no labels, only class names.
@@ -51,6 +53,8 @@ def zeroshot(
         boxes: COCO instances JSON; its boxes are classified instead of whole images.
         tiles: score the whole image and N tiles; each class takes its best.
         corrupt: also on corrupted images: ``"all:1-5"``, ``"gaussian_noise,fog:3"``, ``"blur:1-5"`` …
+        group: the column of ``file:LIST.csv`` (a patient) whose images `holdout` keeps on one side.
+        class_map: a JSON or CSV file, class to the class it becomes; several may become one.
         **run: see `RunOptions`.
 
     Raises:
@@ -71,7 +75,7 @@ def zeroshot(
 
     request = ZeroShotRequest(
         models=options.names(models),
-        datasets=options.names(datasets),
+        datasets=_named(datasets, group, class_map),
         split=split,
         limit=limit,
         prompts=options.names(prompts),
@@ -107,8 +111,10 @@ def linear_probe(
     holdout: float | None = None,
     test_on: Names = (),
     class_map: AnyPath | None = None,
+    group: str | None = None,
     figures: bool = False,
     save_probe: AnyPath | None = None,
+    load_probe: AnyPath | None = None,
     **run: Unpack[RunOptions],
 ) -> TaskJob:
     """A classifier on frozen features: with all labels, or with a few per class over several seeds.
@@ -135,9 +141,12 @@ def linear_probe(
         target: a figure of the main metric, such as 0.95: also say how many labels per class it takes.
         holdout: for datasets with a single split: the fraction of each class held out for testing; None: a quarter.
         test_on: further test sets, or ``"family"``: what is trained here, and zero-shot beside it, is scored there too.
-        class_map: a JSON or CSV file, class of a test set to class of the training set; None: they are matched by name.
+        class_map: a JSON or CSV file, class to the class it becomes; several may become one. With `test_on` or
+            `load_probe`: class of the test set to class of the training set; None: they are matched by name.
+        group: the column of ``file:LIST.csv`` (a patient) whose images are all held out, or none of them.
         figures: draw curve, confusion matrix and reliability diagram under ``out``/figures.
-        save_probe: save the probe as this .safetensors file, for ``vlmbench predict``.
+        save_probe: save the probe with the most labels as this .safetensors file, for ``vlmbench predict``.
+        load_probe: instead of training, score a saved probe on labelled images.
         **run: see `RunOptions`.
 
     Raises:
@@ -161,7 +170,7 @@ def linear_probe(
 
     request = ProbeRequest(
         models=options.names(models),
-        datasets=options.names(datasets),
+        datasets=_named(datasets, group, None if test_on or load_probe is not None else class_map),
         features=options.path(features),
         shots=options.shots(shots),
         seeds=seeds,
@@ -177,8 +186,9 @@ def linear_probe(
         target=options.share("target", target),
         holdout=holdout,
         save=options.path(save_probe),
+        load=options.path(load_probe),
         test_on=options.names(test_on),
-        class_map=options.path(class_map),
+        class_map=options.path(class_map) if test_on or load_probe is not None else None,
     )
 
     job = TaskJob.of("linear-probe", request)
@@ -190,6 +200,14 @@ def linear_probe(
         return runs
 
     return TaskJob(job.check, fit)
+
+
+def _named(datasets: Names, group: str | None, class_map: AnyPath | None) -> list[str]:
+    """The datasets' names, with what groups their images and merges their classes."""
+    from vlmbench.data.names import CLASSES, IN_GROUPS, with_option
+
+    grouped = with_option(options.names(datasets), IN_GROUPS, group)
+    return with_option(grouped, CLASSES, options.text(class_map))
 
 
 @writes_runs

@@ -26,7 +26,14 @@ def load_runs(paths: AnyPath | Iterable[AnyPath]) -> Results:
     return Results(find_runs(_parts(paths)[1]))
 
 
-def compare(runs: Runs, *, metric: str | None = None, relative_to: str | None = None) -> Comparison:
+def compare(
+    runs: Runs,
+    *,
+    metric: str | None = None,
+    relative_to: str | None = None,
+    positive: str | None = None,
+    threshold: float | None = None,
+) -> Comparison:
     """Runs side by side, with paired tests between systems on the same images, Holm-corrected.
 
     Args:
@@ -34,10 +41,13 @@ def compare(runs: Runs, *, metric: str | None = None, relative_to: str | None = 
             these.
         metric: the metric of classification tables and tests; None: each dataset's own.
         relative_to: the model by whose errors on corrupted images those of all are divided (mCE).
+        positive: the positive class of two-class sets; None: the second.
+        threshold: an image is positive if that class's probability is at least this; None: one half.
 
     Raises:
         AbsentError: there is nothing at a path.
-        InputError: a path holds no run, no run has the metric, or there is no such model.
+        InputError: a path holds no run, no run has the metric, or there is no such model or class.
+        UsageError: the threshold is no number from 0 to 1.
     """
     from vlmbench.report.grouping import unique
     from vlmbench.report.tables.chosen import by_metric
@@ -49,7 +59,12 @@ def compare(runs: Runs, *, metric: str | None = None, relative_to: str | None = 
     found, lacking = unique(_sorted([*stored, *there])), list[str]()
     if metric is not None:
         found, lacking = by_metric(found, metric)
-    tables = build_tables(found, every_pair=True, foreign=foreign, relative_to=relative_to)
+    point = None
+    if positive is not None or threshold is not None:
+        from vlmbench.report.tables.per_class import OperatingPoint
+
+        point = OperatingPoint(positive, threshold)
+    tables = build_tables(found, every_pair=True, foreign=foreign, relative_to=relative_to, point=point)
     refused = tuple(line for table in tables for line in table.refused)
     return Comparison(Results(found), tuple(tables), refused, (*lacking, *refused, *left_out(foreign)), tuple(foreign))
 

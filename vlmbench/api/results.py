@@ -49,7 +49,7 @@ class Shown:
         from vlmbench.foundations.text import html
         from vlmbench.report.formats import html_table
 
-        parts = [html_table(one) for table in self.tables for one in (table, *table.extra)]
+        parts = [html_table(one) for table in self.tables for one in table.shown()]
         return "\n".join(parts) or f"<p>{html(repr(self))}</p>"
 
 

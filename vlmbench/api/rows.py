@@ -69,21 +69,30 @@ class Predictions(Rows["Prediction"]):
     """Predictions of a probe, one row per image.
 
     Attributes:
-        classnames: `[C]`, in the order of the probabilities.
+        classnames: `[C]`, as the training set spells them, in the order of the probabilities.
+        multilabel: whether an image can have several labels.
         warnings: the warnings, if no reporter was given.
     """
 
-    def __init__(self, rows: "Iterable[Prediction]", classnames: Sequence[str], warnings: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        rows: "Iterable[Prediction]",
+        classnames: Sequence[str],
+        warnings: Iterable[str] = (),
+        *,
+        multilabel: bool = False,
+    ) -> None:
         super().__init__(rows)
         self.classnames = tuple(classnames)
+        self.multilabel = multilabel
         self.warnings = tuple(warnings)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Image, labels (one, unless the probe is multi-label), and the probability of each class."""
+        """Image, label (a list if an image can have several), and the probability of each class."""
         return [
             {
                 "image": row.image,
-                "labels": list(row.labels),
+                "label": list(row.labels) if self.multilabel else row.labels[0],
                 "probabilities": dict(zip(self.classnames, row.probabilities, strict=True)),
             }
             for row in self

@@ -65,7 +65,8 @@ def predict(probe: AnyPath, images: AnyPath | Iterable[AnyPath], **run: Unpack[R
 
     Args:
         probe: a file written by ``save_probe`` of `linear_probe`.
-        images: image files, or directories of images.
+        images: image files, directories of images, or lists (.csv, .tsv, .jsonl), of which the images without a label
+            are predicted, all if every one has a label.
         **run: see `RunOptions`.
 
     Raises:
@@ -76,10 +77,12 @@ def predict(probe: AnyPath, images: AnyPath | Iterable[AnyPath], **run: Unpack[R
     context = run_context(**run)
     from vlmbench.tasks.predict import find_images, open_predictor
 
-    found = find_images([Path(item) for item in ([images] if isinstance(images, str | PathLike) else images)])
+    paths = [Path(item) for item in ([images] if isinstance(images, str | PathLike) else images)]
+    found = find_images(paths, context.reporter)
     predictor = open_predictor(Path(fspath(probe)), context)
     rows = list(predictor.predict(found))
-    return Predictions(rows, predictor.probe.classnames, heard([], context).warnings)
+    probe_used = predictor.probe
+    return Predictions(rows, probe_used.classnames, heard([], context).warnings, multilabel=probe_used.head.multilabel)
 
 
 def demo(**run: Unpack[RunOptions]) -> Results:

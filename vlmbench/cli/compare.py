@@ -13,6 +13,10 @@ SHOWN = 40
 """Pairwise comparisons that are printed; there are as many as pairs of systems, and the files have all of them."""
 
 
+CLASSES_SHOWN = 20
+"""Rows up to which figures per class are printed; the files and the report have all of them."""
+
+
 class Export(StrEnum):
     """Where records can be logged."""
 
@@ -40,6 +44,14 @@ def command(
             metavar="MODEL",
             help="Divide errors on corrupted images by this model's: corruption errors and their mean, mCE.",
         ),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        option("--positive", metavar="CLASS", help="The positive class of two-class sets. (default: the second)"),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        option("--threshold", min=0, max=1, help="Two-class sets: positive from this probability on. (default: 0.5)"),
     ] = None,
     strict: Annotated[
         bool, option("--strict", help="Exit 3 if runs on one dataset cannot be shown side by side.")
@@ -71,7 +83,9 @@ def command(
     from vlmbench.foundations.errors import InputError
 
     console = Console(quiet=common.quiet)
-    compared = vlmbench.compare(runs or [common.out], metric=metric, relative_to=relative_to)
+    compared = vlmbench.compare(
+        runs or [common.out], metric=metric, relative_to=relative_to, positive=positive, threshold=threshold
+    )
     if compared.refused and strict:
         raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave out --strict")
     for line in compared.warnings:
@@ -95,6 +109,7 @@ def command(
         print_json({**compared.to_dict(), "tables": list(map(str, written))})
         return
     for table in compared.tables:
-        show_table(table, most=SHOWN if table.name == "comparisons" else None)
+        if table.name != "per_class" or len(table.rows) <= CLASSES_SHOWN:
+            show_table(table, most=SHOWN if table.name == "comparisons" else None)
     if not common.quiet:
         say_where(written)

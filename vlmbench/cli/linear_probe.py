@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from vlmbench.cli.options.common import PROMPTS, Common, chosen, lines, option, with_common
-from vlmbench.cli.options.data import Holdout, Limit, Metric
+from vlmbench.cli.options.data import ClassMap, Group, Holdout, Limit, Metric
 
 
 class Solver(StrEnum):
@@ -106,15 +106,20 @@ def command(
             help="Another test set, with zero-shot beside it; family: those of the training set's family.",
         ),
     ] = None,
-    class_map: Annotated[
-        Path | None,
-        option("--class-map", metavar="FILE", help="CSV or JSON: class of a test set, class of the training set."),
-    ] = None,
+    class_map: ClassMap = None,
+    group: Group = None,
     figures: Annotated[
         bool, option("--figures/--no-figures", help="Curve, confusion matrix, reliability diagram under OUT/figures.")
     ] = True,
     save_probe: Annotated[
-        Path | None, option("--save-probe", help="Save the probe as FILE.safetensors, for vlmbench predict.")
+        Path | None,
+        option(
+            "--save-probe", help="Save the probe with the most labels as FILE.safetensors, for predict, --load-probe."
+        ),
+    ] = None,
+    load_probe: Annotated[
+        Path | None,
+        option("--load-probe", metavar="FILE", help="Score a saved probe on the images of -d; none is trained."),
     ] = None,
 ) -> None:
     """Logistic regression on frozen features: with all labels, or with a few per class.

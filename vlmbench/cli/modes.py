@@ -114,12 +114,19 @@ _CAPTION_NEEDS = (
 )
 
 MODES: dict[str, tuple[Mode, ...]] = {
-    "zeroshot": (Mode("zeroshot", "model dataset split limit prompts classnames holdout boxes tiles metric corrupt"),),
+    "zeroshot": (
+        Mode(
+            "zeroshot",
+            "model dataset split limit prompts classnames holdout boxes tiles metric corrupt group class_map",
+            needs=(Need("group", "--holdout SHARE", lambda values: values["holdout"] is not None),),
+        ),
+    ),
     "linear-probe": (
         Mode("linear-probe --features", f"features {_FEATURES}", ("features",), _PROBE_NEEDS, _NO_WORKERS),
+        Mode("linear-probe --load-probe", "load_probe dataset limit metric class_map figures", ("load_probe",)),
         Mode(
             "linear-probe -m -d",
-            f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map",
+            f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map group",
             needs=(
                 *_PROBE_NEEDS,
                 Need("init", f"--head {LOGISTIC}", lambda values: _heads(values) == {LOGISTIC}),
@@ -133,7 +140,6 @@ MODES: dict[str, tuple[Mode, ...]] = {
                         or _heads(values) != {LOGISTIC}
                     ),
                 ),
-                Need("class_map", "--test-on DATASET", lambda values: bool(values["test_on"])),
             ),
         ),
     ),
@@ -172,7 +178,9 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("caption IMAGES", f"model images {_DECODING}", ("images",), _CAPTION_NEEDS, _NO_WORKERS),
         Mode("caption -d", f"model dataset split limit {_DECODING}", ("dataset",), _CAPTION_NEEDS),
     ),
-    "compare": (Mode("compare", "runs strict metric relative_to figures no_report eval_results export_to"),),
+    "compare": (
+        Mode("compare", "runs strict metric relative_to figures no_report eval_results export_to positive threshold"),
+    ),
     "check": (
         Mode("check --update", "current baseline update", ("update",)),
         Mode("check", "current baseline tolerance level allow_missing junit gitlab"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def finish(
     results: "Results", out: Path, *, as_json: bool, quiet: bool = False, pictures_from: Path | None = None
 ) -> "Comparison":
-    """Rewrites the tables over everything in `out`, then prints these runs.
+    """Rewrites the tables over everything in `out`, then prints those of these runs alone.
 
     Args:
         results: the runs this command has written.
@@ -38,9 +38,14 @@ def finish(
 
         print_json({**results.to_dict(), "tables": list(map(str, written))})
         return everything
-    for table in everything.of(results):
+    for table in results.tables:
         show_table(table)
+    others = len(everything.results) - len(results)
     if not quiet:
+        if others:
+            from vlmbench.cli.console import Console
+
+            Console().note(f"vlmbench compare {out}: these runs beside the {others} others there")
         say_where(written)
     return everything
 

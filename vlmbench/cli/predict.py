@@ -22,7 +22,7 @@ class Format(StrEnum):
 @with_common
 def command(
     common: Common,
-    images: Annotated[list[Path], typer.Argument(help="Images, or directories of images.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, directories of images, or lists (.csv) of them.")],
     probe: Annotated[Path, option("-p", "--probe", help="A probe saved by vlmbench linear-probe --save-probe.")],
     format: Annotated[
         Format, option("--format", help="CSV with one column per class, or one JSON object per line.")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from vlmbench.cli.options.common import PROMPTS, Common, chosen, lines, option, with_common
-from vlmbench.cli.options.data import Corrupt, Holdout, Limit, Metric, Split
+from vlmbench.cli.options.data import ClassMap, Corrupt, Group, Holdout, Limit, Metric, Split
 
 
 @with_common
@@ -35,6 +35,8 @@ def command(
     metric: Metric = None,
     corrupt: Corrupt = None,
     holdout: Holdout = None,
+    group: Group = None,
+    class_map: ClassMap = None,
     boxes: Annotated[
         Path | None,
         option(

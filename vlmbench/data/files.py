@@ -12,7 +12,7 @@ from vlmbench.data.local.archives import is_webdataset, unpack
 from vlmbench.data.local.folder import labelled_folder
 from vlmbench.data.local.listing import SUFFIXES as LISTS
 from vlmbench.data.local.listing import open_list
-from vlmbench.data.names import DatasetRef
+from vlmbench.data.names import IN_GROUPS, DatasetRef
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import regular_file
 from vlmbench.foundations.paths import user_path
@@ -32,7 +32,7 @@ def open_file(ref: DatasetRef, opening: Opening) -> Dataset:
     path = regular_file(user_path(ref.place), where=spec, fix=_FIX)
     ending = path.suffix.lower()
     if ending in LISTS:
-        return open_list(spec, path)
+        return open_list(spec, path, group=ref.option(IN_GROUPS))
     if ending in {".parquet", ".arrow"}:
         return Hub(spec, _single(spec, path, ending.lstrip("."), cache_dir))
     if path.name.lower().endswith(ARCHIVES):

@@ -4,11 +4,12 @@ Which kinds there are, and what opens them, is in `vlmbench.data.open`.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.foundations.errors import AbsentError, UsageError
@@ -20,11 +21,13 @@ LISTED, HUB, FOLDER, FILE, COCO, BOXES, GROUP = "", "hf", "folder", "file", "coc
 """Kinds of names; `LISTED` is a name from ``vlmbench list datasets``."""
 COLUMNS = ("image", "label", "caption")
 STREAM = "stream"
-CORRUPT = "corrupt"
+CORRUPT, CLASSES, IN_GROUPS = "corrupt", "classes", "group"
+ANYWHERE = (CORRUPT, CLASSES, IN_GROUPS)
+"""Options that may follow any kind of place."""
 AUTO, YES, NO = "auto", "yes", "no"
 _FORMS = "?image=COLUMN&label=COLUMN, ?stream=yes or ?corrupt=fog:3"
 _RESTVAL = "?restval=yes"
-_CORRUPT = re.compile(rf"(?P<place>.+?)(?P<mark>[?&]){CORRUPT}=(?P<value>[^?&]*)", re.DOTALL)
+_LAST = re.compile(rf"(?P<place>.+?)(?P<mark>[?&])(?P<key>{'|'.join(ANYWHERE)})=(?P<value>[^?&]*)", re.DOTALL)
 _HUB_NAME = re.compile(r"(?P<name>[^:@]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[^:?]+))?")
 
 
@@ -58,7 +61,7 @@ class DatasetRef:
     Attributes:
         kind: what stands before the colon; `LISTED`: nothing does.
         place: what follows: a repository, a path, an annotations or instances file, a name; another package's own.
-        options: what follows a question mark, as it is written there; ``corrupt`` may follow any kind of place.
+        options: what follows a question mark, as it is written there; `ANYWHERE` after any kind of place.
         directory: COCO: the directory of the images.
         images: boxes: the dataset in whose images they lie.
         view: how its images are looked at, or which; None: all of them, whole.
@@ -87,24 +90,20 @@ class DatasetRef:
             return cls(kind, *_with_options(rest, name))
         if kind == COCO:
             file, mark, directory = rest.partition("#")
-            file, corrupt = _with_corruption(file, name)
+            file, more = _with_last(file, name)
             path = file.removesuffix(_RESTVAL)
             restval = (("restval", YES),) if path != file else ()
-            return cls(kind, path, (*restval, *corrupt), directory if mark else None)
+            return cls(kind, path, (*restval, *more), directory if mark else None)
         if kind == BOXES:
             marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
             there = [i for i in marks if user_path(rest[:i]).is_file()]  # a path may hold the mark too
             end = (there or marks)[0]
             return cls(kind, rest[:end], images=cls.parse(rest[end + 1 :]) if rest[end + 1 :] else None)
-        return cls(kind, *_with_corruption(rest, name))
+        return cls(kind, *_with_last(rest, name))
 
     def __str__(self) -> str:
         text = f"{self.kind}:{self.place}" if self.kind != LISTED else self.place
-        mark = (
-            "&"
-            if "?" in self.place and self.options[:1] == self.options[-1:] and CORRUPT in dict(self.options)
-            else "?"
-        )
+        mark = "&" if "?" in self.place and self.options and all(key in ANYWHERE for key, _ in self.options) else "?"
         text += mark * bool(self.options) + "&".join(f"{key}={value}" for key, value in self.options)
         for inner in (self.directory, self.images):
             text += f"#{inner}" if inner is not None else ""
@@ -140,6 +139,11 @@ class DatasetRef:
     def corrupted(self, corruption: Corruption) -> Self:
         """The dataset with its images corrupted."""
         return replace(self.clean, options=(*self.clean.options, (CORRUPT, str(corruption))))
+
+    @property
+    def unmerged(self) -> Self:
+        """The dataset with the classes of its own."""
+        return replace(self, options=tuple(option for option in self.options if option[0] != CLASSES))
 
     @property
     def whole(self) -> Self:
@@ -194,7 +198,7 @@ def _with_options(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...
     options = dict[str, str]()
     for part in query.split("&") if mark else ():
         key, _, value = part.partition("=")
-        known = value in (AUTO, YES, NO) if key == STREAM else key in (*COLUMNS, CORRUPT) and value
+        known = value in (AUTO, YES, NO) if key == STREAM else key in (*COLUMNS, CORRUPT, CLASSES) and value
         if not known or key in options:
             what = f"invalid options after a dataset's name: ?{visible(query)}"
             raise UsageError(what, where=visible(name), fix=_FORMS)
@@ -204,10 +208,29 @@ def _with_options(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...
     return place, tuple(options.items())
 
 
-def _with_corruption(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """A place and what it is corrupted by, where ``?corrupt=`` follows it (``&corrupt=`` after other options)."""
-    found = _CORRUPT.fullmatch(text)
-    if found is None or (found["mark"] == "&") != ("?" in found["place"]):
-        return text, ()
-    Corruption.parse(found["value"], visible(name))
-    return found["place"], ((CORRUPT, found["value"]),)
+def with_option(names: Iterable[DatasetName], key: str, value: str | None) -> list[str]:
+    """The names of datasets, with an option of `ANYWHERE` added to each; None: as they are."""
+    refs = map(DatasetRef.parse, names)
+    more = () if value is None else ((key, quote(value, safe="/ ")),)
+    return [str(replace(ref, options=(*ref.options, *more))) for ref in refs]
+
+
+def _with_last(text: str, name: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """A place and the options of `ANYWHERE` that follow it: ``?corrupt=`` (``&corrupt=`` after other options)."""
+    options: list[tuple[str, str]] = []
+    place = text
+    while (found := _LAST.fullmatch(place)) is not None:
+        options.insert(0, (found["key"], found["value"]))
+        place = found["place"]
+        if found["mark"] == "?":
+            break
+    else:
+        if not options or "?" not in place:  # what looks like options belongs to the path
+            return text, ()
+    if len(dict(options)) < len(options):
+        raise UsageError(
+            f"an option twice after a dataset's name: {visible(name)}", where=visible(name), fix="keep one of the two"
+        )
+    if CORRUPT in dict(options):
+        Corruption.parse(dict(options)[CORRUPT], visible(name))
+    return place, tuple(options)

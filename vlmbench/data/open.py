@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 
 from vlmbench.data.base import Dataset, Opening
-from vlmbench.data.names import FILE, GROUP, LISTED, DatasetName, DatasetRef
+from vlmbench.data.names import CLASSES, FILE, GROUP, IN_GROUPS, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import AbsentError, UsageError
+from vlmbench.foundations.paths import user_path
 from vlmbench.foundations.plugins import Registry, unknown
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
@@ -53,6 +54,16 @@ def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None =
         from vlmbench.data.corrupted import corrupted_dataset
 
         return corrupted_dataset(opening.open(ref.clean), ref.corruption)
+    if merged := ref.option(CLASSES):
+        from vlmbench.data.merged import merged_dataset
+
+        return merged_dataset(opening.open(ref.unmerged), user_path(merged), ref.id)
+    if ref.option(IN_GROUPS) and ref.kind != FILE:
+        raise UsageError(
+            f"{visible(str(ref))} has no columns to group its images by",
+            where="--group",
+            fix="file:LIST.csv, a line an image, with the columns file_name, label and the group's",
+        )
     if ref.kind == LISTED:
         return _open_listed(ref, opening)
     if ref.kind not in kinds():

@@ -10,27 +10,21 @@ A map is a JSON object or a CSV of two columns: a class of the test set, and the
 0; several may be one. Null, or an empty cell, leaves the images of a class out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from vlmbench.data.base import DatasetInfo
+from vlmbench.data.merged import ClassMap
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.files import SMALL, csv_rows, json_of, read_text
 from vlmbench.foundations.text import visible
 from vlmbench.heads.classnames import keys_of, normalised, some
 
-ClassMap = Mapping[str, str | int | None]
-"""Class of the test set to class of the training set; None: its images are left out."""
-HEADER = ["theirs", "ours"]
-"""A CSV may begin with this line."""
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_FORM = 'write {"their class": "our class"}, or a CSV of two columns; null or an empty cell leaves a class out'
 
 
 @dataclass(frozen=True)
@@ -51,35 +45,6 @@ class ClassMatch:
         """The classes of the training set that the test set does not have."""
         there = set(self.columns.tolist())
         return [name for index, name in enumerate(classnames) if index not in there]
-
-
-def read_class_map(path: Path) -> ClassMap:
-    """The map in a file.
-
-    Raises:
-        AbsentError: there is no such file.
-        InputError: it is no such map, or names a class twice.
-    """
-    text = read_text(path, most=SMALL, what="class map")
-    if path.suffix.lower() == ".json":
-        value = json_of(text, str(path), pairs="unique")
-        if isinstance(value, dict) and all(
-            item is None or (isinstance(item, str | int) and not isinstance(item, bool)) for item in value.values()
-        ):
-            return value
-        raise InputError("not a class map", where=str(path), fix=_FORM)
-    found: dict[str, str | int | None] = {}
-    for place, (theirs, *rest) in csv_rows(text, path):
-        if not found and [theirs, *rest] == HEADER:
-            continue
-        if len(rest) != 1 or not theirs.strip():
-            raise InputError("not a line of a class map", where=f"{path}, {place}", fix=_FORM)
-        if theirs.strip() in found:
-            raise InputError(
-                f"the class {visible(theirs)} occurs twice", where=f"{path}, {place}", fix="keep one of the two"
-            )
-        found[theirs.strip()] = rest[0].strip() or None
-    return found
 
 
 def match_classes(ours: DatasetInfo, theirs: DatasetInfo, given: ClassMap) -> ClassMatch:

@@ -58,6 +58,8 @@ class ProbeProtocol(ClassificationProtocol):
     """Hyperparameters of a head other than ``logistic``."""
     seeds: int | None = None
     """Few-shot samples."""
+    probe_sha256: str | None = None
+    """Of the file, where a saved probe was scored."""
 
 
 class ClassFigures(Fields):

@@ -82,7 +82,7 @@ def to_markdown(table: Table) -> str:
     """
     numbers = table.signatures()
     parts = []
-    for one in (table, *table.extra):
+    for one in table.shown():
         titles = [column.title for column in one.columns] + ["signatures"] * bool(numbers)
         rules = ["---:" if column.figures else "---" for column in one.columns] + ["---"] * bool(numbers)
         parts += [f"**{text.markdown(one.title)}**\n", _line(map(text.markdown, titles)), _line(rules)]
@@ -123,7 +123,7 @@ def to_latex(table: Table) -> str:
     """
     numbers = table.signatures()
     parts = ["% \\usepackage[T1]{fontenc} \\usepackage{booktabs}"]
-    for one in (table, *table.extra):
+    for one in table.shown():
         parts += ["\\begin{table}", "\\centering\\footnotesize", f"\\caption{{{_tex(one.title)}}}"]
         parts.append("\\begin{tabular}{" + "".join("r" if column.figures else "l" for column in one.columns) + "r}")
         parts.append("\\toprule")
@@ -170,7 +170,7 @@ def _latex_cell(cell: Cell) -> str:
 
 def to_html(table: Table) -> str:
     """Plain tables without style or script; a figure's title holds its signatures."""
-    return '<meta charset="utf-8">\n' + "\n".join(html_table(one) for one in (table, *table.extra)) + "\n"
+    return '<meta charset="utf-8">\n' + "\n".join(html_table(one) for one in table.shown()) + "\n"
 
 
 def html_table(table: Table) -> str:

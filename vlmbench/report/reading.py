@@ -124,7 +124,7 @@ def _unbeaten(cell: Cell, known: Mapping[str, float]) -> str:
 
 def _dataset(line: Line, known: Mapping[str, float], *, several: bool) -> str:
     name = line["dataset"].text + (f" with {line['model'].text}" if several else "")
-    start = f"On {name} zero-shot reaches {_figure(line)} and a probe on all labels {line['probe'].figure()}"
+    start = f"On {name} zero-shot reaches {_figure(line)} and {_trained(line['probe'])} {line['probe'].figure()}"
     difference = line.get("difference", Cell())
     if below := _unbeaten(line["zero_shot"], known):
         if _unbeaten(line["probe"], known):
@@ -141,6 +141,12 @@ def _dataset(line: Line, known: Mapping[str, float], *, several: bool) -> str:
     if not match:
         return f"{start}: the probe wins."
     return f"{start}: the probe wins from {_labels(match)} per class."
+
+
+def _trained(cell: Cell) -> str:
+    """``a probe on all labels``, or which other head."""
+    head = getattr(cell.runs[0].record.protocol, "probe", None) if cell.runs else None
+    return f"the head {head} on all labels" if head not in {None, "logistic"} else "a probe on all labels"
 
 
 def _labels(match: str) -> str:

@@ -14,7 +14,7 @@ from vlmbench.records.store import StoredRun
 Mark = Literal["", "best", "tied"]
 
 MARKS = {"": "", "best": "*", "tied": "="}
-"""Best in its column among comparable rows; not significantly worse than the best."""
+"""Best among comparable figures; not significantly worse than the best."""
 MEANS = "means"
 
 
@@ -79,6 +79,15 @@ class Column:
     figures: bool = False
 
 
+HEAD = (
+    Column("dataset", "dataset"),
+    Column("model", "model"),
+    Column("n", "n"),
+    Column("metric", "metric"),
+)
+"""The first columns of every table of classification."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A title, columns, rows of equal length, and the notes below."""
@@ -109,6 +118,26 @@ class Table:
             columns=tuple(self.columns[index] for index in keep),
             rows=tuple(tuple(row[index] for index in keep) for row in self.rows),
         )
+
+    def with_figures(self) -> "Table":
+        """The same without rows that have no figure: those of models with nothing but few-shot probes, which the
+        table of these shows, and the references of datasets with no other row."""
+        at = [index for index, column in enumerate(self.columns) if column.figures]
+        if not self.extra or not at:
+            return self
+        full = [any(row[index].is_figure for index in at) for row in self.rows]
+        own = {
+            row[0].text
+            for row, shown in zip(self.rows, full, strict=True)
+            if shown and not any(cell.reference for cell in row)
+        }
+        rows = tuple(row for row, shown in zip(self.rows, full, strict=True) if shown and row[0].text in own)
+        return replace(self, rows=rows) if len(rows) < len(self.rows) else self
+
+    def shown(self) -> "tuple[Table, ...]":
+        """The table, unless no row has a figure, and its further tables."""
+        own = self.with_figures()
+        return (own, *self.extra) if own.rows or not self.extra else self.extra
 
     def with_runs(self, runs: Sequence[StoredRun]) -> "Table":
         """The same with only the rows (no means) that show one of `runs`, the references of their datasets, and

@@ -31,7 +31,7 @@ class Drawn:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        for one in (self.table, *self.table.extra):
+        for one in self.table.shown():
             shown = replace(one, rows=one.rows[: self.most]).without_empty_columns()
             for block in blocks(shown, options.max_width) if shown.rows else ():
                 title = terminal(block.title) or None

@@ -50,8 +50,13 @@ def check_share(share: float | None, info: DatasetInfo | None = None) -> None:
         )
 
 
-def holdout_note(share: float, seed: int, *, multilabel: bool) -> str:
-    """One line on what was held out."""
+def holdout_note(share: float, seed: int, *, multilabel: bool, group: str = "") -> str:
+    """One line on what was held out; `group`: the column by whose values images stay together."""
+    if group:
+        return (
+            f"single split: {100 * share:.3g} % of each class as nearly as whole groups ({group}) allow, sampled with "
+            f"seed {seed}, is held out for testing; zeroshot --holdout {share:g} --group {group} uses the same images"
+        )
     what = "the images" if multilabel else "each class"
     verb = "are" if multilabel else "is"
     return (
@@ -60,7 +65,9 @@ def holdout_note(share: float, seed: int, *, multilabel: bool) -> str:
     )
 
 
-def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int, where: str) -> tuple[Rows, Rows]:
+def hold_out(
+    y: NDArray[Any], classnames: Sequence[str], share: float, seed: int, where: str, groups: Sequence[str] = ()
+) -> tuple[Rows, Rows]:
     """Rows for training and for testing: ascending, disjoint and complete; the same for every model.
 
     Args:
@@ -70,9 +77,11 @@ def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int
         share: of each class for the test, rounded; at least one image, and never all of them.
         seed: seed of the run.
         where: the dataset, for errors.
+        groups: the group of each image, `[N]`: images of one group (a patient) are all on one side, so that shares
+            are approximate; empty, or an empty name: an image stands alone.
 
     Raises:
-        InputError: a class has a single image, or every attempt left a class without images on one side.
+        InputError: a class has a single image or group, or every attempt left a class without images on one side.
     """
     counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=len(classnames))
     lonely = np.flatnonzero(counts == 1)
@@ -85,6 +94,8 @@ def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int
             where=where,
             fix=fix,
         )
+    if groups:
+        return _by_groups(y, classnames, share, seed, where, groups)
     if y.ndim == 1:
         return holdout(y, derive_seed(seed, "test"), share)
     for attempt in range(ATTEMPTS):
@@ -100,13 +111,47 @@ def hold_out(y: NDArray[Any], classnames: Sequence[str], share: float, seed: int
     )
 
 
+def _by_groups(
+    y: NDArray[Any], classnames: Sequence[str], share: float, seed: int, where: str, groups: Sequence[str]
+) -> tuple[Rows, Rows]:
+    """Takes groups in random order while they bring the test set's class counts closer to their share."""
+    names = [name or f"\0{row}" for row, name in enumerate(groups)]
+    of_row = np.unique(names, return_inverse=True)[1]
+    shown = y if y.ndim == 2 else np.eye(len(classnames), dtype=np.int64)[y]
+    table = np.zeros((of_row.max() + 1, shown.shape[1]))
+    np.add.at(table, of_row, shown)
+    total = table.sum(axis=0)
+    alone = np.flatnonzero((total > 0) & ((table > 0).sum(axis=0) == 1))
+    fix = "give each class images of at least two groups, or leave out --group"
+    if len(alone):
+        raise InputError(
+            f"all images of the class {visible(classnames[alone[0]])} are of one group: none is left to test on",
+            where=where,
+            fix=fix,
+        )
+    weight = 1 / np.maximum(total, 1)
+    for attempt in range(ATTEMPTS):
+        order = np.random.default_rng(derive_seed(seed, "test groups", attempt)).permutation(len(table))
+        counts, chosen = np.zeros_like(total), []
+        for group in order:
+            closer = np.abs((counts + table[group]) * weight - share).sum() < np.abs(counts * weight - share).sum()
+            if closer:
+                counts += table[group]
+                chosen.append(group)
+        if not ((total > 0) & ((counts == 0) | (counts == total))).any():
+            test = np.isin(of_row, chosen)
+            return np.flatnonzero(~test), np.flatnonzero(test)
+    raise InputError("no division leaves every class groups to train and to test on", where=where, fix=fix)
+
+
 def held_out(features: SplitFeatures, share: float, seed: int) -> SplitFeatures:
     """The part of a single-split dataset's features that a probe is tested on.
 
     Raises:
         InputError: as `hold_out`.
     """
-    _, test = hold_out(features.y, features.info.classnames, share, seed, features.dataset.id)
+    names, groups = features.info.classnames, features.items.groups
+    _, test = hold_out(features.y, names, share, seed, features.dataset.id, groups)
     return rows_of(features, test, share)
 
 

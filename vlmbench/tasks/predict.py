@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.data.images import ENDINGS, BadImage, decode, is_image, read_image
+from vlmbench.data.local.listing import SUFFIXES as LISTS
+from vlmbench.data.local.listing import unlabelled
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 from vlmbench.heads.probe_file import Probe, load_probe
 from vlmbench.session.context import REDUCED, Context
@@ -72,6 +75,12 @@ def open_predictor(path: Path, context: Context) -> Predictor:
         AbsentError: no such file, or its encoder is missing.
         InputError: it is not a probe, was trained on a features file, or its encoder now has other weights.
     """
+    session = Session(context)
+    return Predictor(open_probe(path, session), session)
+
+
+def open_probe(path: Path, session: Session) -> Probe:
+    """A saved probe whose encoder is the one that it was trained with; errors as `open_predictor`."""
     probe = load_probe(path)
     if not probe.model:
         raise InputError(
@@ -79,7 +88,6 @@ def open_predictor(path: Path, context: Context) -> Predictor:
             where=str(path),
             fix="vlmbench linear-probe -m MODEL -d DATASET --save-probe FILE",
         )
-    session = Session(context)
     files: ModelFiles = session.model(probe.model).files
     if files.weights_sha256 != probe.weights_sha256:
         raise InputError(
@@ -88,11 +96,12 @@ def open_predictor(path: Path, context: Context) -> Predictor:
             where=str(path),
             fix="train the probe again, or restore the old weights",
         )
-    return Predictor(probe, session)
+    return probe
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """The named images, and those in the named directories (by suffix, sorted).
+def find_images(paths: Sequence[Path], reporter: Reporter | None = None) -> list[Path]:
+    """The named images, those in the named directories (by suffix, sorted), and those of the named lists (.csv, .tsv,
+    .jsonl) that have no label, all if every one has; the reporter hears how many these are.
 
     Raises:
         AbsentError: a path does not exist.
@@ -102,6 +111,11 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             found += sorted(item for item in path.rglob("*") if is_image(item.name) and item.is_file())
+        elif path.suffix.lower() in LISTS:
+            images, listed = unlabelled(named_file(path))
+            if reporter is not None and len(images) < listed:
+                reporter.note(f"{path}: {len(images):,} of {listed:,} images have no label, and are predicted")
+            found += images
         else:
             found.append(named_file(path))
     if not found:

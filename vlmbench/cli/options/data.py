@@ -1,5 +1,6 @@
 """Options that choose data and the main metric, each written once."""
 
+from pathlib import Path
 from typing import Annotated
 
 from vlmbench.cli.options.common import deciding_metric, option
@@ -15,6 +16,23 @@ Holdout = Annotated[
         "--holdout",
         help="For datasets with a single split: the fraction of each class that linear-probe holds out for testing "
         "(default: 0.25), and that zeroshot scores (default: all images).",
+    ),
+]
+Group = Annotated[
+    str | None,
+    option(
+        "--group",
+        metavar="COLUMN",
+        help="A column of -d file:LIST.csv, such as the patient: its images are all held out for testing, or none are.",
+    ),
+]
+ClassMap = Annotated[
+    Path | None,
+    option(
+        "--class-map",
+        metavar="FILE",
+        help="CSV or JSON, class and the class it becomes, to merge classes of -d; with linear-probe's --test-on or "
+        "--load-probe: class of the test set, class of the training set.",
     ),
 ]
 Metric = Annotated[

@@ -193,6 +193,21 @@ def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float
     return _svg(identity, title, f"Accuracy in {len(bins)} bins of equal size: {points}", parts)
 
 
+def roc_svg(identity: str, title: str, curve: Sequence[tuple[float, float]], point: tuple[float, float]) -> str:
+    """Sensitivity against 1 - specificity, with the operating point; dashed: chance."""
+
+    def at(x: float, value: float) -> tuple[float, float]:
+        return LEFT + (WIDTH - LEFT - RIGHT) * x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
+
+    parts = [*_grid(0.0, 1.0, 0.2), *_ticks([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
+    parts.append(f'<polyline class="diagonal" fill="none" points="{_points([at(0, 0), at(1, 1)])}"/>')
+    parts.append(f'<polyline class="line c0" points="{_points([at(x, y) for x, y in curve])}"/>')
+    parts.append(marker(1, *at(*point)))
+    parts.append(_axis_title("1 − specificity; up: sensitivity"))
+    words = f"sensitivity {point[1] * 100:.1f} with specificity {100 - point[0] * 100:.1f} at the operating point"
+    return _svg(identity, title, f"ROC curve of {len(curve)} points; {words}", parts)
+
+
 def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames: Sequence[str]) -> str:
     """A confusion matrix, each row as shares of its class; with class names up to 40 classes, with counts up to 20.
 

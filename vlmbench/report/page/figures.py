@@ -34,8 +34,8 @@ from vlmbench.report.page.charts import (
 )
 from vlmbench.report.page.raster import SVG, png
 from vlmbench.report.pairs import Pairs
-from vlmbench.report.tables.classification import Row, classification_rows
 from vlmbench.report.tables.robustness import ZERO_SHOT, Shift, shifts
+from vlmbench.report.tables.rows import Row, classification_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,6 +156,7 @@ def write_confusion_csv(matrix: "NDArray[Any]", classnames: Sequence[str], path:
 def _one_run(run: StoredRun, classes: Sequence[ClassFigures], folder: Path) -> list[Path]:
     from vlmbench.metrics.calibration import calibration_bins
     from vlmbench.metrics.classification import confusion_matrix
+    from vlmbench.metrics.one_vs_rest import by_class
 
     record, samples = run.record, read_samples(run)
     names = [row.name for row in classes]
@@ -164,8 +165,13 @@ def _one_run(run: StoredRun, classes: Sequence[ClassFigures], folder: Path) -> l
     stem = folder / run.path.name
     written = confusion_picture(matrix, names, stem.with_name(stem.name + "-confusion"), title=title)
     written.append(write_confusion_csv(matrix, names, stem.with_name(stem.name + "-confusion.csv")))
-    header = ["class", "n", "recall", "precision"]
-    cells = [["" if value is None else str(value) for _, value in row] for row in classes]
+    keys = ("recall", "precision", "specificity", "f1")
+    header = ["class", "n", *(f"{key}{end}" for key in keys for end in ("", "_low", "_high"))]
+    cells = []
+    for name, counts in zip(names, by_class(samples, len(names)), strict=True):
+        found = counts.figures()
+        values = [(one.value, one.low, one.high) if (one := found.get(key)) else ("",) * 3 for key in keys]
+        cells.append([name, str(counts.n), *(str(value) for three in values for value in three)])
     written.append(_write_csv(stem.with_name(stem.name + "-per-class.csv"), [header, *cells]))
     bins = calibration_bins(samples["confidence"], samples["prediction"] == samples["label"])
     return written + reliability_diagram(bins, stem.with_name(stem.name + "-reliability"), title=title)

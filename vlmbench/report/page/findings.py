@@ -36,6 +36,7 @@ class Disagreements:
     neither: int
     probe_wins: tuple[Disagreement, ...]
     zero_wins: tuple[Disagreement, ...]
+    both_wrong: tuple[Disagreement, ...]
 
 
 def disagreements(first: Mapping[str, Any], second: Mapping[str, Any], names: Sequence[str]) -> Disagreements:
@@ -67,6 +68,34 @@ def disagreements(first: Mapping[str, Any], second: Mapping[str, Any], names: Se
         neither=int((~zero & ~probe).sum()),
         probe_wins=examples(probe & ~zero, second["confidence"]),
         zero_wins=examples(zero & ~probe, first["confidence"]),
+        both_wrong=examples(~zero & ~probe, np.maximum(first["confidence"], second["confidence"])),
+    )
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that is classified wrongly."""
+
+    id: str
+    label: str
+    prediction: str
+    confidence: float
+
+
+def surest_errors(columns: Mapping[str, Any], names: Sequence[str]) -> tuple[Mistake, ...]:
+    """The errors of one run of which it is most confident."""
+    import numpy as np
+
+    rows = np.flatnonzero(columns["prediction"] != columns["label"])
+    rows = rows[np.argsort(-np.asarray(columns["confidence"])[rows], kind="stable")][:EXAMPLES]
+    return tuple(
+        Mistake(
+            str(columns["id"][row]),
+            names[int(columns["label"][row])],
+            names[int(columns["prediction"][row])],
+            float(columns["confidence"][row]),
+        )
+        for row in rows
     )
 
 

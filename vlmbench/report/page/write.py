@@ -21,20 +21,22 @@ from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import of_family, unique
-from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg
+from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg, roc_svg
 from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series
-from vlmbench.report.page.findings import best_and_worst, class_names, confusion, disagreements
+from vlmbench.report.page.findings import best_and_worst, class_names, confusion, disagreements, surest_errors
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Table
-from vlmbench.report.tables.classification import Row, classification_rows
+from vlmbench.report.tables.per_class import THRESHOLD
 from vlmbench.report.tables.robustness import Shift, shifts
+from vlmbench.report.tables.rows import Row, classification_rows
 
 LONGEST = 4000
 """Longest signature that is shown, in characters."""
 
 FOLDED = 12
-"""Pairwise comparisons shown at once; more are collapsed, so that curves and pictures are not far below."""
+"""Rows of these tables shown at once; more are collapsed, so that curves and pictures are not far below."""
+FOLDABLE = {"comparisons": "comparisons", "per_class": "rows, one for each class of a run"}
 
 Pictures = Callable[[str, str, Sequence[str]], Mapping[str, bytes]]
 """Maps dataset id, split and image ids to small PNG or JPEG pictures by id; ids without a picture are left out."""
@@ -128,12 +130,15 @@ def _safe(html: str) -> Any:
 
 
 def _table(table: Table) -> dict[str, Any]:
+    first, *more = table.shown()
     return {
         "name": table.name,
-        "title": table.title,
-        "html": _safe(html_table(table)),
-        "folded": len(table.rows) if table.name == "comparisons" and len(table.rows) > FOLDED else 0,
-        "extra": [{"title": one.title, "html": _safe(html_table(one))} for one in table.extra],
+        "title": first.title,
+        "html": _safe(html_table(first)),
+        "folded": f"{len(table.rows)} {FOLDABLE[table.name]}"
+        if table.name in FOLDABLE and len(table.rows) > FOLDED
+        else "",
+        "extra": [{"title": one.title, "html": _safe(html_table(one))} for one in more],
     }
 
 
@@ -182,7 +187,11 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
             bins = calibration_bins(columns["confidence"], columns["prediction"] == columns["label"])
             title = f"{row.place.dataset}, {row.label}, {kind}: reliability"
             part["reliability"] = _safe(reliability_svg(names(f"reliability {title}"), title, bins))
-            part["confusion"] = confusion(columns, class_names(run, columns))
+            named = class_names(run, columns)
+            part["confusion"] = confusion(columns, named)
+            part["errors"] = surest_errors(columns, named)
+            part["pictures"] = _pictures(run, [one.id for one in part["errors"]], pictures)
+            part["roc"] = _roc(run, columns, f"{row.place.dataset}, {row.label}, {kind}: ROC", names)
         parts.append(part)
     found: dict[str, Any] = {"row": row, "id": names(f"{row.place.dataset} {row.label}"), "parts": parts, "apart": None}
     if row.zero and row.full and pairs.has(row.zero, row.full):
@@ -190,9 +199,22 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
         if "prediction" in first and "prediction" in second:
             apart = disagreements(first, second, class_names(row.zero, first))
             found["apart"] = apart
-            ids = [one.id for one in (*apart.probe_wins, *apart.zero_wins)]
+            ids = [one.id for one in (*apart.probe_wins, *apart.zero_wins, *apart.both_wrong)]
             found["pictures"] = _pictures(row.zero, ids, pictures)
     return found
+
+
+def _roc(run: StoredRun, columns: Mapping[str, Any], title: str, names: _Names) -> dict[str, Any] | None:
+    """The ROC curve of a two-class run, with the area and its interval."""
+    area = run.record.metrics.get("roc_auc")
+    if area is None or "score" not in columns or len({*columns["label"].tolist()}) < 2:
+        return None
+    from vlmbench.metrics.one_vs_rest import counts_of, positive_scores, roc_curve, thinned
+
+    truth, scores = positive_scores(columns, 1)
+    at = counts_of(truth, scores >= THRESHOLD)
+    point = (at.fp / (at.fp + at.tn), at.tp / at.n)
+    return {"area": area, "svg": _safe(roc_svg(names(title), title, thinned(roc_curve(truth, scores)), point))}
 
 
 def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:

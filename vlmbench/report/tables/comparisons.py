@@ -14,7 +14,8 @@ from vlmbench.report.marks import Differences
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, Column, Table
 from vlmbench.report.tables.caption_blocks import caption_blocks
-from vlmbench.report.tables.classification import classification_rows, p_text
+from vlmbench.report.tables.classification import p_text
+from vlmbench.report.tables.rows import classification_rows
 
 COLUMNS = (
     Column("dataset", "dataset"),

@@ -7,7 +7,7 @@ from vlmbench.records.store import StoredRun
 from vlmbench.report.table import Cell
 
 if TYPE_CHECKING:
-    from vlmbench.report.tables.classification import Row
+    from vlmbench.report.tables.rows import Row
 
 
 def labels_to_match_cell(row: "Row", level: StoredRun | None) -> Cell:

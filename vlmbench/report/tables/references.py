@@ -19,7 +19,7 @@ from vlmbench.report.table import Cell, Column
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vlmbench.report.tables.classification import Row
+    from vlmbench.report.tables.rows import Row
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import Place, of_family, place_labels, unique, variants
 from vlmbench.report.pairs import Pairs, same_order
 from vlmbench.report.table import Cell, Column, Table, metric_cell
-from vlmbench.report.tables.classification import Row
 from vlmbench.report.tables.crossing import labels_to_match_cell
+from vlmbench.report.tables.rows import Row
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlmbench.foundations.atomic import write_text
 from vlmbench.records.foreign import Foreign
@@ -10,6 +11,9 @@ from vlmbench.records.task import specs_of
 from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
+
+if TYPE_CHECKING:
+    from vlmbench.report.tables.per_class import OperatingPoint
 
 FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex, "html": to_html}
 
@@ -21,22 +25,25 @@ def build_tables(
     every_pair: bool = False,
     foreign: Sequence[Foreign] = (),
     relative_to: str | None = None,
+    point: "OperatingPoint | None" = None,
 ) -> list[Table]:
     """The tables that the runs give, in the order of the tasks; several tasks can share one.
 
     Args:
         runs: any runs.
         tests: read per-sample files for paired tests.
-        every_pair: add the table of pairwise comparisons.
+        every_pair: add the tables of pairwise comparisons, of each class, and of two-class sets at a threshold.
         foreign: results of another program, shown alongside the runs in the tables of their tasks.
         relative_to: the model by whose errors on corrupted images those of all are divided.
+        point: the positive class of two-class sets, and the threshold.
 
     Raises:
-        InputError: there is no such model.
+        InputError: there is no such model, or no such class.
+        UsageError: the threshold is no number from 0 to 1.
     """
     pairs = Pairs() if tests else None
     everything = runs
-    shifts = relative_to is not None or any(run.record.spec.table == "classification" for run in runs)
+    shifts = relative_to is not None or any(run.record.spec.family == "classification" for run in runs)
     if shifts:
         from vlmbench.report.tables.corruptions import corruptions_table, without_sweeps
         from vlmbench.report.tables.robustness import robustness_table
@@ -63,6 +70,11 @@ def build_tables(
     if every_pair and pairs is not None:
         from vlmbench.report.tables.comparisons import comparisons_table
 
+        if shifts or point is not None:
+            from vlmbench.report.tables.per_class import PER_CLASS, TWO_CLASSES, per_class_table, two_class_table
+
+            found[TWO_CLASSES] = two_class_table(runs, pairs, point)
+            found[PER_CLASS] = per_class_table(runs, pairs)
         found["comparisons"] = comparisons_table(runs, pairs)
     return [table for table in found.values() if table is not None]
 

@@ -1,17 +1,18 @@
 """The data a probe is trained and tested on, from any source, and from a features file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from vlmbench.features.table import Table
 from vlmbench.foundations.hashing import sha256_file
 from vlmbench.foundations.progress import Reporter
-from vlmbench.heads.fewshot import holdout
+from vlmbench.heads.fewshot import few_shot_sample, holdout
 from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.metrics.choice import require_metric
 from vlmbench.metrics.classification import metric_names
@@ -19,6 +20,10 @@ from vlmbench.records.result import DatasetFacts, Metric, ModelFacts
 from vlmbench.tasks.probe.features_file import read_features
 
 TRAIN, VAL, TEST = "train", "val", "test"
+SAME = 0.999
+"""The cosine of features from which two images are near-duplicates."""
+PAIRS = 20_000_000
+"""Pairs of images that are compared at most: a second or two."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class ProbeData:
         zero_shot_figure: its figure on the test split.
         prompts: its prompts as in a record; empty for the default.
         group: the dataset's group in the catalogue.
+        raw_classnames: `[C]` as the dataset spells them, which a saved probe predicts; empty: `classnames`.
         suffix: what follows the system's name on a test set that is not the training set's own.
     """
 
@@ -61,6 +67,7 @@ class ProbeData:
     zero_shot_figure: Metric | None = None
     prompts: dict[str, JsonValue] = field(default_factory=dict)
     group: str = ""
+    raw_classnames: tuple[str, ...] = ()
     suffix: str = ""
 
 
@@ -104,3 +111,27 @@ def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:
 def to_unit_norm(data: ProbeData) -> ProbeData:
     """The data with features scaled to unit length."""
     return replace(data, x={name: part.normalised() for name, part in data.x.items()})
+
+
+def near_duplicates(train: Table, test: Table) -> int:
+    """How many test images have features [N, D] with a cosine of at least `SAME` to a training image's; 0 where there
+    are too many pairs to look at (`PAIRS`).
+    """
+    if len(train) * len(test) > PAIRS:
+        return 0
+    known, asked = (x if isinstance(x, Table) else Table([x]) for x in (train, test))
+    unit = np.asarray(known.normalised())
+    return sum(int(((block @ unit.T).max(axis=1) >= SAME).sum()) for block in asked.normalised().blocks())
+
+
+def warn_of_data(data: ProbeData, shots: Sequence[int | None], reporter: Reporter) -> None:
+    """Warns, once for all heads, of images in both training and test set, and of classes with too few images."""
+    if copies := near_duplicates(data.x[TRAIN], data.x[TEST]):
+        reporter.warn(
+            f"{data.dataset.id}: {copies} of {len(data.ids)} test images are the same as a training image, or nearly "
+            f"(cosine of features at least {SAME}): figures may be too high"
+        )
+    for k in sorted({k for k in shots if k is not None and not data.multilabel}):
+        if short := few_shot_sample(data.y[TRAIN], k, 0).short:
+            what = f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots"
+            reporter.warn(f"{what}; all of theirs are used")

@@ -20,7 +20,7 @@ class ProbeRequest:
     """A linear-probe request: the arguments of `vlmbench.linear_probe`.
 
     None means all labels among `shots`, a search as `c`, and the default as `layer`; `save` is a file to save the probe
-    in.
+    in, `load` a saved probe to score instead of training one.
     """
 
     models: Sequence[str] = ()
@@ -40,6 +40,7 @@ class ProbeRequest:
     target: float | None = None
     holdout: float | None = None
     save: Path | None = None
+    load: Path | None = None
     test_on: Sequence[str] = ()
     class_map: Path | None = None
 
@@ -89,6 +90,10 @@ class ProbeRequest:
             UsageError: options contradict each other, or something is missing.
         """
         heads = [HeadRef.parse(name) for name in self.heads]
+        if self.load is not None:
+            if not self.datasets:
+                raise UsageError("nothing to score the probe on", where="--load-probe", fix="-d DATASET")
+            return
         both = self.features is not None and (self.models or self.datasets)
         if both or (self.features is None and not (self.models and self.datasets)):
             raise UsageError(
@@ -121,8 +126,8 @@ class ProbeRequest:
             if one.spec.text and "solver" in one.settings and self.solver != "native":
                 raise UsageError(f"{what} needs vlmbench's own solver", where="--solver", fix="--solver native")
         pairs = 1 if self.features is not None else len(set(self.models)) * len(set(self.datasets))
-        if self.save is not None and (pairs > 1 or len(self.shots) > 1 or len(heads) > 1):
-            _refuse("save_probe", "saves one probe", "give one model, one dataset, one head and one number of shots")
+        if self.save is not None and (pairs > 1 or len(heads) > 1):
+            _refuse("save_probe", "saves one probe", "give one model, one dataset and one head")
         if self.save is not None and not heads[0].spec.linear:
             _refuse("save_probe", f"only saves heads that are linear in the features, and {listed} is not")
 

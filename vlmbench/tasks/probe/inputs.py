@@ -50,6 +50,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
     tested = found[TEST]
     data = ProbeData(
         group=info.group,
+        raw_classnames=info.raw_classnames,
         system=session.model(model).files.system,
         model=tested.model,
         dataset=tested.dataset,
@@ -149,5 +150,5 @@ def _parts(
     if TRAIN in whole:
         return whole, slice(None)
     only = whole[TEST]
-    train, test = hold_out(only.y, only.info.classnames, share, seed, only.dataset.id)
+    train, test = hold_out(only.y, only.info.classnames, share, seed, only.dataset.id, only.items.groups)
     return {TRAIN: rows_of(only, train, share), TEST: rows_of(only, test, share)}, test

@@ -3,19 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vlmbench.data.catalogue import expand
+from vlmbench.data.names import IN_GROUPS
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.paths import named_file
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.versions import package_versions
 from vlmbench.heads.fewshot import few_shot_sample
-from vlmbench.heads.probe_file import Probe, save_probe
-from vlmbench.heads.spec import LOGISTIC, MAX_ITER, RELATIVE, TOLERANCE, FittedHead, LinearHead, head_columns
+from vlmbench.heads.spec import LOGISTIC, MAX_ITER, RELATIVE, TOLERANCE, FittedHead, head_columns
 from vlmbench.metrics.calibration import calibration_bins
 from vlmbench.metrics.choice import computable, require_metric
 from vlmbench.metrics.classification import (
@@ -50,11 +49,13 @@ from vlmbench.tasks.probe.data import (
     VAL,
     ProbeData,
     from_file,
+    warn_of_data,
     with_validation,
 )
 from vlmbench.tasks.probe.fit import Fitted, fit_split
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.inputs import from_session, probe_layer, probe_splits, zero_shot_prompts
+from vlmbench.tasks.probe.saved import check_saved_probe, run_saved_probe, save_fitted
 from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
@@ -84,6 +85,8 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
     session = session or Session(context)
     passes = check_linear_probe(request, session)
     require_writable(context.out)
+    if request.load is not None:
+        return run_saved_probe(request, session)
     if request.features is not None:
         file, reporter = request.features, session.context.reporter
         return _heads(request, session, lambda one: from_file(file, reporter, normalised=one.unit, metric=one.metric))
@@ -95,7 +98,8 @@ def run_linear_probe(request: Request, context: Context, session: Session | None
                 session.prepare(one.models, one.selection)
         info = session.dataset(dataset).info
         if one_split(info):
-            held = holdout_note(request.holdout or SHARE, context.seed, multilabel=info.multilabel)
+            share, group = request.holdout or SHARE, dataset.option(IN_GROUPS)
+            held = holdout_note(share, context.seed, multilabel=info.multilabel, group=group)
             session.context.reporter.note(f"{dataset}: {held}")
         for model in dict.fromkeys(request.models):
             beside = zero_shot_beside(session, model, dataset, request, plans)
@@ -115,6 +119,8 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
     """
     request.check()
     check_share(request.holdout)
+    if request.load is not None:
+        return check_saved_probe(request, session)
     if request.features is not None:
         named_file(request.features, what="features file")
         return []
@@ -131,8 +137,9 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
         request.check_labels(info.id, multilabel=info.multilabel)
         zero_shot_prompts(request.prompts, info, session.context.cache_dir)
         if one_split(info):
-            labels = session.images.open(Selection(dataset, splits[TEST], request.limit)).split.labels
-            hold_out(labels, info.classnames, request.holdout or SHARE, session.context.seed, info.id)
+            only = session.images.open(Selection(dataset, splits[TEST], request.limit)).split
+            share = request.holdout or SHARE
+            hold_out(only.labels, info.classnames, share, session.context.seed, info.id, only.groups)
         passes += [Pass(Selection(dataset, split, request.limit), models) for split in splits.values()]
         passes += shift_passes(shift_plans(session, dataset, request), models)
     return passes
@@ -153,6 +160,8 @@ def _heads(
         if key not in inputs:
             data = data_of(one)
             inputs[key] = (data, tests_of(data))
+            if len(inputs) == 1:
+                warn_of_data(data, one.shots, session.context.reporter)
         found, last = _probe(*inputs[key], one, session, probe)
         probe = last if one.head.name == LOGISTIC else probe
         runs += found
@@ -179,8 +188,9 @@ def _probe(
     name = f"{data.system}, {request.head}"
     session.context.reporter.note(f"heads: {count - stored} fitted, {stored} from the store ({name})")
     if request.save is not None:
-        _save(request.save, results[0].heads[0], data)
-        session.context.reporter.note(f"probe: {request.save}")
+        save_fitted(request.save, results[-1].heads[0], data)
+        few = "" if shots[-1] is None else f", trained on {shots[-1]} labels per class (the first of the samples)"
+        session.context.reporter.note(f"probe: {request.save}{few}")
     runs, last = list[StoredRun](), list[CurvePoint | None]()
     for number, test in enumerate([None, *tests]):
         on, scored = data, results
@@ -254,9 +264,6 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     more: dict[str, Any] = {"by_seed": details}
     if short:
         more["classes_with_fewer_images"] = [data.classnames[index] for index in sorted(short)]
-        session.context.reporter.warn(
-            f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots; all of theirs are used"
-        )
     validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
     heads, stored = tuple(one.head for one in fitted), sum(one.stored for one in fitted)
@@ -343,19 +350,3 @@ def _settings(request: Request, *, few: bool) -> dict[str, Any]:
         return {"settings": settings}
     tolerances = {"tolerance": TOLERANCE, **({"relative_tolerance": RELATIVE} if request.solver == "native" else {})}
     return {**settings, "c": "searched" if request.c is None else request.c, **tolerances, "max_iter": MAX_ITER}
-
-
-def _save(path: Path, head: FittedHead, data: ProbeData) -> None:
-    model = data.model
-    if not isinstance(head, LinearHead):  # its spec says that it is one
-        raise TypeError(f"{type(head).__name__} is not a LinearHead")
-    probe = Probe(
-        head=head,
-        classnames=data.classnames,
-        model=model.id if model else "",
-        weights_sha256=model.weights_sha256 if model else "",
-        layer=str(data.protocol["layer"]),
-        normalise=bool(data.protocol["normalize"]),
-        dataset=data.dataset.id,
-    )
-    save_probe(path, probe)

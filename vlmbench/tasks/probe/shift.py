@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from vlmbench.data.base import DatasetInfo, Split
 from vlmbench.data.catalogue import FAMILY, expand, family
+from vlmbench.data.merged import ClassMap, read_class_map
 from vlmbench.data.names import DatasetRef, same_images
 from vlmbench.encoders.base import PROJ
 from vlmbench.encoders.families import DUAL
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
-from vlmbench.heads.class_map import ClassMap, ClassMatch, match_classes, read_class_map, require_known
+from vlmbench.heads.class_map import ClassMatch, match_classes, require_known
 from vlmbench.heads.classnames import ClassNames
 from vlmbench.heads.spec import FittedHead, head_columns
 from vlmbench.metrics.choice import DEFAULT, computable
@@ -308,7 +309,7 @@ def _divided(
     info = session.dataset(dataset).info
     only = session.images.open(Selection(dataset, session.choose_split(dataset, None), request.limit)).split
     share, seed = request.holdout or SHARE, session.context.seed
-    return only, *hold_out(only.labels, info.classnames, share, seed, dataset.id)
+    return only, *hold_out(only.labels, info.classnames, share, seed, dataset.id, only.groups)
 
 
 def _metric(wanted: str, classes: int) -> str:

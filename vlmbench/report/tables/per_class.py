@@ -1,0 +1,153 @@
+"""Figures of each class of a run; of two-class sets sensitivity, specificity and predictive values at a threshold.
+
+Everything is computed from the per-sample files, so it stands for runs that were made before there were such tables.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.text import visible
+from vlmbench.metrics.one_vs_rest import by_class, counts_of, positive_scores
+from vlmbench.records.classification import ClassificationProtocol
+from vlmbench.records.result import Metric
+from vlmbench.records.store import StoredRun
+from vlmbench.report.grouping import place_labels, unique
+from vlmbench.report.pairs import Pairs
+from vlmbench.report.table import Cell, Column, Table
+from vlmbench.report.tables.rows import Row, classification_rows
+
+PER_CLASS, TWO_CLASSES = "per_class", "two_classes"
+MOST = 50
+"""A run with more classes is left out: its figures are in figures/…-per-class.csv."""
+THRESHOLD = 0.5
+_HEAD = (Column("dataset", "dataset"), Column("model", "model"), Column("classifier", "classifier"))
+_OF_CLASS = ("recall", "precision", "specificity", "f1")
+_AT_POINT = ("recall", "specificity", "precision", "negative_predictive_value")
+_TITLES = {"f1": "F1", "recall": "recall", "precision": "precision", "specificity": "specificity"}
+_CLINICAL = {
+    "recall": "sensitivity",
+    "specificity": "specificity",
+    "precision": "positive predictive value",
+    "negative_predictive_value": "negative predictive value",
+}
+INTERVALS = (
+    "Each class against the rest: recall (sensitivity), precision, specificity and F1, with Wilson's score intervals; "
+    "that of F1 is the one for true positives among all images with the class or predicted to have it, transformed."
+)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Which class of two is positive (None: the second), and from which probability on (None: one half)."""
+
+    positive: str | None = None
+    threshold: float | None = None
+
+
+def per_class_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
+    """Recall, precision, specificity and F1 by class, for zero-shot and probes on all labels; None: no such run."""
+    rows = []
+    for dataset, row, kind, run, columns in _single_runs(runs, pairs):
+        names = class_names(run)
+        if not 2 <= len(names) <= MOST:
+            continue
+        for name, counts in zip(names, by_class(columns, len(names)), strict=True):
+            found = counts.figures()
+            head = [dataset, row.label, kind, name, str(counts.n)]
+            figures = [_cell(found.get(key), run) for key in _OF_CLASS]
+            rows.append((*(Cell(text=text, runs=(run,)) for text in head), *figures))
+    if not rows:
+        return None
+    figures = tuple(Column(key, _TITLES[key], True) for key in _OF_CLASS)
+    columns_ = (*_HEAD, Column("class", "class"), Column("n", "n"), *figures)
+    return Table(PER_CLASS, "Per class", columns_, tuple(rows), (INTERVALS,))
+
+
+def two_class_table(runs: Sequence[StoredRun], pairs: Pairs, point: OperatingPoint | None = None) -> Table | None:
+    """Sensitivity, specificity and predictive values of two-class runs at a threshold, with ROC AUC; None: no such run.
+
+    Args:
+        runs: any runs.
+        pairs: reads the per-sample files.
+        point: the positive class and the threshold.
+
+    Raises:
+        UsageError: the threshold is no number from 0 to 1.
+        InputError: there is no two-class run, or no class of that name, and one of the two was asked for.
+    """
+    positive, threshold = (None, None) if point is None else (point.positive, point.threshold)
+    at = THRESHOLD if threshold is None else threshold
+    if not 0 <= at <= 1:
+        raise UsageError(f"a threshold of {at:g}", where="--threshold", fix="a number from 0 to 1")
+    rows, known = [], dict[str, None]()
+    for dataset, row, kind, run, columns in _single_runs(runs, pairs):
+        names = class_names(run)
+        if len(names) != 2 or "score" not in columns:
+            continue
+        known |= dict.fromkeys(names)
+        index = positive_class(names, positive)
+        if index is None:
+            continue
+        truth, scores = positive_scores(columns, index)
+        found = counts_of(truth, scores >= at).figures()
+        head = [dataset, row.label, kind, names[index], f"{int(truth.sum())} of {len(truth)}", f"{at:g}"]
+        figures = [_cell(found.get(key), run) for key in _AT_POINT]
+        figures.append(_cell(run.record.metrics.get("roc_auc"), run))
+        rows.append((*(Cell(text=text, runs=(run,)) for text in head), *figures))
+    if not rows:
+        if positive is not None or threshold is not None:
+            what = f"no two-class run has the class {visible(str(positive))}" if known else "no run has two classes"
+            raise InputError(
+                what, where="--positive" if known else "--threshold", fix=", ".join(known) or "leave it out"
+            )
+        return None
+    columns_ = (
+        *_HEAD,
+        Column("positive", "positive class"),
+        Column("n", "positive images"),
+        Column("threshold", "threshold"),
+        *(Column(key, _CLINICAL[key], True) for key in _AT_POINT),
+        Column("roc_auc", "ROC AUC", True),
+    )
+    note = (
+        "An image is positive if the probability of the positive class is at least the threshold. Wilson's score "
+        "intervals; ROC AUC: bootstrap. Predictive values are for the share of positive images in this test set. "
+        "A threshold that was chosen by looking at these images makes them too good: choose it on other images."
+    )
+    return Table(TWO_CLASSES, "Two classes at a threshold", columns_, tuple(rows), (note,))
+
+
+def positive_class(names: Sequence[str], positive: str | None) -> int | None:
+    """The index of the positive class; None: there is no class of that name."""
+    if positive is None:
+        return 1
+    spelled = [name.casefold().replace("_", " ") for name in names]
+    wanted = positive.casefold().replace("_", " ")
+    return spelled.index(wanted) if wanted in spelled else None
+
+
+def class_names(run: StoredRun) -> list[str]:
+    """The class names that a run's record gives."""
+    protocol = run.record.protocol
+    return list(protocol.classnames or ()) if isinstance(protocol, ClassificationProtocol) else []
+
+
+def _single_runs(runs: Sequence[StoredRun], pairs: Pairs) -> Iterator[tuple[str, Row, str, StoredRun, dict[str, Any]]]:
+    """Every zero-shot run and probe on all labels that predicts one label per image, once, with its columns."""
+    rows = classification_rows(unique(runs))
+    labels = place_labels(sorted({row.place for row in rows}))
+    seen = set()
+    for row in rows:
+        for kind, run in (("zero-shot", row.zero), ("probe, all labels", row.full)):
+            if run is None or run.path in seen or not pairs.has(run):
+                continue
+            seen.add(run.path)
+            columns = pairs.columns(run)
+            if "prediction" in columns:
+                yield labels[row.place], row, kind, run, columns
+
+
+def _cell(metric: Metric | None, run: StoredRun) -> Cell:
+    return Cell() if metric is None else Cell(value=metric.value, low=metric.low, high=metric.high, runs=(run,))
