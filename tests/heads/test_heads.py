@@ -88,7 +88,7 @@ def test_a_linear_head_is_saved_and_predicts(place, colours):
     call = ["linear-probe", "-m", "tiny-clip", "-d", f"folder:{colours}", "--head", "nearest-mean", "--json"]
     vlmbench(*call, "--save-probe", kept, "-o", place / "own", "--cache-dir", place / "cache")
     found = json.loads(vlmbench("predict", "-p", kept, colours / "test", "--json", "--cache-dir", place / "cache"))
-    right = [one["labels"] == [Path(one["image"]).parent.name] for one in found["predictions"]]
+    right = [one["label"] == Path(one["image"]).parent.name for one in found["predictions"]]
     assert len(right) == 15
     assert np.mean(right) > 0.8
 

@@ -313,7 +313,7 @@ def test_a_file_that_is_no_features_file(tmp_path):
         ProbeRequest(models=["m"]),
         ProbeRequest(models=["m"], datasets=["d"], features=Path("f.npz")),
         ProbeRequest(features=Path("f.npz"), shots=(0,)),
-        ProbeRequest(features=Path("f.npz"), shots=(1, 2), save=Path("p")),
+        ProbeRequest(features=Path("f.npz"), heads=("logistic", "knn"), save=Path("p")),
     ],
 )
 def test_requests_that_cannot_be(request_, tmp_path):

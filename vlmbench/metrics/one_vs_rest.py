@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from vlmbench.records.result import Metric
 
 
+AREA = "roc_auc"
+"""The metric that is the area under `roc_curve`."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """How many images have a class and are predicted to have it (true positives), and so on."""

@@ -17,6 +17,7 @@ from vlmbench.foundations.atomic import write_text
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.classification.ece import SPEC as CALIBRATION
+from vlmbench.metrics.one_vs_rest import AREA
 from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.formats import html_table
@@ -206,7 +207,7 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
 
 def _roc(run: StoredRun, columns: Mapping[str, Any], title: str, names: _Names) -> dict[str, Any] | None:
     """The ROC curve of a two-class run, with the area and its interval."""
-    area = run.record.metrics.get("roc_auc")
+    area = run.record.metrics.get(AREA)
     if area is None or "score" not in columns or len({*columns["label"].tolist()}) < 2:
         return None
     from vlmbench.metrics.one_vs_rest import counts_of, positive_scores, roc_curve, thinned

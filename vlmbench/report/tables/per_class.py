@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.one_vs_rest import by_class, counts_of, positive_scores
+from vlmbench.metrics.one_vs_rest import AREA, by_class, counts_of, positive_scores
 from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.result import Metric
 from vlmbench.records.store import StoredRun
@@ -60,9 +60,9 @@ def per_class_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
             rows.append((*(Cell(text=text, runs=(run,)) for text in head), *figures))
     if not rows:
         return None
-    figures = tuple(Column(key, _TITLES[key], True) for key in _OF_CLASS)
-    columns_ = (*_HEAD, Column("class", "class"), Column("n", "n"), *figures)
-    return Table(PER_CLASS, "Per class", columns_, tuple(rows), (INTERVALS,))
+    shown = (Column(key, _TITLES[key], True) for key in _OF_CLASS)
+    titles = (*_HEAD, Column("class", "class"), Column("n", "n"), *shown)
+    return Table(PER_CLASS, "Per class", titles, tuple(rows), (INTERVALS,))
 
 
 def two_class_table(runs: Sequence[StoredRun], pairs: Pairs, point: OperatingPoint | None = None) -> Table | None:
@@ -94,7 +94,7 @@ def two_class_table(runs: Sequence[StoredRun], pairs: Pairs, point: OperatingPoi
         found = counts_of(truth, scores >= at).figures()
         head = [dataset, row.label, kind, names[index], f"{int(truth.sum())} of {len(truth)}", f"{at:g}"]
         figures = [_cell(found.get(key), run) for key in _AT_POINT]
-        figures.append(_cell(run.record.metrics.get("roc_auc"), run))
+        figures.append(_cell(run.record.metrics.get(AREA), run))
         rows.append((*(Cell(text=text, runs=(run,)) for text in head), *figures))
     if not rows:
         if positive is not None or threshold is not None:
@@ -103,20 +103,20 @@ def two_class_table(runs: Sequence[StoredRun], pairs: Pairs, point: OperatingPoi
                 what, where="--positive" if known else "--threshold", fix=", ".join(known) or "leave it out"
             )
         return None
-    columns_ = (
+    titles = (
         *_HEAD,
         Column("positive", "positive class"),
         Column("n", "positive images"),
         Column("threshold", "threshold"),
         *(Column(key, _CLINICAL[key], True) for key in _AT_POINT),
-        Column("roc_auc", "ROC AUC", True),
+        Column(AREA, "ROC AUC", True),
     )
     note = (
         "An image is positive if the probability of the positive class is at least the threshold. Wilson's score "
         "intervals; ROC AUC: bootstrap. Predictive values are for the share of positive images in this test set. "
         "A threshold that was chosen by looking at these images makes them too good: choose it on other images."
     )
-    return Table(TWO_CLASSES, "Two classes at a threshold", columns_, tuple(rows), (note,))
+    return Table(TWO_CLASSES, "Two classes at a threshold", titles, tuple(rows), (note,))
 
 
 def positive_class(names: Sequence[str], positive: str | None) -> int | None:
