@@ -54,6 +54,7 @@ NO_INPUT = {
         ("protocol.classnames_source", "protocol.prompts_source"), "of copies on the hub: tests/hub/test_sibling.py"
     ),
     "protocol.settings": "of heads of other packages",
+    "protocol.probe_sha256": "of a saved probe: tests/tasks/test_cells.py",
     **dict.fromkeys(("features.engine", "texts.engine", "protocol.engine"), "tests/encoders/test_engine.py"),
 }  # fmt: skip
 """Fields that no case has, and why."""

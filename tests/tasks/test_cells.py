@@ -10,6 +10,7 @@ from PIL import Image
 import vlmbench
 from vlmbench.data.names import DatasetRef, with_option
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.hashing import sha256_file
 from vlmbench.records.store import read_samples
 from vlmbench.tasks.held_out import hold_out
 
@@ -85,6 +86,7 @@ def test_a_kept_probe_is_scored_on_labelled_images_and_its_record_verifies(cells
     assert (found.n, found.metrics["accuracy"].value) == (48, pytest.approx(np.mean(right)))
     assert not vlmbench.verify([found]).mismatches
     assert found.run.record.protocol.classes_from == f"file:{cells}/cells.csv?group=patient"
+    assert found.run.record.protocol.probe_sha256 == sha256_file(place / "probe")
     (tmp_path / "map.csv").write_text("dark_blue,\n")
     (less,) = vlmbench.linear_probe(
         datasets=f"folder:{cells}", load_probe=place / "probe", class_map=tmp_path / "map.csv", **run
