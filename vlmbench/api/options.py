@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.launch import Launch
+from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.shared import SharedCache, require_directory
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import DECODINGS, Context, go_offline
 
@@ -27,6 +29,9 @@ class RunOptions(TypedDict, total=False):
     """Results directory; ``"results"``."""
     cache_dir: AnyPath | None
     """Feature store and indexes; None: the platform's cache directory."""
+    shared_cache: str | None
+    """An address that machines without a common disk share features and captions through, beside their ``cache_dir``:
+    ``"s3://bucket/prefix"``, ``"gs://…"``, ``"file:///…"``, whatever fsspec knows (docs/cluster.md). None: none."""
     device: str
     """``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
     precision: str
@@ -83,6 +88,10 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     for name in ("out", "cache_dir"):
         if name in known:
             known[name] = Path(fspath(known[name]))  # type: ignore[call-overload]
+    if "cache_dir" in known:
+        require_directory(cast("Path", known["cache_dir"]))
+    if "shared_cache" in known:
+        known["shared"] = _shared(str(known.pop("shared_cache")), options)
     known.setdefault("workers", None)  # as many as suit the device
     if "ray" in known:
         from vlmbench.tasks.cluster.pool import Cluster
@@ -91,6 +100,17 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     if known.get("offline"):
         go_offline()
     return Context(**known)  # type: ignore[arg-type]
+
+
+def _shared(address: str, options: RunOptions) -> SharedCache | None:
+    """The shared cache at an address; None, with a note, where it needs the network and there is to be none."""
+    cache_dir = options.get("cache_dir")
+    shared = SharedCache(address, Path(fspath(cache_dir)) if cache_dir is not None else default_cache_dir())
+    if not options.get("offline") or shared.local:
+        return shared
+    if (reporter := options.get("reporter")) is not None:
+        reporter.note(f"the shared cache {visible(address)} is not used: --offline")
+    return None
 
 
 def at_least(name: str, value: object, least: int = 1) -> None:
