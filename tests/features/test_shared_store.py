@@ -101,7 +101,7 @@ def test_the_manifest_is_put_last_and_only_beside_all_shards(address, tmp_path):
 def test_what_is_damaged_there_is_encoded_again_and_put_there(address, tmp_path, damage, caplog):
     one, other, third = (entry(address, tmp_path / name) for name in "123")
     encode(one)
-    system, place, _ = one.shared._system
+    system, place = one.shared._system
     first = f"{place}/features/{KEY.name}/000000000.safetensors"
     if damage == "flip":
         data = system.cat_file(first)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 
@@ -81,7 +82,7 @@ def test_on_a_file_system_a_file_is_moved_to_its_place(tmp_path, monkeypatch):
     """So that a writer that is killed leaves none half."""
     cache, path, _ = machine((tmp_path / "shared").as_uri(), tmp_path / "one")
     path.write_bytes(b"whole")
-    monkeypatch.setattr(cache._system[0], "mv", fails(OSError("killed")), raising=False)
+    monkeypatch.setattr(LocalFileSystem, "mv", fails(OSError("killed")))
     assert not cache.put(path)
     (left,) = (tmp_path / "shared" / "features" / "key").iterdir()
     assert left.name.startswith(".tmp-")
@@ -157,6 +158,8 @@ def test_an_address_that_never_answered_is_an_error(tmp_path):
     """No credentials, no such host: hours of work would not be shared."""
     cache, path, read = machine("faulty://x", tmp_path)
     Faulty.does = {"cat_file": fails(RuntimeError("Unable to locate credentials"))}
+    with pytest.raises(AbsentError, match="the shared cache cannot be used: ConnectionRefusedError"):
+        machine("ftp://127.0.0.1:1/x", tmp_path)[0].names(path.parent)
     with pytest.raises(AbsentError, match=r"the shared cache cannot be used: RuntimeError: Unable to locate") as error:
         cache.take(path, read)
     assert error.value.where == "faulty://x"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Thread
@@ -34,6 +34,7 @@ LARGEST = 2**29
 NAMES = 1_000_000
 """Names of a directory that are looked at."""
 READ, WRITE = "read", "write to"
+_MOVED = "put and move"
 
 _OBJECTS = frozenset(["s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "hf", "memory"])
 """Stores where a file that is put is there whole or not at all; elsewhere it is put under another name and moved."""
@@ -78,6 +79,7 @@ class SharedCache:
     _failed: dict[str, int] = field(default_factory=lambda: {READ: 0, WRITE: 0})
     _warned: set[str] = field(default_factory=set)
     _refused: set[Path] = field(default_factory=set)
+    _system: tuple[Any, str] | None = None
 
     def __post_init__(self) -> None:
         from fsspec.core import split_protocol
@@ -114,7 +116,7 @@ class SharedCache:
     @property
     def local(self) -> bool:
         """Whether it needs no network."""
-        return bool(_LOCAL & {*self._system[2]})
+        return self._protocol in _LOCAL
 
     def take(self, path: Path, read: Callable[[], Found | None]) -> Found | None:
         """What is read of a file of the cache directory once it is fetched.
@@ -132,7 +134,7 @@ class SharedCache:
         """
         if path in self._refused:
             return None
-        data = self._request(READ, "cat_file", self._place(path), start=0, end=LARGEST + 1)
+        data = self._request(READ, "cat_file", path, start=0, end=LARGEST + 1)
         if data is None:
             return None
         found = None
@@ -154,7 +156,7 @@ class SharedCache:
         Raises:
             AbsentError: the first request to the shared cache failed.
         """
-        found = self._request(READ, "ls", self._place(directory), detail=False)
+        found = self._request(READ, "ls", directory, detail=False)
         if found is None:
             return None if self._failed[READ] else set()
         return {str(name).rstrip("/").rpartition("/")[2] for name in found}
@@ -164,10 +166,8 @@ class SharedCache:
         if path.stat().st_size > LARGEST or self._failed[WRITE] >= FAILURES:
             return False
         self._answered = True  # a shared cache that can be read, but not written to, is one
-        data, place = path.read_bytes(), self._place(path)
-        if _OBJECTS & {*self._system[2]}:
-            return self._request(WRITE, "pipe_file", place, data) is not None
-        return self._request(WRITE, _put_and_move, self._system[0], place, data) is not None
+        method = "pipe_file" if self._protocol in _OBJECTS else _MOVED
+        return self._request(WRITE, method, path, path.read_bytes()) is not None
 
     def writable(self) -> bool:
         """Whether files can be put there, which is tried."""
@@ -175,29 +175,27 @@ class SharedCache:
         write_bytes(probe, b"vlmbench\n")
         return self.put(probe)
 
-    @cached_property
-    def _system(self) -> tuple[Any, str, tuple[str, ...]]:
-        """The file system, the directory in it, and the names of its kind."""
-        import fsspec
+    @property
+    def _protocol(self) -> str:
+        protocol, colon, _ = self.address.partition("://")
+        return protocol if colon else "file"
 
-        system, place = fsspec.url_to_fs(self.address)
-        kinds = (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
-        return system, place.rstrip("/"), kinds
-
-    def _place(self, path: Path) -> str:
-        """Where a file of the cache directory lies there."""
-        return f"{self._system[1]}/{path.absolute().relative_to(self.cache_dir).as_posix()}"
-
-    def _request(self, what: str, method: str | Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """What a method of the file system, or a function, gives, True for None; None where it fails or finds no file.
+    def _request(self, what: str, method: str, path: Path, *arguments: Any, **options: Any) -> Any:
+        """What a method of the file system gives for a file, True for None; None where it fails or finds no file.
 
         Raises:
             AbsentError: the first request failed.
         """
+        import fsspec
+
         if self._failed[what] >= FAILURES:
             return None
         try:
-            found = _bounded(self._system[0], method, arguments, options)
+            if self._system is None:
+                self._system = _in_time(_in_thread(partial(fsspec.url_to_fs, self.address)))
+            system, root = self._system
+            place = f"{root.rstrip('/')}/{path.absolute().relative_to(self.cache_dir).as_posix()}"
+            found = _in_time(_begin(system, method, place, *arguments, **options))
             found = True if found is None else found
         except Exception as error:  # each package has its own
             if what == WRITE or not isinstance(error, FileNotFoundError):
@@ -217,8 +215,9 @@ class SharedCache:
                 where=visible(self.address),
                 fix=f"check the address, the network and the credentials, or leave {OPTION} out",
             ) from error
-        hopeless = isinstance(error, TimeoutError | PermissionError)
-        self._failed[what] = FAILURES if hopeless else self._failed[what] + 1
+        self._failed[what] = FAILURES if isinstance(error, PermissionError) else self._failed[what] + 1
+        if isinstance(error, TimeoutError):
+            self._failed = dict.fromkeys(self._failed, FAILURES)
         self._warn(what, said)
 
     def _warn(self, what: str, said: str) -> None:
@@ -238,30 +237,39 @@ def _put_and_move(system: Any, place: str, data: bytes) -> None:
     system.mv(temporary, place)
 
 
-def _bounded(system: Any, method: str | Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """Calls a method of a file system, or a function, for `SECONDS` at most.
-
-    Raises:
-        TimeoutError: it took longer. A coroutine is cancelled, a thread left to itself: it ends with the process.
-    """
+def _begin(system: Any, method: str, *arguments: Any, **options: Any) -> Future[Any]:
+    """Calls a method of a file system, in its own event loop where it has one, which can cancel it."""
     if method in ("ls", "cat_file"):
         system.invalidate_cache()  # others put files there
-    if system.async_impl and isinstance(method, str) and hasattr(system, f"_{method}"):
-        future = asyncio.run_coroutine_threadsafe(getattr(system, f"_{method}")(*arguments, **options), system.loop)
-    else:
-        future = Future()
+    if system.async_impl and hasattr(system, f"_{method}"):
+        return asyncio.run_coroutine_threadsafe(getattr(system, f"_{method}")(*arguments, **options), system.loop)
+    call = partial(_put_and_move, system) if method == _MOVED else getattr(system, method)
+    if method == "ls":
+        return _in_thread(lambda: list(islice(call(*arguments, **options), NAMES)))
+    return _in_thread(partial(call, *arguments, **options))
 
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
+
+def _in_thread(call: Callable[[], Any]) -> Future[Any]:
+    """Calls a function in a thread that ends with the process, whatever it waits for."""
+    future: Future[Any] = Future()
+
+    def work() -> None:
+        if future.set_running_or_notify_cancel():
             try:
-                call = getattr(system, method) if isinstance(method, str) else method
-                found = call(*arguments, **options)
-                future.set_result(list(islice(found, NAMES)) if method == "ls" else found)
+                future.set_result(call())
             except BaseException as error:
                 future.set_exception(error)
 
-        Thread(target=work, daemon=True).start()
+    Thread(target=work, daemon=True).start()
+    return future
+
+
+def _in_time(future: Future[Any]) -> Any:
+    """What it gives.
+
+    Raises:
+        TimeoutError: it took longer than `SECONDS`.
+    """
     try:
         return future.result(SECONDS)
     finally:
