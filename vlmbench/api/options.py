@@ -9,7 +9,7 @@ from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.launch import Launch
 from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter
-from vlmbench.foundations.shared import SharedCache, require_directory
+from vlmbench.foundations.shared import ADDRESS, OPTION, SharedCache
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import DECODINGS, Context, go_offline
 
@@ -88,10 +88,14 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     for name in ("out", "cache_dir"):
         if name in known:
             known[name] = Path(fspath(known[name]))  # type: ignore[call-overload]
-    if "cache_dir" in known:
-        require_directory(cast("Path", known["cache_dir"]))
+    if "cache_dir" in known and ADDRESS.match(cast("Path", known["cache_dir"]).as_posix()):
+        raise UsageError("the cache directory is on a disk", where="--cache-dir", fix=f"{OPTION} ADDRESS beside it")
     if "shared_cache" in known:
-        known["shared"] = _shared(str(known.pop("shared_cache")), options)
+        cache_dir = cast("Path", known.get("cache_dir", default_cache_dir()))
+        shared = SharedCache(str(known.pop("shared_cache")), cache_dir)
+        known["shared"] = shared if shared.local or not options.get("offline") else None
+        if known["shared"] is None and (reporter := options.get("reporter")) is not None:
+            reporter.note(f"the shared cache {visible(shared.address)} is not used: --offline")
     known.setdefault("workers", None)  # as many as suit the device
     if "ray" in known:
         from vlmbench.tasks.cluster.pool import Cluster
@@ -100,17 +104,6 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     if known.get("offline"):
         go_offline()
     return Context(**known)  # type: ignore[arg-type]
-
-
-def _shared(address: str, options: RunOptions) -> SharedCache | None:
-    """The shared cache at an address; None, with a note, where it needs the network and there is to be none."""
-    cache_dir = options.get("cache_dir")
-    shared = SharedCache(address, Path(fspath(cache_dir)) if cache_dir is not None else default_cache_dir())
-    if not options.get("offline") or shared.local:
-        return shared
-    if (reporter := options.get("reporter")) is not None:
-        reporter.note(f"the shared cache {visible(address)} is not used: --offline")
-    return None
 
 
 def at_least(name: str, value: object, least: int = 1) -> None:

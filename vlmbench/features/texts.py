@@ -77,7 +77,7 @@ class TextStore:
         files: what identifies the model.
         precision: it runs in.
         engine: that it runs in; none: torch.
-        shared: the shared cache, if any: what is lacking is fetched from there, and what is made put there.
+        shared: the shared cache, if any.
     """
 
     def __init__(
