@@ -9,6 +9,7 @@ import pytest
 from feature_fakes import Encoder, run, split_of
 from fsspec.implementations.memory import MemoryFileSystem
 
+import vlmbench
 from vlmbench.encoders.base import Scale
 from vlmbench.encoders.models import find_model
 from vlmbench.encoders.names import parse_model
@@ -120,6 +121,20 @@ def test_what_is_damaged_there_is_encoded_again_and_put_there(address, tmp_path,
     third.manifest()
     assert third.complete
     assert encode(third) == []
+
+
+def test_the_second_machine_loads_no_model_and_writes_the_same_record(tmp_path, monkeypatch):
+    address = (tmp_path / "shared").as_uri()
+
+    def zeroshot(name):
+        options = {"out": tmp_path / name / "out", "cache_dir": tmp_path / name / "cache", "shared_cache": address}
+        vlmbench.zeroshot("tiny-clip", "digits", limit=40, device="cpu", **options)
+        (record,) = (tmp_path / name / "out").rglob("result.json")
+        return record.read_bytes()
+
+    first = zeroshot("1")
+    monkeypatch.setattr("vlmbench.session.models.load_model", pytest.fail)
+    assert zeroshot("2") == first
 
 
 def test_texts_are_shared(address, tmp_path):

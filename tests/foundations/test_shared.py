@@ -1,6 +1,7 @@
 """A shared cache at addresses of several kinds, and at those of servers that fail or lie."""
 
 import itertools
+import pickle
 import time
 from typing import ClassVar
 
@@ -76,6 +77,7 @@ def test_what_one_machine_puts_another_takes(tmp_path, kind):
     assert wanted.read_bytes() == b"whole"
     assert one.local
     assert one.writable()
+    assert pickle.loads(pickle.dumps(other)).names(wanted.parent) == {path.name}  # workers are sent it
 
 
 def test_on_a_file_system_a_file_is_moved_to_its_place(tmp_path, monkeypatch):
