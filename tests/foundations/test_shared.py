@@ -77,7 +77,7 @@ def test_what_one_machine_puts_another_takes(tmp_path, kind):
     assert wanted.read_bytes() == b"whole"
     assert one.local
     assert one.writable()
-    assert pickle.loads(pickle.dumps(other)).names(wanted.parent) == {path.name}  # workers are sent it
+    assert pickle.loads(pickle.dumps(other)).names(wanted.parent) == {path.name}  # noqa: S301 - sent to workers
 
 
 def test_on_a_file_system_a_file_is_moved_to_its_place(tmp_path, monkeypatch):

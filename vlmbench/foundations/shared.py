@@ -4,7 +4,6 @@ Files lie there under the same names as below the cache directory; they are name
 and never change once whole. A request has `SECONDS`; after `FAILURES` in a row the run goes on without.
 """
 
-import asyncio
 import logging
 import re
 import secrets
@@ -183,6 +182,8 @@ def _call(system: Any, method: str, *arguments: Any, **options: Any) -> Any:
     if method in ("ls", "cat_file"):
         system.invalidate_cache()  # others put files there
     if system.async_impl and hasattr(system, f"_{method}"):
+        import asyncio
+
         routine = getattr(system, f"_{method}")(*arguments, **options)
         return _in_time(asyncio.run_coroutine_threadsafe(routine, system.loop))
     own = partial(_put_and_move, system) if method == _put_and_move.__name__ else getattr(system, method)
