@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vlmbench.captioners import store as captioners_store
 from vlmbench.captioners.base import CaptionFailed, Done, Item
 from vlmbench.captioners.batches import Batcher
 from vlmbench.captioners.store import CaptionStore
@@ -20,6 +21,7 @@ from vlmbench.data.base import Split
 from vlmbench.data.bundled import Arrays
 from vlmbench.foundations.errors import AbsentError, InputError, OutputError, out_of_memory
 from vlmbench.foundations.progress import Silent
+from vlmbench.foundations.shared import SharedCache
 from vlmbench.records.result import ModelFacts
 from vlmbench.session.context import Context
 from vlmbench.tasks.captions.captioning import caption_split
@@ -113,6 +115,41 @@ def test_other_weights_or_another_decoding_are_other_captions(tmp_path: Path) ->
         assert store.get("a" * 64) is None
     with CaptionStore(tmp_path, MODEL.model_copy(update={"weights_sha256": "e" * 64}), KEY) as store:
         assert store.get("a" * 64) is None
+
+
+def test_captions_are_shared_through_files_that_never_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captioners_store, "SHARED", 2)
+    address = (tmp_path / "shared").as_uri()
+
+    def store(name: str, *, alone: bool = False) -> CaptionStore:
+        cache = tmp_path / name
+        return CaptionStore(cache, MODEL, KEY, shared=None if alone else SharedCache(address, cache))
+
+    def there() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (tmp_path / "shared").rglob("shared-*.jsonl")}
+
+    with store("one", alone=True) as one:
+        one.add({"a": "a dog"})  # before there was a shared cache
+    with store("one") as one:
+        one.add({"b": "a cat"})
+        assert len(there()) == 1  # as soon as there are enough
+        one.add({"c": 'zwei "Hunde"'})
+    before = there()
+    assert len(before) == 2
+    with store("two") as two:
+        assert [two.get(name) for name in "abc"] == ["a dog", "a cat", 'zwei "Hunde"']
+        two.add({"d": "a bird"})
+    assert len(there()) == 3
+    assert before.items() <= there().items()
+    with store("two", alone=True) as two:
+        assert len(two) == 4  # what was fetched is here from then on
+    name = min(before)
+    (place,) = (tmp_path / "shared").rglob(name)
+    place.write_bytes(before[name].replace(b"a", b"o"))
+    with store("three") as three:
+        assert len(three) == 4 - before[name].count(b"\n")
+    with store("one") as one:
+        assert len(one) == 4
 
 
 def test_a_store_that_cannot_be_written_is_said_before_any_work(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from vlmbench.cli.app import app
 from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations import launch
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.shared import SharedCache
 from vlmbench.session.context import Context
 from vlmbench.session.pool import Work
 from vlmbench.session.session import Session
@@ -103,6 +104,16 @@ def test_a_machine_that_does_not_see_the_cache_directory_is_refused(tmp_path):
     assert not list(tmp_path.rglob(".tmp*"))
     with pytest.raises(AbsentError, match="machine a of the Ray cluster does not see the cache directory"):
         machines.compare("a", machines.own_facts(), facts(str(probe), machines.VERSIONS), tmp_path)
+
+
+def test_a_shared_cache_that_can_be_written_to_stands_in_for_a_common_directory(tmp_path):
+    theirs = {**machines.own_facts(), "sees": "False"}
+    shared = SharedCache(str(tmp_path / "shared"), tmp_path / "cache")
+    machines.compare("a", machines.own_facts(), theirs, tmp_path / "cache", shared)
+    (tmp_path / "file").write_text("")
+    unwritable = SharedCache(str(tmp_path / "file"), tmp_path / "cache")
+    with pytest.raises(AbsentError, match="does not see the cache directory"):
+        machines.compare("a", machines.own_facts(), theirs, tmp_path / "cache", unwritable)
 
 
 def node(**resources):

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.launch import Launch
+from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.shared import ADDRESS, OPTION, SharedCache
 from vlmbench.foundations.text import visible
 from vlmbench.session.context import DECODINGS, Context, go_offline
 
@@ -27,6 +29,9 @@ class RunOptions(TypedDict, total=False):
     """Results directory; ``"results"``."""
     cache_dir: AnyPath | None
     """Feature store and indexes; None: the platform's cache directory."""
+    shared_cache: str | None
+    """An address that machines without a common disk share features and captions through, beside their ``cache_dir``:
+    ``"s3://bucket/prefix"``, ``"gs://…"``, ``"file:///…"``, whatever fsspec knows (docs/cluster.md). None: none."""
     device: str
     """``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
     precision: str
@@ -83,6 +88,14 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
     for name in ("out", "cache_dir"):
         if name in known:
             known[name] = Path(fspath(known[name]))  # type: ignore[call-overload]
+    if "cache_dir" in known and ADDRESS.match(cast("Path", known["cache_dir"]).as_posix()):
+        raise UsageError("the cache directory is on a disk", where="--cache-dir", fix=f"{OPTION} ADDRESS beside it")
+    if "shared_cache" in known:
+        cache_dir = cast("Path", known.get("cache_dir", default_cache_dir()))
+        shared = SharedCache(str(known.pop("shared_cache")), cache_dir)
+        known["shared"] = shared if shared.local or not options.get("offline") else None
+        if known["shared"] is None and (reporter := options.get("reporter")) is not None:
+            reporter.note(f"the shared cache {visible(shared.address)} is not used: --offline")
     known.setdefault("workers", None)  # as many as suit the device
     if "ray" in known:
         from vlmbench.tasks.cluster.pool import Cluster

@@ -3,16 +3,17 @@
 ``features/<key>/{000000000.safetensors, 000001024.safetensors, …, manifest.json}``. A shard covers consecutive images
 of the split, is named after the first of them, and holds every layer of the encoder, so that zero-shot and probe share
 one pass; each carries its own digest. How many images a shard covers says how long the encoder took, and nothing else.
-The manifest is written last: a directory without it is a run to be continued.
+The manifest is written last: a directory without it is a run to be continued. With a shared cache
+(`foundations.shared`) what is lacking here is fetched from there, and what is written is put there too.
 """
 
 import hashlib
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from vlmbench.features.tensors import map_tensors, write_tensors
 from vlmbench.foundations.atomic import exclusive
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged, read_note, write_note
+from vlmbench.foundations.shared import SharedCache
 
 ROWS = 1024
 """Images a shard, where they are encoded within `vlmbench.foundations.progress.SECONDS`."""
@@ -83,13 +85,20 @@ Tensors = dict[str, np.ndarray]
 class FeatureEntry:
     """The features of one split by one model."""
 
-    def __init__(self, cache_dir: Path, key: FeatureKey, images: int) -> None:
-        self.key = key
+    def __init__(self, cache_dir: Path, key: FeatureKey, images: int, shared: SharedCache | None = None) -> None:
+        self.key, self.shared = key, shared
         self.directory = cache_dir / "features" / key.name
         self.images = images
+        self._reopened = False
 
     def manifest(self) -> Manifest | None:
         """The manifest, if the entry is finished."""
+        found = self._manifest()
+        if found is None and self.shared is not None and not self._reopened:
+            found = self.shared.take(self.directory / MANIFEST, self._manifest)
+        return found
+
+    def _manifest(self) -> Manifest | None:
         try:
             data = read_note(self.directory / MANIFEST)
             found = Manifest(
@@ -109,15 +118,19 @@ class FeatureEntry:
         beyond the part.
         """
         position, end = (position, self.images) if within is None else (within.start, within.stop)
-        starts: list[int] | None = None  # listed once: there can be a gap for every shard
+        starts: list[int] = []
+        there: set[int] | None = None  # listed once: there can be a gap for every shard
         while position < end:
             found = self._read(position)
+            if found is None and there is None:
+                there = self._shared_starts() or set()
+                starts = sorted({*self._starts(), *there})
+            if found is None and self.shared is not None and there and position in there:
+                found = self.shared.take(self._path(position), partial(self._read, position))
             if found is not None:
                 yield found
                 position = found[0].stop
                 continue
-            if starts is None:
-                starts = sorted(self._starts())
             place = bisect_right(starts, position)
             later = min(starts[place], end) if place < len(starts) else end
             yield range(position, later), None
@@ -139,11 +152,14 @@ class FeatureEntry:
             **{name: np.ascontiguousarray(value, np.float32) for name, value in layers.items()},
         }
         write_tensors(self._path(covered.start), tensors, self._facts(covered, tensors))
+        if self.shared is not None:
+            self.shared.put(self._path(covered.start))
 
     def finish(self, skipped: tuple[str, ...], layers: Mapping[str, int]) -> Manifest:
         """Writes the manifest: the entry is complete from here on, and nobody needs its locks."""
         manifest = Manifest(self.images, skipped, dict(layers))
         write_note(self.directory / MANIFEST, {**asdict(manifest), "skipped": list(skipped), "key": self.key.facts})
+        self._share()
         for path in self.directory.glob(".lock*"):
             with suppress(OSError):  # Windows: somebody is waiting for it, to find that all is done
                 path.unlink()
@@ -157,6 +173,7 @@ class FeatureEntry:
     def reopen(self) -> None:
         """Makes a finished entry unfinished again: the next pass keeps its sound shards and encodes the others."""
         (self.directory / MANIFEST).unlink(missing_ok=True)
+        self._reopened = True
 
     @contextmanager
     def claim(self, start: int, *, wait: bool = False) -> Iterator[bool]:
@@ -181,11 +198,23 @@ class FeatureEntry:
         damaged(path)
         return None
 
+    def _share(self) -> None:
+        """Puts the manifest into the shared cache, once all shards are there."""
+        if self.shared is None or (there := self._shared_starts()) is None:
+            return
+        lacking = sorted({*self._starts()} - there)
+        if all(self.shared.put(self._path(start)) for start in lacking):
+            self.shared.put(self.directory / MANIFEST)
+
+    def _shared_starts(self) -> set[int] | None:
+        """Where shards in the shared cache begin; none where that cannot be said."""
+        names = None if self.shared is None else self.shared.names(self.directory)
+        return None if names is None else set(_starts_in(names))
+
     def _starts(self) -> Iterator[int]:
         """Where shards begin, sound or not."""
         names = os.listdir(self.directory) if self.directory.is_dir() else ()  # noqa: PTH208 - paths would take twice the time
-        stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
-        return (int(stem) for stem in stems if stem.isdigit())
+        return _starts_in(names)
 
     def _facts(self, covered: range, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
         """What a shard's header says of it."""
@@ -195,6 +224,11 @@ class FeatureEntry:
     def _path(self, start: int) -> Path:
         """Where the shard lies that begins at `start`."""
         return self.directory / f"{start:09d}{SUFFIX}"
+
+
+def _starts_in(names: Iterable[str]) -> Iterator[int]:
+    stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+    return (int(stem) for stem in stems if stem.isascii() and stem.isdigit() and len(stem) < 16)
 
 
 def array_sha256(values: np.ndarray) -> str:

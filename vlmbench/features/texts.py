@@ -22,6 +22,7 @@ from vlmbench.features.tensors import write_tensors
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import damaged
 from vlmbench.foundations.progress import Advance
+from vlmbench.foundations.shared import SharedCache
 from vlmbench.foundations.versions import encoding_versions
 
 _NAME = "values"
@@ -76,10 +77,19 @@ class TextStore:
         files: what identifies the model.
         precision: it runs in.
         engine: that it runs in; none: torch.
+        shared: the shared cache, if any.
     """
 
-    def __init__(self, cache_dir: Path, files: ModelFiles, precision: str, engine: str | None = None) -> None:
+    def __init__(
+        self,
+        cache_dir: Path,
+        files: ModelFiles,
+        precision: str,
+        engine: str | None = None,
+        shared: SharedCache | None = None,
+    ) -> None:
         self.cache_dir, self.files, self.precision, self.engine = cache_dir, files, precision, engine
+        self.shared = shared
 
     def embeddings(
         self, texts: Sequence[str], encoder: Callable[[], TextEncoder], advance: Advance
@@ -114,10 +124,15 @@ class TextStore:
         files = self.files
         hashes = (files.weights_sha256, files.preprocessing_sha256, files.tokenizer_sha256)
         key = TextKey(kind, *hashes, self.precision, content, encoding_versions(self.engine), engine=self.engine)
-        stored = read_texts(self.cache_dir, key)
+        path, read = _path(self.cache_dir, key), partial(read_texts, self.cache_dir, key)
+        stored = read()
+        if stored is None and self.shared is not None:
+            stored = self.shared.take(path, read)
         if stored is None:
             stored = make()
             write_texts(self.cache_dir, key, *stored)
+            if self.shared is not None:
+                self.shared.put(path)
         return stored
 
 

@@ -15,6 +15,7 @@ from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.launch import Launch, local_count
 from vlmbench.foundations.paths import default_cache_dir
 from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.foundations.shared import SharedCache
 
 if TYPE_CHECKING:
     from vlmbench.session.pool import Pool
@@ -28,6 +29,8 @@ class Context:
 
     out: Path = Path("results")
     cache_dir: Path = field(default_factory=default_cache_dir)
+    shared: SharedCache | None = None
+    """A copy of the cache directory that machines share."""
     device: str = "auto"
     precision: str = "auto"
     engine: str = "auto"

@@ -253,7 +253,7 @@ class Features:
         engine = self.models.engine
         packages = encoding_versions(engine)
         key = FeatureKey(*hashes, self.models.precision, opened.content, opened.split.name, packages, engine=engine)
-        return FeatureEntry(cache_dir, key, len(opened.rows))
+        return FeatureEntry(cache_dir, key, len(opened.rows), self.context.shared)
 
     def _part(self, opened: OpenSplit, selection: Selection) -> range | None:
         """The rows of a split that are a part of it; none: all."""
@@ -305,7 +305,8 @@ class Features:
             UsageError: the model has no text side.
         """
         found = require_texts(self.models.open(model), alone=True)
-        store = TextStore(self.context.cache_dir, found.files, self.models.precision, self.models.engine)
+        context, models = self.context, self.models
+        store = TextStore(context.cache_dir, found.files, models.precision, models.engine, context.shared)
         with self.context.reporter.task(f"texts of {model}", len(set(texts))) as advance:
             return store.embeddings(texts, found.get, advance)
 

@@ -182,7 +182,8 @@ class Session:
             rows = [place[text] for item in texts for text in item]
             return class_weights(embedded[rows], [len(item) for item in texts]), scale
 
-        store = TextStore(self.context.cache_dir, files, self.precision, self.engine)
+        context = self.context
+        store = TextStore(context.cache_dir, files, self.precision, self.engine, context.shared)
         weights, scale = store.get(WEIGHTS, prompts_sha, make)
         return ZeroShotWeights(
             weights=weights,

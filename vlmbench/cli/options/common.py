@@ -143,6 +143,16 @@ class Common:
             "--cache-dir", help="Feature store and indexes (default: the platform's cache directory).", panel=COMMON
         ),
     ] = None
+    shared_cache: Annotated[
+        str | None,
+        option(
+            "--shared-cache",
+            metavar="ADDRESS",
+            help="Share features and captions with other machines through s3://BUCKET/PREFIX, gs://… or any other "
+            "address that fsspec knows (docs/cluster.md).",
+            panel=COMMON,
+        ),
+    ] = None
     device: Annotated[Device, option("--device", help="Where models run; cuda:all: on all GPUs.", panel=COMMON)] = (
         Device.auto
     )

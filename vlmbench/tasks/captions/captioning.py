@@ -125,7 +125,7 @@ def caption_split(context: Context, captioner: Captioner, split: Split, *, on_fa
     reporter = context.reporter
     started = time.perf_counter()
     version = kind_of(captioner.facts.kind).store_version
-    with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding, version) as store:
+    with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding, version, context.shared) as store:
         digests: dict[int, str] = {}
         for row, id in enumerate(split.ids):
             try:

@@ -126,7 +126,7 @@ def _hand_out(context: Context, captioner: Captioner, split: Split, job: Caption
         How many captions were generated.
     """
     version = kind_of(captioner.facts.kind).store_version
-    with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding, version) as store:
+    with CaptionStore(context.cache_dir, captioner.facts, captioner.decoding, version, context.shared) as store:
         rows: dict[str, int] = {}
         for row in range(len(split)):
             with suppress(BadImage):

@@ -191,7 +191,8 @@ class Crew:
         """Asks a machine what it has.
 
         Raises:
-            AbsentError: another version of Python, vlmbench or what encodes, or it does not see the cache directory.
+            AbsentError: another version of Python, vlmbench or what encodes, or it does not see the cache directory
+                and no shared cache stands in for that.
         """
         host, probe = node["NodeManagerAddress"], str(self._probe)
         strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -202,4 +203,4 @@ class Crew:
             raise AbsentError(f"the machine {host} of the cluster does not answer", where="--ray") from error
         except (*self._ended, self._ray.exceptions.TaskUnschedulableError):
             return  # gone again
-        compare(host, own_facts(), theirs, self._context.cache_dir)
+        compare(host, own_facts(), theirs, self._context.cache_dir, self._context.shared)

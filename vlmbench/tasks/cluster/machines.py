@@ -11,6 +11,7 @@ from typing import Any
 from vlmbench import __version__
 from vlmbench.foundations.atomic import cannot_write, make_directory
 from vlmbench.foundations.errors import AbsentError
+from vlmbench.foundations.shared import SharedCache
 from vlmbench.foundations.versions import package_versions
 
 CORES = 4
@@ -69,11 +70,13 @@ def facts_of() -> Any:
     return facts
 
 
-def compare(host: str, own: dict[str, str], theirs: dict[str, str], cache_dir: Path) -> None:
+def compare(
+    host: str, own: dict[str, str], theirs: dict[str, str], cache_dir: Path, shared: SharedCache | None = None
+) -> None:
     """Holds what a machine of the cluster has against what this process has.
 
     Raises:
-        AbsentError: another version, or it does not see the cache directory.
+        AbsentError: another version, or it does not see the cache directory, where no shared cache stands in for it.
     """
     others = [name for name in own if theirs.get(name) != own[name]]
     if others:
@@ -86,11 +89,11 @@ def compare(host: str, own: dict[str, str], theirs: dict[str, str], cache_dir: P
             if "Python" not in others
             else f"the same versions there, under Python {own['Python']}",
         )
-    if theirs.get("sees") != "True":
+    if theirs.get("sees") != "True" and (shared is None or not shared.writable()):
         raise AbsentError(
             f"the machine {host} of the Ray cluster does not see the cache directory",
             where=str(cache_dir),
-            fix="--cache-dir DIR, a directory that is the same on every machine",
+            fix="--cache-dir DIR, a directory that is the same on every machine, or --shared-cache ADDRESS",
         )
 
 
