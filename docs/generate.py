@@ -21,8 +21,7 @@ WRITTEN = "<!-- Written by `python docs/generate.py`; do not edit. -->"
 
 def cell(text: str) -> str:
     """Text as it is, in a cell of a Markdown table."""
-    plain = re.sub(r"\[/?[a-z]+\]", "", " ".join(text.split())).replace("\\[", "[")  # without rich's markup
-    return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", plain)
+    return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def code(text: str) -> str:
@@ -109,7 +108,7 @@ def commands() -> str:
         "",
         "`vlmbench COMMAND --help` prints the same. An option that a call would not use is an error, never ignored. "
         "Every option can also be set for all commands by an environment variable: `--batch-size` by "
-        "`VLMBENCH_BATCH_SIZE`.",
+        "`VLMBENCH_BATCH_SIZE`, or in [vlmbench.toml](settings.md).",
         "",
     ]
     for name, params in found.items():
@@ -134,7 +133,7 @@ def paragraphs(text: str) -> Iterator[str]:
         words, *examples = re.split(r"\[bold\](.*?)\[/bold\]", " ".join(part.split()))
         words = re.sub(r"(Examples?|Or): ?$", "", words).strip()
         yield from (cell(words), "") if words else ()
-        yield from ("```sh", *(one.replace("\\[", "[") for one in examples[::2]), "```", "") if examples else ()
+        yield from ("```sh", *examples[::2], "```", "") if examples else ()
 
 
 TITLES = {

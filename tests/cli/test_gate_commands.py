@@ -81,6 +81,14 @@ def test_compare_shows_difference_and_intervals(cli: Cli, results: Path) -> None
     assert "[-" in out
 
 
+def test_few_shot_runs_alone_have_no_table_without_figures(cli: Cli, tmp_path: Path) -> None:
+    factory.write_classification(tmp_path, "linear-probe", accuracy=0.75, n=300, shots=4, seed=3)
+    code, out, _ = cli("compare", tmp_path, "-o", tmp_path, "--no-report")
+    assert code == 0
+    assert "Linear probe by labels per class" in out
+    assert out.count(" metric ") == 1, "one table, not a second one with the names alone"
+
+
 def test_compare_names_the_field_it_refuses_for(cli: Cli, results: Path) -> None:
     factory.write_classification(results, "zeroshot", "other", n=200)
     code, _, err = cli("compare", results, "-o", results, "-q")

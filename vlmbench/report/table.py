@@ -123,7 +123,7 @@ class Table:
         """The same without rows that have no figure: those of models with nothing but few-shot probes, which the
         table of these shows, and the references of datasets with no other row."""
         at = [index for index, column in enumerate(self.columns) if column.figures]
-        if not self.extra or not at:
+        if not self.extra:
             return self
         full = [any(row[index].is_figure for index in at) for row in self.rows]
         own = {
