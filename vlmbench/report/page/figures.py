@@ -31,6 +31,7 @@ from vlmbench.report.page.charts import (
     marker,
     reliability_svg,
     robustness_svg,
+    roc_svg,
 )
 from vlmbench.report.page.raster import SVG, png
 from vlmbench.report.page.significance import significance_svg, title_of
@@ -38,6 +39,7 @@ from vlmbench.report.page.vector import pdf
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
 from vlmbench.report.tables.comparisons import matrices
+from vlmbench.report.tables.per_class import THRESHOLD
 from vlmbench.report.tables.robustness import ZERO_SHOT, Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
 
@@ -56,11 +58,9 @@ ET.register_namespace("", SVG.strip("{}"))
 def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Table] = ()) -> list[Path]:
     """Draws every figure of these runs in a folder, each as SVG, PDF and PNG.
 
-    Of `tables`, pairwise comparisons are drawn.
-
-    For zero-shot and for a probe on all labels: confusion matrix (PNG, SVG, CSV), per-class figures (CSV) and
-    reliability diagram. For few-shot runs: one chart per dataset with one line per model. For probes on other test
-    sets: a chart of shifted accuracy each.
+    Of `tables`, pairwise comparisons are drawn. For zero-shot and for a probe on all labels: confusion matrix (also
+    CSV), per-class figures (CSV), reliability diagram, and the ROC curve of two classes. For few-shot runs: one chart
+    per dataset with one line per model. For probes on other test sets: a chart of shifted accuracy each.
 
     Returns:
         The files.
@@ -187,8 +187,21 @@ def _one_run(run: StoredRun, classes: Sequence[ClassFigures], folder: Path) -> l
         values = [(one.value, one.low, one.high) if (one := found.get(key)) else ("",) * 3 for key in keys]
         cells.append([name, str(counts.n), *(str(value) for three in values for value in three)])
     written.append(_write_csv(stem.with_name(stem.name + "-per-class.csv"), [header, *cells]))
+    if chart := roc_chart(run, samples, "roc", title):
+        written += _save(chart, [], stem.with_name(stem.name + "-roc"), f"{title}: ROC curve")
     bins = calibration_bins(samples["confidence"], samples["prediction"] == samples["label"])
     return written + reliability_diagram(bins, stem.with_name(stem.name + "-reliability"), title=title)
+
+
+def roc_chart(run: StoredRun, columns: Mapping[str, Any], identity: str, title: str) -> str:
+    """The ROC curve of a two-class run, with the operating point of one half; empty if it has no ROC AUC."""
+    if "roc_auc" not in run.record.metrics or "score" not in columns or len({*columns["label"].tolist()}) < 2:
+        return ""
+    from vlmbench.metrics.one_vs_rest import counts_of, positive_scores, roc_curve, thinned
+
+    truth, scores = positive_scores(columns, 1)
+    at = counts_of(truth, scores >= THRESHOLD)
+    return roc_svg(identity, title, thinned(roc_curve(truth, scores)), (at.fp / (at.fp + at.tn), at.tp / at.n))
 
 
 def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> Path:

@@ -21,8 +21,8 @@ from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import of_family, unique
-from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg, roc_svg
-from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series
+from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg
+from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series, roc_chart
 from vlmbench.report.page.findings import (
     CaptionPair,
     best_and_worst,
@@ -38,7 +38,6 @@ from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Table
 from vlmbench.report.tables.caption_blocks import caption_blocks
 from vlmbench.report.tables.comparisons import matrices
-from vlmbench.report.tables.per_class import THRESHOLD
 from vlmbench.report.tables.robustness import Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
 
@@ -222,15 +221,8 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
 
 def _roc(run: StoredRun, columns: Mapping[str, Any], title: str, names: _Names) -> dict[str, Any] | None:
     """The ROC curve of a two-class run, with the area and its interval."""
-    area = run.record.metrics.get("roc_auc")
-    if area is None or "score" not in columns or len({*columns["label"].tolist()}) < 2:
-        return None
-    from vlmbench.metrics.one_vs_rest import counts_of, positive_scores, roc_curve, thinned
-
-    truth, scores = positive_scores(columns, 1)
-    at = counts_of(truth, scores >= THRESHOLD)
-    point = (at.fp / (at.fp + at.tn), at.tp / at.n)
-    return {"area": area, "svg": _safe(roc_svg(names(title), title, thinned(roc_curve(truth, scores)), point))}
+    chart = roc_chart(run, columns, names(title), title)
+    return {"area": run.record.metrics["roc_auc"], "svg": _safe(chart)} if chart else None
 
 
 def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
