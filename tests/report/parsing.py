@@ -20,11 +20,12 @@ needs_pdflatex = pytest.mark.skipif(
 
 
 def assert_compiles(body: str, folder: Path) -> None:
-    """A LaTeX table goes through pdflatex."""
+    """A LaTeX table goes through pdflatex, and no line of it is wider than the page."""
     (folder / "paper.tex").write_text(f"{PREAMBLE}\n\\begin{{document}}\n{body}\n\\end{{document}}\n", "utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert not re.search(rb"Overfull .hbox|Float too large", done.stdout), done.stdout[-2000:]
 
 
 def figures(cell: str) -> list[float]:
@@ -55,10 +56,15 @@ def latex_tables(text: str) -> Tables:
     for block in text.split("\\begin{tabular}")[1:]:
         lines = [line.removesuffix(" \\\\") for line in block.splitlines() if line.endswith("\\\\")]
         plain = [
-            re.sub(r"\\textbf\{([^}]*)\}", r"\1", line)
+            re.sub(
+                r"\\textbf\{([^}]*)\}", r"\1", re.sub(r"\\(raggedright |allowbreak\{\}|shortstack\[r\]\{)", "", line)
+            )
             .replace("$^{=}$", "=")
             .replace("{[}", "[")
-            .replace("{\\scriptsize ", "")
+            .replace("\\\\", " ")
+            .replace("\\figci{", "")
+            .replace("}{", " ")
+            .replace("{", "")
             .replace("}", "")
             .replace("$-$", "-")
             for line in lines

@@ -34,7 +34,7 @@ def test_the_figures_of_every_severity_and_their_means(runs):
     assert {column.key for column in table.columns} >= {"clean", "severity_4", "severity_5", "mean", "ce"}
     assert "severity_1" not in lines[0]
     by_run = {run.dataset + run.signature: run.metrics["accuracy"].value for run in found}
-    for sweep, own in zip(sweeps([run.run for run in found]), (lines[:4], lines[4:]), strict=True):
+    for sweep, own in zip(sweeps([run.run for run in compared.results]), (lines[:4], lines[4:]), strict=True):
         figures = np.array(
             [[sweep.runs[Corruption(kind, s)].record.metrics["accuracy"].value for s in (4, 5)] for kind in sweep.kinds]
         )

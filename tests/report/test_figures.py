@@ -46,7 +46,7 @@ def draw(kind, stem):
 
 @pytest.mark.parametrize("kind", ["curve", "reliability", "confusion"])
 def test_pictures_are_whole_and_the_same_each_time(kind, tmp_path):
-    png, svg = draw(kind, tmp_path / "a.b")
+    png, svg, _ = draw(kind, tmp_path / "a.b")
     assert (png.name, svg.name) == ("a.b.png", "a.b.svg")
     with Image.open(png) as image:
         image.load()
@@ -88,7 +88,7 @@ def test_few_shot_runs_need_no_other_runs(tmp_path):
     assert [x for x, *_ in series.points] == [1, 4]
     assert (series.level, series.full) == (None, None)
     assert place.dataset == "digits"
-    assert {path.suffix for path in write_figures(runs, tmp_path)} == {".png", ".svg"}
+    assert {path.suffix for path in write_figures(runs, tmp_path)} == {".png", ".svg", ".pdf"}
 
 
 def test_zero_shot_as_the_probes_run_noted_it_is_the_level(tmp_path):
@@ -100,7 +100,7 @@ def test_zero_shot_as_the_probes_run_noted_it_is_the_level(tmp_path):
 
 def test_styles_stand_at_the_elements(tmp_path):
     for kind in ("curve", "reliability", "confusion"):
-        _, svg = draw(kind, tmp_path / kind)
+        _, svg, _ = draw(kind, tmp_path / kind)
         text = svg.read_text("utf-8")
         assert "class=" not in text
         assert "var(" not in text
@@ -109,7 +109,7 @@ def test_styles_stand_at_the_elements(tmp_path):
 
 
 def test_names_are_text(tmp_path):
-    _, svg = confusion_picture(
+    _, svg, _ = confusion_picture(
         np.eye(2), ["<script>alert(1)</script>", 'a\x1b[2J\u202e & "b"'], tmp_path / "c", title="<b>"
     )
     root = ET.parse(svg).getroot()  # noqa: S314
@@ -139,7 +139,7 @@ def test_the_picture_shows_the_values(tmp_path):
 
 
 def test_a_thousand_classes_make_a_small_file(tmp_path):
-    picture, svg = confusion_picture(np.eye(1000), [str(n) for n in range(1000)], tmp_path / "m", title="m")
+    picture, svg, _ = confusion_picture(np.eye(1000), [str(n) for n in range(1000)], tmp_path / "m", title="m")
     assert picture.stat().st_size < 1e6
     assert svg.stat().st_size < 1e6
 
@@ -147,7 +147,7 @@ def test_a_thousand_classes_make_a_small_file(tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 @pytest.mark.parametrize("kind", ["curve", "reliability", "confusion"])
 def test_the_png_is_what_a_browser_makes_of_the_svg(kind, tmp_path):
-    png, svg = draw(kind, tmp_path / "drawing")
+    png, svg, _ = draw(kind, tmp_path / "drawing")
     with Image.open(png) as image:
         ours = image.convert("RGB")
     size = [round(float(ET.parse(svg).getroot().get(side))) for side in ("width", "height")]  # noqa: S314

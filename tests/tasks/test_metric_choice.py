@@ -97,7 +97,8 @@ def test_compare_shows_runs_by_a_metric_that_is_chosen_afterwards(tmp_path):
     path = features(tmp_path, [60, 20], [60, 20])
     run_linear_probe(ProbeRequest(features=path, shots=(2, None), seeds=2), context(tmp_path))
     out = tmp_path / "out"
-    call = ["compare", str(out), "-o", str(tmp_path / "shown"), "--metric", "roc_auc", "--figures"]
+    call = ["compare", str(out), "-o", str(tmp_path / "shown"), "--metric", "roc_auc"]
+    call += ["--figures", str(tmp_path / "shown" / "figures")]
     done = CliRunner().invoke(app, call)
     assert done.exit_code == 0, done.output
     table = (tmp_path / "shown" / "tables" / "classification.csv").read_text()

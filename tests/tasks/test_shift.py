@@ -176,7 +176,7 @@ def test_tables_figure_and_words_say_what_is_lost(shifted, colours, tmp_path):
     assert "on 2 of 3 classes" not in words
     page = render_report(runs, list(tables.values()))
     assert page.count("Accuracy under shift") == 2  # in the contents, and as a heading
-    assert {path.suffix for path in robustness_figures(runs, tmp_path)} == {".png", ".svg"}
+    assert {path.suffix for path in robustness_figures(runs, tmp_path)} == {".png", ".svg", ".pdf"}
     classified = {row[1].text for row in tables["classification"].rows}
     assert sum("trained on" in text for text in classified) == 1
 

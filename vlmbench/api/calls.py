@@ -196,7 +196,7 @@ def linear_probe(
     def fit(context: Context, session: "Session | None") -> "list[StoredRun]":
         runs = job.run(context, session)
         if figures:
-            write_figures(runs, context.out)
+            write_figures(runs, context.out / "figures")
         return runs
 
     return TaskJob(job.check, fit)

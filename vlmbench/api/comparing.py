@@ -1,15 +1,18 @@
 """The functions of `vlmbench` on existing runs: `load_runs`, `compare`, `check`, `save_baseline`, `verify`."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from vlmbench.api import options
 from vlmbench.api.options import AnyPath
-from vlmbench.api.results import CheckOutcome, Comparison, Result, Results
+from vlmbench.api.results import CheckOutcome, Comparison, Result, Results, Table
 from vlmbench.api.rows import Mismatch, Verification
 from vlmbench.foundations.errors import UsageError
 from vlmbench.foundations.progress import Reporter, Silent
+from vlmbench.foundations.text import visible
+from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun, find_results, find_runs, natural
 
 Runs = AnyPath | Result | Results | Iterable[AnyPath | Result | Results]
@@ -33,21 +36,23 @@ def compare(
     relative_to: str | None = None,
     positive: str | None = None,
     threshold: float | None = None,
+    columns: Iterable[str] | None = None,
 ) -> Comparison:
     """Runs side by side, with paired tests between systems on the same images, Holm-corrected.
 
     Args:
         runs: results of a function, run directories, results directories, results of CLIP_benchmark; or several of
-            these.
+            these, shown in this order. ``"NAME=PATH"`` renames the system whose runs are at PATH.
         metric: the metric of classification tables and tests; None: each dataset's own.
         relative_to: the model by whose errors on corrupted images those of all are divided (mCE).
         positive: the positive class of two-class sets; None: the second.
         threshold: an image is positive if that class's probability is at least this; None: one half.
+        columns: the figures to show, by their names in the CSV's header (``cider``), in this order; None: all.
 
     Raises:
         AbsentError: there is nothing at a path.
         InputError: a path holds no run, no run has the metric, or there is no such model or class.
-        UsageError: the threshold is no number from 0 to 1.
+        UsageError: the threshold is no number from 0 to 1, or no table has one of the columns.
     """
     from vlmbench.report.grouping import unique
     from vlmbench.report.tables.chosen import by_metric
@@ -55,8 +60,8 @@ def compare(
     from vlmbench.report.tables.write import build_tables
 
     stored, paths = _parts(runs)
-    there, foreign = find_results(paths)
-    found, lacking = unique(_sorted([*stored, *there])), list[str]()
+    there, foreign = _named_results(paths)
+    found, lacking = unique({run.path.resolve(): run for run in (*stored, *there)}.values()), list[str]()
     if metric is not None:
         found, lacking = by_metric(found, metric)
     point = None
@@ -65,6 +70,8 @@ def compare(
 
         point = OperatingPoint(positive, threshold)
     tables = build_tables(found, every_pair=True, foreign=foreign, relative_to=relative_to, point=point)
+    if columns is not None:
+        tables = _only(tables, list(columns))
     refused = tuple(line for table in tables for line in table.refused)
     return Comparison(Results(found), tuple(tables), refused, (*lacking, *refused, *left_out(foreign)), tuple(foreign))
 
@@ -186,6 +193,44 @@ def _parts(given: Runs) -> tuple[list[StoredRun], list[Path]]:
     if not runs and not paths:
         raise UsageError("no runs were given", fix="give a results directory, or the results of vlmbench.zeroshot")
     return runs, paths
+
+
+def _named_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]:
+    """The results at each path; those of ``NAME=PATH`` belong to a system of that name, or to several that it precedes.
+
+    Raises:
+        UsageError: the name or the path is empty.
+    """
+    found, foreign = list[StoredRun](), list[Foreign]()
+    for path in paths:
+        name, equals, rest = str(path).partition("=")
+        if not equals or path.exists():
+            name, rest = "", str(path)
+        elif not name.strip() or not rest:
+            raise UsageError(
+                f"not NAME=PATH: {visible(str(path))}", fix="vlmbench compare new=results/new old=results/old"
+            )
+        runs, theirs = find_results([Path(rest)])
+        alone = len({run.record.system for run in runs}) == 1
+        for run in runs:
+            system = name if alone else f"{name}: {run.record.system}"
+            found.append(replace(run, record=run.record.model_copy(update={"system": system})) if name else run)
+        foreign += theirs
+    return found, foreign
+
+
+def _only(tables: list[Table], columns: list[str]) -> list[Table]:
+    known = {
+        key
+        for table in tables
+        for one in (table, *table.extra)
+        for key in (column.key for column in one.columns if column.figures)
+    }
+    wrong = [key for key in columns if key not in known]
+    if wrong or not columns:
+        said = ", ".join(map(visible, wrong)) or "none given"
+        raise UsageError(f"no such column: {said}", where="--columns", fix=f"choose from {', '.join(sorted(known))}")
+    return [table.only(columns) for table in tables]
 
 
 def _sorted(runs: Iterable[StoredRun]) -> list[StoredRun]:

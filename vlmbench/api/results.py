@@ -20,16 +20,11 @@ if TYPE_CHECKING:
     from vlmbench.report.gate.run import Change, Outcome
 
 
-def drawn(table: Table, most: int | None = None) -> Any:
-    """A table for `rich.print`, each interval below its figure.
-
-    Args:
-        table: the table.
-        most: the number of rows shown, followed by how many more there are; None: all.
-    """
+def drawn(table: Table) -> Any:
+    """A table for `rich.print`, each interval below its figure; of a long table the rows that matter most."""
     from vlmbench.report.terminal import Drawn
 
-    return Drawn(table, most)
+    return Drawn(table)
 
 
 class Shown:
@@ -282,15 +277,19 @@ class Comparison(Shown):
         """Everything as in the document of ``--json``."""
         return {**self.results.to_dict(), "comparisons": self.pairs(), "foreign": self.foreign_results()}
 
-    def write(self, out: Path | str) -> list[Path]:
+    def write(self, out: Path | str, *, intervals: bool = True) -> list[Path]:
         """Writes the tables as CSV, Markdown, LaTeX and HTML under `out`/tables and returns the files.
+
+        Args:
+            out: the results directory.
+            intervals: False: without intervals, but for the CSV.
 
         Raises:
             OutputError: a file cannot be written.
         """
         from vlmbench.report.tables.write import write_tables
 
-        return write_tables(self.tables, Path(out))
+        return write_tables(self.tables, Path(out), intervals=intervals)
 
     def write_report(self, path: Path | str, cache_dir: Path | str | None = None) -> Path:
         """Writes ``report.html``, one file with tables, curves and images.
@@ -309,15 +308,15 @@ class Comparison(Shown):
         pictures = Thumbnails(Path(cache_dir) if cache_dir else default_cache_dir())
         return write_report(self.results.runs, self.tables, Path(path), pictures=pictures)
 
-    def write_figures(self, out: Path | str) -> list[Path]:
-        """Draws curves, confusion matrices and reliability diagrams under `out`/figures and returns the files.
+    def write_figures(self, directory: Path | str) -> list[Path]:
+        """Draws the figures of the report as SVG, PDF and PNG in `directory` and returns the files.
 
         Raises:
             OutputError: a file cannot be written.
         """
         from vlmbench.report.page.figures import write_figures
 
-        return write_figures(self.results.runs, Path(out))
+        return write_figures(self.results.runs, Path(directory), self.tables)
 
     def write_eval_results(self, directory: Path | str) -> list[Path]:
         """Writes the hub's .eval_results YAML of the runs on datasets of the hub, one folder per model.

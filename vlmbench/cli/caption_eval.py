@@ -19,6 +19,7 @@ class Files:
         option(
             "-r",
             "--references",
+            metavar="[NAME=]FILE",
             help="COCO's or Karpathy's JSON, {id: [caption, …]}, JSONL, CSV, Parquet, or a captioned set.",
         ),
     ] = None

@@ -9,10 +9,6 @@ import typer
 from vlmbench.cli.options.common import Common, option, with_some
 from vlmbench.cli.options.data import Metric
 
-SHOWN = 40
-"""Pairwise comparisons that are printed; there are as many as pairs of systems, and the files have all of them."""
-
-
 CLASSES_SHOWN = 20
 """Rows up to which figures per class are printed; the files and the report have all of them."""
 
@@ -31,8 +27,9 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN_OR_DIR]...",
-            help="Runs, results directories, results of CLIP_benchmark (default: --out).",
+            metavar="[[NAME=]RUN_OR_DIR]...",
+            help="Runs, results directories, results of CLIP_benchmark, shown in this order; NAME= renames a system "
+            "(default: --out).",
             show_default=False,
         ),
     ] = None,
@@ -56,9 +53,17 @@ def command(
     strict: Annotated[
         bool, option("--strict", help="Exit 3 if runs on one dataset cannot be shown side by side.")
     ] = False,
-    figures: Annotated[
-        bool, option("--figures", help="Also draw curves, confusion matrices, reliability under OUT/figures.")
+    columns: Annotated[
+        str | None,
+        option("--columns", metavar="NAME,…", help="Only these figures, in this order; names as in the CSV."),
+    ] = None,
+    no_intervals: Annotated[
+        bool, option("--no-intervals", help="Figures alone, here and in Markdown, LaTeX and HTML; the CSV has all.")
     ] = False,
+    figures: Annotated[
+        Path | None,
+        option("--figures", metavar="DIR", help="Also draw the report's figures there, as SVG, PDF and PNG."),
+    ] = None,
     no_report: Annotated[bool, option("--no-report", help="Tables only, no report.html.")] = False,
     eval_results: Annotated[
         Path | None,
@@ -68,7 +73,7 @@ def command(
         list[Export] | None, option("--export", help="Also log every record there, if the package is installed.")
     ] = None,
 ) -> None:
-    """Tables of all runs, with paired tests between systems on the same images.
+    """Tables of all runs and report.html, with paired tests between systems on the same images.
 
     Classification: zero-shot, probe and their difference for each dataset and model. Captions: systems by metrics, on
     the images that all have. Runs that cannot be compared (another split, n, metric, other references) get rows
@@ -76,6 +81,8 @@ def command(
     are shown alongside: figures without intervals, not tested.
 
     Example: [bold]vlmbench compare results other/results --metric mean_per_class_accuracy -o comparison[/bold]
+
+    For a paper: [bold]vlmbench compare results --columns bleu_4,meteor,cider --no-intervals --figures figures[/bold]
     """
     import vlmbench
     from vlmbench.cli.console import Console, print_json
@@ -84,7 +91,12 @@ def command(
 
     console = Console(quiet=common.quiet)
     compared = vlmbench.compare(
-        runs or [common.out], metric=metric, relative_to=relative_to, positive=positive, threshold=threshold
+        runs or [common.out],
+        metric=metric,
+        relative_to=relative_to,
+        positive=positive,
+        threshold=threshold,
+        columns=columns.split(",") if columns else None,
     )
     if compared.refused and strict:
         raise InputError(compared.refused[0], fix="compare runs on the same split and images, or leave out --strict")
@@ -92,11 +104,11 @@ def command(
         console.warn(line)
     if not compared.tables:
         raise InputError("nothing to show: no result has figures for a table", fix="vlmbench compare --help")
-    written = compared.write(common.out)
+    written = compared.write(common.out, intervals=not no_intervals)
     if not no_report:
         written.append(compared.write_report(common.out / "report.html", common.cache_dir))
     if figures:
-        compared.write_figures(common.out)
+        written += compared.write_figures(figures)
     if eval_results:
         entries = compared.write_eval_results(eval_results)
         if not entries:
@@ -110,6 +122,6 @@ def command(
         return
     for table in compared.tables:
         if table.name != "per_class" or len(table.rows) <= CLASSES_SHOWN:
-            show_table(table, most=SHOWN if table.name == "comparisons" else None)
+            show_table(table.without_intervals() if no_intervals else table)
     if not common.quiet:
         say_where(written)

@@ -17,7 +17,7 @@ def finish(
         results: the runs this command has written.
         out: the results directory.
         as_json: print the JSON document of the contract on stdout instead of tables.
-        quiet: do not report where the tables are.
+        quiet: do not report where the files are.
         pictures_from: also write ``report.html``, with pictures read through this cache directory.
 
     Returns:
@@ -28,14 +28,13 @@ def finish(
         OutputError: a table cannot be written.
     """
     from vlmbench.api.comparing import update_tables
+    from vlmbench.cli.console import Console, print_json
 
     everything = update_tables(results, out)
     written = everything.write(out)
     if pictures_from is not None:
         written.append(everything.write_report(out / "report.html", pictures_from))
     if as_json:
-        from vlmbench.cli.console import print_json
-
         print_json({**results.to_dict(), "tables": list(map(str, written))})
         return everything
     for table in results.tables:
@@ -43,21 +42,17 @@ def finish(
     others = len(everything.results) - len(results)
     if not quiet:
         if others:
-            from vlmbench.cli.console import Console
-
             Console().note(f"vlmbench compare {out}: these runs beside the {others} others there")
-        say_where(written)
+        say_where([*written, *sorted((out / "figures").glob("*.*"))])
+        if pictures_from is None:
+            Console().note(f"report.html, with tests between systems and examples: vlmbench compare {out} -o {out}")
     return everything
 
 
-def show_table(table: "Table", *, most: int | None = None) -> None:
+def show_table(table: "Table") -> None:
     """Prints a table and its further tables to stdout: each interval below its figure, nothing truncated.
 
     A table wider than the terminal is shown in blocks of figures, each with the columns that identify its rows.
-
-    Args:
-        table: the table.
-        most: the number of rows shown, followed by how many more there are; None: all.
     """
     from vlmbench.api.results import drawn
     from vlmbench.cli.console import stdout_console
@@ -65,19 +60,21 @@ def show_table(table: "Table", *, most: int | None = None) -> None:
     console = stdout_console()
     if not console.is_terminal:
         console.width = max(console.width, 160)
-    console.print(drawn(table, most))
+    console.print(drawn(table))
 
 
 def say_where(written: Sequence[Path]) -> None:
-    """A note on stderr of where the tables are."""
+    """Notes on stderr of where the tables, the figures and the report are."""
     from vlmbench.cli.console import Console
 
-    pages = [path for path in written if path.name == "report.html"]
-    written = [path for path in written if path.parent.name == "tables"]
-    if written:
-        names = sorted({path.stem for path in written})
-        endings = ",".join(path.suffix[1:] for path in written if path.stem == names[0])
+    tables = [path for path in written if path.parent.name == "tables"]
+    if tables:
+        names = sorted({path.stem for path in tables})
+        endings = ",".join(path.suffix[1:] for path in tables if path.stem == names[0])
         stem = names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
-        Console().note(f"tables, with the signature of every figure: {written[0].parent}/{stem}.{{{endings}}}")
-    for page in pages:
+        Console().note(f"tables, with the signature of every figure: {tables[0].parent}/{stem}.{{{endings}}}")
+    figures = [path for path in written if path.suffix == ".svg"]
+    if figures:
+        Console().note(f"figures: {figures[0].parent}/*.{{svg,pdf,png}} ({len(figures)})")
+    for page in (path for path in written if path.name == "report.html"):
         Console().note(f"report: {page}")

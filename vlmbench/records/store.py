@@ -187,7 +187,7 @@ def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
 
 
 def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]:
-    """Like `find_runs`, with the results of other programs at or below the paths too.
+    """Like `find_runs`, but path by path, with the results of other programs at or below the paths too.
 
     Raises:
         AbsentError: there is nothing at a path.
@@ -206,9 +206,9 @@ def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]
         there = {} if theirs and path.is_file() else _runs_in(path)
         if not there and not theirs:
             raise _no_run(path)
-        found |= there
+        found |= dict(sorted(there.items(), key=lambda item: (natural(item[0].name), str(item[0]))))
         foreign += theirs
-    return sorted(found.values(), key=lambda run: natural(run.path.name)), foreign
+    return list(found.values()), foreign
 
 
 def _runs_in(path: Path) -> dict[Path, StoredRun]:

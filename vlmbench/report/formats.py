@@ -1,4 +1,4 @@
-"""A table as CSV, Markdown, LaTeX and HTML, written directly: fast, and every text escaped for its format."""
+"""A table as CSV, Markdown and HTML, written directly: fast, and every text escaped for its format."""
 
 import csv
 import io
@@ -114,58 +114,6 @@ def _markdown_cell(cell: Cell) -> str:
 def _numbers(row: Sequence[Cell], numbers: dict[str, int]) -> str:
     found = dict.fromkeys(numbers[run.record.signature] for cell in row for run in cell.runs)
     return ", ".join(map(str, found))
-
-
-def to_latex(table: Table) -> str:
-    """Tables with booktabs' rules; signatures below as comments and as a line to print.
-
-    The preamble needs ``\\usepackage{booktabs}`` and ``\\usepackage[T1]{fontenc}``.
-    """
-    numbers = table.signatures()
-    parts = ["% \\usepackage[T1]{fontenc} \\usepackage{booktabs}"]
-    for one in table.shown():
-        parts += ["\\begin{table}", "\\centering\\footnotesize", f"\\caption{{{_tex(one.title)}}}"]
-        parts.append("\\begin{tabular}{" + "".join("r" if column.figures else "l" for column in one.columns) + "r}")
-        parts.append("\\toprule")
-        parts.append(" & ".join([_tex(column.title) for column in one.columns] + ["sig."]) + " \\\\")
-        parts.append("\\midrule")
-        for row in one.rows:
-            parts.append(" & ".join([*map(_latex_cell, row), _numbers(row, numbers)]) + " \\\\")
-        parts += ["\\bottomrule", "\\end{tabular}", "", "\\smallskip"]
-        parts.append("\\parbox{\\linewidth}{\\scriptsize " + " ".join(map(_tex, one.notes)) + "}")
-        parts += ["\\end{table}", ""]
-    parts += [
-        "{\\scriptsize\\raggedright\\sloppy",
-        *(f"{number}. {_breakable(line)}\\par" for line, number in numbers.items()),
-        "}",
-    ]
-    return "\n".join(parts) + "\n"
-
-
-def _tex(words: str) -> str:
-    """Escaped: no bracket starts an optional argument, and characters missing in T1 fonts appear as codes."""
-    shown = text.latex(words).replace("−", "$-$").replace("…", "\\ldots{}").replace("[", "{[}")
-    return "".join(char if ord(char) < 0x180 else f"U+{ord(char):04X}" for char in shown)
-
-
-def _breakable(line: str) -> str:
-    return _tex(line).replace("\\textbar{}", "\\textbar{}\\allowbreak{}")
-
-
-def _minus(figure: str) -> str:
-    return _tex(figure).replace("-", "$-$")
-
-
-def _latex_cell(cell: Cell) -> str:
-    if not cell.is_figure and not cell.open_interval:
-        return _tex(cell.text)
-    figure = _minus(cell.text if cell.text else cell.figure())
-    if cell.mark == "best":
-        figure = f"\\textbf{{{figure}}}"
-    elif cell.mark == "tied":
-        figure += "$^{=}$"
-    interval = cell.interval()
-    return f"{figure} {{\\scriptsize {_minus(interval)}}}" if interval else figure
 
 
 def to_html(table: Table) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vlmbench.metrics.choice import DEFAULT, deciding
 from vlmbench.records.result import Record
-from vlmbench.records.store import StoredRun, natural
+from vlmbench.records.store import StoredRun
 
 _LAST = ("seed", "versions", "captions", "dataset", "in")
 """Fields of little interest: they distinguish runs only where nothing else does."""
@@ -51,10 +51,10 @@ class Place:
 
 
 def unique(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """The runs without copies of the same result in other directories, in natural order."""
+    """The runs without copies of the same result in other directories, in their order."""
     seen: set[tuple[str, str]] = set()
     unique = []
-    for run in sorted(runs, key=lambda run: (natural(run.path.name), str(run.path))):
+    for run in runs:
         key = (run.record.signature, run.record.samples_sha256)
         if key not in seen or not any(key):
             seen.add(key)

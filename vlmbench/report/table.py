@@ -105,6 +105,8 @@ class Table:
     """The notes that say which runs are not shown side by side, and why."""
     extra: tuple["Table", ...] = field(default=())
     """Further tables of the same file (few-shot curves); a CSV joins their columns to this one's rows."""
+    brief: "Table | None" = None
+    """The rows that matter most: what a terminal and LaTeX show of a long table."""
 
     def without_empty_columns(self) -> "Table":
         """The same without empty figure columns."""
@@ -138,6 +140,32 @@ class Table:
         """The table, unless no row has a figure, and its further tables."""
         own = self.with_figures()
         return (own, *self.extra) if own.rows or not self.extra else self.extra
+
+    def only(self, keys: Sequence[str]) -> "Table":
+        """The same with only the figures of these columns, in this order; of a table with a row per metric, its rows.
+
+        A table without any of them stays whole; of its further tables those that have one stay.
+        """
+        places = {column.key: place for place, column in enumerate(self.columns)}
+        extra = tuple(one for one in self.extra if {column.key for column in one.columns} & set(keys))
+        if "metric" in places and "difference" in places:
+            at = places["metric"]
+            rows = tuple(row for row in self.rows if row[at].text.lower().replace("-", "_") in keys)
+            return replace(self, rows=rows or self.rows, brief=self.brief and self.brief.only(keys))
+        chosen = [places[key] for key in keys if key in places and self.columns[places[key]].figures]
+        if not chosen:
+            return self
+        chosen = [place for place, column in enumerate(self.columns) if not column.figures] + chosen
+        rows = tuple(tuple(row[place] for place in chosen) for row in self.rows)
+        columns = tuple(self.columns[place] for place in chosen)
+        return replace(self, columns=columns, rows=rows, extra=tuple(one.only(keys) for one in extra))
+
+    def without_intervals(self) -> "Table":
+        """The same with figures alone."""
+        rows = tuple(tuple(replace(cell, low=None, high=None, open_interval="") for cell in row) for row in self.rows)
+        notes = tuple(note.replace(", with 95 % intervals in brackets", "") for note in self.notes)
+        extra = tuple(one.without_intervals() for one in self.extra)
+        return replace(self, rows=rows, notes=notes, extra=extra, brief=self.brief and self.brief.without_intervals())
 
     def with_runs(self, runs: Sequence[StoredRun]) -> "Table":
         """The same with only the rows (no means) that show one of `runs`, the references of their datasets, and

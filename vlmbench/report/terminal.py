@@ -1,7 +1,7 @@
 """A table as rich draws it, in a terminal or in a notebook: each interval below its figure, nothing truncated."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from vlmbench.foundations.text import terminal
@@ -17,35 +17,27 @@ class Drawn:
     """A table and its further tables.
 
     A table wider than the console is drawn in blocks of figures, each with the columns that identify its rows.
-
-    Attributes:
-        table: the table.
-        most: the number of rows shown, followed by how many more there are; None: all.
     """
 
     table: Table
-    most: int | None = None
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        for one in self.table.shown():
-            shown = replace(one, rows=one.rows[: self.most]).without_empty_columns()
+        for one in (self.table.brief,) if self.table.brief else self.table.shown():
+            shown = one.without_empty_columns()
             for block in blocks(shown, options.max_width) if shown.rows else ():
                 title = terminal(block.title) or None
                 drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
                 whole = fits(block, options.max_width)
                 for place, column in enumerate(block.columns):
-                    least = figure_width(block, place) if column.figures and whole else None
+                    least = int(figure_width(block, place)) if column.figures and whole else None
                     side: Literal["left", "right"] = "right" if column.figures else "left"
                     drawn.add_column(terminal(column.title), justify=side, overflow="fold", min_width=least)
                 for row in block.rows:
                     drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
                 yield drawn
-            if len(shown.rows) < len(one.rows):
-                more = len(one.rows) - len(shown.rows)
-                yield Text(f"… and {more:,} more rows in the table's files.", style="dim")
             for note in shown.notes if shown.rows else ():
                 yield Text.from_markup(terminal(note), style="dim", emoji=False)

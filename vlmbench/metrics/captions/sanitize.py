@@ -23,9 +23,17 @@ stay as well: the tokenizer handles them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _UNSAFE = re.compile("\r\n|[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]|\\|{3,}")
+_KINDS = {
+    "a line break at the end": re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]\\Z"),
+    "a line break inside": re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029](?=[^\n\r])"),
+    "control characters": re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f]"),
+    "invalid Unicode (lone surrogates)": re.compile("[\ud800-\udfff]"),
+    "'|||'": re.compile(r"\|{3}"),
+}
+"""What a message calls them."""
 
 
 def _replaced(match: re.Match[str]) -> str:
@@ -43,6 +51,15 @@ def sanitize(text: str) -> tuple[str, bool]:
         return text, False
     result = _UNSAFE.sub(_replaced, text)
     return result, result != text
+
+
+def what_changed(texts: Iterable[str]) -> str:
+    """What `sanitize` replaces in the texts, in words, with the number of texts of each kind."""
+    counts = dict.fromkeys(_KINDS, 0)
+    for text in texts:
+        for kind, pattern in _KINDS.items():
+            counts[kind] += bool(pattern.search(text))
+    return ", ".join(f"{count:,} with {kind}" for kind, count in counts.items() if count)
 
 
 def sanitize_all(texts: Sequence[str]) -> tuple[list[str], int]:

@@ -64,7 +64,7 @@ def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
         parts += _one_series(one, index % COLOURS, places, end, at)
     parts.append(_axis_title("labelled images per class"))
     description = "; ".join(_described(one) for one in series)
-    return _svg(identity, title, description, parts)
+    return framed(identity, title, description, parts)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def robustness_svg(identity: str, title: str, series: Sequence[Scatter], line: C
         f"{one.name}: " + ", ".join(f"{y * 100:.1f} shifted with {x * 100:.1f}" for (x, *_), (y, *_) in one.points)
         for one in series
     ]
-    return _svg(identity, title, "; ".join(words) + " in distribution", parts)
+    return framed(identity, title, "; ".join(words) + " in distribution", parts)
 
 
 def _logit_ticks(values: Sequence[float | None]) -> list[float]:
@@ -190,7 +190,7 @@ def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float
     parts += [marker(0, *at(one["confidence"], one["accuracy"])) for one in bins]
     parts.append(_axis_title("confidence"))
     points = "; ".join(f"confidence {o['confidence'] * 100:.0f}, accuracy {o['accuracy'] * 100:.0f}" for o in bins)
-    return _svg(identity, title, f"Accuracy in {len(bins)} bins of equal size: {points}", parts)
+    return framed(identity, title, f"Accuracy in {len(bins)} bins of equal size: {points}", parts)
 
 
 def roc_svg(identity: str, title: str, curve: Sequence[tuple[float, float]], point: tuple[float, float]) -> str:
@@ -205,7 +205,7 @@ def roc_svg(identity: str, title: str, curve: Sequence[tuple[float, float]], poi
     parts.append(marker(1, *at(*point)))
     parts.append(_axis_title("1 − specificity; up: sensitivity"))
     words = f"sensitivity {point[1] * 100:.1f} with specificity {100 - point[0] * 100:.1f} at the operating point"
-    return _svg(identity, title, f"ROC curve of {len(curve)} points; {words}", parts)
+    return framed(identity, title, f"ROC curve of {len(curve)} points; {words}", parts)
 
 
 def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames: Sequence[str]) -> str:
@@ -246,7 +246,7 @@ def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames:
     parts.append(f'<text class="axis" x="{x:.1f}" y="{height - 5:.1f}" text-anchor="middle">predicted</text>')
     turned = f'transform="rotate(-90 12 {6 + side / 2:.1f})"'
     parts.append(f'<text class="axis" x="12" y="{6 + side / 2:.1f}" text-anchor="middle" {turned}>true</text>')
-    return _svg(identity, title, f"Confusion matrix of {classes} classes", parts, width, height)
+    return framed(identity, title, f"Confusion matrix of {classes} classes", parts, width, height)
 
 
 def _heat(shares: "NDArray[Any]") -> str:
@@ -262,9 +262,10 @@ def _heat(shares: "NDArray[Any]") -> str:
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def _svg(
+def framed(
     identity: str, title: str, description: str, parts: Sequence[str], width: float = WIDTH, height: float = HEIGHT
 ) -> str:
+    """A chart of these elements, with its title and description for screen readers."""
     name = html(identity)
     return (
         f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="{name}-t {name}-d">'

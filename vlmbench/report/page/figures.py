@@ -1,7 +1,7 @@
-"""Pictures for papers and slides, as SVG and PNG: few-shot curves, reliability diagrams, confusion matrices.
+"""Pictures for papers and slides, as SVG, PDF and PNG: few-shot curves, reliability diagrams, confusion matrices.
 
-The drawings are those of ``report.html`` (`charts`), with title and legend, in the page's light colours; the PNG is
-that SVG, drawn by `raster`. The files are identical from one call to the next. Text stays text in the SVG.
+The drawings are those of ``report.html`` (`charts`), with title and legend, in the page's light colours; PNG and
+PDF are that SVG, drawn by `raster` and `vector`. The files are identical from one call to the next.
 """
 
 import csv
@@ -31,9 +31,15 @@ from vlmbench.report.page.charts import (
     marker,
     reliability_svg,
     robustness_svg,
+    roc_svg,
 )
 from vlmbench.report.page.raster import SVG, png
+from vlmbench.report.page.significance import significance_svg, title_of
+from vlmbench.report.page.vector import pdf
 from vlmbench.report.pairs import Pairs
+from vlmbench.report.table import Table
+from vlmbench.report.tables.comparisons import matrices
+from vlmbench.report.tables.per_class import THRESHOLD
 from vlmbench.report.tables.robustness import ZERO_SHOT, Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
 
@@ -49,12 +55,12 @@ _RULE = re.compile(r"^((?:\.[\w.]+(?:, )?)+) \{ ([^}]*) \}", re.MULTILINE)
 ET.register_namespace("", SVG.strip("{}"))
 
 
-def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
-    """Draws every figure of these runs, under `out`/figures.
+def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Table] = ()) -> list[Path]:
+    """Draws every figure of these runs in a folder, each as SVG, PDF and PNG.
 
-    For zero-shot and for a probe on all labels: confusion matrix (PNG, SVG, CSV), per-class figures (CSV) and
-    reliability diagram. For few-shot runs: one chart per dataset with one line per model. For probes on other test
-    sets: a chart of shifted accuracy each.
+    Of `tables`, pairwise comparisons are drawn. For zero-shot and for a probe on all labels: confusion matrix (also
+    CSV), per-class figures (CSV), reliability diagram, and the ROC curve of two classes. For few-shot runs: one chart
+    per dataset with one line per model. For probes on other test sets: a chart of shifted accuracy each.
 
     Returns:
         The files.
@@ -66,28 +72,36 @@ def write_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
     for run in runs:
         record = run.record
         if record.shots is None and isinstance(record.detail, ClassificationDetail) and record.detail.per_class:
-            written += _one_run(run, record.detail.per_class, out / "figures")
+            written += _one_run(run, record.detail.per_class, folder)
     curves = list(few_shot_series(classification_rows(unique(runs))))
     names = place_labels(sorted(place for place, _ in curves))
     stems = distinct_slugs([f"few-shot-{names[place]}" for place, _ in curves], longest=100)
     for (place, series), stem in zip(curves, stems, strict=True):
         metric = place.metric.replace("_", " ")
-        written += few_shot_curve(
-            series, out / "figures" / stem, title=f"{names[place]}: {metric} (%) by labels per class"
-        )
-    return written + robustness_figures(runs, out)
+        written += few_shot_curve(series, folder / stem, title=f"{names[place]}: {metric} (%) by labels per class")
+    return written + robustness_figures(runs, folder) + significance_figures(tables, folder)
 
 
-def robustness_figures(runs: Sequence[StoredRun], out: Path) -> list[Path]:
-    """Draws shifted accuracy against accuracy in distribution for every training and test set, under `out`/figures."""
+def robustness_figures(runs: Sequence[StoredRun], folder: Path) -> list[Path]:
+    """Draws shifted accuracy against accuracy in distribution for every training and test set."""
     written: list[Path] = []
     for shift in shifts(runs, Pairs()):
         title = f"{shift.place.dataset} after training on {shift.trained_on}: {shift.metric.replace('_', ' ')} (%)"
         points = robustness_series(shift)
         legend = [(index % COLOURS, one.name, False) for index, one in enumerate(points)]
         chart = robustness_svg("robustness", title, points, line_of(shift))
-        picture = out / "figures" / slug(f"robustness-{shift.trained_on}-{shift.place.dataset}", longest=100)
+        picture = folder / slug(f"robustness-{shift.trained_on}-{shift.place.dataset}", longest=100)
         written += _save(chart, legend, picture, title)
+    return written
+
+
+def significance_figures(tables: Sequence[Table], folder: Path) -> list[Path]:
+    """Draws all systems against all on each dataset, from the pairwise comparisons among `tables`."""
+    written: list[Path] = []
+    for matrix in (found for table in tables if table.name == "comparisons" for found in matrices(table)):
+        picture = folder / slug(f"differences-{matrix.dataset}-{matrix.task}-{matrix.metric}", longest=100)
+        title = f"{title_of(matrix)} (x 100), row minus column; filled: significant"
+        written += _save(significance_svg("differences", matrix), [], picture, title)
     return written
 
 
@@ -131,18 +145,18 @@ def _level(row: Row, metric: str) -> float | None:
 
 
 def few_shot_curve(series: Sequence[Series], stem: Path, *, title: str) -> list[Path]:
-    """Writes a few-shot curve as ``stem.svg`` and ``stem.png``, a line for each series."""
+    """Writes a few-shot curve as ``stem.svg``, ``.pdf`` and ``.png``, a line for each series."""
     legend = [(index % COLOURS, one.name, one.level is not None) for index, one in enumerate(series)]
     return _save(few_shot_svg("curve", title, series), legend, stem, title)
 
 
 def reliability_diagram(bins: Sequence[Mapping[str, float]], stem: Path, *, title: str) -> list[Path]:
-    """Writes accuracy over confidence (bins of `metrics.calibration`) as ``stem.svg`` and ``stem.png``."""
+    """Writes accuracy over confidence (bins of `metrics.calibration`) as ``stem.svg``, ``.pdf`` and ``.png``."""
     return _save(reliability_svg("reliability", title, bins), [], stem, f"{title}: accuracy (%) by confidence")
 
 
 def confusion_picture(matrix: "NDArray[Any]", classnames: Sequence[str], stem: Path, *, title: str) -> list[Path]:
-    """Writes a confusion matrix `[C, C]` (true classes in rows) as ``stem.svg`` and ``stem.png``."""
+    """Writes a confusion matrix `[C, C]` (true classes in rows) as ``stem.svg``, ``.pdf`` and ``.png``."""
     return _save(confusion_svg("confusion", title, matrix, classnames), [], stem, title)
 
 
@@ -173,8 +187,22 @@ def _one_run(run: StoredRun, classes: Sequence[ClassFigures], folder: Path) -> l
         values = [(one.value, one.low, one.high) if (one := found.get(key)) else ("",) * 3 for key in keys]
         cells.append([name, str(counts.n), *(str(value) for three in values for value in three)])
     written.append(_write_csv(stem.with_name(stem.name + "-per-class.csv"), [header, *cells]))
+    if chart := roc_chart(run, samples, "roc", title):
+        written += _save(chart, [], stem.with_name(stem.name + "-roc"), f"{title}: ROC curve")
     bins = calibration_bins(samples["confidence"], samples["prediction"] == samples["label"])
     return written + reliability_diagram(bins, stem.with_name(stem.name + "-reliability"), title=title)
+
+
+def roc_chart(run: StoredRun, columns: Mapping[str, Any], identity: str, title: str) -> str:
+    """The ROC curve of a two-class run, with the operating point of one half; empty if it has no ROC AUC."""
+    from vlmbench.metrics.one_vs_rest import AREA, counts_of, positive_scores, roc_curve, thinned
+
+    if AREA not in run.record.metrics or "score" not in columns or len({*columns["label"].tolist()}) < 2:
+        return ""
+
+    truth, scores = positive_scores(columns, 1)
+    at = counts_of(truth, scores >= THRESHOLD)
+    return roc_svg(identity, title, thinned(roc_curve(truth, scores)), (at.fp / (at.fp + at.tn), at.tp / at.n))
 
 
 def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> Path:
@@ -186,11 +214,12 @@ def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> Path:
 
 def _save(chart: str, legend: Sequence[tuple[int, str, bool]], stem: Path, title: str) -> list[Path]:
     drawing = standalone(chart, legend, title)
-    svg, picture = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
+    svg, picture, page = (stem.with_name(stem.name + ending) for ending in (".svg", ".png", ".pdf"))
     write_text(svg, ET.tostring(drawing, encoding="unicode") + "\n")
+    write_bytes(page, pdf(drawing))
     longest = max(float(drawing.get("width", 1)), float(drawing.get("height", 1)))
     write_bytes(picture, png(drawing, min(SCALE, _LARGEST / longest)))
-    return [picture, svg]
+    return [picture, svg, page]
 
 
 def standalone(chart: str, legend: Sequence[tuple[int, str, bool]], title: str) -> ET.Element:

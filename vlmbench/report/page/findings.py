@@ -1,15 +1,21 @@
 """What a report shows of the images themselves: confusions, disagreements, best and worst captions."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from vlmbench.metrics.spec import caption_specs, title
 from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.store import StoredRun
+from vlmbench.report.pairs import Pairs
+from vlmbench.report.tables.caption_blocks import Block
 
 EXAMPLES = 8
 CAPTIONS = 6
+MOST_PAIRS = 6
+"""Up to this many pairs of captioners are all shown: those of four."""
 MATRIX = 20
 """Up to this many classes the whole confusion matrix is shown."""
 
@@ -149,22 +155,72 @@ def best_and_worst(
     """The metric that ranks them, the best captions and the worst (worst first); none appears twice."""
     import numpy as np
 
-    known = sorted((spec for spec in caption_specs() if spec.prominence), key=lambda spec: spec.prominence)
-    shown = [spec.name for spec in known if spec.name in columns]
+    shown = _ranking(columns)
     if not shown or "candidate" not in columns:
         return "", (), ()
     scores = np.asarray(columns[shown[0]], dtype=np.float64)
     order = np.argsort(scores, kind="stable")
     count = min(CAPTIONS, len(order) // 2)
-
-    def example(row: int) -> Captioned:
-        values = tuple((title(name), float(columns[name][row]) * 100) for name in shown)
-        references = tuple(map(str, columns["references"][row])) if "references" in columns else ()
-        return Captioned(str(columns["id"][row]), str(columns["candidate"][row]), references, values)
-
-    best = tuple(example(int(row)) for row in order[::-1][:count])
-    worst = tuple(example(int(row)) for row in order[:count])
+    best = tuple(_example(columns, int(row), shown) for row in order[::-1][:count])
+    worst = tuple(_example(columns, int(row), shown) for row in order[:count])
     return title(shown[0]), best, worst
+
+
+def _ranking(columns: Mapping[str, Any], apart: Collection[str] = ()) -> list[str]:
+    """The metrics shown beside a caption, the one that ranks captions first."""
+    known = sorted((spec for spec in caption_specs() if spec.prominence), key=lambda spec: spec.prominence)
+    return [spec.name for spec in known if spec.name in columns and spec.name not in apart]
+
+
+def _example(columns: Mapping[str, Any], row: int, shown: Sequence[str]) -> Captioned:
+    values = tuple((title(name), float(columns[name][row]) * 100) for name in shown)
+    references = tuple(str(one).strip() for one in columns["references"][row]) if "references" in columns else ()
+    return Captioned(str(columns["id"][row]), str(columns["candidate"][row]).strip(), references, values)
+
+
+@dataclass(frozen=True)
+class CaptionPair:
+    """Two captioners on the same images: the captions that differ most, each way, the largest difference first."""
+
+    first: tuple[str, StoredRun]
+    second: tuple[str, StoredRun]
+    metric: str
+    better: int
+    """Images on which the first has the higher score."""
+    equal: int
+    worse: int
+    gains: tuple[tuple[Captioned, Captioned], ...]
+    """The captions of the first and of the second, where the first is better."""
+    losses: tuple[tuple[Captioned, Captioned], ...]
+
+
+def caption_pairs(block: Block, pairs: Pairs) -> list[CaptionPair]:
+    """The pairs of a block's systems; of more than `MOST_PAIRS` pairs those with the system that is the best."""
+    import numpy as np
+
+    found: list[tuple[float, CaptionPair]] = []
+    for one, two in combinations([system for system in block.systems if pairs.has(system[1])], 2):
+        first, second = pairs.aligned(one[1], two[1], block.images)
+        shown = [name for name in _ranking(first, block.apart) if name in second]
+        if not shown or "candidate" not in first or "candidate" not in second:
+            continue
+        gap = np.asarray(first[shown[0]], dtype=np.float64) - np.asarray(second[shown[0]], dtype=np.float64)
+        order = np.argsort(-gap, kind="stable")
+        wins, ties = int((gap > 0).sum()), int((gap == 0).sum())
+        ends = (order[: min(CAPTIONS, wins)], order[::-1][: min(CAPTIONS, len(gap) - wins - ties)])
+        gains, losses = (
+            tuple((_example(first, int(row), shown), _example(second, int(row), shown)) for row in rows)
+            for rows in ends
+        )
+        pair = CaptionPair(one, two, title(shown[0]), wins, ties, len(gap) - wins - ties, gains, losses)
+        found.append((float(gap.mean()), pair))
+    if len(found) <= MOST_PAIRS:
+        return [pair for _, pair in found]
+    ahead: Counter[str] = Counter()
+    for gap_of_all, pair in found:
+        ahead[str((pair.first if gap_of_all > 0 else pair.second)[1].path)] += 1
+    best = ahead.most_common(1)[0][0]
+    return [pair for _, pair in found if best in (str(pair.first[1].path), str(pair.second[1].path))]
 
 
 def class_names(run: StoredRun, columns: Mapping[str, Any]) -> list[str]:

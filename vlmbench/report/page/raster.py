@@ -36,20 +36,20 @@ def png(drawing: ET.Element, scale: float) -> bytes:
     width, height = (float(part) for part in drawing.get("viewBox", "").split()[2:])
     size = (round(width * scale), round(height * scale))
     sheet = _Sheet(Image.new("RGB", (size[0] * _SMOOTH, size[1] * _SMOOTH), "white"), scale * _SMOOTH)
-    for element, dx, dy in _flat(drawing, 0.0, 0.0):
+    for element, dx, dy in flat(drawing, 0.0, 0.0):
         sheet.draw(element, dx, dy)
     out = io.BytesIO()
     sheet.image.resize(size, Image.Resampling.BOX).save(out, "PNG")
     return out.getvalue()
 
 
-def _flat(parent: ET.Element, dx: float, dy: float) -> Iterator[tuple[ET.Element, float, float]]:
+def flat(parent: ET.Element, dx: float, dy: float) -> Iterator[tuple[ET.Element, float, float]]:
     """Every visible element, with the translation of its groups."""
     for child in parent:
         moved = _TRANSLATED.search(child.get("transform", ""))
         x, y = (dx + float(moved[1]), dy + float(moved[2])) if moved else (dx, dy)
         if child.tag == f"{SVG}g":
-            yield from _flat(child, x, y)
+            yield from flat(child, x, y)
         else:
             yield child, x, y
 
@@ -61,7 +61,7 @@ class _Sheet:
 
     def draw(self, element: ET.Element, dx: float, dy: float) -> None:
         def at(x: str, y: str) -> Point:
-            return ((_number(element, x) + dx) * self.scale, (_number(element, y) + dy) * self.scale)
+            return ((number(element, x) + dx) * self.scale, (number(element, y) + dy) * self.scale)
 
         kind = element.tag.removeprefix(SVG)
         if kind == "line":
@@ -71,11 +71,11 @@ class _Sheet:
             points = [((float(x) + dx) * self.scale, (float(y) + dy) * self.scale) for x, y in pairs]
             self._shape(element, points, closed=kind == "polygon")
         elif kind == "circle":
-            (x, y), r = at("cx", "cy"), _number(element, "r") * self.scale
+            (x, y), r = at("cx", "cy"), number(element, "r") * self.scale
             turns = [2 * math.pi * step / 48 for step in range(48)]
             self._shape(element, [(x + r * math.cos(turn), y + r * math.sin(turn)) for turn in turns], closed=True)
         elif kind == "rect":
-            (x, y), w, h = at("x", "y"), _number(element, "width") * self.scale, _number(element, "height") * self.scale
+            (x, y), w, h = at("x", "y"), number(element, "width") * self.scale, number(element, "height") * self.scale
             self._shape(element, [(x, y), (x + w, y), (x + w, y + h), (x, y + h)], closed=True)
         elif kind == "text":
             self._text(element, *at("x", "y"))
@@ -85,7 +85,7 @@ class _Sheet:
     def _shape(self, element: ET.Element, points: list[Point], *, closed: bool) -> None:
         from PIL import Image, ImageDraw
 
-        opacity = _number(element, "opacity", 1.0)
+        opacity = number(element, "opacity", 1.0)
         if opacity < 1:  # drawn opaque on a copy, which is then blended in
             before = self.image.copy()
         pen = ImageDraw.Draw(self.image)
@@ -93,7 +93,7 @@ class _Sheet:
         if fill != "none" and closed:
             pen.polygon(points, fill=fill)
         if stroke != "none" and len(points) > 1:
-            width = max(1, round(_number(element, "stroke-width", 1.0) * self.scale))
+            width = max(1, round(number(element, "stroke-width", 1.0) * self.scale))
             path = [*points, points[0]] if closed else points
             for part in _dashed(path, [float(x) * self.scale for x in element.get("stroke-dasharray", "").split()]):
                 pen.line(part, fill=stroke, width=width, joint="curve")
@@ -105,7 +105,7 @@ class _Sheet:
     def _text(self, element: ET.Element, x: float, y: float) -> None:
         from PIL import Image, ImageDraw
 
-        text, font = _fitting(element.text or "", round(_number(element, "font-size", 11.0) * self.scale))
+        text, font = _fitting(element.text or "", round(number(element, "font-size", 11.0) * self.scale))
         along = {"middle": "m", "end": "r"}.get(element.get("text-anchor", ""), "l")
         if "rotate(-90" not in element.get("transform", ""):
             ImageDraw.Draw(self.image).text((x, y), text, element.get("fill", "black"), font, along + "s")
@@ -123,7 +123,7 @@ class _Sheet:
         from PIL import Image
 
         data = base64.b64decode(element.get("href", "").partition(",")[2])
-        width, height = (round(_number(element, side) * self.scale) for side in ("width", "height"))
+        width, height = (round(number(element, side) * self.scale) for side in ("width", "height"))
         with Image.open(io.BytesIO(data)) as picture:
             self.image.paste(
                 picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST), (round(x), round(y))
@@ -149,7 +149,8 @@ def _dashed(path: list[Point], pattern: list[float]) -> Iterator[list[Point]]:
                 left = pattern[0 if drawn else 1]
 
 
-def _number(element: ET.Element, name: str, default: float = 0.0) -> float:
+def number(element: ET.Element, name: str, default: float = 0.0) -> float:
+    """A number among an element's attributes."""
     return float(element.get(name, default))
 
 

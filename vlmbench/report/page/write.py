@@ -22,13 +22,23 @@ from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import of_family, unique
-from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg, roc_svg
-from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series
-from vlmbench.report.page.findings import best_and_worst, class_names, confusion, disagreements, surest_errors
+from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg
+from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series, roc_chart
+from vlmbench.report.page.findings import (
+    CaptionPair,
+    best_and_worst,
+    caption_pairs,
+    class_names,
+    confusion,
+    disagreements,
+    surest_errors,
+)
+from vlmbench.report.page.significance import significance_svg, title_of
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Table
-from vlmbench.report.tables.per_class import THRESHOLD
+from vlmbench.report.tables.caption_blocks import caption_blocks
+from vlmbench.report.tables.comparisons import matrices
 from vlmbench.report.tables.robustness import Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
 
@@ -102,10 +112,11 @@ def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, picture
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         reading=read_tables(tables),
-        tables=[_table(table) for table in tables],
+        tables=[_table(table, names) for table in tables],
         curves=_curves(rows, names),
         shifts=_shifts(shifts(chosen, pairs), names),
         models=[_model(row, pairs, names, pictures) for row in _two_first(rows)],
+        caption_pairs=_caption_pairs(chosen, pairs, pictures),
         captions=[_caption_run(run, pairs, names, pictures) for run in of_family(chosen, "captions")],
         runs=[(run, _long_signature(run)) for run in chosen],
         n_datasets=len({run.record.dataset.id for run in chosen}),
@@ -130,9 +141,13 @@ def _safe(html: str) -> Any:
     return Markup(html)  # noqa: S704 - see above
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: Table, names: _Names) -> dict[str, Any]:
     first, *more = table.shown()
+    matrices_of = matrices(table) if table.name == "comparisons" else []
     return {
+        "matrices": [
+            (title_of(one), _safe(significance_svg(names(f"differences {one.dataset}"), one))) for one in matrices_of
+        ],
         "name": table.name,
         "title": first.title,
         "html": _safe(html_table(first)),
@@ -207,15 +222,8 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
 
 def _roc(run: StoredRun, columns: Mapping[str, Any], title: str, names: _Names) -> dict[str, Any] | None:
     """The ROC curve of a two-class run, with the area and its interval."""
-    area = run.record.metrics.get(AREA)
-    if area is None or "score" not in columns or len({*columns["label"].tolist()}) < 2:
-        return None
-    from vlmbench.metrics.one_vs_rest import counts_of, positive_scores, roc_curve, thinned
-
-    truth, scores = positive_scores(columns, 1)
-    at = counts_of(truth, scores >= THRESHOLD)
-    point = (at.fp / (at.fp + at.tn), at.tp / at.n)
-    return {"area": area, "svg": _safe(roc_svg(names(title), title, thinned(roc_curve(truth, scores)), point))}
+    chart = roc_chart(run, columns, names(title), title)
+    return {"area": run.record.metrics[AREA], "svg": _safe(chart)} if chart else None
 
 
 def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
@@ -227,6 +235,19 @@ def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures
         "groups": [("Best", best), ("Worst", worst)] if best or worst else [],
         "pictures": _pictures(run, [one.id for one in (*best, *worst)], pictures),
     }
+
+
+def _caption_pairs(
+    runs: Sequence[StoredRun], pairs: Pairs, pictures: Pictures | None
+) -> list[tuple[CaptionPair, str, dict[str, str]]]:
+    """Two captioners on the same images, the dataset, and its pictures by image id."""
+    found = []
+    for block in caption_blocks(runs, pairs):
+        pairs_of = caption_pairs(block, pairs)
+        ids = dict.fromkeys(one.id for pair in pairs_of for one, _ in (*pair.gains, *pair.losses))
+        shown = _pictures(block.systems[0][1], list(ids), pictures)
+        found += [(pair, block.place.dataset, shown) for pair in pairs_of]
+    return found
 
 
 def _pictures(run: StoredRun, ids: Sequence[str], pictures: Pictures | None) -> dict[str, str]:

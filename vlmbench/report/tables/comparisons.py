@@ -1,12 +1,12 @@
 """Every pair of systems on the same images: the difference in each metric, its interval, and a Holm-corrected p."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
 from vlmbench.metrics.differences import Difference
-from vlmbench.metrics.spec import of, title
+from vlmbench.metrics.spec import better, caption_specs, of, title
 from vlmbench.records.store import StoredRun
 from vlmbench.records.task import specs_of
 from vlmbench.report.grouping import Place, named_runs, place_labels, unique
@@ -113,4 +113,70 @@ def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
         "p: McNemar's exact test (accuracy), DeLong's (ROC AUC) or the paired bootstrap"
         f"{both} Holm-corrected over this table.",
     )
-    return Table("comparisons", "Pairwise comparisons", COLUMNS, tuple(rows), notes).without_empty_columns()
+    table = Table("comparisons", "Pairwise comparisons", COLUMNS, tuple(rows), notes).without_empty_columns()
+    chosen = tuple(matrix.against_best(other) for matrix in matrices(table) for other in range(1, len(matrix.systems)))
+    if len(chosen) == len(rows):
+        return table
+    words = "The best system against each other, by one metric; the other pairs and metrics are in comparisons.csv."
+    return replace(table, brief=replace(table, title="Against the best", rows=chosen, notes=(words, *notes)))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All systems on a dataset by one metric, the best first."""
+
+    dataset: str
+    task: str
+    metric: str
+    systems: tuple[str, ...]
+    pairs: Mapping[tuple[int, int], tuple[Cell, ...]]
+    """The table's row of two systems, by their places."""
+
+    def cell(self, row: int, column: int) -> Cell:
+        """How much better than the system of a column the one of a row is; empty if they are not compared."""
+        if (row, column) in self.pairs:
+            return _difference(self.pairs[row, column])
+        if (column, row) not in self.pairs:
+            return Cell()
+        found = _difference(self.pairs[column, row])
+        value, low, high = (None if one is None else -one for one in (found.value, found.high, found.low))
+        return replace(found, value=value, low=low, high=high)
+
+    def against_best(self, other: int) -> tuple[Cell, ...]:
+        """The table's row of the best system and another, the best first."""
+        if (0, other) in self.pairs:
+            return self.pairs[0, other]
+        row = self.pairs[other, 0]
+        first, second = row[4], row[3]
+        return (*row[:3], first, second, *(self.cell(0, other) if cell.signed else cell for cell in row[5:]))
+
+
+def matrices(table: Table) -> list[Matrix]:
+    """One for each dataset and task of the comparisons, by the metric that ranks systems: CIDEr, if it is there."""
+    order = {title(spec.name): spec.prominence for spec in caption_specs() if spec.prominence}
+    groups: dict[tuple[str, ...], dict[str, list[tuple[Cell, ...]]]] = {}
+    for row in table.rows:
+        groups.setdefault((row[0].text, row[1].text), {}).setdefault(row[2].text, []).append(row)
+    found = []
+    for (dataset, task), metrics in groups.items():
+        metric = min(metrics, key=lambda name: order.get(name, len(order) + 1))
+        ahead: dict[str, float] = {}
+        labels: dict[str, str] = {}
+        for row in metrics[metric]:
+            gap = _difference(row)
+            for label, run, sign in zip((row[3].text, row[4].text), gap.runs, (1, -1), strict=True):
+                labels[str(run.path)] = label
+                difference = better(metric.lower().replace("-", "_"), sign * (gap.value or 0.0))
+                ahead[str(run.path)] = ahead.get(str(run.path), 0.0) + difference
+        ranked = sorted(ahead, key=lambda path: -ahead[path])
+        place = {path: number for number, path in enumerate(ranked)}
+        pairs = {}
+        for row in metrics[metric]:
+            one, two = (place[str(run.path)] for run in _difference(row).runs)
+            pairs[one, two] = row
+        found.append(Matrix(dataset, task, metric, tuple(labels[path] for path in ranked), pairs))
+    return found
+
+
+def _difference(row: Sequence[Cell]) -> Cell:
+    return next(cell for cell in row if cell.signed)

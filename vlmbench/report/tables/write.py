@@ -8,7 +8,8 @@ from vlmbench.foundations.atomic import write_text
 from vlmbench.records.foreign import Foreign
 from vlmbench.records.store import StoredRun
 from vlmbench.records.task import specs_of
-from vlmbench.report.formats import to_csv, to_html, to_latex, to_markdown
+from vlmbench.report.formats import to_csv, to_html, to_markdown
+from vlmbench.report.latex import to_latex
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
 
@@ -79,8 +80,8 @@ def build_tables(
     return [table for table in found.values() if table is not None]
 
 
-def write_tables(tables: Sequence[Table], out: Path) -> list[Path]:
-    """Writes each table in each format under `out`/tables and returns the files.
+def write_tables(tables: Sequence[Table], out: Path, *, intervals: bool = True) -> list[Path]:
+    """Writes each table in each format under `out`/tables and returns the files; only a CSV always has intervals.
 
     Raises:
         OutputError: a file cannot be written.
@@ -89,6 +90,6 @@ def write_tables(tables: Sequence[Table], out: Path) -> list[Path]:
     for table in tables:
         for ending, render in FORMATS.items():
             path = out / "tables" / f"{table.name}.{ending}"
-            write_text(path, render(table))
+            write_text(path, render(table if intervals or ending == "csv" else table.without_intervals()))
             written.append(path)
     return written

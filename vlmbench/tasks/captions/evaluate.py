@@ -227,6 +227,12 @@ def open_references(
     """
     if isinstance(spec, References):
         return spec
+    name, equals, rest = spec.partition("=")
+    if equals and name.strip() and rest and "?" not in name and not Path(spec).exists():
+        if captioned_ref(rest) is not None:
+            raise UsageError(f"a dataset keeps its name: {visible(spec)}", where="-r", fix=f"-r {visible(rest)}")
+        found = open_references(rest, context, split, columns=columns, training=training, lenient=lenient)
+        return replace(found, name=name.strip())
     ref = captioned_ref(spec)
     if ref is None:
         path, restval = caption_file(spec)

@@ -19,7 +19,7 @@ from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.corpus import Caption
 from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.language import not_english
-from vlmbench.metrics.captions.sanitize import sanitize_all
+from vlmbench.metrics.captions.sanitize import sanitize_all, what_changed
 from vlmbench.metrics.captions.scoring import Scored, Tokenized, refusals, score_java, score_native
 from vlmbench.metrics.captions.statistics import RESAMPLES, Statistics, intervals, resample, widened
 from vlmbench.metrics.spec import caption_specs, needing
@@ -118,14 +118,12 @@ class Safe:
 
 def made_safe(aligned: Aligned, documents: References | None, backend: str, reporter: Reporter) -> Safe:
     """Captions without line breaks, control characters and anything else that would break a line protocol."""
-    per_image = chain(aligned.references, documents.captions.values() if documents else ())
+    per_image = [*aligned.references, *(documents.captions.values() if documents else ())]
     found = [sanitize_all(lines) for lines in (list(chain.from_iterable(per_image)), *aligned.candidates)]
     changed = tuple(count for _, count in found)
     if sum(changed):
-        reporter.note(
-            f"{sum(changed):,} captions contained line breaks, control characters, lone surrogates or '|||', "
-            "which were replaced"
-        )
+        found_in = what_changed(chain(*per_image, *aligned.candidates))
+        reporter.note(f"captions cleaned before scoring, which does not change their words: {found_in}")
     return Safe(aligned, documents, backend, tuple(lines for lines, _ in found), changed)
 
 
