@@ -90,7 +90,7 @@ def test_knn_chooses_k_on_validation_images():
 
 
 def tip(x, alpha, beta, keys=X, labels=Y):
-    """Zhang et al. 2022, equations 4 to 6."""
+    """Zhang et al. 2022."""
     return alpha * np.exp(-beta * (1 - x @ keys.T)) @ np.eye(C)[labels] + SCALE * x @ TEXT.T
 
 

@@ -54,3 +54,18 @@ def test_no_figure_is_folded_on_a_narrow_terminal(
     assert shown.count("[40.0, 60.0]") == 2 * len(NAMES)
     assert all(len(line) <= 80 for line in shown.splitlines())
     assert shown.count("a note") == 1
+
+
+def test_no_name_is_broken_and_no_line_too_long_where_texts_must_wrap(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("tiny-clip+tip-adapter", "reference: majority class of train", "mean of 12 fine-grained sets")
+    given = table(*names)
+    titles = ("labels per class to match", "loss − zero-shot's loss", "probe, all labels", "effective robustness")
+    columns = (*given.columns[:2], *(Column(f"c{at}", title, True) for at, title in enumerate(titles)))
+    more = (Column("note", "note"), Column("where", "where"))
+    texts = [(Cell(f"probe, {at} labels per class"), Cell(f"counting?corrupt=gaussian_noise:{at}")) for at in (2, 3, 4)]
+    rows = tuple((*row, *both) for row, both in zip(given.rows, texts, strict=True))
+    show_table(Table("t", "T", (*columns, *more), rows))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) == 160
+    for word in (*" ".join(names).split(), "probe,", "labels"):
+        assert any(word in line.split() for line in lines), word

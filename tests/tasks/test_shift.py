@@ -178,7 +178,30 @@ def test_tables_figure_and_words_say_what_is_lost(shifted, colours, tmp_path):
     assert page.count("Accuracy under shift") == 2  # in the contents, and as a heading
     assert {path.suffix for path in robustness_figures(runs, tmp_path)} == {".png", ".svg", ".pdf"}
     classified = {row[1].text for row in tables["classification"].rows}
-    assert sum("trained on" in text for text in classified) == 1
+    assert classified == {"random-clip", "reference: majority class of train", "reference: chance"}
+
+
+def test_corruptions_of_the_test_images_are_decoded_once_and_stand_beside_zero_shot(colours, checkpoints, tmp_path):
+    request = ProbeRequest([str(checkpoints("clip"))], [f"folder:{colours}"], c=1.0, corrupt="contrast:4-5,pixelate:4")
+    session = Session(context(tmp_path))
+    runs = run_linear_probe(request, session.context, session)
+    assert len(runs) == 2 * 4
+    assert sum(tally.decoded for tally in session._features.tallies) == 24 + 15  # train and test, each image once
+    (table,) = (table for table in build_tables(runs) if table.name == "corruptions")
+    keys = [column.key for column in table.columns]
+    lines = [dict(zip(keys, row, strict=True)) for row in table.rows]
+    found = [(line["model"].text, line["classifier"].text, line["corruption"].text) for line in lines]
+    assert sorted(found) == [
+        ("random-clip", classifier, kind)
+        for classifier in ("probe, all labels", "zero-shot")
+        for kind in ("contrast", "mean", "pixelate")
+    ]
+    clean = {run.record.task: run.record.metrics["accuracy"].value for run in runs if "?" not in run.record.dataset.id}
+    for line in lines:
+        task = "zeroshot" if line["classifier"].text == "zero-shot" else "linear-probe"
+        assert line["clean"].value == clean[task]
+    with pytest.raises(UsageError, match="corrupt"):
+        replace(request, models=(), datasets=(), features=tmp_path / "x.npz").check()
 
 
 def fitted(request: ProbeRequest, here: Context) -> list[bytes]:

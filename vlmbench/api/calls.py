@@ -112,6 +112,7 @@ def linear_probe(
     test_on: Names = (),
     class_map: AnyPath | None = None,
     group: str | None = None,
+    corrupt: str | None = None,
     figures: bool = False,
     save_probe: AnyPath | None = None,
     load_probe: AnyPath | None = None,
@@ -144,6 +145,7 @@ def linear_probe(
         class_map: a JSON or CSV file, class to the class it becomes; several may become one. With `test_on` or
             `load_probe`: class of the test set to class of the training set; None: they are matched by name.
         group: the column of ``file:LIST.csv`` (a patient) whose images are all held out, or none of them.
+        corrupt: also on its own test images corrupted, after training on clean ones: ``"all:1-5"``, ``"fog:3"`` …
         figures: draw curve, confusion matrix and reliability diagram under ``out``/figures.
         save_probe: save the probe with the most labels as this .safetensors file, for ``vlmbench predict``.
         load_probe: instead of training, score a saved probe on labelled images.
@@ -189,6 +191,7 @@ def linear_probe(
         load=options.path(load_probe),
         test_on=options.names(test_on),
         class_map=options.path(class_map) if test_on or load_probe is not None else None,
+        corrupt=corrupt,
     )
 
     job = TaskJob.of("linear-probe", request)

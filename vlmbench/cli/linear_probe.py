@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from vlmbench.cli.options.common import PROMPTS, Common, chosen, lines, option, with_common
-from vlmbench.cli.options.data import ClassMap, Group, Holdout, Limit, Metric
+from vlmbench.cli.options.data import ClassMap, Corrupt, Group, Holdout, Limit, Metric
 
 
 class Solver(StrEnum):
@@ -108,6 +108,7 @@ def command(
     ] = None,
     class_map: ClassMap = None,
     group: Group = None,
+    corrupt: Corrupt = None,
     figures: Annotated[
         bool, option("--figures/--no-figures", help="Curve, confusion matrix, reliability diagram under OUT/figures.")
     ] = True,

@@ -126,16 +126,16 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("linear-probe --load-probe", "load_probe dataset limit metric class_map figures", ("load_probe",)),
         Mode(
             "linear-probe -m -d",
-            f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map group",
+            f"model dataset {_FEATURES} features_layer init prompts limit holdout test_on class_map group corrupt",
             needs=(
                 *_PROBE_NEEDS,
                 Need("init", f"--head {LOGISTIC}", lambda values: _heads(values) == {LOGISTIC}),
                 Need(
                     "prompts",
-                    "zero-shot next to few-shot or --test-on, or a head that starts from text",
+                    "zero-shot next to few-shot, --test-on or --corrupt, or a head that starts from text",
                     lambda values: (
                         _few(values)
-                        or bool(values["test_on"])
+                        or bool(values["test_on"] or values["corrupt"])
                         or str(values["init"]) == "zeroshot"
                         or _heads(values) != {LOGISTIC}
                     ),

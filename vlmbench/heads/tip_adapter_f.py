@@ -71,7 +71,7 @@ def fit(data: HeadData) -> Cache:
 SPEC = HeadSpec(
     name="tip-adapter-f",
     definition="tip-adapter whose cached features are fine-tuned",
-    source="Zhang et al. 2022, section 3.2",
+    source="Zhang et al. 2022",
     fit=fit,
     settings={"alpha": None, "beta": None, "choose": "validation", "epochs": 20, "lr": 0.001},
     text=True,

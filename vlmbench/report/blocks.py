@@ -8,6 +8,9 @@ from vlmbench.report.table import Table
 
 _FOLDED = (30, 20, 12, 8)
 """Widths at which a text column may wrap: the widest that leaves room for the figures is used."""
+_WHOLE = 20
+"""From this width on, no word up to `_WORD` characters is broken."""
+_WORD = 24
 _TOGETHER = 2
 """Figures that belong side by side."""
 BETWEEN = 3
@@ -29,15 +32,7 @@ def blocks(table: Table, width: int, measure: Measure = columns_wide) -> list[Ta
     """
     if _needs(table, range(len(table.columns)), _FOLDED[0], measure) <= width:
         return [table]
-    heads, said = [], []
-    for place, column in enumerate(table.columns):
-        if not column.figures:
-            texts = {row[place].text for row in table.rows}
-            if len(table.rows) > 1 and len(texts) == 1:
-                said.append(" ".join(filter(None, (column.title, *texts))))
-            else:
-                heads.append(place)
-    title = f"{table.title} ({', '.join(said)})" if said else table.title
+    title, heads = varying_texts(table)
     parts = _parts(table, heads, width, measure)
     return [_only(table, title if not at else "", heads, part) for at, part in enumerate(parts)]
 
@@ -48,9 +43,48 @@ def figure_width(table: Table, place: int, measure: Measure = columns_wide) -> f
     return max(measure(text) for text in (*lines, *table.columns[place].title.split(), ""))
 
 
+def varying_texts(table: Table) -> tuple[str, list[int]]:
+    """The title with what is the same in all rows, and the places of the columns of texts that are not."""
+    heads, said = [], []
+    for place, column in enumerate(table.columns):
+        if not column.figures:
+            texts = {row[place].text for row in table.rows}
+            if len(table.rows) > 1 and len(texts) == 1:
+                said.append(" ".join(filter(None, (column.title, *texts))))
+            else:
+                heads.append(place)
+    return (f"{table.title} ({', '.join(said)})" if said else table.title), heads
+
+
 def fits(table: Table, width: int) -> bool:
     """Whether all figures fit without wrapping."""
     return _needs(table, range(len(table.columns)), _FOLDED[-1], columns_wide) <= width
+
+
+def column_widths(table: Table, width: int) -> list[int] | None:
+    """The columns' widths where the table must wrap: no figure and, if possible, no word is broken.
+
+    None where all fits without wrapping, or not even all figures do.
+    """
+    places = range(len(table.columns))
+    whole = [int(max(figure_width(table, at), columns_wide(table.columns[at].title))) for at in places]
+    if not fits(table, width) or 1 + sum(BETWEEN + one for one in whole) <= width:
+        return None
+    fold = _WHOLE if _needs(table, places, _WHOLE, columns_wide) <= width else _FOLDED[-1]
+    found = [int(_needs(table, [at], fold, columns_wide)) - BETWEEN - 1 for at in places]
+    spare = width - int(_needs(table, places, fold, columns_wide))
+    for lines in (2, 1):
+        for at in sorted(places, key=lambda at: table.columns[at].figures):
+            more = max(0, min(spare, -(-whole[at] // lines) - found[at]))
+            found[at] += more
+            spare -= more
+    return found
+
+
+def word_width(table: Table, place: int, measure: Measure = columns_wide) -> float:
+    """Characters of the longest word in a column of texts, up to `_WORD`."""
+    texts = (table.columns[place].title, *(row[place].text for row in table.rows))
+    return min(_WORD, max(measure(word) for text in texts for word in [*text.split(), ""]))
 
 
 def _parts(table: Table, heads: Sequence[int], width: int, measure: Measure) -> list[list[int]]:
@@ -71,8 +105,13 @@ def _parts(table: Table, heads: Sequence[int], width: int, measure: Measure) -> 
 
 
 def _needs(table: Table, places: Sequence[int], folded: int, measure: Measure) -> float:
-    widths = [(figure_width(table, place, measure), table.columns[place]) for place in places]
-    return 1 + sum(BETWEEN + (width if column.figures else min(width, folded)) for width, column in widths)
+    widths = []
+    for place in places:
+        width = figure_width(table, place, measure)
+        if not table.columns[place].figures:
+            width = max(min(width, folded), word_width(table, place, measure) if folded >= _WHOLE else 0)
+        widths.append(BETWEEN + width)
+    return 1 + sum(widths)
 
 
 def _only(table: Table, title: str, heads: Sequence[int], figures: Sequence[int]) -> Table:

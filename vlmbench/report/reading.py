@@ -13,6 +13,9 @@ from vlmbench.report.table import Cell, Table
 
 Line = dict[str, Cell]
 
+SHIFTS = 4
+"""Test sets of a probe that get a sentence each; more are counted."""
+
 
 def read_tables(tables: Sequence[Table]) -> str:
     """One paragraph on the tables; empty where there is nothing to compare."""
@@ -57,8 +60,24 @@ def _classification(lines: Sequence[Line]) -> list[str]:
 def _shifted(lines: Sequence[Line]) -> list[str]:
     """For each probe on all labels and zero-shot beside it: what each loses under shift, and which to choose there."""
     sentences = []
-    for line in lines:
-        if not (_has(line, "loss") and _has(line, "extra_loss") and line["classifier"].text == "probe, all labels"):
+    probes = [
+        line
+        for line in lines
+        if _has(line, "loss") and _has(line, "extra_loss") and line["classifier"].text == "probe, all labels"
+    ]
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for line in probes:
+        groups.setdefault((line["trained_on"].text, line["model"].text), []).append(line)
+    many = {group: there for group, there in groups.items() if len(there) > SHIFTS}
+    for (trained_on, model), there in many.items():
+        gaps = [line["extra_loss"] for line in there]
+        more, less = (sum((end or 0.0) * sign > 0 for end in ends) for sign, ends in _ends(gaps))
+        sentences.append(
+            f"Trained on {trained_on}, tested on {len(there)} other sets, with {model}: the probe on all labels loses "
+            f"significantly more than zero-shot on {more} of them, significantly less on {less}."
+        )
+    for line in probes:
+        if (line["trained_on"].text, line["model"].text) in many:
             continue
         place = [line[key].text for key in ("dataset", "trained_on")]
         others = [one for one in lines if [one[key].text for key in ("dataset", "trained_on")] == place]
@@ -73,6 +92,11 @@ def _shifted(lines: Sequence[Line]) -> list[str]:
             f"(difference {gap.figure()}, 95 % interval {low} to {high}{sure}); {_choice(line, probe, free)}."
         )
     return sentences
+
+
+def _ends(gaps: Sequence[Cell]) -> list[tuple[int, list[float | None]]]:
+    """Which end of each interval must lie on which side of 0 for a difference to be significant."""
+    return [(1, [gap.low for gap in gaps]), (-1, [gap.high for gap in gaps])]
 
 
 def _of_shift(line: Line) -> bool:

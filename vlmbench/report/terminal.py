@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from vlmbench.foundations.text import terminal
-from vlmbench.report.blocks import blocks, figure_width, fits
+from vlmbench.report.blocks import blocks, column_widths
 from vlmbench.report.table import Table
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class Drawn:
             for block in blocks(shown, options.max_width) if shown.rows else ():
                 title = terminal(block.title) or None
                 drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-                whole = fits(block, options.max_width)
+                widths = column_widths(block, options.max_width)
                 for place, column in enumerate(block.columns):
-                    least = int(figure_width(block, place)) if column.figures and whole else None
+                    width = widths[place] if widths else None
                     side: Literal["left", "right"] = "right" if column.figures else "left"
-                    drawn.add_column(terminal(column.title), justify=side, overflow="fold", min_width=least)
+                    drawn.add_column(terminal(column.title), justify=side, overflow="fold", width=width)
                 for row in block.rows:
                     drawn.add_row(*("\n".join(terminal(line) for line in cell.lines()) for cell in row))
                 yield drawn

@@ -14,6 +14,9 @@ DATASETS = ("digits", "shapes", "counting")
 SHOTS = (1, 2, 4, 8, 16, None)
 PIXEL_SHOTS = (1, 4, None)
 SEEDS = 5
+HEADS = ("logistic", "tip-adapter", "prototype")
+SHIFT = ("counting", "counting?corrupt=gaussian_noise:2")
+"""Heads for few labels, and a shift, are shown on one dataset."""
 CAPTIONED = "scenes"
 CAPTIONERS = ("tiny-captioner", f"asif:{MODEL}", f"retrieval:{MODEL}", f"magic:tiny-captioner,{MODEL}?k=25")
 """MAGIC with the paper's k for Flickr30k, which is better on the validation split than its 45 for COCO: see
@@ -22,14 +25,21 @@ CAPTIONERS = ("tiny-captioner", f"asif:{MODEL}", f"retrieval:{MODEL}", f"magic:t
 
 
 def run_demo(context: Context) -> list[StoredRun]:
-    """Zero-shot against probe on three datasets, with raw pixels as a baseline, and four captioners on a fourth.
+    """Zero-shot against probe on three datasets, one of them with other heads and under a shift, with raw pixels as a
+    baseline; and four captioners on a fourth.
 
     Raises:
         OutputError: the results directory cannot be written.
     """
     session = Session(context)
     runs = run_zeroshot(ZeroShotRequest(models=[MODEL], datasets=DATASETS), context, session)
-    for model, shots in ((MODEL, SHOTS), ("pixels", PIXEL_SHOTS)):
-        runs += run_linear_probe(ProbeRequest([model], DATASETS, shots=shots, seeds=SEEDS), context, session)
-    request = CaptionerEvalRequest([*map(CaptionerRef.parse, CAPTIONERS)], CAPTIONED)
-    return runs + run_captioner_eval(request, context, session)
+    clean, shifted = SHIFT
+    rest = [name for name in DATASETS if name != clean]
+    for request in (
+        ProbeRequest([MODEL], [clean], shots=SHOTS, seeds=SEEDS, heads=HEADS, test_on=[shifted]),
+        ProbeRequest([MODEL], rest, shots=SHOTS, seeds=SEEDS),
+        ProbeRequest(["pixels"], DATASETS, shots=PIXEL_SHOTS, seeds=SEEDS),
+    ):
+        runs += run_linear_probe(request, context, session)
+    captioned = CaptionerEvalRequest([*map(CaptionerRef.parse, CAPTIONERS)], CAPTIONED)
+    return runs + run_captioner_eval(captioned, context, session)

@@ -50,7 +50,7 @@ Corrupt = Annotated[
     option(
         "--corrupt",
         metavar="KINDS:SEVERITIES",
-        help="Also on corrupted images: all:1-5, gaussian_noise,fog:3, blur:1-5 … (noise, blur, weather, digital are "
-        "groups; -d NAME?corrupt=fog:3 is one of them).",
+        help="Also test on corrupted images: all:1-5, gaussian_noise,fog:3, blur:1-5 … (noise, blur, weather, digital "
+        "are groups; -d NAME?corrupt=fog:3 is one of them).",
     ),
 ]

@@ -7,7 +7,7 @@ obeyed. The page's content security policy allows its own script (by hash) and i
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from vlmbench.metrics.classification.ece import SPEC as CALIBRATION
 from vlmbench.metrics.one_vs_rest import AREA
 from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
+from vlmbench.report.blocks import varying_texts
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import of_family, unique
 from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg
@@ -39,6 +40,7 @@ from vlmbench.report.reading import read_tables
 from vlmbench.report.table import Table
 from vlmbench.report.tables.caption_blocks import caption_blocks
 from vlmbench.report.tables.comparisons import matrices
+from vlmbench.report.tables.robustness import NAME as ROBUSTNESS
 from vlmbench.report.tables.robustness import Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
 
@@ -144,12 +146,19 @@ def _safe(html: str) -> Any:
 def _table(table: Table, names: _Names) -> dict[str, Any]:
     first, *more = table.shown()
     matrices_of = matrices(table) if table.name == "comparisons" else []
+    heading = first.title
+    if table.name == ROBUSTNESS:
+        heading, heads = varying_texts(first)
+        places = [*heads, *(place for place, column in enumerate(first.columns) if column.figures)]
+        rows = tuple(tuple(row[place] for place in places) for row in first.rows)
+        first = replace(first, columns=tuple(first.columns[place] for place in places), rows=rows)
     return {
         "matrices": [
             (title_of(one), _safe(significance_svg(names(f"differences {one.dataset}"), one))) for one in matrices_of
         ],
         "name": table.name,
         "title": first.title,
+        "heading": heading,
         "html": _safe(html_table(first)),
         "folded": f"{len(table.rows)} {FOLDABLE[table.name]}"
         if table.name in FOLDABLE and len(table.rows) > FOLDED

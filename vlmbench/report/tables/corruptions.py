@@ -19,6 +19,7 @@ from vlmbench.records.store import StoredRun
 from vlmbench.report.grouping import main_metric, of_family, unique, variants
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Cell, Column, Table, metric_cell
+from vlmbench.report.tables.robustness import bare_system, classes_from, classifier
 
 NAME = "corruptions"
 _HEAD = ("dataset", "model", "classifier", "corruption")
@@ -90,19 +91,20 @@ def sweeps(runs: Iterable[StoredRun]) -> list[Sweep]:
     for run in chosen:
         dataset = _parsed(run.record.dataset.id)[0]
         if len(several[dataset]) > 1:
-            record, shots = run.record, run.record.shots
-            few = f", {shots or 'all'} labels per class" if record.spec.role == "probe" else ""
-            key = (dataset, record.dataset.split, record.system, record.spec.role + few)
+            record = run.record
+            trained_here = classes_from(record) in {None, dataset}
+            system = bare_system(record) if trained_here else record.system
+            key = (dataset, record.dataset.split, system, classifier(record))
             groups.setdefault(key, []).append(run)
     found = []
-    for (dataset, split, system, classifier), members in groups.items():
+    for (dataset, split, system, words), members in groups.items():
         for label, same in variants(members, lambda run: run.record.dataset.id).items():
             corrupted = {one: run for run in same if (one := _parsed(run.record.dataset.id)[1]) is not None}
             clean = next((run for run in same if _parsed(run.record.dataset.id)[1] is None), None)
             if corrupted:
                 metric = main_metric(next(iter(corrupted.values())).record)
                 model = system + (f" ({label})" if label else "")
-                found.append(Sweep(dataset, split, model, classifier, metric, clean, corrupted))
+                found.append(Sweep(dataset, split, model, words, metric, clean, corrupted))
     return found
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from vlmbench.data.names import CORRUPT
 from vlmbench.records.classification import ClassificationDetail
 from vlmbench.report.table import HEAD, Cell
 from vlmbench.report.tables.rows import Row
@@ -11,7 +12,12 @@ _AVERAGED = ("zero_shot", "probe", "difference")
 
 
 def mean_rows(rows: Sequence[Row], cells: Sequence[Sequence[Cell]], columns: Sequence[str]) -> list[list[Cell]]:
-    """One row per model and group of datasets: the mean over its datasets, if every model has all of them."""
+    """One row per model and group of datasets: the mean over its datasets, if every model has all of them.
+
+    A corrupted copy of a dataset is none of them.
+    """
+    clean = [(row, line) for row, line in zip(rows, cells, strict=True) if f"{CORRUPT}=" not in row.place.dataset]
+    rows, cells = [row for row, _ in clean], [line for _, line in clean]
     places = {row.place for row in rows}
     if len({place.dataset for place in places}) < len(places):
         return []

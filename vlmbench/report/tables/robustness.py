@@ -118,21 +118,21 @@ def shifts(runs: Sequence[StoredRun], pairs: Pairs | None) -> list[Shift]:
     Raises:
         InputError: a per-sample file cannot be read.
     """
-    chosen = unique(of_family(runs, "classification"))
-    at_home: dict[str, StoredRun] = {}
-    for run in chosen:
-        if not _protocol(run.record).classes_from:
-            at_home.setdefault(_key(run.record, run.record.dataset.id), run)
     groups: dict[tuple[str, Place, Place], list[tuple[StoredRun, StoredRun]]] = {}
-    for run in chosen:
-        trained_on = _protocol(run.record).classes_from
-        own = at_home.get(_key(run.record, trained_on)) if trained_on else None
-        if trained_on and own is not None:
-            groups.setdefault((trained_on, Place.of(run.record), Place.of(own.record)), []).append((run, own))
+    for trained_on, run, own in _matched(runs):
+        groups.setdefault((trained_on, Place.of(run.record), Place.of(own.record)), []).append((run, own))
     found = []
     for (trained_on, place, home), both in sorted(groups.items()):
         found.append(_shift(trained_on, place, home, both, pairs))
     return found
+
+
+def without_shifted(runs: Sequence[StoredRun]) -> list[StoredRun]:
+    """The runs but those on other test sets, and by fewer classes in distribution, which this table shows."""
+    both = _matched(runs)
+    fewer = (own for _, _, own in both if _protocol(own.record).left_out_classes)
+    shown = {run.path for run in (*(run for _, run, _ in both), *fewer)}
+    return [run for run in runs if run.path not in shown]
 
 
 def robustness_table(runs: Sequence[StoredRun], pairs: Pairs | None) -> Table | None:
@@ -150,6 +150,42 @@ def robustness_table(runs: Sequence[StoredRun], pairs: Pairs | None) -> Table | 
     return replace(table, notes=tuple(note for note in notes if explains.get(note) in there)) if rows else None
 
 
+def classifier(record: Record) -> str:
+    """``zero-shot``; ``probe, all labels``; ``probe, 4 labels per class``."""
+    if record.spec.role == ZERO_SHOT:
+        return ZERO_SHOT
+    return ALL_LABELS if record.shots is None else f"probe, {record.shots} label{'s' * (record.shots > 1)} per class"
+
+
+def bare_system(record: Record) -> str:
+    """The system without the words that say which other dataset it was trained on, or has the classes of."""
+    name, other = record.system, classes_from(record)
+    for words in (TRAINED_ON, WITH_CLASSES_OF) if other else ():
+        name = name.removesuffix(words.format(other))
+    return name
+
+
+def classes_from(record: Record) -> str | None:
+    """The dataset whose classes are told apart, where it is not the one tested on."""
+    return _protocol(record).classes_from
+
+
+def _matched(runs: Sequence[StoredRun]) -> list[tuple[str, StoredRun, StoredRun]]:
+    """The shifted runs that have a run in distribution, with it, each with the training set."""
+    chosen = unique(of_family(runs, "classification"))
+    at_home: dict[str, StoredRun] = {}
+    for run in chosen:
+        if not _protocol(run.record).classes_from:
+            at_home.setdefault(_key(run.record, run.record.dataset.id), run)
+    found = []
+    for run in chosen:
+        trained_on = _protocol(run.record).classes_from
+        own = at_home.get(_key(run.record, trained_on)) if trained_on else None
+        if trained_on and own is not None:
+            found.append((trained_on, run, own))
+    return found
+
+
 def _shift(
     trained_on: str, place: Place, home: Place, both: Sequence[tuple[StoredRun, StoredRun]], pairs: Pairs | None
 ) -> Shift:
@@ -159,21 +195,18 @@ def _shift(
     named: list[tuple[str, str, StoredRun]] = []
     models: dict[str, list[StoredRun]] = {}
     for run, _ in both:
-        name = run.record.system
-        for words in (TRAINED_ON, WITH_CLASSES_OF):
-            name = name.removesuffix(words.format(trained_on))
-        models.setdefault(name, []).append(run)
+        models.setdefault(bare_system(run.record), []).append(run)
     for model, group in models.items():
         for label, members in variants(group, lambda run: (run.record.task, run.record.shots)).items():
-            named += [(model + (f" ({label})" if label else ""), _classifier(run), run) for run in members]
+            named += [(model + (f" ({label})" if label else ""), classifier(run.record), run) for run in members]
     named.sort(
         key=lambda item: (item[0], item[1] != ZERO_SHOT, item[2].record.shots is None, item[2].record.shots or 0)
     )
     there = pairs if pairs is not None and all(pairs.has(run, own) for run, own in both) else None
-    for model, classifier, run in named:
+    for model, words, run in named:
         own = own_of[str(run.path)]
         figures = None if there is None else (_figures(own, per_image, there), _figures(run, per_image, there))
-        shift.points.append(Point(model, classifier, run, own, figures))
+        shift.points.append(Point(model, words, run, own, figures))
     if there is not None:
         _measure(shift, home, there)
     return shift
@@ -252,13 +285,6 @@ def _labels_to_match(shift: Shift, point: Point, zero: Point | None) -> Cell:
 
 def _changed(change: Any, runs: tuple[StoredRun, ...]) -> Cell:
     return Cell(value=change.value, low=change.low, high=change.high, runs=runs, signed=True)
-
-
-def _classifier(run: StoredRun) -> str:
-    if run.record.spec.role == ZERO_SHOT:
-        return ZERO_SHOT
-    shots = run.record.shots
-    return ALL_LABELS if shots is None else f"probe, {shots} label{'s' * (shots > 1)} per class"
 
 
 def _protocol(record: Record) -> ClassificationProtocol:

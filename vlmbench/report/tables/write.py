@@ -47,9 +47,9 @@ def build_tables(
     shifts = relative_to is not None or any(run.record.spec.family == "classification" for run in runs)
     if shifts:
         from vlmbench.report.tables.corruptions import corruptions_table, without_sweeps
-        from vlmbench.report.tables.robustness import robustness_table
+        from vlmbench.report.tables.robustness import robustness_table, without_shifted
 
-        runs = without_sweeps(runs)
+        runs = without_shifted(without_sweeps(runs))
     theirs: list[Foreign] = []
     if foreign:
         from vlmbench.report.tables.foreign import usable

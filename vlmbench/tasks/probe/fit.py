@@ -43,6 +43,12 @@ class ProbeRequest:
     load: Path | None = None
     test_on: Sequence[str] = ()
     class_map: Path | None = None
+    corrupt: str | None = None
+
+    @property
+    def shifted(self) -> bool:
+        """Whether there are test sets other than the training set's own."""
+        return bool(self.test_on) or self.corrupt is not None
 
     @property
     def head(self) -> HeadRef:
@@ -105,8 +111,8 @@ class ProbeRequest:
             raise UsageError(
                 "shots and seeds are at least 1", where="--shots", fix="--shots 1,2,4,8,16,all and --seeds 5"
             )
-        if self.features is not None and self.test_on:
-            _refuse("test_on", "needs a model and a dataset, not a features file")
+        if self.features is not None and self.shifted:
+            _refuse("test_on" if self.test_on else "corrupt", "needs a model and a dataset, not a features file")
         if self.class_map is not None and not self.test_on:
             _refuse("class_map", "is for the classes of --test-on")
         if self.features is not None and self.holdout is not None:

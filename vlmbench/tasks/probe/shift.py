@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.data.base import DatasetInfo, Split
-from vlmbench.data.catalogue import FAMILY, expand, family
+from vlmbench.data.catalogue import FAMILY, expand, family, with_corruptions
 from vlmbench.data.merged import ClassMap, read_class_map
 from vlmbench.data.names import DatasetRef, same_images
 from vlmbench.encoders.base import PROJ
@@ -113,7 +113,8 @@ class Restricted:
 
 
 def shift_plans(session: Session, dataset: DatasetRef, request: ProbeRequest, *, warn: bool = False) -> list[ShiftPlan]:
-    """The test sets of ``--test-on`` for a training set, and its own test split by the classes of each that lacks some.
+    """The test sets of ``--test-on`` and ``--corrupt``, and for those that lack classes the training set's own test
+    split by the classes they have.
 
     A member of the training set's family whose classes do not match is left out; with `warn`, the user hears of it.
 
@@ -122,13 +123,13 @@ def shift_plans(session: Session, dataset: DatasetRef, request: ProbeRequest, *,
         InputError: classes do not match, no image is left, or images have several labels.
         UsageError: there is no family, or a test set is the training set.
     """
-    if not request.test_on:
+    if not request.shifted:
         return []
     ours = session.dataset(dataset).info
     if ours.multilabel:
         raise _several_labels(ours)
     given = {} if request.class_map is None else read_class_map(request.class_map)
-    refs = _test_sets(dataset, request.test_on)
+    refs = _test_sets(dataset, request)
     require_known(given, [session.dataset(ref).info for ref in refs], str(request.class_map))
     found, unlike = [], None
     for ref in refs:
@@ -227,10 +228,11 @@ def shifted_tests(
     return found
 
 
-def _test_sets(dataset: DatasetRef, named: Sequence[str]) -> list[DatasetRef]:
+def _test_sets(dataset: DatasetRef, request: ProbeRequest) -> list[DatasetRef]:
     """The test sets; ``family`` stands for the others of the training set's family."""
-    members = family(dataset) if FAMILY in named else []
-    refs = [ref for name in named for ref in (members if name == FAMILY else expand([name]))]
+    members = family(dataset) if FAMILY in request.test_on else []
+    refs = [ref for name in request.test_on for ref in (members if name == FAMILY else expand([name]))]
+    refs += with_corruptions([dataset], request.corrupt)[1:]
     if dataset in refs:
         raise UsageError(
             f"{visible(str(dataset))} is the training set; its own test split is scored anyway",
