@@ -197,6 +197,7 @@ def test_load_runs_finds_what_was_written(runs):
 
 def test_compare_is_the_command(runs, tmp_path):
     out = runs[0].path.parent.parent
+    runs = vlmbench.load_runs(out)  # rows keep the order given: here that of the directory
     document = command("compare", out, "-o", tmp_path / "b", "--no-report")
     for given in (runs, out, list(runs), [runs[:2], *(one.path for one in runs[2:])]):
         found = vlmbench.compare(given)

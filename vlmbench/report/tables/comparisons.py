@@ -118,7 +118,8 @@ def comparisons_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
     if len(chosen) == len(rows):
         return table
     words = "The best system against each other, by one metric; the other pairs and metrics are in comparisons.csv."
-    return replace(table, brief=replace(table, title="Against the best", rows=chosen, notes=(words, *notes)))
+    brief = replace(table, title="Pairwise comparisons with the best", rows=chosen, notes=(words, *notes))
+    return replace(table, brief=brief)
 
 
 @dataclass(frozen=True)
