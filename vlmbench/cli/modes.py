@@ -179,7 +179,11 @@ MODES: dict[str, tuple[Mode, ...]] = {
         Mode("caption -d", f"model dataset split limit {_DECODING}", ("dataset",), _CAPTION_NEEDS),
     ),
     "compare": (
-        Mode("compare", "runs strict metric relative_to figures no_report eval_results export_to positive threshold"),
+        Mode(
+            "compare",
+            "runs strict metric relative_to figures no_report eval_results export_to positive threshold columns "
+            "no_intervals",
+        ),
     ),
     "check": (
         Mode("check --update", "current baseline update", ("update",)),
