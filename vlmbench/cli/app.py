@@ -106,7 +106,7 @@ class Command(Helped, TyperCommand):
 def load(name: str) -> Any:
     """Imports a command and builds its parser."""
     command = command_of(name)
-    single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
     single.command(name, cls=Command, context_settings=SETTINGS)(guarded(command))
     built: Any = get_command(single)
     built.name = name
@@ -121,7 +121,7 @@ app = typer.Typer(
     name="vlmbench",
     cls=LazyGroup,
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )

@@ -4,6 +4,7 @@ The examples of a command are what stands between ``[bold]`` and ``[/bold]`` in 
 """
 
 import inspect
+import os
 import re
 import shutil
 import sys
@@ -58,7 +59,7 @@ class Helped:
         def show(ctx: Any, param: Any, value: bool) -> None:
             if value and not ctx.resilient_parsing:
                 with outlived():
-                    typer.echo(ctx.get_help(), color=ctx.color)
+                    print(ctx.get_help())  # click would write UTF-8 where stdout is ASCII
                     sys.stdout.flush()
                 ctx.exit()
 
@@ -150,7 +151,9 @@ def _values(kind: type) -> str:
 
 
 def _heading(title: str) -> tuple[str, str]:
-    return "", typer.style(f"{title}:", bold=True)
+    return "", typer.style(f"{title}:", bold=True) if sys.stdout.isatty() and not os.environ.get(
+        "NO_COLOR"
+    ) else f"{title}:"
 
 
 def _wrapped(text: str, width: int, hanging: int = 0, indent: int = 0) -> list[str]:
