@@ -151,9 +151,8 @@ def _values(kind: type) -> str:
 
 
 def _heading(title: str) -> tuple[str, str]:
-    return "", typer.style(f"{title}:", bold=True) if sys.stdout.isatty() and not os.environ.get(
-        "NO_COLOR"
-    ) else f"{title}:"
+    bold = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return "", typer.style(f"{title}:", bold=True) if bold else f"{title}:"
 
 
 def _wrapped(text: str, width: int, hanging: int = 0, indent: int = 0) -> list[str]:
