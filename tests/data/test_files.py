@@ -67,9 +67,9 @@ def test_lists(ending, tmp_path):
     ("content", "message"),
     [
         ("path,label\n", "no images"),
-        ("path,label\na.png,\n", "without a path and a label"),
+        ("path,label\na.png,\n", "no line has a label"),
         ("path,label\na.png,x\nb.png,x\n", "only one class"),
-        ("name,what\na.png,x\n", "without a path and a label"),
+        ("name,what\na.png,x\n", "a line without a path"),
     ],
 )
 def test_lists_that_are_none(content, message, tmp_path):
