@@ -19,6 +19,11 @@ SHIFTS = 4
 
 def read_tables(tables: Sequence[Table]) -> str:
     """One paragraph on the tables; empty where there is nothing to compare."""
+    return " ".join(findings(tables))
+
+
+def findings(tables: Sequence[Table]) -> list[str]:
+    """What the tables say, a sentence each."""
     sentences: list[str] = []
     for table in tables:
         lines = [dict(zip((column.key for column in table.columns), row, strict=True)) for row in table.rows]
@@ -30,7 +35,7 @@ def read_tables(tables: Sequence[Table]) -> str:
             sentences += _shifted(lines)
         elif table.name == "comparisons":
             sentences += _prompts(lines)
-    return " ".join(sentences)
+    return sentences
 
 
 def _has(line: Line, key: str) -> bool:

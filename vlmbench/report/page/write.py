@@ -36,7 +36,7 @@ from vlmbench.report.page.findings import (
 )
 from vlmbench.report.page.significance import significance_svg, title_of
 from vlmbench.report.pairs import Pairs
-from vlmbench.report.reading import read_tables
+from vlmbench.report.reading import findings
 from vlmbench.report.table import Table
 from vlmbench.report.tables.caption_blocks import caption_blocks
 from vlmbench.report.tables.comparisons import matrices
@@ -113,7 +113,7 @@ def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, picture
         style=Markup((folder / "report.css").read_text("utf-8")),  # noqa: S704 - our own files
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        reading=read_tables(tables),
+        findings=findings(tables),
         tables=[_table(table, names) for table in tables],
         curves=_curves(rows, names),
         shifts=_shifts(shifts(chosen, pairs), names),
