@@ -1,8 +1,8 @@
-# docker build -t vlmbench . ; docker run --rm -v "$PWD:/work" vlmbench zeroshot -m tiny-clip -d digits
+# docker build -t vlmbench . ; docker run --rm -v "$PWD:/data" vlmbench zeroshot -m tiny-clip -d digits
 #
 # Without pycocoevalcap: its archive holds METEOR's jar, Stanford's tokenizer and SPICE, and whoever passes an image on
 # passes these on too (see NOTICE). METEOR reads its data from there; to use it, install the package in a container:
-#   docker run --rm -v "$PWD:/work" --entrypoint sh vlmbench -c "pip install --no-deps pycocoevalcap && vlmbench demo"
+#   docker run --rm -v "$PWD:/data" --entrypoint sh vlmbench -c "pip install --no-deps pycocoevalcap && vlmbench demo"
 FROM python:3.12-slim
 COPY . /source
 RUN pip install --no-cache-dir torch --index-url https://download.pytorch.org/whl/cpu \
@@ -10,6 +10,6 @@ RUN pip install --no-cache-dir torch --index-url https://download.pytorch.org/wh
  && pip uninstall --yes pycocoevalcap \
  && rm -rf /source \
  && ! find / -xdev -name "*.jar" | grep .
-WORKDIR /work
-ENV HF_HOME=/work/.cache/huggingface VLMBENCH_CACHE_DIR=/work/.cache/vlmbench
+WORKDIR /data
+ENV HF_HOME=/data/.cache/huggingface VLMBENCH_CACHE_DIR=/data/.cache/vlmbench
 ENTRYPOINT ["vlmbench"]

@@ -12,7 +12,7 @@ from vlmbench.data.corruptions.apply import corrupt
 from vlmbench.data.corruptions.kinds import KINDS, SIDE, Corruption
 from vlmbench.foundations.seeds import derive_seed
 
-PHOTOGRAPHS = Path("/work/shared/data/captioned-images")
+PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "captioned-images"
 HEIGHT, WIDTH = 45, 53
 SCALE = HEIGHT / SIDE
 
