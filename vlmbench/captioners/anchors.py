@@ -42,16 +42,8 @@ class Anchors:
 
 
 class _Choosing:
-    """The common part of both: images are encoded in batches, and a caption is chosen for each.
-
-    Args:
-        system: the name in tables.
-        facts: the model's part of a record.
-        encoder: the image encoder.
-        anchors: encodes the training set.
-        decoding: what else decides the choice.
-        runtime: where and how it runs.
-    """
+    """The common part of both: images are encoded in batches, and a caption is chosen for each. `anchors` encodes the
+    training set; `decoding` is what else decides the choice."""
 
     def __init__(
         self,

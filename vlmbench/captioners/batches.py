@@ -11,13 +11,7 @@ Make = Callable[[Sequence[Item]], list[str]]
 
 
 class Batcher:
-    """Runs a function that captions batches, and remembers the size that fits.
-
-    Args:
-        make: captions one batch.
-        size: images per batch to begin with.
-        warn: called when the size is halved.
-    """
+    """Runs a function that captions batches, and remembers the size that fits."""
 
     def __init__(self, make: Make, size: int, warn: Callable[[str], None]) -> None:
         self.make = make
@@ -35,11 +29,8 @@ class Batcher:
         yield from self.run(window)
 
     def run(self, items: Sequence[Item]) -> Iterator[list[Done]]:
-        """Captions for `items`, a batch at a time, in order.
-
-        Raises:
-            VlmbenchError: a problem of the model, not of one image (no key, no such model).
-        """
+        """Captions for `items`, a batch at a time, in order. Raises `VlmbenchError` for a problem of the model, not of
+        one image."""
         start = 0
         while start < len(items):
             batch = items[start : start + self.size]

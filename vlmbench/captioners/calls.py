@@ -56,16 +56,14 @@ class CallFailed(Exception):
 
 @dataclass
 class Caller:
-    """Posts JSON to one address; a context manager that keeps connections open between calls.
+    """Posts JSON to one address; a context manager that keeps connections open between calls. Raises `UsageError` where
+    a proxy in the environment is not a valid address.
 
     Attributes:
         address: the URL.
         headers: sent with every call, ASCII.
         calls: timeout and attempts; the pause before each retry is doubled up to 30 s (full jitter).
         secret: replaced by ``***`` wherever a response repeats it, as are the proxy's credentials.
-
-    Raises:
-        UsageError: a proxy in the environment is not a valid address.
     """
 
     address: str
@@ -101,13 +99,11 @@ class Caller:
 
     def post(self, body: Callable[[], dict[str, Any]], read: Callable[[Any], str]) -> str:
         """Posts `body` and passes the JSON response to `read` until that returns a text; secrets in it are masked.
+        Raises `CallFailed` where every attempt failed, or a retry would not help.
 
         Args:
             body: returns the JSON object to send, before each attempt.
             read: extracts the text from the response; raises `CallFailed` if there is none.
-
-        Raises:
-            CallFailed: every attempt failed, or a retry would not help.
         """
         for attempt in range(1, self.calls.tries + 1):
             self._wait_for_quiet()

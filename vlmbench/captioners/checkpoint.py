@@ -68,16 +68,12 @@ class Checkpoint:
 
 
 def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Checkpoint:
-    """The files of a captioner, downloaded from the hub if they are not on this machine.
+    """The files of a captioner, downloaded from the hub if they are not on this machine. Raises `AbsentError` where
+    there is none, it cannot be downloaded, or its weights are damaged; `InputError` where it is no checkpoint of
+    transformers, or comes with code that is not trusted.
 
     Args:
-        model: as the user names it.
-        cache_dir: where hashes are stored.
         trusted: whether code that comes with it may be run, if transformers does not know its architecture.
-
-    Raises:
-        AbsentError: no such captioner, or it cannot be downloaded, or its weights are damaged.
-        InputError: the directory is not a transformers checkpoint, or it comes with code that is not trusted.
     """
     if model in MODELS:
         kind = MODELS[model].kind

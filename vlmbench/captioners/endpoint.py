@@ -65,11 +65,8 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The parts of the name.
-
-        Raises:
-            UsageError: another format, or credentials in the URL, which the message does not repeat.
-        """
+        """The parts of the name; `UsageError` for another format, or for credentials in the URL, which the message does
+        not repeat."""
         url, _, model = text.partition("#")
         return cls(url, model, _address(url, model))
 
@@ -78,16 +75,11 @@ class Address:
 
 
 class Endpoint:
-    """A captioner on a server.
+    """A captioner on a server. Raises `UsageError` for beam search, or a key or proxy that cannot be sent.
 
     Args:
-        name: its address and model.
         decoding: how it decodes; the server does the decoding, so there is no beam search.
-        calls: how it is called.
         examples: few-shot examples, put before the image as earlier turns.
-
-    Raises:
-        UsageError: a key or proxy that cannot be sent, or beam search.
     """
 
     def __init__(
@@ -133,12 +125,9 @@ class Endpoint:
         return self.options.prompt if self.options.prompt is not None else DESCRIBE
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Captions as they arrive. On interruption, calls in progress are awaited and their captions passed
-        on first.
-
-        Raises:
-            AbsentError: the server does not respond, rejects key or model, redirects, or requests a long wait.
-        """
+        """Captions as they arrive. On interruption, calls in progress are awaited and their captions passed on first.
+        Raises `AbsentError` where the server does not respond, rejects key or model, redirects, or requests a long
+        wait."""
         fatal: BaseException | None = None
         waiting: set[Future[Done]] = set()
         source = iter(items)
@@ -262,11 +251,7 @@ def data_url(image: Image) -> str:
 
 
 def _address(url: str, model: str) -> SplitResult:
-    """The address to post to.
-
-    Raises:
-        UsageError: `url` is not a valid address, or contains credentials.
-    """
+    """The address to post to; `UsageError` where `url` is not a valid one, or contains credentials."""
     import httpx2
 
     wrong = UsageError("not an endpoint: it needs a URL and a model", where="endpoint:…", fix=f"the format is {FORM}")
@@ -295,11 +280,7 @@ def _address(url: str, model: str) -> SplitResult:
 
 
 def _key(host: str) -> str | None:
-    """The key for a host, from the environment.
-
-    Raises:
-        UsageError: it cannot be sent.
-    """
+    """The key for a host, from the environment; `UsageError` where it cannot be sent."""
     name, key = "VLMBENCH_API_KEY", os.environ.get("VLMBENCH_API_KEY", "").strip()
     openai = host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
     if not key and (openai or host in LOOPBACK):

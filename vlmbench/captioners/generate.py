@@ -38,17 +38,8 @@ _SAMPLING = {
 
 
 class Generator:
-    """A captioner that generates; its model is loaded for the first caption.
-
-    Args:
-        checkpoint: its files.
-        decoding: how it decodes.
-        runtime: where and how it runs.
-        examples: few-shot examples, `decoding.shots` of them.
-
-    Raises:
-        UsageError: a prompt or examples for an architecture that takes none.
-    """
+    """A captioner that generates; its model is loaded for the first caption. Raises `UsageError` for a prompt or
+    examples that its architecture does not take."""
 
     def __init__(
         self, checkpoint: Checkpoint, decoding: Decoding, runtime: Runtime, examples: Sequence[Example] = ()

@@ -75,16 +75,8 @@ class _Candidates:
 
 
 class LanguageModel:
-    """A causal language model, or the decoder of a vision encoder–decoder, which then does not see the image.
-
-    Args:
-        checkpoint: its files.
-        device: ``cpu``, ``cuda``, ``mps``.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
-
-    Raises:
-        InputError: the checkpoint is not a language model.
-    """
+    """A causal language model, or the decoder of a vision encoder–decoder, which then does not see the image. Raises
+    `InputError` where the checkpoint is none."""
 
     def __init__(self, checkpoint: Checkpoint, device: str, precision: str) -> None:
         library = transformers()
@@ -166,12 +158,7 @@ class MagicName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The parts of the name.
-
-        Raises:
-            ValueError: it is not such a name.
-            UsageError: a setting is unknown, not a number, or out of range.
-        """
+        """The parts of the name; `ValueError` where it is not such a name, `UsageError` where a setting is invalid."""
         models = Models.parse(text, least=2, most=2, settings=True)
         query = models.settings or ""
         try:
@@ -193,17 +180,7 @@ class Magic:
     """A captioner made of a language model and a dual encoder.
 
     The language model's output for a prefix, and the dual encoder's embeddings of its continuations, are cached for
-    images with the same prefix.
-
-    Args:
-        name: the user's name for it.
-        checkpoint: the language model's files.
-        encoder: the dual encoder.
-        decoding: prompt and maximum length.
-        runtime: where and how it runs.
-
-    Raises:
-        UsageError: beams, sampling or examples.
+    images with the same prefix. Raises `UsageError` for beams, sampling or examples.
     """
 
     def __init__(
@@ -310,16 +287,10 @@ def _threads_for(model: Any) -> Iterator[None]:
 
 
 def fluency(p: np.ndarray, past: np.ndarray, ahead: np.ndarray, alpha: float) -> np.ndarray:
-    """The image-independent part of each candidate token's score: (1 - alpha) p - alpha max cos.
+    """The image-independent part of each candidate token's score, [K] float64: (1 - alpha) p - alpha max cos.
 
-    Args:
-        p: [K] its probability.
-        past: [T, D] hidden states of the tokens so far.
-        ahead: [K, D] hidden state of each candidate.
-        alpha: weight of the degeneration penalty, 0 to 1.
-
-    Returns:
-        [K] float64.
+    `p` [K] is its probability, `past` [T, D] the hidden states of the tokens so far, `ahead` [K, D] that of each
+    candidate, alpha the weight of the degeneration penalty, 0 to 1.
     """
     penalty = (unit(ahead) @ unit(past).T).max(axis=1)
     found: np.ndarray = (1 - alpha) * p - alpha * penalty

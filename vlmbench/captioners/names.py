@@ -74,12 +74,8 @@ class CaptionerRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parses a user's name for a captioner.
-
-        Raises:
-            UsageError: the kind is known but the rest is malformed.
-            InputError: the kind belongs to another package and cannot be loaded.
-        """
+        """Parses a user's name for a captioner. Raises `UsageError` where the rest is malformed, `InputError` where
+        another package's kind cannot be loaded."""
         head, colon, rest = text.partition(":")
         kind, rest = (head, rest) if colon and head != CHECKPOINT and head in kinds() else (CHECKPOINT, text)
         plugin = kinds().added.get(kind)
@@ -108,11 +104,8 @@ class Models:
 
     @classmethod
     def parse(cls, text: str, *, least: int, most: int, settings: bool = False) -> Self:
-        """Parses `least` to `most` names; a ``?`` begins optional settings.
-
-        Raises:
-            ValueError: there are more or fewer, or one is empty.
-        """
+        """Parses `least` to `most` names; a ``?`` begins optional settings. Raises `ValueError` where there are more or
+        fewer, or one is empty."""
         names, mark, rest = text.partition("?") if settings else (text, "", "")
         found = tuple(names.split(","))
         if not least <= len(found) <= most or not all(found):
@@ -125,20 +118,12 @@ class Models:
 
 @cache
 def kinds() -> Registry:
-    """Every kind, those of other installed packages too.
-
-    Raises:
-        InputError: two packages declare the same kind.
-    """
+    """Every kind, those of other installed packages too. Raises `InputError` where two packages declare the same."""
     return KINDS.with_installed(GROUP)
 
 
 def kind_of(name: str) -> CaptionerKind:
-    """The kind called `name`.
-
-    Raises:
-        InputError: it belongs to another package, and cannot be loaded or is not a kind.
-    """
+    """The kind called `name`; `InputError` where another package's cannot be loaded, or is not a kind."""
     found: CaptionerKind = kinds().load(name, CaptionerKind)
     return found
 

@@ -11,13 +11,8 @@ from vlmbench.records.result import ModelFacts
 
 
 def open_captioner(ref: CaptionerRef, setup: Setup) -> Captioner:
-    """The captioner called `ref`; no weights are loaded.
-
-    Raises:
-        AbsentError: there is no such captioner.
-        UsageError: unsupported options, or no captioned set to use.
-        InputError: it belongs to another package and is not a valid captioner.
-    """
+    """The captioner called `ref`; no weights are loaded. Raises `AbsentError` where there is no such captioner,
+    `UsageError` for unsupported options, `InputError` where another package's is not valid."""
     kind, plugin = kind_of(ref.kind), kinds().added.get(ref.kind)
     if plugin is None:
         return kind.open(ref.rest, setup)
@@ -42,11 +37,8 @@ class _Guarded:
         self.decoding: dict[str, Any] = captioner.decoding
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
-        """Its captions, each a single line for an image that it was given.
-
-        Raises:
-            InputError: it fails, or returns something else.
-        """
+        """Its captions, each a single line for an image that it was given. Raises `InputError` where it fails, or
+        returns something else."""
         given: set[str] = set()
 
         def noted() -> Iterator[Item]:

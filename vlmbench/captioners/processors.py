@@ -32,11 +32,8 @@ class Separate:
 
 
 def load_processor(checkpoint: Checkpoint) -> Any:
-    """The processor of a checkpoint; for a vision encoder–decoder its image processor and tokenizer.
-
-    Raises:
-        InputError: it cannot be built from the checkpoint's files.
-    """
+    """The processor of a checkpoint; for a vision encoder–decoder its image processor and tokenizer. Raises
+    `InputError` where it cannot be built from the checkpoint's files."""
     try:
         if checkpoint.model_type == "vision-encoder-decoder":
             return Separate(checkpoint)

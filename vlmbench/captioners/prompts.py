@@ -16,10 +16,7 @@ class Prompt:
     """The text around an image, the same for all images of a run.
 
     Args:
-        family: the architecture's row in the table.
-        processor: its processor.
         prompt: the text given with each image; None: no text.
-        examples: few-shot examples.
     """
 
     def __init__(self, family: Family, processor: Any, prompt: str | None, examples: Sequence[Example]) -> None:

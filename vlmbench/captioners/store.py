@@ -40,16 +40,11 @@ class CaptionStore:
     """The captions of one model decoded in one way, by the SHA-256 of the image.
 
     Args:
-        cache_dir: the cache directory.
         model: the captioner's part of a record; its weights' hash counts (for an endpoint: of address and name).
         decoding: everything else that decides a caption, as JSON values.
         version: `CaptionerKind.store_version`.
-        shared: the shared cache, if any.
 
     The versions of what runs models count too, but for an endpoint, which runs elsewhere.
-
-    Raises:
-        OutputError: the directory cannot be written.
     """
 
     def __init__(
@@ -85,11 +80,7 @@ class CaptionStore:
         return self._captions.get(image)
 
     def add(self, captions: Mapping[str, str]) -> None:
-        """Stores captions by image; when this returns they are on disk.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
+        """Stores captions by image; when this returns they are on disk."""
         if not captions:
             return
         data = self._lines(captions)

@@ -12,12 +12,8 @@ from vlmbench.metrics.spec import find
 
 
 def open_added(plugin: Plugin, ref: DatasetRef, opening: Opening) -> "Added":
-    """The dataset as the package opens it.
-
-    Raises:
-        VlmbenchError: what the package says is wrong with the name.
-        InputError: the package fails in another way, or returns something that is not a dataset.
-    """
+    """The dataset as the package opens it. Raises `InputError` where it fails, or returns something that is not a
+    dataset; its own `VlmbenchError` passes."""
     opener = plugin.load()
     with plugin.blamed():
         dataset = opener(ref, opening)
@@ -40,11 +36,7 @@ class Added:
     info: DatasetInfo
 
     def split(self, name: str) -> Split:
-        """The split called `name`.
-
-        Raises:
-            InputError: the package fails, or returns something that is not a split.
-        """
+        """The split called `name`; `InputError` where the package fails, or returns something that is not a split."""
         with self.plugin.blamed():
             found = self.dataset.split(name)
             wrong = self._wrong(found)

@@ -145,10 +145,7 @@ def ordered_splits(names: Iterable[str]) -> tuple[str, ...]:
 
 def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = None) -> str:
     """The split to evaluate on: `asked` (or an alias such as ``validation``), else the first of test, all, val, train.
-
-    Raises:
-        InputError: no such split; the available ones are named.
-    """
+    Raises `InputError` where there is no such split; the available ones are named."""
     if asked is None:
         for name in (TEST, ALL, VAL, TRAIN):
             if name in info.splits:

@@ -102,9 +102,7 @@ def expand(named: Iterable[DatasetName]) -> list[DatasetRef]:
     """The named datasets, with ``group:NAME`` replaced by its members, without duplicates.
 
     Options after a question mark (``group:text?stream=yes``) apply to every member on the hub, ``corrupt`` to all.
-
-    Raises:
-        UsageError: no such group (the known ones are named), or invalid options after the question mark.
+    Raises `UsageError` where there is no such group (the known ones are named), or the options are invalid.
     """
     found: list[DatasetRef] = []
     for ref in map(DatasetRef.parse, named):
@@ -131,11 +129,7 @@ def families() -> dict[str, list[str]]:
 
 
 def family(ref: DatasetRef) -> list[DatasetRef]:
-    """The other datasets of a dataset's family.
-
-    Raises:
-        UsageError: it is in none.
-    """
+    """The other datasets of a dataset's family; `UsageError` where it is in none."""
     entry = listed().get(bare_name(ref.id))
     if entry is None or entry.family is None:
         known = "; ".join(f"{name}: {', '.join(members)}" for name, members in families().items())
@@ -146,11 +140,8 @@ def family(ref: DatasetRef) -> list[DatasetRef]:
 
 
 def with_corruptions(refs: Sequence[DatasetRef], kinds: str | None) -> list[DatasetRef]:
-    """The datasets, each followed by itself in every corruption that is named (``all:1-5``); None: none.
-
-    Raises:
-        UsageError: there is no such corruption, or a dataset is corrupted already.
-    """
+    """The datasets, each followed by itself in every corruption that is named (``all:1-5``); None: none. Raises
+    `UsageError` where there is no such corruption, or a dataset is corrupted already."""
     if kinds is None:
         return list(refs)
     named = corruptions(kinds, f"--corrupt {visible(kinds)}")

@@ -42,12 +42,7 @@ Step = tuple[Corruption | None, Resizing]
 
 
 class Decoder:
-    """A process that decodes images and makes `steps` of each; for one thread at a time.
-
-    Args:
-        steps: what to make of an image.
-        most: images at once.
-    """
+    """A process that decodes images, `most` at once, and makes `steps` of each; for one thread at a time."""
 
     def __init__(self, steps: Sequence[Step], most: int) -> None:
         self._shapes = [item.shape for _, item in steps]
@@ -74,14 +69,11 @@ class Decoder:
         return self._process.stdout
 
     def decode(self, images: Sequence[tuple[Source, str]]) -> tuple[list[list[np.ndarray] | BadImage], float, float]:
-        """Images and their names; for each what each step makes of it, [3, H, W] uint8, or why it is damaged.
+        """Images and their names; for each what each step makes of it, [3, H, W] uint8, or why it is damaged; and the
+        seconds that reading and decoding, and resizing took.
 
-        Returns:
-            Those, and the seconds that reading and decoding, and resizing took.
-
-        Raises:
-            InputError: the process was ended, as it is where memory runs out.
-            RuntimeError: it failed otherwise; its traceback is the message.
+        Raises `InputError` where the process was ended (as it is where memory runs out), `RuntimeError` with its
+        traceback where it failed.
         """
         try:
             bodies = [source for source, _ in images if not isinstance(source, Path)]

@@ -22,12 +22,7 @@ _FIX = "a .csv, .tsv or .jsonl list, a .parquet or .arrow file, or a .zip or .ta
 
 
 def open_file(ref: DatasetRef, opening: Opening) -> Dataset:
-    """The dataset ``file:PATH``.
-
-    Raises:
-        AbsentError: no such file.
-        InputError: it is none of the kinds above.
-    """
+    """The dataset ``file:PATH``; `InputError` where it is none of the kinds above."""
     spec, cache_dir = ref.id, opening.cache_dir
     path = regular_file(user_path(ref.place), where=spec, fix=_FIX)
     ending = path.suffix.lower()

@@ -53,11 +53,8 @@ def is_image(name: str) -> bool:
 
 
 def read_image(path: Path) -> bytes:
-    """The bytes of an image's file.
-
-    Raises:
-        BadImage: there is none, it is no regular file (a pipe, a device), cannot be read, or has more than `LARGEST`.
-    """
+    """The bytes of an image's file. Raises `BadImage` where there is none, it is no regular file, cannot be read, or
+    has more than `LARGEST`."""
     try:
         return read_bytes(path, most=LARGEST, what="image", fix=FIX)
     except VlmbenchError as error:
@@ -69,16 +66,12 @@ def decode(raw: Raw, name: str, *, reduced: bool = False) -> Image.Image:
 
     16-bit greyscale is scaled to 8 bits (floating point: 0 to 1 if it fits there, else 0 to 255); CMYK and YCbCr are
     converted; palettes are looked up; transparent parts are laid on white; of an animation the first frame is taken.
+    Raises `BadImage` where it is no image, is damaged or truncated, or has more than `MAX_PIXELS` pixels.
 
     Args:
-        raw: the file's bytes, or pixels uint8.
-        name: what an error calls the image.
         reduced: an image whose shorter side is at least twice `REDUCED_SIDE` is made 2, 3, 4 … times smaller, as far
             as that side stays `REDUCED_SIDE` long: a JPEG by libjpeg's scaled inverse transform, as far as that goes
             (2, 4 or 8), everything else by means of squares of pixels. A smaller image is decoded as ever.
-
-    Raises:
-        BadImage: it is no image, is damaged or truncated, or has more than `MAX_PIXELS` pixels.
     """
     image, orientation = _decode(raw, name, REDUCED_SIDE if reduced else None)
     factor = min(image.size) // REDUCED_SIDE if reduced else 1
@@ -87,10 +80,7 @@ def decode(raw: Raw, name: str, *, reduced: bool = False) -> Image.Image:
 
 def decode_stored(raw: Raw, name: str) -> tuple[Image.Image, int]:
     """The same on the pixel grid as it is stored, not yet upright, and its EXIF orientation, 1 to 8 (see `upright`).
-
-    Raises:
-        BadImage: as `decode`.
-    """
+    Raises as `decode`."""
     return _decode(raw, name)
 
 

@@ -54,8 +54,6 @@ def load(
     """Reads, decodes and prepares the images at `rows`, in order.
 
     Args:
-        split: where they are.
-        rows: [M] indices.
         make: what to make of a decoded image and its id; called from the worker threads.
         workers: threads; 0: in this one.
         ahead: how many images may be prepared beyond the one asked for.
@@ -81,11 +79,8 @@ def load(
 def load_resized(
     split: Split, rows: Sequence[int], steps: Sequence[Step], *, workers: int, ahead: int
 ) -> Generator[Loaded[list[np.ndarray]], None, None]:
-    """The same by `workers` processes: of each image what each of `steps` makes, [3, H, W] uint8.
-
-    Raises:
-        InputError: a process was ended, as it is where memory runs out.
-    """
+    """The same by `workers` processes: of each image what each of `steps` makes, [3, H, W] uint8. Raises `InputError`
+    where a process was ended, as it is where memory runs out."""
     file: Callable[[int], Path] | None = getattr(split.images, "file", None)
     decoders: list[Decoder] = []
     idle: SimpleQueue[Decoder] = SimpleQueue()

@@ -24,17 +24,9 @@ _FORM = 'write {"their class": "our class"}, or a CSV of two columns; null or an
 
 
 def merged_dataset(dataset: Dataset, path: Path, id: str) -> OpenDataset:
-    """A dataset whose classes become those of a class map; a class that the map does not name stays as it is.
-
-    Args:
-        dataset: with the classes of its own.
-        path: the map.
-        id: what a record calls the dataset with the new classes.
-
-    Raises:
-        AbsentError: there is no such file.
-        InputError: it is no class map, names a class that is not there, or leaves fewer than two classes.
-    """
+    """A dataset whose classes become those of a class map; a class that the map does not name stays as it is. `id` is
+    what a record calls it. Raises `InputError` where the file is no class map, names a class that is not there, or
+    leaves fewer than two classes."""
     info, given = dataset.info, read_class_map(path)
     if info.multilabel or not info.classnames:
         what = "images with several labels" if info.multilabel else "no classes"
@@ -67,12 +59,7 @@ def merged_dataset(dataset: Dataset, path: Path, id: str) -> OpenDataset:
 
 
 def read_class_map(path: Path) -> ClassMap:
-    """The map in a file.
-
-    Raises:
-        AbsentError: there is no such file.
-        InputError: it is no such map, or names a class twice.
-    """
+    """The map in a file; `InputError` where it is no such map, or names a class twice."""
     text = read_text(path, most=SMALL, what="class map")
     if path.suffix.lower() == ".json":
         value = json_of(text, str(path), pairs="unique")

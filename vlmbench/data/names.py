@@ -76,11 +76,8 @@ class DatasetRef:
 
     @classmethod
     def parse(cls, name: "str | DatasetRef") -> "DatasetRef":
-        """The dataset called `name`; one that is parsed already, as it is.
-
-        Raises:
-            UsageError: what follows the question mark is not understood.
-        """
+        """The dataset called `name`; one that is parsed already, as it is. Raises `UsageError` where what follows the
+        question mark is not understood."""
         if isinstance(name, DatasetRef):
             return name
         kind, colon, rest = name.partition(":")
@@ -156,11 +153,7 @@ class DatasetRef:
 
     @property
     def hub(self) -> HubName:
-        """The parts of a hub dataset's name.
-
-        Raises:
-            AbsentError: it is none.
-        """
+        """The parts of a hub dataset's name; `AbsentError` where it is none."""
         found = _HUB_NAME.fullmatch(self.place)
         if found is None:
             raise AbsentError(

@@ -37,13 +37,9 @@ _FORMS = (
 
 
 def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None = None) -> Dataset:
-    """The dataset a user names; the reporter hears of a hub dataset that is streamed.
-
-    Raises:
-        AbsentError: no such dataset, or it cannot be downloaded.
-        InputError: it is not a valid dataset, or another package's kind is faulty.
-        UsageError: there is no such kind of dataset.
-    """
+    """The dataset a user names; the reporter hears of a hub dataset that is streamed. Raises `AbsentError` where there
+    is no such dataset or it cannot be downloaded, `InputError` where it is not valid, `UsageError` where there is no
+    such kind."""
     ref, reporter = DatasetRef.parse(name), reporter or Silent()
     opening = Opening(cache_dir, reporter, lambda other: open_dataset(other, cache_dir, reporter))
     if ref.view is not None:
@@ -83,11 +79,8 @@ def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None =
 
 @cache
 def kinds() -> Registry:
-    """Every kind, those of other installed packages too.
-
-    Raises:
-        InputError: one has the name of a kind that is there already; the package is named.
-    """
+    """Every kind, those of other installed packages too. Raises `InputError`, which names the package, where one is
+    there already."""
     return KINDS.with_installed(ENTRY_POINTS, (GROUP, "images"))
 
 

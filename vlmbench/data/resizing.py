@@ -27,11 +27,7 @@ class Resizing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """[3, H, W] of what it gives.
-
-        Raises:
-            ValueError: that depends on the image.
-        """
+        """[3, H, W] of what it gives; `ValueError` where that depends on the image."""
         found = self.crop or self.size
         if not isinstance(found, tuple):
             raise ValueError("the size depends on the image")

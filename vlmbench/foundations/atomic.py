@@ -41,11 +41,8 @@ _unlocked: set[Path] = set()
 
 @contextmanager
 def atomic_path(destination: Path) -> Iterator[Path]:
-    """Yields a temporary file beside `destination`; on success it is flushed and renamed over it.
-
-    Raises:
-        OutputError: the directory cannot be made or the file cannot be written.
-    """
+    """Yields a temporary file beside `destination`; on success it is flushed and renamed over it. Raises `OutputError`
+    where it cannot be written."""
     with _told(destination), _temporary(destination) as temporary:
         yield temporary
         _flush(temporary)
@@ -58,9 +55,6 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
     """Yields a temporary directory beside `destination`; on success all that is in it is flushed and it is renamed.
 
     If another process finished `destination` first, its directory is kept and ours is dropped.
-
-    Raises:
-        OutputError: the directory cannot be written.
     """
     with _told(destination), _temporary(destination, directory=True) as temporary:
         yield temporary
@@ -76,11 +70,7 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_directory(parent: Path) -> Iterator[Path]:
-    """Yields a new directory below `parent`, removed at the end; after a kill, by the next run that writes there.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
+    """Yields a new directory below `parent`, removed at the end; after a kill, by the next run that writes there."""
     with contextlib.ExitStack() as stack:
         with _told(parent):
             place = stack.enter_context(_temporary(parent / "any", directory=True))
@@ -104,21 +94,14 @@ def write_json(destination: Path, value: Any) -> None:
 
 
 def require_writable(directory: Path) -> None:
-    """Makes `directory` and proves that a file can be written there, before hours of work depend on it.
-
-    Raises:
-        OutputError: it cannot.
-    """
+    """Makes `directory` and proves that a file can be written there, before hours of work depend on it, or raises
+    `OutputError`."""
     with _told(directory), _temporary(directory / "any"):
         pass
 
 
 def make_directory(directory: Path) -> None:
-    """Makes a directory and those above it that are lacking, each entered on the disk.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Makes a directory and those above it that are lacking, each entered on the disk."""
     if not directory.is_dir():
         make_directory(directory.parent)
         directory.mkdir(exist_ok=True)
@@ -126,11 +109,7 @@ def make_directory(directory: Path) -> None:
 
 
 def flush_directory(directory: Path) -> None:
-    """Puts on the disk which files a directory has, where the system can.
-
-    Raises:
-        OSError: the disk failed.
-    """
+    """Puts on the disk which files a directory has, where the system can."""
     if not _WINDOWS:
         try:
             _flush(directory)
@@ -148,9 +127,6 @@ def exclusive(lock: Path, *, wait: bool = True) -> Iterator[bool]:
     The lock is the operating system's, on Windows too (`filelock`): it goes with the process that holds it, however
     that one ends. The empty file stays, one per name; Windows removes it. Where the disk has no such locks (some
     network disks), a warning says so and work may be done twice; what is written under a lock is written atomically.
-
-    Raises:
-        OutputError: the file cannot be made or opened.
     """
     from filelock import FileLock, Timeout
 

@@ -77,12 +77,8 @@ class Background:
             os._exit(code)
 
     def result(self) -> Arrays:
-        """Waits for the arrays.
-
-        Raises:
-            VlmbenchError: what `work` raised, whichever process it ran in.
-            RuntimeError: the second process failed otherwise; its traceback is the message.
-        """
+        """Waits for the arrays; a `VlmbenchError` that `work` raised is raised here, any other failure of the second
+        process as a `RuntimeError` with its traceback."""
         if self._pid is None or self._pipe is None:
             return self._work()
         data = self._pipe.read()

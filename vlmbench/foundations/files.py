@@ -36,17 +36,12 @@ _AGAIN = "rewrite the file with a JSON library, as UTF-8"
 
 
 def regular_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:
-    """A regular file that a user names and another library opens.
+    """A regular file that a user names and another library opens. Raises `AbsentError` where there is nothing,
+    `InputError` where it is no regular file, or cannot be looked at.
 
     Args:
-        path: as it was named.
         what: what messages call it.
         where: the option or name it stands in; None: the path itself.
-        fix: what to do about it.
-
-    Raises:
-        AbsentError: there is nothing at that path.
-        InputError: it is a directory, a pipe, a device or a socket, or cannot be looked at.
     """
     named_file(path, what=what, where=where, fix=fix)
     try:
@@ -66,12 +61,9 @@ def read_bytes(
     where: str | None = None,
     fix: str = "check the path and its permissions",
 ) -> bytes:
-    """The bytes of a file that a user names; arguments as for `regular_file`, and `most`: how many it may have.
-
-    Raises:
-        AbsentError: there is nothing at that path.
-        InputError: it is no regular file and no pipe of a shell, cannot be read, or is larger.
-    """
+    """The bytes of a file that a user names; arguments as for `regular_file`, and `most`: how many it may have. Raises
+    `AbsentError` where there is nothing, `InputError` where it is no regular file and no pipe of a shell, cannot be
+    read, or is larger."""
     named_file(path, what=what, where=where, fix=fix)
     try:
         # without O_NONBLOCK, opening a named pipe would wait for somebody to write to it
@@ -106,10 +98,7 @@ def read_text(path: Path, *, most: int = LARGEST, what: str = "file", where: str
 
 def text_of(data: bytes, path: Path) -> str:
     """The text of a file's bytes: gzip is unpacked, a byte-order mark left out; UTF-8, or UTF-16 with such a mark.
-
-    Raises:
-        InputError: its gzip is damaged or a bomb, or it is not UTF-8 (the byte and the line are named).
-    """
+    Raises `InputError` where its gzip is damaged or a bomb, or it is not UTF-8 (byte and line are named)."""
     if data[:2] == b"\x1f\x8b":
         data = _gunzipped(data, path)
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -130,11 +119,10 @@ def read_json(path: Path, *, most: int = LARGEST, what: str = "file", unique: bo
 
 
 def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, pairs: Any = None, halves: bool = False) -> Any:
-    """A text as JSON.
+    """A text as JSON. Raises `InputError` where it is not JSON, is nested deeper than `DEEPEST`, has a number of more
+    than 4,300 digits, or what `pairs` and `halves` do not allow.
 
     Args:
-        text: the text.
-        where: the file, and the place in it.
         line: the line of the file that the text is; None: the text may have several.
         fix: what to do if it is none.
         pairs: ``unique``: a key that occurs twice in an object is an error (else the last one counts); or what makes an
@@ -142,10 +130,6 @@ def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, pairs: A
             before, so that its depth is known.
         halves: whether texts may hold halves of characters (lone surrogates), as captions do that were cut off in an
             emoji; the caller has to see to them.
-
-    Raises:
-        InputError: it is not JSON, is nested deeper than `DEEPEST`, has a number of more than 4,300 digits, half a
-            character (a lone surrogate) where it may not, or, where asked, a key twice.
     """
     where += f", line {line}" if line else ""
 
@@ -181,11 +165,8 @@ def json_of(text: str, where: str, *, line: int = 0, fix: str = _AGAIN, pairs: A
 def json_lines(
     text: str, path: Path, *, fix: str = "one JSON object per line", halves: bool = False
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of JSON Lines, each with its place (``line 3``); only line feeds end a line.
-
-    Raises:
-        InputError: a line is not JSON as `json_of` reads it, or no object.
-    """
+    """The objects of JSON Lines, each with its place (``line 3``); only line feeds end a line. Raises `InputError`
+    where a line is not JSON as `json_of` reads it, or no object."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             value = json_of(line, str(path), line=number, fix=fix, halves=halves)
@@ -198,10 +179,7 @@ def csv_rows(
     text: str, path: Path, *, delimiter: str = ",", strict: bool = True, fix: str = "quote cells that contain quotes"
 ) -> Iterator[tuple[str, list[str]]]:
     """The rows of a CSV that hold anything, each with its place (``line 3``, where it starts); cells of any length.
-
-    Raises:
-        InputError: it is damaged; with `strict`, quotes are too.
-    """
+    Raises `InputError` where it is damaged; with `strict`, where quotes are too."""
     csv.field_size_limit(2**31 - 1)  # the library's own is 131,072; it holds for the process, so it is never put back
     line = 1
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
@@ -220,11 +198,7 @@ def unpacked_limit(packed: int, *, small: int = SMALL) -> int:
 
 
 def utf8_name(name: str, where: str) -> str:
-    """A name that a disk gives, if it is UTF-8.
-
-    Raises:
-        InputError: it is not; it could be written to no file of results.
-    """
+    """A name that a disk gives; `InputError` where it is not UTF-8, since it could be written to no file of results."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError as error:

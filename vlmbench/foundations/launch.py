@@ -41,10 +41,8 @@ class Launch:
 def find_launch(environment: Mapping[str, str] = os.environ, command: str = "") -> Launch | None:
     """The place of this process among those that a launcher has started; none where there is one process.
 
-    An array of jobs of several processes each counts as all of them together.
-
-    Raises:
-        UsageError: a variable is no number, or too large.
+    An array of jobs of several processes each counts as all of them together. Raises `UsageError` where a variable is
+    no number, or too large.
     """
     number, count = 0, 1
     for rank, world in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
@@ -70,7 +68,6 @@ def run_all(count: int, command: Sequence[str] | None = None) -> int:
     the one that wrote the results, one more is started.
 
     Args:
-        count: how many.
         command: program and arguments; None: this process's own.
 
     Returns:
@@ -121,21 +118,15 @@ def _text() -> IO[str]:
 
 
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:
-    """Which of the processes on this machine this is, from 0: it uses the GPU of that number.
-
-    Raises:
-        UsageError: a variable is no number.
-    """
+    """Which of the processes on this machine this is, from 0: it uses the GPU of that number. Raises `UsageError` where
+    the variable is no number."""
     names = [name for name in ("LOCAL_RANK", "SLURM_LOCALID") if environment.get(name)]
     return _number(environment, names[0]) if names else 0
 
 
 def local_count(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes of a launch share this machine's cores, as far as ``torchrun`` says so.
-
-    Raises:
-        UsageError: ``LOCAL_WORLD_SIZE`` is no number.
-    """
+    """How many processes of a launch share this machine's cores, as far as ``torchrun`` says so. Raises `UsageError`
+    where that is no number."""
     return _number(environment, "LOCAL_WORLD_SIZE", 1, least=1)
 
 

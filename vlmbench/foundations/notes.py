@@ -15,11 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def write_note(path: Path, value: Any) -> None:
-    """Stores a JSON value atomically.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Stores a JSON value atomically."""
     write_json(path, {"value": value, "checksum": _checksum(path, value)})
 
 
@@ -54,11 +50,7 @@ def _checksum(path: Path, value: Any) -> str:
 
 
 def vouch(path: Path) -> None:
-    """Notes the SHA-256 of a file in the cache that was just written, beside it.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Notes the SHA-256 of a file in the cache that was just written, beside it."""
     write_note(_beside(path), sha256_file(path))
 
 

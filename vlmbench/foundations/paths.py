@@ -65,17 +65,12 @@ def leads_outside(name: str, system: type[PurePath] = Path) -> bool:
 
 
 def named_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:
-    """A file that a user names, which has to be there. A pipe (``<(zcat …)``) is as good.
+    """A file that a user names, which has to be there. A pipe (``<(zcat …)``) is as good. Raises `AbsentError` where
+    there is nothing, `InputError` where it is a directory, or cannot be looked at.
 
     Args:
-        path: as it was named.
         what: what messages call it.
         where: the option or name it stands in; None: the path itself.
-        fix: what to do about it.
-
-    Raises:
-        AbsentError: there is nothing at that path.
-        InputError: it is a directory, or cannot be looked at.
     """
     if named_path(path, what=what, where=where, fix=fix).is_dir():
         raise InputError(f"a directory, not a {what}", where=where or str(path), fix="name the file in it")
@@ -85,12 +80,7 @@ def named_file(path: Path, *, what: str = "file", where: str | None = None, fix:
 def named_directory(
     path: Path, *, what: str = "directory", where: str | None = None, fix: str = "check the path"
 ) -> Path:
-    """The same for a directory.
-
-    Raises:
-        AbsentError: there is nothing at that path.
-        InputError: it is a file, or cannot be looked at.
-    """
+    """The same for a directory."""
     if not named_path(path, what=what, where=where, fix=fix).is_dir():
         raise InputError(f"{visible(str(path))} is a file, not a {what}", where=where or str(path), fix=fix)
     return path
@@ -99,12 +89,7 @@ def named_directory(
 def named_path(
     path: Path, *, what: str = "file or directory", where: str | None = None, fix: str = "check the path"
 ) -> Path:
-    """The same for either.
-
-    Raises:
-        AbsentError: there is nothing at that path.
-        InputError: it cannot be looked at.
-    """
+    """The same for either."""
     where = where or str(path)
     try:
         there = path.exists()

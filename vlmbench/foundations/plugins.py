@@ -32,22 +32,14 @@ class Plugin:
         return f"{self.entry.dist.name if self.entry.dist else '?'} ({self.entry.value})"
 
     def load(self) -> Any:
-        """The object.
-
-        Raises:
-            InputError: it cannot be imported; the package is named.
-        """
+        """The object; `InputError`, which names the package, where it cannot be imported."""
         with self.blamed("it cannot be loaded"):
             return self.entry.load()
 
     @contextmanager
     def blamed(self, what: str = "it failed") -> Iterator[None]:
-        """Turns what the package's code raises into one error that names it; errors of vlmbench pass as they are.
-
-        Raises:
-            InputError: it fails.
-            AbsentError: there is too little memory.
-        """
+        """Turns what the package's code raises into an `InputError` that names it, or an `AbsentError` where there is
+        too little memory; errors of vlmbench pass as they are."""
         try:
             yield
         except VlmbenchError:
@@ -97,11 +89,8 @@ class Registry(Mapping[str, str]):
         return len(self._targets)
 
     def with_installed(self, group: str, reserved: Iterable[str] = ()) -> "Registry":
-        """The same with the entry points of a group, which other installed packages declare; none is imported.
-
-        Raises:
-            InputError: a package declares a name that is there already, or is `reserved`.
-        """
+        """The same with the entry points of a group, which other installed packages declare; none is imported. Raises
+        `InputError` where a package declares a name that is there already, or is `reserved`."""
         added: dict[str, Plugin] = {}
         for plugin in plugins(group):
             if plugin.name in {*self, *reserved}:
@@ -112,15 +101,10 @@ class Registry(Mapping[str, str]):
         return Registry(self.kind, self._targets, added)
 
     def load(self, name: str, expected: type | None = None) -> Any:
-        """The object a name stands for.
+        """The object a name stands for; another package's has to be an `expected` and carry its name.
 
-        Args:
-            name: of one that is registered.
-            expected: its class, where it has to carry its name.
-
-        Raises:
-            AbsentError: no such name; the nearest ones are named.
-            InputError: what another package declares cannot be imported, or is none.
+        Raises `AbsentError`, with the nearest names, where there is no such name, `InputError` where another package's
+        cannot be imported, or is something else.
         """
         if name not in self:
             raise unknown(self.kind, name, self)

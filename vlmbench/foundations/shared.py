@@ -40,15 +40,10 @@ Found = TypeVar("Found")
 
 
 class SharedCache:
-    """The shared copy of a cache directory.
+    """The shared copy of a cache directory, in a directory that fsspec knows by its address.
 
-    Args:
-        address: a directory, as fsspec writes it.
-        cache_dir: the cache directory.
-
-    Raises:
-        UsageError: there is no such kind of address, or it has a password in it, which the message does not repeat.
-        AbsentError: the package for this kind of address is not installed.
+    Raises `UsageError` where there is no such kind of address, or it has a password in it, which the message does not
+    repeat; `AbsentError` where the package for it is not installed.
     """
 
     def __init__(self, address: str, cache_dir: Path) -> None:
@@ -78,15 +73,9 @@ class SharedCache:
         return self.protocol in _LOCAL
 
     def take(self, path: Path, read: Callable[[], Found | None]) -> Found | None:
-        """Fetches a file that the cache directory lacks.
-
-        Returns:
-            What `read` gives; None where there is no such file, or it is damaged: then it is removed, with a warning.
-
-        Raises:
-            AbsentError: the first request to the shared cache failed.
-            OutputError: the file cannot be written.
-        """
+        """Fetches a file that the cache directory lacks, and gives what `read` gives; None where there is no such file,
+        or it is damaged: then it is removed, with a warning. Raises `AbsentError` where the first request to the shared
+        cache failed."""
         if path in self._refused:
             return None
         data, found = self._request(READ, "cat_file", path, start=0, end=LARGEST + 1), None
@@ -105,11 +94,8 @@ class SharedCache:
         return found
 
     def names(self, directory: Path) -> set[str] | None:
-        """The names of the files in a directory below the cache directory; None where they cannot be listed.
-
-        Raises:
-            AbsentError: the first request to the shared cache failed.
-        """
+        """The names of the files in a directory below the cache directory; None where they cannot be listed. Raises
+        `AbsentError` where the first request to the shared cache failed."""
         found = self._request(READ, "ls", directory, detail=False)
         if found is None:
             return None if self._failed[READ] else set()
@@ -192,11 +178,8 @@ def _call(system: Any, method: str, *arguments: Any, **options: Any) -> Any:
 
 
 def _in_time(work: Future[Any] | Callable[[], Any]) -> Any:
-    """What it gives; a function is called in a thread that ends with the process, whatever it waits for.
-
-    Raises:
-        TimeoutError: it took longer than `SECONDS`.
-    """
+    """What it gives; a function is called in a thread that ends with the process, whatever it waits for. Raises
+    `TimeoutError` after `SECONDS`."""
     future: Future[Any] = work if isinstance(work, Future) else Future()
 
     def run(call: Callable[[], Any]) -> None:

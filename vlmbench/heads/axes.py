@@ -56,14 +56,10 @@ class Axes:
 
 
 def principal_axes(x: Any, device: str = "cpu") -> Axes:
-    """Centres and rotates features.
+    """Centres and rotates features. Raises `InputError`, with the image's row, where a feature is NaN or infinite.
 
     Args:
         x: an array or a `Table` `[N, D]`, N at least 1.
-        device: where the axes and the rotated features are stored.
-
-    Raises:
-        InputError: a feature is NaN or infinite (the image's row is named), or there are none.
     """
     if x.ndim != 2 or not x.shape[0]:
         raise InputError(f"features must be a table of images by features, not of shape {tuple(x.shape)}")

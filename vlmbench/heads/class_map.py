@@ -48,15 +48,11 @@ class ClassMatch:
 
 
 def match_classes(ours: DatasetInfo, theirs: DatasetInfo, given: ClassMap) -> ClassMatch:
-    """The classes of a test set among those of the training set.
+    """The classes of a test set among those of the training set. Raises `InputError` where classes have no partner or
+    several, fewer than two are in common, or the map names an unknown class.
 
     Args:
-        ours: the training set.
-        theirs: the test set.
         given: from ``--class-map``; classes of other test sets may be in it too.
-
-    Raises:
-        InputError: classes have no partner, or several; there is none or one in common; the map names an unknown class.
     """
     where = f"{visible(theirs.id)}, tested after training on {visible(ours.id)}"
     asked = {normalised(name): (name, target) for name, target in given.items()}
@@ -109,11 +105,7 @@ def match_classes(ours: DatasetInfo, theirs: DatasetInfo, given: ClassMap) -> Cl
 
 
 def require_known(given: ClassMap, theirs: Sequence[DatasetInfo], where: str) -> None:
-    """Checks that each class of a map is one of a test set.
-
-    Raises:
-        InputError: one is not.
-    """
+    """Checks that each class of a map is one of a test set; `InputError` where one is not."""
     known = {key for info in theirs for keys in keys_of(info) for key in keys}
     if unknown := [name for name in given if normalised(name) not in known]:
         raise InputError(

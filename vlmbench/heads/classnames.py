@@ -47,16 +47,11 @@ class ClassNames:
 
 
 def class_names(asked: str | None, info: DatasetInfo, cache_dir: Path) -> ClassNames:
-    """The class names that ``--classnames`` asks for, in the dataset's order.
+    """The class names that ``--classnames`` asks for, in the dataset's order. Raises `AbsentError` where there are
+    none, `InputError` where they do not match the dataset's classes.
 
     Args:
         asked: ``wds`` or a file; None: the dataset's own.
-        info: the dataset.
-        cache_dir: where commits and hashes are stored.
-
-    Raises:
-        AbsentError: no such file, no such copy, or it cannot be fetched.
-        InputError: they do not match the dataset's classes; the mismatches are named.
     """
     if asked is None:
         return ClassNames(tuple((name,) for name in info.classnames))
@@ -157,10 +152,8 @@ def _require_number(names: Names, info: DatasetInfo, where: str) -> None:
 def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
     """The names of an entry, in the dataset's order.
 
-    Matched by name if possible; else as they are, unless one of them shows that the order is different.
-
-    Raises:
-        InputError: a name is that of another class of the dataset.
+    Matched by name if possible; else as they are, unless one of them shows that the order is different. Raises
+    `InputError` where a name is that of another class.
     """
     order = _by_name(names, info)
     if order is not None:

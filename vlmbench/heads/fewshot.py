@@ -35,13 +35,8 @@ class Sample:
 def few_shot_sample(y: NDArray[np.integer], shots: int, seed: int) -> Sample:
     """Samples `shots` training images per class, and min(`shots`, 4) validation images per class.
 
-    Each class is shuffled once per seed. Its first images, up to 4 and never more than half, are for validation,
-    the rest for training; a class with too few images provides all it has.
-
-    Args:
-        y: labels of the training split, `[N]`.
-        shots: k, at least 1.
-        seed: seed of the draw.
+    Each class is shuffled once per seed. Its first images, up to 4 and never more than half, are for validation, the
+    rest for training; a class with too few images provides all it has. `y` are the labels of the training split, `[N]`.
     """
     train: list[NDArray[np.int64]] = []
     val: list[NDArray[np.int64]] = []
@@ -62,7 +57,6 @@ def holdout(y: NDArray[np.integer], seed: int, share: float = HOLDOUT) -> tuple[
 
     Args:
         y: labels `[N]`; with several labels per image, `[N, C]`, the sample is not stratified.
-        seed: seed of the draw.
         share: of each class, rounded, at least one image of a class that has two.
 
     Returns:

@@ -28,12 +28,7 @@ from vlmbench.heads.spec import FittedHead, HeadData, HeadSpec
 
 
 def fit_once(spec: HeadSpec, data: HeadData, cache_dir: Path) -> tuple[FittedHead, bool]:
-    """The head fitted to `data`, and whether it was in the cache.
-
-    Raises:
-        OutputError: the cache cannot be written.
-        VlmbenchError: see the head.
-    """
+    """The head fitted to `data`, and whether it was in the cache."""
     own = getattr(spec.fit, "__module__", "").startswith(__package__ + ".")
     if spec.restore is None or not own:
         return spec.fit(data), False

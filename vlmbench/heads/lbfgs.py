@@ -60,9 +60,7 @@ def minimise(
 
     Args:
         evaluate: returns value, gradient and curvature at a point.
-        start: where to begin.
         stop: whether a point is good enough.
-        max_iter: maximum number of steps.
         noise: relative rounding error of a value; smaller increases are ignored.
         project: projects a step onto the searched subspace (linear).
     """

@@ -11,16 +11,8 @@ from vlmbench.heads.spec import MAX_ITER, TOLERANCE
 
 
 class SklearnTrainer:
-    """Fits one training set at any number of strengths with scikit-learn, each from zero, in float64.
-
-    Args:
-        x: features `[N, D]`.
-        y: labels `[N]`, or `[N, C]` of 0 and 1.
-        classes: C.
-
-    Raises:
-        InputError: fewer than two classes, or invalid labels.
-    """
+    """Fits one training set, `x` `[N, D]` and `y` `[N]` (or `[N, C]` of 0 and 1), at any number of strengths with
+    scikit-learn, each from zero, in float64; `InputError` for fewer than two classes, or invalid labels."""
 
     def __init__(self, x: NDArray[np.floating], y: NDArray[np.integer], *, classes: int) -> None:
         self.x = np.asarray(x, dtype=np.float64)

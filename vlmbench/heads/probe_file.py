@@ -48,11 +48,7 @@ class Probe:
 
 
 def save_probe(path: Path, probe: Probe) -> None:
-    """Writes a probe, whole or not at all.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Writes a probe, whole or not at all."""
     about: dict[str, Any] = {
         "format": FORMAT,
         "classnames": list(probe.classnames),
@@ -73,12 +69,7 @@ def save_probe(path: Path, probe: Probe) -> None:
 
 
 def load_probe(path: Path) -> Probe:
-    """Reads a probe.
-
-    Raises:
-        AbsentError: there is no such file.
-        InputError: it is no probe, or a damaged one.
-    """
+    """Reads a probe; `InputError` where it is none, or a damaged one."""
     from safetensors import SafetensorError, safe_open
 
     regular_file(path, what="probe", fix="vlmbench linear-probe … --save-probe FILE")

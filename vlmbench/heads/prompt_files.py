@@ -42,17 +42,12 @@ class Prompts:
 
 
 def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Prompts:
-    """A file's prompts for a dataset.
+    """A file's prompts for a dataset. Raises `InputError`, with file and place, where it is not UTF-8 or JSON, a
+    template has no placeholder for the class name, or an object's keys are neither datasets with this one among them
+    nor classes of this dataset.
 
     Args:
-        path: the file.
-        id: the dataset's id (`DatasetInfo`).
         classes: [C] the names of each class under which the file may have prompts for it.
-
-    Raises:
-        AbsentError: no such file.
-        InputError: not UTF-8, not JSON, a template without a placeholder for the class name, or an object whose keys
-            are neither datasets with this one among them nor classes of this dataset; file and place are named.
     """
     text = read_text(path, most=SMALL, what="list of prompts")
     if path.suffix.lower() != ".json":
@@ -82,10 +77,7 @@ def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Promp
 
 def checked_templates(items: Sequence[tuple[str, object]], where: str) -> tuple[str, ...]:
     """Checks the templates, each with its place: there is at least one, and each has a placeholder for the class name.
-
-    Raises:
-        InputError: there are none, or one has no placeholder.
-    """
+    Raises `InputError` where there are none, or one has no placeholder."""
     if not items:
         raise InputError("no templates in the file", where=where, fix="write one per line, such as: a photo of a {}.")
     for place, item in items:

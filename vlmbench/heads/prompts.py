@@ -43,14 +43,11 @@ class PromptSet:
     source: Mapping[str, JsonValue] | None = None
 
     def prompts(self, names: Sequence[str], raw: str | None = None) -> tuple[str, ...]:
-        """The prompts of one class.
+        """The prompts of one class. Raises `InputError` where a class-specific file lacks the class.
 
         Args:
             names: the class's name and its synonyms; each fills each template.
             raw: the name as the dataset spells it, which a class-specific file may use.
-
-        Raises:
-            InputError: a class-specific file lacks the class.
         """
         if self.by_class is None:
             return tuple(fill(template, name) for name in names for template in self.templates)
@@ -89,18 +86,13 @@ def fill(template: str, name: str) -> str:
 def prompt_sets(
     asked: Sequence[str], info: DatasetInfo, cache_dir: Path, names: Sequence[Sequence[str]] | None = None
 ) -> list[PromptSet]:
-    """The prompt sets selected by ``--prompts``, each with prompts for every class.
+    """The prompt sets selected by ``--prompts``, each with prompts for every class. Raises `AbsentError` where there is
+    no such set or file, `InputError` where a file is malformed or lacks a class, `UsageError` where one value has both
+    a template and a set or file.
 
     Args:
         asked: values of the option: names of sets and files between commas, or a template; None: ``a photo of a {}.``
-        info: the dataset, whose own templates ``dataset`` stands for.
-        cache_dir: where commits and hashes are stored.
         names: [C] name and synonyms of each class; None: the dataset's own.
-
-    Raises:
-        AbsentError: no such set or file, or the dataset has no templates of its own.
-        InputError: a file is malformed, or lacks a class.
-        UsageError: one value has both a template and a set or file.
     """
     values = [asked] if isinstance(asked, str) else asked
     own = [(name,) for name in info.classnames] if names is None else names

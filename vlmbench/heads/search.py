@@ -66,15 +66,8 @@ def search_strength(
     max_iter: int = MAX_ITER,
     tried: Callable[[], object] = lambda: None,
 ) -> Search:
-    """Searches the strength; each fit starts from the solution of the nearest strength already tried.
-
-    Args:
-        trainer: the training set.
-        validate: a fit's figure and log-loss on validation images.
-        tol: see `logistic.Trainer.fit`.
-        max_iter: see there.
-        tried: called after each fit (a progress bar).
-    """
+    """Searches the strength; each fit starts from the solution of the nearest strength already tried. `validate` gives
+    a fit's figure and log-loss on validation images; `tried` is called after each fit."""
     trials: dict[float, Trial] = {}
     starts: dict[float, Start | None] = {}
     best: tuple[tuple[float, float, float], Fit] | None = None

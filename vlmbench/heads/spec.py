@@ -124,9 +124,6 @@ class HeadData:
         """The metric (higher is better) and the mean log-loss (lower is better) on the validation images.
 
         If the metric is undefined there (a class is absent), it is 0, and the log-loss alone decides.
-
-        Raises:
-            ValueError: there are no validation images.
         """
         if self.x_val is None:
             raise ValueError("there are no validation images")
@@ -240,12 +237,8 @@ class HeadRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parses a name.
-
-        Raises:
-            AbsentError: no such head.
-            UsageError: it has no such setting, or the value is invalid.
-        """
+        """Parses a name; `AbsentError` where there is no such head, `UsageError` where it has no such setting, or the
+        value is invalid."""
         name, mark, rest = text.partition("?")
         spec = load_head(name)
         known = [key for key in spec.settings if key not in OPTIONS]
@@ -311,10 +304,7 @@ def head_columns(head: FittedHead, x: Any, y: NDArray[np.integer], ids: Sequence
 @cache
 def heads() -> Registry:
     """Every head by name, the default first, none imported: this package's, and those of other installed packages.
-
-    Raises:
-        InputError: another package declares a head that already exists.
-    """
+    Raises `InputError` where a package declares one that exists already."""
     own = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
         declared = re.search(r'^SPEC = HeadSpec\(\s*name="([^"]+)"', path.read_text("utf-8"), re.MULTILINE)
@@ -325,11 +315,7 @@ def heads() -> Registry:
 
 
 def load_head(name: str) -> HeadSpec:
-    """The head called `name`.
-
-    Raises:
-        AbsentError: no such head; the error suggests similar names.
-        InputError: another package's head cannot be loaded, or is not a head.
-    """
+    """The head called `name`; `AbsentError`, with similar names, where there is none, `InputError` where another
+    package's cannot be loaded, or is not a head."""
     found: HeadSpec = heads().load(name, HeadSpec)
     return found

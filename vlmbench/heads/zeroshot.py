@@ -57,7 +57,6 @@ def logits(features: Any, head: ZeroShotWeights, *, views: int = 1) -> NDArray[n
 
     Args:
         features: [N * V, D] un-normalised projected features, dense or sparse, the views of an image consecutively.
-        head: the classifier.
         views: V.
 
     Returns:

@@ -32,11 +32,8 @@ def fetch_model(id: str, revision: str | None, folders: Sequence[str] = (), *, c
     """The snapshot of a model repository (configuration, tokenizer, weights) and its commit.
 
     Only safetensors are downloaded if there are any; else PyTorch files, which are read with ``weights_only``. Of its
-    directories only `folders` are downloaded, and its Python files only with `code`.
-
-    Raises:
-        AbsentError: not on this machine, and the download failed: no network, no such repository, gated, too many
-            requests.
+    directories only `folders` are downloaded, and its Python files only with `code`. Raises `AbsentError` where it is
+    not on this machine, and the download failed.
     """
     with hub_errors(id, "model"):
         from huggingface_hub import HfApi, snapshot_download
@@ -66,17 +63,11 @@ def dataset_commit(
 ) -> str:
     """The current commit of a dataset repository's `revision` (a branch or tag; None: its main branch).
 
-    Without a network it is the commit last downloaded.
+    Without a network it is the commit last downloaded. Raises `AbsentError` where it cannot be determined.
 
     Args:
-        id: the repository.
-        revision: as above.
-        cache_dir: where commits are recorded.
         pinned: use the commit found the first time, not a later one.
         again: the command to run after fixing the cause of a failure; None: the one that downloads the repository.
-
-    Raises:
-        AbsentError: it cannot be determined, or there is no such repository.
     """
     if revision is not None and _COMMIT.match(revision):
         return revision
@@ -99,21 +90,14 @@ def dataset_commit(
 
 
 def dataset_snapshot(id: str, revision: str | None) -> Path:
-    """The directory of a dataset repository's files on this machine.
-
-    Raises:
-        AbsentError: there are none.
-    """
+    """The directory of a dataset repository's files on this machine; `AbsentError` where there are none."""
     with hub_errors(id, "dataset"):
         return _cached(id, revision, "dataset")[0]
 
 
 def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
-    """The snapshot directory of a dataset repository with at least `files` in it.
-
-    Raises:
-        AbsentError: a file cannot be downloaded, or is damaged.
-    """
+    """The snapshot directory of a dataset repository with at least `files` in it. Raises `AbsentError` where a file
+    cannot be downloaded, or is damaged."""
     with hub_errors(id, "dataset"):
         from huggingface_hub import hf_hub_download
 
@@ -125,14 +109,7 @@ def fetch_dataset(id: str, commit: str, files: Sequence[str]) -> Path:
 def fetch_text(id: str, commit: str, name: str, again: str) -> Path | None:
     """A small file of a dataset repository; None if the repository has no such file.
 
-    Args:
-        id: the repository.
-        commit: its commit.
-        name: the file's path in it.
-        again: the command that downloads the file.
-
-    Raises:
-        AbsentError: it is not on this machine and cannot be downloaded.
+    Raises `AbsentError`, with the command `again` that downloads it, where it is not on this machine and cannot be.
     """
     with hub_errors(id, "dataset", again):
         from huggingface_hub import hf_hub_download
@@ -148,11 +125,7 @@ def fetch_text(id: str, commit: str, name: str, again: str) -> Path | None:
 
 
 def dataset_files(id: str, commit: str) -> dict[str, tuple[int, str]]:
-    """Size in bytes and checksum (SHA-256, or git's id of a small file) of every file of a dataset repository.
-
-    Raises:
-        AbsentError: the hub cannot be reached.
-    """
+    """Size in bytes and checksum (SHA-256, or git's id of a small file) of every file of a dataset repository."""
     with hub_errors(id, "dataset"):
         from huggingface_hub import HfApi
         from huggingface_hub.hf_api import RepoFile
@@ -180,11 +153,8 @@ def cached_file(id: str, commit: str, name: str) -> Path | None:
 
 
 def require_sound(path: Path, sha256: str, id: str) -> None:
-    """Compares a file's SHA-256 with the checksum in its name in the hub's cache; removes a damaged file.
-
-    Raises:
-        AbsentError: they differ: the file was damaged in transfer or on disk.
-    """
+    """Compares a file's SHA-256 with the checksum in its name in the hub's cache; removes a damaged file. Raises
+    `AbsentError` where they differ."""
     blob = path.resolve()
     if path.is_symlink() and _SHA256.match(blob.name) and blob.name != sha256:
         blob.unlink(missing_ok=True)
@@ -257,8 +227,6 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
     """Turns failures of the hub's client into errors that a user can act on.
 
     Args:
-        id: the repository.
-        kind: ``model`` or ``dataset``.
         again: the command to run after fixing the cause; None: the one that downloads the repository.
     """
     from huggingface_hub import errors, utils

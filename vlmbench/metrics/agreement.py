@@ -75,8 +75,6 @@ def agreement(
         metrics: for each metric a score per judgement, `[N]`.
         ratings: `[N]`, higher is better.
         groups: the image of each judgement, `[N]`.
-        seed: the user's seed.
-        resamples: bootstrap resamples.
         advance: called after each resample.
 
     Returns:
@@ -177,11 +175,8 @@ def _interval(value: float, drawn: Floats) -> Tau:
 
 
 def _ranked(scores: ArrayLike, ratings: ArrayLike) -> tuple[Ints, Ints]:
-    """Both sides as whole numbers in the same order; scores that differ only by rounding are tied.
-
-    Raises:
-        InputError: the lengths differ, or a value is not finite.
-    """
+    """Both sides as whole numbers in the same order; scores that differ only by rounding are tied. Raises `InputError`
+    where the lengths differ, or a value is not finite."""
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(ratings, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise InputError(f"{x.size} scores for {y.size} ratings", fix="give one score per rating")

@@ -16,7 +16,6 @@ def equal_mass_bins(confidence: NDArray[np.float64], bins: int = BINS) -> tuple[
 
     Args:
         confidence: `[N]`, 0 to 1.
-        bins: how many bins, at least 1.
 
     Returns:
         The order that sorts the images by confidence, `[N]`, and the bins' starts in that order, `[B]`, the first 0.
@@ -37,13 +36,8 @@ def equal_mass_bins(confidence: NDArray[np.float64], bins: int = BINS) -> tuple[
 def calibration_bins(
     confidence: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = BINS
 ) -> list[dict[str, float]]:
-    """The reliability diagram: for each bin its images, lowest and highest confidence, mean confidence and accuracy.
-
-    Args:
-        confidence: probability given to the predicted class, `[N]`.
-        correct: whether the prediction was right, `[N]`.
-        bins: equal-mass bins.
-    """
+    """The reliability diagram: for each bin its images, lowest and highest confidence, mean confidence and accuracy;
+    from the probability `[N]` that the predicted class was given, and whether it was right `[N]`."""
     order, starts = equal_mass_bins(confidence, bins)
     ends = np.append(starts[1:], len(order))
     rows = []

@@ -27,17 +27,8 @@ def multilabel_only(metric: str) -> bool:
 
 
 def require_metric(metric: str | None, classes: int, *, multilabel: bool, where: str) -> None:
-    """Checks, before any image is encoded, that a metric exists for such data.
-
-    Args:
-        metric: as the user named it; None: any will do.
-        classes: C.
-        multilabel: whether an image can have several labels.
-        where: the dataset, for errors.
-
-    Raises:
-        UsageError: the metric does not exist for this number of classes.
-    """
+    """Checks, before any image is encoded, that a metric (None: any) exists for such data; `where` is the dataset, for
+    errors. Raises `UsageError` where it does not exist for this number of classes."""
     names = [name for name in metric_names(classes, multilabel=multilabel) if name in deciding()]
     if metric is None or metric in names:
         return
@@ -50,16 +41,12 @@ def require_metric(metric: str | None, classes: int, *, multilabel: bool, where:
 def computable(
     names: Sequence[str], labels: NDArray[np.integer[Any]], main: str, where: str
 ) -> tuple[list[str], dict[str, str]]:
-    """The metrics that can be computed from the test labels, and why the others cannot.
+    """The metrics that can be computed from the test labels, and why the others cannot. Raises `InputError` where
+    `main` is one of those.
 
     Args:
         names: metrics for this number of classes.
         labels: `[N]`, or `[N, C]` of 0 and 1.
-        main: the main metric.
-        where: the dataset, for errors.
-
-    Raises:
-        InputError: `main` cannot be computed.
     """
     left_out = {
         spec.name: why for spec in classification_specs() if spec.name in names and (why := spec.undefined(labels))

@@ -24,11 +24,8 @@ def corruption_errors(errors: NDArray[np.float64], baseline: NDArray[np.float64]
 
 
 def mean_intervals(wrong: NDArray[np.float64]) -> list[Interval]:
-    """Bootstrap intervals over images of the mean over severities, of each kind and, last, of all.
-
-    Args:
-        wrong: [N, K, S] 1 where the answer is wrong, the same image in each row.
-    """
+    """Bootstrap intervals over images of the mean over severities, of each kind and, last, of all; `wrong` [N, K, S] is
+    1 where an answer is wrong, the same image in each row."""
     means = _resampled(wrong).mean(axis=2)
     return [percentile_interval(column) for column in [*means.T, means.mean(axis=1)]]
 

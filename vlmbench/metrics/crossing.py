@@ -31,13 +31,13 @@ def labels_to_match(
 ) -> dict[str, Any]:
     """The labels per class at which the mean curve first reaches `level`, with a 95 % bootstrap interval.
 
-    Resamples are over seeds, not single points, since one seed's samples are nested and its curve is one draw.
+    Resamples are over seeds, not single points, since one seed's samples are nested and its curve is one draw. Raises
+    `InputError` where there are no shots, they do not increase, or the numbers of seeds differ.
 
     Args:
         shots: labels per class, increasing, each above 0.
         values: the figures of all seeds for each of them; a single figure counts for all seeds.
         level: the zero-shot figure, or another head's.
-        seed: seed of the resampling.
         head: what the sentence calls the curve's head.
         reference: what it calls the system whose figure is matched.
 
@@ -45,9 +45,6 @@ def labels_to_match(
         value, low, high: labels per class; None if the crossing is outside the curve (below its first point or
         above its last; a missing `low` is then "fewer than", a missing `high` "more than"). text: ``6.2``, ``< 1`` or
         ``> 32``. interval: ``4.8 to 8.1``. sentence: for people.
-
-    Raises:
-        InputError: no shots, shots that do not increase, or different numbers of seeds.
     """
     counts = [len(row) for row in values]
     most = max(counts, default=0)

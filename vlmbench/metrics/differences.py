@@ -33,17 +33,11 @@ class Difference:
 
 
 def differences(first: Columns, second: Columns, names: Sequence[str]) -> dict[str, Difference]:
-    """The differences in metrics of one family on the same images in the same order.
+    """The differences in metrics of one family on the same images in the same order, from the per-sample columns `[N]`
+    of both systems (or those of a baseline).
 
-    Several seeds (few-shot) are averaged per image.
-
-    Args:
-        first: per-sample columns, `[N]` each, or those of a baseline.
-        second: the same for the other system.
-        names: the metrics.
-
-    Raises:
-        InputError: there is no paired test for a metric, or a column is missing.
+    Several seeds (few-shot) are averaged per image. Raises `InputError` where a metric has no paired test, or a column
+    is missing.
     """
     groups: dict[Any, list[MetricSpec]] = {}
     for name in names:

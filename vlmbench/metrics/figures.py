@@ -20,17 +20,10 @@ _MODULES = {
 def figures(
     family: str, columns: Columns, names: Sequence[str], seed: int, *, resamples: int | None = None
 ) -> dict[str, Metric]:
-    """The metrics `names` with their 95 % intervals.
+    """The metrics `names` of a family with their 95 % intervals, from per-sample columns `[N]` and the record's seed.
 
-    Args:
-        family: the family of the metrics.
-        columns: per-sample columns, `[N]` each.
-        names: the metrics.
-        seed: the record's seed.
-        resamples: bootstrap resamples; 0: no intervals; None: as many as the family usually has.
-
-    Raises:
-        InputError: a column is missing, or no installed package declares a metric.
+    `resamples` 0: no intervals; None: as many as the family usually has. Raises `InputError` where a column is missing,
+    or no installed package declares a metric.
     """
     try:
         if family not in _MODULES:

@@ -63,7 +63,6 @@ def labels_needed(labels: Sequence[float], values: Sequence[Sequence[float]], ta
         labels: [J] labels per class, increasing, each above 0.
         values: the figures of all samples for each of them, 0 to 1 and higher better; a single figure has the spread
             that the others lead one to expect.
-        target: the wanted figure.
     """
     counts = np.array([len(row) for row in values])
     if len(labels) < _FEWEST or (counts > 1).sum() < 3:

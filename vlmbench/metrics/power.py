@@ -48,17 +48,13 @@ def images_needed(
     power: float = POWER,
     level: float = LEVEL,
 ) -> ImagesNeeded:
-    """The fewest images with which McNemar's exact test finds a difference with probability `power`.
+    """The fewest images with which McNemar's exact test finds a difference with probability `power`. Raises
+    `UsageError` where a number is out of range, or the difference exceeds the disagreement.
 
     Args:
         delta: the difference in accuracy, 0 to 1.
         disagreement: the share of images on which exactly one of the two systems is right.
         seen: the images on which that share was seen, for a range; None: it is known.
-        power: 0 to 1.
-        level: of the two-sided test.
-
-    Raises:
-        UsageError: a number is out of range, or the difference exceeds the disagreement.
     """
     for name, value in (("--delta", delta), ("--disagreement", disagreement), ("--power", power), ("--level", level)):
         if not 0 < value < 1 and not (value == 1 and name in ("--delta", "--disagreement")):

@@ -52,16 +52,8 @@ def average_precision(
 def roc_auc(
     truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Area under the ROC curve (Mann and Whitney's statistic, ties count half) under each row of weights.
-
-    Args:
-        truth: whether an image has the class, `[N]`.
-        scores: higher is more likely, `[N]`.
-        weights: how often each image counts, `[R, N]`.
-
-    Returns:
-        `[R]`, 0 to 1; NaN if only one kind of image is counted.
-    """
+    """Area under the ROC curve (Mann and Whitney's statistic, ties count half) under each row of weights, `[R]`, 0 to
+    1; NaN if only one kind of image is counted. Arguments as for `average_precision`."""
     found, counted, before = _at_hits(truth, scores, weights)
     hits = found.sum(axis=1)
     misses = weights.sum(axis=1) - hits

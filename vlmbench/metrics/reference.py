@@ -36,11 +36,8 @@ def references(
     every image the same probabilities, highest for the most frequent class; ties go to the first.
 
     Args:
-        metric: the metric's name.
         counts: test images with each class, `[C]`.
-        images: N.
         train: training images with each class, `[C]`, which decide the most frequent class; None: `counts` do.
-        multilabel: whether an image can have several labels.
 
     Returns:
         Nothing for a metric without a sensible reference (calibration), and no majority if images have

@@ -44,16 +44,13 @@ class Ranks:
 
 
 def ranks(images: Any, texts: Any, owner: NDArray[np.int64], *, block: int = _BLOCK) -> Ranks:
-    """Ranks by cosine, in blocks of `block` x `block` scores.
+    """Ranks by cosine, in blocks of `block` x `block` scores. Raises `InputError` where shapes do not match, or an
+    image has no text.
 
     Args:
         images: [N, D] float32, unit norm, dense or sparse.
         texts: [T, D] float32, unit norm, dense or sparse.
         owner: [T] the image each text describes; every image has at least one.
-        block: rows and columns of a block of scores.
-
-    Raises:
-        InputError: shapes do not match, or an image has no text.
     """
     if images.ndim != 2 or texts.ndim != 2 or images.shape[1] != texts.shape[1] or len(owner) != texts.shape[0]:
         raise InputError(f"images {images.shape}, texts {texts.shape} and {len(owner)} owners do not belong together")
@@ -90,16 +87,10 @@ def _ahead(scores: NDArray[np.float32], bar: NDArray[np.float64]) -> NDArray[np.
 def top_k(
     queries: NDArray[np.float32], items: NDArray[np.float32], k: int, *, block: int = _BLOCK
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k nearest items of each query by inner product, in blocks; equal scores in the items' order.
+    """The k nearest of the items [M, D] of each query [Q, D] by inner product, in blocks; equal scores in the items'
+    order.
 
-    Args:
-        queries: [Q, D].
-        items: [M, D].
-        k: how many, at most M.
-        block: rows and columns of a block of scores.
-
-    Returns:
-        Indices [Q, k] and scores [Q, k], best first.
+    Gives indices [Q, k] and scores [Q, k], best first; k is at most M.
     """
     k = min(k, len(items))
     places = np.empty((len(queries), k), np.int64)
@@ -134,11 +125,7 @@ def metric_names() -> list[str]:
 def metrics_from_samples(
     columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
 ) -> dict[str, "Metric"]:
-    """The metrics `names` with 95 % intervals.
-
-    Raises:
-        InputError: a column is absent.
-    """
+    """The metrics `names` with 95 % intervals. Raises `InputError` where a column is missing."""
     found = {}
     for spec in of("retrieval"):
         if spec.name in names and spec.compute is not None:

@@ -13,17 +13,8 @@ from vlmbench.foundations.errors import InputError
 
 
 def normalise(values: Any) -> Any:
-    """Rows of unit L2 norm.
-
-    Args:
-        values: [..., D], or [N, D] sparse.
-
-    Returns:
-        The same shape and kind.
-
-    Raises:
-        InputError: a row is zero or not finite, so it has no direction.
-    """
+    """Rows [..., D], or [N, D] sparse, of unit L2 norm; `InputError` where one is zero or not finite, so has no
+    direction."""
     from scipy.sparse import csr_array, issparse
 
     sparse = issparse(values)
@@ -35,15 +26,8 @@ def normalise(values: Any) -> Any:
 
 
 def means(values: Any, counts: Sequence[int]) -> Any:
-    """Means of groups of consecutive rows.
-
-    Args:
-        values: [sum of counts, D], dense or sparse.
-        counts: [C] rows per group, each at least 1.
-
-    Returns:
-        [C, D] of the same kind.
-    """
+    """Means [C, D] of groups of consecutive rows [sum of counts, D], dense or sparse; `counts` [C] has the rows of each
+    group, at least 1."""
     from scipy.sparse import csr_array, issparse
 
     sizes = np.asarray(counts, np.float64)
@@ -55,15 +39,8 @@ def means(values: Any, counts: Sequence[int]) -> Any:
 
 
 def products(rows: Any, columns: Any) -> NDArray[np.floating]:
-    """Inner products of every row of one matrix with every row of another; either or both may be sparse.
-
-    Args:
-        rows: [N, D].
-        columns: [M, D].
-
-    Returns:
-        [N, M], dense.
-    """
+    """Inner products [N, M], dense, of every row [N, D] with every row of another matrix [M, D]; either or both may be
+    sparse."""
     from scipy.sparse import issparse
 
     found = rows @ columns.T
@@ -72,15 +49,7 @@ def products(rows: Any, columns: Any) -> NDArray[np.floating]:
 
 
 def paired_products(rows: Any, others: Any) -> NDArray[np.float64]:
-    """Inner products of each row of one matrix with the same row of another, both dense or both sparse.
-
-    Args:
-        rows: [N, D].
-        others: [N, D].
-
-    Returns:
-        [N] float64.
-    """
+    """Inner products [N] float64 of each row [N, D] with the same row of another matrix, both dense or both sparse."""
     from scipy.sparse import issparse
 
     if issparse(rows):

@@ -33,15 +33,13 @@ def loss(own: Values, shifted: Values, *, same_images: bool = False) -> Change:
     """Accuracy in distribution minus accuracy under shift.
 
     The interval is Wald's with two images added to each sample, a right and a wrong one (Agresti and Caffo 2000).
+    Raises `InputError` where a sample is empty, or same images differ in number.
 
     Args:
         own: a system's figures in distribution, `[N]`.
         shifted: under shift, `[M]`.
         same_images: whether both are figures of the same images in the same order: then their differences are
             averaged (Bonett and Price 2012).
-
-    Raises:
-        InputError: a sample is empty, or same images differ in number.
     """
     return _change(own, shifted, 0.0, 1.0, same_images=same_images)
 
@@ -51,15 +49,13 @@ def extra_loss(own: tuple[Values, Values], shifted: tuple[Values, Values], *, sa
 
     Per image the second's figure is subtracted from the first's. The interval is Wald's for the difference of the two
     means, with half an image added to each test set that only the first gets right, and half a one that only the second
-    does: as Bonett and Price 2012 for one pair of shares, and half of it for each of two samples.
+    does: as Bonett and Price 2012 for one pair of shares, and half of it for each of two samples. Raises `InputError`
+    where the systems have different numbers of images, or as `loss`.
 
     Args:
         own: the first's and the second's figures in distribution, `[N]` each, the same images in the same order.
         shifted: the same under shift, `[M]` each.
         same_images: as in `loss`.
-
-    Raises:
-        InputError: the systems have different numbers of images, or as in `loss`.
     """
     if own[0].shape != own[1].shape or shifted[0].shape != shifted[1].shape:
         raise InputError("two systems are compared on the same images", fix="compare runs on the same split")

@@ -185,11 +185,8 @@ class CaptionSpec(MetricSpec):
 
 @cache
 def specs() -> Mapping[str, MetricSpec]:
-    """Every metric by name, in the order of tables: this package's, and those of other installed packages.
-
-    Raises:
-        InputError: a package declares a metric that cannot be loaded or already exists.
-    """
+    """Every metric by name, in the order of tables: this package's, and those of other installed packages. Raises
+    `InputError` where a package's metric cannot be loaded, or exists already."""
     found = {spec.name: spec for spec in _own()}
     for plugin in plugins(GROUP):
         loaded = plugin.load()

@@ -35,12 +35,7 @@ Figure = Annotated[float, BeforeValidator(_finite)]
 
 
 class FieldError(ValueError):
-    """A field of `protocol` or `detail` has the wrong type.
-
-    Args:
-        said: what is wrong.
-        place: the field's path below it.
-    """
+    """A field of `protocol` or `detail` has the wrong type; `place` is the field's path below it."""
 
     def __init__(self, said: str, place: tuple[int | str, ...]) -> None:
         super().__init__(said)

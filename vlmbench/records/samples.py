@@ -29,16 +29,8 @@ _SLACK = 1e-6
 
 
 def read_columns(path: Path, record: Record) -> dict[str, Any]:
-    """The columns of a per-sample file as NumPy arrays `[N]` (object arrays for text and lists).
-
-    Args:
-        path: the file.
-        record: the record it belongs to.
-
-    Raises:
-        InputError: the file is absent, not Parquet, or not what the record's task needs; the column and the
-            row are named.
-    """
+    """The columns of a per-sample file as NumPy arrays `[N]` (object arrays for text and lists). Raises `InputError`,
+    with column and row, where the file is absent, not Parquet, or not what the record's task needs."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

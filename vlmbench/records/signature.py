@@ -50,11 +50,8 @@ def format_fields(fields: dict[str, str]) -> str:
 
 
 def parse_signature(line: str) -> dict[str, str]:
-    """The fields of a signature line, in order; the inverse of `format_fields`.
-
-    Raises:
-        InputError: a field has no colon, or occurs twice.
-    """
+    """The fields of a signature line, in order; the inverse of `format_fields`. Raises `InputError` where a field has
+    no colon, or occurs twice."""
     fields: dict[str, str] = {}
     for part in line.rstrip("\r\n").split("|"):
         key, colon, value = part.partition(":")

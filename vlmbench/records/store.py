@@ -60,13 +60,9 @@ def write_run(out: Path, record: Record, samples: Mapping[str, Any], run: Mappin
     """Writes a run under `out`/runs and returns it with hash and signature filled in.
 
     Args:
-        out: the results directory.
         record: the record, with `samples_sha256` and `signature` still empty.
         samples: columns of the per-sample file (arrays or lists of length N).
         run: volatile facts (when, where, how fast).
-
-    Raises:
-        OutputError: something cannot be written.
     """
     directory = out / "runs" / run_id(record)
     write_samples(directory / SAMPLES, samples)
@@ -95,10 +91,7 @@ def write_samples(path: Path, samples: Mapping[str, Any]) -> None:
 
 def read_samples(run: StoredRun) -> dict[str, Any]:
     """The per-sample columns of a run as NumPy arrays (object arrays for text and lists), checked against its record.
-
-    Raises:
-        InputError: the file is absent, not Parquet, not what the record's task needs, or has changed.
-    """
+    Raises `InputError` where the file is absent, damaged, changed, or not what the record's task needs."""
     from vlmbench.records.samples import FIX, read_columns
 
     wrong = samples_changed(run) if run.record.samples_sha256 and run.samples_path.is_file() else ""
@@ -116,12 +109,8 @@ def samples_changed(run: StoredRun) -> str:
 
 
 def read_run(path: Path) -> StoredRun:
-    """The run with this ``result.json``.
-
-    Raises:
-        AbsentError: it is absent.
-        InputError: it is not JSON, not a record, or has a newer schema than this vlmbench reads.
-    """
+    """The run with this ``result.json``; `InputError` where it is not a record, or of a newer schema than this vlmbench
+    reads."""
     named_file(path, what=RESULT, fix="name a run's directory or a results directory")
     data = read_json(path, most=SMALL, what="record", unique=True)
     found = data.get("schema_version") if isinstance(data, dict) else None
@@ -172,11 +161,7 @@ def _no_record(what: str, where: str, fix: str | None = None) -> InputError:
 
 def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
     """Every finished run at or below the paths (a ``result.json``, a run's directory, a results directory), sorted.
-
-    Raises:
-        AbsentError: there is nothing at a path.
-        InputError: a path holds no finished run.
-    """
+    Raises `AbsentError` where there is nothing at a path, `InputError` where a path holds no finished run."""
     found: dict[Path, StoredRun] = {}
     for path in paths:
         there = _runs_in(named_path(path))
@@ -187,12 +172,8 @@ def find_runs(paths: Iterable[Path]) -> list[StoredRun]:
 
 
 def find_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]:
-    """Like `find_runs`, but path by path, with the results of other programs at or below the paths too.
-
-    Raises:
-        AbsentError: there is nothing at a path.
-        InputError: a path holds neither.
-    """
+    """Like `find_runs`, but path by path, with the results of other programs at or below the paths too. Raises
+    `AbsentError` where there is nothing at a path, `InputError` where a path holds neither."""
     found: dict[Path, StoredRun] = {}
     foreign: list[Foreign] = []
     for path in paths:

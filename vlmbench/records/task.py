@@ -188,11 +188,7 @@ class TaskSpec:
             raise InputError(f"the task {self.name} is not fully declared: {', '.join(wrong)}", where=GROUP)
 
     def load(self, part: Literal["request", "check", "run", "command", "table"]) -> Any:
-        """The object of one of the lazy attributes.
-
-        Raises:
-            InputError: it cannot be imported.
-        """
+        """The object of one of the lazy attributes; `InputError` where it cannot be imported."""
         module, _, attribute = str(getattr(self, part)).partition(":")
         plugin = None if self.name in _BUILT_IN else tasks().added.get(self.name)
         with plugin.blamed(f"its {part} cannot be loaded") if plugin else nullcontext():
@@ -201,22 +197,15 @@ class TaskSpec:
 
 @cache
 def tasks() -> Registry:
-    """Every task by name, none imported: this package's, and those of other installed packages.
-
-    Raises:
-        InputError: another package declares a task that already exists.
-    """
+    """Every task by name, none imported: this package's, and those of other installed packages. Raises `InputError`
+    where a package declares one that exists already."""
     return _BUILT_IN.with_installed(GROUP)
 
 
 @cache
 def task_spec(name: str) -> TaskSpec:
-    """The task called `name`.
-
-    Raises:
-        AbsentError: no such task; the error suggests similar names, or all.
-        InputError: another package's task cannot be loaded, or is not a task.
-    """
+    """The task called `name`; `AbsentError`, with similar names or all, where there is none, `InputError` where another
+    package's cannot be loaded, or is not a task."""
     known = _BUILT_IN if name in _BUILT_IN else tasks()  # searching entry points takes a while
     if name not in known:
         all_names = f"one of {', '.join(known)}; or install the package that adds it"

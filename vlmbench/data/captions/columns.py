@@ -52,11 +52,7 @@ class Named:
         return columns
 
     def check(self) -> None:
-        """Rejects column names that are in no file.
-
-        Raises:
-            UsageError: a role was named and never used.
-        """
+        """Rejects a column name that is in no file (its role was never used) with a `UsageError`."""
         for role, columns in self.by_role.items():
             if role not in self.used:
                 raise UsageError(
@@ -67,11 +63,8 @@ class Named:
 
 
 def parse_named(text: str | None) -> Named:
-    """``image=file,captions=refs,prediction=out`` by role; several columns of captions are separated by ``|``.
-
-    Raises:
-        UsageError: it is not of this form, or a role is unknown or occurs twice.
-    """
+    """``image=file,captions=refs,prediction=out`` by role; several columns of captions are separated by ``|``. Raises
+    `UsageError` where it is not of this form, or a role is unknown or occurs twice."""
     found: dict[str, tuple[str, ...]] = {}
     for part in (text or "").split(",") if text is not None else ():
         role, equals, names = part.strip().partition("=")
@@ -93,12 +86,8 @@ def id_column(there: Iterable[str]) -> str | None:
 
 
 def caption_columns(there: Iterable[str], *, candidates: bool = False) -> tuple[str, ...]:
-    """The columns of captions: one of a usual name, else all that are numbered (``caption_0`` … ``caption_4``).
-
-    Args:
-        there: the columns' names, in order.
-        candidates: a system's captions are looked for, not references.
-    """
+    """The columns of captions (with `candidates`, of a system's): one of a usual name, else all that are numbered
+    (``caption_0`` … ``caption_4``), in order."""
     present = list(there)
     for name in (*(PREDICTIONS if candidates else ()), *CAPTIONS):
         if name in present:

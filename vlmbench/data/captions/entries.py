@@ -52,11 +52,8 @@ class Want:
     restval: bool = False
 
     def choose(self, splits: list[str], where: str) -> str:
-        """The split to read of a file that has `splits`; ``all`` is every image.
-
-        Raises:
-            InputError: the file has no such split; those it has are named.
-        """
+        """The split to read of a file that has `splits`; ``all`` is every image. Raises `InputError` where the file has
+        no such split; those it has are named."""
         if self.split == ALL:
             return ALL
         asked = None if self.split is None else ALIASES.get(self.split.lower(), self.split)
@@ -90,11 +87,7 @@ class Parsed:
 
 
 def id_of(value: Any, where: str, place: str) -> str:
-    """An image's id as text.
-
-    Raises:
-        InputError: it is neither a whole number nor a non-empty text.
-    """
+    """An image's id as text; `InputError` where it is neither a whole number nor a non-empty text."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
@@ -132,11 +125,7 @@ def captions_of(value: Any) -> tuple[str, ...] | None:
 
 
 def captions_in(value: Any, where: str, place: str) -> list[str]:
-    """The same for a place of a file.
-
-    Raises:
-        InputError: it is none of these.
-    """
+    """The same for a place of a file; `InputError` where it is none of these."""
     found = captions_of(value)
     if found is None:
         items = value if isinstance(value, list) and not isinstance(value, Pairs) else [value]

@@ -18,11 +18,8 @@ from vlmbench.foundations.text import visible
 
 
 def read_captions(path: Path, want: Want) -> tuple[Parsed, str]:
-    """The content of a caption file of any format, and the SHA-256 of its bytes.
-
-    Raises:
-        InputError: it cannot be read, has none of the formats, or an entry is malformed; the place is named.
-    """
+    """The content of a caption file of any format, and the SHA-256 of its bytes. Raises `InputError`, with the place,
+    where it cannot be read, has none of the formats, or an entry is malformed."""
     if _is_parquet(path):
         return from_parquet(path, want), sha256_file(path)
     data = read_bytes(path)
@@ -40,11 +37,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def parse(text: str, path: Path, want: Want) -> Parsed:
-    """The entries of a caption file that is text.
-
-    Raises:
-        InputError: it has none of the formats, or an entry is malformed; the place is named.
-    """
+    """The entries of a caption file that is text; raises as `read_captions`."""
     head = text.lstrip()[:1]
     if not head:
         raise InputError("an empty file", where=str(path), fix=f"give {FORMS}")

@@ -81,16 +81,11 @@ class Aligned:
 
 
 def read_references(path: Path, want: Want | None = None) -> References:
-    """Reads reference captions.
+    """Reads reference captions; `want` has the columns and the split, where the user names them.
 
-    Args:
-        path: the file.
-        want: the columns and the split, where the user names them.
-
-    Raises:
-        InputError: the file is absent or damaged, an entry is not what it has to be (named with its place), an id
-            occurs twice, an image has no reference, or there is no such split.
-        UsageError: a split is named, and the file does not tell splits apart.
+    Raises `InputError` where the file or an entry is malformed (its place is named), an id occurs twice, an image has
+    no reference, or there is no such split; `UsageError` where a split is named, and the file does not tell splits
+    apart.
     """
     want = want or Want()
     parsed, sha256 = read_captions(path, want)
@@ -134,16 +129,8 @@ def read_references(path: Path, want: Want | None = None) -> References:
 
 
 def read_candidates(path: Path, name: str | None = None, want: Want | None = None) -> Candidates:
-    """Reads one system's candidates, one caption per image.
-
-    Args:
-        path: the file.
-        name: the system's name; None: the file's name without its endings.
-        want: the columns and the split, where the user names them.
-
-    Raises:
-        InputError: as in `read_references`, or an image has two captions.
-    """
+    """Reads one system's candidates, one caption per image; without `name` the system is called as the file, without
+    its endings. Raises `InputError` as `read_references`, or where an image has two captions."""
     parsed, sha256 = read_captions(path, replace(want or Want(), candidates=True, lenient=True))
     if parsed.declared:
         raise InputError(
@@ -183,16 +170,12 @@ def stem(path: Path) -> str:
 def align(
     references: References, systems: Sequence[Candidates], *, allow_missing: bool = False, allow_empty: bool = False
 ) -> Aligned:
-    """Brings captions and references together, by id.
+    """Brings captions and references together, by id. Raises `InputError` where ids are missing or unknown, a caption
+    is empty, or nothing is left to score.
 
     Args:
-        references: the references.
-        systems: each system's candidates.
         allow_missing: score the images that have both, instead of refusing the file.
         allow_empty: score an empty caption as it is, instead of refusing the file.
-
-    Raises:
-        InputError: ids are missing or unknown, a caption is empty, or nothing is left to score.
     """
     wanted = references.captions
     if not allow_empty:

@@ -29,22 +29,15 @@ _FIX = 'write one line per image: {"file_name": "cat.jpg", "captions": ["a cat",
 
 
 def open_folder(ref: DatasetRef, opening: Opening) -> OpenDataset:
-    """The dataset ``folder:PATH``: captioned where it, or a split of it, has a metadata file with captions.
-
-    Raises:
-        AbsentError: there is no such directory.
-        InputError: it is a file, or a line of the metadata file is not what it has to be (file and line are named).
-    """
+    """The dataset ``folder:PATH``: captioned where it, or a split of it, has a metadata file with captions. Raises
+    `InputError`, with file and line, where that is malformed."""
     root = named_directory(user_path(ref.place), where=ref.id, fix=LAYOUT)
     return captioned_folder(ref.id, root) or labelled_folder(ref.id, root)
 
 
 def captioned_folder(id: str, root: Path) -> OpenDataset | None:
-    """The captioned set that a directory holds; None where no metadata file in it has captions.
-
-    Raises:
-        InputError: a line of the metadata file is not what it has to be (file and line are named).
-    """
+    """The captioned set that a directory holds; None where no metadata file in it has captions. Raises `InputError`,
+    with file and line, where that is malformed."""
     whole = _metadata(root)
     places = [(ALL, "", whole)] if whole is not None else _split_files(root)
     if not places or not caption_columns(next(_entries(places[0][2]), ("", {}))[1]):
@@ -54,12 +47,8 @@ def captioned_folder(id: str, root: Path) -> OpenDataset | None:
 
 
 def open_coco(ref: DatasetRef, opening: Opening) -> OpenDataset:
-    """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``.
-
-    Raises:
-        AbsentError: no such file or directory.
-        InputError: it is neither COCO's nor Karpathy's format.
-    """
+    """The captioned set ``coco:ANNOTATIONS.json[?restval=yes]#DIRECTORY``. Raises `InputError` where it is neither
+    COCO's nor Karpathy's format."""
     path, restval = user_path(ref.place), bool(ref.options)
     root = user_path(ref.directory) if ref.directory else path.parent
     fix = "the format is coco:ANNOTATIONS.json#IMAGE_DIRECTORY"

@@ -43,11 +43,7 @@ class _Table:
     _known: dict[tuple[str, ...], _Found] = field(default_factory=dict)
 
     def columns(self, names: tuple[str, ...], place: str) -> _Found:
-        """Selects among the columns `names`.
-
-        Raises:
-            InputError: there is no column of ids or of captions; all columns are named.
-        """
+        """Selects among the columns `names`; `InputError` (all are named) where there is none of ids."""
         if names not in self._known:
             self._known[names] = self._find(names, place)
         return self._known[names]
@@ -72,11 +68,7 @@ class _Table:
         )
 
     def add(self, row: Mapping[str, Any], label: str, number: int = -1) -> None:
-        """A row, by column.
-
-        Raises:
-            InputError: it has no id or no caption, or they are of another type.
-        """
+        """Adds a row, by column; `InputError` where it has no id or no caption, or they are of another type."""
         place = label if number < 0 else f"{label}[{number}]"
         found = self.columns(tuple(row), place)
         image = id_of(row[found.image], str(self.path), place)
@@ -126,11 +118,7 @@ def is_row(value: Mapping[str, Any], want: Want) -> bool:
 
 
 def from_records(records: list[Any], path: Path, want: Want, label: str = "entry") -> Parsed:
-    """A list of objects.
-
-    Raises:
-        InputError: an entry is not what it has to be.
-    """
+    """A list of objects; `InputError` where an entry is malformed."""
     if not want.named.by_role and want.split is None:
         plain = _plain(records, label, want)
         if plain is not None:
@@ -158,11 +146,7 @@ def _plain(records: list[Any], label: str, want: Want) -> list[CaptionRow] | Non
 
 
 def from_lines(text: str, path: Path, want: Want) -> Parsed:
-    """JSONL: one object per line.
-
-    Raises:
-        InputError: a line is not JSON, or malformed.
-    """
+    """JSONL: one object per line; `InputError` where a line is malformed."""
     table = _Table(path, want)
     for place, record in json_lines(text, path, halves=True):
         table.add(record, place)
@@ -171,10 +155,7 @@ def from_lines(text: str, path: Path, want: Want) -> Parsed:
 
 def from_csv(text: str, path: Path, want: Want) -> Parsed:
     """CSV or TSV with a line of column names; the separator is the comma, the tab, or the semicolon without commas.
-
-    Raises:
-        InputError: it is not such a table.
-    """
+    Raises `InputError` where it is no such table."""
     table = _Table(path, want)
     _read_csv(csv_rows(text, path, delimiter=separator(text), fix=_QUOTE), table)
     return table.parsed()
@@ -232,11 +213,8 @@ def cell(text: str) -> str | list[str]:
 
 
 def from_parquet(path: Path, want: Want) -> Parsed:
-    """A Parquet file; columns of images are not read.
-
-    Raises:
-        InputError: it is damaged, or has no column of ids or captions; the columns are named.
-    """
+    """A Parquet file; columns of images are not read. Raises `InputError` where it is damaged, or has no column of ids
+    or captions (the columns are named)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

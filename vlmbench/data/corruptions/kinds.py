@@ -131,11 +131,7 @@ class Corruption:
 
     @classmethod
     def parse(cls, text: str, where: str) -> Self:
-        """``fog:3``.
-
-        Raises:
-            UsageError: there is no such kind or severity.
-        """
+        """Parses ``fog:3``; `UsageError` where there is no such kind or severity."""
         kind, _, severity = text.partition(":")
         if kind not in KINDS:
             raise unknown(kind, where)
@@ -162,9 +158,7 @@ def corruptions(text: str, where: str) -> list[Corruption]:
     """``all:1-5``, or ``gaussian_noise,fog:3``: kinds or groups of them, with severities.
 
     One without severities has those of the next that has some, as in a list of words; without any they are 1 to 5.
-
-    Raises:
-        UsageError: there is no such kind, group or severity.
+    Raises `UsageError` where there is no such kind, group or severity.
     """
     found: list[Corruption] = []
     severities = range(1, 6)

@@ -45,12 +45,8 @@ class StreamedImages:
         return None
 
     def read(self, index: int) -> Raw:
-        """The image's encoded bytes.
-
-        Raises:
-            BadImage: the row has none.
-            AbsentError: the stream broke off; all later requests fail likewise.
-        """
+        """The image's encoded bytes; `BadImage` where the row has none, `AbsentError` for every row once the stream
+        broke off."""
         if not 0 <= index < self._count:
             raise IndexError(index)
         with self._lock:

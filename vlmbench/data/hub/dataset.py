@@ -147,11 +147,8 @@ class Hub:
 
     @cached_property
     def info(self) -> DatasetInfo:
-        """Splits, class names, templates, metric.
-
-        Raises:
-            InputError: no image or label column, no classes, or one class.
-        """
+        """Splits, class names, templates, metric; `InputError` where there is no image or label column, or no two
+        classes."""
         if not self._names:
             raise InputError(f"{visible(self.id)} has no splits", where=self.id, fix="name another config")
         raw = () if self._columns.captions else self._raw_names
@@ -190,12 +187,8 @@ class Hub:
         )
 
     def split(self, name: str) -> Split:
-        """The split called `name` in ``info.splits``; its files are downloaded if they are not on this machine.
-
-        Raises:
-            AbsentError: they cannot be downloaded.
-            InputError: a label is not a known class.
-        """
+        """The split called `name` in ``info.splits``; its files are downloaded if they are not on this machine. Raises
+        `AbsentError` where they cannot be downloaded, `InputError` where a label is not a known class."""
         info = self.info
         table = self._table(name)
         images, names = self._images(name, table)
@@ -220,11 +213,8 @@ class Hub:
 
 def open_hub(ref: DatasetRef, opening: Opening) -> Hub:
     """The dataset ``hf:owner/name[@revision][:config]`` or ``hf:DIRECTORY``, or one that the catalogue lists.
-
-    Raises:
-        AbsentError: no such repository or directory.
-        InputError: it is none of the layouts above.
-    """
+    Raises `AbsentError` where there is no such repository or directory, `InputError` where it has none of the
+    layouts above."""
     row = listed()[ref.place] if ref.kind == LISTED else CatalogueRow()
     name = replace(ref, place=row.hub_id or ref.place).hub
     asked = {column: ref.option(column) for column in COLUMNS if ref.option(column)}

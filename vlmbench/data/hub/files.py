@@ -94,11 +94,8 @@ class Source:
         return self.module == MODULE and all(name.endswith(".tar") for name in self.data_files[split])
 
     def files(self, split: str) -> tuple[str, ...]:
-        """The files of a split, relative to the root; of tars those that ``nshards.txt`` counts.
-
-        Raises:
-            AbsentError: it counts more than there are.
-        """
+        """The files of a split, relative to the root; of tars those that ``nshards.txt`` counts. Raises `AbsentError`
+        where it counts more than there are."""
         if split not in self._files:
             names = self.data_files[split]
             if self.has_shards(split):
@@ -107,23 +104,13 @@ class Source:
         return self._files[split]
 
     def small_file(self, name: str) -> str | None:
-        """The text of a small file of the repository, if there is one.
-
-        Raises:
-            AbsentError: it cannot be fetched.
-            InputError: it is large, or not UTF-8.
-        """
+        """The text of a small file of the repository, if there is one."""
         if name not in self.other_files:
             return None
         return small_text(self.fetch((name,)) / name)
 
     def load(self, split: str) -> Any:
-        """The split as a `datasets.Dataset` on the disk.
-
-        Raises:
-            AbsentError: a file cannot be fetched.
-            InputError: `datasets` cannot read the files.
-        """
+        """The split as a `datasets.Dataset` on the disk; `InputError` where `datasets` cannot read the files."""
         if split not in self._loaded:
             names = self.files(split)
             root = self.fetch(names)
@@ -153,11 +140,8 @@ class Source:
         return checksum_of(path) or (kept_sha256(path, self.cache_dir) if self.repository is None else None)
 
     def fetch(self, names: tuple[str, ...]) -> Path:
-        """The directory below which files are, fetched now if they were not before.
-
-        Raises:
-            AbsentError: a file cannot be fetched, or came damaged.
-        """
+        """The directory below which files are, fetched now if they were not before. Raises `AbsentError` where a file
+        cannot be fetched, or came damaged."""
         if self.root is not None:
             return self.root
         root = fetch_dataset(str(self.repository), str(self.commit), names)
@@ -167,20 +151,13 @@ class Source:
 
 
 def small_text(path: Path) -> str:
-    """The text of a small file (class names, templates).
-
-    Raises:
-        InputError: it is too large for that, or not UTF-8.
-    """
+    """The text of a small file (class names, templates); `InputError` where it is too large for that, or not UTF-8."""
     return read_text(path, most=_SMALL, what="list")
 
 
 def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
-    """The source that is a directory.
-
-    Raises:
-        InputError: it has no WebDataset layout, and `datasets` finds nothing to read there.
-    """
+    """The source that is a directory; `InputError` where it has no WebDataset layout, and `datasets` finds nothing to
+    read."""
     home = root.absolute()
     names = [path.relative_to(home).as_posix() for form in ("*", "*/*") for path in home.glob(form)]
     source = Source(id, cache_dir, root=home, other_files=_texts(names))
@@ -195,11 +172,8 @@ def local(id: str, root: Path, config: str | None, cache_dir: Path) -> Source:
 def remote(id: str, name: HubName, revision: str | None, cache_dir: Path) -> Source:
     """The source that is a repository on the hub, at the commit of its name, else at `revision`.
 
-    What `datasets` found in it is stored in `cache_dir`, so that a commit is inspected once and works offline.
-
-    Raises:
-        AbsentError: no such repository, or it cannot be downloaded.
-        InputError: `datasets` finds nothing in it that it can read.
+    What `datasets` found in it is stored in `cache_dir`, so that a commit is inspected once and works offline. Raises
+    `AbsentError` where there is no such repository, `InputError` where `datasets` finds nothing in it to read.
     """
     repository, commit = name.name, dataset_commit(name.name, name.revision or revision, cache_dir)
     source = Source(id, cache_dir, repository, commit)

@@ -68,12 +68,7 @@ class SplitIndex:
 
     @cached_property
     def features(self) -> Any:
-        """The type of each column: as the repository declares it, else as the first file has it.
-
-        Raises:
-            AbsentError: it cannot be read.
-            InputError: it is damaged or empty.
-        """
+        """The type of each column: as the repository declares it, else as the first file has it."""
         if self.source.features is not None:
             return self.source.features
         kept = self._directory / "features.json"
@@ -92,11 +87,8 @@ class SplitIndex:
     def index(self, columns: Columns) -> tuple[Any, tuple[Any, ...]]:
         """The rows without their images, as a `datasets.Dataset` in memory, and where the images are.
 
-        Its columns are those of `columns` but the image, the ids the source has, and `PATH`.
-
-        Raises:
-            AbsentError: a file cannot be read.
-            InputError: a file is damaged, or a sample has no label.
+        Its columns are those of `columns` but the image, the ids the source has, and `PATH`. Raises `AbsentError` where
+        a file cannot be read, `InputError` where one is damaged, or a sample has no label.
         """
         import pyarrow.parquet as pq
 
@@ -133,11 +125,8 @@ class SplitIndex:
 
 
 def address(source: Source, name: str) -> str:
-    """Where a file is read: here if it was fetched before, else from the hub.
-
-    Raises:
-        AbsentError: it is not here, and the hub is switched off.
-    """
+    """Where a file is read: here if it was fetched before, else from the hub. Raises `AbsentError` where it is not
+    here, and the hub is switched off."""
     here = cached_file(str(source.repository), str(source.commit), name)
     if here is not None:
         return str(here)

@@ -37,11 +37,8 @@ class Columns:
 def find_columns(
     features: Mapping[str, Any], image: str | None, label: str | None, captions: Sequence[str], id: str
 ) -> Columns:
-    """The image and label columns (or those of captions): those requested, else by type and usual name.
-
-    Raises:
-        InputError: there is none, or several without a usual name; all columns are named.
-    """
+    """The image and label columns (or those of captions): those requested, else by type and usual name. Raises
+    `InputError` (all columns are named) where there is none, or several without a usual name."""
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     images = [name for name, kind in kinds.items() if kind == "Image"] or [
         name
@@ -85,11 +82,8 @@ def _choose(what: str, asked: str | None, found: list[str], usual: tuple[str, ..
 
 
 def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ...], ...]:
-    """[N] captions of each image: from a list, from several columns, or from the lines of one text.
-
-    Raises:
-        InputError: an image has none; the row is named.
-    """
+    """[N] captions of each image: from a list, from several columns, or from the lines of one text. Raises
+    `InputError`, with the row, where an image has none."""
     values = [table.with_format(None)[name] for name in columns]
     found = []
     for row, cells in enumerate(zip(*values, strict=True)):
@@ -133,11 +127,8 @@ def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: st
 
 
 def label_matrix(table: Any, columns: Columns, info: DatasetInfo, id: str) -> np.ndarray:
-    """Labels [N] int64, or [N, C] uint8 of a multi-label set.
-
-    Raises:
-        InputError: a label is none of the classes; the row is named.
-    """
+    """Labels [N] int64, or [N, C] uint8 of a multi-label set. Raises `InputError`, with the row, where a label is none
+    of the classes."""
     values = list(table.with_format(None)[columns.label])
     classes = len(info.raw_classnames)
     if values and isinstance(values[0], list | bytes):

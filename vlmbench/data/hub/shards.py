@@ -51,11 +51,7 @@ class Shards(SplitIndex):
 
     @cached_property
     def ranges(self) -> Ranges:
-        """The tars' bytes.
-
-        Raises:
-            AbsentError: a tar cannot be fetched.
-        """
+        """The tars' bytes; `AbsentError` where one cannot be fetched."""
         if self.streamed:
             return Blocks(self._fetch, tuple(self.source.sizes[name] for name in self._names))
         root = self.source.fetch(self._names)
@@ -175,12 +171,8 @@ class ShardImages:
         return None
 
     def read(self, index: int) -> bytes:
-        """The image's encoded bytes.
-
-        Raises:
-            BadImage: the sample has none.
-            AbsentError: a tar cannot be read; so it is for every image that is asked for afterwards.
-        """
+        """The image's encoded bytes; `BadImage` where the sample has none, `AbsentError` for every image once a tar
+        could not be read."""
         file, offset, length = self._places[index]
         if length < 0:
             raise BadImage(f"row {index} has no image", where=f"row {index}", fix=FIX)
@@ -249,11 +241,7 @@ class Local:
         return self._sizes[file]
 
     def read(self, file: int, start: int, stop: int) -> bytes:
-        """The bytes from `start` up to `stop`, or those that are left.
-
-        Raises:
-            InputError: the file cannot be read.
-        """
+        """The bytes from `start` up to `stop`, or those that are left; `InputError` where the file cannot be read."""
         try:
             with open(self._paths[file], "rb", buffering=0) as handle:
                 handle.seek(start)

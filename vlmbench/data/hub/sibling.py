@@ -76,19 +76,11 @@ def other_copies(id: str) -> list[str]:
 
 
 def sibling_lines(id: str, file: str, cache_dir: Path) -> Lines | None:
-    """A text file of the copy of the dataset called `id`.
+    """A text file (`TEMPLATES` or `CLASSNAMES`) of the copy of the dataset called `id`; None where there is no such
+    copy, or it has no such file.
 
-    Args:
-        id: the dataset, as its `DatasetInfo` has it.
-        file: `TEMPLATES` or `CLASSNAMES`.
-        cache_dir: where the commit is kept.
-
-    Returns:
-        None where there is no such copy, or it has no such file.
-
-    Raises:
-        AbsentError: the copy is not on this machine and cannot be fetched.
-        InputError: the file is not a list of lines in UTF-8.
+    Raises `AbsentError` where the copy is not on this machine and cannot be fetched, `InputError` where the file is not
+    UTF-8.
     """
     named = sibling_of(id)
     if named is None:

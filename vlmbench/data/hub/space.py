@@ -19,15 +19,8 @@ def is_streamed(source: Source, split: str, *, indexed: bool) -> bool:
     """Whether a split is read from the hub as it is needed.
 
     It is where the user says so; else where its files are neither here nor fit on the disk, and, without a network,
-    where they are not here but all that a run with stored features needs is.
-
-    Args:
-        source: the repository or directory.
-        split: the split, as the repository calls it.
-        indexed: whether it was streamed before.
-
-    Raises:
-        UsageError: it is to be streamed and is a directory.
+    where they are not here but all that a run with stored features needs is. `indexed` says whether it was streamed
+    before. Raises `UsageError` where a directory is to be streamed.
     """
     if source.repository is None or not source.sizes:
         if source.stream == YES and source.repository is None:

@@ -75,12 +75,9 @@ class Stream(SplitIndex):
         return pieces
 
     def rows(self, piece: Piece, column: str) -> Iterator[Any]:
-        """The undecoded images from the first of a piece to the end of its unit: bytes, or bytes and path.
-
-        Raises:
-            AbsentError: the connection fails, for longer than the clients try.
-            InputError: the file is damaged.
-        """
+        """The undecoded images from the first of a piece to the end of its unit: bytes, or bytes and path. Raises
+        `AbsentError` where the connection fails for longer than the clients try, `InputError` where the file is
+        damaged."""
         with streaming(self.source):
             chosen = {column: self.features[column]} if self._parquet else None
             stream = self._load(self._units[piece.unit], features=self.features, columns=chosen)
@@ -94,11 +91,7 @@ class Stream(SplitIndex):
                 yield row[column]
 
     def read_file(self, path: str) -> bytes:
-        """A file that a row names instead of holding its bytes.
-
-        Raises:
-            AbsentError: it cannot be read.
-        """
+        """A file that a row names instead of holding its bytes."""
         import fsspec
 
         with streaming(self.source), fsspec.open(path, "rb") as handle:

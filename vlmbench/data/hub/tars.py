@@ -74,15 +74,9 @@ class _Reader:
 
 
 def members(ranges: Ranges, file: int, name: str) -> Iterator[Member]:
-    """The regular files of a tar, in order.
+    """The regular files of a tar, the file number `file` of `ranges`, in order; `name` is what an error calls it.
 
-    Args:
-        ranges: where its bytes are.
-        file: which of their files it is.
-        name: what an error calls it.
-
-    Raises:
-        InputError: it is no tar, is damaged or cut off, or a member is longer than the tar.
+    Raises `InputError` where it is no tar, is damaged or cut off, or a member is longer than the tar.
     """
     whole = ranges.size(file)
     reader = _Reader(ranges, file, name)
@@ -110,11 +104,8 @@ def members(ranges: Ranges, file: int, name: str) -> Iterator[Member]:
 
 
 def samples(ranges: Ranges, file: int, name: str) -> Iterator[Sample]:
-    """The samples of a WebDataset tar, in order; files without an ending, and hidden ones, belong to none.
-
-    Raises:
-        InputError: as `members`; or a sample holds an ending twice.
-    """
+    """The samples of a WebDataset tar, in order; files without an ending, and hidden ones, belong to none. Raises
+    `InputError` as `members`, or where a sample holds an ending twice."""
     key, parts = "", dict[str, Member]()
     for member in members(ranges, file, name):
         folder, slash, last = member.name.rpartition("/")
@@ -133,11 +124,8 @@ def samples(ranges: Ranges, file: int, name: str) -> Iterator[Sample]:
 
 
 def value(ranges: Ranges, file: int, name: str, member: Member) -> Any:
-    """A label or captions: an int of ``.cls``, text of ``.txt``, a number or a list of them of ``.npy``.
-
-    Raises:
-        InputError: it is not what its ending says, is of another kind, or is absurdly large.
-    """
+    """A label or captions: an int of ``.cls``, text of ``.txt``, a number or a list of them of ``.npy``. Raises
+    `InputError` where it is not what its ending says, is of another kind, or is absurdly large."""
     last = member.name.rpartition(".")[2].lower()
     where = f"{name}, {member.name}"
     if member.size > LARGEST:

@@ -21,14 +21,8 @@ _BESIDE = frozenset({"classnames.txt", "zeroshot_classification_templates.txt", 
 
 
 def find_shards(names: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
-    """The tars of each split, in the order of their numbers, where files are laid out as CLIP_benchmark lays them out.
-
-    Args:
-        names: files of a repository or directory, relative to it.
-
-    Returns:
-        Split to tars; None where it is another layout.
-    """
+    """The tars of each split, in the order of their numbers, where files (named relative to a repository or directory)
+    are laid out as CLIP_benchmark lays them out; None where they are not."""
     names = set(names)
     folders: dict[str, list[str]] = {}
     for name in names:
@@ -46,16 +40,10 @@ def beside(folder: str, name: str) -> str:
 
 
 def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]:
-    """The tars that ``nshards.txt`` counts: from ``0.tar`` on, as CLIP_benchmark reads them.
+    """The tars of a split that ``nshards.txt`` counts, from ``0.tar`` on, as CLIP_benchmark reads them; all of them
+    without that file's `text`.
 
-    Args:
-        tars: those of the split that are there, in order.
-        text: what ``nshards.txt`` says; None: all of them count.
-        id: what an error calls the dataset.
-
-    Raises:
-        AbsentError: there are fewer.
-        InputError: it holds no number.
+    Raises `AbsentError` where there are fewer, `InputError` where it holds no number.
     """
     if text is None:
         return tars

@@ -48,11 +48,7 @@ def lines(text: str) -> Iterator[tuple[str, str]]:
 
 
 def number(value: Any, path: Path, place: str) -> float:
-    """A rating as a finite number.
-
-    Raises:
-        InputError: it is none.
-    """
+    """A rating as a finite number; `InputError` where it is none."""
     try:
         found = math.nan if isinstance(value, bool) or value is None else float(value)
     except (TypeError, ValueError, OverflowError):

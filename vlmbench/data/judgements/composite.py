@@ -34,11 +34,8 @@ def is_composite(text: str) -> bool:
 
 
 def read(text: str, path: Path) -> Judgements:
-    """The judgements; images are called by the last part of their address.
-
-    Raises:
-        InputError: a row with an image lacks a caption, or a rating is not a number.
-    """
+    """The judgements; images are called by the last part of their address. Raises `InputError` where a row with an
+    image lacks a caption, or a rating is not a number."""
     header = _header(text)
     known = set(header)
     texts = [f"input.text{k}" for k in range(1, len(header)) if f"input.text{k}" in known]

@@ -42,15 +42,9 @@ def is_tokens(text: str) -> bool:
 
 
 def read_tokens(path: Path, text: str | None = None) -> dict[str, dict[str, str]]:
-    """``Flickr8k.token.txt`` or Flickr30k's: captions by image (its name up to the first dot) and caption id.
-
-    Args:
-        path: the file.
-        text: what is in it, where that was read already.
-
-    Raises:
-        InputError: a line is not ``image#k``, tab, caption; an id occurs twice; a caption is empty.
-    """
+    """``Flickr8k.token.txt`` or Flickr30k's: captions by image (its name up to the first dot) and caption id. `text`
+    is what is in the file, where that was read already. Raises `InputError` where a line is not ``image#k``, tab,
+    caption; an id occurs twice; a caption is empty."""
     found: dict[str, dict[str, str]] = {}
     for place, line in lines(read_text(path) if text is None else text):
         name, tab, caption = line.partition("\t")
@@ -70,17 +64,12 @@ def stem(image: str) -> str:
 
 
 def read(text: str, path: Path, kind: str, tokens: dict[str, dict[str, str]], captions: str) -> Judgements:
-    """The judgements of ``expert`` or ``cf``.
+    """The judgements of ``expert`` or ``cf``. Raises `InputError` where a line is malformed, or names a caption that is
+    not there.
 
     Args:
-        text: the file's text.
-        path: the file.
-        kind: which of the two.
         tokens: the captions, as `read_tokens` gives them.
         captions: where they are from, for messages.
-
-    Raises:
-        InputError: a line is not what it has to be, or names a caption that is not there.
     """
     texts = {identity: caption for group in tokens.values() for identity, caption in group.items()}
     references: dict[str, list[str]] = {}

@@ -29,16 +29,12 @@ TAU = {"expert": "c", "cf": "b", "composite": "c"}
 
 
 def read_judgements(paths: Sequence[Path], kind: str = "auto", captions: Sequence[Path] = ()) -> Judgements:
-    """Reads files of judgements, all of one format; several files are one set.
+    """Reads files of judgements, all of one format; several files are one set. Raises `UsageError` where there is no
+    such format, the files are of several, or Flickr8k's captions are not given; `InputError` where a line is malformed,
+    or no judgement is left.
 
     Args:
-        paths: the files, plain or gzipped.
-        kind: one of `FORMATS`.
         captions: for Flickr8k's files, ``Flickr8k.token.txt``.
-
-    Raises:
-        UsageError: no such format, files of several, or Flickr8k's captions are not given.
-        InputError: a line is not what it has to be, or no judgement is left.
     """
     if kind not in FORMATS:
         raise UsageError(f"no such format: {visible(kind)}", where="--format", fix=f"choose from {', '.join(FORMATS)}")
@@ -81,11 +77,7 @@ def _read(path: Path, kind: str, captions: Sequence[Path]) -> Judgements:
 
 
 def _joined(found: Sequence[Judgements]) -> Judgements:
-    """Several sets of one format as one.
-
-    Raises:
-        InputError: they give an image different references.
-    """
+    """Several sets of one format as one; `InputError` where they give an image different references."""
     references: dict[str, list[str]] | None = None if found[0].references is None else {}
     rated: dict[str, str] = {}
     for one in found:

@@ -29,12 +29,8 @@ _FIRST = 10
 
 
 def unpack(path: Path, cache_dir: Path) -> Path:
-    """The directory an archive unpacks to, unpacked now if it was not before.
-
-    Raises:
-        InputError: it is damaged, holds a path that leads outside, a link or a device, or unpacks to too much.
-        OutputError: it cannot be unpacked to the cache directory.
-    """
+    """The directory an archive unpacks to, unpacked now if it was not before. Raises `InputError` where it is damaged,
+    holds a path that leads outside, a link or a device, or unpacks to too much."""
     target = cache_dir / "archives" / kept_sha256(path, cache_dir)[:32]
     if not target.is_dir():
         with atomic_directory(target) as temporary:

@@ -91,10 +91,8 @@ def without_classes(id: str, root: Path, rows: Sequence[ImageRow]) -> OpenDatase
 def labelled_folder(id: str, root: Path) -> OpenDataset:
     """The dataset of a directory of class directories.
 
-    Its images come class by class, each class in natural order.
-
-    Raises:
-        InputError: no classes, one class, an empty class, or a class that the training split lacks.
+    Its images come class by class, each class in natural order. Raises `InputError` where there are no two classes, one
+    is empty, or the training split lacks one.
     """
     roots = _split_roots(root)
     found: dict[str, dict[str, tuple[str, ...]]] = {split: {} for split in roots}

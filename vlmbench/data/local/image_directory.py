@@ -18,11 +18,7 @@ def open_images(directory: Path, ids: Sequence[str]) -> OpenDataset:
     """The images called `ids` [N] among those below a directory, in one split.
 
     A file is found by its path below the directory, by its name, or by its name without the ending (``12`` is
-    ``val/12.jpg``), in that order.
-
-    Raises:
-        AbsentError: no such directory.
-        InputError: images are not there, or two files have the name of one.
+    ``val/12.jpg``), in that order. Raises `InputError` where images are not there, or two files have the name of one.
     """
     named_directory(directory, where="--images")
     by_path, by_name, by_stem = _index(directory)

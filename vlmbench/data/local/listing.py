@@ -34,16 +34,12 @@ class ListRow(NamedTuple):
 
 
 def open_list(id: str, path: Path, *, enclosed: bool = False, group: str = "") -> OpenDataset:
-    """The dataset of a list of labelled image files, in the list's order.
+    """The dataset of a list of labelled image files, in the list's order. Raises `InputError` where a line lacks a
+    path, no line has a label or a group, or there are fewer than two classes.
 
     Args:
-        id: what a record calls it.
-        path: the list.
         enclosed: whether images outside the list's directory are refused (a list that came in an archive).
         group: the column that names each image's group (a patient); empty: images are not grouped.
-
-    Raises:
-        InputError: a line lacks a path, no line has a label or a group, or there are fewer than two classes.
     """
     whole = read_list(path, enclosed=enclosed, group=group)
     found = [row for row in whole if row.label]
@@ -69,22 +65,16 @@ def open_list(id: str, path: Path, *, enclosed: bool = False, group: str = "") -
 
 
 def unlabelled(path: Path) -> tuple[list[Path], int]:
-    """The images of a list that have no label, all of them if every one has, and how many it lists.
-
-    Raises:
-        InputError: a line lacks a path.
-    """
+    """The images of a list that have no label, all of them if every one has, and how many it lists. Raises `InputError`
+    where a line lacks a path."""
     rows = read_list(path)
     chosen = [row for row in rows if not row.label] or rows
     return [on_disk(path.parent, row.file) for row in chosen], len(rows)
 
 
 def read_list(path: Path, *, enclosed: bool = False, group: str = "") -> list[ListRow]:
-    """The rows of a list, labelled or not; arguments as for `open_list`.
-
-    Raises:
-        InputError: a line lacks a path.
-    """
+    """The rows of a list, labelled or not; arguments as for `open_list`. Raises `InputError` where a line lacks a
+    path."""
     home = path.parent.resolve() if enclosed else None
     return [_read(values, f"{path}, {place}", home, group) for place, values in table_rows(path, what="list", fix=_FIX)]
 
@@ -109,11 +99,8 @@ def _read(values: Mapping[str, object], where: str, home: Path | None, group: st
 
 
 def table_rows(path: Path, *, what: str, fix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Place and values of each row of a table with a line of column names (CSV, TSV), or of JSONL.
-
-    Raises:
-        InputError: it cannot be read, or a line is none.
-    """
+    """Place and values of each row of a table with a line of column names (CSV, TSV), or of JSONL. Raises `InputError`
+    where it cannot be read, or a line is malformed."""
     text = read_text(path, what=what)
     if path.suffix.lower() == ".jsonl":
         yield from json_lines(text, path, fix=fix)

@@ -68,11 +68,8 @@ class Boxed:
         )
 
     def split(self, name: str) -> Split:
-        """The boxes in the images of a split, image by image.
-
-        Raises:
-            InputError: an image of the file is in no split of the dataset, or cannot be told from another.
-        """
+        """The boxes in the images of a split, image by image. Raises `InputError` where an image of the file is in no
+        split of the dataset, or cannot be told from another."""
         pictures = self.pictures.split(name)
         rows = self._located(pictures.ids, name)
         boxes = [box for box in self.instances.boxes if box.image.id in rows]
@@ -167,13 +164,8 @@ class _Index:
 
 
 def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
-    """The dataset ``boxes:FILE.json#DATASET``.
-
-    Raises:
-        AbsentError: no such file or dataset.
-        InputError: it is no COCO instances file.
-        UsageError: the images are to be corrupted.
-    """
+    """The dataset ``boxes:FILE.json#DATASET``. Raises `InputError` where it is no COCO instances file, `UsageError`
+    where the images are to be corrupted."""
     if ref.images is not None and ref.images.corruption is not None:
         raise UsageError(
             "boxes are cut from images as they are stored, not from corrupted ones",
@@ -195,10 +187,8 @@ def open_boxes(ref: DatasetRef, opening: Opening) -> Boxed:
 def open_pictures(id: str, root: Path) -> OpenDataset:
     """The images of a directory, at any depth, without classes; ids are paths below it.
 
-    Where it holds nothing but directories called train, val, test (or an alias of these), they are its splits.
-
-    Raises:
-        InputError: it holds no images.
+    Where it holds nothing but directories called train, val, test (or an alias of these), they are its splits. Raises
+    `InputError` where it holds no images.
     """
     found, _ = image_files(root, root)
     if not found:

@@ -70,12 +70,9 @@ class Crops:
         return self._split.images.stamp()
 
     def read(self, index: int) -> np.ndarray:
-        """A view's pixels [H, W, 3] uint8, upright.
-
-        Raises:
-            BadImage: the image cannot be decoded, or the view is a thousand times as long as wide.
-            InputError: the image is not of the size that the boxes were drawn on, or a box lies outside of it.
-        """
+        """A view's pixels [H, W, 3] uint8, upright. Raises `BadImage` where the image cannot be decoded, or the view is
+        a thousand times as long as wide; `InputError` where the boxes were drawn on another size, or one lies outside
+        of the image."""
         row, view = divmod(index, self._views.count)
         image, orientation = self._image(row)
         name = self._split.ids[row]

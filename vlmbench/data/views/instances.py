@@ -57,11 +57,8 @@ class Instances:
 
 
 def read_instances(path: Path) -> Instances:
-    """Reads and checks an instances file.
-
-    Raises:
-        InputError: it is no JSON, no instances file, or an entry of it is wrong (file and entry are named).
-    """
+    """Reads and checks an instances file; `InputError`, with file and entry, where it is none, or an entry of it is
+    wrong."""
     data = read_json(path, what="instances file")
     if not isinstance(data, dict):
         _wrong(path, "", f"not an instances file, but a JSON {_kind(data)}", FORM)

@@ -29,10 +29,8 @@ def cider(corpus: Corpus) -> list[Floats]:
     """CIDEr of each system's candidates, `[n]` each, 0 to 10; a system's corpus score is their mean.
 
     Document frequencies are counted over all the references of the corpus (or over its `documents`), never over a
-    resample; an n-gram that occurs in no document counts as occurring in one.
-
-    Raises:
-        InputError: fewer than two documents: every n-gram would be in all of them, and every score 0.
+    resample; an n-gram that occurs in no document counts as occurring in one. Fewer than two documents are an
+    `InputError`: every n-gram would be in all of them, and every score 0.
     """
     scorer = Cider(corpus)
     corpus.scan(scorer)

@@ -90,16 +90,14 @@ class Scorer(Protocol):
 
 
 class Corpus:
-    """One set of references and any number of systems' candidates.
+    """One set of references and any number of systems' candidates. Raises `InputError` where an image has no reference,
+    or candidates and images differ in number.
 
     Args:
         references: for each of N images the tokens of its references, at least one.
         systems: for each system the tokens of one candidate per image, in the order of its `images`.
         images: for each system the ascending indexes of its images, `[n]`; None: all N.
         documents: tokens of captions by document, for document frequencies; None: `references`.
-
-    Raises:
-        InputError: an image has no reference, or a system's candidates and images differ in number.
     """
 
     def __init__(

@@ -38,16 +38,13 @@ class CaptionInputs:
 def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized: bool = False) -> CaptionInputs:
     """Candidates and references of the same images, in the order of the references, as tokens.
 
-    Text is sanitised and tokenized as by ``vlmbench caption-eval``.
+    Text is sanitised and tokenized as by ``vlmbench caption-eval``. Raises `InputError` where only one is a mapping,
+    their images differ, or as `caption_lists`.
 
     Args:
         candidates: `[N]` captions, or ``{image: caption}`` (or ``{image: [caption]}``, as in pycocoevalcap).
         references: `[N]` lists of captions, or ``{image: [caption, …]}``.
         tokenized: captions are already lists of tokens, and are used as they are.
-
-    Raises:
-        InputError: one is a mapping and the other is not, their images differ, an image has no reference, there is no
-            image, or a value is not a caption.
     """
     _require(candidates, "candidates")
     wanted = caption_lists(references, "references", tokenized=tokenized)
@@ -82,11 +79,8 @@ def caption_inputs(candidates: Captions, references: CaptionLists, *, tokenized:
 
 
 def caption_lists(references: Any, what: str, *, tokenized: bool = False) -> dict[str, list[Any]]:
-    """Checked lists of captions by image id (by position if they are a list).
-
-    Raises:
-        InputError: a value is not a list of captions, an image has no caption, or there is no image.
-    """
+    """Checked lists of captions by image id (by position if they are a list). Raises `InputError` where a value is not
+    a list of captions, an image has none, or there is no image."""
     _require(references, what)
     items = references.items() if isinstance(references, Mapping) else enumerate(references)
     found: dict[str, list[Any]] = {}

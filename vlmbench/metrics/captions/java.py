@@ -52,11 +52,7 @@ class JavaError(VlmbenchError):
 
 
 def java() -> str:
-    """The path of the ``java`` program.
-
-    Raises:
-        AbsentError: Java is not installed.
-    """
+    """The path of the ``java`` program; `AbsentError` without Java."""
     found = shutil.which("java")
     if found is None:
         raise AbsentError(
@@ -67,11 +63,7 @@ def java() -> str:
 
 
 def jar(*parts: str) -> Path:
-    """A jar of the installed ``pycocoevalcap``.
-
-    Raises:
-        AbsentError: the package or the file is missing.
-    """
+    """A jar of the installed ``pycocoevalcap``; `AbsentError` where the package or the file is missing."""
     spec = find_spec("pycocoevalcap")
     for place in (spec.submodule_search_locations or []) if spec else []:
         path = Path(place, *parts)
@@ -81,15 +73,11 @@ def jar(*parts: str) -> Path:
 
 
 def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[str]]:
-    """Stanford's Penn Treebank tokens of each caption, lower-cased, punctuation removed.
+    """Stanford's Penn Treebank tokens of each caption, lower-cased, punctuation removed. Raises `AbsentError` without
+    Java or the jar, `JavaError` where the program fails or returns another number of lines.
 
     Args:
-        captions: captions without line ends (see `sanitize`).
         timeout: seconds the program may take for 100,000 captions.
-
-    Raises:
-        AbsentError: no Java, or no jar.
-        JavaError: the program failed or returned another number of lines.
     """
     if not captions:
         return []
@@ -117,11 +105,7 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
 
 
 class Meteor:
-    """One METEOR 1.5 process (English, ``-norm``); a context manager.
-
-    Raises:
-        AbsentError: no Java, or no jar.
-    """
+    """One METEOR 1.5 process (English, ``-norm``); a context manager. Raises `AbsentError` without Java or the jar."""
 
     def __init__(self, *, timeout: float = TIMEOUT) -> None:
         archive = jar("meteor", "meteor-1.5.jar")

@@ -42,11 +42,7 @@ _ENGLISH, _OTHER = frozenset(_ENGLISH_WORDS.split()), frozenset(_OTHER_LANGUAGES
 
 
 def not_english(captions: Sequence[str]) -> str | None:
-    """Why captions seem not to be English; None if they may be.
-
-    Args:
-        captions: any number of captions; of many, `SAMPLE` evenly spaced ones are checked.
-    """
+    """Why captions seem not to be English (of many, `SAMPLE` evenly spaced ones are checked); None if they may be."""
     step = max(1, len(captions) // SAMPLE)
     words = Counter(_WORD.findall(" ".join(captions[::step])))
     letters = sum(len(word) * count for word, count in words.items())

@@ -81,12 +81,7 @@ def count_ngrams(tokens: Tokens, longest: int = 4) -> Iterator[Counts]:
 
 
 def _grouped(keys: Ints, bound: int) -> tuple[Ints, Ints]:
-    """The stable order that sorts `keys`, and where each run of equal keys starts in it.
-
-    Args:
-        keys: `[K]`, each below `bound`.
-        bound: above every key.
-    """
+    """The stable order that sorts `keys` `[K]`, each below `bound`, and where each run of equal keys starts in it."""
     bits = len(keys).bit_length()
     if bound << bits < 1 << 63:  # key and place fit one integer, and sorting is faster than argsort
         packed = np.sort((keys << bits) | np.arange(len(keys)))

@@ -53,11 +53,8 @@ def refusals(metrics: Sequence[str], images: int) -> dict[str, str]:
 
 
 def score_native(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
-    """BLEU, ROUGE-L and CIDEr of every system with the native scorers, and metrics with a scorer of their own.
-
-    Raises:
-        InputError: CIDEr with fewer than two documents.
-    """
+    """BLEU, ROUGE-L and CIDEr of every system with the native scorers, and metrics with a scorer of their own. Raises
+    `InputError` for CIDEr with fewer than two documents."""
     corpus = Corpus(text.references, text.candidates, images=list(text.images), documents=text.documents)
     found = [Scored() for _ in text.candidates]
     wanted = [name for name in ("cider", "cider_d") if name in metrics]
@@ -92,12 +89,8 @@ def score_meteor(text: Tokenized, index: "MeteorIndex") -> Arrays:
 
 
 def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
-    """Scores every system with ``pycocoevalcap`` and METEOR's jar; intervals come from the native statistics.
-
-    Raises:
-        AbsentError: no Java, or ``pycocoevalcap`` is not installed.
-        JavaError: a Java program failed or went silent.
-    """
+    """Scores every system with ``pycocoevalcap`` and METEOR's jar; intervals come from the native statistics. Raises
+    `AbsentError` without Java or ``pycocoevalcap``, `JavaError` where a program fails or goes silent."""
     from vlmbench.metrics.captions import java
     from vlmbench.metrics.captions.meteor.score import METEOR_STATISTICS, summable
 

@@ -35,17 +35,13 @@ def spice_scores(
     candidates: Sequence[str], references: Sequence[Sequence[str]], cache_dir: Path, *, memory: str = "8G"
 ) -> NDArray[np.float64]:
     """SPICE's F-score of each image [N], 0 to 1; 0 if no scene graph could be made. The corpus score is their mean.
+    Raises `AbsentError` without Java, ``pycocoevalcap`` or Stanford CoreNLP, `JavaError` where the program fails, times
+    out, or returns other images.
 
     Args:
         candidates: [N] tokenized captions, tokens joined by spaces.
         references: [N] tokenized references of each.
         cache_dir: where SPICE stores the parsed graphs of references.
-        memory: Java's heap size.
-
-    Raises:
-        AbsentError: no Java, no ``pycocoevalcap``, or no Stanford CoreNLP; the error names the command that gets it.
-        JavaError: the program failed, timed out, or returned other images.
-        OutputError: the cache directory cannot be written.
     """
     program, main = java(), jar("spice", "spice-1.0.jar")
     missing = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]

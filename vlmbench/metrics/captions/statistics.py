@@ -42,10 +42,8 @@ class Statistics:
         """The statistics of the metrics `names` from the columns of a per-sample file; those that are not means come
         first.
 
-        A metric that no installed package declares is treated as the mean of the column with its name.
-
-        Raises:
-            InputError: a column is missing.
+        A metric that no installed package declares is treated as the mean of the column with its name. A missing column
+        is an `InputError`.
         """
         known = {spec.name: spec for spec in caption_specs() if spec.name in names}
         summed = [spec for spec in known.values() if spec.total is not None]
@@ -157,14 +155,9 @@ def _range(name: str) -> tuple[float, float]:
 def compare(drawn: Resampled, first: int, second: int) -> dict[str, Paired]:
     """Paired bootstrap and approximate randomization between two systems, by metric.
 
-    The bootstrap's p is the share of resampled differences at least as far from the observed one as that is from 0.
-    The randomization's p is the share of random swaps of the two systems' captions with a difference as large.
-    Both count the observed data as one more draw.
-
-    Args:
-        drawn: from `resample`, over at least the two systems.
-        first: index of system a.
-        second: index of system b.
+    The bootstrap's p is the share of resampled differences at least as far from the observed one as that is from 0. The
+    randomization's p is the share of random swaps of the two systems' captions with a difference as large. Both count
+    the observed data as one more draw. `first` and `second` are the places of a and b in `drawn`.
     """
     a, b = drawn.systems[first], drawn.systems[second]
     values, others = a.corpus(), b.corpus()
@@ -192,11 +185,8 @@ def paired_captions(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> dict[str, Paired]:
-    """`compare` from the columns of two per-sample files with the same ids in the same order.
-
-    Raises:
-        InputError: the ids differ, or a column is missing.
-    """
+    """`compare` from the columns of two per-sample files with the same ids in the same order. Raises `InputError` where
+    the ids differ, or a column is missing."""
     if list(columns_a["id"]) != list(columns_b["id"]):
         raise InputError(
             "a paired test needs the same images in the same order", fix="compare runs over the same references"
@@ -208,17 +198,8 @@ def paired_captions(
 def metrics_from_samples(
     columns: Mapping[str, Any], names: Sequence[str], seed: int, *, resamples: int = 0
 ) -> dict[str, "Metric"]:
-    """The corpus scores `names` with their 95 % intervals, from the columns of a per-sample file.
-
-    Args:
-        columns: `[n]` each.
-        names: the metrics.
-        seed: seed of the resampling.
-        resamples: bootstrap resamples; 0: no intervals.
-
-    Raises:
-        InputError: a column is missing.
-    """
+    """The corpus scores `names` with their 95 % intervals (none without `resamples`), from the columns `[n]` of a
+    per-sample file; `InputError` where one is missing."""
     statistics = Statistics.of(columns, names)
     values = statistics.corpus()
     ends = intervals(resample([statistics], seed, resamples=resamples), 0) if resamples else {}

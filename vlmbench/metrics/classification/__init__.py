@@ -30,12 +30,7 @@ _CELLS = 2**22
 
 
 def metric_names(classes: int, *, multilabel: bool = False) -> tuple[str, ...]:
-    """The metrics that make sense for this number of classes.
-
-    Args:
-        classes: C.
-        multilabel: whether an image can have several labels.
-    """
+    """The metrics that make sense for this number of classes."""
     return tuple(spec.name for spec in classification_specs() if spec.fits(classes, multilabel=multilabel))
 
 
@@ -124,8 +119,6 @@ def columns_by_block(
 
     Args:
         probabilities: computes those of some rows.
-        labels: as in `sample_columns`.
-        ids: as in `sample_columns`.
         width: numbers per image that they are computed from, as far as they need memory.
     """
     rows = max(1, _CELLS // max(width, int(labels.max(initial=0)) + 1))
@@ -149,12 +142,9 @@ def metrics_from_samples(
 ) -> dict[str, "Metric"]:
     """The same metrics from only the per-sample columns.
 
-    If there is a `seed` column with several values (few-shot), each seed's images are scored separately;
-    the figure is the mean over seeds, and the interval is Student's t over seeds.
-
-    Raises:
-        InputError: a column is missing.
-        UsageError: a metric is unknown, or cannot be computed for such labels.
+    If there is a `seed` column with several values (few-shot), each seed's images are scored separately; the figure is
+    the mean over seeds, and the interval is Student's t over seeds. Raises `InputError` where a column is missing,
+    `UsageError` where a metric is unknown, or not for such labels.
     """
     if "seed" in columns:
         seeds = np.unique(np.asarray(columns["seed"]))

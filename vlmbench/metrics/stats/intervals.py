@@ -20,10 +20,8 @@ def iter_bootstrap_weights(n: int, resamples: int, seed: int, *, chunk: int = _C
     """Blocks of bootstrap counts, `[r, n]` int64 with r·n at most about `chunk`; the blocks' sum of r is `resamples`.
 
     Each row counts how often each of n images was drawn in n draws with replacement (Efron 1979). The rows depend only
-    on `n`, `resamples` before them and `seed`, never on `chunk`.
-
-    Raises:
-        UsageError: `n` or `resamples` is below 1.
+    on `n`, `resamples` before them and `seed`, never on `chunk`. Raises `UsageError` where `n` or `resamples` is below
+    1.
     """
     if n < 1 or resamples < 1:
         raise UsageError(f"cannot resample {n} images {resamples} times")

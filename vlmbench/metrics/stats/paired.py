@@ -19,12 +19,8 @@ _FEW = 10
 def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
     """McNemar's exact test (1947): two-sided p that two classifiers are right equally often on the same images.
 
-    Args:
-        correct_a: whether the first was correct, `[N]` bool.
-        correct_b: whether the second was correct, `[N]` bool, the same images in the same order.
-
-    Returns:
-        The binomial test's p on the images where exactly one is right; 1 if there are none.
+    From whether each was correct, `[N]` bool each in the same order: the binomial test's p on the images where exactly
+    one is right; 1 if there are none.
     """
     from scipy import special
 
@@ -46,8 +42,6 @@ def paired_bootstrap(
     Args:
         per_sample_a: each image's figure, `[N]` (1 and 0 for right and wrong, or a caption's score).
         per_sample_b: the other system's, for the same images in the same order.
-        seed: seed of the resampling.
-        resamples: how many.
 
     Returns:
         difference, low, high, p.

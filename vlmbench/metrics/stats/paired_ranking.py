@@ -29,20 +29,17 @@ Block = tuple[NDArray[np.bool_], NDArray[np.floating[Any]]]
 def paired_ranking(
     first: Mapping[str, Any], second: Mapping[str, Any], metric: str, seed: int
 ) -> tuple[float, float, float, float]:
-    """The difference in a ranking metric, first minus second, with its 95 % interval and two-sided p.
+    """The difference in a ranking metric, first minus second, with its 95 % interval and two-sided p. Raises
+    `InputError` where no class has both images with it and images without it.
 
     Args:
         first: per-sample columns, `[N]` each: labels and scores (several labels per image) or label and score (two
             classes); with several seeds, `[S · N]` and a column seed.
         second: the same for the other system, on the same images in the same order.
         metric: ``map11``, ``map`` or ``roc_auc``.
-        seed: seed of the resampling.
 
     Returns:
         difference, low, high, p.
-
-    Raises:
-        InputError: no class has both images with it and images without it.
     """
     ours, theirs = _blocks(first), _blocks(second)
     truth = ours[0][0]

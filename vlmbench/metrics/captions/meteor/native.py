@@ -38,11 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class Kernel:
-    """The compiled functions of `kernel`, taking numbers and arrays; they release the GIL.
-
-    Args:
-        code: the object file.
-    """
+    """The compiled functions of `kernel`, taking numbers and arrays; they release the GIL."""
 
     def __init__(self, code: bytes) -> None:
         import llvmlite.binding as llvm
@@ -73,11 +69,7 @@ _lock = threading.Lock()
 
 
 def load_kernel(folder: Path, progress: Progress = silent) -> Kernel | None:
-    """The kernel for this processor from `folder`, compiled there first if needed; None if that fails.
-
-    Raises:
-        OutputError: `folder` cannot be written.
-    """
+    """The kernel for this processor from `folder`, compiled there first if needed; None if that fails."""
     with _lock:
         if folder not in _loaded:
             try:
@@ -133,13 +125,8 @@ def pair_statistics(
     kernel: Kernel,
     threads: int | None = None,
 ) -> NDArray[np.int32]:
-    """The same as `meteor_python.pair_statistics`, compiled.
-
-    Args:
-        sentences, vocabulary, image_starts, index: as there.
-        kernel: from `load_kernel`.
-        threads: how many; by default the cores of this process.
-    """
+    """`reference.pair_statistics`, compiled; `kernel` is from `load_kernel`, `threads` are by default the cores of this
+    process."""
     work = _Work(sentences, vocabulary, image_starts, index, kernel)
     begins = iter(range(0, work.images, _IMAGES_AT_A_TIME))
     failures: list[BaseException] = []

@@ -57,11 +57,7 @@ _TABLES = ((",", _COMMA), ("'", _APOSTROPHE), ("-", _HYPHEN))
 
 
 def normalize(text: str) -> list[str]:
-    """The words METEOR 1.5 (`-l en -norm`) sees in `text`, lower-cased.
-
-    Raises:
-        AbsentError: METEOR's data is not installed.
-    """
+    """The words METEOR 1.5 (`-l en -norm`) sees in `text`, lower-cased."""
     cells = _CELL.findall(f" {text.translate(_REWRITTEN)} ")
     kinds = [_kind(cell) for cell in cells]
     written = [_written(cell, kind) for cell, kind in zip(cells, kinds, strict=True)]
@@ -142,9 +138,6 @@ class TokenNormalizer:
 
     What a token becomes depends on its neighbours only where full stops, or two neighbours with commas or apostrophes,
     are involved; such captions go through `normalize`, all others are assembled from their tokens.
-
-    Args:
-        vocabulary: the distinct tokens that will occur.
     """
 
     PLAIN, ALONE, ONE_SIDED, IN_CONTEXT = PLAIN, ALONE, ONE_SIDED, IN_CONTEXT

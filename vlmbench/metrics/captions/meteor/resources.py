@@ -56,9 +56,7 @@ class Sources:
         """A key that changes with the content of either file, without reading all of it.
 
         Both formats contain a CRC-32 of their content: the zip directory for each entry, gzip in its last eight bytes.
-
-        Raises:
-            AbsentError: a file is missing or damaged.
+        Raises `AbsentError` where one is missing or damaged.
         """
         try:
             with zipfile.ZipFile(self.jar) as archive:
@@ -76,11 +74,8 @@ class Sources:
             return archive.read(name).decode("utf-8").splitlines()
 
     def paraphrase_pairs(self) -> Iterator[tuple[str, str]]:
-        """The phrase pairs of the paraphrase table, in the order of the file; words are separated by one space.
-
-        Raises:
-            AbsentError: the file is damaged.
-        """
+        """The phrase pairs of the paraphrase table, in the order of the file; words are separated by one space. Raises
+        `AbsentError` where it is damaged."""
         try:
             with gzip.open(self.paraphrases, "rt", encoding="utf-8", newline="\n") as handle:
                 for _, first, second in zip(handle, handle, handle, strict=False):
@@ -92,11 +87,8 @@ class Sources:
 
 
 def find_sources() -> Sources:
-    """The data files of the installed `pycocoevalcap`; the package itself is not imported.
-
-    Raises:
-        AbsentError: the package, or its METEOR data, is not installed.
-    """
+    """The data files of the installed `pycocoevalcap`; the package itself is not imported. Raises `AbsentError` where
+    the package or its METEOR data is not installed."""
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
         raise AbsentError("METEOR's data is not installed (package pycocoevalcap)", fix=_FIX)
@@ -109,11 +101,7 @@ def find_sources() -> Sources:
 
 
 class WordNet:
-    """Synsets of inflected words, as METEOR 1.5 looks them up.
-
-    Args:
-        sources: where the jar is.
-    """
+    """Synsets of inflected words, as METEOR 1.5 looks them up."""
 
     def __init__(self, sources: Sources) -> None:
         lines = sources.lines("synonym/english.synsets")

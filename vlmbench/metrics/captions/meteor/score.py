@@ -56,16 +56,8 @@ STATISTICS = (
 
 
 def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIndex:
-    """METEOR's data and compiled kernel, from the cache directory; built there first if absent or outdated.
-
-    Args:
-        cache_dir: vlmbench's cache directory (about 75 MB in ``meteor/``).
-        progress: shows the progress of building, like `Reporter.task`; built once, in about half a minute.
-
-    Raises:
-        AbsentError: `pycocoevalcap` or its METEOR data is not installed, or is damaged.
-        OutputError: the cache directory cannot be written.
-    """
+    """METEOR's data (`index.load_index`) and compiled kernel from the cache directory; built there first if absent or
+    outdated."""
     index = _load_index(cache_dir, progress=progress)
     load_kernel(index.folder.parent, progress or silent)
     return index
@@ -113,14 +105,10 @@ def meteor_statistics(
     Args:
         candidates: [N] captions, as tokens of the Penn Treebank tokenizer.
         references: [N][R_i] captions, as tokens; the first of the best-scoring references counts.
-        index: the data of the matchers, from `load_index`.
 
     Returns:
         [N, K] float64 counts in the order of `STATISTICS`, with the corpus score `meteor_score(counts.sum(0))`, and
         [N] float64 scores, 0 to 1. An image without references has zero matches.
-
-    Raises:
-        ValueError: `candidates` and `references` differ in length.
     """
     if len(candidates) != len(references):
         raise ValueError(f"{len(candidates)} candidates, but references for {len(references)} images")

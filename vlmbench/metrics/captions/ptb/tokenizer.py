@@ -87,10 +87,7 @@ def settle_initials(texts: Sequence[str], tokens: Sequence[Sequence[str]]) -> No
     """Restores the period of an initial at the end of a caption if the next caption does not begin like a sentence.
 
     ``… Wii U.`` before ``A group of …`` ends in ``u``, before ``people …`` in ``u.``; at the very end it stays ``u``.
-
-    Args:
-        texts: the references of one image, in their order.
-        tokens: their tokens, changed in place.
+    `texts` are the references of one image, in their order; `tokens` are changed in place.
     """
     for found, text, after in zip(tokens, texts, texts[1:], strict=False):
         if text.rstrip().endswith(".") and _INITIAL.search(text) and isinstance(found, MutableSequence):
