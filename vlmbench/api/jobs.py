@@ -24,11 +24,9 @@ class Writes(Protocol[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Results:
         """Runs it."""
-        ...
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> TaskJob:
         """The same call for `run_plan`, which gets the options of all runs."""
-        ...
 
 
 def writes_runs(build: Callable[P, TaskJob]) -> Writes[P]:

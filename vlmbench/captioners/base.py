@@ -161,17 +161,14 @@ class Captioner(Protocol):
     @property
     def system(self) -> str:
         """The name in tables."""
-        ...
 
     @property
     def facts(self) -> ModelFacts:
         """Where it comes from, its kind (`CaptionerKind.name`) and the hash of its weights."""
-        ...
 
     @property
     def decoding(self) -> dict[str, Any]:
         """Everything besides the weights that decides a caption, as JSON values: options, prompt, processor's hash."""
-        ...
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
         """Captions `items`, yielding each result as soon as it is done (in batches, in any order); a caption is a
@@ -180,7 +177,6 @@ class Captioner(Protocol):
         Raises:
             VlmbenchError: a problem of the captioner, not of one image (no key, no such model).
         """
-        ...
 
 
 class Encoder(Protocol):
@@ -189,12 +185,10 @@ class Encoder(Protocol):
     @property
     def files(self) -> "ModelFiles":
         """Where it comes from, and the hashes of its files."""
-        ...
 
     @property
     def encoder(self) -> Any:
         """The encoder, loaded."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -218,30 +212,24 @@ class Setup(Protocol):
     @property
     def decoding(self) -> Decoding:
         """How captions are made."""
-        ...
 
     @property
     def calls(self) -> Calls:
         """How an endpoint is called."""
-        ...
 
     @property
     def runtime(self) -> Runtime:
         """Device, precision, batch size, reporter."""
-        ...
 
     @property
     def offline(self) -> bool:
         """Whether no network may be used."""
-        ...
 
     def checkpoint(self, name: str) -> "Checkpoint":
         """The files of a captioner or language model; see `checkpoint.find_checkpoint` for what can be wrong."""
-        ...
 
     def encoder(self, name: str) -> Encoder:
         """An image encoder."""
-        ...
 
     def dual_encoder(self, name: str) -> Encoder:
         """An encoder of images and texts.
@@ -249,7 +237,6 @@ class Setup(Protocol):
         Raises:
             UsageError: it has no text encoder.
         """
-        ...
 
     def training(self, what: str) -> Training:
         """The training split; `what` names its use in messages.
@@ -258,7 +245,6 @@ class Setup(Protocol):
             UsageError: no dataset is named.
             InputError: it has no training split, no captions, or the split is the one that is to be captioned.
         """
-        ...
 
     def examples(self) -> Sequence[Example]:
         """`Decoding.shots` few-shot examples; the same for every image.
@@ -266,15 +252,12 @@ class Setup(Protocol):
         Raises:
             InputError: the set has no training split, or too few images.
         """
-        ...
 
     def text_embeddings(self, model: str, texts: Sequence[str]) -> np.ndarray:
         """Unit-norm embeddings [M, D] float32 of texts by a dual encoder."""
-        ...
 
     def training_features(self, model: str, layer: str) -> tuple[Sequence[str], np.ndarray]:
         """Ids [N] of the training images and their un-normalised features [N, D]; damaged images are left out."""
-        ...
 
 
 def one_line(text: str) -> str:

@@ -44,11 +44,9 @@ class ImageSource(Protocol):
 
     def read(self, index: int) -> "Raw":
         """The image's encoded bytes, or its pixels; raises `BadImage` if it cannot be read."""
-        ...
 
     def stamp(self) -> str | None:
         """A cheap digest (of paths, sizes, times) that changes when an image may have; None if there is none."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -107,11 +105,9 @@ class Dataset(Protocol):
     @property
     def info(self) -> DatasetInfo:
         """Its facts."""
-        ...
 
     def split(self, name: str) -> Split:
         """The split called `name`, one of ``info.splits``."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,12 @@ class Reporter(Protocol):
 
     def task(self, label: str, total: int | None) -> AbstractContextManager[Advance]:
         """A context manager around a piece of work of `total` units; yields an `Advance`."""
-        ...
 
     def note(self, message: str) -> None:
         """A line for the user's information (``features: 0 images encoded, 1,797 from the store``)."""
-        ...
 
     def warn(self, message: str) -> None:
         """A line that a user must see (a fit that did not converge, images that were skipped)."""
-        ...
 
 
 SECONDS = 30.0

@@ -26,7 +26,6 @@ class Trains(Protocol):
         self, c: float, *, start: Start | None = None, tol: float = TOLERANCE, max_iter: int = MAX_ITER
     ) -> tuple[Fit, Start | None]:
         """A fit and, if the solver supports it, a start for its neighbours."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,9 @@ class FittedHead(Protocol):
     @property
     def detail(self) -> Mapping[str, JsonValue]:
         """The fit's part of a record, for example hyperparameters chosen on validation images."""
-        ...
 
     def logits(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """Logits `[N, C]` of features `[N, D]`: their softmax (several labels: each one's sigmoid) is reported."""
-        ...
 
 
 @dataclass(frozen=True)

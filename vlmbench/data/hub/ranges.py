@@ -42,15 +42,12 @@ class Ranges(Protocol):
 
     def size(self, file: int) -> int:
         """Bytes of a file."""
-        ...
 
     def read(self, file: int, start: int, stop: int) -> bytes:
         """The bytes from `start` up to `stop`, all of which are in the file."""
-        ...
 
     def passed(self, file: int, position: int) -> None:
         """Says that a first pass has come to `position`: what lies before is kept only where there is room."""
-        ...
 
 
 class Memory:

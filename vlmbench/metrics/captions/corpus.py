@@ -82,11 +82,9 @@ class Scorer(Protocol):
 
     def start(self, order: Order) -> None:
         """Starts an order."""
-        ...
 
     def add(self, system: int, match: Match) -> None:
         """Takes one system's n-grams of that order."""
-        ...
 
 
 class Corpus:

@@ -36,19 +36,15 @@ class Lexicon(Protocol):
 
     def stem(self, word: int) -> int:
         """A number for the word's stem."""
-        ...
 
     def synsets(self, word: int) -> frozenset[int]:
         """The word's synsets."""
-        ...
 
     def phrases(self, words: Sequence[int]) -> list[tuple[int, int, int]]:
         """(start, length, phrase) of each phrase of the paraphrase table in `words`, by start, then by length."""
-        ...
 
     def paraphrases(self, phrase: int) -> Sequence[int]:
         """The table's phrases for `phrase`, in its order."""
-        ...
 
 
 def find_matches(candidate: Sequence[int], reference: Sequence[int], lexicon: Lexicon) -> list[Match]:
