@@ -326,11 +326,7 @@ def score_captioners(
 
 
 def captioner_kinds(captioners: Iterable[str]) -> "list[CaptionerKind]":
-    """The kinds of the captioners that are not checkpoints.
-
-    Raises:
-        UsageError: an invalid name of a captioner.
-    """
+    """The kinds of the captioners that are not checkpoints; `UsageError` for an invalid name."""
     from vlmbench.captioners.names import kinds_of
 
     return kinds_of(captioners)

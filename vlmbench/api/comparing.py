@@ -197,10 +197,7 @@ def _parts(given: Runs) -> tuple[list[StoredRun], list[Path]]:
 
 def _named_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign]]:
     """The results at each path; those of ``NAME=PATH`` belong to a system of that name, or to several that it precedes.
-
-    Raises:
-        UsageError: the name or the path is empty.
-    """
+    Raises `UsageError` where the name or the path is empty."""
     found, foreign = list[StoredRun](), list[Foreign]()
     for path in paths:
         name, equals, rest = str(path).partition("=")

@@ -80,11 +80,7 @@ class Plan:
     session: "Session"
 
     def run(self) -> Results:
-        """Runs them in order.
-
-        Raises:
-            VlmbenchError: a job failed; the results of the jobs before it are written.
-        """
+        """Runs them in order; where one fails, the results of the jobs before it are written."""
         from vlmbench.tasks.plan import run_steps
         from vlmbench.tasks.sharing import shared
 
@@ -93,11 +89,8 @@ class Plan:
 
 
 def checked_plan(jobs: "Sequence[TaskJob | Step]", **run: Unpack[RunOptions]) -> Plan:
-    """A plan, all of it checked: names, values, models, datasets, files.
-
-    Raises:
-        VlmbenchError: the first problem, with its place if the job comes from a plan's file.
-    """
+    """A plan, all of it checked: names, values, models, datasets, files. Raises the first problem, with its place if
+    the job comes from a plan's file."""
     from vlmbench.session.session import Session  # here: it is slow to import
     from vlmbench.tasks.plan import Step, check_steps
 

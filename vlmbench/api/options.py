@@ -65,23 +65,18 @@ class RunOptions(TypedDict, total=False):
 
 
 def run_context(**options: Unpack[RunOptions]) -> Context:
-    """The options as a `Context`.
-
-    Raises:
-        UsageError: a value is not one of the choices, or too small.
-    """
+    """The options as a `Context`; `UsageError` where a value is not one of the choices, or too small."""
     known = {name: value for name, value in options.items() if value is not None}
     unknown = sorted(set(known) - set(RunOptions.__annotations__))
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    choices_of = {
-        "device": DEVICES,
-        "precision": PRECISIONS,
-        "engine": ENGINES,
-        "on_bad_image": BAD_IMAGES,
-        "decode": DECODINGS,
-    }
-    for name, choices in choices_of.items():
+    for name, choices in (
+        ("device", DEVICES),
+        ("precision", PRECISIONS),
+        ("engine", ENGINES),
+        ("on_bad_image", BAD_IMAGES),
+        ("decode", DECODINGS),
+    ):
         choice(name, known.get(name, choices[0]), choices)
     for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
         at_least(name, known.get(name), least)
@@ -107,38 +102,27 @@ def run_context(**options: Unpack[RunOptions]) -> Context:
 
 
 def at_least(name: str, value: object, least: int = 1) -> None:
-    """Rejects anything but whole numbers from `least` up, or None.
-
-    Raises:
-        UsageError: it is invalid.
-    """
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
-        return
-    what = f"--{name.replace('_', '-')}"
-    raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"give a whole number, at least {least}")
+    """Rejects anything but whole numbers from `least` up, or None, with a `UsageError`."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise _wrong(name, value, f"give a whole number, at least {least}")
 
 
 def share(name: str, value: float | None) -> float | None:
-    """A number between 0 and 1, or None.
-
-    Raises:
-        UsageError: it is invalid.
-    """
+    """A number between 0 and 1, or None; `UsageError` where it is neither."""
     if value is None or 0 < value < 1:
         return value
-    what = f"--{name}"
-    raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix="a number between 0 and 1, such as 0.95")
+    raise _wrong(name, value, "a number between 0 and 1, such as 0.95")
 
 
 def choice(name: str, value: object, choices: Sequence[str | None]) -> None:
-    """Rejects anything but the choices.
-
-    Raises:
-        UsageError: it is invalid.
-    """
+    """Rejects anything but the choices with a `UsageError`."""
     if value not in choices:
-        what, listed = f"--{name.replace('_', '-')}", ", ".join(item for item in choices if item is not None)
-        raise UsageError(f"{what} is {visible(repr(value))}", where=what, fix=f"one of {listed}")
+        raise _wrong(name, value, f"one of {', '.join(item for item in choices if item is not None)}")
+
+
+def _wrong(name: str, value: object, fix: str) -> UsageError:
+    option = f"--{name.replace('_', '-')}"
+    return UsageError(f"{option} is {visible(repr(value))}", where=option, fix=fix)
 
 
 def names(given: Names | None) -> list[str]:
@@ -159,11 +143,8 @@ def text(given: AnyPath | None) -> str | None:
 
 
 def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | None]:
-    """Labels per class: ``"1,2,all"``, 4, or ``[1, 2, "all"]`` as [1, 2, None]; none stands for all.
-
-    Raises:
-        UsageError: a part is neither a number above 0 nor ``all``.
-    """
+    """Labels per class: ``"1,2,all"``, 4, or ``[1, 2, "all"]`` as [1, 2, None]; none stands for all. Raises
+    `UsageError` where a part is neither a number above 0 nor ``all``."""
     parts = (
         given.split(",") if isinstance(given, str) else [given] if given is None or isinstance(given, int) else given
     )
@@ -181,11 +162,7 @@ def shots(given: str | int | Iterable[str | int | None] | None) -> list[int | No
 
 
 def strength(given: str | float) -> float | None:
-    """``auto`` as None, else a number above 0.
-
-    Raises:
-        UsageError: it is neither.
-    """
+    """``auto`` as None, else a number above 0; `UsageError` where it is neither."""
     if isinstance(given, str) and given.strip().lower() == "auto":
         return None
     try:
@@ -202,11 +179,7 @@ def strength(given: str | float) -> float | None:
 
 
 def tolerances(given: float | Mapping[str, float] | None) -> dict[str, float]:
-    """The allowed drop by metric; under an empty name, for every other metric.
-
-    Raises:
-        UsageError: it is not a number from 0 to 10.
-    """
+    """The allowed drop by metric, 0 to 10 (else `UsageError`); under an empty name, for every other metric."""
     found = dict(given) if isinstance(given, Mapping) else {} if given is None else {"": given}
     for name, value in found.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10:
@@ -223,23 +196,18 @@ def not_a_tolerance(given: str) -> UsageError:
     )
 
 
-def require_metrics(asked: Iterable[str], present: set[str]) -> None:
-    """Checks the names: a mistyped metric would not be gated, or with tolerance 0.
+def require_metrics(named: Iterable[str], present: set[str]) -> None:
+    """Rejects a tolerance for a metric that neither the runs (`present`) nor ``vlmbench list metrics`` have.
 
-    Args:
-        asked: metrics that tolerances are for.
-        present: the metrics of the runs; others can be named where ``vlmbench list metrics`` has them.
-
-    Raises:
-        UsageError: there is no such metric.
+    A mistyped metric would not be gated, or with tolerance 0.
     """
-    if not set(asked) - present - {""}:
+    if not set(named) - present - {""}:
         return
     from vlmbench.foundations.plugins import nearest
     from vlmbench.metrics.spec import specs
 
     known = sorted(present | set(specs()))
-    for name in sorted(set(asked) - {"", *known}):
+    for name in sorted(set(named) - {"", *known}):
         raise UsageError(
             f"no such metric: {visible(name)}",
             where="--tolerance",
@@ -248,11 +216,7 @@ def require_metrics(asked: Iterable[str], present: set[str]) -> None:
 
 
 def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "references") -> Any:
-    """References by image, as in a file; a path or the name of a dataset stays text.
-
-    Raises:
-        InputError: a value is not a list of captions, or an image has none.
-    """
+    """References by image, as in a file, checked by `caption_lists`; a path or the name of a dataset stays text."""
     from vlmbench.data.captions.read import References
     from vlmbench.metrics.captions.inputs import caption_lists
 
@@ -264,12 +228,8 @@ def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "ref
 def candidates_of(given: Any) -> list[Any]:
     """Systems: paths as text, and captions by image as in a file.
 
-    Args:
-        given: a path (``NAME=PATH`` names the system); ``{image: caption}``; several paths; or ``{system: captions}``,
-            where captions are ``{image: caption}`` or a `pathlib.Path`.
-
-    Raises:
-        InputError: a value is not a caption.
+    `given` is a path (``NAME=PATH`` names the system); ``{image: caption}``; several paths; or ``{system: captions}``,
+    where captions are ``{image: caption}`` or a `pathlib.Path`. A value that is no caption is an `InputError`.
     """
     if isinstance(given, str | PathLike):
         return [fspath(given)]

@@ -82,19 +82,11 @@ class Result(Shown):
     def of(cls, run: StoredRun) -> "Result":
         """A stored run as a result."""
         record = run.record
-        return cls(
-            task=record.task,
-            system=record.system,
-            model=record.model.id if record.model else None,
-            dataset=record.dataset.id,
-            n=record.n,
-            shots=record.shots,
-            seed=record.seed,
-            metrics=record.metrics,
-            signature=record.signature,
-            path=run.path,
-            record=record,
-        )
+        same = {
+            name: getattr(record, name) for name in ("task", "system", "n", "shots", "seed", "metrics", "signature")
+        }
+        model = record.model.id if record.model else None
+        return cls(**same, model=model, dataset=record.dataset.id, path=run.path, record=record)
 
     def __repr__(self) -> str:
         shots = f", {self.shots}-shot" if self.shots is not None else ""

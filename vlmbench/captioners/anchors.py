@@ -87,8 +87,7 @@ class Retriever(_Choosing):
 
     def choose(self, x: np.ndarray) -> np.ndarray:
         """[B, D] unit-norm image features to [B] rows of the anchors."""
-        rows: np.ndarray = np.argmax(x @ self.anchors.texts.T, axis=1)
-        return rows
+        return np.asarray(np.argmax(x @ self.anchors.texts.T, axis=1))
 
 
 class Asif(_Choosing):
@@ -125,8 +124,7 @@ class Asif(_Choosing):
 def unit(x: np.ndarray) -> np.ndarray:
     """Rows of `x` [N, D] with unit norm (zero rows stay zero)."""
     norms = np.linalg.norm(x, axis=1, keepdims=True)
-    scaled: np.ndarray = x / np.where(norms > 0, norms, 1)
-    return scaled
+    return np.asarray(x / np.where(norms > 0, norms, 1))
 
 
 def _open(kind: str, models: Models, setup: Setup) -> Captioner:

@@ -110,14 +110,11 @@ class Caller:
             try:
                 return self._without_secrets(read(self._once(json.dumps(body()).encode())), _SHORTEST_SECRET)
             except CallFailed as error:
-                if not error.retry or attempt == self.calls.tries or self.stop.is_set():
-                    raise CallFailed(
-                        f"{error} (attempt {attempt} of {self.calls.tries})" if error.retry else str(error),
-                        status=error.status,
-                        retry=error.retry,
-                        after=error.after,
-                        connected=error.connected,
-                    ) from error
+                if not error.retry:
+                    raise
+                if attempt == self.calls.tries or self.stop.is_set():
+                    error.args = (f"{error} (attempt {attempt} of {self.calls.tries})",)
+                    raise
                 self._back_off(attempt, error)
         raise AssertionError("unreachable")
 

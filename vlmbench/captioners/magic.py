@@ -31,6 +31,7 @@ from vlmbench.encoders.pretrained import DTYPES, transformers
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.classification import softmax
 from vlmbench.records.result import ModelFacts
 
 ALPHA, BETA, K = 0.1, 2.0, 45
@@ -293,15 +294,7 @@ def fluency(p: np.ndarray, past: np.ndarray, ahead: np.ndarray, alpha: float) ->
     candidate, alpha the weight of the degeneration penalty, 0 to 1.
     """
     penalty = (unit(ahead) @ unit(past).T).max(axis=1)
-    found: np.ndarray = (1 - alpha) * p - alpha * penalty
-    return found
-
-
-def softmax(x: np.ndarray) -> np.ndarray:
-    """Of `x` [K]; sums to 1."""
-    weights = np.exp(x - x.max())
-    shares: np.ndarray = weights / weights.sum()
-    return shares
+    return np.asarray((1 - alpha) * p - alpha * penalty)
 
 
 def _open(name: MagicName, setup: Setup) -> Captioner:

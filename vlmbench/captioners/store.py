@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from vlmbench.foundations.atomic import cannot_write, flush_directory, require_writable, write_bytes, write_json
@@ -101,9 +100,7 @@ class CaptionStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._handle)
         self._put()
 

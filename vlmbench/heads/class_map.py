@@ -22,7 +22,7 @@ from vlmbench.data.base import DatasetInfo
 from vlmbench.data.merged import ClassMap
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.text import visible
-from vlmbench.heads.classnames import keys_of, normalised, some
+from vlmbench.heads.classnames import keys_of, normalised, places_of, some
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -117,19 +117,11 @@ def require_known(given: ClassMap, theirs: Sequence[DatasetInfo], where: str) ->
 
 def _candidates(ours: DatasetInfo, theirs: DatasetInfo) -> list[list[int]]:
     """For each class of the test set the classes of ours with the same name; with a common synonym, where none has."""
-    names, synonyms = _places(keys_of(ours)), _places(_synonyms(ours))
+    names, synonyms = places_of(keys_of(ours)), places_of(_synonyms(ours))
     found = []
     for own, more in zip(keys_of(theirs), _synonyms(theirs), strict=True):
         same = {place for key in own for place in names.get(key, ())}
         found.append(sorted(same or {place for key in more for place in synonyms.get(key, ())}))
-    return found
-
-
-def _places(keys: Sequence[set[str]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for place, own in enumerate(keys):
-        for key in own:
-            found.setdefault(key, []).append(place)
     return found
 
 
@@ -171,7 +163,7 @@ def _require_single(matched: Sequence[tuple[int, str]], where: str) -> None:
 
 def _our_class(target: str | int, ours: DatasetInfo) -> int:
     count, text = len(ours.classnames), str(target)
-    fits = [] if isinstance(target, int) else _places(keys_of(ours)).get(normalised(text), [])
+    fits = [] if isinstance(target, int) else places_of(keys_of(ours)).get(normalised(text), [])
     if len(fits) == 1:
         return fits[0]
     if not fits and text.isascii() and text.isdigit() and int(text) < count:

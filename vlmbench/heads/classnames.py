@@ -159,14 +159,10 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
     if order is not None:
         return tuple(names[place] for place in order)
     ours = keys_of(info)
-    first: dict[str, int] = {}
-    for place, own in enumerate(ours):
-        for key in own:
-            first.setdefault(key, place)
+    places = places_of(ours)
     for place, keys in enumerate(_keys(names)):
-        found = min((first[key] for key in keys if key in first), default=None)
-        other = None if keys & ours[place] else found
-        if other is not None:
+        other = min((places[key][0] for key in keys if key in places), default=None)
+        if other is not None and not keys & ours[place]:
             raise InputError(
                 f"the class names have another order than the dataset's classes: {visible(names[place][0])} is entry "
                 f"{place + 1}, and class {other + 1} of {visible(info.id)}",
@@ -178,11 +174,7 @@ def _in_order(names: Names, info: DatasetInfo, where: str) -> Names:
 
 def _by_name(names: Names, info: DatasetInfo) -> list[int] | None:
     """[C] the place in `names` of each class's name; None unless the match is complete and one to one."""
-    theirs = _keys(names)
-    places: dict[str, list[int]] = {}
-    for place, keys in enumerate(theirs):
-        for key in keys:
-            places.setdefault(key, []).append(place)
+    places = places_of(_keys(names))
     order = []
     for index, own in enumerate(keys_of(info)):
         fits = list(dict.fromkeys(place for key in own for place in places.get(key, ())))
@@ -202,6 +194,15 @@ def keys_of(info: DatasetInfo) -> list[set[str]]:
     """[C] the names of each class, as the dataset spells them and in readable form."""
     raw = info.raw_classnames or info.classnames
     return _keys(tuple(zip(info.classnames, raw, strict=True)))
+
+
+def places_of(keys: Sequence[set[str]]) -> dict[str, list[int]]:
+    """The classes that have each key, ascending."""
+    found: dict[str, list[int]] = {}
+    for place, own in enumerate(keys):
+        for key in own:
+            found.setdefault(key, []).append(place)
+    return found
 
 
 def normalised(name: str) -> str:

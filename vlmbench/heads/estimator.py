@@ -15,6 +15,7 @@ from vlmbench.foundations.seeds import derive_seed
 from vlmbench.heads.fewshot import holdout
 from vlmbench.heads.spec import HeadData
 from vlmbench.metrics.choice import DEFAULT
+from vlmbench.metrics.classification import softmax
 from vlmbench.metrics.rows import normalise
 
 
@@ -136,8 +137,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         logits = self.decision_function(X)
         if logits.ndim == 1:
             logits = np.stack([-logits, logits], axis=1) / 2
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return softmax(logits)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Labels [N]."""

@@ -17,7 +17,6 @@ import threading
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
@@ -122,9 +121,7 @@ class Meteor:
     def __enter__(self) -> "Meteor":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
         for handle in (self._process.stdin, self._process.stdout, self._errors):
