@@ -29,8 +29,9 @@ import torch
 
 from vlmbench.heads import tip_adapter_f
 from vlmbench.heads.spec import FittedHead, HeadData, heads, load_head
-from vlmbench.heads.zeroshot import ZeroShotWeights, normalise
+from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.heads.zeroshot import logits as zero_shot_logits
+from vlmbench.metrics.rows import normalise
 
 CLASSES, WIDTH, SHOTS, SCALE = 100, 512, 16, 100.0
 IMAGES = (

@@ -6,7 +6,7 @@
 Needs Java, ``pycocoevalcap`` (for Stanford's jar) and a list of words (Debian's ``wamerican-huge``, from SCOWL). The
 program is run with pycocoevalcap's options, some 300,000 probes at a time, with a neutral line between any two, since
 it may look across a line break. Written are ``tests/metrics/captions/data/ptb_observed.json.gz``, the same file every
-time, its log beside it, and ``vlmbench/metrics/captions/ptb/tables.py``, the lists that follow from it. What is
+time, its log beside it, and ``vlmbench/metrics/captions/ptb/tables.json``, the lists that follow from it. What is
 kept of each answer is its tokens less pycocoevalcap's punctuation.
 """
 
@@ -31,7 +31,7 @@ from ptb_families import LISTED, PLACES, characters, sparse
 
 ROOT = Path(__file__).parent.parent
 OBSERVED = ROOT / "tests/metrics/captions/data/ptb_observed.json.gz"
-TABLES = ROOT / "vlmbench/metrics/captions/ptb/tables.py"
+TABLES = ROOT / "vlmbench/metrics/captions/ptb/tables.json"
 PUNCTUATION = frozenset({"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"})
 GUARD = "qqguard"
 BATCH = 300_000

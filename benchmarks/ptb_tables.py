@@ -3,62 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-HEAD = '''"""Lists of the caption lexer, written by ``benchmarks/ptb_probe.py`` from its observations: not to be edited.
-
-Each list names the family of probes in ``tests/metrics/captions/data/ptb_observed.json.gz`` that it is drawn from.
-"""
-'''
-
 
 def tables(observed: dict[str, Any]) -> str:
-    """The source of ``vlmbench/metrics/captions/ptb/tables.py``."""
+    """The text of ``vlmbench/metrics/captions/ptb/tables.json``; each list is named with its families of probes."""
     kinds, names = _characters(observed["characters"]["kinds"])
-    parts = [
-        HEAD,
-        _mapping("CHARACTERS", "characters: code points in hexadecimal", kinds),
-        _mapping("NAMES", "characters, pairs: what stands for a character", names),
-    ]
-    for name, (source, words) in {**_abbreviations(observed["abbreviations"]["other"]), **_others(observed)}.items():
-        parts.append(_text(name, source, " ".join(sorted(words))))
-    parts.append(_mapping("ENTITIES", "entity_names, entities", _entities(observed)))
-    return "\n".join(parts)
-
-
-def _text(name: str, source: str, words: str) -> str:
-    rows = _lines(words)
-    return f"# {source}\n{name} = " + (f"(\n{rows})\n" if rows.count("\n") > 1 else f"{rows.strip()}\n")
-
-
-def _mapping(name: str, source: str, items: dict[str, str]) -> str:
-    rows = "".join(
-        f"    {_quoted(key)}: {_quoted(value)},\n"
-        if len(value) < 90
-        else f"    {_quoted(key)}: (\n{_lines(value, '        ')}    ),\n"
-        for key, value in items.items()
-    )
-    return f"# {source}\n{name} = {{\n{rows}}}\n"
-
-
-def _quoted(text: str) -> str:
-    return (
-        '"' + "".join(c if (c.isascii() and c.isprintable()) or c.isalpha() else f"\\u{ord(c):04x}" for c in text) + '"'
-    )
-
-
-def _lines(words: str, indent: str = "    ") -> str:
-    rows, line = [], ""
-    for word in words.split():
-        if len(line) + len(word) + len(indent) > 110:
-            rows.append(line)
-            line = ""
-        line += word + " "
-    rows.append(line.rstrip())
-    return "".join(f'{indent}"{row}"\n' for row in rows)
+    lists = {**_abbreviations(observed["abbreviations"]["other"]), **_others(observed)}
+    drawn = {
+        "CHARACTERS": ("characters: code points in hexadecimal", kinds),
+        "NAMES": ("characters, pairs: what stands for a character", names),
+        **{name: (source, " ".join(sorted(words))) for name, (source, words) in lists.items()},
+        "ENTITIES": ("entity_names, entities", _entities(observed)),
+    }
+    about = {name: source for name, (source, _) in drawn.items()}
+    return json.dumps({"ABOUT": about, **{name: found for name, (_, found) in drawn.items()}}, indent=1) + "\n"
 
 
 # --- characters

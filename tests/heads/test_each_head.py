@@ -10,7 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from vlmbench.heads import tip_adapter
 from vlmbench.heads.spec import HeadData, load_head, probabilities
-from vlmbench.heads.zeroshot import ZeroShotWeights, normalise
+from vlmbench.heads.zeroshot import ZeroShotWeights
+from vlmbench.metrics.rows import normalise
 
 C, D, SCALE = 4, 12, 20.0
 

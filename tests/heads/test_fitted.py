@@ -9,7 +9,8 @@ from vlmbench.foundations.progress import Silent
 from vlmbench.heads import fitted
 from vlmbench.heads.fitted import fit_once, head_key
 from vlmbench.heads.spec import HeadData, LinearHead, heads, load_head
-from vlmbench.heads.zeroshot import ZeroShotWeights, normalise
+from vlmbench.heads.zeroshot import ZeroShotWeights
+from vlmbench.metrics.rows import normalise
 
 
 @pytest.fixture

@@ -5,7 +5,13 @@ import pytest
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.calibration import calibration_bins, equal_mass_bins
-from vlmbench.metrics.classification import classification_metrics, metrics_from_samples
+from vlmbench.metrics.classification import metrics_from_samples, sample_columns
+
+
+def classification_metrics(probabilities, labels, *, metric_names, seed, resamples=1000):
+    """Figures as from a per-sample file."""
+    columns = sample_columns(probabilities, labels, [""] * len(labels))
+    return metrics_from_samples(columns, metric_names, seed, resamples=resamples)
 
 
 def error(confidence, correct):

@@ -4,7 +4,13 @@ from sklearn import metrics as oracle
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.metrics import classification
-from vlmbench.metrics.classification import classification_metrics, metrics_from_samples, sample_columns, softmax
+from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
+
+
+def classification_metrics(probabilities, labels, *, metric_names, seed, resamples=1000):
+    """Figures as from a per-sample file."""
+    columns = sample_columns(probabilities, labels, [""] * len(labels))
+    return metrics_from_samples(columns, metric_names, seed, resamples=resamples)
 
 
 def random_problem(n=400, classes=7, seed=0):

@@ -2,13 +2,19 @@ import numpy as np
 import pytest
 
 from vlmbench.foundations.errors import UsageError
-from vlmbench.metrics.classification import classification_metrics
+from vlmbench.metrics.classification import metrics_from_samples, sample_columns
 from vlmbench.metrics.stats.intervals import (
     effective_trials,
     iter_bootstrap_weights,
     t_interval,
     wilson,
 )
+
+
+def classification_metrics(probabilities, labels, *, metric_names, seed, resamples=1000):
+    """Figures as from a per-sample file."""
+    columns = sample_columns(probabilities, labels, [""] * len(labels))
+    return metrics_from_samples(columns, metric_names, seed, resamples=resamples)
 
 
 def test_weights_are_counts_of_n_draws_whatever_the_chunk():

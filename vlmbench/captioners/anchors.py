@@ -41,37 +41,29 @@ class Anchors:
     captions: tuple[str, ...]
 
 
+@dataclass(eq=False)
 class _Choosing:
-    """The common part of both: images are encoded in batches, and a caption is chosen for each. `anchors` encodes the
+    """The common part of both: images are encoded in batches, and a caption is chosen for each. `gather` encodes the
     training set; `decoding` is what else decides the choice."""
 
-    def __init__(
-        self,
-        system: str,
-        facts: ModelFacts,
-        encoder: Encoder,
-        anchors: Callable[[], Anchors],
-        decoding: dict[str, Any],
-        runtime: Runtime,
-    ) -> None:
-        self.system = system
-        self.facts = facts
-        self.decoding = decoding
-        self._encoder = encoder
-        self._anchors = anchors
-        self._runtime = runtime
+    system: str
+    facts: ModelFacts
+    encoder: Encoder
+    gather: Callable[[], Anchors]
+    decoding: dict[str, Any]
+    runtime: Runtime
 
     @cached_property
     def anchors(self) -> Anchors:
         """The training set, encoded for the first caption."""
-        return self._anchors()
+        return self.gather()
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
         """Captions in batches."""
-        return Batcher(self._caption, self._runtime.batch_size, self._runtime.reporter.warn).stream(items)
+        return Batcher(self._caption, self.runtime.batch_size, self.runtime.reporter.warn).stream(items)
 
     def _caption(self, items: Sequence[Item]) -> list[str]:
-        encoder = self._encoder.encoder
+        encoder = self.encoder.encoder
         pixels = np.stack([encoder.preprocess(item.image) for item in items])
         layer = PROJ if PROJ in encoder.layers else PRE_PROJ
         x = unit(np.asarray(encoder.encode_images(pixels)[layer]))
@@ -179,17 +171,13 @@ def _open(kind: str, models: Models, setup: Setup) -> Captioner:
 
 
 # Version 2: captions chosen with text embeddings of format 1 are not reused.
-RETRIEVAL = CaptionerKind(
-    name="retrieval",
-    open=partial(_open, "retrieval"),
-    parse=partial(Models.parse, least=1, most=1),
-    store_version=2,
-    draws_on_captions=True,
-)
-ASIF = CaptionerKind(
-    name="asif",
-    open=partial(_open, "asif"),
-    parse=partial(Models.parse, least=1, most=2),
-    store_version=2,
-    draws_on_captions=True,
+RETRIEVAL, ASIF = (
+    CaptionerKind(
+        name=name,
+        open=partial(_open, name),
+        parse=partial(Models.parse, least=1, most=most),
+        store_version=2,
+        draws_on_captions=True,
+    )
+    for name, most in (("retrieval", 1), ("asif", 2))
 )

@@ -128,13 +128,7 @@ def examples_key(examples: Sequence[Example]) -> str | None:
 
 @dataclass(frozen=True)
 class Item:
-    """An image to be captioned.
-
-    Attributes:
-        name: its name in messages.
-        digest: SHA-256 of its bytes or pixels.
-        image: RGB, upright.
-    """
+    """An image (RGB, upright) to be captioned, its name in messages, and the SHA-256 of its bytes or pixels."""
 
     name: str
     digest: str
@@ -193,13 +187,8 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """The captioned training split that a captioner uses.
-
-    Attributes:
-        dataset: as the user names it.
-        split: the split; every image has captions.
-        fingerprint: of its images.
-    """
+    """The captioned training split that a captioner uses, its dataset as the user names it, and its images'
+    fingerprint."""
 
     dataset: str
     split: "Split"

@@ -1,6 +1,7 @@
 """Captioning in batches, which shrink when memory runs out; one failed image does not affect the others."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from vlmbench.captioners.base import CaptionFailed, Done, Item
 from vlmbench.foundations.errors import VlmbenchError, out_of_memory
@@ -10,13 +11,13 @@ Make = Callable[[Sequence[Item]], list[str]]
 """One caption per item; may raise `CaptionFailed`."""
 
 
+@dataclass
 class Batcher:
-    """Runs a function that captions batches, and remembers the size that fits."""
+    """Runs a function that captions batches, and remembers the size that fits; warns when that is halved."""
 
-    def __init__(self, make: Make, size: int, warn: Callable[[str], None]) -> None:
-        self.make = make
-        self.size = size
-        self.warn = warn
+    make: Make
+    size: int
+    warn: Callable[[str], None]
 
     def stream(self, items: Iterable[Item]) -> Iterator[list[Done]]:
         """Captions for `items`, a batch at a time, in order; at most one batch of images is in memory."""

@@ -51,13 +51,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Address:
-    """``URL#MODEL``; a URL without a path means ``/v1``.
-
-    Attributes:
-        url: as the user gave it.
-        model: the server's name for the model.
-        post: the URL to post to.
-    """
+    """``URL#MODEL`` as the user gave it, and the URL to post to; a URL without a path means ``/v1``."""
 
     url: str
     model: str

@@ -62,12 +62,8 @@ class CaptionerKind:
 
 @dataclass(frozen=True)
 class CaptionerRef:
-    """A captioner as a user names it; its `str` is that name.
-
-    Attributes:
-        kind: `CHECKPOINT`, or the part before the colon.
-        rest: the checkpoint's name, or the parsed part after the colon.
-    """
+    """A captioner as a user names it (its `str`): `CHECKPOINT` and its name, or the kind and the parsed part after the
+    colon."""
 
     kind: str
     rest: Any

@@ -7,13 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CaptionerEntry:
-    """One named captioner.
-
-    Attributes:
-        hub_id: its id on the hub; empty for a bundled one.
-        revision: pinned commit, if any.
-        about: a short description.
-    """
+    """One named captioner; a bundled one has no id on the hub."""
 
     hub_id: str
     revision: str | None

@@ -226,13 +226,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Corrupted:
-    """Images of another source, corrupted.
-
-    Attributes:
-        images: the clean images.
-        ids: [N] their names, which what is random depends on.
-        corruption: what is done to them.
-    """
+    """Images of another source, corrupted; `ids` [N] are their names, which what is random depends on."""
 
     images: ImageSource
     ids: tuple[str, ...]

@@ -31,15 +31,7 @@ CHUNK = 8
 
 @dataclass(frozen=True)
 class Loaded(Generic[T]):
-    """One image: its row in the split, and either what was made of it or why that failed.
-
-    Attributes:
-        row: its row.
-        value: what was made of it.
-        error: why it could not be.
-        decode: seconds that reading and decoding it took.
-        preprocess: those that preparing it took.
-    """
+    """One image: its row in the split, what was made of it or why that failed, and how many seconds that took."""
 
     row: int
     value: T | None

@@ -46,11 +46,7 @@ class Regions:
 
 @dataclass(frozen=True)
 class Views:
-    """How often and how an item is looked at.
-
-    Attributes:
-        tiles: the whole image and so many tiles; 0: a box at `SCALES`.
-    """
+    """How an item is looked at: the whole image and so many tiles; 0: a box at `SCALES`."""
 
     tiles: int = 0
 

@@ -43,7 +43,7 @@ _unlocked: set[Path] = set()
 def atomic_path(destination: Path) -> Iterator[Path]:
     """Yields a temporary file beside `destination`; on success it is flushed and renamed over it. Raises `OutputError`
     where it cannot be written."""
-    with _told(destination), _temporary(destination) as temporary:
+    with _as_output_errors(destination), _temporary(destination) as temporary:
         yield temporary
         _flush(temporary)
         _rename(temporary, destination)
@@ -56,7 +56,7 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
 
     If another process finished `destination` first, its directory is kept and ours is dropped.
     """
-    with _told(destination), _temporary(destination, directory=True) as temporary:
+    with _as_output_errors(destination), _temporary(destination, directory=True) as temporary:
         yield temporary
         for path in (*temporary.rglob("*"), temporary):
             flush_directory(path) if path.is_dir() else _flush(path)
@@ -72,7 +72,7 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
 def temporary_directory(parent: Path) -> Iterator[Path]:
     """Yields a new directory below `parent`, removed at the end; after a kill, by the next run that writes there."""
     with contextlib.ExitStack() as stack:
-        with _told(parent):
+        with _as_output_errors(parent):
             place = stack.enter_context(_temporary(parent / "any", directory=True))
         yield place
 
@@ -96,7 +96,7 @@ def write_json(destination: Path, value: Any) -> None:
 def require_writable(directory: Path) -> None:
     """Makes `directory` and proves that a file can be written there, before hours of work depend on it, or raises
     `OutputError`."""
-    with _told(directory), _temporary(directory / "any"):
+    with _as_output_errors(directory), _temporary(directory / "any"):
         pass
 
 
@@ -158,7 +158,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

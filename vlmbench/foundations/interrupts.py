@@ -22,11 +22,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came while a command worked.
-
-    Attributes:
-        exit_code: 130 for Ctrl-C, 143 for SIGTERM.
-    """
+    """A signal came while a command worked; the exit code is 130 for Ctrl-C, 143 for SIGTERM."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

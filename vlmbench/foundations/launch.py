@@ -16,8 +16,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from tempfile import TemporaryFile
-from typing import IO
 
 from vlmbench.foundations.errors import EXIT_FAULT, UsageError
 from vlmbench.foundations.text import visible
@@ -25,13 +25,7 @@ from vlmbench.foundations.text import visible
 
 @dataclass(frozen=True)
 class Launch:
-    """One of several processes of a command.
-
-    Attributes:
-        number: its number, from 0.
-        count: how many there are.
-        command: what they all run; others run something else.
-    """
+    """One of several processes of a command: its number, from 0, and how many there are."""
 
     number: int
     count: int
@@ -88,8 +82,9 @@ def run_all(count: int, command: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str], numbers: Sequence[int], count: int, files: ExitStack) -> tuple[list[int], list[str]]:
     """Exit codes and stdouts of processes; they end with this one."""
     shown = {"COLUMNS": str(shutil.get_terminal_size().columns)} if sys.stdout.isatty() else {}
-    outs = [files.enter_context(_text()) for _ in numbers]
-    said = [None if number == 0 else files.enter_context(_text()) for number in numbers]
+    new = partial(TemporaryFile, "w+", encoding="utf-8")
+    outs = [files.enter_context(new()) for _ in numbers]
+    said = [None if number == 0 else files.enter_context(new()) for number in numbers]
     running = []
     try:
         for place, number in enumerate(numbers):
@@ -111,10 +106,6 @@ def _run(words: Sequence[str], numbers: Sequence[int], count: int, files: ExitSt
     if (words_of := said[failed]) is not None:
         sys.stderr.write(words_of.read())
     return codes, [file.read() for file in outs]
-
-
-def _text() -> IO[str]:
-    return TemporaryFile("w+", encoding="utf-8")
 
 
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:

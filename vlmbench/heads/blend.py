@@ -24,10 +24,8 @@ ALPHA = 0.5
 
 def fit(data: HeadData) -> LinearHead:
     """Fits the probe and chooses alpha."""
-    if data.zero_shot is None:
-        raise ValueError("the head needs the zero-shot classifier")
+    text = np.asarray(data.text.weights, dtype=np.float64) * data.text.logit_scale
     probe = fit_probe(replace(data, zero_shot=None, settings={}))
-    text = np.asarray(data.zero_shot.weights, dtype=np.float64) * data.zero_shot.logit_scale
     alpha = ALPHA
     chosen: dict[str, JsonValue] = {}
     if data.x_val is not None:

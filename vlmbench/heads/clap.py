@@ -31,11 +31,9 @@ def fit(data: HeadData) -> LinearHead:
     """
     import torch
 
-    if data.zero_shot is None:
-        raise ValueError("the head needs the zero-shot classifier")
-    scale = data.zero_shot.logit_scale
+    scale = data.text.logit_scale
     x, text = (
-        torch.as_tensor(np.asarray(part, np.float32), device=data.device) for part in (data.x, data.zero_shot.weights)
+        torch.as_tensor(np.asarray(part, np.float32), device=data.device) for part in (data.x, data.text.weights)
     )
     y = torch.as_tensor(data.y, device=data.device)
     own = torch.softmax(scale * x @ text.T, dim=1).gather(1, y[:, None])[:, 0]

@@ -32,10 +32,8 @@ def fit(data: HeadData) -> LinearHead:
     """Runs the steps and takes the best. Setting: ``steps``."""
     import torch
 
-    if data.zero_shot is None:
-        raise ValueError("the head needs the zero-shot classifier")
     dtype = torch.float64 if data.x.dtype == np.float64 else torch.float32
-    x, text = (torch.as_tensor(part, dtype=dtype, device=data.device) for part in (data.x, data.zero_shot.weights))
+    x, text = (torch.as_tensor(part, dtype=dtype, device=data.device) for part in (data.x, data.text.weights))
     y = torch.as_tensor(data.y, device=data.device)
     cosines = x @ text.T
     one_hot = torch.nn.functional.one_hot(y, data.classes).to(dtype)

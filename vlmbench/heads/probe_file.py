@@ -14,10 +14,11 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import json_of, regular_file
 from vlmbench.foundations.hashing import digest, sha256_bytes
 from vlmbench.heads.spec import LinearHead
-from vlmbench.heads.zeroshot import normalise
+from vlmbench.metrics.rows import normalise
 
 FORMAT = "vlmbench-probe-2"
 """The first had no checksum; such a file is refused."""
+_TEXTS = ("model", "weights_sha256", "layer", "dataset")
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,8 @@ def save_probe(path: Path, probe: Probe) -> None:
     about: dict[str, Any] = {
         "format": FORMAT,
         "classnames": list(probe.classnames),
-        "model": probe.model,
-        "weights_sha256": probe.weights_sha256,
-        "layer": probe.layer,
+        **{name: getattr(probe, name) for name in _TEXTS},
         "normalise": probe.normalise,
-        "dataset": probe.dataset,
         "c": probe.head.detail.get("c"),
         "multilabel": probe.head.multilabel,
     }
@@ -87,11 +85,8 @@ def load_probe(path: Path) -> Probe:
         return Probe(
             head=LinearHead(coef, intercept, bool(about["multilabel"]), {"c": about["c"]}),
             classnames=tuple(map(str, about["classnames"])),
-            model=str(about["model"]),
-            weights_sha256=str(about["weights_sha256"]),
-            layer=str(about["layer"]),
             normalise=bool(about["normalise"]),
-            dataset=str(about["dataset"]),
+            **{name: str(about[name]) for name in _TEXTS},
         )
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(

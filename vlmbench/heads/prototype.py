@@ -12,7 +12,7 @@ unit length, the order is that of the cosines.
 import numpy as np
 
 from vlmbench.heads.spec import HeadData, HeadSpec, LinearHead
-from vlmbench.heads.zeroshot import normalise
+from vlmbench.metrics.rows import normalise
 
 
 def fit(data: HeadData) -> LinearHead:

@@ -7,7 +7,7 @@ among ties (frequent with few images) the lower validation log-loss, then the st
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from vlmbench.heads.logistic import Fit, Start
@@ -40,13 +40,8 @@ class Trial:
 
     def row(self) -> dict[str, float | int | bool]:
         """The trial as in a record."""
-        return {
-            "c": 10.0**self.exponent,
-            "score": self.score,
-            "log_loss": self.log_loss,
-            "iterations": self.iterations,
-            "converged": self.converged,
-        }
+        found = asdict(self)
+        return {"c": 10.0 ** found.pop("exponent"), **found}
 
 
 @dataclass(frozen=True)

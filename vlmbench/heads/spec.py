@@ -118,6 +118,13 @@ class HeadData:
         """Whether an image can have several labels."""
         return self.y.ndim == 2
 
+    @property
+    def text(self) -> ZeroShotWeights:
+        """The zero-shot classifier of a head that uses text."""
+        if self.zero_shot is None:
+            raise ValueError("the head needs the zero-shot classifier")
+        return self.zero_shot
+
     def validate(self, head: FittedHead) -> tuple[float, float]:
         """The metric (higher is better) and the mean log-loss (lower is better) on the validation images.
 
@@ -223,12 +230,8 @@ def _restore_linear(data: HeadData, arrays: Mapping[str, NDArray[Any]], detail: 
 
 @dataclass(frozen=True)
 class HeadRef:
-    """A head as a user names it: ``NAME`` or ``NAME?setting=value&setting=value``; its `str` is that name.
-
-    Attributes:
-        name: the head's.
-        options: settings that differ from its defaults.
-    """
+    """A head as a user names it (its `str`): ``NAME``, or with settings other than its defaults
+    ``NAME?setting=value&setting=value``."""
 
     name: str
     options: tuple[tuple[str, JsonValue], ...] = ()

@@ -78,10 +78,8 @@ def fit(data: HeadData) -> Cache:
 
 def cache_of(data: HeadData) -> Cache:
     """The cache of the training images, class by class, before anything is chosen."""
-    if data.zero_shot is None:
-        raise ValueError("the head needs the zero-shot classifier")
     order = np.argsort(data.y, kind="stable")
-    return Cache(np.asarray(data.x)[order], data.y[order], data.zero_shot)
+    return Cache(np.asarray(data.x)[order], data.y[order], data.text)
 
 
 def choose(data: HeadData, cache: Cache) -> Cache:

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from vlmbench.metrics.classification import columns_by_block, softmax
 from vlmbench.metrics.rows import means, normalise, products
 
-__all__ = ["ZeroShotWeights", "class_weights", "logits", "normalise", "zero_shot_columns"]
-
 _ROWS = 8192
 
 

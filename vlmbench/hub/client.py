@@ -285,17 +285,14 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
 
 
 def _answer(id: str, kind: str, error: "HfHubHTTPError", login: str, retry: str) -> AbsentError:
-    name = visible(id)
+    name = f"the {kind} {visible(id)}"
     status = getattr(error.response, "status_code", None)
-    says = {
-        401: f"the hub requires a login for the {kind} {name} (401)",
-        403: f"the hub does not let this account read the {kind} {name} (403)",
-        429: f"the hub reports too many requests for the {kind} {name} (429)",
-    }
-    fixes = {401: login, 403: login, 429: f"wait, or log in with hf auth login; then {retry}"}
-    number = status or 0
-    return AbsentError(
-        says.get(number, f"the hub returned {status} for the {kind} {name}"),
-        where=id,
-        fix=fixes.get(number, retry),
-    )
+    what, fix = {
+        401: (f"the hub requires a login for {name} (401)", login),
+        403: (f"the hub does not let this account read {name} (403)", login),
+        429: (
+            f"the hub reports too many requests for {name} (429)",
+            f"wait, or log in with hf auth login; then {retry}",
+        ),
+    }.get(status or 0, (f"the hub returned {status} for {name}", retry))
+    return AbsentError(what, where=id, fix=fix)

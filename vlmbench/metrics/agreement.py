@@ -39,23 +39,6 @@ class Tau:
     high: float
 
 
-def kendall_tau_b(scores: ArrayLike, ratings: ArrayLike) -> float:
-    """Kendall's tau-b of two sequences `[N]`: -1 to 1, corrected for ties on both sides; NaN if one is constant.
-
-    ``S / sqrt((P - X) (P - Y))``: S concordant minus discordant pairs, P all pairs, X and Y those tied on each side.
-    """
-    return _both(*_ranked(scores, ratings))[0]
-
-
-def kendall_tau_c(scores: ArrayLike, ratings: ArrayLike) -> float:
-    """Kendall's tau-c (Stuart) of two sequences `[N]`: -1 to 1, for scales of unequal size; NaN if one is constant.
-
-    ``2 S / (N² (m - 1) / m)`` with m the smaller number of distinct values.
-    """
-    x, y = _ranked(scores, ratings)
-    return _both(x, y)[1] * _scale(x, y)
-
-
 def agreement(
     metrics: Sequence[ArrayLike],
     ratings: ArrayLike,
@@ -66,6 +49,9 @@ def agreement(
     advance: Callable[[], None] = lambda: None,
 ) -> list[tuple[Tau, Tau]]:
     """Tau-b and tau-c between every metric and the ratings.
+
+    Tau-b is ``S / sqrt((P - X) (P - Y))``: S concordant minus discordant pairs, P all pairs, X and Y those tied on each
+    side. Tau-c is ``2 S / (N² (m - 1) / m)`` with m the smaller number of distinct values.
 
     Whole images are resampled with all their judgements: ratings of one caption, and captions of one
     image, are not independent. All metrics share the resamples. A judgement and its own copy in a resample are not a

@@ -40,14 +40,7 @@ class ImagesNeeded:
     high: int | None = None
 
 
-def images_needed(
-    delta: float,
-    disagreement: float,
-    *,
-    seen: int | None = None,
-    power: float = POWER,
-    level: float = LEVEL,
-) -> ImagesNeeded:
+def images_needed(delta: float, disagreement: float, *, seen: int | None = None, power: float = POWER) -> ImagesNeeded:
     """The fewest images with which McNemar's exact test finds a difference with probability `power`. Raises
     `UsageError` where a number is out of range, or the difference exceeds the disagreement.
 
@@ -56,8 +49,8 @@ def images_needed(
         disagreement: the share of images on which exactly one of the two systems is right.
         seen: the images on which that share was seen, for a range; None: it is known.
     """
-    for name, value in (("--delta", delta), ("--disagreement", disagreement), ("--power", power), ("--level", level)):
-        if not 0 < value < 1 and not (value == 1 and name in ("--delta", "--disagreement")):
+    for name, value in (("--delta", delta), ("--disagreement", disagreement), ("--power", power)):
+        if not 0 < value < 1 and not (value == 1 and name != "--power"):
             raise UsageError(f"{name} is {value:g}", where=name, fix="a number between 0 and 1, such as 0.02")
     if delta > disagreement:
         raise UsageError(
@@ -68,37 +61,34 @@ def images_needed(
         )
     low = high = None
     if seen is not None:
-        ends = wilson(disagreement, seen)
-        low, high = (_images(delta, max(delta, end), power, level) for end in ends)
-    return ImagesNeeded(delta, disagreement, power, level, _images(delta, disagreement, power, level), low, high)
+        low, high = (_images(delta, max(delta, end), power) for end in wilson(disagreement, seen))
+    return ImagesNeeded(delta, disagreement, power, LEVEL, _images(delta, disagreement, power), low, high)
 
 
-def smallest_difference(
-    images: int, disagreement: float, *, power: float = POWER, level: float = LEVEL
-) -> float | None:
+def smallest_difference(images: int, disagreement: float, *, power: float = POWER) -> float | None:
     """The smallest difference in accuracy that so many images show with probability `power`; None: none does."""
-    if mcnemar_power(images, disagreement, disagreement, level) < power:
+    if mcnemar_power(images, disagreement, disagreement) < power:
         return None
     low, high = 0.0, disagreement
     while high - low > 1e-5:
         middle = (low + high) / 2
-        low, high = (low, middle) if mcnemar_power(images, middle, disagreement, level) >= power else (middle, high)
+        low, high = (low, middle) if mcnemar_power(images, middle, disagreement) >= power else (middle, high)
     return high
 
 
-def approximate_images(delta: float, disagreement: float, power: float = POWER, level: float = LEVEL) -> float:
+def approximate_images(delta: float, disagreement: float, power: float = POWER) -> float:
     """(z(1 - α/2) √ψ + z(power) √(ψ - δ²))² / δ², ψ the disagreement: Connor 1987, Biometrics 43, equation 3."""
     from scipy import special
 
-    one, other = special.ndtri(1 - level / 2), special.ndtri(power)
+    one, other = special.ndtri(1 - LEVEL / 2), special.ndtri(power)
     return float((one * math.sqrt(disagreement) + other * math.sqrt(disagreement - delta**2)) ** 2 / delta**2)
 
 
-def mcnemar_power(images: int, delta: float, disagreement: float, level: float = LEVEL) -> float:
+def mcnemar_power(images: int, delta: float, disagreement: float) -> float:
     """The probability that McNemar's exact test finds a true difference.
 
     Of `images`, Binomial(images, disagreement) are such that one system alone is right, and of these the better one is
-    right on Binomial(·, (1 + δ/ψ) / 2); the test rejects where twice the binomial tail is at most `level`.
+    right on Binomial(·, (1 + δ/ψ) / 2); the test rejects where twice the binomial tail is at most `LEVEL`.
     """
     from scipy import special
 
@@ -107,7 +97,7 @@ def mcnemar_power(images: int, delta: float, disagreement: float, level: float =
     counts = np.arange(max(0, math.floor(middle - 7 * spread - 1)), min(images, math.ceil(middle + 7 * spread + 1)) + 1)
     log = special.gammaln(images + 1) - special.gammaln(counts + 1) - special.gammaln(images - counts + 1)
     log += special.xlogy(counts, disagreement) + special.xlog1py(images - counts, -disagreement)
-    most = _critical(counts, level)
+    most = _critical(counts)
     share = (1 + delta / disagreement) / 2
     kept = most >= 0
     rejects = np.zeros(len(counts))
@@ -117,28 +107,28 @@ def mcnemar_power(images: int, delta: float, disagreement: float, level: float =
     return float(np.exp(log) @ rejects)
 
 
-def _critical(counts: NDArray[np.int64], level: float) -> NDArray[np.int64]:
+def _critical(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each count of disagreements the most wins of the loser that the exact test rejects at; -1: none."""
     from scipy import special
 
-    guess = counts / 2 + special.ndtri(level / 2) * np.sqrt(counts) / 2
+    guess = counts / 2 + special.ndtri(LEVEL / 2) * np.sqrt(counts) / 2
     found = np.clip(np.floor(guess).astype(np.int64) + 2, -1, counts // 2)
     for _ in range(8):
         tail = np.where(found >= 0, special.bdtr(np.maximum(found, 0), counts, 0.5), 0)
-        found = np.where(2 * tail > level, found - 1, found)
+        found = np.where(2 * tail > LEVEL, found - 1, found)
     return np.asarray(found)
 
 
-def _images(delta: float, disagreement: float, power: float, level: float) -> int:
-    about = approximate_images(delta, disagreement, power, level)
+def _images(delta: float, disagreement: float, power: float) -> int:
+    about = approximate_images(delta, disagreement, power)
     if about > EXACT:
         return math.ceil(about + 2 / delta)
     low = max(1, int(about * 0.8))
     high = int(about) + 1
-    while mcnemar_power(high, delta, disagreement, level) < power:
+    while mcnemar_power(high, delta, disagreement) < power:
         low, high = high, int(high * 1.05) + 2
     while high - low > 1:
         middle = (low + high) // 2
-        enough = mcnemar_power(middle, delta, disagreement, level) >= power
+        enough = mcnemar_power(middle, delta, disagreement) >= power
         low, high = (low, middle) if enough else (middle, high)
     return high

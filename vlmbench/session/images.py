@@ -19,7 +19,7 @@ from vlmbench.features.table import Table
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
-from vlmbench.heads.zeroshot import normalise
+from vlmbench.metrics.rows import normalise
 from vlmbench.session.context import REDUCED, Context
 
 _ITEMS = 4096

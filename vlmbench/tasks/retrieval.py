@@ -15,7 +15,6 @@ from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
 from vlmbench.foundations.versions import package_versions
-from vlmbench.heads.zeroshot import normalise
 from vlmbench.metrics.retrieval import (
     INTERVALS,
     Ranks,
@@ -25,6 +24,7 @@ from vlmbench.metrics.retrieval import (
     sample_columns,
     top_k,
 )
+from vlmbench.metrics.rows import normalise
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.result import Record
 from vlmbench.records.retrieval import SPEC, RetrievalProtocol

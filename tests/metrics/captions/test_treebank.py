@@ -63,8 +63,8 @@ def test_the_log_is_of_this_file():
 
 
 def test_the_lists_are_those_of_the_observations():
-    source = _load("ptb_tables").tables(OBSERVED)
-    assert (ROOT / "vlmbench/metrics/captions/ptb/tables.py").read_text("utf-8") == source
+    text = _load("ptb_tables").tables(OBSERVED)
+    assert (ROOT / "vlmbench/metrics/captions/ptb/tables.json").read_text("utf-8") == text
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES.LISTED))

@@ -28,13 +28,7 @@ PATH = "path of the image"
 
 @dataclass(frozen=True)
 class SplitIndex:
-    """One split of a repository or directory, read by an index of its rows.
-
-    Attributes:
-        source: where its files are.
-        split: the split, as the repository calls it.
-        reporter: receives the progress of the pass over the files.
-    """
+    """One split, as the repository or directory calls it, read by an index of its rows."""
 
     source: Source
     split: str

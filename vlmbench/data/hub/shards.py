@@ -41,11 +41,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards(SplitIndex):
-    """One split of a repository or directory of tars.
-
-    Attributes:
-        streamed: whether they are read from the hub, and not fetched.
-    """
+    """One split of a repository or directory of tars; `streamed` ones are read from the hub, and not fetched."""
 
     streamed: bool = False
 

@@ -28,15 +28,7 @@ _WDS = re.compile(r"(?:^|/)wds_(?P<name>.+?)(?:_test)?$")
 
 @dataclass(frozen=True)
 class Lines:
-    """A text file of a repository at one commit.
-
-    Attributes:
-        lines: what stands in it, without empty lines.
-        repository: ``owner/name``.
-        revision: the commit.
-        file: the file's name.
-        sha256: digest of the file.
-    """
+    """A text file of a repository at one commit; `lines` are those that are not empty."""
 
     lines: tuple[str, ...]
     repository: str
@@ -52,12 +44,7 @@ class Lines:
     @property
     def source(self) -> dict[str, JsonValue]:
         """What a record says of it."""
-        return {
-            "repository": self.repository,
-            "revision": self.revision,
-            "file": self.file,
-            "sha256": self.sha256,
-        }
+        return {name: getattr(self, name) for name in ("repository", "revision", "file", "sha256")}
 
 
 def sibling_of(id: str) -> str | None:

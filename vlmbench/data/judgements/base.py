@@ -59,11 +59,6 @@ def number(value: Any, path: Path, place: str) -> float:
     return found
 
 
-def at(path: Path, place: str) -> str:
-    """A place in a file, for messages."""
-    return f"{path}, {place}"
-
-
 def wrong(what: str, path: Path, place: str, fix: str) -> InputError:
     """The error that names what is wrong, where, and what fixes it."""
-    return InputError(what, where=at(path, place), fix=fix)
+    return InputError(what, where=f"{path}, {place}", fix=fix)

@@ -16,7 +16,7 @@ import re
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from vlmbench.data.judgements.base import Judgement, Judgements, at, number, wrong
+from vlmbench.data.judgements.base import Judgement, Judgements, number, wrong
 from vlmbench.foundations.files import csv_rows
 from vlmbench.foundations.text import visible
 
@@ -62,7 +62,7 @@ def read(text: str, path: Path) -> Judgements:
                 continue
             if not candidate:
                 raise wrong(f"no {caption} for image {visible(image[:80])}", path, place, _FIX)
-            items.append(Judgement(image, candidate, number(rating, path, place), at(path, place)))
+            items.append(Judgement(image, candidate, number(rating, path, place), f"{path}, {place}"))
         rated.setdefault(image, cells[texts[0]].strip())
     return Judgements(path.name, "composite", tuple(items), None, left_out, LEFT_OUT if left_out else "", rated)
 

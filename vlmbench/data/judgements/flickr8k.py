@@ -14,7 +14,7 @@ its first dot.
 
 from pathlib import Path
 
-from vlmbench.data.judgements.base import Judgement, Judgements, at, lines, number, wrong
+from vlmbench.data.judgements.base import Judgement, Judgements, lines, number, wrong
 from vlmbench.foundations.files import read_text
 from vlmbench.foundations.text import visible
 
@@ -91,7 +91,7 @@ def read(text: str, path: Path, kind: str, tokens: dict[str, dict[str, str]], ca
                 left_out += len(ratings)
                 continue
             own.remove(candidate)
-        items += [Judgement(image, candidate, rating, at(path, place)) for rating in ratings]
+        items += [Judgement(image, candidate, rating, f"{path}, {place}") for rating in ratings]
     kept = tuple(item for item in items if references[item.image])
     judged = {item.image for item in kept}
     references = {image: found for image, found in references.items() if image in judged}

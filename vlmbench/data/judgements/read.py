@@ -18,7 +18,7 @@ from typing import Any
 from vlmbench.data.captions.tables import separator
 from vlmbench.data.judgements import composite as judged_composite
 from vlmbench.data.judgements import flickr8k as judged_flickr8k
-from vlmbench.data.judgements.base import COLUMNS, Judgement, Judgements, at, number, wrong
+from vlmbench.data.judgements.base import COLUMNS, Judgement, Judgements, number, wrong
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.files import csv_rows, json_lines, json_of, read_text
 from vlmbench.foundations.text import visible
@@ -114,7 +114,7 @@ def _table(text: str, path: Path) -> Judgements:
         if not isinstance(candidate, str) or not candidate.strip():
             raise wrong(f"no candidate for image {visible(image[:80])}", path, place, f"give {COLUMNS}")
         image = image.strip()
-        items.append(Judgement(image, candidate, number(row.get("rating"), path, place), at(path, place)))
+        items.append(Judgement(image, candidate, number(row.get("rating"), path, place), f"{path}, {place}"))
         own = _references(row, path, place)
         if own is None:
             without = without or place
@@ -141,7 +141,7 @@ def _references(row: dict[str, Any], path: Path, place: str) -> list[str] | None
     )
     if isinstance(found, str):
         try:
-            found = json_of(found, at(path, place))
+            found = json_of(found, f"{path}, {place}")
         except InputError as error:
             raise wrong("references that are not a JSON list", path, place, 'for example ["a dog", "a cat"]') from error
     if not isinstance(found, list) or not found or not all(isinstance(one, str) and one.strip() for one in found):

@@ -39,15 +39,8 @@ class Box:
 
 @dataclass(frozen=True)
 class Instances:
-    """An instances file.
-
-    Attributes:
-        path: the file.
-        categories: [C] names in order of their ids.
-        boxes: the boxes in the file's order; crowds, and boxes without area, left out.
-        crowds: how many crowds there were.
-        empty: how many boxes without area.
-    """
+    """An instances file: names of the categories [C] in order of their ids, the boxes in the file's order, and how many
+    crowds and boxes without area were left out."""
 
     path: Path
     categories: tuple[str, ...]

@@ -13,7 +13,6 @@ W = 2.5
 """The paper's scale, so that scores of real captions spread over 0 to 1."""
 PREFIX = "A photo depicts "
 """Prepended to every caption, candidate or reference, before it is embedded."""
-METRICS = ("clipscore", "refclipscore")
 
 
 def clip_scores(images: Floats, candidates: Floats, references: Sequence[Floats]) -> tuple[Floats, Floats]:

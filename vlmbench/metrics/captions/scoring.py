@@ -15,7 +15,7 @@ from vlmbench.metrics.captions.rouge import rouge_l
 from vlmbench.metrics.spec import caption_specs, needing
 
 if TYPE_CHECKING:
-    from vlmbench.metrics.captions.meteor.score import MeteorIndex
+    from vlmbench.metrics.captions.meteor.index import MeteorIndex
 
 Columns = dict[str, NDArray[np.float64]]
 

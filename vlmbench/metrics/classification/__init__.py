@@ -1,8 +1,7 @@
 """Classification metrics with 95 % intervals, from probabilities or from the per-sample file alone.
 
 `sample_columns` reduces probabilities to per-image columns; `metrics_from_samples` computes every figure from
-those columns, and `classification_metrics` does both. So a stored figure can always be recomputed from
-its per-sample file, to the last digit.
+those columns. So a stored figure can always be recomputed from its per-sample file, to the last digit.
 
 Intervals: accuracy, top-5 and the mean per class by Wilson's score interval (for the mean per class on the effective
 number of images), the rest by a seeded bootstrap over images; with several seeds, the mean over seeds with
@@ -41,39 +40,14 @@ def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def classification_metrics(
-    probabilities: NDArray[np.floating[Any]],
-    labels: NDArray[np.integer[Any]],
-    *,
-    metric_names: Sequence[str],
-    seed: int,
-    resamples: int = RESAMPLES,
-) -> dict[str, "Metric"]:
-    """Metrics with their 95 % intervals.
-
-    Args:
-        probabilities: `[N, C]`, rows summing to 1; multi-label: scores on any scale.
-        labels: `[N]` class indices; multi-label: `[N, C]` of 0 and 1.
-        metric_names: which, of `metric_names(C)`.
-        seed: seed of the resampling; each metric has a random stream of its own.
-        resamples: bootstrap resamples.
-
-    Raises:
-        InputError: shapes or values are not as described.
-        UsageError: a metric is unknown, or cannot be computed for such labels.
-    """
-    columns = sample_columns(probabilities, labels, [""] * len(labels))
-    return metrics_from_samples(columns, metric_names, seed, resamples=resamples)
-
-
 def sample_columns(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], ids: Sequence[str]
 ) -> dict[str, Any]:
     """The per-sample columns.
 
     Args:
-        probabilities: as in `classification_metrics`.
-        labels: as in `classification_metrics`.
+        probabilities: `[N, C]`, rows summing to 1; multi-label: scores on any scale.
+        labels: `[N]` class indices; multi-label: `[N, C]` of 0 and 1.
         ids: names of the N images.
 
     Returns:
@@ -140,7 +114,7 @@ def columns_by_block(
 def metrics_from_samples(
     columns: Columns, names: Sequence[str], seed: int, *, resamples: int = RESAMPLES
 ) -> dict[str, "Metric"]:
-    """The same metrics from only the per-sample columns.
+    """The metrics `names` with 95 % intervals, from per-sample columns alone; each has a random stream of its own.
 
     If there is a `seed` column with several values (few-shot), each seed's images are scored separately; the figure is
     the mean over seeds, and the interval is Student's t over seeds. Raises `InputError` where a column is missing,

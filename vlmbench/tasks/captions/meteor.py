@@ -16,7 +16,7 @@ from vlmbench.metrics.spec import needing
 from vlmbench.session.context import Context
 
 if TYPE_CHECKING:
-    from vlmbench.metrics.captions.meteor.score import MeteorIndex
+    from vlmbench.metrics.captions.meteor.index import MeteorIndex
 
 _BUILD = """
 import pathlib, sys

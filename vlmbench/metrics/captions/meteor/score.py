@@ -21,17 +21,6 @@ from vlmbench.metrics.captions.meteor.native import pair_statistics as _compiled
 from vlmbench.metrics.captions.meteor.reference import pair_statistics as _interpreted
 from vlmbench.metrics.spec import CaptionSpec
 
-__all__ = [
-    "METEOR_STATISTICS",
-    "SPEC",
-    "STATISTICS",
-    "MeteorIndex",
-    "load_index",
-    "meteor_score",
-    "meteor_statistics",
-    "summable",
-]
-
 _Number = TypeVar("_Number", np.int32, np.float64)
 
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75

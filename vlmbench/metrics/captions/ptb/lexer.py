@@ -15,13 +15,16 @@ character at which nothing can begin is dropped.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
+from types import SimpleNamespace
 
-from vlmbench.metrics.captions.ptb import tables
-
+tables = SimpleNamespace(**json.loads(Path(__file__).with_name("tables.json").read_text("utf-8")))
+"""Lists that ``benchmarks/ptb_probe.py`` draws from its observations; ABOUT says from which families of probes."""
 DROPPED = frozenset({"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"})
 """pycocoevalcap's punctuation; its bracket names are upper-case there, so they never match."""
 

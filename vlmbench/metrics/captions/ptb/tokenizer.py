@@ -9,7 +9,7 @@ that split a line at white space see two words there, those that split at spaces
 line that ``pycocoevalcap`` would give them.
 
 Origin: ``benchmarks/ptb_probe.py`` ran the reference program as a black box over systematic probes;
-`lexer` is a grammar written from the observations, `tables` the lists that follow from them. Tests
+`lexer` is a grammar written from the observations, ``tables.json`` the lists that follow from them. Tests
 check both against the observations; the log next to them gives their number, the jar and the date.
 
 Each text is read by itself. The reference joins captions with newlines and lets a rule look into the next one: after
@@ -32,15 +32,14 @@ import sys
 from collections.abc import MutableSequence, Sequence
 from itertools import chain
 
-from vlmbench.metrics.captions.ptb.lexer import lex
-from vlmbench.metrics.captions.ptb.tables import NUMBERED
+from vlmbench.metrics.captions.ptb.lexer import lex, tables
 
 # Text between two spaces can be read by itself, whatever its neighbours, if it looks like this. An initial
 # (`I.`) or `no.` needs the word after it; a longer number could be half of a telephone number.
 _ALONE = re.compile(
     r"""["(]*(?:[A-Za-z]{2,}|[AaIi])(?:[-'][A-Za-z]+)*["),;:!?]*|[A-Za-z]{2,}\."?|[0-9]{1,2}[a-z]*,?|[-.,;:&/"]"""
 )
-_BEFORE_NUMBERS = frozenset(f"{word}." for word in NUMBERED.split())
+_BEFORE_NUMBERS = frozenset(f"{word}." for word in tables.NUMBERED.split())
 _LIMIT = 1 << 18
 
 
