@@ -99,12 +99,8 @@ class Caller:
 
     def post(self, body: Callable[[], dict[str, Any]], read: Callable[[Any], str]) -> str:
         """Posts `body` and passes the JSON response to `read` until that returns a text; secrets in it are masked.
-        Raises `CallFailed` where every attempt failed, or a retry would not help.
-
-        Args:
-            body: returns the JSON object to send, before each attempt.
-            read: extracts the text from the response; raises `CallFailed` if there is none.
-        """
+        Raises `CallFailed` where every attempt failed, or a retry would not help. `body` gives the JSON object to send,
+        before each attempt."""
         for attempt in range(1, self.calls.tries + 1):
             self._wait_for_quiet()
             try:

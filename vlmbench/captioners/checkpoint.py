@@ -70,11 +70,8 @@ class Checkpoint:
 def find_checkpoint(model: str, cache_dir: Path, *, trusted: bool = False) -> Checkpoint:
     """The files of a captioner, downloaded from the hub if they are not on this machine. Raises `AbsentError` where
     there is none, it cannot be downloaded, or its weights are damaged; `InputError` where it is no checkpoint of
-    transformers, or comes with code that is not trusted.
-
-    Args:
-        trusted: whether code that comes with it may be run, if transformers does not know its architecture.
-    """
+    transformers, or comes with code that is not trusted. `trusted`: code that comes with it may be run, where
+    transformers does not know its architecture."""
     if model in MODELS:
         kind = MODELS[model].kind
         fix = f"retrieval:{model} or asif:{model}" if kind == "dual-encoder" else "vlmbench list models"

@@ -69,12 +69,8 @@ class Address:
 
 
 class Endpoint:
-    """A captioner on a server. Raises `UsageError` for beam search, or a key or proxy that cannot be sent.
-
-    Args:
-        decoding: how it decodes; the server does the decoding, so there is no beam search.
-        examples: few-shot examples, put before the image as earlier turns.
-    """
+    """A captioner on a server. Raises `UsageError` for beam search, or a key or proxy that cannot be sent. The server
+    does the decoding, so there is no beam search; few-shot examples are put before the image as earlier turns."""
 
     def __init__(
         self, name: Address, decoding: Decoding, calls: Calls | None = None, examples: Sequence[Example] = ()

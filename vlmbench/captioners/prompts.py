@@ -13,11 +13,7 @@ END_OF_UTTERANCE = "<end_of_utterance>"
 
 
 class Prompt:
-    """The text around an image, the same for all images of a run.
-
-    Args:
-        prompt: the text given with each image; None: no text.
-    """
+    """The text around an image, the same for all images of a run. Without `prompt` (None) there is no text."""
 
     def __init__(self, family: Family, processor: Any, prompt: str | None, examples: Sequence[Example]) -> None:
         self.family = family

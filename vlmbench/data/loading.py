@@ -43,13 +43,8 @@ class Loaded(Generic[T]):
 def load(
     split: Split, rows: Sequence[int], make: Callable[[Image, str], T], *, workers: int, ahead: int
 ) -> Generator[Loaded[T], None, None]:
-    """Reads, decodes and prepares the images at `rows`, in order.
-
-    Args:
-        make: what to make of a decoded image and its id; called from the worker threads.
-        workers: threads; 0: in this one.
-        ahead: how many images may be prepared beyond the one asked for.
-    """
+    """Reads, decodes and prepares the images at `rows`, in order. `make` gets a decoded image and its id, on one of so
+    many threads (`workers`; 0: in this one); at most `ahead` images are prepared beyond the one asked for."""
 
     def one(row: int) -> Loaded[T]:
         begun = time.perf_counter()

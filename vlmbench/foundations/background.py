@@ -26,12 +26,8 @@ _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 class Background:
-    """Runs `work` beside this process; a context manager that leaves no process behind.
-
-    Args:
-        work: takes nothing, returns arrays; must not touch files that this process writes.
-        allowed: whether a second process may be used at all.
-    """
+    """Runs `work` beside this process; a context manager that leaves no process behind. `work` takes nothing, returns
+    arrays, and must not touch files that this process writes."""
 
     def __init__(self, work: Callable[[], Arrays], *, allowed: bool = True) -> None:
         self._work = work

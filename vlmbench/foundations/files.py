@@ -37,12 +37,8 @@ _AGAIN = "rewrite the file with a JSON library, as UTF-8"
 
 def regular_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:
     """A regular file that a user names and another library opens. Raises `AbsentError` where there is nothing,
-    `InputError` where it is no regular file, or cannot be looked at.
-
-    Args:
-        what: what messages call it.
-        where: the option or name it stands in; None: the path itself.
-    """
+    `InputError` where it is no regular file, or cannot be looked at. `what` is what messages call it, `where` the
+    option or name it stands in (None: the path itself)."""
     named_file(path, what=what, where=where, fix=fix)
     try:
         mode = path.stat().st_mode

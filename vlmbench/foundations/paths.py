@@ -66,12 +66,8 @@ def leads_outside(name: str, system: type[PurePath] = Path) -> bool:
 
 def named_file(path: Path, *, what: str = "file", where: str | None = None, fix: str = "check the path") -> Path:
     """A file that a user names, which has to be there. A pipe (``<(zcat …)``) is as good. Raises `AbsentError` where
-    there is nothing, `InputError` where it is a directory, or cannot be looked at.
-
-    Args:
-        what: what messages call it.
-        where: the option or name it stands in; None: the path itself.
-    """
+    there is nothing, `InputError` where it is a directory, or cannot be looked at. `what` is what messages call it,
+    `where` the option or name it stands in (None: the path itself)."""
     if named_path(path, what=what, where=where, fix=fix).is_dir():
         raise InputError(f"a directory, not a {what}", where=where or str(path), fix="name the file in it")
     return path

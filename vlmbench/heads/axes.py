@@ -56,11 +56,8 @@ class Axes:
 
 
 def principal_axes(x: Any, device: str = "cpu") -> Axes:
-    """Centres and rotates features. Raises `InputError`, with the image's row, where a feature is NaN or infinite.
-
-    Args:
-        x: an array or a `Table` `[N, D]`, N at least 1.
-    """
+    """Centres and rotates features. Raises `InputError`, with the image's row, where a feature is NaN or infinite. `x`
+    is an array or a `Table` `[N, D]`, N at least 1."""
     if x.ndim != 2 or not x.shape[0]:
         raise InputError(f"features must be a table of images by features, not of shape {tuple(x.shape)}")
     mean = _mean(x).to(device)

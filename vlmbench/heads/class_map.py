@@ -49,11 +49,8 @@ class ClassMatch:
 
 def match_classes(ours: DatasetInfo, theirs: DatasetInfo, given: ClassMap) -> ClassMatch:
     """The classes of a test set among those of the training set. Raises `InputError` where classes have no partner or
-    several, fewer than two are in common, or the map names an unknown class.
-
-    Args:
-        given: from ``--class-map``; classes of other test sets may be in it too.
-    """
+    several, fewer than two are in common, or the map names an unknown class. `given` may have classes of other test
+    sets too."""
     where = f"{visible(theirs.id)}, tested after training on {visible(ours.id)}"
     asked = {normalised(name): (name, target) for name, target in given.items()}
     said = [

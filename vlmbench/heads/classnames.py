@@ -48,11 +48,8 @@ class ClassNames:
 
 def class_names(asked: str | None, info: DatasetInfo, cache_dir: Path) -> ClassNames:
     """The class names that ``--classnames`` asks for, in the dataset's order. Raises `AbsentError` where there are
-    none, `InputError` where they do not match the dataset's classes.
-
-    Args:
-        asked: ``wds`` or a file; None: the dataset's own.
-    """
+    none, `InputError` where they do not match the dataset's classes. `asked` is ``wds`` or a file; None: the dataset's
+    own."""
     if asked is None:
         return ClassNames(tuple((name,) for name in info.classnames))
     return _from_wds(info, cache_dir) if asked == WDS else _from_file(user_path(asked), info)

@@ -43,12 +43,9 @@ class Prompts:
 
 def read_prompts(path: Path, id: str, classes: Sequence[Sequence[str]]) -> Prompts:
     """A file's prompts for a dataset. Raises `InputError`, with file and place, where it is not UTF-8 or JSON, a
-    template has no placeholder for the class name, or an object's keys are neither datasets with this one among them
-    nor classes of this dataset.
-
-    Args:
-        classes: [C] the names of each class under which the file may have prompts for it.
-    """
+    template has no placeholder for the class name, or an object's keys are neither datasets with this one among
+    them nor classes of this dataset. `classes` [C] has the names of each class under which the file may have
+    prompts for it."""
     text = read_text(path, most=SMALL, what="list of prompts")
     if path.suffix.lower() != ".json":
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]

@@ -43,12 +43,9 @@ class PromptSet:
     source: Mapping[str, JsonValue] | None = None
 
     def prompts(self, names: Sequence[str], raw: str | None = None) -> tuple[str, ...]:
-        """The prompts of one class. Raises `InputError` where a class-specific file lacks the class.
-
-        Args:
-            names: the class's name and its synonyms; each fills each template.
-            raw: the name as the dataset spells it, which a class-specific file may use.
-        """
+        """The prompts of one class. Raises `InputError` where a class-specific file lacks the class. Its name and
+        synonyms each fill each template; `raw` is the name as the dataset spells it, which a class-specific file may
+        use."""
         if self.by_class is None:
             return tuple(fill(template, name) for name in names for template in self.templates)
         for name in (*names, *([raw] if raw else [])):

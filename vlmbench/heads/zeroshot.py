@@ -38,27 +38,19 @@ class ZeroShotWeights:
 
 
 def class_weights(embeddings: Any, counts: Sequence[int]) -> Any:
-    """Class weights: normalise every prompt's embedding, average per class, normalise again.
+    """Class weights [C, D] float32, unit norm: normalise every prompt's embedding, average per class, normalise again.
 
-    Args:
-        embeddings: [sum of counts, D] un-normalised prompt embeddings, class by class, dense or sparse.
-        counts: [C] prompts per class, each at least 1.
-
-    Returns:
-        [C, D] float32, unit norm. (The mean of unit vectors that cancel out is an error, as in `normalise`.)
+    The embeddings [sum of counts, D] come class by class, dense or sparse; `counts` [C] are the prompts per class, at
+    least 1. The mean of unit vectors that cancel out is an error, as in `normalise`.
     """
     return normalise(means(normalise(embeddings.astype(np.float64)), counts)).astype(np.float32)
 
 
 def logits(features: Any, head: ZeroShotWeights, *, views: int = 1) -> NDArray[np.float32]:
-    """``logit_scale`` x cosine + ``logit_bias``; with several views of an image, each class takes the best.
+    """``logit_scale`` x cosine + ``logit_bias``, [N, C] float32; with several views of an image, each class takes the
+    best.
 
-    Args:
-        features: [N * V, D] un-normalised projected features, dense or sparse, the views of an image consecutively.
-        views: V.
-
-    Returns:
-        [N, C] float32.
+    The projected features [N * V, D] are un-normalised, dense or sparse, the V views of an image consecutively.
     """
     found = np.empty((features.shape[0] // views, head.weights.shape[0]), np.float32)
     rows = max(1, _ROWS // views)

@@ -63,11 +63,9 @@ def dataset_commit(
 ) -> str:
     """The current commit of a dataset repository's `revision` (a branch or tag; None: its main branch).
 
-    Without a network it is the commit last downloaded. Raises `AbsentError` where it cannot be determined.
-
-    Args:
-        pinned: use the commit found the first time, not a later one.
-        again: the command to run after fixing the cause of a failure; None: the one that downloads the repository.
+    Without a network it is the commit last downloaded. Raises `AbsentError` where it cannot be determined. `pinned`: it
+    is the commit found the first time, not a later one. `again` is the command to run after fixing the cause of a
+    failure; None: the one that downloads the repository.
     """
     if revision is not None and _COMMIT.match(revision):
         return revision
@@ -224,11 +222,8 @@ def _cached(id: str, revision: str | None, kind: str) -> tuple[Path, str]:
 
 @contextmanager
 def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
-    """Turns failures of the hub's client into errors that a user can act on.
-
-    Args:
-        again: the command to run after fixing the cause; None: the one that downloads the repository.
-    """
+    """Turns failures of the hub's client into errors that a user can act on. `again` is the command to run after fixing
+    the cause; None: the one that downloads the repository."""
     from huggingface_hub import errors, utils
 
     if not sys.stderr.isatty():

@@ -42,12 +42,7 @@ def computable(
     names: Sequence[str], labels: NDArray[np.integer[Any]], main: str, where: str
 ) -> tuple[list[str], dict[str, str]]:
     """The metrics that can be computed from the test labels, and why the others cannot. Raises `InputError` where
-    `main` is one of those.
-
-    Args:
-        names: metrics for this number of classes.
-        labels: `[N]`, or `[N, C]` of 0 and 1.
-    """
+    `main` is one of those. `labels` are `[N]`, or `[N, C]` of 0 and 1."""
     left_out = {
         spec.name: why for spec in classification_specs() if spec.name in names and (why := spec.undefined(labels))
     }

@@ -57,13 +57,9 @@ class LabelsNeeded:
 
 
 def labels_needed(labels: Sequence[float], values: Sequence[Sequence[float]], target: float) -> LabelsNeeded:
-    """The labels per class at which the mean curve reaches a figure, inside what was measured or beyond.
-
-    Args:
-        labels: [J] labels per class, increasing, each above 0.
-        values: the figures of all samples for each of them, 0 to 1 and higher better; a single figure has the spread
-            that the others lead one to expect.
-    """
+    """The labels per class at which the mean curve reaches a figure, inside what was measured or beyond. `labels` [J]
+    increase from above 0; `values` are the figures of all samples for each of them, 0 to 1 and higher better; a single
+    figure has the spread that the others lead one to expect."""
     counts = np.array([len(row) for row in values])
     if len(labels) < _FEWEST or (counts > 1).sum() < 3:
         return _unknown(target, f"the curve has {len(labels)} points; it takes {_FEWEST}, three with several samples")

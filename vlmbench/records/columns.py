@@ -12,12 +12,8 @@ import numpy as np
 
 
 def arrow(column: Any) -> Any:
-    """`column` as an Arrow array.
-
-    Args:
-        column: an Arrow array, a NumPy array of numbers (`[N]`, or `[N, K]` for a list of K per row), of texts, or a
-            list of them; a list of lists of texts or of arrays of numbers; or anything ``pyarrow.array`` takes.
-    """
+    """An Arrow array of a column: of an Arrow array, a NumPy array of numbers (`[N]`, or `[N, K]` for a list of K per
+    row) or texts, a list of texts, of lists of texts or of arrays of numbers, or anything ``pyarrow.array`` takes."""
     import pyarrow as pa
 
     if isinstance(column, np.ndarray) and column.dtype == object:

@@ -57,13 +57,9 @@ def run_id(record: Record) -> str:
 
 
 def write_run(out: Path, record: Record, samples: Mapping[str, Any], run: Mapping[str, Any]) -> StoredRun:
-    """Writes a run under `out`/runs and returns it with hash and signature filled in.
-
-    Args:
-        record: the record, with `samples_sha256` and `signature` still empty.
-        samples: columns of the per-sample file (arrays or lists of length N).
-        run: volatile facts (when, where, how fast).
-    """
+    """Writes a run under `out`/runs and returns it with hash and signature filled in. `record` still has no
+    `samples_sha256` and no `signature`; `samples` are columns of length N, `run` are volatile facts (when, where, how
+    fast)."""
     directory = out / "runs" / run_id(record)
     write_samples(directory / SAMPLES, samples)
     record = record.model_copy(update={"samples_sha256": sha256_file(directory / SAMPLES)})

@@ -171,12 +171,8 @@ def align(
     references: References, systems: Sequence[Candidates], *, allow_missing: bool = False, allow_empty: bool = False
 ) -> Aligned:
     """Brings captions and references together, by id. Raises `InputError` where ids are missing or unknown, a caption
-    is empty, or nothing is left to score.
-
-    Args:
-        allow_missing: score the images that have both, instead of refusing the file.
-        allow_empty: score an empty caption as it is, instead of refusing the file.
-    """
+    is empty, or nothing is left to score. With `allow_missing` the images that have both are scored, with `allow_empty`
+    empty captions are scored as they are, instead of refusing the file."""
     wanted = references.captions
     if not allow_empty:
         blank = [image for image, found in wanted.items() if not all(map(str.strip, found))]

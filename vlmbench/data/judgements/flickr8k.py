@@ -65,12 +65,7 @@ def stem(image: str) -> str:
 
 def read(text: str, path: Path, kind: str, tokens: dict[str, dict[str, str]], captions: str) -> Judgements:
     """The judgements of ``expert`` or ``cf``. Raises `InputError` where a line is malformed, or names a caption that is
-    not there.
-
-    Args:
-        tokens: the captions, as `read_tokens` gives them.
-        captions: where they are from, for messages.
-    """
+    not there. `tokens` are those of `read_tokens`, from the files `captions`."""
     texts = {identity: caption for group in tokens.values() for identity, caption in group.items()}
     references: dict[str, list[str]] = {}
     items: list[Judgement] = []

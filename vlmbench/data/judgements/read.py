@@ -31,11 +31,7 @@ TAU = {"expert": "c", "cf": "b", "composite": "c"}
 def read_judgements(paths: Sequence[Path], kind: str = "auto", captions: Sequence[Path] = ()) -> Judgements:
     """Reads files of judgements, all of one format; several files are one set. Raises `UsageError` where there is no
     such format, the files are of several, or Flickr8k's captions are not given; `InputError` where a line is malformed,
-    or no judgement is left.
-
-    Args:
-        captions: for Flickr8k's files, ``Flickr8k.token.txt``.
-    """
+    or no judgement is left. `captions` are ``Flickr8k.token.txt``, for Flickr8k's files."""
     if kind not in FORMATS:
         raise UsageError(f"no such format: {visible(kind)}", where="--format", fix=f"choose from {', '.join(FORMATS)}")
     twice = [path for place, path in enumerate(paths) if path in paths[:place]]

@@ -35,12 +35,9 @@ class ListRow(NamedTuple):
 
 def open_list(id: str, path: Path, *, enclosed: bool = False, group: str = "") -> OpenDataset:
     """The dataset of a list of labelled image files, in the list's order. Raises `InputError` where a line lacks a
-    path, no line has a label or a group, or there are fewer than two classes.
-
-    Args:
-        enclosed: whether images outside the list's directory are refused (a list that came in an archive).
-        group: the column that names each image's group (a patient); empty: images are not grouped.
-    """
+    path, no line has a label or a group, or there are fewer than two classes. `enclosed`: images outside the list's
+    directory are refused (the list came in an archive). `group` is the column that names each image's group (a
+    patient); empty: images are not grouped."""
     whole = read_list(path, enclosed=enclosed, group=group)
     found = [row for row in whole if row.label]
     if whole and not found:

@@ -29,13 +29,8 @@ def seen_as(dataset: Dataset, view: Tiles | Chosen) -> OpenDataset:
 
 
 def expand(split: Split, views: Views, keep: int) -> Split:
-    """The views of a split's items: [N * V] rows, the V views of an item one after the other.
-
-    Args:
-        split: the items; with `regions` where `views` are of boxes.
-        views: which views.
-        keep: so many decoded images are kept for the views that follow, at least as many as threads read.
-    """
+    """The views of a split's items: [N * V] rows, the V views of an item one after the other. So many decoded images
+    (`keep`) are kept for the views that follow, at least as many as threads read."""
     order = np.repeat(np.arange(len(split)), views.count)
     return Split(
         split.name,

@@ -110,15 +110,9 @@ def reference_tokens(captions: Sequence[Sequence[str]]) -> list[list[Caption]]:
 def by_image(
     lines: Iterable[str], tokens: Iterator[Caption], sizes: Iterable[int], *, native: bool = True
 ) -> list[list[Caption]]:
-    """Splits a flat sequence of captions into each image's list, `[N][R]`.
-
-    Args:
-        lines: the captions, sanitised.
-        tokens: their tokens; the rest stays in the iterator.
-        sizes: `[N]` number of captions of each image.
-        native: the tokens come from our own tokenizer, which reads each caption by itself: an initial at the end of
-            one is resolved by the next caption.
-    """
+    """Splits a flat sequence of captions into each image's list, `[N][R]`. The rest stays in the iterator `tokens`.
+    `native`: they come from our own tokenizer, which reads each caption by itself: an initial at the end of one is
+    resolved by the next caption."""
     from vlmbench.metrics.captions.ptb.tokenizer import settle_initials
 
     texts, found = iter(lines), list[list[Caption]]()

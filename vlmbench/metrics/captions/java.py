@@ -73,11 +73,8 @@ def jar(*parts: str) -> Path:
 
 def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[str]]:
     """Stanford's Penn Treebank tokens of each caption, lower-cased, punctuation removed. Raises `AbsentError` without
-    Java or the jar, `JavaError` where the program fails or returns another number of lines.
-
-    Args:
-        timeout: seconds the program may take for 100,000 captions.
-    """
+    Java or the jar, `JavaError` where the program fails or returns another number of lines. The program may take
+    `timeout` seconds for 100,000 captions."""
     if not captions:
         return []
     program, archive = java(), jar("tokenizer", "stanford-corenlp-3.4.1.jar")

@@ -36,13 +36,8 @@ def spice_scores(
 ) -> NDArray[np.float64]:
     """SPICE's F-score of each image [N], 0 to 1; 0 if no scene graph could be made. The corpus score is their mean.
     Raises `AbsentError` without Java, ``pycocoevalcap`` or Stanford CoreNLP, `JavaError` where the program fails, times
-    out, or returns other images.
-
-    Args:
-        candidates: [N] tokenized captions, tokens joined by spaces.
-        references: [N] tokenized references of each.
-        cache_dir: where SPICE stores the parsed graphs of references.
-    """
+    out, or returns other images. Captions and references [N] are tokens joined by spaces; the parsed graphs of
+    references are stored in `cache_dir`."""
     program, main = java(), jar("spice", "spice-1.0.jar")
     missing = [name for name in PARSERS if not (main.parent / "lib" / name).is_file()]
     if missing:

@@ -89,12 +89,8 @@ def columns_by_block(
     ids: Sequence[str],
     width: int,
 ) -> dict[str, Any]:
-    """`sample_columns` of probabilities that are computed a block of rows at a time, `[N, C]` never as a whole.
-
-    Args:
-        probabilities: computes those of some rows.
-        width: numbers per image that they are computed from, as far as they need memory.
-    """
+    """`sample_columns` of probabilities that are computed a block of rows at a time, `[N, C]` never as a whole. `width`
+    is how many numbers per image they are computed from, as far as these need memory."""
     rows = max(1, _CELLS // max(width, int(labels.max(initial=0)) + 1))
     starts = range(0, len(labels), rows)
     blocks = [slice(start, start + rows) for start in starts]

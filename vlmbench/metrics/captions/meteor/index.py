@@ -91,13 +91,8 @@ _ARRAYS = tuple(name for name in MeteorIndex.__dataclass_fields__ if name != "fo
 
 def load_index(cache_dir: Path, *, progress: Progress | None = None, sources: Sources | None = None) -> MeteorIndex:
     """The index of the installed `pycocoevalcap`, built first if it is absent, outdated or damaged. Raises
-    `AbsentError` where `pycocoevalcap` or its METEOR data is not installed, or is damaged.
-
-    Args:
-        cache_dir: vlmbench's cache directory; the index is in its ``meteor/`` (about 75 MB).
-        progress: shows the building (`Reporter.task`), which takes about half a minute, once.
-        sources: other data in the same formats; by default that of the installed `pycocoevalcap`.
-    """
+    `AbsentError` where `pycocoevalcap` or its METEOR data is not installed, or is damaged. It lies in ``meteor/`` there
+    (about 75 MB); building takes about half a minute, once."""
     sources = sources or find_sources()
     key = {"format": FORMAT, "sources": sources.checksum()}
     folder = cache_dir / "meteor" / f"en-{digest(key)[:16]}"

@@ -53,14 +53,8 @@ def load_index(cache_dir: Path, *, progress: Progress | None = None) -> MeteorIn
 
 
 def meteor_score(stats: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-    """METEOR from counts.
-
-    Args:
-        stats: [..., K] counts of one pair as `meteor_statistics` gives them, or sums over pairs.
-
-    Returns:
-        [...] float64, 0 to 1 (Denkowski and Lavie 2014, equations 1 to 6); 0 if nothing matches.
-    """
+    """METEOR from counts [..., K] of one pair as `meteor_statistics` gives them, or sums over pairs: [...] float64, 0
+    to 1 (Denkowski and Lavie 2014, equations 1 to 6); 0 if nothing matches."""
     counts = np.asarray(stats, dtype=np.float64)
     matched = counts[..., 4:20].reshape(*counts.shape[:-1], 4, 4)
     weights = np.asarray(MODULE_WEIGHTS)

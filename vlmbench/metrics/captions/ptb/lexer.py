@@ -333,12 +333,8 @@ def _beginning(sign: str) -> tuple[Reading, ...]:
 
 
 def lex(text: str, *, ends: bool = True) -> list[str]:
-    """The tokens of `text`, lower case, without pycocoevalcap's punctuation.
-
-    Args:
-        text: one caption; a line break in it is read as a space.
-        ends: whether a sentence ends where the text does, so that an initial there loses its period.
-    """
+    """The tokens of a caption, lower case, without pycocoevalcap's punctuation; a line break in it is read as a space.
+    With `ends` a sentence ends where the text does, so that an initial there loses its period."""
     shape = text if text.isascii() else text.translate(_SHAPE)
     if "&" in shape:
         shape = _ACCENTED.sub(lambda match: "\u02c3" * len(match[0]), shape)
