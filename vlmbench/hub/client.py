@@ -232,37 +232,27 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
     command = f"hf download {name}" + (" --repo-type dataset" if kind == "dataset" else "")
     retry = again or f"try again: {command}"
     login = f"hf auth login, then {again}" if again else f"hf auth login && {command}"
+    said = f"the {kind} {name}"
     try:
         yield
     except VlmbenchError:
         raise
     except errors.GatedRepoError as error:
-        raise AbsentError(
-            f"the {kind} {name} is gated: its owner must grant you access",
-            where=id,
-            fix=f"request access on its page, then: {login}",
-        ) from error
+        what, fix = f"{said} is gated: its owner must grant you access", f"request access on its page, then: {login}"
+        raise AbsentError(what, where=id, fix=fix) from error
     except errors.RevisionNotFoundError as error:
-        raise AbsentError(
-            f"the {kind} {name} has no such revision", where=id, fix="use one of its branches, tags or commits"
-        ) from error
+        fix = "use one of its branches, tags or commits"
+        raise AbsentError(f"{said} has no such revision", where=id, fix=fix) from error
     except errors.RepositoryNotFoundError as error:
-        raise AbsentError(
-            f"no {kind} {name} on the hub, or it is private",
-            where=id,
-            fix=f"check the spelling; if it is private: {login}",
-        ) from error
+        fix = f"check the spelling; if it is private: {login}"
+        raise AbsentError(f"no {kind} {name} on the hub, or it is private", where=id, fix=fix) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        why = (
-            "and --offline (or HF_HUB_OFFLINE) forbids downloading it" if offline() else "and the hub cannot be reached"
-        )
-        raise AbsentError(
-            f"the {kind} {name} is not on this machine, {why}", where=id, fix=f"with a network: {again or command}"
-        ) from error
+        why = "--offline (or HF_HUB_OFFLINE) forbids downloading it" if offline() else "the hub cannot be reached"
+        fix = f"with a network: {again or command}"
+        raise AbsentError(f"{said} is not on this machine, and {why}", where=id, fix=fix) from error
     except (errors.EntryNotFoundError, FileNotFoundError) as error:
-        raise AbsentError(
-            f"the {kind} {name} lacks a file: {visible(str(error))}", where=id, fix="name another revision"
-        ) from error
+        what = f"{said} lacks a file: {visible(str(error))}"
+        raise AbsentError(what, where=id, fix="name another revision") from error
     except errors.HfHubHTTPError as error:
         raise _answer(id, kind, error, login, retry) from error
     except errors.HFValidationError as error:
@@ -274,9 +264,7 @@ def hub_errors(id: str, kind: str, again: str | None = None) -> Iterator[None]:
             raise no_room(id, kind) from error
         if not unreachable(error):
             raise
-        raise AbsentError(
-            f"downloading the {kind} {name} failed: {visible(str(error))}", where=id, fix=retry
-        ) from error
+        raise AbsentError(f"downloading {said} failed: {visible(str(error))}", where=id, fix=retry) from error
 
 
 def _answer(id: str, kind: str, error: "HfHubHTTPError", login: str, retry: str) -> AbsentError:

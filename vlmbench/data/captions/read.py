@@ -102,20 +102,12 @@ def read_references(path: Path, want: Want | None = None) -> References:
         )
     if parsed.mapping:
         _unique(parsed.entries, path)
-    strange: list[CaptionRow] = []
-    for entry in parsed.entries:
-        if parsed.declared and entry.image not in captions:
-            strange.append(entry)
-            continue
-        captions.setdefault(entry.image, []).extend(entry.captions)
+    strange = [entry for entry in parsed.entries if entry.image not in captions] if parsed.declared else []
     if strange:
-        raise _problem(
-            "annotations for images that are not listed under images",
-            path,
-            strange[0].place,
-            [e.image for e in strange],
-            "add them to images, or remove them",
-        )
+        what, fix = "annotations for images that are not listed under images", "add them to images, or remove them"
+        raise _problem(what, path, strange[0].place, [entry.image for entry in strange], fix)
+    for entry in parsed.entries:
+        captions.setdefault(entry.image, []).extend(entry.captions)
     bare = [image for image, found in captions.items() if not found]
     if bare:
         raise _problem("images without a reference", path, None, bare, "give each at least one caption, or remove it")
@@ -140,13 +132,8 @@ def read_candidates(path: Path, name: str | None = None, want: Want | None = Non
         )
     several = [entry for entry in parsed.entries if len(entry.captions) != 1]
     if several:
-        raise _problem(
-            "a candidate must be one caption",
-            path,
-            several[0].place,
-            [entry.image for entry in several],
-            "keep one caption per image",
-        )
+        what, images = "a candidate must be one caption", [entry.image for entry in several]
+        raise _problem(what, path, several[0].place, images, "keep one caption per image")
     _unique(parsed.entries, path)
     if not parsed.entries:
         raise InputError(
@@ -183,11 +170,10 @@ def align(
                 fix="remove them, or keep them with --allow-empty",
             )
     ids = tuple(wanted)
-    images, candidates, missing, unknown = [], [], [], []
+    images, candidates = [], []
     for system in systems:
         have = system.captions
         kept = [index for index, image in enumerate(ids) if image in have]
-        lacking, extra = len(ids) - len(kept), len(have) - len(kept)
         if not allow_missing:
             _complete(system, references)
         if not kept:
@@ -206,8 +192,8 @@ def align(
             )
         images.append(kept)
         candidates.append(captions)
-        missing.append(lacking)
-        unknown.append(extra)
+    missing = [len(ids) - len(kept) for kept in images]
+    unknown = [len(system.captions) - len(kept) for system, kept in zip(systems, images, strict=True)]
     return Aligned(ids, list(wanted.values()), images, candidates, missing, unknown)
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 def profile(
     captions: Sequence[Sequence[Hashable]], known: Iterable[Sequence[Hashable]] | None = None
 ) -> dict[str, float]:
-    """Figures about [N] captions given as tokens; the training captions (`known`) are for novelty, None: it is left out.
+    """Figures about [N] captions given as tokens; without the training captions (`known`) novelty is left out.
 
     Returns:
         ``words`` per caption (mean), ``vocabulary`` (distinct words), ``distinct_1`` and ``distinct_2`` (distinct
