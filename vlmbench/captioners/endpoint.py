@@ -174,26 +174,23 @@ class Endpoint:
 
     def _fatal(self, error: CallFailed) -> VlmbenchError | None:
         """The error that ends the run: one that would affect every other image too."""
-        where = f"endpoint:{self.url}#{visible(self.model)}"
-        if error.status in (401, 403):
-            return AbsentError(f"the endpoint rejects the key: {error}", where=where, fix="export VLMBENCH_API_KEY=…")
-        if error.status is not None and 300 <= error.status < 400:
-            return AbsentError(f"{error}", where=where, fix="use the address that it redirects to, if you trust it")
-        if error.status == 407:
-            return AbsentError(
-                f"{error}", where=where, fix="give the proxy as http://name:password@host:port in HTTP(S)_PROXY"
-            )
-        if error.after is not None and error.after > LONGEST_PAUSE:
-            return AbsentError(
-                f"the endpoint requests a wait of {error.after:,.0f} s: {error}",
-                where=where,
-                fix="run the same command again later; the captions made so far are stored",
-            )
-        if error.status == 404:
-            return AbsentError(f"no such model or address: {error}", where=where, fix=f"the format is {FORM}")
-        if not error.connected and not self._answered.is_set():
-            return AbsentError(f"no server responds: {error}", where=where, fix="start the server, or fix the URL")
-        return None
+        status, after = error.status or 0, error.after or 0.0
+        if status in (401, 403):
+            what, fix = f"the endpoint rejects the key: {error}", "export VLMBENCH_API_KEY=…"
+        elif 300 <= status < 400:
+            what, fix = f"{error}", "use the address that it redirects to, if you trust it"
+        elif status == 407:
+            what, fix = f"{error}", "give the proxy as http://name:password@host:port in HTTP(S)_PROXY"
+        elif after > LONGEST_PAUSE:
+            what = f"the endpoint requests a wait of {after:,.0f} s: {error}"
+            fix = "run the same command again later; the captions made so far are stored"
+        elif status == 404:
+            what, fix = f"no such model or address: {error}", f"the format is {FORM}"
+        elif not error.connected and not self._answered.is_set():
+            what, fix = f"no server responds: {error}", "start the server, or fix the URL"
+        else:
+            return None
+        return AbsentError(what, where=f"endpoint:{self.url}#{visible(self.model)}", fix=fix)
 
     def _body(self, item: Item) -> dict[str, Any]:
         messages: list[dict[str, Any]] = []

@@ -79,24 +79,15 @@ class Bundled:
         table = pq.read_table(path)
         columns = set(table.column_names)
         images = tuple(item["bytes"] if isinstance(item, dict) else item for item in table.column("image").to_pylist())
-        named = next((column for column in ("image_id", "id") if column in columns), None)
-        ids = (
-            tuple(map(str, table.column(named).to_pylist()))
-            if named
-            else tuple(f"{name}-{i:05d}" for i in range(len(images)))
-        )
-        labels = (
-            table.column("label").to_numpy().astype(np.int64) if "label" in columns else np.zeros(len(images), np.int64)
-        )
-        captions = tuple(tuple(item) for item in table.column("captions").to_pylist()) if "captions" in columns else ()
+        ids, labels = _numbered(name, len(images)), np.zeros(len(images), np.int64)
+        if "image_id" in columns:
+            ids = tuple(map(str, table.column("image_id").to_pylist()))
+        if "label" in columns:
+            labels = table.column("label").to_numpy().astype(np.int64)
+        captions = tuple(map(tuple, table.column("captions").to_pylist())) if "captions" in columns else ()
         facts = path.stat()
-        return Split(
-            name,
-            ids,
-            labels,
-            Arrays(images, digest([str(path), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])),
-            captions,
-        )
+        mark = digest([str(path), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])
+        return Split(name, ids, labels, Arrays(images, mark), captions)
 
 
 def _digits(name: str) -> Split:
@@ -104,7 +95,11 @@ def _digits(name: str) -> Split:
 
     images, labels = load_digits_split(name)
     raws = tuple(np.asarray(image, np.uint8) for image in images)
-    return Split(name, tuple(f"{name}-{i:05d}" for i in range(len(raws))), np.asarray(labels, np.int64), Arrays(raws))
+    return Split(name, _numbered(name, len(raws)), np.asarray(labels, np.int64), Arrays(raws))
+
+
+def _numbered(split: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{split}-{i:05d}" for i in range(count))
 
 
 def open_bundled(name: str) -> Bundled:

@@ -60,19 +60,13 @@ class PromptSet:
 
     def protocol(self) -> dict[str, JsonValue]:
         """Its part of a record: the templates if they are few, their number and digest, and their source."""
-        source: dict[str, JsonValue] = {} if self.source is None else {"prompts_source": dict(self.source)}
+        found: dict[str, JsonValue] = {"prompts": self.name, "templates": list(self.templates)}
         if self.by_class is not None:
             count = sum(map(len, self.by_class.values()))
-            return {
-                "prompts": self.name,
-                "templates": "class-specific",
-                "prompts_count": count,
-                "prompts_sha256": self.sha256,
-                **source,
-            }
-        if len(self.templates) > _LONGEST_LIST:
-            return {"prompts": self.name, "templates": len(self.templates), "prompts_sha256": self.sha256, **source}
-        return {"prompts": self.name, "templates": list(self.templates), **source}
+            found |= {"templates": "class-specific", "prompts_count": count, "prompts_sha256": self.sha256}
+        elif len(self.templates) > _LONGEST_LIST:
+            found |= {"templates": len(self.templates), "prompts_sha256": self.sha256}
+        return found if self.source is None else {**found, "prompts_source": dict(self.source)}
 
 
 def fill(template: str, name: str) -> str:

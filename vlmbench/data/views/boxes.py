@@ -49,21 +49,18 @@ class Boxed:
     def info(self) -> DatasetInfo:
         """Splits and revision of the images, classes of the file."""
         found, images = self.instances, self.pictures.info
-        notes = []
-        if found.crowds:
-            notes.append(f"boxes of crowds (iscrowd) that were left out: {found.crowds:,}")
-        if found.empty:
-            notes.append(f"boxes without area that were left out: {found.empty:,}")
-        beyond = sum(_reaches_beyond(box) for box in found.boxes)
-        if beyond:
-            notes.append(f"boxes that reach beyond their image and are cut off there: {beyond:,}")
+        counts = {
+            "boxes of crowds (iscrowd) that were left out": found.crowds,
+            "boxes without area that were left out": found.empty,
+            "boxes that reach beyond their image and are cut off there": sum(map(_reaches_beyond, found.boxes)),
+        }
         return DatasetInfo(
             id=self.id,
             revision=images.revision,
             splits=images.splits,
             classnames=readable_names(found.categories),
             raw_classnames=found.categories,
-            notes=tuple(notes),
+            notes=tuple(f"{what}: {count:,}" for what, count in counts.items() if count),
             views=Views(),
         )
 
