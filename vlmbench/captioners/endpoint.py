@@ -19,17 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from PIL.Image import Image
 
-from vlmbench.captioners.base import (
-    Calls,
-    Captioner,
-    Decoding,
-    Done,
-    Example,
-    Item,
-    Setup,
-    examples_key,
-    one_line,
-)
+from vlmbench.captioners.base import Calls, Captioner, Decoding, Done, Example, Item, Setup, examples_key, one_line
 from vlmbench.captioners.calls import LONGEST_PAUSE, Caller, CallFailed
 from vlmbench.captioners.families import DESCRIBE
 from vlmbench.captioners.names import CaptionerKind

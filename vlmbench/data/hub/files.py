@@ -16,19 +16,7 @@ from vlmbench.foundations.files import read_text
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import read_note, write_note
 from vlmbench.foundations.text import visible
-from vlmbench.hub.client import (
-    checksum_of,
-    dataset_commit,
-    dataset_files,
-    dataset_snapshot,
-    disk_full,
-    fetch_dataset,
-    hub_errors,
-    no_room,
-    offline,
-    require_sound,
-    unreachable,
-)
+from vlmbench.hub import client
 
 LAYOUTS = "Parquet files, WebDataset shards, Arrow, JSON or CSV files, or image folders, as `datasets` lays them out"
 _SMALL = 4_000_000
@@ -137,16 +125,16 @@ class Source:
         if self.root is None:
             return None
         path = self.root / name
-        return checksum_of(path) or (kept_sha256(path, self.cache_dir) if self.repository is None else None)
+        return client.checksum_of(path) or (kept_sha256(path, self.cache_dir) if self.repository is None else None)
 
     def fetch(self, names: tuple[str, ...]) -> Path:
         """The directory below which files are, fetched now if they were not before. Raises `AbsentError` where a file
         cannot be fetched, or came damaged."""
         if self.root is not None:
             return self.root
-        root = fetch_dataset(str(self.repository), str(self.commit), names)
+        root = client.fetch_dataset(str(self.repository), str(self.commit), names)
         for name in names:
-            require_sound(root / name, kept_sha256(root / name, self.cache_dir), str(self.repository))
+            client.require_sound(root / name, kept_sha256(root / name, self.cache_dir), str(self.repository))
         return root
 
 
@@ -175,23 +163,23 @@ def remote(id: str, name: HubName, revision: str | None, cache_dir: Path) -> Sou
     What `datasets` found in it is stored in `cache_dir`, so that a commit is inspected once and works offline. Raises
     `AbsentError` where there is no such repository, `InputError` where `datasets` finds nothing in it to read.
     """
-    repository, commit = name.name, dataset_commit(name.name, name.revision or revision, cache_dir)
+    repository, commit = name.name, client.dataset_commit(name.name, name.revision or revision, cache_dir)
     source = Source(id, cache_dir, repository, commit)
     kept = cache_dir / "hub" / f"{digest([_FORMAT, repository, commit, name.config])}.json"
     known = _known(kept, source)
     if known is not None:
         return known
-    if offline():
-        root = dataset_snapshot(repository, commit)
+    if client.offline():
+        root = client.dataset_snapshot(repository, commit)
         return replace(local(id, root, name.config, cache_dir), repository=repository, commit=commit)
-    listed = dataset_files(repository, commit)
+    listed = client.dataset_files(repository, commit)
     source = replace(source, other_files=_texts(listed))
     shards = find_shards(listed) if name.config is None else None
     if shards is not None:
         source = replace(source, data_files=shards)
     else:
         prefix = f"hf://datasets/{repository}@{commit}/"
-        with hub_errors(repository, "dataset"), reading(id):
+        with client.hub_errors(repository, "dataset"), reading(id):
             builder = datasets().load_dataset_builder(repository, name=name.config, revision=commit)
             source = _inferred(source, builder, lambda file: str(file).removeprefix(prefix))
     wanted = {name for names in source.data_files.values() for name in names}
@@ -266,14 +254,14 @@ def reading(id: str, *, remote: bool = False) -> Iterator[None]:
     except (VlmbenchError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled):
         raise
     except Exception as error:
-        if remote and unreachable(error):
+        if remote and client.unreachable(error):
             raise
         raise _explained(id, error) from error
 
 
 def _explained(id: str, error: Exception) -> VlmbenchError:
-    if disk_full(error):
-        return no_room(id, "dataset")
+    if client.disk_full(error):
+        return client.no_room(id, "dataset")
     reason = visible(next((line for line in str(error).splitlines() if line.strip()), type(error).__name__))
     if isinstance(error, datasets().exceptions.DatasetNotFoundError):
         return AbsentError(reason, where=id, fix="check the name; if it is private: hf auth login")

@@ -14,17 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmbench.data.base import (
-    ALIASES,
-    ALL,
-    Dataset,
-    DatasetInfo,
-    OpenDataset,
-    Opening,
-    Rows,
-    Split,
-    readable_names,
-)
+from vlmbench.data.base import ALIASES, ALL, Dataset, DatasetInfo, OpenDataset, Opening, Rows, Split, readable_names
 from vlmbench.data.local.folder import ImageRow, image_files, without_classes
 from vlmbench.data.names import BOXES, FOLDER, DatasetRef
 from vlmbench.data.regions import Regions, Views, crop_of
