@@ -139,19 +139,19 @@ def ordered_splits(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(names), key=lambda name: usual.index(name) if name in usual else len(usual)))
 
 
-def choose_split(info: DatasetInfo, asked: str | None, *, where: str | None = None) -> str:
-    """The split to evaluate on: `asked` (or an alias such as ``validation``), else the first of test, all, val, train.
+def choose_split(info: DatasetInfo, requested: str | None, *, where: str | None = None) -> str:
+    """The split to evaluate on: `requested` (or an alias: ``validation``), else the first of test, all, val, train.
     Raises `InputError` where there is no such split; the available ones are named."""
-    if asked is None:
+    if requested is None:
         for name in (TEST, ALL, VAL, TRAIN):
             if name in info.splits:
                 return name
         return info.splits[0]
-    for name in (asked, ALIASES.get(asked.lower(), asked)):
+    for name in (requested, ALIASES.get(requested.lower(), requested)):
         if name in info.splits:
             return name
     raise InputError(
-        f"{visible(info.id)} has no split {visible(asked)}; it has {', '.join(map(visible, info.splits))}",
+        f"{visible(info.id)} has no split {visible(requested)}; it has {', '.join(map(visible, info.splits))}",
         where=where or info.id,
         fix=f"--split {visible(choose_split(info, None))}",
     )

@@ -52,9 +52,9 @@ def match_classes(ours: DatasetInfo, theirs: DatasetInfo, given: ClassMap) -> Cl
     several, fewer than two are in common, or the map names an unknown class. `given` may have classes of other test
     sets too."""
     where = f"{visible(theirs.id)}, tested after training on {visible(ours.id)}"
-    asked = {normalised(name): (name, target) for name, target in given.items()}
+    targets = {normalised(name): (name, target) for name, target in given.items()}
     said = [
-        next((asked[key] for key in sorted(keys) if key in asked), None) for keys in keys_of(theirs)
+        next((targets[key] for key in sorted(keys) if key in targets), None) for keys in keys_of(theirs)
     ]  # what the map says of each class
     if not any(said) and theirs.classnames == ours.classnames:
         everything = np.arange(len(ours.classnames))

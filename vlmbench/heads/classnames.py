@@ -46,13 +46,13 @@ class ClassNames:
         return {} if self.source is None else {"classnames_source": dict(self.source)}
 
 
-def class_names(asked: str | None, info: DatasetInfo, cache_dir: Path) -> ClassNames:
+def class_names(option: str | None, info: DatasetInfo, cache_dir: Path) -> ClassNames:
     """The class names that ``--classnames`` asks for, in the dataset's order. Raises `AbsentError` where there are
-    none, `InputError` where they do not match the dataset's classes. `asked` is ``wds`` or a file; None: the dataset's
+    none, `InputError` where they do not match the dataset's classes. `option` is ``wds`` or a file; None: the dataset's
     own."""
-    if asked is None:
+    if option is None:
         return ClassNames(tuple((name,) for name in info.classnames))
-    return _from_wds(info, cache_dir) if asked == WDS else _from_file(user_path(asked), info)
+    return _from_wds(info, cache_dir) if option == WDS else _from_file(user_path(option), info)
 
 
 def _from_wds(info: DatasetInfo, cache_dir: Path) -> ClassNames:

@@ -75,17 +75,17 @@ def fill(template: str, name: str) -> str:
 
 
 def prompt_sets(
-    asked: Sequence[str], info: DatasetInfo, cache_dir: Path, names: Sequence[Sequence[str]] | None = None
+    options: Sequence[str], info: DatasetInfo, cache_dir: Path, names: Sequence[Sequence[str]] | None = None
 ) -> list[PromptSet]:
     """The prompt sets selected by ``--prompts``, each with prompts for every class. Raises `AbsentError` where there is
     no such set or file, `InputError` where a file is malformed or lacks a class, `UsageError` where one value has both
     a template and a set or file.
 
     Args:
-        asked: values of the option: names of sets and files between commas, or a template; None: ``a photo of a {}.``
+        options: values of the option: names of sets and files between commas, or a template; None: ``a photo of a {}.``
         names: [C] name and synonyms of each class; None: the dataset's own.
     """
-    values = [asked] if isinstance(asked, str) else asked
+    values = [options] if isinstance(options, str) else options
     own = [(name,) for name in info.classnames] if names is None else names
     raw = info.raw_classnames or info.classnames
     parts = [ALIASES.get(part, part) for value in values for part in _parts(value)]

@@ -56,10 +56,10 @@ class Want:
         no such split; those it has are named."""
         if self.split == ALL:
             return ALL
-        asked = None if self.split is None else ALIASES.get(self.split.lower(), self.split)
-        if self.lenient and asked not in splits:
+        split = None if self.split is None else ALIASES.get(self.split.lower(), self.split)
+        if self.lenient and split not in splits:
             return ALL
-        return choose_split(DatasetInfo(where, None, tuple(splits), ()), asked, where=where)
+        return choose_split(DatasetInfo(where, None, tuple(splits), ()), split, where=where)
 
     def split_of(self, own: Any) -> str:
         """A file's name for an image's split, as vlmbench's name."""

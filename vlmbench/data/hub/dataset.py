@@ -217,12 +217,12 @@ def open_hub(ref: DatasetRef, opening: Opening) -> Hub:
     layouts above."""
     row = listed()[ref.place] if ref.kind == LISTED else CatalogueRow()
     name = replace(ref, place=row.hub_id or ref.place).hub
-    asked = {column: ref.option(column) for column in COLUMNS if ref.option(column)}
+    named = {column: ref.option(column) for column in COLUMNS if ref.option(column)}
     row = replace(
         row,
-        image=asked.get("image", row.image),
-        label=asked.get("label", row.label),
-        captions=(asked["caption"],) if "caption" in asked else row.captions,
+        image=named.get("image", row.image),
+        label=named.get("label", row.label),
+        captions=(named["caption"],) if "caption" in named else row.captions,
     )
     root = user_path(name.name)
     if name.name.startswith((".", "/", "~")) or root.is_dir():

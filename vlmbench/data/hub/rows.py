@@ -48,8 +48,8 @@ def find_columns(
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
         name for name in _LABELS if name in features
     ]
-    asked = next((name for name in image.split("|") if name in features), image) if image else None
-    found = _choose("image", asked, images, _IMAGES, features, id)
+    requested = next((name for name in image.split("|") if name in features), image) if image else None
+    found = _choose("image", requested, images, _IMAGES, features, id)
     texts = tuple(captions)
     if not texts and label is None and not labels:
         texts = caption_columns(features)
@@ -60,13 +60,13 @@ def find_columns(
     return Columns(found, _choose("label", label, labels, _LABELS, features, id))
 
 
-def _choose(what: str, asked: str | None, found: list[str], usual: tuple[str, ...], features: Any, id: str) -> str:
+def _choose(what: str, requested: str | None, found: list[str], usual: tuple[str, ...], features: Any, id: str) -> str:
     there = ", ".join(map(visible, features))
-    if asked is not None:
-        if asked in features:
-            return asked
+    if requested is not None:
+        if requested in features:
+            return requested
         raise InputError(
-            f"{visible(id)} has no column {visible(asked)}; it has {there}", where=id, fix="name another column"
+            f"{visible(id)} has no column {visible(requested)}; it has {there}", where=id, fix="name another column"
         )
     if len(found) == 1:
         return found[0]

@@ -197,16 +197,16 @@ def _kind(found: Any) -> Any:
     return library.Value({int: "int64", bool: "int64", float: "float64"}.get(type(found), "string"))
 
 
-def _image(sample: Sample, asked: str, name: str) -> tuple[str | None, int, int]:
-    """What a sample calls its image, and where it is: of the ending that was asked for, else its only one."""
+def _image(sample: Sample, column: str, name: str) -> tuple[str | None, int, int]:
+    """What a sample calls its image, and where it is: of the ending `column`, else its only one."""
     images = sample.images()
-    if asked not in sample.parts and len(images) > 1:
+    if column not in sample.parts and len(images) > 1:
         raise InputError(
             f"the sample {visible(sample.key)} has several images: {', '.join(map(visible, images))}",
             where=f"{name}, {sample.key}",
             fix=f"name one: ?image={visible(images[0])}",
         )
-    ending = asked if asked in sample.parts else next(iter(images), None)
+    ending = column if column in sample.parts else next(iter(images), None)
     if ending is None:
         return None, 0, -1
     member = sample.parts[ending]

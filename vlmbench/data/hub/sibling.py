@@ -72,10 +72,10 @@ def sibling_lines(id: str, file: str, cache_dir: Path) -> Lines | None:
     named = sibling_of(id)
     if named is None:
         return None
-    repository, _, asked = named.partition("@")
+    repository, _, revision = named.partition("@")
     command = f"hf download {repository} {file} --repo-type dataset"
     try:
-        commit = dataset_commit(repository, asked or None, cache_dir, pinned=True, again=command)
+        commit = dataset_commit(repository, revision or None, cache_dir, pinned=True, again=command)
         path = fetch_text(repository, commit, file, f"{command} --revision {commit}")
         if path is None:
             return None
