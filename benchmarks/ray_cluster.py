@@ -282,12 +282,12 @@ def messages(base: Path) -> None:
         os.environ["PYTHONPATH"] = f"{path}{os.pathsep}{before}"
         with cluster(1) as found:
             os.environ["PYTHONPATH"] = before
-            told(name, [*embed, "--ray", found.address, *more])
-    told("an address where no cluster is", [*embed, "--ray", "127.0.0.1:1"])
+            refused(name, base, [*embed, "--ray", found.address, *more])
+    refused("an address where no cluster is", base, [*embed, "--ray", "127.0.0.1:1"])
 
 
-def told(name: str, words: list[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+def refused(name: str, place: Path, words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=place)  # workers see the directory's
     print(f"7. {name}: exit code {done.returncode}: {' '.join(done.stderr.split())}")
 
 
