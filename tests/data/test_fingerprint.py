@@ -1,5 +1,8 @@
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -91,6 +94,29 @@ def test_files_are_read_once_and_again_when_one_changes(tmp_path, monkeypatch):
     changed.write_bytes(bytes(content))
     os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert fingerprint(data, cache, Silent()) != first
+
+
+def test_processes_that_need_it_at_once_read_the_images_once(tmp_path, monkeypatch):
+    for name in ("a/1.png", "b/1.png"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (3, 3)).save(tmp_path / "data" / name)
+    data = open_dataset(f"folder:{tmp_path / 'data'}", tmp_path).split("all")
+    whole, rows, together = data.images.read, [], Barrier(3)
+
+    def read(self, row):
+        rows.append(row)
+        time.sleep(0.05)
+        return whole(row)
+
+    def one(_):
+        together.wait()
+        return fingerprint(data, tmp_path / "cache", Silent())
+
+    monkeypatch.setattr(type(data.images), "read", read)
+    with ThreadPoolExecutor(3) as pool:  # the lock is one between threads too
+        assert len(set(pool.map(one, range(3)))) == 1
+    assert sorted(rows) == [0, 1]
+    assert [path.suffix for path in (tmp_path / "cache/fingerprints").iterdir()] == [".json"]
 
 
 def test_a_damaged_note_is_computed_anew(tmp_path):

@@ -1,12 +1,14 @@
 """Fingerprints: a digest of a split's ids, labels and image bytes, in order.
 
 Reading every image again on each run would cost as much as encoding them on a fast device, so a fingerprint is stored
-in the cache directory by the cheap stamp (paths, sizes, times) it was computed for, like git's index.
+in the cache directory by the cheap stamp (paths, sizes, times) it was computed for, like git's index. Of several
+processes that need one at once, as shards and workers do, one computes it and the others wait.
 """
 
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from vlmbench.data.base import Split
 from vlmbench.data.corrupted import clean
 from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.data.images import Raw
+from vlmbench.foundations.atomic import exclusive
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.notes import read_note, write_note
@@ -89,10 +92,14 @@ def kept_sha256(path: Path, cache_dir: Path) -> str:
 
 def _noted(note: Path, compute: Callable[[], str], still: Callable[[], bool] = lambda: True) -> str:
     """What a note says, else what is computed, noted where nothing has changed meanwhile."""
-    known = read_note(note)
-    if isinstance(known, str):
+    if isinstance(known := read_note(note), str):
         return known
-    value = compute()
-    if still():
-        write_note(note, value)
+    lock = note.with_suffix(".lock")
+    with exclusive(lock):
+        if not isinstance(value := read_note(note), str):
+            value = compute()
+            if still():
+                write_note(note, value)
+    with suppress(OSError):  # Windows: somebody waits for it
+        lock.unlink()
     return value
