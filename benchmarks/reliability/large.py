@@ -114,8 +114,8 @@ def mixed(minutes: float, folder: Path) -> int:
         )
         vlmbench.retrieval("tiny-clip", "scenes", limit=30, seed=number % 5, out=out, **common)
         vlmbench.linear_probe(
-            "tiny-clip", "digits", limit=80, shots=[2], seeds=2, head=["tip-adapter", "prototype"], test_on=["digits?corrupt=fog:3"],
-            seed=number % 5, out=out, **common
+            "tiny-clip", "digits", limit=80, shots=[2], seeds=2, head=["tip-adapter", "prototype"],
+            test_on=["digits?corrupt=fog:3"], seed=number % 5, out=out, **common
         )  # fmt: skip
         vlmbench.caption("tiny-captioner", dataset="scenes", limit=10, seed=number % 5, out=out, **common)
         vlmbench.score_captions(references, {"s": said}, metrics=["bleu", "rouge_l", "cider"], out=out, **common)
