@@ -5,17 +5,18 @@
 For each command every call that changes a file (open, write, fsync, rename, mkdir, unlink …) is made to fail: with no
 space, quota, a read-only disk (from that call on), with permission, an I/O error (that call alone). The run has to end
 with 3 or 4 and one error, or with 0 and everything written; whatever is there has to be what an undisturbed run writes.
+Before that: every file is flushed and renamed, and its directory flushed; a slow disk changes nothing; a stdout that is
+closed or full is an error where there was something to print, a closed stderr none.
 """
 
 import errno
-import random
 import tempfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 from benchmarks.reliability.scenes import SCENES, Trial, prepare
-from benchmarks.reliability.workshop import FROM_HERE, ONCE, TORCH, Done, Workshop, parser, report
+from benchmarks.reliability.workshop import FROM_HERE, ONCE, SLOW, TORCH, VLMBENCH, Done, Workshop, parser, report
 
 ERRORS = (
     (errno.ENOSPC, FROM_HERE),
@@ -61,15 +62,69 @@ def dishonest(done: Done, *, whole: bool) -> str:
     return "" if len(errors) == 1 else f"{len(errors)} errors: {done.said[-300:]}"
 
 
+def unordered(trial: Trial) -> str:
+    """Which file or directory was not put on the disk as it has to be; else nothing.
+
+    A file is written beside its place, flushed, renamed, its directory flushed, as is the one above a new directory.
+    """
+    calls, renamed, there = trial.calls, set[str](), set[str]()
+    for at, (call, path, target) in enumerate(calls):
+        if call == "rename":
+            before = [name for name, own, _ in calls[:at] if own == path or own.startswith(f"{path}/")]
+            if before[-1] != "fsync" or not {"open", "mkdir"} & {before[0]}:
+                return f"{target}: {before}"
+            after = calls[at + 1 :]
+            if after[0][:2] != ("fsync", _parent(trial, target)) or any(own[:2] == ("write", target) for own in after):
+                return f"{target}, then: {after[:2]}"
+            renamed.add(target)
+        elif call == "mkdir" and path not in there:  # later ones find it there
+            there.add(path)
+            if calls[at + 1][:2] != ("fsync", _parent(trial, path)) and ".tmp-" not in path:
+                return f"the directory {path}, then: {calls[at + 1]}"
+    lacking = [name for name in trial.new if not any(name == own or name.startswith(f"{own}/") for own in renamed)]
+    return f"not renamed into their places: {', '.join(lacking)}" if lacking else ""
+
+
+def _parent(trial: Trial, path: str) -> str:
+    return str(Path(path).parent) if "/" in path else str(trial.workshop.work)
+
+
+def slowed(trial: Trial) -> str:
+    """What is wrong where every call takes 10 ms longer; else nothing."""
+    workshop = trial.workshop
+    workshop.begin(trial.start)
+    workshop.faults.set(SLOW, delay=0.01)
+    done = workshop.run(trial.line)
+    workshop.faults.off()
+    return dishonest(done, whole=not trial.lacking()) or ("" if done.code == 0 else f"ended with {done.code}")
+
+
+STREAMS = (">&-", "2>&-", ">/dev/full")
+
+
+def without(trial: Trial, redirection: str) -> str:
+    """What is wrong where a stream is closed, or full; else nothing."""
+    workshop = trial.workshop
+    workshop.begin(trial.start)
+    done = workshop.fresh(trial.line, redirection=redirection)
+    if wrong := dishonest(done, whole=not trial.lacking()) or trial.half():
+        return wrong
+    lost = bool(trial.printed) and redirection != "2>&-"
+    return "" if (done.code == 3) == lost else f"ended with {done.code}: {done.said[-300:]}"
+
+
 def campaign(names: tuple[str, ...], folder: Path, every: int, seed: int) -> Iterator[tuple[str, str]]:
     """A command's name and what is wrong, for each fault tried."""
     starts = prepare(folder, names)
-    chance = random.Random(seed)
-    with Workshop(folder / "faulty", TORCH, faults=True) as workshop:
+    with Workshop(folder / "faulty", f"{TORCH},{VLMBENCH}", faults=True) as workshop:
         for name in names:
             trial = Trial(workshop, SCENES[name], starts[name])
+            yield f"{name}: order", unordered(trial)
+            yield f"{name}: slow", slowed(trial)
+            for redirection in STREAMS:
+                yield f"{name}: {redirection}", without(trial, redirection)
             tried = [(nth, *ERRORS[(nth + turn) % len(ERRORS)]) for nth in places(trial.calls) for turn in range(5)]
-            for nth, error, action in sorted(chance.sample(tried, max(1, len(tried) // every))):
+            for nth, error, action in tried[seed % every :: every]:
                 call, path, _ = trial.calls[nth - 1]
                 wrong = injected(trial, nth, error, action)
                 yield name, wrong and f"{errno.errorcode[error]} at call {nth}, {call} {path}: {wrong}"
@@ -78,7 +133,7 @@ def campaign(names: tuple[str, ...], folder: Path, every: int, seed: int) -> Ite
 def main() -> None:
     """Prints the table, and ends with 1 where anything fell short."""
     options = parser(__doc__)
-    options.add_argument("--every", type=int, default=5, help="one in so many faults, chosen at random")
+    options.add_argument("--every", type=int, default=5, help="one in so many faults, from the --seed-th on")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         names = tuple(given.command or sorted({*SCENES} - {"java"}))  # java writes what caption-eval writes

@@ -6,6 +6,7 @@ damages the same files in the same way. ``--keep`` writes each file that fell, f
 """
 
 import argparse
+import logging
 import random
 import resource
 import signal
@@ -136,6 +137,7 @@ def main() -> int:
     asked = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT if most == resource.RLIM_INFINITY else min(LIMIT, most), most))
+    logging.disable(logging.WARNING)  # a file of the cache that is damaged is told of, a line each
     started, count, fallen = time.monotonic(), Counter[str](), Counter[str]()
     kinds: dict[str, Fall] = {}
     largest = 0

@@ -113,8 +113,16 @@ def mixed(minutes: float, folder: Path) -> int:
             "tiny-clip", "digits", limit=80, shots=[1, "all"], seeds=2, seed=number % 5, out=out, **common
         )
         vlmbench.retrieval("tiny-clip", "scenes", limit=30, seed=number % 5, out=out, **common)
+        vlmbench.linear_probe(
+            "tiny-clip", "digits", limit=80, shots=[2], seeds=2, head=["tip-adapter", "prototype"],
+            test_on=["digits?corrupt=fog:3"], seed=number % 5, out=out, **common
+        )  # fmt: skip
+        vlmbench.caption("tiny-captioner", dataset="scenes", limit=10, seed=number % 5, out=out, **common)
         vlmbench.score_captions(references, {"s": said}, metrics=["bleu", "rouge_l", "cider"], out=out, **common)
         vlmbench.compare(out).to_frame()
+        vlmbench.save_baseline(out / "baseline.json", out)
+        vlmbench.check(out / "baseline.json", out)
+        vlmbench.verify(out)
 
     def descriptors() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
@@ -130,7 +138,7 @@ def mixed(minutes: float, folder: Path) -> int:
     before = np.mean([memory for memory, _ in taken[third : 2 * third]])
     after = np.mean([memory for memory, _ in taken[2 * third :]])
     opened = max(count for _, count in taken[third:]) - min(count for _, count in taken[third:])
-    print(f"| {len(taken)} turns of 5 commands in {minutes:g} min | {before:,.0f} MiB, then {after:,.0f} MiB | "
+    print(f"| {len(taken)} turns of 10 commands in {minutes:g} min | {before:,.0f} MiB, then {after:,.0f} MiB | "
           f"{taken[third][1]} descriptors, then {taken[-1][1]} |")  # fmt: skip
     return int(after - before > GROWTH or opened > 4)
 

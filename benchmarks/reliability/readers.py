@@ -6,6 +6,7 @@ A reader takes a file's path and an empty directory, and does what a command doe
 import gzip
 import io
 import json
+import os
 import tarfile
 import tempfile
 import zipfile
@@ -41,6 +42,12 @@ def readers() -> dict[str, Reader]:
         "plan": Reader(_plan, {"plan.toml": _PLAN}),
         "prompts": Reader(_prompts, _PROMPTS),
         "class names": Reader(_classnames, _CLASSNAMES),
+        "class map": Reader(_class_map, _CLASS_MAPS),
+        "settings": Reader(_settings, {"vlmbench.toml": _SETTINGS}),
+        "groups": Reader(_groups, {"list.csv": _GROUPS, "list.tsv": _GROUPS.replace(b",", b"\t")}),
+        "head in the cache": Reader(_head, _head_files()),
+        "names": Reader(_names, {"names.txt": _NAMES}),
+        "figures": Reader(_figures, {"names.json": _FIGURES}),
         "instances": Reader(_instances, {"instances.json": json.dumps(_INSTANCES).encode()}),
         "judgements": Reader(_judgements, _JUDGEMENTS),
         "features": Reader(_features, _feature_files()),
@@ -135,6 +142,117 @@ def _classnames(path: Path, place: Path) -> None:
 
     found = class_names(str(path), _info(), place)
     _kept([found.protocol(), found.names])
+
+
+def _class_map(path: Path, place: Path) -> None:
+    from vlmbench.data.base import DatasetInfo
+    from vlmbench.data.merged import read_class_map
+    from vlmbench.data.names import with_option
+    from vlmbench.data.open import open_dataset
+    from vlmbench.heads.class_map import match_classes, require_known
+
+    if path.stem == "test-on":
+        theirs = DatasetInfo("other", None, ("test",), ("verde", "dog"), raw_classnames=("verde", "dog"))
+        given = read_class_map(path)
+        require_known(given, [theirs], str(path))
+        _kept(match_classes(_info(), theirs, given).mapped)
+        return
+    listed = path.parent / "list.csv"
+    listed.write_bytes(_LIST.replace(b"test", b"train") + b"c.png,bird,train\n")
+    [name] = with_option([f"file:{listed}"], "classes", str(path))
+    merged = open_dataset(name, place)
+    _kept([list(merged.info.classnames), merged.split("train").labels.tolist()])
+
+
+def _settings(path: Path, place: Path) -> None:
+    from vlmbench.cli.settings import read
+
+    for variables in read(path).values():
+        for name, value in variables.items():
+            assert "\0" not in name + value  # the environment takes none
+            os.fsencode(value)
+
+
+def _groups(path: Path, place: Path) -> None:
+    from vlmbench.data.open import open_dataset
+    from vlmbench.tasks.held_out import hold_out
+
+    dataset = open_dataset(f"file:{path}?group=patient", place)
+    for split in map(dataset.split, dataset.info.splits):
+        hold_out(split.labels, dataset.info.classnames, 0.25, 0, str(path), split.groups)
+
+
+def _head_data() -> Any:
+    from vlmbench.heads.spec import HeadData, load_head
+
+    spec = load_head("logistic")
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    return spec, HeadData(x=x, y=np.arange(8) % 2, classes=2, metric="accuracy", settings={**spec.settings, "c": 1.0})
+
+
+def _head_files() -> dict[str, bytes]:
+    from vlmbench.heads.fitted import fit_once
+
+    with tempfile.TemporaryDirectory() as place:
+        fit_once(*_head_data(), Path(place))
+        return {path.name: path.read_bytes() for path in Path(place, "heads").iterdir()}
+
+
+def _head(path: Path, place: Path) -> None:
+    """A fit is read as it was stored, or made again: never another one."""
+    from vlmbench.heads.fitted import fit_once
+
+    (place / "heads").mkdir(parents=True)
+    (place / "heads" / path.name).write_bytes(path.read_bytes())
+    spec, data = _head_data()
+    found, _ = fit_once(spec, data, place)
+    sound = spec.fit(data)
+    if not (np.array_equal(found.coef, sound.coef) and found.detail == sound.detail):
+        raise ValueError("another fit is believed")
+
+
+def _names(path: Path, place: Path) -> None:
+    """Words of the command line: a line each, as the system gives them."""
+    from vlmbench.api import options
+    from vlmbench.data.corruptions.kinds import corruptions
+    from vlmbench.data.names import DatasetRef
+    from vlmbench.encoders.names import parse_model
+    from vlmbench.foundations.errors import VlmbenchError
+    from vlmbench.heads.spec import HeadRef
+
+    for line in os.fsdecode(path.read_bytes()).replace("\0", "").splitlines():
+        for parse in (DatasetRef.parse, HeadRef.parse, parse_model, options.shots, options.strength):
+            try:
+                str(parse(line))
+            except VlmbenchError:
+                continue
+        try:
+            corruptions(line, "--corrupt")
+        except VlmbenchError:
+            continue
+
+
+def _figures(path: Path, place: Path) -> None:
+    """Names of systems, datasets and classes, as files and in drawings."""
+    import xml.etree.ElementTree as ET
+
+    from vlmbench.foundations.files import read_json
+    from vlmbench.report.page import figures
+    from vlmbench.report.page.charts import confusion_svg
+
+    given = read_json(path)
+    texts = [str(text) for text in given][:8] if isinstance(given, list) else [str(given)]
+    title, names = texts[0] if texts else "", [*texts, "a", "b"]
+    place.mkdir()
+    matrix = np.eye(len(names), dtype=np.int64)
+    chart = confusion_svg("confusion", title, matrix, names)
+    written = figures._save_all([(name, chart, [(0, name, True)], title) for name in texts[:2]], place)
+    written.append(figures.write_confusion_csv(matrix, names, place / "confusion.csv"))
+    assert len({path.name.lower() for path in written}) == len(written)
+    for own in written:
+        assert own.parent == place
+        if own.suffix == ".svg":
+            ET.parse(own)  # noqa: S314 - our own
 
 
 def _kept(value: object) -> None:
@@ -358,6 +476,41 @@ _CLASSNAMES = {
     "names.json": b'[["cat", "kitty"], "dog"]',
     "by-dataset.json": b'{"eurosat": ["dog", "cat"], "mnist": ["0"]}',
 }
+_CLASS_MAPS = {
+    "merged.csv": b"theirs,ours\ncat,pet\ndog,pet\nbird,other\n",
+    "merged.json": b'{"cat": "pet", "dog": null, "bird": 3}',
+    "test-on.csv": b"verde,cat\ndog,1\n",
+    "test-on.json": b'{"verde": "cat", "dog": 1}',
+}
+_SETTINGS = b"""device = "cpu"
+seed = 3
+cache-dir = "a b"
+[linear-probe]
+shots = "1,4,all"
+head = ["tip-adapter", "logistic"]
+holdout = 0.25
+[zeroshot]
+prompts = ["a photo of a {}.", "{}, a thing"]
+corrupt = "fog:1-5"
+[caption-eval]
+num-beams = 2
+allow-empty = true
+"""
+_GROUPS = b"file_name,label,patient\na.png,cat,1\nb.png,dog,1\nc.png,cat,2\nd.png,dog,2\ne.png,cat,3\nf.png,dog,3\n"
+_NAMES = b"""digits?corrupt=fog:3
+hf:owner/name@main:config?image=a&stream=yes
+file:list.csv?group=patient&classes=map.csv
+boxes:a.json#folder:images
+coco:a.json?restval=yes#images
+tip-adapter?alpha=1.5&beta=2
+knn?k=5&temperature=0.07
+open-clip:ViT-B-32/laion2b
+asif:vit+bert@folder:anchors?k=3&p=2
+all:1-5,gaussian_noise,fog:3
+1,2,4,all
+0.5
+"""
+_FIGURES = b'["tiny-clip on digits, test", "a b", "a-b", "cat", "dog", "1e5"]'
 _INSTANCES = {
     "images": [{"id": 1, "file_name": "a.png", "width": 12, "height": 10}, {"id": 2, "file_name": "b.png"}],
     "annotations": [

@@ -2,7 +2,8 @@
 
     python -m benchmarks.reliability.rotten --changes 100
 
-Each change is of one file that the command stored, every directory of the cache as often as every other.
+Each change is of one file that the command stored, every directory of the cache as often as every other. Where there is
+a shared cache, it is of that one, and the machine's own is empty.
 """
 
 import random
@@ -12,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.reliability.scenes import SCENES, Trial, prepare
-from benchmarks.reliability.workshop import TORCH, Workshop, outcome, parser, report
+from benchmarks.reliability.workshop import SHARED, TORCH, VLMBENCH, Workshop, outcome, parser, report
 
-NAMES = ("zeroshot", "linear-probe", "caption")
+NAMES = ("zeroshot", "linear-probe", "heads", "caption", "meteor", "shared")
 SILENT = (".lock", "key.json")
 """Files that decide nothing: nobody reads them."""
 
@@ -23,10 +24,10 @@ def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, str]:
     """A change of one file of a cache, and what is wrong with the command after it; else nothing."""
     workshop = trial.workshop
     workshop.begin(trial.start)
-    shutil.copytree(cache, workshop.work / "cache")
+    shutil.copytree(cache, workshop.work / cache.name)
     kind = chance.choice(sorted(cache.iterdir()))
     files = [path for path in kind.rglob("*") if path.is_file() and path.name not in SILENT]
-    path = workshop.work / "cache" / chance.choice(sorted(files)).relative_to(cache)
+    path = workshop.work / cache.name / chance.choice(sorted(files)).relative_to(cache)
     data = bytearray(path.read_bytes())
     at = chance.randrange(len(data))
     cut = chance.random() < 0.2
@@ -45,6 +46,8 @@ def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, str]:
     if as_killed or "damaged in the cache" in done.said:
         return told, ""
     path.unlink()
+    if cache.name == SHARED:
+        shutil.rmtree(workshop.work / "cache")
     workshop.run(
         trial.line
     )  # a file that is not made again is one that this command, its cache being full, never reads
@@ -54,11 +57,12 @@ def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, str]:
 def campaign(names: tuple[str, ...], folder: Path, changes: int, seed: int) -> Iterator[tuple[str, str]]:
     """A command's name and what is wrong, for each change."""
     starts = prepare(folder, names)
-    with Workshop(folder / "spoilt", TORCH) as workshop:
+    with Workshop(folder / "spoilt", f"{TORCH},{VLMBENCH}") as workshop:
         for place, name in enumerate(names):
             trial = Trial(workshop, SCENES[name], starts[name])
-            cache = folder / "caches" / name
-            shutil.copytree(workshop.work / "cache", cache)
+            held = SHARED if (workshop.work / SHARED).exists() else "cache"
+            cache = folder / "caches" / name / held
+            shutil.copytree(workshop.work / held, cache)
             chance = random.Random(f"{seed} {name}")
             for _ in range(changes // len(names) + (place < changes % len(names))):
                 told, wrong = spoilt(trial, cache, chance)

@@ -5,7 +5,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reliability.workshop import LIBRARIES, TORCH, TRACE, Workshop, made, outcome, stored
+from PIL import Image
+
+from benchmarks.reliability.workshop import LIBRARIES, SHARED, TORCH, TRACE, Workshop, made, outcome, stored
 
 COMMON = ("-o", "out", "--cache-dir", "cache", "--workers", "0")
 PLAN = """
@@ -53,22 +55,61 @@ class Scene:
 _SCORE = ("caption-eval", "-r", "references.json", "-p", "one.json", "-p", "two.json", *COMMON)
 _PROBE = ("linear-probe", "-m", "pixels", "-d", "digits", "--limit", "100", "--c", "1", *COMMON)
 _RESULTS = ((*_PROBE, "--shots", "1,all", "--seeds", "2"), (*_SCORE, "--metrics", "bleu,cider"))
+_BASELINE = ("check", "--update", "--baseline", "baseline.json", "out")
+_SAVED = ((*_PROBE, "--save-probe", "probe", "--no-figures"),)
+_SHOTS = ("linear-probe", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--seeds", "2", "--no-figures", *COMMON)
+_TWO = tuple(("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--prompts", text, *COMMON[2:], "-o", out)
+             for text, out in (("a {}", "a"), ("the digit {}.", "b")))  # fmt: skip
 SCENES: dict[str, Scene] = {
     "zeroshot": Scene(("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--batch-size", "8", *COMMON)),
+    "shared": Scene(
+        ("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--shared-cache", SHARED, *COMMON)
+    ),
+    "corrupt": Scene(
+        ("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "20", "--corrupt", "contrast,fog:2", *COMMON)
+    ),
     "linear-probe": Scene((*_PROBE, "--save-probe", "probe")),
     "few-shot": Scene(
         ("linear-probe", "-m", "pixels", "-d", "shapes", "--shots", "1,2", "--seeds", "2", "--c", "1", *COMMON)
     ),
+    "heads": Scene((*_SHOTS, "--shots", "2", "--head", "tip-adapter", "--head", "prototype", "--head", "knn")),
+    "test-on": Scene((*_SHOTS, "--shots", "2,all", "--c", "1", "--test-on", "digits?corrupt=fog:3")),
+    "load-probe": Scene(
+        ("linear-probe", "-d", "digits", "--limit", "60", "--load-probe", "probe.safetensors", *COMMON),
+        before=_SAVED,
+    ),
+    "predict": Scene(
+        ("predict", "-p", "probe.safetensors", "images", "--output", "said.csv", *COMMON), before=_SAVED
+    ),
+    "retrieval": Scene(("retrieval", "-m", "tiny-clip", "-d", "scenes", "--limit", "20", *COMMON)),
     "caption": Scene(
         ("caption", "-m", "tiny-captioner", "-d", "scenes", "--limit", "12", "--batch-size", "2", *COMMON)
     ),
     "caption-eval": Scene((*_SCORE, "--metrics", "bleu,rouge_l,cider"), torch=False),
+    "captioner": Scene(
+        ("caption-eval", "--captioner", "tiny-captioner", "-d", "scenes", "--limit", "8", "--metrics",
+         "bleu_4,clipscore", "--clip", "tiny-clip", "--resamples", "100", *COMMON)
+    ),
+    "meteor": Scene((*_SCORE, "--metrics", "meteor"), torch=False),
+    "metric-eval": Scene(
+        ("metric-eval", "-j", "ratings.csv", "-r", "references.json", "--metrics", "bleu_4,cider", "--resamples", "100",
+         *COMMON), torch=False
+    ),
     "java": Scene((*_SCORE, "--backend", "java", "--metrics", "bleu,meteor"), torch=False),
-    "compare": Scene(("compare", "out", "-o", "tables"), torch=False, before=_RESULTS),
+    "compare": Scene(
+        ("compare", "out", "-o", "tables", "--figures", "drawn", "--eval-results", "cards"),
+        torch=False, before=_RESULTS
+    ),
     "run": Scene(("run", "plan.toml", *COMMON)),
-    "check": Scene(("check", "--update", "--baseline", "baseline.json", "out"), torch=False, before=_RESULTS),
+    "update": Scene(_BASELINE, torch=False, before=_RESULTS),
+    "check": Scene(
+        ("check", "--baseline", "baseline.json", "out", "--junit", "junit.xml", "--gitlab", "quality.json"),
+        torch=False, before=(*_RESULTS, _BASELINE)
+    ),
+    "verify": Scene(("verify", "out"), torch=False, before=_RESULTS),
+    "power": Scene(("power", "--delta", "0.05", "a", "b"), torch=False, before=_TWO),
     "embed": Scene(("embed", "-m", "pixels", "-d", "digits", *COMMON)),
-}
+}  # fmt: skip
 KILLED = ("zeroshot", "linear-probe", "few-shot", "caption", "caption-eval", "compare", "run")
 
 
@@ -78,17 +119,17 @@ def prepare(folder: Path, names: tuple[str, ...]) -> dict[str, Path]:
     for name in names:
         places[name] = folder / "start" / name
         _inputs(places[name])
-    earlier = {SCENES[name].before for name in names if SCENES[name].before}
-    for before in earlier:
-        with Workshop(folder / "earlier") as workshop:
+    with Workshop(folder / "earlier") as workshop:
+        for before in {SCENES[name].before for name in names if SCENES[name].before}:
             workshop.begin(places[names[0]])
             for line in before:
                 done = workshop.run(line)
                 if done.code:
                     raise RuntimeError(f"{line} ended with {done.code}: {done.said}")
+            shutil.rmtree(workshop.work / "cache", ignore_errors=True)
             for name in names:
                 if SCENES[name].before == before:
-                    shutil.copytree(workshop.work / "out", places[name] / "out")
+                    shutil.copytree(workshop.work, places[name], dirs_exist_ok=True)
     return places
 
 
@@ -100,7 +141,12 @@ def _inputs(folder: Path) -> None:
     (folder / "references.json").write_text(json.dumps({str(i): [say(i, 1), say(i + 1, 3)] for i in range(60)}))
     for name, step in (("one", 5), ("two", 7)):
         (folder / f"{name}.json").write_text(json.dumps({str(i): say(i, step) for i in range(60)}))
+    rows = [f"{i},{say(i, 5)},{i % 5}" for i in range(60)]
+    (folder / "ratings.csv").write_text("\n".join(["image_id,candidate,rating", *rows, ""]))
     (folder / "plan.toml").write_text(PLAN)
+    (folder / "images").mkdir()
+    for value in (0, 90, 180):
+        Image.new("L", (8, 8), value).save(folder / "images" / f"{value}.png")
 
 
 class Trial:
@@ -125,6 +171,9 @@ class Trial:
             self.calls = workshop.faults.calls()
             workshop.faults.off()
         self.written, self.made, self.seconds = outcome(workshop.work), made(done.said), done.seconds
+        self.printed = done.printed
+        self.new = [name for name in self.written if not (start / name).exists()]
+        self._whole: set[str] = set()
         if self.made != stored(workshop.work / "cache"):
             raise RuntimeError(f"{self.line} said {self.made} images and captions, and others are stored: {done.said}")
 
@@ -141,7 +190,12 @@ class Trial:
         return ""
 
     def again(self, *, fresh: bool = False) -> str:
-        """Runs the command once more, undisturbed; says what is wrong then, else nothing."""
+        """Runs the command once more, undisturbed; says what is wrong then, else nothing.
+
+        What it found is asked for once: where all is as it was before a run that went well, that one counts.
+        """
+        if (found_there := self.workshop.state()) in self._whole:
+            return ""
         before = stored(self.workshop.work / "cache")
         done = (self.workshop.fresh if fresh else self.workshop.run)(self.line)
         if done.code:
@@ -154,4 +208,5 @@ class Trial:
             return f"made {made(done.said)} images and captions again, {expected} were lacking"
         if left := self.workshop.litter():
             return f"left: {', '.join(left)}"
+        self._whole.add(found_there)
         return ""

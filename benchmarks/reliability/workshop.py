@@ -6,6 +6,7 @@ most of them are forked from a process that has imported the large libraries, an
 
 import argparse
 import contextlib
+import hashlib
 import json
 import mmap
 import os
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 ROOT = Path(__file__).parents[2]
+SHARED = "shared"
+"""The directory that is the shared cache, where a command has one."""
 TRACE, ONCE, FROM_HERE, KILL, SLOW = range(5)
 _FIELDS, _TEXT = struct.Struct("<6q"), 2048
 
@@ -58,6 +61,12 @@ LIBRARIES = (
     "numpy,scipy.stats,scipy.optimize,scipy.sparse,pyarrow.parquet,pandas,pydantic,typer,rich.table,rich.progress,"
     "PIL.Image,safetensors.numpy,filelock,jinja2,sklearn.datasets"
 )
+VLMBENCH = ",".join(
+    f"vlmbench.{path.relative_to(ROOT / 'vlmbench').with_suffix('').as_posix().replace('/', '.')}"
+    for path in sorted((ROOT / "vlmbench").rglob("*.py"))
+    if not path.name.startswith("__")
+)
+"""Every module of vlmbench, where the moments before its import do not matter: a second less for each command."""
 TORCH = LIBRARIES + ",torch,transformers,transformers.models.clip.modeling_clip,transformers.models.auto,tokenizers"
 
 
@@ -69,12 +78,14 @@ class Done:
         code: exit code; negative: the signal that ended it.
         said: what stands on stderr.
         orphans: processes that it left behind, still there after `PATIENCE` seconds.
+        printed: what stands on stdout.
     """
 
     code: int
     said: str
     orphans: int = 0
     seconds: float = 0.0
+    printed: str = ""
 
 
 PATIENCE = 5.0
@@ -189,12 +200,15 @@ class Workshop:
                 os.kill(pid, number)
         code = int(self._line())
         took = time.perf_counter() - started
-        return Done(code, Path(outputs["stderr"]).read_text("utf-8", "replace"), _left(pid), took)
+        printed, said = (Path(outputs[name]).read_text("utf-8", "replace") for name in ("stdout", "stderr"))
+        return Done(code, said, _left(pid), took, printed)
 
-    def fresh(self, line: Sequence[str], *, kill: float | None = None, number: int = signal.SIGKILL) -> Done:
+    def fresh(
+        self, line: Sequence[str], *, kill: float | None = None, number: int = signal.SIGKILL, redirection: str = ""
+    ) -> Done:
         """The same in a process that starts from nothing, as a shell starts it."""
         started = time.perf_counter()
-        process = self.start(line, self.folder / "stderr")
+        process = self.start(line, self.folder / "stderr", redirection)
         if kill is not None:
             time.sleep(kill)
             process.send_signal(number)
@@ -202,11 +216,12 @@ class Workshop:
         took = time.perf_counter() - started
         return Done(code, (self.folder / "stderr").read_text("utf-8", "replace"), _left(process.pid), took)
 
-    def start(self, line: Sequence[str], stderr: Path) -> subprocess.Popen[bytes]:
-        """Starts a command as a shell does, what it says going to a file."""
+    def start(self, line: Sequence[str], stderr: Path, redirection: str = "") -> subprocess.Popen[bytes]:
+        """Starts a command as a shell does, what it says going to a file, or what `redirection` says (``>&-``)."""
+        command = [sys.executable, "-m", "vlmbench", *map(str, line)]
         with open(stderr, "wb") as said:
             return subprocess.Popen(
-                [sys.executable, "-m", "vlmbench", *map(str, line)],
+                ["sh", "-c", f'exec "$@" {redirection}', "sh", *command] if redirection else command,
                 cwd=self.work,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -223,6 +238,19 @@ class Workshop:
             self.work.mkdir()
         else:
             shutil.copytree(start, self.work, copy_function=_copy, symlinks=True)
+
+    def state(self) -> str:
+        """A hash of all that is there, by name and content; temporary files by what is in them."""
+        found = sorted(
+            (
+                re.sub(r"\.tmp-\w+", ".tmp", str(path.relative_to(self.folder))),
+                hashlib.sha256(path.read_bytes()).hexdigest(),
+            )
+            for place in (self.work, self.temporary)
+            for path in place.rglob("*")
+            if path.is_file() and path.name != "run.json"
+        )
+        return hashlib.sha256(repr(found).encode()).hexdigest()
 
     def litter(self) -> list[str]:
         """Temporary files and directories that are left, in the system's temporary directory too."""
@@ -271,7 +299,7 @@ def outcome(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        passing = name.parts[0] == "cache" or path.name == "run.json" or path.name.startswith(".tmp")
+        passing = name.parts[0] in ("cache", SHARED) or path.name == "run.json" or path.name.startswith(".tmp")
         if path.is_file() and not passing:
             found[str(name)] = path.read_bytes()
     return found

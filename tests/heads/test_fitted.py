@@ -55,6 +55,7 @@ CHANGES = {
     "metric": lambda data: {"metric": "mean_per_class_accuracy"},
     "zero_shot": lambda data: {"zero_shot": replace(data.zero_shot, weights=other(data.zero_shot.weights))},
     "scale": lambda data: {"zero_shot": replace(data.zero_shot, logit_scale=21.0)},
+    "bias": lambda data: {"zero_shot": replace(data.zero_shot, logit_bias=-10.0)},
     "settings": lambda data: {"settings": {"c": 2.0}},
     "seed": lambda data: {"seed": 1},
     "device": lambda data: {"device": "cuda"},
@@ -77,6 +78,8 @@ def test_a_change_of_anything_that_decides_a_fit_is_another_key(data, monkeypatc
         keys.append(head_key(spec, data))
     assert len({str(key) for key in keys}) == len(keys)
     assert {item.name for item in fields(HeadData)} - set(CHANGES) == {"reporter"}
+    same = {"weights", "logit_scale", "logit_bias"}  # templates, class names and digest only made these
+    assert {item.name for item in fields(ZeroShotWeights)} - same == {"templates", "classnames", "sha256"}
     assert head_key(spec, replace(data, device="cuda:1")) == head_key(spec, replace(data, device="cuda"))
     sklearn = replace(data, settings={"solver": "sklearn"})
     assert "scikit-learn" in head_key(spec, sklearn)["versions"]

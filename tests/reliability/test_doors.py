@@ -33,8 +33,14 @@ TEXTS = {
     "list": ["zeroshot", "-m", "tiny-clip", "-d", "file:{}"],
     "features": ["linear-probe", "--features", "{}"],
     "probe": ["predict", "-p", "{}", "{image}"],
+    "saved probe": ["linear-probe", "-d", "digits", "--load-probe", "{}"],
+    "class map": ["zeroshot", "-m", "tiny-clip", "-d", "digits", "--class-map", "{}"],
+    "map of a test set": ["linear-probe", "-m", "pixels", "-d", "digits", "--test-on", "shapes", "--class-map", "{}"],
+    "grouped list": ["linear-probe", "-m", "pixels", "-d", "file:{}", "--group", "candidate"],
+    "known captions": ["caption-eval", "-r", "{good}", "-p", "{good}", "--metrics", "bleu", "--novel-to", "{}"],
 }
-NAMES = {"plan": "odd.toml", "list": "odd.jsonl", "features": "odd.npz", "probe": "odd.safetensors"}
+NAMES = {"plan": "odd.toml", "features": "odd.npz", **dict.fromkeys(("list", "grouped list"), "odd.jsonl"),
+         **dict.fromkeys(("probe", "saved probe"), "odd.safetensors")}  # fmt: skip
 
 
 def call(place: Path, line: list[str], named: object = "") -> tuple[int, str]:
@@ -71,7 +77,7 @@ def test_what_is_no_regular_file_is_refused_at_once(what: str, kind: str, tmp_pa
         path.symlink_to("/dev/urandom")
     code, said = call(tmp_path, TEXTS[what], path)
     assert code == 3, said
-    assert kind.removeprefix("link to ").removeprefix("a ") in said or "cannot read" in said or what == "list", said
+    assert kind.removeprefix("link to ").removeprefix("a ") in said or "cannot read" in said or "list" in what, said
 
 
 def test_a_link_to_a_file_and_a_pipe_of_the_shell_are_read(tmp_path: Path) -> None:
@@ -107,7 +113,7 @@ def gzip_bomb() -> bytes:
     return b"".join([*(packer.compress(bytes(2**20)) for _ in range(80)), packer.flush()])
 
 
-@pytest.mark.parametrize("what", [name for name in TEXTS if name not in ("features", "probe")])
+@pytest.mark.parametrize("what", [name for name in TEXTS if name not in ("features", "probe", "saved probe")])
 @pytest.mark.parametrize("content", TEXT)
 def test_odd_text_is_one_error(what: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / NAMES.get(what, "odd.json")

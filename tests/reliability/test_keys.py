@@ -53,7 +53,6 @@ NO_INPUT = {
     **dict.fromkeys(
         ("protocol.classnames_source", "protocol.prompts_source"), "of copies on the hub: tests/hub/test_sibling.py"
     ),
-    "protocol.settings": "of heads of other packages",
     "protocol.probe_sha256": "of a saved probe: tests/tasks/test_cells.py",
     **dict.fromkeys(("features.engine", "texts.engine", "protocol.engine"), "tests/encoders/test_engine.py"),
 }  # fmt: skip
@@ -67,6 +66,11 @@ COMMANDS: dict[str, tuple[str, dict[str, str | None]]] = {
     "probe": ("linear-probe", {"-m": "clip", "-d": "folder:images", "--c": "1", "--no-figures": None}),
     "few": ("linear-probe", {"-m": "clip", "-d": "folder:images", "--c": "1", "--shots": "2", "--seeds": "2",
             "--no-figures": None}),
+    "corrupted": ("zeroshot", {"-m": "clip", "-d": "folder:images?corrupt=contrast:3"}),
+    "merged": ("zeroshot", {"-m": "clip", "-d": "folder:images", "--class-map": "map.csv"}),
+    "grouped": ("linear-probe", {"-m": "clip", "-d": "file:list.csv", "--group": "patient", "--c": "1",
+                "--no-figures": None}),
+    "neighbours": ("linear-probe", {"-m": "clip", "-d": "folder:images", "--head": "knn?k=3", "--no-figures": None}),
     "undivided": ("linear-probe", {"-m": "clip", "-d": "folder:images/train", "--c": "1", "--no-figures": None}),
     "retrieval": ("retrieval", {"-m": "clip", "-d": "folder:captioned"}),
     "scores": ("caption-eval", {**FILES, "-p": "candidates.json", "--metrics": "bleu,cider"}),
@@ -251,7 +255,20 @@ CASES = [
          options={"--decode": "reduced"}),
     Case("tiles", "zeroshot", "features record", "protocol.views features.fingerprint", options={"--tiles": "2"}),
     Case("corruption", "zeroshot", "features record", "dataset.fingerprint dataset.id features.fingerprint",
-         options={"-d": "folder:images?corrupt=contrast:3"}),
+         options={"-d": "folder:images?corrupt=contrast:2"}),
+    Case("kind of corruption", "corrupted", "features record", "dataset.fingerprint dataset.id features.fingerprint",
+         options={"-d": "folder:images?corrupt=brightness:3"}),
+    Case("severity of corruption", "corrupted", "features record", "dataset.fingerprint dataset.id",
+         options={"-d": "folder:images?corrupt=contrast:4"}),
+    Case("class map", "zeroshot", "features texts record", "dataset.id dataset.fingerprint protocol.classnames",
+         lambda root, _: (root / "other.csv").write_text("red,warm\ngreen,cold\n"), {"--class-map": "other.csv"}),
+    Case("what a class map says", "merged", "features texts record", "dataset.fingerprint protocol.classnames",
+         replaced("map.csv", "cold", "warm")),
+    Case("groups", "grouped", "features record", "dataset.id protocol.train_fingerprint", options={"--group": "ward"}),
+    Case("group of an image", "grouped", "features record", "protocol.train_fingerprint dataset.fingerprint",
+         replaced("list.csv", "0.png,red,1", "0.png,red,3")),
+    Case("head", "neighbours", "record", "system", options={"--head": "prototype"}),
+    Case("setting of a head", "neighbours", "record", "protocol.settings", options={"--head": "knn?k=2"}),
     Case("metric", "zeroshot", "record", "protocol.metric", options={"--metric": "mean_per_class_accuracy"}),
     Case("dataset", "zeroshot", "features record", "dataset.id", options={"-d": "folder:images/val"}),
     *(Case(f"version of {name}", "zeroshot", "features texts", "features.versions texts.versions", version_of(name))
@@ -381,6 +398,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory, checkpoints: Callable[[str],
         json.dumps({name: [f"a {name} dog", "a cat"] for name in ("red", "green", "blue")})
     )
     (root / "names.txt").write_text("cat\ndog\nsquare\n")
+    (root / "map.csv").write_text("red,warm\nblue,cold\n")
+    rows = [f"images/train/{colour}/{number}.png,{colour},{number // 2 + 1},{number % 3}"
+            for colour in ("red", "green", "blue") for number in range(8)]  # fmt: skip
+    (root / "list.csv").write_text("\n".join(["file_name,label,patient,ward", *rows]))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for name in COMMANDS:

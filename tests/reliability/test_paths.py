@@ -1,8 +1,11 @@
 """Names of files that every system takes: Windows' devices and lengths, disks that do not tell case apart."""
 
 import json
+import os
 import random
 import shutil
+import tarfile
+import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
@@ -11,10 +14,12 @@ from typer.testing import CliRunner
 
 from vlmbench.cli.app import app
 from vlmbench.data.base import ALL
+from vlmbench.data.local import archives
+from vlmbench.data.local.archives import unpack
 from vlmbench.data.local.folder import Files, labelled_folder
 from vlmbench.data.local.image_directory import open_images
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.paths import distinct_slugs, leads_outside, slug
+from vlmbench.foundations.paths import distinct_slugs, leads_outside, slug, windows_takes
 from vlmbench.records.result import DatasetFacts, Metric, Record
 from vlmbench.records.store import natural, run_id
 
@@ -39,18 +44,20 @@ LONGEST = 200
 """Characters of a path below the results directory: Windows takes 260 in all where nobody changed it."""
 
 
-def windows_takes(name: str) -> bool:
-    """Microsoft's rules for the name of a file: no device, no reserved character, no dot or space at its end."""
-    stem = name.partition(".")[0].rstrip().upper()
-    devices = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(10))}
-    plain = all(" " <= letter <= "~" and letter not in '<>:"/\\|?*' for letter in name)
-    return bool(name) and plain and stem not in devices and not name.endswith((".", " "))
+REFUSED = ["..\\x.png", "a\\..\\..\\x.png", "C:\\x.png", "c:x.png", "C:/x.png", "\\x.png", "\\\\host\\share\\x.png",
+           "\\\\?\\C:\\x.png", "/x.png", "../x.png"]  # fmt: skip
+"""Names in archives that lead outside, on Windows or anywhere."""
+
+
+def plain(name: str) -> bool:
+    """Printable ASCII that Windows makes a file of."""
+    return windows_takes(name) and all(" " <= letter <= "~" for letter in name)
 
 
 @pytest.mark.parametrize("text", [*DEVICES, *ODD])
 def test_a_slug_is_a_name_on_every_system(text: str) -> None:
     name = slug(text)
-    assert windows_takes(name)
+    assert plain(name)
     assert not PureWindowsPath(name).is_reserved()
     assert not name.startswith((".", "-"))
     assert len(name) <= 61
@@ -65,7 +72,7 @@ def test_names_of_many_letters_and_kinds() -> None:
     chance = random.Random(0)
     letters = "aA.-_ :/\\conCON1é\x00\u202e"
     for _ in range(20_000):
-        assert windows_takes(slug("".join(chance.choice(letters) for _ in range(chance.randrange(12)))))
+        assert plain(slug("".join(chance.choice(letters) for _ in range(chance.randrange(12)))))
 
 
 def test_what_a_disk_without_case_would_confuse_is_numbered() -> None:
@@ -84,7 +91,7 @@ def test_run_directories_differ_without_case_and_are_short() -> None:
     systems = ["clip", "CLIP", "Clip", "c lip", "c-lip", "é", "ü", *DEVICES, "m" * 300, "m" * 299 + "n"]
     names = [run_id(record(system, "d" * 200, shots)) for system in systems for shots in (None, 1, 100_000)]
     assert len({name.lower() for name in names}) == len(names)
-    assert all(windows_takes(name) for name in names)
+    assert all(plain(name) for name in names)
     assert max(len(f"runs/{name}/.tmp-abcdefgh.parquet") for name in names) <= LONGEST
 
 
@@ -132,4 +139,42 @@ def test_embeddings_of_names_that_look_alike_are_files_of_their_own(colours: Pat
             assert done.exit_code == 0, done.output
             paths.append(json.loads(done.stdout)["path"])
     assert len(set(paths)) == 6
-    assert all(windows_takes(Path(path).name) for path in paths)
+    assert all(plain(Path(path).name) for path in paths)
+
+
+def test_what_windows_makes_of_a_name() -> None:
+    """Microsoft's rules, of which `PureWindowsPath` knows those of devices."""
+    for name in (*DEVICES, "CON .png", "nul.", "com¹", "a.", "a ", "a:b", "a?", "a\nb", ""):
+        assert not windows_takes(name), name
+    for name in ("a.png", "console", "com10", "aux_", ".a", "é 1.png", "日本"):
+        assert windows_takes(name), name
+        assert not PureWindowsPath(name).is_reserved()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_archives_with_names_of_windows(kind: str, tmp_path: Path) -> None:
+    def packed(*names: str) -> Path:
+        path = tmp_path / f"a.{kind}"
+        if kind == "zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                for name in names:
+                    archive.writestr("x", b"image")
+                    archive.filelist[-1].filename = name
+        else:
+            with tarfile.open(path, "w") as tar:
+                for name in names:
+                    tar.addfile(tarfile.TarInfo(name))
+        return path
+
+    for name in REFUSED:
+        with pytest.raises(InputError, match="a path that points outside"):
+            unpack(packed("cat/1.png", name), tmp_path / "cache")
+    assert not list(tmp_path.rglob("*.png"))
+    if os.name != "nt":
+        there = unpack(packed("cat\\1.png", "con/2.png", "dog./3.png"), tmp_path / "cache")
+        found = sorted(str(path.relative_to(there)) for path in there.rglob("*.png"))
+        assert found == ["cat/1.png", "con/2.png", "dog./3.png"], "backslashes part directories, the rest are names"
+    for name in ("cat/nul", "con/1.png", "dog./1.png", "a/1.png:b", "dog /1.png", "a/?.png"):
+        with pytest.raises(InputError, match="a name that Windows does not allow"):
+            archives._safe(name, tmp_path, windows=True)
+    assert archives._safe("a\\b.png", tmp_path, windows=True) == PurePosixPath("a/b.png")

@@ -13,7 +13,7 @@ from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.text import visible
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL)
 """What Windows takes for a device, whatever follows the first dot."""
 
 
@@ -29,6 +29,12 @@ def user_path(text: str | PathLike[str]) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         return Path(text)
+
+
+def windows_takes(name: str) -> bool:
+    """Whether Windows makes a file or directory of this name: no device, no mark of its own, no dot or space last."""
+    odd = any(letter in '<>:"/\\|?*' or letter < " " for letter in name)
+    return bool(name) and not odd and not name.endswith((".", " ")) and not _DEVICES.fullmatch(name)
 
 
 def slug(text: str, *, longest: int = 60) -> str:

@@ -59,7 +59,7 @@ def head_key(spec: HeadSpec, data: HeadData) -> dict[str, Any]:
     arrays = {"x": data.x, "y": data.y, "x_val": data.x_val, "y_val": data.y_val, "text": weights}
     return {
         **{name: None if value is None else _sha256(value) for name, value in arrays.items()},
-        "scale": None if text is None else text.logit_scale,
+        "scale": None if text is None else [text.logit_scale, text.logit_bias],
         "head": spec.name,
         "settings": dict(data.settings),
         "classes": data.classes,

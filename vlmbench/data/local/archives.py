@@ -16,6 +16,7 @@ from vlmbench.data.images import is_image
 from vlmbench.foundations.atomic import atomic_directory
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import unpacked_limit, utf8_name
+from vlmbench.foundations.paths import windows_takes
 from vlmbench.foundations.text import visible
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -113,12 +114,14 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, content
 
 
-def _safe(name: str, path: Path) -> PurePosixPath:
+def _safe(name: str, path: Path, *, windows: bool = os.name == "nt") -> PurePosixPath:
     place = PurePosixPath(name.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or not place.parts or ":" in place.parts[0] or "\0" in name:
         raise _refused(path, name, "a path that points outside")
     if max(map(len, map(os.fsencode, place.parts))) > 255 or len(name) > 1000:
         raise _refused(path, name[:80], "a name that is too long")
+    if windows and not all(map(windows_takes, place.parts)):
+        raise _refused(path, name, "a name that Windows does not allow")
     return PurePosixPath(utf8_name(str(place), str(path)))
 
 

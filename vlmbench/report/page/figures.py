@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from vlmbench.foundations.atomic import write_bytes, write_text
-from vlmbench.foundations.paths import distinct_slugs, slug
+from vlmbench.foundations.paths import distinct_slugs
 from vlmbench.foundations.text import csv_cell, visible
 from vlmbench.records.classification import ClassFigures, ClassificationDetail, ProbeDetail
 from vlmbench.records.store import StoredRun, read_samples
@@ -84,25 +84,34 @@ def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Tabl
 
 def robustness_figures(runs: Sequence[StoredRun], folder: Path) -> list[Path]:
     """Draws shifted accuracy against accuracy in distribution for every training and test set."""
-    written: list[Path] = []
+    charts: list[_Chart] = []
     for shift in shifts(runs, Pairs()):
         title = f"{shift.place.dataset} after training on {shift.trained_on}: {shift.metric.replace('_', ' ')} (%)"
         points = robustness_series(shift)
         legend = [(index % COLOURS, one.name, False) for index, one in enumerate(points)]
         chart = robustness_svg("robustness", title, points, line_of(shift))
-        picture = folder / slug(f"robustness-{shift.trained_on}-{shift.place.dataset}", longest=100)
-        written += _save(chart, legend, picture, title)
-    return written
+        charts.append((f"robustness-{shift.trained_on}-{shift.place.dataset}", chart, legend, title))
+    return _save_all(charts, folder)
 
 
 def significance_figures(tables: Sequence[Table], folder: Path) -> list[Path]:
     """Draws all systems against all on each dataset, from the pairwise comparisons among `tables`."""
-    written: list[Path] = []
+    charts: list[_Chart] = []
     for matrix in (found for table in tables if table.name == "comparisons" for found in matrices(table)):
-        picture = folder / slug(f"differences-{matrix.dataset}-{matrix.task}-{matrix.metric}", longest=100)
         title = f"{title_of(matrix)} (x 100), row minus column; filled: significant"
-        written += _save(significance_svg("differences", matrix), [], picture, title)
-    return written
+        name = f"differences-{matrix.dataset}-{matrix.task}-{matrix.metric}"
+        charts.append((name, significance_svg("differences", matrix), [], title))
+    return _save_all(charts, folder)
+
+
+_Chart = tuple[str, str, Sequence[tuple[int, str, bool]], str]
+"""A drawing's name, the drawing, its legend and title."""
+
+
+def _save_all(charts: Sequence[_Chart], folder: Path) -> list[Path]:
+    stems = distinct_slugs([name for name, *_ in charts], longest=100)
+    found = zip(stems, charts, strict=True)
+    return [path for stem, (_, chart, legend, title) in found for path in _save(chart, legend, folder / stem, title)]
 
 
 def robustness_series(shift: Shift) -> list[Scatter]:
