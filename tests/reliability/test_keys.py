@@ -5,7 +5,6 @@ input decides is made anew, the rest comes from the store. The fields of every k
 """
 
 import csv
-import importlib.metadata
 import importlib.util
 import json
 import shutil
@@ -24,6 +23,7 @@ from vlmbench.captioners.base import Decoding
 from vlmbench.cli.app import app
 from vlmbench.features.store import FeatureKey
 from vlmbench.features.texts import TextKey
+from vlmbench.foundations import versions
 from vlmbench.records.result import Record
 from vlmbench.records.task import task_specs
 
@@ -195,10 +195,8 @@ def version_of(package: str) -> Change:
     """Another version of a package is installed."""
 
     def change(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = importlib.metadata.version
-        monkeypatch.setattr(
-            "vlmbench.foundations.versions.version", lambda name: "99" if name == package else real(name)
-        )
+        real = versions._version
+        monkeypatch.setattr(versions, "_version", lambda name: "99" if name == package else real(name))
 
     return change
 

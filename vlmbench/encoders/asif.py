@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from vlmbench.foundations.errors import InputError
 from vlmbench.metrics.rows import normalise
@@ -47,6 +46,8 @@ def relative(
     Raises:
         InputError: a row is like no anchor: none of its cosines is positive.
     """
+    from scipy.sparse import csr_array
+
     unit = normalise(np.asarray(values, np.float32))
     starts = range(0, len(unit), _ROWS)
     best = [np.empty((min(_ROWS, len(unit) - start), 0), np.float32) for start in starts]

@@ -3,7 +3,7 @@
 PRETRAINED is one of open_clip's tags for ARCH, or a checkpoint file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,7 @@ class OpenClipEncoder:
                 fix="get it again",
             ) from error
         self.model = model.eval().requires_grad_(False)
+        self._text = _text_tower(self.model)
         self.tokenizer = library.get_tokenizer(arch)
         self.device, self.dtype = torch.device(device), {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
 
@@ -143,8 +144,45 @@ class OpenClipEncoder:
         with torch.inference_mode():
             for start in range(0, len(texts), TEXT_BATCH):
                 tokens = self.tokenizer(list(texts[start : start + TEXT_BATCH])).to(self.device)
-                parts.append(self.model.encode_text(tokens).float().cpu().numpy())
+                parts.append(self._text(tokens).float().cpu().numpy())
         return np.concatenate(parts)
+
+
+def _text_tower(model: Any) -> Callable[[Any], Any]:
+    """``encode_text`` of tokens [B, L], where it can be without the padding behind the longest text.
+
+    open_clip pads every text to the context, 77 tokens of which a prompt has ten. Where attention is causal and the
+    token that ends a text is what is read, nothing behind it has an effect.
+    """
+    import torch
+
+    tower = getattr(model, "text", model)
+    pool = getattr(tower, "text_pool_type", getattr(tower, "pool_type", None))
+    mask, positions = getattr(tower, "attn_mask", None), getattr(tower, "positional_embedding", None)
+    if mask is None or positions is None or getattr(tower, "cls_emb", None) is not None:
+        return model.encode_text
+    if pool not in ("argmax", "eos") or not torch.equal(mask.isneginf(), torch.ones_like(mask).triu(1).bool()):
+        return model.encode_text
+
+    class EncodeText(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, tokens: Any) -> Any:
+            return self.model.encode_text(tokens)
+
+    module, where = EncodeText(), "model." if tower is model else "model.text."
+    end = getattr(tower, "text_eos_id", getattr(tower, "eos_id", None))
+
+    def encode(tokens: Any) -> Any:
+        ends = tokens.argmax(dim=-1) if pool == "argmax" else (tokens == end).int().argmax(dim=-1)
+        longest = int(ends.max()) + 1
+        shorter = {"positional_embedding": positions[:longest], "attn_mask": mask[:longest, :longest]}
+        values = {where + name: value for name, value in shorter.items()}
+        return torch.func.functional_call(module, values, (tokens[:, :longest],))
+
+    return encode
 
 
 def _version() -> str:

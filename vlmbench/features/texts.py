@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from scipy.sparse import csr_array, issparse
 
 from vlmbench.encoders.base import TEXT_BATCH, Scale, TextEncoder
 from vlmbench.encoders.files import ModelFiles
@@ -24,6 +23,7 @@ from vlmbench.foundations.notes import damaged
 from vlmbench.foundations.progress import Advance
 from vlmbench.foundations.shared import SharedCache
 from vlmbench.foundations.versions import encoding_versions
+from vlmbench.metrics.rows import is_sparse
 
 _NAME = "values"
 _SPARSE = ("data", "indices", "indptr")
@@ -142,6 +142,8 @@ def read_texts(cache_dir: Path, key: TextKey) -> tuple[Any, Scale] | None:
         with safe_open(_path(cache_dir, key), framework="numpy") as handle:
             facts = handle.metadata() or {}
             if "columns" in facts:
+                from scipy.sparse import csr_array
+
                 parts = [handle.get_tensor(name) for name in _SPARSE]
                 values: Any = csr_array(tuple(parts), shape=(len(parts[-1]) - 1, int(facts["columns"])))
             else:
@@ -163,21 +165,21 @@ def write_texts(cache_dir: Path, key: TextKey, values: Any, scale: Scale) -> Non
     Raises:
         OutputError: it cannot be written.
     """
-    values = values.astype(np.float32) if issparse(values) else np.ascontiguousarray(values, np.float32)
+    values = values.astype(np.float32) if is_sparse(values) else np.ascontiguousarray(values, np.float32)
     facts = {
         "key": key.name,
         "sha256": _digest(values, scale),
         "scale": repr(scale.scale),
         "bias": repr(scale.bias),
     }
-    tensors = {name: getattr(values, name) for name in _SPARSE} if issparse(values) else {_NAME: values}
-    if issparse(values):
+    tensors = {name: getattr(values, name) for name in _SPARSE} if is_sparse(values) else {_NAME: values}
+    if is_sparse(values):
         facts["columns"] = str(values.shape[1])
     write_tensors(_path(cache_dir, key), tensors, facts)
 
 
 def _digest(values: Any, scale: Scale) -> str:
-    arrays = [getattr(values, name) for name in _SPARSE] if issparse(values) else [values]
+    arrays = [getattr(values, name) for name in _SPARSE] if is_sparse(values) else [values]
     parts = [[array.dtype.str, list(array.shape), array_sha256(array)] for array in arrays]
     return digest([list(values.shape), parts, repr(scale.scale), repr(scale.bias)])
 

@@ -1,17 +1,22 @@
 """Versions of the packages that can change a number."""
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 
 def package_versions(*names: str) -> dict[str, str]:
     """The installed versions of packages; a package that is absent is left out."""
-    found: dict[str, str] = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: _version(name) for name in names}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+@cache
+def _version(name: str) -> str | None:
+    """An installed version: finding and parsing it takes milliseconds, and a grid asks hundreds of times."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def encoding_versions(engine: str | None = None) -> dict[str, str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from vlmbench.encoders.asif import relative
 from vlmbench.encoders.base import PROJ, ImageEncoder, Preprocess, Scale
@@ -20,6 +19,7 @@ from vlmbench.features.table import Table
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.text import visible
+from vlmbench.metrics.rows import is_sparse
 from vlmbench.session.features import Features, SplitFeatures, require_layer, require_texts, unreadable
 from vlmbench.session.images import OpenSplit, Selection
 from vlmbench.session.models import OpenModel
@@ -88,7 +88,7 @@ class Asif:
         anchors = self._anchors()
         self.features.refuse_skipped(anchors.rows, anchors.opened)
         x = self._relative(found.x, self._images(anchors))
-        if issparse(x) and not sparse:
+        if is_sparse(x) and not sparse:
             if x.shape[0] * x.shape[1] > LARGEST:
                 raise InputError(
                     f"{x.shape[0]:,} x {x.shape[1]:,} relative representations do not fit in memory",
@@ -96,7 +96,7 @@ class Asif:
                     fix="fewer images with --limit, or a smaller anchor set",
                 )
             x = x.toarray()
-        if not issparse(x):
+        if not is_sparse(x):
             x = Table([x])
         protocol = {**found.protocol, "layer": PROJ, "asif_k": self.ref.k, "asif_p": self.ref.p}
         protocol["anchors"] = anchors.opened.fingerprint
@@ -198,4 +198,4 @@ class _Images:
         """A batch of prepared images to ``proj``: dense relative representations [B, A] float32."""
         values = self.vision.encode_images(pixels)[self.asif._stored]
         found = self.asif._relative(values, self.asif._images(self.anchors))
-        return {PROJ: found.toarray() if issparse(found) else found}
+        return {PROJ: found.toarray() if is_sparse(found) else found}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import issparse
 
 from vlmbench.data.base import Split
 from vlmbench.data.catalogue import expand
@@ -26,6 +25,7 @@ from vlmbench.metrics.retrieval import (
 )
 from vlmbench.metrics.rows import normalise
 from vlmbench.metrics.stats.intervals import RESAMPLES
+from vlmbench.metrics.rows import is_sparse
 from vlmbench.records.result import Record
 from vlmbench.records.retrieval import SPEC, RetrievalProtocol
 from vlmbench.records.store import StoredRun, write_run
@@ -99,7 +99,7 @@ def _score(session: Session, model: str, selection: Selection, request: Retrieva
     owner = np.repeat(np.arange(len(lists)), [len(texts) for texts in lists])
     texts = [text for own in lists for text in own]
     embedded, _ = session.text_embeddings(model, texts)
-    x = features.x if issparse(features.x) else np.asarray(features.x)
+    x = features.x if is_sparse(features.x) else np.asarray(features.x)
     unit = [normalise(values).astype(np.float32) for values in (x, embedded)]
     corpus = _Corpus(unit[0], unit[1], owner, texts)
     if request.rerank is None:

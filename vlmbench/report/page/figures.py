@@ -227,7 +227,8 @@ def _save(chart: str, legend: Sequence[tuple[int, str, bool]], stem: Path, title
     write_text(svg, ET.tostring(drawing, encoding="unicode") + "\n")
     write_bytes(page, pdf(drawing))
     longest = max(float(drawing.get("width", 1)), float(drawing.get("height", 1)))
-    write_bytes(picture, png(drawing, min(SCALE, _LARGEST / longest)))
+    before = picture.read_bytes() if picture.is_file() else b""
+    write_bytes(picture, png(drawing, min(SCALE, _LARGEST / longest), before))
     return [picture, svg, page]
 
 
