@@ -156,12 +156,9 @@ def linear_probe(
     """
     options.at_least("seeds", seeds)
     options.at_least("limit", limit)
-    for name, value, choices in (
-        ("solver", solver, ("native", "sklearn")),
-        ("init", init, ("zero", "zeroshot")),
-        ("features_layer", features_layer, (None, "pre_proj", "proj")),
-    ):
-        options.choice(name, value, choices)
+    options.choice("solver", solver, ("native", "sklearn"))
+    options.choice("init", init, ("zero", "zeroshot"))
+    options.choice("features_layer", features_layer, (None, "pre_proj", "proj"))
     heads = options.names(head) or ["logistic"]
     if init == "zeroshot" and heads != ["logistic"]:
         raise UsageError(
@@ -170,9 +167,10 @@ def linear_probe(
     from vlmbench.report.page.figures import write_figures
     from vlmbench.tasks.probe.fit import ProbeRequest
 
+    tested_elsewhere = bool(test_on) or load_probe is not None
     request = ProbeRequest(
         models=options.names(models),
-        datasets=_named(datasets, group, None if test_on or load_probe is not None else class_map),
+        datasets=_named(datasets, group, None if tested_elsewhere else class_map),
         features=options.path(features),
         shots=options.shots(shots),
         seeds=seeds,
@@ -190,10 +188,9 @@ def linear_probe(
         save=options.path(save_probe),
         load=options.path(load_probe),
         test_on=options.names(test_on),
-        class_map=options.path(class_map) if test_on or load_probe is not None else None,
+        class_map=options.path(class_map) if tested_elsewhere else None,
         corrupt=corrupt,
     )
-
     job = TaskJob.of("linear-probe", request)
 
     def fit(context: Context, session: "Session | None") -> "list[StoredRun]":
