@@ -156,13 +156,14 @@ def _text_tower(model: Any) -> Callable[[Any], Any]:
     """
     import torch
 
+    whole: Callable[[Any], Any] = model.encode_text
     tower = getattr(model, "text", model)
     pool = getattr(tower, "text_pool_type", getattr(tower, "pool_type", None))
     mask, positions = getattr(tower, "attn_mask", None), getattr(tower, "positional_embedding", None)
     if mask is None or positions is None or getattr(tower, "cls_emb", None) is not None:
-        return model.encode_text
+        return whole
     if pool not in ("argmax", "eos") or not torch.equal(mask.isneginf(), torch.ones_like(mask).triu(1).bool()):
-        return model.encode_text
+        return whole
 
     class EncodeText(torch.nn.Module):
         def __init__(self) -> None:
@@ -170,7 +171,7 @@ def _text_tower(model: Any) -> Callable[[Any], Any]:
             self.model = model
 
         def forward(self, tokens: Any) -> Any:
-            return self.model.encode_text(tokens)
+            return whole(tokens)
 
     module, where = EncodeText(), "model." if tower is model else "model.text."
     end = getattr(tower, "text_eos_id", getattr(tower, "eos_id", None))
