@@ -130,7 +130,7 @@ def bare(directory: Path, precision: str, pixels: np.ndarray) -> Callable[[], di
 
 
 def product(precision: str, rows: int = 3200, width: int = 768, inner: int = 3072) -> float:
-    """Operations a second of OpenVINO's product of matrices, at best: those of ViT-B/32's widest layer for 64 images."""
+    """Operations a second of OpenVINO's product of matrices, at best: of ViT-B/32's widest layer for 64 images."""
     import openvino
     from openvino import opset13
 
@@ -168,7 +168,8 @@ def rows(quick: bool) -> Iterator[Row]:
 def speed(rounds: int, batch: int) -> None:
     print(f"ViT-B/32, batches of {batch}, {rounds} rounds, {torch.get_num_threads()} threads, load {os.getloadavg()}")
     print(
-        "engine                 images/s   ratio in wall time, processor time  max diff  max row distance  min cosine  start"
+        "engine                 images/s   ratio in wall time, processor time  max diff  max row distance  min cosine"
+        "  start"
     )
     for how, one in speeds(rounds, batch).items():
         most, far, cosine = one.different

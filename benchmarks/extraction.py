@@ -83,9 +83,7 @@ def bare(
     many = few * 16 if given.device == "cuda" else len(paths)
     with torch.inference_mode():
         usual = rate(loop, few, given.batch_size, wait) if with_loop else None
-        return usual, rate(
-            lambda start: tower(pixel_values=pixels).image_embeds.float(), many, given.batch_size, wait
-        )
+        return usual, rate(lambda start: tower(pixel_values=pixels).image_embeds.float(), many, given.batch_size, wait)
 
 
 def ours(directory: Path, folder: Path, root: Path, given: argparse.Namespace) -> tuple[float, dict[str, float]]:

@@ -48,9 +48,7 @@ def find_columns(
     """
     kinds = {name: _fact(feature, "_type") for name, feature in features.items()}
     images = [name for name, kind in kinds.items() if kind == "Image"] or [
-        name
-        for name in features
-        if name in _IMAGES and _fact(features[name], "dtype") in {"binary", "large_binary"}
+        name for name in features if name in _IMAGES and _fact(features[name], "dtype") in {"binary", "large_binary"}
     ]
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
         name for name in _LABELS if name in features
