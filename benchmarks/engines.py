@@ -1,7 +1,9 @@
 """Encoding images on a CPU by each engine and precision, and what that does to results.
 
 Speed: ViT-B/32 (OpenAI's configuration, random weights), batches of 64, each engine in turn in every round, so that all
-share what else the machine does; medians, also of processor time, which other programs disturb least.
+share what else the machine does; medians, also of processor time, which other programs disturb least. Beside them
+OpenVINO alone (the tower converted and compiled for this batch, one request, nothing else), and the fastest product of
+matrices that OpenVINO reaches here, of the size of ViT-B/32's: no engine is faster than that.
 
 Accuracy (`--accuracy`): the bundled CLIP on the bundled sets.
 
@@ -13,14 +15,17 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 import vlmbench
+from benchmarks.extraction import flops
 from benchmarks.inputs import checkpoint
 from benchmarks.rows import Row
 from vlmbench.encoders.engine import distance, load_exported
@@ -29,6 +34,7 @@ from vlmbench.encoders.names import parse_model
 from vlmbench.foundations.progress import Silent
 
 ENGINES = [("torch", "fp32"), ("openvino", "fp32"), ("torch", "bf16"), ("openvino", "bf16")]
+BARE = "openvino alone"
 SETS = ("digits", "shapes", "counting")
 
 
@@ -38,6 +44,7 @@ class Speed:
 
     Attributes:
         rate: images a second.
+        seconds: of each round.
         wall: the median of ratios of wall time, round by round.
         cpu: of processor time.
         different: the largest difference of a feature; of a row, as a share of its norm; the least cosine.
@@ -45,6 +52,7 @@ class Speed:
     """
 
     rate: float
+    seconds: np.ndarray
     wall: float
     cpu: float
     different: tuple[float, float, float]
@@ -54,7 +62,8 @@ class Speed:
 def speeds(rounds: int, batch: int) -> dict[tuple[str, str], Speed]:
     """Of each engine and precision."""
     with tempfile.TemporaryDirectory() as place:
-        files = find_model(parse_model(str(checkpoint("b32", Path(place), small_text=False))), Path(place))
+        directory = checkpoint("b32", Path(place), small_text=False)
+        files = find_model(parse_model(str(directory)), Path(place))
         encoders, started = {}, {}
         for engine, precision in ENGINES:
             begun = time.perf_counter()
@@ -65,47 +74,107 @@ def speeds(rounds: int, batch: int) -> dict[tuple[str, str], Speed]:
             )
             started[engine, precision] = time.perf_counter() - begun
         pixels = np.random.default_rng(0).standard_normal((batch, 3, 224, 224), dtype=np.float32)
-        found = {how: encoder.encode_images(pixels) for how, encoder in encoders.items()}  # warms, checks
-        seconds: dict[tuple[str, str], list[np.ndarray]] = {how: [] for how in ENGINES}
+        runs = {how: partial(encoder.encode_images, pixels) for how, encoder in encoders.items()}
+        for precision in ("fp32", "bf16"):
+            runs[BARE, precision], started[BARE, precision] = bare(directory, precision, pixels), 0.0
+        found = {how: run() for how, run in runs.items()}  # warms, checks
+        seconds: dict[tuple[str, str], list[np.ndarray]] = {how: [] for how in runs}
         for _ in range(rounds):
-            for how in ENGINES:
+            for how, run in runs.items():
                 begun = np.array([time.perf_counter(), time.process_time()])
-                encoders[how].encode_images(pixels)
+                run()
                 seconds[how].append(np.array([time.perf_counter(), time.process_time()]) - begun)
     rows = {}
-    for how in ENGINES:
+    for how in runs:
         mine, exact = found[how]["proj"], found[ENGINES[0]]["proj"]
         cosine = (mine * exact).sum(1) / np.linalg.norm(mine, axis=1) / np.linalg.norm(exact, axis=1)
         far = distance(torch.from_numpy(mine), torch.from_numpy(exact))
         wall, cpu = np.median(np.array(seconds[ENGINES[0]]) / np.array(seconds[how]), axis=0)
         different = (float(np.abs(mine - exact).max()), far, float(cosine.min()))
         rate = batch / float(np.median(seconds[how], axis=0)[0])
-        rows[how] = Speed(rate, float(wall), float(cpu), different, started[how])
+        rows[how] = Speed(rate, np.array(seconds[how])[:, 0], float(wall), float(cpu), different, started[how])
     return rows
 
 
+def _compiled(model: Any, precision: str) -> Any:
+    import openvino
+
+    hint = {"fp32": "f32"}.get(precision, precision)
+    threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "NUM_STREAMS": 1}
+    return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint, **threads})
+
+
+def bare(directory: Path, precision: str, pixels: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
+    """OpenVINO alone: one request, compiled for this batch, that reads the pixels where they are."""
+    import openvino
+    from transformers import CLIPVisionModelWithProjection
+
+    class Tower(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = CLIPVisionModelWithProjection.from_pretrained(directory).eval()
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.model(pixel_values=pixels).image_embeds
+
+    with torch.inference_mode():
+        model = openvino.convert_model(Tower(), example_input=torch.from_numpy(pixels[:2]))
+    model.reshape({0: openvino.PartialShape(pixels.shape)})
+    request = _compiled(model, precision).create_infer_request()
+
+    def run() -> dict[str, np.ndarray]:
+        request.infer([pixels], share_inputs=True, share_outputs=True)
+        return {"proj": request.get_output_tensor(0).data}
+
+    return run
+
+
+def product(precision: str, rows: int = 3200, width: int = 768, inner: int = 3072) -> float:
+    """Operations a second of OpenVINO's product of matrices, at best: of ViT-B/32's widest layer for 64 images."""
+    import openvino
+    from openvino import opset13
+
+    generator = np.random.default_rng(0)
+    a, b = (generator.standard_normal(shape, dtype=np.float32) for shape in ((rows, width), (width, inner)))
+    given = opset13.parameter([rows, width], np.float32)
+    model = openvino.Model([opset13.matmul(given, opset13.constant(b), False, False)], [given])
+    request, seconds = _compiled(model, precision).create_infer_request(), []
+    for _ in range(30):
+        begun = time.perf_counter()
+        request.infer([a], share_inputs=True, share_outputs=True)
+        seconds.append(time.perf_counter() - begun)
+    return 2 * rows * width * inner / min(seconds)
+
+
 def rows(quick: bool) -> Iterator[Row]:
-    """OpenVINO beside eager torch in fp32, in fp32 and where the CPU has it in bf16."""
-    found = speeds(1 if quick else 7, 64)
+    """OpenVINO beside eager torch in fp32, in fp32 and where the CPU has it in bf16; beside OpenVINO alone."""
+    found = speeds(1 if quick else 5, 64)
+    base = found[ENGINES[0]]
     for precision, target in (("fp32", 1.9), ("bf16", 3.5)):
-        one, base = found["openvino", precision], found[ENGINES[0]]
+        one, alone, most = found["openvino", precision], found[BARE, precision], product(precision) / flops("b32")
         yield Row(
             f"ViT-B/32, batches of 64, `--engine openvino --precision {precision}`", one.rate, base.rate, "images/s",
             "eager torch in fp32", "python benchmarks/engines.py", target=target, paired=one.wall,
-            note=f"{one.cpu:.2f} in processor time; a feature row {one.different[1]:.0e} of its norm from torch's, "
-            f"cosine {one.different[2]:.5f}",
+            note=f"a feature row {one.different[1]:.0e} of its norm from torch's, cosine {one.different[2]:.5f}; "
+            f"OpenVINO alone {alone.wall:.2f}; the machine's fastest product of matrices in {precision} would do "
+            f"{most:.1f} images per second, {most / base.rate:.2f} times torch",
+        )  # fmt: skip
+        yield Row(
+            f"the same, `--precision {precision}`", one.rate, alone.rate, "images/s", "OpenVINO alone",
+            "python benchmarks/engines.py", target=0.95, paired=float(np.median(alone.seconds / one.seconds)),
         )  # fmt: skip
 
 
 def speed(rounds: int, batch: int) -> None:
     print(f"ViT-B/32, batches of {batch}, {rounds} rounds, {torch.get_num_threads()} threads, load {os.getloadavg()}")
     print(
-        "engine            images/s   ratio in wall time, processor time  max diff  max row distance  min cosine  start"
+        "engine                 images/s   ratio in wall time, processor time  max diff  max row distance  min cosine"
+        "  start"
     )
     for how, one in speeds(rounds, batch).items():
         most, far, cosine = one.different
         print(
-            f"{how[0]:9} {how[1]:5} {one.rate:10.1f} {one.wall:20.2f} {one.cpu:19.2f} {most:9.1e} {far:17.1e} "
+            f"{how[0]:14} {how[1]:5} {one.rate:10.1f} {one.wall:20.2f} {one.cpu:19.2f} {most:9.1e} {far:17.1e} "
             f"{cosine:11.6f} {one.start:5.1f} s"
         )
 

@@ -171,7 +171,7 @@ def _text_tower(model: Any) -> Callable[[Any], Any]:
             self.model = model
 
         def forward(self, tokens: Any) -> Any:
-            return self.model.encode_text(tokens)
+            return whole(tokens)
 
     module, where = EncodeText(), "model." if tower is model else "model.text."
     end = getattr(tower, "text_eos_id", getattr(tower, "eos_id", None))

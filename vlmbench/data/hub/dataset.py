@@ -5,7 +5,7 @@ Only the files of the requested split are downloaded, at one commit; `datasets` 
 are (`shards`). Where they do not fit on the disk, or ``?stream=yes`` says so, they are streamed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,7 @@ from vlmbench.data.hub.rows import (
     label_matrix,
     own_ids,
     row_names,
+    several,
 )
 from vlmbench.data.hub.shards import ShardImages, Shards
 from vlmbench.data.hub.space import is_streamed, shortage
@@ -108,12 +109,15 @@ class Hub:
             )
 
     @cached_property
-    def _features(self) -> Any:
-        """The type of each column: as declared, else as the split has them that is evaluated by default."""
-        if self.source.features is not None:
-            return self.source.features
+    def _features(self) -> Mapping[str, Any]:
+        """The type of each column (see `rows`): as declared, else as in the split that is evaluated by default."""
+        if self.source.declared:
+            return self.source.declared
         stream = self._stream(self._first)
-        return stream.features if stream is not None else self.source.load(self._names[self._first]).features
+        if stream is not None:
+            return stream.features
+        found: dict[str, Any] = self.source.load(self._names[self._first]).features.to_dict()
+        return found
 
     @cached_property
     def _first(self) -> str:
@@ -159,8 +163,8 @@ class Hub:
                 where=self.id,
                 fix="name another label column",
             )
-        several = hasattr(self._label_feature, "feature")
-        multilabel = multilabel_only(self.row.metric) or several or self._kind == "multilabel"
+        lists = several(self._label_feature)
+        multilabel = multilabel_only(self.row.metric) or lists or self._kind == "multilabel"
         return DatasetInfo(
             id=self.id,
             revision=self.source.commit,
@@ -196,7 +200,7 @@ class Hub:
         checksum = digest([total, self._columns.image]) if total else None
         if self._columns.captions:
             texts = captions(table, self._columns.captions, self.id)
-            labels = np.zeros(len(table), np.int64)
+            labels = np.zeros(len(texts), np.int64)
             return Split(name, own_ids(table) or names, labels, images, texts, checksum=checksum)
         return Split(name, names, label_matrix(table, self._columns, info, self.id), images, checksum=checksum)
 

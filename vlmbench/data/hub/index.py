@@ -4,7 +4,7 @@ directory.
 One Parquet file for each unit of the split (a file, a tar), so that an interrupted run resumes where it stopped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,7 +49,7 @@ class SplitIndex:
         raise NotImplementedError
 
     def _own_features(self) -> Any:
-        """The type of each column, from the first file."""
+        """The type of each column, from the first file: `datasets.Features`."""
         raise NotImplementedError
 
     def _make(self, units: list[int], columns: Columns) -> None:
@@ -61,17 +61,16 @@ class SplitIndex:
         raise NotImplementedError
 
     @cached_property
-    def features(self) -> Any:
-        """The type of each column: as the repository declares it, else as the first file has it."""
-        if self.source.features is not None:
-            return self.source.features
+    def features(self) -> Mapping[str, Any]:
+        """The type of each column (see `rows`): as the repository declares it, else as the first file has it. Raises
+        `AbsentError` where it cannot be read, `InputError` where it is damaged or empty."""
+        if self.source.declared:
+            return self.source.declared
         kept = self._directory / "features.json"
-        try:
-            return datasets().Features.from_dict(read_note(kept))
-        except (OSError, ValueError, TypeError, AttributeError):
-            pass  # not known yet, or the note is damaged
-        found = self._own_features()
-        write_note(kept, found.to_dict())
+        found: dict[str, Any] | None = read_note(kept)
+        if found is None:
+            found = self._own_features().to_dict()
+            write_note(kept, found)
         return found
 
     def begun(self) -> bool:
@@ -79,7 +78,7 @@ class SplitIndex:
         return self._directory.is_dir()
 
     def index(self, columns: Columns) -> tuple[Any, tuple[Any, ...]]:
-        """The rows without their images, as a `datasets.Dataset` in memory, and where the images are.
+        """The rows without their images, as lists by column, and where the images are.
 
         Its columns are those of `columns` but the image, the ids the source has, and `PATH`. Raises `AbsentError` where
         a file cannot be read, `InputError` where one is damaged, or a sample has no label.
@@ -89,22 +88,24 @@ class SplitIndex:
         missing = [unit for unit in range(len(self._units)) if not vouched(self._part(unit, columns))]
         if missing:
             self._make(missing, columns)
-        kinds = self._kinds(columns)
-        values: dict[str, list[Any]] = {name: [] for name in kinds}
+        values: dict[str, list[Any]] = {name: [] for name in self._columns(columns)}
         places: list[Any] = []
         for unit in range(len(self._units)):
-            table = pq.read_table(self._part(unit, columns))
+            table = pq.ParquetFile(self._part(unit, columns)).read()
             places += self._places(unit, table, len(values[PATH]))
             for name, column in values.items():
                 column += table.column(name).to_pylist()
-        return datasets().Dataset.from_dict(values, features=kinds), tuple(places)
+        return values, tuple(places)
 
-    def _kinds(self, columns: Columns) -> Any:
-        """The features of an index."""
-        library = datasets()
+    def _columns(self, columns: Columns) -> dict[str, Any]:
+        """The types of an index's columns."""
         names = [name for name in (columns.label, *columns.captions, *IDS) if name and name in self.features]
         kinds = {name: self.features[name] for name in dict.fromkeys(names) if name != columns.image}
-        return library.Features({**kinds, PATH: library.Value("string")})
+        return {**kinds, PATH: {"dtype": "string", "_type": "Value"}}
+
+    def _kinds(self, columns: Columns) -> Any:
+        """The same as `datasets.Features`."""
+        return datasets().Features.from_dict(self._columns(columns))
 
     def _part(self, unit: int, columns: Columns) -> Path:
         return self._directory / columns.key / f"{unit:05d}.parquet"

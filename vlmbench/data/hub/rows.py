@@ -1,4 +1,8 @@
-"""The rows of a `datasets.Dataset` as images and labels."""
+"""Rows as images and labels: of a `datasets.Dataset`, or of an index, whose columns are lists.
+
+The types of columns are plain values here, as `datasets.Features.to_dict` gives them: importing that library takes
+longer than all that a repeated command does.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,11 +43,9 @@ def find_columns(
 ) -> Columns:
     """The image and label columns (or those of captions): those requested, else by type and usual name. Raises
     `InputError` (all columns are named) where there is none, or several without a usual name."""
-    kinds = {name: type(feature).__name__ for name, feature in features.items()}
+    kinds = {name: _fact(feature, "_type") for name, feature in features.items()}
     images = [name for name, kind in kinds.items() if kind == "Image"] or [
-        name
-        for name in features
-        if name in _IMAGES and getattr(features[name], "dtype", "") in {"binary", "large_binary"}
+        name for name in features if name in _IMAGES and _fact(features[name], "dtype") in {"binary", "large_binary"}
     ]
     labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
         name for name in _LABELS if name in features
@@ -81,10 +83,25 @@ def _choose(what: str, requested: str | None, found: list[str], usual: tuple[str
     )
 
 
+def several(feature: Any) -> bool:
+    """Whether a column of this type holds lists."""
+    return _fact(feature, "feature") is not None
+
+
+def _fact(feature: Any, name: str) -> Any:
+    """What the type of a column says, if it does: ``_type``, ``dtype``, ``names``, ``feature`` (of a list)."""
+    return feature.get(name) if isinstance(feature, Mapping) else None
+
+
+def _cells(table: Any, name: str) -> list[Any]:
+    """A column."""
+    return list(table[name] if isinstance(table, dict) else table.with_format(None)[name])
+
+
 def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ...], ...]:
     """[N] captions of each image: from a list, from several columns, or from the lines of one text. Raises
     `InputError`, with the row, where an image has none."""
-    values = [table.with_format(None)[name] for name in columns]
+    values = [_cells(table, name) for name in columns]
     found = []
     for row, cells in enumerate(zip(*values, strict=True)):
         texts: list[str] = []
@@ -100,8 +117,8 @@ def captions(table: Any, columns: Sequence[str], id: str) -> tuple[tuple[str, ..
 def own_ids(table: Any) -> tuple[str, ...] | None:
     """[N] the source's own ids, so that captions can be scored elsewhere; None where an id occurs twice."""
     for name in IDS:
-        if name in table.column_names:
-            values = list(table.with_format(None)[name])
+        if name in (table if isinstance(table, dict) else table.column_names):
+            values = _cells(table, name)
             if None not in values and len(set(map(str, values))) == len(values):
                 return tuple(map(str, values))
     return None
@@ -109,10 +126,10 @@ def own_ids(table: Any) -> tuple[str, ...] | None:
 
 def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: str) -> tuple[str, ...]:
     """The classes as the source spells them: a ClassLabel's names, else the distinct labels in natural order."""
-    names = getattr(getattr(feature, "feature", feature), "names", None)
+    names = _fact(_fact(feature, "feature") or feature, "names")
     if names:
         return tuple(map(str, names))
-    values = list(table().with_format(None)[columns.label])
+    values = _cells(table(), columns.label)
     distinct = {item for value in values for item in (value if isinstance(value, list) else [value])}
     numbers = bool(distinct) and all(isinstance(value, int) for value in distinct)
     if len(distinct) > len(values) // 2 and len(distinct) > 1000:
@@ -129,7 +146,7 @@ def class_names(feature: Any, table: Callable[[], Any], columns: Columns, id: st
 def label_matrix(table: Any, columns: Columns, info: DatasetInfo, id: str) -> np.ndarray:
     """Labels [N] int64, or [N, C] uint8 of a multi-label set. Raises `InputError`, with the row, where a label is none
     of the classes."""
-    values = list(table.with_format(None)[columns.label])
+    values = _cells(table, columns.label)
     classes = len(info.raw_classnames)
     if values and isinstance(values[0], list | bytes):
         return _several(values, classes, id)

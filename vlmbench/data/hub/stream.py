@@ -5,7 +5,7 @@ these columns come over the network, of anything else the whole file has to pass
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +63,7 @@ class Stream(SplitIndex):
 
     def _own_features(self) -> Any:
         with streaming(self.source):
-            stream = self._load(self._units[0], features=None)
+            stream = self._load(self._units[0])
             return stream.features or stream._resolve_features().features
 
     def _places(self, unit: int, table: Any, start: int) -> list[Piece]:
@@ -79,8 +79,8 @@ class Stream(SplitIndex):
         `AbsentError` where the connection fails for longer than the clients try, `InputError` where the file is
         damaged."""
         with streaming(self.source):
-            chosen = {column: self.features[column]} if self._parquet else None
-            stream = self._load(self._units[piece.unit], features=self.features, columns=chosen)
+            chosen = {column: self.features[column]} if self._parquet else self.features
+            stream = self._load(self._units[piece.unit], chosen)
             if piece.number and not hasattr(stream, "reshard"):  # an older `datasets`: what comes before is read too
                 stream = stream.skip(piece.before)
             elif piece.number:
@@ -140,16 +140,18 @@ class Stream(SplitIndex):
     def _index_rows(self, unit: int, kinds: Any, image: str) -> tuple[dict[str, list[Any]], list[int]]:
         """The columns of any other file, all of which is read."""
         values: dict[str, list[Any]] = {name: [] for name in kinds}
-        for row in self._load(self._units[unit], features=self.features).decode(False):
+        for row in self._load(self._units[unit], self.features).decode(False):
             for name in kinds:
                 cell = row[image] if name == PATH else row[name]
                 values[name].append((cell.get("path") if isinstance(cell, dict) else None) if name == PATH else cell)
         return values, [len(values[PATH])]
 
-    def _load(self, names: Sequence[str], features: Any, columns: Any = None) -> Any:
+    def _load(self, names: Sequence[str], features: Mapping[str, Any] | None = None) -> Any:
         library = datasets()
         # their default 20 attempts take half an hour if a server refuses
         library.config.STREAMING_READ_MAX_RETRIES = library.config.STREAMING_OPEN_MAX_RETRIES = _TRIES
-        more = {"columns": list(columns), "features": library.Features(columns)} if columns else {"features": features}
+        more: dict[str, Any] = {"features": library.Features.from_dict(dict(features)) if features else None}
+        if features and self._parquet:
+            more["columns"] = list(features)
         files = {_ROWS: [address(self.source, name) for name in names]}
         return library.load_dataset(self.source.module, data_files=files, split=_ROWS, streaming=True, **more)
