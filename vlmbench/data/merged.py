@@ -13,7 +13,7 @@ import numpy as np
 from vlmbench.data.base import Dataset, OpenDataset, Split, readable_names, subset
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import SMALL, csv_rows, json_of, read_text
-from vlmbench.foundations.text import composed, visible
+from vlmbench.foundations.text import tidy, visible
 from vlmbench.records.store import natural
 
 ClassMap = Mapping[str, str | int | None]
@@ -40,7 +40,7 @@ def merged_dataset(dataset: Dataset, path: Path, id: str) -> OpenDataset:
         what = "images with several labels" if info.multilabel else "no classes"
         raise InputError(f"{visible(info.id)} has {what}: nothing to merge", where=str(path), fix="leave it out")
     raw = info.raw_classnames or info.classnames
-    own = {_tidy(name): name for name in raw}
+    own = {tidy(name): name for name in raw}
     target = {own.get(name, name): None if to is None else own.get(str(to), str(to)) for name, to in given.items()}
     known = {*raw, *info.classnames}
     if unknown := [name for name in target if name not in known]:
@@ -76,17 +76,13 @@ def read_class_map(path: Path) -> ClassMap:
     """
     found: dict[str, str | int | None] = {}
     for place, theirs, ours in _lines(path):
-        name = _tidy(theirs)
+        name = tidy(theirs)
         if not name:
             raise InputError("not a line of a class map", where=place, fix=_FORM)
         if name in found:
             raise InputError(f"the class {visible(name)} occurs twice", where=place, fix="keep one of the two")
-        found[name] = ours if isinstance(ours, int) else _tidy(ours or "") or None
+        found[name] = ours if isinstance(ours, int) else tidy(ours or "") or None
     return found
-
-
-def _tidy(name: str) -> str:
-    return composed(" ".join(name.split()))
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, str | int | None]]:
