@@ -86,7 +86,7 @@ def test_labels_and_groups_of_lists_are_compared_as_they_look(tmp_path):
     for name, *_ in rows:
         (tmp_path / name).write_bytes(png())
     path = tmp_path / "list.jsonl"
-    path.write_text("\n".join(json.dumps(dict(zip(("file_name", "label", "patient"), row))) for row in rows))
+    path.write_text("\n".join(json.dumps({"file_name": f, "label": c, "patient": p}) for f, c, p in rows))
     data = open_dataset(f"file:{path}?group=patient", tmp_path / "cache")
     assert data.info.classnames == ("café", "cat")
     split = data.split(data.info.splits[0])
