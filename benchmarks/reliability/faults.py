@@ -6,7 +6,7 @@ For each command every call that changes a file (open, write, fsync, rename, mkd
 space, quota, a read-only disk (from that call on), with permission, an I/O error (that call alone). The run has to end
 with 3 or 4 and one error, or with 0 and everything written; whatever is there has to be what an undisturbed run writes.
 Before that: every file is flushed and renamed, and its directory flushed; a slow disk changes nothing; a stdout that is
-closed or full is an error where there was something to print, a closed stderr none.
+closed, or full where there is something to print, is an error, a closed stderr none.
 """
 
 import errno
@@ -109,7 +109,7 @@ def without(trial: Trial, redirection: str) -> str:
     done = workshop.fresh(trial.line, redirection=redirection)
     if wrong := dishonest(done, whole=not trial.lacking()) or trial.half():
         return wrong
-    lost = bool(trial.printed) and redirection != "2>&-"
+    lost = redirection == ">&-" or (redirection == ">/dev/full" and bool(trial.printed))
     return "" if (done.code == 3) == lost else f"ended with {done.code}: {done.said[-300:]}"
 
 

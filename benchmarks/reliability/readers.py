@@ -239,14 +239,18 @@ def _figures(path: Path, place: Path) -> None:
     from vlmbench.foundations.files import read_json
     from vlmbench.report.page import figures
     from vlmbench.report.page.charts import confusion_svg
+    from vlmbench.report.page.vector import pdf
 
     given = read_json(path)
     texts = [str(text) for text in given][:8] if isinstance(given, list) else [str(given)]
     title, names = texts[0] if texts else "", [*texts, "a", "b"]
     place.mkdir()
     matrix = np.eye(len(names), dtype=np.int64)
-    chart = confusion_svg("confusion", title, matrix, names)
-    written = figures._save_all([(name, chart, [(0, name, True)], title) for name in texts[:2]], place)
+    drawing = figures.standalone(confusion_svg("confusion", title, matrix, names), [(0, title, True)], title)
+    ET.fromstring(ET.tostring(drawing))  # noqa: S314 - our own
+    pdf(drawing)
+    small = '<svg viewBox="0 0 40 20"></svg>'  # its picture is made at once
+    written = figures._save_all([(name, small, [], title) for name in texts], place)
     written.append(figures.write_confusion_csv(matrix, names, place / "confusion.csv"))
     assert len({path.name.lower() for path in written}) == len(written)
     for own in written:

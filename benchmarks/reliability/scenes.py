@@ -58,8 +58,10 @@ _RESULTS = ((*_PROBE, "--shots", "1,all", "--seeds", "2"), (*_SCORE, "--metrics"
 _BASELINE = ("check", "--update", "--baseline", "baseline.json", "out")
 _SAVED = ((*_PROBE, "--save-probe", "probe", "--no-figures"),)
 _SHOTS = ("linear-probe", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--seeds", "2", "--no-figures", *COMMON)
-_TWO = tuple(("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--prompts", text, *COMMON[2:], "-o", out)
-             for text, out in (("a {}", "a"), ("the digit {}.", "b")))  # fmt: skip
+_TWO = (
+    ("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "100", *COMMON[2:], "-o", "a"),
+    (*_PROBE, "--no-figures", "-o", "b"),
+)
 SCENES: dict[str, Scene] = {
     "zeroshot": Scene(("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--batch-size", "8", *COMMON)),
     "shared": Scene(

@@ -70,12 +70,32 @@ def test_lists(ending, tmp_path):
         ("path,label\na.png,\n", "no line has a label"),
         ("path,label\na.png,x\nb.png,x\n", "only one class"),
         ("name,what\na.png,x\n", "a line without a path"),
+        ("path,label\na.png,x\nb.png, x \n", "only one class"),
     ],
 )
 def test_lists_that_are_none(content, message, tmp_path):
     (tmp_path / "list.csv").write_text(content)
     with pytest.raises(InputError, match=message):
         _ = opened(tmp_path / "list.csv", tmp_path).info
+
+
+def test_labels_and_groups_of_lists_are_compared_as_they_look(tmp_path):
+    """``cat`` and `` cat`` were two classes; a patient of number 0 had no group, and its images were on both sides."""
+    rows = [("0.png", "cat", 0), ("1.png", " cat", 0), ("2.png", "caf\u00e9", 1), ("3.png", "cafe\u0301 ", "1 ")]
+    rows += [("4.png", "cat", None), ("5.png", "caf\u00e9", "")]
+    for name, *_ in rows:
+        (tmp_path / name).write_bytes(png())
+    path = tmp_path / "list.jsonl"
+    path.write_text("\n".join(json.dumps({"file_name": f, "label": c, "patient": p}) for f, c, p in rows))
+    data = open_dataset(f"file:{path}?group=patient", tmp_path / "cache")
+    assert data.info.classnames == ("café", "cat")
+    split = data.split(data.info.splits[0])
+    assert split.labels.tolist() == [1, 1, 0, 0, 1, 0]
+    assert split.groups == ("0", "0", "1", "1", "", "")
+    for odd in (1.5, True, [1], {}):
+        path.write_text(json.dumps({"file_name": "0.png", "label": "cat", "patient": odd}))
+        with pytest.raises(InputError, match="a group that is no name"):
+            _ = open_dataset(f"file:{path}?group=patient", tmp_path / "cache").info
 
 
 @pytest.mark.parametrize("name", ["d.zip", "d.tar", "d.tar.gz", "d.tgz"])

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from vlmbench.data.base import DatasetInfo
-from vlmbench.data.merged import read_class_map
+from vlmbench.data.base import DatasetInfo, OpenDataset
+from vlmbench.data.merged import merged_dataset, read_class_map
 from vlmbench.foundations.errors import InputError
 from vlmbench.heads.class_map import match_classes, require_known
 
@@ -92,9 +92,24 @@ def test_a_map_that_is_none_or_names_classes_of_no_test_set_is_refused(tmp_path)
         ("map.json", '["a"]', "not a class map"),
         ("map.json", '{"a": true}', "not a class map"),
         ("map.json", '{"a": "x", "a": "y"}', "occurs twice"),
+        ("map.json", '{"a": "x", " a ": "y"}', "the class a occurs twice"),
+        ("map.json", '{"": "x"}', "not a line of a class map"),
         ("map.csv", "a,x\nb\n", "not a line of a class map"),
         ("map.csv", "a,x\na,y\n", "the class a occurs twice"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=message):
             read_class_map(tmp_path / name)
+
+
+def test_a_map_is_the_same_in_both_forms_and_without_what_cannot_be_seen(tmp_path):
+    """JSON's empty text was a class without a name; ``é`` of two characters, or two spaces, a class of its own."""
+    table, document = tmp_path / "map.csv", tmp_path / "map.json"
+    table.write_text("caf\u00e9, drink \ntea,\njam,a\tb\n", "utf-8")
+    document.write_text(json.dumps({"cafe\u0301": "drink", "tea": " ", "jam": "a  b"}))
+    given = {"caf\u00e9": "drink", "tea": None, "jam": "a b"}
+    assert read_class_map(table) == read_class_map(document) == given
+    whole = OpenDataset(info("a", "tea", "jam", "a b", "x", raw=("tea", "jam", "a  b", "x")), lambda name: None)
+    document.write_text(json.dumps({"tea": "", "jam": "a b"}))
+    merged = merged_dataset(whole, document, "merged").info
+    assert (merged.classnames, merged.raw_classnames) == (("a b", "x"), ("a  b", "x"))

@@ -6,6 +6,7 @@ The long form is ``python -m benchmarks.reliability.faults``.
 import ctypes
 import errno
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from benchmarks.reliability.faults import ERRORS, injected, places, slowed, unordered
 from benchmarks.reliability.scenes import SCENES, Trial, prepare
 from benchmarks.reliability.workshop import LIBRARIES, Workshop
+from vlmbench.foundations.atomic import write_text
 
 CALLS = 6
 
@@ -107,3 +109,20 @@ def test_a_directory_that_may_not_be_written_to(tmp_path: Path, name: str) -> No
     assert done.stderr.startswith(f"error: cannot write {name}"), done.stderr
     assert "Permission denied" in done.stderr
     assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_pipe_or_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """``check --junit /dev/null`` renamed a file over the device, where the user was root."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link.json").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link.json"):
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            write_text(path, "all of it")
+            assert os.read(reader, 100) == b"all of it"
+        finally:
+            os.close(reader)
+    assert pipe.is_fifo()
+    assert (tmp_path / "link.json").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "pipe"]

@@ -281,3 +281,21 @@ def test_an_npz_that_unpacks_to_too_much(tmp_path: Path) -> None:
             archive.writestr(f"{name}.npy", bytes(550 * 2**20))
     code, said = call(tmp_path, TEXTS["features"], tmp_path / "bomb.npz")
     assert (code, "refused as a decompression bomb" in said) == (3, True)
+
+
+@pytest.mark.parametrize("text", ['out = "a\\u0000b"', "a." * 50_000 + "a = 1", "seed = " + "9" * 5000, "[" * 90_000])
+def test_odd_settings_end_every_command_with_one_error(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("vlmbench.toml").write_text(text)
+    code, said = call(tmp_path, ["list", "heads"])
+    assert code == 3, said
+    assert "vlmbench.toml" in said.replace("\n", "")
+
+
+def test_a_fault_before_a_command_begins_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlmbench.cli.settings.apply", lambda command: 1 / 0)
+    done = CliRunner().invoke(app, ["list", "heads"], env={"VLMBENCH_CACHE_DIR": str(tmp_path)})
+    assert done.exit_code == 70, done.output
+    assert "the log is" in done.stderr

@@ -21,11 +21,13 @@ from vlmbench.report.page.figures import (
     few_shot_curve,
     few_shot_series,
     reliability_diagram,
+    significance_figures,
     write_confusion_csv,
     write_figures,
 )
 from vlmbench.report.page.write import render_report
 from vlmbench.report.tables.rows import classification_rows
+from vlmbench.report.tables.write import build_tables
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -173,3 +175,15 @@ def test_no_drawing_loads_matplotlib(tmp_path):
     script = "import sys, vlmbench.report.page.figures, vlmbench.report.page.raster; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_charts_of_datasets_whose_names_look_alike_are_files_of_their_own(tmp_path):
+    """The last of them took the others' place: what a file name leaves out told them apart."""
+    names = ("a b", "a-b", "a/b")
+    runs = [
+        factory.write_classification(tmp_path, system=system, dataset=name, seed=seed)
+        for name in names
+        for seed, system in enumerate(("one", "two"))
+    ]
+    written = significance_figures(build_tables(runs, every_pair=True), tmp_path / "figures")
+    assert len({path.name.lower() for path in written}) == len(written) == 3 * len(names)

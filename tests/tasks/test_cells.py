@@ -92,6 +92,11 @@ def test_a_kept_probe_is_scored_on_labelled_images_and_its_record_verifies(cells
         datasets=f"folder:{cells}", load_probe=place / "probe", class_map=tmp_path / "map.csv", **run
     )
     assert less.n == 36
+    (tmp_path / "map.csv").write_text("dark_blue,\ndark_bleu,light_red\n")
+    with pytest.raises(InputError, match="classes that no test set has: dark_bleu"):
+        vlmbench.linear_probe(
+            datasets=f"folder:{cells}", load_probe=place / "probe", class_map=tmp_path / "map.csv", **run
+        )
     with pytest.raises(UsageError, match="nothing to score the probe on"):
         vlmbench.linear_probe(load_probe=place / "probe", **run)
 

@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -50,25 +50,28 @@ class LazyGroup(Helped, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, imported now, or that of another package's task; similar names for a mistyped one."""
-        try:
-            if args and args[0] not in COMMANDS:
+        known: Collection[str] = ()
+        found: list[Any] = []
+
+        def look() -> int:
+            nonlocal known
+            if args[0] not in COMMANDS:
                 from vlmbench.api.plans import tasks
 
                 known = tasks()
-                if args[0] in known:
-                    return args[0], load(args[0]), args[1:]
-                near = get_close_matches(args[0], {*COMMANDS, *known})
-                if near:
-                    ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
-            elif args and not ctx.resilient_parsing:
+            elif not ctx.resilient_parsing:
                 settings.apply(args[0])
-        except errors.VlmbenchError as error:
-            from vlmbench.cli.console import show_error
+            if args[0] in COMMANDS or args[0] in known:
+                found.append(load(args[0]))
+            return errors.EXIT_OK
 
-            show_error(error)
-            raise typer.Exit(error.exit_code) from error
-        name, found, rest = super().resolve_command(ctx, args)
-        return name, load(name) if found and name else found, rest
+        if args and (code := exit_code(look)):
+            raise typer.Exit(code)
+        if found:
+            return args[0], found[0], args[1:]
+        if args and (near := get_close_matches(args[0], {*COMMANDS, *known})):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+        return super().resolve_command(ctx, args)
 
 
 class Command(Helped, TyperCommand):
@@ -155,46 +158,53 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        debug = bool(given.get("debug"))
-        try:
-            with interrupts.raised(), as_options():
-                gc.freeze()
-                gc.set_threshold(50_000, 20, 50)  # torch and transformers are still to be imported: a tenth of a start
-                gc.enable()
+        def call() -> int:
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)  # torch and transformers are still to be imported: a tenth of a start
+            gc.enable()
+            with interrupts.raised():
                 code = command(**given)
                 with outlived():
                     sys.stdout.flush()
-        except typer.Exit:
-            raise
-        except KeyboardInterrupt as error:
-            print(f"\n{interrupts.SAID}", file=sys.stderr)
-            code = getattr(error, "exit_code", interrupts.came or errors.EXIT_INTERRUPTED)
-        except BrokenPipeError:
-            give_up_stdout()
-            code = errors.EXIT_OK
-        except errors.LeftToOthers as left:
-            print(left, file=sys.stderr)
-            code = left.exit_code
-        except errors.VlmbenchError as error:
-            if debug:
-                import traceback
+            return code or errors.EXIT_OK
 
-                traceback.print_exc()
-            from vlmbench.cli.console import show_error
-
-            show_error(error)
-            code = error.exit_code
-        except Exception as error:
-            if errors.out_of_memory(error) and not debug:
-                code = _memory()
-            elif isinstance(error, OSError) and error.errno in DISK:
-                code = _disk(error)
-            else:
-                code = _fault(error, debug)
-        if code:
+        if code := exit_code(call, debug=bool(given.get("debug"))):
             raise typer.Exit(code)
 
     return run
+
+
+def exit_code(call: Callable[[], int], *, debug: bool = False) -> int:
+    """What a function gives, or the exit code of the contract for what it raises, which is told on stderr."""
+    try:
+        with as_options():
+            return call()
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt as error:
+        print(f"\n{interrupts.SAID}", file=sys.stderr)
+        return getattr(error, "exit_code", interrupts.came or errors.EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        give_up_stdout()
+        return errors.EXIT_OK
+    except errors.LeftToOthers as left:
+        print(left, file=sys.stderr)
+        return left.exit_code
+    except errors.VlmbenchError as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        from vlmbench.cli.console import show_error
+
+        show_error(error)
+        return error.exit_code
+    except Exception as error:
+        if errors.out_of_memory(error) and not debug:
+            return _memory()
+        if isinstance(error, OSError) and error.errno in DISK:
+            return _disk(error)
+        return _fault(error, debug)
 
 
 DISK = {

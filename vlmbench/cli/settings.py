@@ -77,11 +77,15 @@ def _text(table: Any, key: "Key", value: Any) -> str:
     if key.kind is bool:
         return "1" if value else "0"
     items = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    wrong, fix = "", ""
     if key.several and not key.lines and any(item.split() != [item] for item in items):
+        wrong, fix = "a space", f"give it as --{key.name} on the command line, or take a name without spaces"
+    elif any("\0" in item for item in items):
+        wrong, fix = "a NUL character", "leave it out"
+    if wrong:
         from vlmbench.foundations.errors import InputError
 
-        fix = f"give it as --{key.name} on the command line, or take a name without spaces"
-        raise InputError(f"{key.name}: a value with a space", where=table.at(key.name), fix=fix)
+        raise InputError(f"{key.name}: a value with {wrong}", where=table.at(key.name), fix=fix)
     return ("\n" if key.lines else " ").join(items)
 
 

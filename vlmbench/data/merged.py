@@ -4,7 +4,7 @@ A class map is a JSON object or a CSV of two columns: a class, and the class it 
 the images of a class out. For ``--test-on`` the second is one of the training set, by name or by number from 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from vlmbench.data.base import Dataset, OpenDataset, Split, readable_names, subset
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import SMALL, csv_rows, json_of, read_text
-from vlmbench.foundations.text import visible
+from vlmbench.foundations.text import tidy, visible
 from vlmbench.records.store import natural
 
 ClassMap = Mapping[str, str | int | None]
@@ -32,7 +32,8 @@ def merged_dataset(dataset: Dataset, path: Path, id: str) -> OpenDataset:
         what = "images with several labels" if info.multilabel else "no classes"
         raise InputError(f"{visible(info.id)} has {what}: nothing to merge", where=str(path), fix="leave it out")
     raw = info.raw_classnames or info.classnames
-    target: dict[str, str | None] = {name: None if to is None else str(to) for name, to in given.items()}
+    own = {tidy(name): name for name in raw}
+    target = {own.get(name, name): None if to is None else own.get(str(to), str(to)) for name, to in given.items()}
     known = {*raw, *info.classnames}
     if unknown := [name for name in target if name not in known]:
         raise InputError(
@@ -59,24 +60,36 @@ def merged_dataset(dataset: Dataset, path: Path, id: str) -> OpenDataset:
 
 
 def read_class_map(path: Path) -> ClassMap:
-    """The map in a file; `InputError` where it is no such map, or names a class twice."""
+    """The map in a file; names without spaces around them, accents as one character.
+
+    Raises:
+        AbsentError: there is no such file.
+        InputError: it is no such map, or names a class twice.
+    """
+    found: dict[str, str | int | None] = {}
+    for place, theirs, ours in _lines(path):
+        name = tidy(theirs)
+        if not name:
+            raise InputError("not a line of a class map", where=place, fix=_FORM)
+        if name in found:
+            raise InputError(f"the class {visible(name)} occurs twice", where=place, fix="keep one of the two")
+        found[name] = ours if isinstance(ours, int) else tidy(ours or "") or None
+    return found
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str, str | int | None]]:
+    """Place, class, and the class that it becomes."""
     text = read_text(path, most=SMALL, what="class map")
     if path.suffix.lower() == ".json":
         value = json_of(text, str(path), pairs="unique")
-        if isinstance(value, dict) and all(
-            item is None or (isinstance(item, str | int) and not isinstance(item, bool)) for item in value.values()
-        ):
-            return value
-        raise InputError("not a class map", where=str(path), fix=_FORM)
-    found: dict[str, str | int | None] = {}
-    for place, (theirs, *rest) in csv_rows(text, path):
-        if not found and [theirs, *rest] == HEADER:
+        kinds = value.values() if isinstance(value, dict) else [False]
+        if any(isinstance(item, bool) or not isinstance(item, str | int | None) for item in kinds):
+            raise InputError("not a class map", where=str(path), fix=_FORM)
+        yield from ((str(path), name, to) for name, to in value.items())
+        return
+    for number, (place, cells) in enumerate(csv_rows(text, path)):
+        if number == 0 and cells == HEADER:
             continue
-        if len(rest) != 1 or not theirs.strip():
+        if len(cells) != 2:
             raise InputError("not a line of a class map", where=f"{path}, {place}", fix=_FORM)
-        if theirs.strip() in found:
-            raise InputError(
-                f"the class {visible(theirs)} occurs twice", where=f"{path}, {place}", fix="keep one of the two"
-            )
-        found[theirs.strip()] = rest[0].strip() or None
-    return found
+        yield f"{path}, {place}", cells[0], cells[1]

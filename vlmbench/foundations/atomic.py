@@ -15,6 +15,8 @@ import logging
 import os
 import secrets
 import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,8 +43,19 @@ _unlocked: set[Path] = set()
 
 @contextmanager
 def atomic_path(destination: Path) -> Iterator[Path]:
-    """Yields a temporary file beside `destination`; on success it is flushed and renamed over it. Raises `OutputError`
-    where it cannot be written."""
+    """Yields a temporary file beside `destination`; on success it is flushed and renamed over it.
+
+    A device or a pipe (``/dev/stdout``, ``>(gzip)``) is written to at the end; a rename would put a file in its place.
+
+    Raises:
+        OutputError: the directory cannot be made or the file cannot be written.
+    """
+    if _special(destination):
+        with _as_output_errors(destination), tempfile.TemporaryDirectory() as place:
+            yield (temporary := Path(place, f"file{destination.suffix}"))
+            with temporary.open("rb") as source, destination.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        return
     with _as_output_errors(destination), _temporary(destination) as temporary:
         yield temporary
         _flush(temporary)
@@ -224,6 +237,15 @@ def _sweep(directory: Path) -> None:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
                 finally:
                     os.close(held)
+
+
+def _special(path: Path) -> bool:
+    """Whether there is a device, a pipe or a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _rename(temporary: Path, destination: Path) -> None:

@@ -45,6 +45,11 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def tidy(name: str) -> str:
+    """A name in a table as it is compared: `composed`, single spaces between its words and none around it."""
+    return composed(" ".join(name.split()))
+
+
 def encodable(texts: Sequence[str]) -> list[str]:
     """Texts as they are, with halves of characters (lone surrogates) replaced: Parquet and tokenizers take UTF-8."""
     return [text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8") for text in texts]

@@ -52,6 +52,9 @@ class Step:
     job: TaskJob
 
 
+_DEEP = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+
+
 def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
     """The content of a TOML file, and its text.
 
@@ -61,6 +64,8 @@ def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
     """
     text = read_text(path, most=SMALL, what=what)
     try:
+        if _DEEP.search(text):  # `tomllib` takes a minute for 50,000 levels
+            raise ValueError("a key of more than 100 parts")
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:
         said, _, place = str(error).rpartition(" (at ")

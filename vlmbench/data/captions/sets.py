@@ -14,7 +14,7 @@ from typing import Any
 
 from vlmbench.data.base import ALIASES, ALL, OpenDataset, Opening
 from vlmbench.data.captions.columns import FILES, GROUP, IDS, caption_columns
-from vlmbench.data.captions.entries import Want, captions_of
+from vlmbench.data.captions.entries import Want, captions_of, group_of
 from vlmbench.data.captions.formats import read_captions
 from vlmbench.data.captions.tables import cell
 from vlmbench.data.local.folder import LAYOUT, ImageRow, labelled_folder, without_classes
@@ -103,7 +103,7 @@ def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
         key = (ALIASES.get(str(own).lower(), str(own)) if own else split, folder + name)
         image = str(next((entry[field] for field in IDS if entry.get(field) not in (None, "")), name))
         before = found.get(key)
-        group = str(entry.get(GROUP) or "")
+        group = "" if entry.get(GROUP) is None else group_of(entry[GROUP])
         found[key] = ImageRow(key[0], image, key[1], 0, (before.captions if before else ()) + captions, group)
     return list(found.values())
 

@@ -15,7 +15,7 @@ from vlmbench.data.local.folder import ImageRow, of_rows
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import csv_rows, json_lines, read_text
 from vlmbench.foundations.paths import on_disk
-from vlmbench.foundations.text import visible
+from vlmbench.foundations.text import tidy, visible
 from vlmbench.records.store import natural
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -80,19 +80,20 @@ def _read(values: Mapping[str, object], where: str, home: Path | None, group: st
     """A row; the file has to be below `home`, where that is given."""
     file = next((values[name] for name in _PATHS if values.get(name)), None)
     there = [values[name] for name in _LABELS if values.get(name) not in (None, "")]
-    label = there[0] if there else ""
-    if not isinstance(file, str) or not isinstance(label, str | int) or isinstance(label, bool):
-        raise InputError(
-            "a line without a path" if not isinstance(file, str) else "a label that is no name", where=where, fix=_FIX
-        )
+    label, own = (there or [""])[0], values.get(group) if group else None
+    wrong = ["a line without a path"] * (not isinstance(file, str))
+    for what, value in (("label", label), ("group", "" if own is None else own)):
+        wrong += [f"a {what} that is no name"] * (isinstance(value, bool) or not isinstance(value, str | int))
+    if wrong or not isinstance(file, str):
+        raise InputError(wrong[0], where=where, fix=_FIX)
     if not there and not any(name in values for name in _LABELS):
         raise InputError("a line without a path and a label", where=where, fix=_FIX)
     if "\0" in file:
         raise InputError(f"an invalid path: {visible(file)}", where=where, fix=_FIX)
     if home is not None and not (home / file).resolve().is_relative_to(home):
         raise InputError(f"an image outside the archive: {visible(file)}", where=where, fix="pack it with the list")
-    split = str(values.get("split") or ALL)
-    return ListRow(ALIASES.get(split.lower(), split), file, str(label), str(values.get(group) or "") if group else "")
+    split = tidy(str(values.get("split") or "")) or ALL
+    return ListRow(ALIASES.get(split.lower(), split), file, tidy(str(label)), "" if own is None else tidy(str(own)))
 
 
 def table_rows(path: Path, *, what: str, fix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -7,13 +7,13 @@ import numpy as np
 
 from vlmbench.data.base import DatasetInfo
 from vlmbench.data.catalogue import expand
-from vlmbench.data.merged import read_class_map
+from vlmbench.data.merged import ClassMap, read_class_map
 from vlmbench.data.names import DatasetRef
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest, sha256_file
 from vlmbench.foundations.text import visible
 from vlmbench.foundations.versions import package_versions
-from vlmbench.heads.class_map import ClassMatch, match_classes
+from vlmbench.heads.class_map import ClassMatch, match_classes, require_known
 from vlmbench.heads.probe_file import Probe, save_probe
 from vlmbench.heads.spec import LOGISTIC, FittedHead, LinearHead, head_columns
 from vlmbench.metrics.calibration import calibration_bins
@@ -47,8 +47,8 @@ def check_saved_probe(request: ProbeRequest, session: Session) -> list[Pass]:
     Raises:
         VlmbenchError: the probe, its encoder, a dataset, or how their classes match is invalid.
     """
-    probe = _opened(request, session)
-    return [Pass(_images(ref, request, probe, session)[0], (probe.model,)) for ref in expand(request.datasets)]
+    probe, given = _opened(request, session), _class_map(request, session)
+    return [Pass(_images(ref, request, probe, given, session)[0], (probe.model,)) for ref in expand(request.datasets)]
 
 
 def run_saved_probe(request: ProbeRequest, session: Session) -> list[StoredRun]:
@@ -57,10 +57,10 @@ def run_saved_probe(request: ProbeRequest, session: Session) -> list[StoredRun]:
     Raises:
         VlmbenchError: as `check_saved_probe`, or an image or ``--out`` is invalid.
     """
-    probe, runs = _opened(request, session), []
+    probe, given, runs = _opened(request, session), _class_map(request, session), []
     for ref in expand(request.datasets):
         watch, context = Stopwatch(), session.context
-        images, match = _images(ref, request, probe, session)
+        images, match = _images(ref, request, probe, given, session)
         info = session.dataset(ref).info
         if ref.id == probe.dataset and one_split(info):
             context.reporter.warn(
@@ -135,7 +135,17 @@ def _opened(request: ProbeRequest, session: Session) -> Probe:
     return probe
 
 
-def _images(ref: DatasetRef, request: ProbeRequest, probe: Probe, session: Session) -> tuple[Selection, ClassMatch]:
+def _class_map(request: ProbeRequest, session: Session) -> ClassMap:
+    if request.class_map is None:
+        return {}
+    given = read_class_map(request.class_map)
+    require_known(given, [session.dataset(ref).info for ref in expand(request.datasets)], str(request.class_map))
+    return given
+
+
+def _images(
+    ref: DatasetRef, request: ProbeRequest, probe: Probe, given: ClassMap, session: Session
+) -> tuple[Selection, ClassMatch]:
     info = session.dataset(ref).info
     if info.multilabel or not info.classnames:
         raise InputError(
@@ -143,7 +153,6 @@ def _images(ref: DatasetRef, request: ProbeRequest, probe: Probe, session: Sessi
             where=info.id,
             fix="name a dataset with one label per image",
         )
-    given = {} if request.class_map is None else read_class_map(request.class_map)
     trained = DatasetInfo(probe.dataset, None, (), probe.classnames)
     match = match_classes(trained, info, given)
     return Selection(ref, session.choose_split(ref, None), request.limit), match
