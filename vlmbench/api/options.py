@@ -223,28 +223,30 @@ def not_a_tolerance(given: str) -> UsageError:
     )
 
 
-def require_metrics(asked: Iterable[str], present: set[str]) -> None:
-    """Checks the names: a mistyped metric would not be gated, or with tolerance 0.
+def require_tolerances(asked: Mapping[str, float], present: set[str]) -> None:
+    """Checks names and sizes: a mistyped metric would not be gated, and a tolerance in points allow any drop.
 
     Args:
-        asked: metrics that tolerances are for.
+        asked: tolerances by metric.
         present: the metrics of the runs; others can be named where ``vlmbench list metrics`` has them.
 
     Raises:
-        UsageError: there is no such metric.
+        UsageError: there is no such metric, or its whole range is tolerated.
     """
-    if not set(asked) - present - {""}:
+    if not set(asked) - {""}:
         return
     from vlmbench.foundations.plugins import nearest
     from vlmbench.metrics.spec import specs
 
+    for name, spec in specs().items():
+        low, high = spec.range
+        if asked.get(name, 0) >= high - low:
+            what = f"a tolerance of {asked[name]:g} allows any drop: {name} goes from {low:g} to {high:g}"
+            raise UsageError(what, where="--tolerance", fix=f"five points are {name}=0.05")
     known = sorted(present | set(specs()))
     for name in sorted(set(asked) - {"", *known}):
-        raise UsageError(
-            f"no such metric: {visible(name)}",
-            where="--tolerance",
-            fix=nearest(name, known, "vlmbench list metrics"),
-        )
+        fix = nearest(name, known, "vlmbench list metrics")
+        raise UsageError(f"no such metric: {visible(name)}", where="--tolerance", fix=fix)
 
 
 def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "references") -> Any:
