@@ -108,7 +108,7 @@ def commands() -> str:
         "",
         "`vlmbench COMMAND --help` prints the same. An option that a call would not use is an error, never ignored. "
         "Every option can also be set for all commands by an environment variable: `--batch-size` by "
-        "`VLMBENCH_BATCH_SIZE`, or in [vlmbench.toml](settings.md).",
+        "`VLMBENCH_BATCH_SIZE`, for one command by `VLMBENCH_EMBED_BATCH_SIZE`, or in [vlmbench.toml](settings.md).",
         "",
     ]
     for name, params in found.items():

@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import json
+import os
 import re
 import sys
 import tarfile
@@ -9,6 +11,7 @@ import tomllib
 import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -66,6 +69,52 @@ def test_the_pinned_versions_hold_what_is_declared_and_are_not_doubled() -> None
     names = [normal(line.partition("==")[0]) for line in lines]
     assert len(names) == len(set(names))
     assert set(names) >= REQUIRED
+
+
+CAPTIONS = [line for line in (ROOT / "requirements-captions.txt").read_text("utf-8").splitlines() if line[0] != "#"]
+WITHOUT = """
+import sys
+left_out = set(sys.argv[1].split(","))
+class LeftOut:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in left_out:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+for name in [name for name in sys.modules if name.partition(".")[0] in left_out]:
+    del sys.modules[name]
+sys.meta_path.insert(0, LeftOut())
+from vlmbench.cli.app import app
+def run(line, expected=0):
+    try:
+        app(line.split())
+    except SystemExit as stop:
+        assert (stop.code or 0) == expected, (line, stop.code)
+run("caption-eval -r references.json -p first.json -p second.json --metrics bleu,cider --resamples 100")
+run("compare results --figures figures")
+run("verify results")
+run("check results --baseline baseline.json --update")
+run("check results --baseline baseline.json")
+run("metric-eval -j ratings.csv -r references.json --metrics bleu --resamples 100")
+run("list metrics")
+run("zeroshot -m tiny-clip -d digits", 4)
+"""
+
+
+def test_captions_are_scored_without_what_their_requirements_leave_out(tmp_path: Path, processes: ModuleType) -> None:
+    needed = {re.sub(r"\s+#.*", "", line) for line in PROJECT["dependencies"]}
+    assert set(CAPTIONS) <= needed
+    left_out = sorted(name for name in IMPORTED - set(HOSTS) if not distributions(name) & declared(CAPTIONS))
+    assert {"torch", "transformers", "datasets", "sklearn"} <= set(left_out)
+    images = range(12)
+    (tmp_path / "references.json").write_text(json.dumps({n: [f"a dog number {n} runs on grass"] for n in images}))
+    (tmp_path / "first.json").write_text(json.dumps({n: f"a dog number {n} runs" for n in images}))
+    (tmp_path / "second.json").write_text(json.dumps({n: f"a cat {n} sleeps on grass" for n in images}))
+    rows = "".join(f"{n},a dog number {n} runs,3\n{n},a cat on grass,{n % 3}\n" for n in images)
+    (tmp_path / "ratings.csv").write_text("image_id,candidate,rating\n" + rows)
+    env = {**os.environ, "VLMBENCH_CACHE_DIR": str(tmp_path / "cache")}
+    how = {"cwd": tmp_path, "path": [str(ROOT)], "libraries": processes.OFFLINE}
+    done = processes.python(WITHOUT, env, ",".join(left_out), **how)
+    assert done.returncode == 0, done.stderr
+    assert "which is not installed" in done.stderr
 
 
 @pytest.fixture(scope="module")

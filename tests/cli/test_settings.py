@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmbench.cli import settings
-from vlmbench.cli.app import app
+from vlmbench.cli.app import app, load
 
 FILE = """device = "cpu"
 out = "team"
@@ -95,4 +95,12 @@ def test_a_value_out_of_range_names_the_file(place):
     (place / "vlmbench.toml").write_text("batch-size = 0")
     code, _, err = run("zeroshot", "-m", "pixels", "-d", "digits")
     assert code == 2
-    assert f"(setin{place / 'vlmbench.toml'})" in "".join(err.replace("│", " ").split())
+    assert f"(set in {place / 'vlmbench.toml'})" in err
+
+
+def test_a_variable_may_be_of_one_command_alone(place, monkeypatch):
+    """``--columns`` of compare are figures, those of caption-eval columns of a file."""
+    monkeypatch.setenv("VLMBENCH_COLUMNS", "image=file")
+    monkeypatch.setenv("VLMBENCH_COMPARE_COLUMNS", "cider")
+    found = {name: load(name).make_context(name, []).params["columns"] for name in ("compare", "caption-eval")}
+    assert found == {"compare": "cider", "caption-eval": "image=file"}

@@ -87,7 +87,7 @@ def test_bad_folders(names, code, message, checkpoints, tmp_path):
         (["--prompts", "~no-such-user/p.txt"], 4, "no such prompt file: ~no-such-user/p.txt"),
         (["--classnames", "~no-such-user/c.txt"], 4, "no such list of class names"),
         (["-m", "~no-such-user/clip"], 4, "no such model directory: ~no-such-user/clip"),
-        (["--no-such-option"], 2, "No such option"),
+        (["--no-such-option"], 2, "no such option"),
         (["--limit", "0"], 2, "limit"),
         (["-m", "nobody/nothing"], 4, "hf download nobody/nothing"),
         (["-m", "tiny-clap"], 4, "did you mean tiny-clip?"),

@@ -34,7 +34,7 @@ def test_it_is_listed_and_has_a_command(vlmbench):
     rows = {row["name"]: row for row in json.loads(vlmbench("list", "tasks", "--json"))["tasks"]}
     assert rows["count"]["metrics"] == ["count_within_one", "count_error"]
     assert "by the nearest prompt" in vlmbench("count", "--help")
-    assert "Did you mean count?" in " ".join(vlmbench("cuont", code=2, stream="stderr").split())
+    assert "did you mean count?" in " ".join(vlmbench("cuont", code=2, stream="stderr").split())
 
 
 def test_its_command_gives_the_runs_of_the_plan(out, tmp_path, vlmbench):

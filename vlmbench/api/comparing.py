@@ -110,7 +110,7 @@ def check(
     allowed = options.tolerances(tolerances)
     new, paths = _parts(current)
     entries = entries_from_runs(_sorted([*new, *find_runs(paths)]))
-    options.require_metrics(allowed, {name for entry in entries for name in entry.metrics})
+    options.require_tolerances(allowed, {name for entry in entries for name in entry.metrics})
     old, files = _parts(baseline)
     before = entries_from_runs(old) if old else read_baseline(files[0])
     return CheckOutcome(run_gate(before, entries, allowed, level=level, allow_missing=allow_missing))

@@ -196,23 +196,26 @@ def not_a_tolerance(given: str) -> UsageError:
     )
 
 
-def require_metrics(named: Iterable[str], present: set[str]) -> None:
-    """Rejects a tolerance for a metric that neither the runs (`present`) nor ``vlmbench list metrics`` have.
+def require_tolerances(requested: Mapping[str, float], present: set[str]) -> None:
+    """Checks names and sizes: a mistyped metric would not be gated, and a tolerance in points allow any drop.
 
-    A mistyped metric would not be gated, or with tolerance 0.
+    `requested` are tolerances by metric, `present` the metrics of the runs; others can be named where ``vlmbench list
+    metrics`` has them. Raises `UsageError` where there is no such metric, or its whole range is tolerated.
     """
-    if not set(named) - present - {""}:
+    if not set(requested) - {""}:
         return
     from vlmbench.foundations.plugins import nearest
     from vlmbench.metrics.spec import specs
 
+    for name, spec in specs().items():
+        low, high = spec.range
+        if requested.get(name, 0) >= high - low:
+            what = f"a tolerance of {requested[name]:g} allows any drop: {name} goes from {low:g} to {high:g}"
+            raise UsageError(what, where="--tolerance", fix=f"five points are {name}=0.05")
     known = sorted(present | set(specs()))
-    for name in sorted(set(named) - {"", *known}):
-        raise UsageError(
-            f"no such metric: {visible(name)}",
-            where="--tolerance",
-            fix=nearest(name, known, "vlmbench list metrics"),
-        )
+    for name in sorted(set(requested) - {"", *known}):
+        fix = nearest(name, known, "vlmbench list metrics")
+        raise UsageError(f"no such metric: {visible(name)}", where="--tolerance", fix=fix)
 
 
 def references_of(given: AnyPath | Mapping[Any, Sequence[str]], what: str = "references") -> Any:

@@ -28,7 +28,7 @@ def load_digits_split(split: str) -> tuple[list[Image.Image], list[int]]:
 
     package = find_spec("sklearn")  # only found: importing it takes a second
     if package is None or package.origin is None:
-        raise ModuleNotFoundError("scikit-learn, which ships the digits, is not installed")
+        raise ModuleNotFoundError("the digits come with scikit-learn", name="scikit-learn")
     table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     found = table[_indices()[split]]
     pixels = np.rint(found[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)

@@ -7,8 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -25,7 +24,51 @@ from vlmbench.foundations.spelling import as_options
 from vlmbench.foundations.streams import give_up_stdout, outlived
 
 
-class LazyGroup(Helped, TyperGroup):
+class Readable:
+    """Says what is wrong with a command line as every other error is said."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Ends with 2 and the one clear error where the words do not parse."""
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
+        except Exception as error:
+            if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
+                raise
+            params: list[Any] = self.params  # type: ignore[attr-defined]
+            help_page, name = f"{ctx.command_path} --help", getattr(error, "option_name", None)
+            if hasattr(error, "possibilities"):  # click's own are whatever is remotely similar
+                from vlmbench.foundations.plugins import nearest
+
+                error.possibilities = None
+                known = [one for param in params for one in (*param.opts, *param.secondary_opts)]
+                help_page = nearest(name or "", [one for one in known if one.startswith("--")], help_page, most=1)
+            what = error.format_message().removesuffix(".")
+            for typers, plain in PLAIN.items():
+                what = re.sub(typers, plain, what)
+            what += settings.origin(getattr(getattr(error, "param", None), "envvar", None))
+            raise refused(what[:1].lower() + what[1:], help_page) from error
+
+
+PLAIN = {
+    "Value error, ": "",
+    "Input should be a valid integer.*": "not a whole number",
+    "Input should be a valid number.*": "not a number",
+    "Input should be less than or equal to": "must be at most",
+    "Input should be greater than or equal to": "must be at least",
+}
+"""What typer says of a value, and what is shown."""
+
+
+def refused(what: str, fix: str) -> typer.Exit:
+    """Shows what is wrong with a command line; gives what ends the program."""
+    from vlmbench.cli.console import show_error
+
+    with as_options():
+        show_error(errors.UsageError(what, fix=fix))
+    return typer.Exit(errors.EXIT_USAGE)
+
+
+class LazyGroup(Readable, Helped, TyperGroup):
     """A group that imports a command's module when it is called, so that ``--help`` imports none."""
 
     annotations: Mapping[str, Any] = MappingProxyType({})
@@ -50,31 +93,32 @@ class LazyGroup(Helped, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, imported now, or that of another package's task; similar names for a mistyped one."""
-        known: Collection[str] = ()
         found: list[Any] = []
 
         def look() -> int:
-            nonlocal known
-            if args[0] not in COMMANDS:
-                from vlmbench.api.plans import tasks
+            name = args[0]
+            if name in COMMANDS:
+                if not ctx.resilient_parsing:
+                    settings.apply(name)
+                found.append(load(name))
+                return errors.EXIT_OK
+            from vlmbench.api.plans import tasks
+            from vlmbench.foundations.plugins import nearest
+            from vlmbench.foundations.text import visible
 
-                known = tasks()
+            if name in (known := tasks()):
+                found.append(load(name))
             elif not ctx.resilient_parsing:
-                settings.apply(args[0])
-            if args[0] in COMMANDS or args[0] in known:
-                found.append(load(args[0]))
+                fix = nearest(name, [*COMMANDS, *known], "vlmbench --help")
+                raise errors.UsageError(f"no such command: {visible(name)}", fix=fix)
             return errors.EXIT_OK
 
         if args and (code := exit_code(look)):
             raise typer.Exit(code)
-        if found:
-            return args[0], found[0], args[1:]
-        if args and (near := get_close_matches(args[0], {*COMMANDS, *known})):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
-        return super().resolve_command(ctx, args)
+        return (args[0], found[0], args[1:]) if found else super().resolve_command(ctx, args)
 
 
-class Command(Helped, TyperCommand):
+class Command(Readable, Helped, TyperCommand):
     """A command whose help names the available metrics, and whose ``--ray`` may stand without an address."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -82,18 +126,7 @@ class Command(Helped, TyperCommand):
         place = args.index("--ray") + 1 if "--ray" in args else 0
         if place and not re.fullmatch(r"local|auto|(ray://)?[^/]+:\d+", "".join(args[place : place + 1])):
             args = [*args[:place], "local", *args[place:]]
-        try:
-            return super().parse_args(ctx, args)
-        except Exception as error:
-            if hasattr(error, "possibilities"):  # click names whatever is remotely similar
-                known = [name for param in self.params for name in (*param.opts, *param.secondary_opts)]
-                near = get_close_matches(getattr(error, "option_name", ""), known, n=1, cutoff=0.7)
-                error.possibilities = None
-                error.message = f"{getattr(error, 'message', '')}.{' Did you mean ' + near[0] + '?' if near else ''}"  # type: ignore[attr-defined]
-            if hasattr(error, "message"):
-                error.message = error.message.replace("Value error, ", "")
-                error.message += settings.origin(getattr(getattr(error, "param", None), "envvar", None))
-            raise
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Looks them up, and shows the help."""
@@ -109,11 +142,14 @@ class Command(Helped, TyperCommand):
 def load(name: str) -> Any:
     """Imports a command and builds its parser."""
     command = command_of(name)
-    single = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+    single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     single.command(name, cls=Command, context_settings=SETTINGS)(guarded(command))
     built: Any = get_command(single)
     built.name = name
     built.docstring = command.__doc__
+    for param in built.params:
+        own = str(param.envvar or "").replace("VLMBENCH_", f"VLMBENCH_{name.upper().replace('-', '_')}_")
+        param.envvar = own if own in os.environ else param.envvar
     built.annotations = {item.name: item.annotation for item in inspect.signature(command).parameters.values()}
     return built
 
@@ -124,7 +160,7 @@ app = typer.Typer(
     name="vlmbench",
     cls=LazyGroup,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )
@@ -199,12 +235,25 @@ def exit_code(call: Callable[[], int], *, debug: bool = False) -> int:
 
         show_error(error)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        own = (error.name or "vlmbench").startswith("vlmbench")
+        return _fault(error, debug) if debug or own else _without(error)
     except Exception as error:
         if errors.out_of_memory(error) and not debug:
             return _memory()
         if isinstance(error, OSError) and error.errno in DISK:
             return _disk(error)
         return _fault(error, debug)
+
+
+def _without(error: ModuleNotFoundError) -> int:
+    """A package that is declared and not there, as after an installation for captions alone."""
+    from vlmbench.cli.console import show_error
+
+    what = f"this needs the package {(error.name or '').partition('.')[0]}, which is not installed"
+    absent = errors.AbsentError(what, fix="pip install vlmbench-eval (an installation for captions leaves it out)")
+    show_error(absent)
+    return absent.exit_code
 
 
 DISK = {

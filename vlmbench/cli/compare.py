@@ -48,7 +48,9 @@ def command(
     ] = None,
     threshold: Annotated[
         float | None,
-        option("--threshold", min=0, max=1, help="Two-class sets: positive from this probability on. (default: 0.5)"),
+        option(
+            "--threshold", min=0, max=1, help="Two-class sets: positive from this probability on (0.5 unless given)."
+        ),
     ] = None,
     strict: Annotated[
         bool, option("--strict", help="Exit 3 if runs on one dataset cannot be shown side by side.")
@@ -80,9 +82,9 @@ def command(
     of their own, and the fields that differ are named. Results of CLIP_benchmark (its JSON, or the CSV of its build)
     are shown alongside: figures without intervals, not tested.
 
-    Example: [bold]vlmbench compare results other/results --metric mean_per_class_accuracy -o comparison[/bold]
-
-    For a paper: [bold]vlmbench compare results --columns bleu_4,meteor,cider --no-intervals --figures figures[/bold]
+    Examples:
+    [bold]vlmbench compare results other/results --metric mean_per_class_accuracy -o comparison[/bold]
+    [bold]vlmbench compare results --columns bleu_4,meteor,cider --no-intervals --figures figures[/bold]
     """
     import vlmbench
     from vlmbench.cli.console import Console, print_json

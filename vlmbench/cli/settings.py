@@ -1,4 +1,4 @@
-"""``vlmbench.toml``: a team's settings, which take the same way as ``VLMBENCH_<OPTION>``.
+"""``vlmbench.toml``: a team's settings, which take the same way as ``VLMBENCH_<OPTION>`` of the environment.
 
 Common options stand at the top, a command's own in a table named after it, each by its long name:
 

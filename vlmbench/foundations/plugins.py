@@ -1,9 +1,10 @@
 """What is named and imported only when it is asked for: this package's, and what other installed packages add."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,11 @@ def unknown(kind: str, name: str, names: Iterable[str], fix: str | None = None) 
     return AbsentError(f"no such {kind}: {name}", fix=nearest(name, names, fix or f"vlmbench list {kind}s"))
 
 
-def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
-    """How to fix a mistyped name: the nearest of `names`, or `otherwise` where none is near."""
-    near = get_close_matches(name, list(names), n=3)
-    return f"did you mean {' or '.join(near)}?" if near else otherwise
+def nearest(name: str, names: Iterable[str], otherwise: str, *, most: int = 3) -> str:
+    """How to fix a mistyped name: the nearest of `names`, those it is a part of, or `otherwise` if none is near."""
+    names = dict.fromkeys(names)
+    parts = [one for one in names if name.lower() in re.split(r"[-_./ ]", one.lower()) or one.startswith(name)]
+    alike = {one: SequenceMatcher(None, name.lower(), one.lower()).ratio() for one in names}
+    least = max(0.6, max(alike.values(), default=0) - 0.1)
+    near = parts or sorted((one for one in alike if alike[one] >= least), key=lambda one: -alike[one])
+    return f"did you mean {' or '.join(near[:most])}?" if near and name else otherwise

@@ -16,7 +16,8 @@ from vlmbench.encoders.device import INSTALL_OPENVINO
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import VlmbenchError
 
-NEEDED = ("torch", "transformers", "datasets", "scikit-learn", "pyarrow", "pandas", "pillow", "safetensors", "numba")
+MODELS = ("torch", "transformers", "datasets", "scikit-learn")
+NEEDED = (*MODELS, "safetensors", "pyarrow", "pandas", "pillow", "numba")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def _package(name: str) -> Finding:
         if find_spec(module) is None:
             raise PackageNotFoundError
     except PackageNotFoundError:
-        return Finding(name, "broken", "not installed", f"pip install {name}")
+        detail = "not installed" + "; captions in files are scored without it" * (name in MODELS)
+        return Finding(name, "broken", detail, f"pip install {name}")
     return Finding(name, "ok", found)
 
 

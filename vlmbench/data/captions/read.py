@@ -133,7 +133,9 @@ def read_candidates(path: Path, name: str | None = None, want: Want | None = Non
     several = [entry for entry in parsed.entries if len(entry.captions) != 1]
     if several:
         what, images = "a candidate must be one caption", [entry.image for entry in several]
-        raise _problem(what, path, several[0].place, images, "keep one caption per image")
+        raise _problem(
+            what, path, several[0].place, images, "keep one caption per image; several are references (-r)"
+        )
     _unique(parsed.entries, path)
     if not parsed.entries:
         raise InputError(
@@ -209,10 +211,13 @@ def _complete(system: Candidates, references: References) -> None:
     problems = [f"no caption of {_named(lacking)}"] if lacking else []
     problems += [f"no references of {_named(extra)}"] if extra else []
     if problems:
+        fix = "complete the file, or score the images that have both with --allow-missing"
+        if len(lacking) == len(wanted):
+            fix = "no image is in both: write the ids as the references have them, or name the column with --columns"
         raise InputError(
             f"{visible(system.name)} and the references do not have the same images: {'; '.join(problems)}",
             where=f"{system.where} and {references.where}",
-            fix="complete the file, or score the images that have both with --allow-missing",
+            fix=fix,
         )
 
 

@@ -12,7 +12,7 @@ from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.files import csv_rows, json_lines, json_of
 from vlmbench.foundations.text import visible
 
-_OBJECT = 'each entry has the form {"image_id": 1, "caption": "…"}; name other columns with --columns'
+_OBJECT = 'each entry has the form {"image_id": 1, "caption": "…"}; other columns are named by '
 _QUOTE = "quote captions that contain commas, quotes or line breaks"
 MOST_GROUPS = 20
 """A column ``domain`` with more distinct values is not a group of images, unless named as one."""
@@ -54,7 +54,8 @@ class _Table:
         where = f"{self.path}, {place}"
         if image is None or image not in names:
             there = ", ".join(map(visible, names)) or "nothing"
-            raise InputError(f"an entry without {self.image or 'image_id'}: it has {there}", where=where, fix=_OBJECT)
+            fix = f"{_OBJECT}--columns image=COLUMN"
+            raise InputError(f"an entry without {self.image or 'image_id'}: it has {there}", where=where, fix=fix)
         self.image = image
         others = [name for name in names if name != image]
         captions = named.of("prediction" if want.candidates else "captions", others)
@@ -89,8 +90,12 @@ class _Table:
 
     def without_captions(self, whose: str, names: Iterable[str], place: str) -> InputError:
         """The error of an entry, or a table, that has no captions."""
+        names = [*names]
         there = ", ".join(map(visible, names))
-        return InputError(f"no caption for {whose}: it has {there}", where=f"{self.path}, {place}", fix=_OBJECT)
+        others = [visible(name) for name in names if name != self.image]
+        role = "prediction" if self.want.candidates else "captions"
+        fix = f"{_OBJECT}--columns {role}={others[0] if len(others) == 1 else 'COLUMN'}"
+        return InputError(f"no caption for {whose}: it has {there}", where=f"{self.path}, {place}", fix=fix)
 
     def parsed(self) -> Parsed:
         """The entries of the split that is wanted."""

@@ -236,7 +236,7 @@ def read_baseline(path: Path) -> list[GateEntry]:
     """
     if path.is_dir() or path.name == "result.json":
         return entries_from_runs(find_runs([path]))
-    named_file(path, what="baseline", fix=f"vlmbench check --update --baseline {path} RESULTS")
+    named_file(path, what="baseline", fix=f"the first time: vlmbench check RESULTS --baseline {path} --update")
     data = read_json(path, most=BIGGEST, what="baseline", unique=True)
     schema = data.get("vlmbench_baseline") if isinstance(data, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:

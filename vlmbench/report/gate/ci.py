@@ -37,7 +37,7 @@ def github_summary(outcome: Outcome | VlmbenchError) -> str:
     lines = [
         f"### {sign} vlmbench check: {markdown(outcome_table(outcome).title)}",
         "",
-        to_markdown(outcome_table(outcome)),
+        to_markdown(outcome_table(outcome)).partition("\n\n")[2],
     ]
     return "\n".join(lines)
 

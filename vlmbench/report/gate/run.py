@@ -101,8 +101,10 @@ def run_gate(
         found = new.get(old.key)
         if found is None:
             if not allow_missing:
+                there = ", ".join(sorted(set(new) - {entry.key for entry in baseline})[:3])
                 raise InputError(
-                    "a run of the baseline is missing from the new results",
+                    "a run of the baseline is missing from the new results"
+                    + (f", which have, not in the baseline, {there}" if there else ""),
                     where=old.key,
                     fix="run it again, allow it with --allow-missing, or rewrite the baseline with --update",
                 )

@@ -76,7 +76,7 @@ def metric_names(text: str | Iterable[str] | None) -> tuple[str, ...]:
         raise UsageError(
             f"no such metric: {', '.join(map(visible, wrong)) or 'none given'}",
             where="--metrics",
-            fix=nearest(wrong[0] if wrong else "", known, f"choose from {', '.join(known)}, {ALL_BLEU}"),
+            fix=nearest(wrong[0] if wrong else "", [ALL_BLEU, *known], f"choose from {', '.join(known)}, {ALL_BLEU}"),
         )
     return tuple(name for name in known if name in given)
 
