@@ -65,6 +65,26 @@ def test_patients_stay_on_one_side_and_lines_without_label_are_counted(cells, pr
     patients = {whole[id] for id in tested}
     assert patients.isdisjoint(whole[id] for id in whole if id not in tested)
     assert {name.split("/")[0] for name in tested} == set(NAMES)
+    assert [one.run.record.protocol.validation for one in found] == [
+        "min(1, 4) images a class out of train, by group",
+        "min(2, 4) images a class out of train, by group",
+        "a stratified fifth of train, by group",
+    ]
+
+
+def test_a_patient_in_two_splits_is_refused(cells, probed, tmp_path):
+    rows = [[cells / f"{name}/{index}.png", name, index // 3, "test" if index > 8 else "train"] for name in NAMES
+            for index in (0, 3, 6, 9)]  # fmt: skip
+    for patient, refused in (("", False), (0, True)):
+        rows[-1][2] = patient
+        with open(tmp_path / "list.csv", "w", newline="") as file:
+            csv.writer(file).writerows([["file_name", "label", "patient", "split"], *rows])
+        call = ("pixels", f"file:{tmp_path}/list.csv")
+        if refused:
+            with pytest.raises(InputError, match=r"images of the group 0 \(patient\) are in both train and test"):
+                vlmbench.linear_probe(*call, group="patient", **probed[2])
+        else:
+            assert vlmbench.linear_probe(*call, group="patient", **probed[2])[0].n == 4
 
 
 def test_the_probe_with_the_most_labels_is_kept_and_predicts_the_folders_names(cells, probed):

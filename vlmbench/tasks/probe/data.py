@@ -49,6 +49,7 @@ class ProbeData:
         group: the dataset's group in the catalogue.
         raw_classnames: `[C]` as the dataset spells them, which a saved probe predicts; empty: `classnames`.
         suffix: what follows the system's name on a test set that is not the training set's own.
+        groups: the group of each training image (a patient), `[N]`; empty: images are not grouped.
     """
 
     system: str
@@ -69,6 +70,12 @@ class ProbeData:
     group: str = ""
     raw_classnames: tuple[str, ...] = ()
     suffix: str = ""
+    groups: tuple[str, ...] = ()
+
+    @property
+    def by_group(self) -> str:
+        """What a record says of validation images that were drawn by group."""
+        return ", by group" if self.groups else ""
 
 
 def from_file(path: Path, reporter: Reporter, *, normalised: bool, metric: str | None = None) -> ProbeData:
@@ -102,10 +109,10 @@ def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:
     """The data with a validation split, and its source: the dataset's own, else a part of train."""
     if VAL in data.x and len(data.x[VAL]):
         return data, "own split"
-    train, val = holdout(data.y[TRAIN], seed)
+    train, val = holdout(data.y[TRAIN], seed, groups=data.groups)
     x = {**data.x, TRAIN: data.x[TRAIN][train], VAL: data.x[TRAIN][val]}
     y = {**data.y, TRAIN: data.y[TRAIN][train], VAL: data.y[TRAIN][val]}
-    return replace(data, x=x, y=y), "a stratified fifth of train"
+    return replace(data, x=x, y=y), f"a stratified fifth of train{data.by_group}"
 
 
 def to_unit_norm(data: ProbeData) -> ProbeData:
@@ -132,6 +139,6 @@ def warn_of_data(data: ProbeData, shots: Sequence[int | None], reporter: Reporte
             f"(cosine of features at least {SAME}): figures may be too high"
         )
     for k in sorted({k for k in shots if k is not None and not data.multilabel}):
-        if short := few_shot_sample(data.y[TRAIN], k, 0).short:
+        if short := few_shot_sample(data.y[TRAIN], k, 0, data.groups).short:
             what = f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots"
             reporter.warn(f"{what}; all of theirs are used")

@@ -41,7 +41,7 @@ from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
-from vlmbench.tasks.held_out import SHARE, check_share, hold_out, holdout_note, one_split
+from vlmbench.tasks.held_out import SHARE, check_share, hold_out, holdout_note, one_split, require_whole_groups
 from vlmbench.tasks.probe.curve import few_shot_curve
 from vlmbench.tasks.probe.data import (
     TEST,
@@ -142,6 +142,8 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
             only = session.images.open(Selection(dataset, splits[TEST], request.limit)).split
             share = request.holdout or SHARE
             hold_out(only.labels, info.classnames, share, session.context.seed, info.id, only.groups)
+        elif dataset.option(IN_GROUPS):
+            require_whole_groups(session, dataset, list(splits.values()))
         passes += [Pass(Selection(dataset, split, request.limit), models) for split in splits.values()]
         passes += shift_passes(shift_plans(session, dataset, request), models)
     return passes
@@ -249,7 +251,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     fitted: list[Fitted] = []
     short: set[int] = set()
     for number in range(request.seeds):
-        sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number))
+        sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number), data.groups)
         short |= set(sample.short)
         x, y = data.x[TRAIN], data.y[TRAIN]
         split = replace(
@@ -267,7 +269,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     more: dict[str, Any] = {"by_seed": details}
     if short:
         more["classes_with_fewer_images"] = [data.classnames[index] for index in sorted(short)]
-    validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
+    validation = f"min({k}, 4) images a class out of train{data.by_group}" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
     heads, stored = tuple(one.head for one in fitted), sum(one.stored for one in fitted)
     return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads, stored)
