@@ -6,7 +6,9 @@ import pytest
 
 import vlmbench
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.metrics.one_vs_rest import Counts, counts_of, roc_curve
+from vlmbench.metrics.classification import classification_metrics, sample_columns, softmax
+from vlmbench.metrics.one_vs_rest import Counts, areas, class_scores, counts_of, roc_curve
+from vlmbench.records.classification import wrong_probabilities
 from vlmbench.records.store import read_samples
 
 
@@ -42,6 +44,58 @@ def test_the_roc_curve_has_the_area_of_the_auc():
     assert curve[0].tolist() == [0, 0]
     assert curve[-1].tolist() == [1, 1]
     assert area == pytest.approx(7.5 / 9)
+
+
+def drawn(generator, n, classes, apart=1.0):
+    """Labels of a few classes, and their probabilities."""
+    labels = generator.choice(classes, n, p=np.arange(1, classes + 1) / np.arange(1, classes + 1).sum())
+    logits = generator.normal(size=(n, classes))
+    logits[np.arange(n), labels] += apart
+    return labels, softmax(logits)
+
+
+def test_areas_against_the_rest_are_scikit_learns_and_of_two_classes_that_of_the_record():
+    from sklearn.metrics import roc_auc_score
+
+    labels, scores = drawn(np.random.default_rng(0), 200, 4)
+    each, mean = areas(labels, scores)
+    assert mean.value == pytest.approx(roc_auc_score(labels, scores, multi_class="ovr"))
+    assert [one.value for one in each] == pytest.approx(
+        [roc_auc_score(labels == index, scores[:, index]) for index in range(4)]
+    )
+    assert all(one.low < one.value < one.high for one in [*each, mean])
+    labels, scores = drawn(np.random.default_rng(0), 100, 2)
+    known = classification_metrics(scores, labels, metric_names=["roc_auc"], seed=0, resamples=0)["roc_auc"]
+    assert areas(labels, scores)[1].value == pytest.approx(known.value)
+    nobody, mean = areas(np.array([0, 1, 1]), np.eye(3)[[0, 1, 1]])
+    assert nobody[2] is None
+    assert (mean.value, mean.high) == (1, 1)
+    assert 0.3 < mean.low < 1
+    assert areas(np.array([0, 1, 1]), np.eye(3)[[1, 0, 0]])[1].low == 0
+
+
+def test_intervals_of_areas_cover_the_truth():
+    generator = np.random.default_rng(1)
+    each, mean = areas(*drawn(generator, 100_000, 3))
+    hits = np.zeros(4)
+    for _ in range(200):
+        found, middle = areas(*drawn(generator, 150, 3))
+        pairs = zip([*found, middle], [*each, mean], strict=True)
+        hits += [one.low <= true.value <= one.high for one, true in pairs]
+    assert (hits / 200 > 0.91).all()
+
+
+def test_samples_of_a_few_classes_have_every_probability_and_it_is_verified(tmp_path):
+    labels, scores = drawn(np.random.default_rng(2), 30, 3)
+    columns = sample_columns(scores, labels, [str(row) for row in range(30)])
+    assert np.array_equal(class_scores(columns), scores.astype(np.float32))
+    assert "probabilities" not in sample_columns(np.full((1, 51), 1 / 51), np.zeros(1, int), ["a"])
+    record = factory.write_classification(tmp_path, classes=3, n=30).record
+    assert wrong_probabilities(record, columns) == []
+    columns["probabilities"][4] = columns["probabilities"][4][[1, 2, 0]]
+    assert wrong_probabilities(record, columns) == ["probabilities: those of row 4 do not agree with its other columns"]
+    columns["probabilities"] = columns["probabilities"][:, :2]
+    assert wrong_probabilities(record, columns) == ["probabilities: there are 2 an image, and 3 classes"]
 
 
 def lines(compared, name):

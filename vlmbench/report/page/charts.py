@@ -30,6 +30,8 @@ MOST_NAMED = 40
 """Above this many classes a confusion matrix has no class names."""
 MOST_COUNTED = 20
 """Above this many classes it has no counts in its cells."""
+_LONGEST = 24
+"""Characters of a class name that are shown beside a chart."""
 
 
 @dataclass(frozen=True)
@@ -193,19 +195,78 @@ def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float
     return framed(identity, title, f"Accuracy in {len(bins)} bins of equal size: {points}", parts)
 
 
-def roc_svg(identity: str, title: str, curve: Sequence[tuple[float, float]], point: tuple[float, float]) -> str:
-    """Sensitivity against 1 - specificity, with the operating point; dashed: chance."""
+def roc_svg(
+    identity: str,
+    title: str,
+    curves: Sequence[tuple[str, Sequence[tuple[float, float]]]],
+    point: tuple[float, float] | None = None,
+) -> str:
+    """Sensitivity against 1 - specificity, a named curve for each class, with an operating point; dashed: chance."""
 
     def at(x: float, value: float) -> tuple[float, float]:
         return LEFT + (WIDTH - LEFT - RIGHT) * x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
 
     parts = [*_grid(0.0, 1.0, 0.2), *_ticks([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
     parts.append(f'<polyline class="diagonal" fill="none" points="{_points([at(0, 0), at(1, 1)])}"/>')
-    parts.append(f'<polyline class="line c0" points="{_points([at(x, y) for x, y in curve])}"/>')
-    parts.append(marker(1, *at(*point)))
+    for index, (_, curve) in enumerate(curves):
+        parts.append(f'<polyline class="line c{index % COLOURS}" points="{_points([at(x, y) for x, y in curve])}"/>')
+        if len(curves) > 1:
+            parts.append(marker(index % COLOURS, *at(*curve[len(curve) // 2])))
     parts.append(_axis_title("1 − specificity; up: sensitivity"))
-    words = f"sensitivity {point[1] * 100:.1f} with specificity {100 - point[0] * 100:.1f} at the operating point"
-    return framed(identity, title, f"ROC curve of {len(curve)} points; {words}", parts)
+    words = f"ROC curves of {', '.join(name for name, _ in curves)}"
+    if point is not None:
+        parts.append(marker(1, *at(*point)))
+        words += f"; sensitivity {point[1] * 100:.1f} with specificity {100 - point[0] * 100:.1f} at the operating point"
+    return framed(identity, title, words, parts)
+
+
+def per_class_svg(
+    identity: str, title: str, names: Sequence[str], series: Sequence[tuple[str, Sequence[Bounds | None]]], axis: str
+) -> str:
+    """Bars with intervals: one for each class and series, 0 to 1; None: no bar.
+
+    Args:
+        identity: the chart's id.
+        title: for screen readers.
+        names: of the classes, `[C]`.
+        series: each with its name and a value with low and high for each class, `[C]`.
+        axis: what is shown.
+    """
+    shown = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in map(visible, names)]
+    left, thick = 12 + 6.2 * max(map(len, shown), default=0), 11 if len(series) > 1 else 13
+    group = thick * len(series) + 6
+    bottom = TOP + group * len(names)
+
+    def across(value: float) -> float:
+        return left + (WIDTH - left - RIGHT) * value
+
+    parts = []
+    for tick in range(0, 101, 25):
+        x = across(tick / 100)
+        parts.append(f'<line class="grid" x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{tick}</text>')
+    for row, name in enumerate(shown):
+        top = TOP + group * row + 3
+        middle = top + thick * len(series) / 2 + 4
+        parts.append(f'<text class="tick" x="{left - 5:.1f}" y="{middle:.1f}" text-anchor="end">{html(name)}</text>')
+        for index, (_, values) in enumerate(series):
+            if (bounds := values[row]) is None:
+                continue
+            value, low, high = bounds
+            y, tall, colour = top + thick * index, thick - 2, index % COLOURS
+            corners = [(across(0), y), (across(value), y), (across(value), y + tall), (across(0), y + tall)]
+            parts.append(f'<polygon class="fill c{colour}" points="{_points(corners)}"/>')
+            if low is not None and high is not None:
+                ends = f'x1="{across(low):.1f}" x2="{across(high):.1f}" y1="{y + tall / 2:.1f}" y2="{y + tall / 2:.1f}"'
+                parts.append(f'<line class="bar c{colour}" {ends} stroke-width="1.5"/>')
+            parts.append(marker(colour, across(value), y + tall / 2))
+    x = (left + WIDTH - RIGHT) / 2
+    parts.append(f'<text class="axis" x="{x:.0f}" y="{bottom + 33}" text-anchor="middle">{html(axis)}</text>')
+    words = [
+        f"{name}: " + ", ".join(f"{label} {one[0] * 100:.1f}" for label, one in zip(names, values, strict=True) if one)
+        for name, values in series
+    ]
+    return framed(identity, title, f"{axis}; {'; '.join(words)}", parts, WIDTH, bottom + 38)
 
 
 def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames: Sequence[str]) -> str:
@@ -218,7 +279,7 @@ def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames:
         classnames: `[C]`.
     """
     classes = len(classnames)
-    names = [name if len(name) <= 24 else name[:23] + "…" for name in map(visible, classnames)]
+    names = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in map(visible, classnames)]
     named = classes <= MOST_NAMED
     margin = 26 + (max(6.4 * max(map(len, names), default=0), 10) if named else 6)
     cell = max(300 / max(classes, 1), 16.0 if named else 300 / max(classes, 1))

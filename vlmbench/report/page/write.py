@@ -17,14 +17,13 @@ from vlmbench.foundations.atomic import write_text
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.classification.ece import SPEC as CALIBRATION
-from vlmbench.metrics.one_vs_rest import AREA
 from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
 from vlmbench.report.blocks import varying_texts
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import of_family, unique
 from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg
-from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series, roc_chart
+from vlmbench.report.page.figures import few_shot_series, line_of, recall_chart, robustness_series, roc_chart
 from vlmbench.report.page.findings import (
     CaptionPair,
     best_and_worst,
@@ -199,8 +198,8 @@ def _shifts(found: Sequence[Shift], names: _Names) -> list[dict[str, Any]]:
 
 
 def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
-    """Reliability, confusions and disagreements of one row."""
-    parts = []
+    """Figures by class, reliability, ROC, confusions and disagreements of one row."""
+    parts, classed = [], []
     for kind, run in (("zero-shot", row.zero), ("probe, all labels", row.full)):
         if run is None:
             continue
@@ -213,12 +212,17 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
             title = f"{row.place.dataset}, {row.label}, {kind}: reliability"
             part["reliability"] = _safe(reliability_svg(names(f"reliability {title}"), title, bins))
             named = class_names(run, columns)
+            classed.append((kind, columns))
             part["confusion"] = confusion(columns, named)
             part["errors"] = surest_errors(columns, named)
             part["pictures"] = _pictures(run, [one.id for one in part["errors"]], pictures)
             part["roc"] = _roc(run, columns, f"{row.place.dataset}, {row.label}, {kind}: ROC", names)
         parts.append(part)
     found: dict[str, Any] = {"row": row, "id": names(f"{row.place.dataset} {row.label}"), "parts": parts, "apart": None}
+    if classed:
+        title = f"{row.place.dataset}, {row.label}: recall by class"
+        found["recall"] = _safe(recall_chart(named, classed, names(title), title))
+        found["legend"] = [(_safe(key_svg(index)), "", kind) for index, (kind, _) in enumerate(classed)]
     if row.zero and row.full and pairs.has(row.zero, row.full):
         first, second = pairs.aligned(row.zero, row.full)
         if "prediction" in first and "prediction" in second:
@@ -230,9 +234,13 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
 
 
 def _roc(run: StoredRun, columns: Mapping[str, Any], title: str, names: _Names) -> dict[str, Any] | None:
-    """The ROC curve of a two-class run, with the area and its interval."""
-    chart = roc_chart(run, columns, names(title), title)
-    return {"area": run.record.metrics[AREA], "svg": _safe(chart)} if chart else None
+    """The ROC curves of a run, with the area and its interval."""
+    found = roc_chart(run, columns, names(title), title)
+    if found is None:
+        return None
+    chart, shown, area = found
+    legend = [(_safe(key_svg(index)), "", name) for index, name in enumerate(shown)]
+    return {"area": area, "svg": _safe(chart), "legend": legend, "classes": len(class_names(run, columns))}
 
 
 def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 Everything is computed from the per-sample files, so it stands for runs that were made before there were such tables.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.text import visible
-from vlmbench.metrics.one_vs_rest import AREA, by_class, counts_of, positive_scores
+from vlmbench.metrics.classification import MOST
+from vlmbench.metrics.one_vs_rest import AREA, areas, by_class, class_scores, counts_of, positive_scores
 from vlmbench.records.classification import ClassificationProtocol
 from vlmbench.records.result import Metric
 from vlmbench.records.store import StoredRun
@@ -19,8 +20,6 @@ from vlmbench.report.table import Cell, Column, Table
 from vlmbench.report.tables.rows import Row, classification_rows
 
 PER_CLASS, TWO_CLASSES = "per_class", "two_classes"
-MOST = 50
-"""A run with more classes is left out: its figures are in figures/…-per-class.csv."""
 THRESHOLD = 0.5
 _HEAD = (Column("dataset", "dataset"), Column("model", "model"), Column("classifier", "classifier"))
 _OF_CLASS = ("recall", "precision", "specificity", "f1")
@@ -32,9 +31,15 @@ _CLINICAL = {
     "precision": "positive predictive value",
     "negative_predictive_value": "negative predictive value",
 }
+MEAN = "mean over classes"
 INTERVALS = (
     "Each class against the rest: recall (sensitivity), precision, specificity and F1, with Wilson's score intervals; "
-    "that of F1 is the one for true positives among all images with the class or predicted to have it, transformed."
+    "that of F1 is the one for true positives among all images with the class or predicted to have it, transformed. "
+    "Empty: a share of no images."
+)
+AREAS = (
+    "ROC AUC: of each class against the rest, by its probability, and the mean over classes; Newcombe's intervals "
+    "(2006), of the mean never narrower than DeLong's. Of two classes: as in the record, by the bootstrap."
 )
 
 
@@ -47,22 +52,43 @@ class OperatingPoint:
 
 
 def per_class_table(runs: Sequence[StoredRun], pairs: Pairs) -> Table | None:
-    """Recall, precision, specificity and F1 by class, for zero-shot and probes on all labels; None: no such run."""
+    """Recall, precision, specificity, F1 and ROC AUC by class, for zero-shot and probes on all labels, of runs of up to
+    `MOST` classes; None: no such run."""
     rows = []
     for dataset, row, kind, run, columns in _single_runs(runs, pairs):
         names = class_names(run)
         if not 2 <= len(names) <= MOST:
             continue
-        for name, counts in zip(names, by_class(columns, len(names)), strict=True):
+        each, mean = class_areas(run, columns)
+        for name, counts, area in zip(names, by_class(columns, len(names)), each, strict=True):
             found = counts.figures()
             head = [dataset, row.label, kind, name, str(counts.n)]
             figures = [_cell(found.get(key), run) for key in _OF_CLASS]
-            rows.append((*(Cell(text=text, runs=(run,)) for text in head), *figures))
+            rows.append((*(Cell(text=text, runs=(run,)) for text in head), *figures, _cell(area, run)))
+        if mean is not None and len(names) > 2:
+            head = [dataset, row.label, kind, MEAN, str(run.record.n)]
+            blank = [Cell()] * len(_OF_CLASS)
+            rows.append((*(Cell(text=text, runs=(run,)) for text in head), *blank, _cell(mean, run)))
     if not rows:
         return None
-    shown = (Column(key, _TITLES[key], True) for key in _OF_CLASS)
+    shown = (*(Column(key, _TITLES[key], True) for key in _OF_CLASS), Column(AREA, "ROC AUC", True))
     titles = (*_HEAD, Column("class", "class"), Column("n", "n"), *shown)
-    return Table(PER_CLASS, "Per class", titles, tuple(rows), (INTERVALS,))
+    notes = (INTERVALS, *([AREAS] if any(row[-1].is_figure for row in rows) else []))
+    return Table(PER_CLASS, "Per class", titles, tuple(rows), notes).without_empty_columns()
+
+
+def class_areas(run: StoredRun, columns: Mapping[str, Any]) -> tuple[list[Metric | None], Metric | None]:
+    """The area under the ROC curve of each class against the rest, and their mean; of two classes that of the record.
+
+    None where a run does not have every class's probability (many classes, or an earlier version), or a class is in no
+    image or in all.
+    """
+    count = len(class_names(run))
+    scores = class_scores(columns)
+    if count == 2 or scores is None or len({*columns["label"].tolist()}) < 2:
+        own = run.record.metrics.get(AREA)
+        return [own] * count, own
+    return areas(columns["label"], scores)
 
 
 def two_class_table(runs: Sequence[StoredRun], pairs: Pairs, point: OperatingPoint | None = None) -> Table | None:

@@ -56,7 +56,7 @@ from vlmbench.tasks.probe.fit import Fitted, fit_split
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.inputs import from_session, probe_layer, probe_splits, zero_shot_prompts
 from vlmbench.tasks.probe.saved import check_saved_probe, run_saved_probe, save_fitted
-from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
+from vlmbench.tasks.probe.shift import ShiftedTest, of_seed, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
 @dataclass(frozen=True)
@@ -259,8 +259,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         )
         fitted.append(fit_split(split, request, session, refit=False))
         block = head_columns(fitted[-1].head, data.x[TEST], data.y[TEST], data.ids)
-        block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
-        blocks.append(block)
+        blocks.append(of_seed(block, number))
         details.append(SeedFit(seed=number, **fitted[-1].detail.given()))
         sizes.append(len(sample.train))
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
