@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -74,7 +76,7 @@ def test_no_group_is_on_two_sides(seed):
         assert not on_both(sample.train, sample.val)
         assert np.bincount(y[sample.train]).tolist() == [k] * 3
         assert np.bincount(y[sample.val]).tolist() == [min(k, 4)] * 3
-    for less, more in zip(samples, samples[1:], strict=False):
+    for less, more in pairwise(samples):
         assert {*less.train} <= {*more.train}
         assert {*less.val} <= {*more.val}
 

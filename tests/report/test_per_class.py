@@ -7,7 +7,15 @@ import pytest
 import vlmbench
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.metrics.classification import classification_metrics, sample_columns, softmax
-from vlmbench.metrics.one_vs_rest import Counts, areas, class_scores, counts_of, roc_curve
+from vlmbench.metrics.one_vs_rest import (
+    Counts,
+    areas,
+    chosen_threshold,
+    class_scores,
+    counts_of,
+    roc_curve,
+    score_bins,
+)
 from vlmbench.records.classification import wrong_probabilities
 from vlmbench.records.store import read_samples
 
@@ -98,6 +106,26 @@ def test_samples_of_a_few_classes_have_every_probability_and_it_is_verified(tmp_
     assert wrong_probabilities(record, columns) == ["probabilities: there are 2 an image, and 3 classes"]
 
 
+@pytest.mark.parametrize("n", [40, 3000])
+def test_a_threshold_has_what_was_asked_for_on_the_images_it_was_chosen_on(n):
+    generator = np.random.default_rng(n)
+    labels = generator.integers(0, 2, n)
+    scores = np.clip(generator.normal(0.35 + 0.3 * labels, 0.2), 0, 1)
+    bins = score_bins(labels, scores)
+    assert len(bins[0]) <= 400
+    for positive in (0, 1):
+        of_class, truth = scores if positive else 1 - scores, labels == positive
+        for rule in ("sensitivity", "specificity", "youden"):
+            at, *both = chosen_threshold(*bins, positive, rule, 0.9)
+            found = counts_of(truth, of_class >= at).figures()
+            assert both == pytest.approx([found["recall"].value, found["specificity"].value])
+            if rule == "sensitivity":
+                assert both[0] >= 0.9
+                assert counts_of(truth, of_class >= at + 0.1).figures()["recall"].value < 0.9
+            elif rule == "specificity":
+                assert both[1] >= 0.9
+
+
 def lines(compared, name):
     table = next(table for table in compared.tables if table.name == name)
     return [dict(zip((column.key for column in table.columns), row, strict=True)) for row in table.rows]
@@ -130,8 +158,24 @@ def test_two_classes_at_a_threshold(two):
     assert by_class["normal_columnar"] == other["recall"].value
     with pytest.raises(InputError, match="no two-class run has the class sick"):
         vlmbench.compare(two, positive="sick")
-    with pytest.raises(UsageError, match="a threshold of 2"):
-        vlmbench.compare(two, threshold=2)
+    for wrong in (2, "sensitivity=2", "recall=0.9", "nan"):
+        with pytest.raises(UsageError, match=f"a threshold of {wrong}"):
+            vlmbench.compare(two, threshold=wrong)
+    with pytest.raises(InputError, match="no run has validation images to choose a threshold on"):
+        vlmbench.compare(two, threshold="youden")
+    scores = {"source": "the val split", "starts": [0.1, 0.4, 0.7], "images": [[5, 0], [1, 1], [0, 4]]}
+    names = ["abnormal", "normal_columnar"]
+    detail = {"validation_scores": scores}
+    protocol = {"metric": "roc_auc"}
+    factory.write_classification(
+        two, "linear-probe", accuracy=0.9, classnames=names, n=100, detail=detail, seed=3, protocol=protocol
+    )
+    zero, probe = lines(vlmbench.compare(two, threshold="sensitivity=0.9"), "two_classes")
+    assert (zero["threshold"].text, zero["chosen_on"].text) == ("0.5", "not chosen: no validation images")
+    assert (probe["threshold"].text, probe["chosen_on"].text) == (
+        "0.4",
+        "sensitivity of at least 90 on 11 validation images (the val split): sensitivity 100.0, specificity 83.3",
+    )
 
 
 def test_the_report_shows_the_surest_errors_of_one_run_and_the_open_matrix(two, tmp_path):

@@ -80,6 +80,48 @@ def positive_scores(columns: Columns, positive: int) -> tuple[NDArray[np.bool_],
     return np.asarray(columns["label"]) == positive, score if positive == 1 else 1 - score
 
 
+RULES = ("sensitivity", "specificity", "youden")
+"""How a threshold is chosen: the highest with that sensitivity or more, the lowest with that specificity or more, that
+with the largest sum of the two (Youden 1950)."""
+_BINS = 400
+
+
+def score_bins(
+    labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
+) -> tuple[list[float], list[list[int]]]:
+    """Images of two classes by the probability of the second: the lowest probability in each bin, ascending, and the
+    images of each class in it; a bin for each probability, or 400 bins."""
+    found = np.unique(scores)
+    starts = found[np.unique(np.linspace(0, len(found) - 1, min(len(found), _BINS)).astype(int))]
+    place = np.searchsorted(starts, scores, "right") - 1
+    images = np.zeros((len(starts), 2), dtype=np.int64)
+    np.add.at(images, (place, labels), 1)
+    return starts.tolist(), images.tolist()
+
+
+def chosen_threshold(
+    starts: Sequence[float], images: Sequence[Sequence[int]], positive: int, rule: str, least: float = 0.0
+) -> tuple[float, float, float]:
+    """The threshold that a rule of `RULES` chooses on the images of `score_bins`, with the sensitivity and the
+    specificity that it has there; an image is positive if the probability of class `positive` is at least it."""
+    counts = np.array(images)
+    if positive:
+        thresholds, said = np.array(starts), counts[::-1].cumsum(axis=0)[::-1]
+    else:  # those below a bin's start are above one minus it
+        thresholds = np.append(np.nextafter(1 - np.array(starts[1:]), 2), 0.0)[::-1]
+        said = counts.cumsum(axis=0)[::-1]
+    total = counts.sum(axis=0).clip(1)
+    sensitivity, specificity = said[:, positive] / total[positive], 1 - said[:, 1 - positive] / total[1 - positive]
+    if rule == "sensitivity":
+        at = np.flatnonzero(sensitivity >= least)[-1]
+    elif rule == "specificity":
+        met = np.flatnonzero(specificity >= least)
+        at = met[0] if len(met) else len(thresholds) - 1
+    else:
+        at = int((sensitivity + specificity).argmax())
+    return float(thresholds[at]), float(sensitivity[at]), float(specificity[at])
+
+
 def class_scores(columns: Columns) -> NDArray[np.float64] | None:
     """The probability of every class, `[N, C]`, from per-sample columns; None: these have it of the likeliest alone."""
     if "score" in columns:
@@ -92,9 +134,9 @@ def areas(labels: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]) -
     """The area under the ROC curve of each class against the rest, and the mean over classes, with 95 % intervals.
 
     A class's interval is Newcombe's (2006, method 5), which does not vanish where the area is 1; that of the mean
-    combines these as if classes were independent (Zou and Donner 2008), and is never narrower than DeLong's on the logit
-    scale, which takes all classes of an image together. Simulated, with 3 to 20 classes and 120 or 500 images, it holds
-    the true mean in 92 to 100 %.
+    combines these as if classes were independent (Zou and Donner 2008), and is never narrower than DeLong's on the
+    logit scale, which takes all classes of an image together. Simulated, with 3 to 20 classes and 120 or 500 images, it
+    holds the true mean in 92 to 100 %.
 
     Args:
         labels: `[N]`.

@@ -157,8 +157,21 @@ class LabelsToMatch(Fields):
     sentence: str
 
 
+class ValidationScores(Fields):
+    """Validation images of two classes by the probability of the second, from which a threshold can be chosen."""
+
+    source: str
+    """Where the images come from."""
+    starts: list[float]
+    """The lowest probability in each bin, ascending; a bin for each probability, or 400 bins."""
+    images: list[list[int]]
+    """The images of the first and of the second class in each bin."""
+
+
 class ProbeDetail(ClassificationDetail, FitDetail):
     """What explains a probe's figure."""
+
+    validation_scores: ValidationScores | None = None
 
     per_seed: list[float] | None = None
     """The main metric for each few-shot sample, or for the only fit."""

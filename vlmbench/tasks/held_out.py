@@ -119,7 +119,7 @@ def _by_groups(
     chosen, bare = by_groups(y, seed, share, groups)
     if bare:
         rows = np.flatnonzero(y[:, bare[0]] if y.ndim == 2 else y == bare[0])
-        alone = len({groups[row] or row for row in rows}) == 1
+        alone = len({groups[int(row)] or row for row in rows}) == 1
         raise InputError(
             f"all images of the class {visible(classnames[bare[0]])} are of one group: none is left to test on"
             if alone

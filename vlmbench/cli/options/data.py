@@ -23,7 +23,7 @@ Group = Annotated[
     option(
         "--group",
         metavar="COLUMN",
-        help="A column of -d file:LIST.csv, such as the patient: no value of it is in two of training, validation, test.",
+        help="A column of -d file:LIST.csv, such as the patient: none is in two of training, validation, test.",
     ),
 ]
 ClassMap = Annotated[

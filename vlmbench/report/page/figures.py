@@ -27,20 +27,20 @@ from vlmbench.report.page.charts import (
     Bounds,
     Scatter,
     Series,
-    confusion_svg,
     few_shot_svg,
     marker,
-    per_class_svg,
     reliability_svg,
     robustness_svg,
-    roc_svg,
+    severity_svg,
 )
+from vlmbench.report.page.class_charts import confusion_svg, per_class_svg, roc_svg
 from vlmbench.report.page.raster import SVG, png
 from vlmbench.report.page.significance import significance_svg, title_of
 from vlmbench.report.page.vector import pdf
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
 from vlmbench.report.tables.comparisons import matrices
+from vlmbench.report.tables.corruptions import sweeps, without_sweeps
 from vlmbench.report.tables.per_class import THRESHOLD, class_areas, class_names
 from vlmbench.report.tables.robustness import ZERO_SHOT, Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
@@ -60,9 +60,10 @@ ET.register_namespace("", SVG.strip("{}"))
 def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Table] = ()) -> list[Path]:
     """Draws every figure of these runs in a folder, each as SVG, PDF and PNG.
 
-    Of `tables`, pairwise comparisons are drawn. For zero-shot and for a probe on all labels: confusion matrix (also
-    CSV), recall by class (CSV: more figures), reliability diagram, ROC curves. For few-shot runs: one chart per dataset
-    with one line per model. For probes on other test sets: a chart of shifted accuracy each.
+    Of `tables`, pairwise comparisons are drawn. For zero-shot and a probe on all labels, unless on corrupted images:
+    confusion matrix (also CSV), recall by class (CSV: more figures), reliability diagram, ROC curves. For few-shot
+    runs: one chart per dataset with one line per model. For probes on other test sets: a chart of shifted accuracy
+    each. For corruptions of several severities: the mean over corruptions by severity.
 
     Returns:
         The files.
@@ -71,7 +72,7 @@ def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Tabl
         OutputError: a file cannot be written.
     """
     written: list[Path] = []
-    for run in runs:
+    for run in without_sweeps(runs):
         record = run.record
         if record.shots is None and isinstance(record.detail, ClassificationDetail) and record.detail.per_class:
             written += _one_run(run, record.detail.per_class, folder)
@@ -81,7 +82,22 @@ def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Tabl
     for (place, series), stem in zip(curves, stems, strict=True):
         metric = place.metric.replace("_", " ")
         written += few_shot_curve(series, folder / stem, title=f"{names[place]}: {metric} (%) by labels per class")
+    for title, lines in severity_series(runs, Pairs()):
+        legend = [(index % COLOURS, one.name, False) for index, one in enumerate(lines)]
+        picture = folder / slug(f"severity-{title}", longest=100)
+        written += _save(severity_svg("severity", title, lines), legend, picture, f"{title} (%) by severity")
     return written + robustness_figures(runs, folder) + significance_figures(tables, folder)
+
+
+def severity_series(runs: Sequence[StoredRun], pairs: Pairs) -> list[tuple[str, list[Series]]]:
+    """Dataset and metric of each chart by severity, with a line for each system: the means over corruptions."""
+    found: dict[str, list[Series]] = {}
+    for sweep in sweeps(runs):
+        if points := sweep.by_severity(pairs):
+            kinds = sweep.kinds[0] if len(sweep.kinds) == 1 else f"mean over {len(sweep.kinds)} corruptions"
+            title = f"{sweep.dataset}, {kinds}: {sweep.metric.replace('_', ' ')}"
+            found.setdefault(title, []).append(Series(f"{sweep.model}, {sweep.classifier}", tuple(points)))
+    return list(found.items())
 
 
 def robustness_figures(runs: Sequence[StoredRun], folder: Path) -> list[Path]:
@@ -195,9 +211,7 @@ def _one_run(run: StoredRun, classes: Sequence[ClassFigures], folder: Path) -> l
         chart, shown, area = roc
         mean = f"mean ROC AUC over {len(names)} classes" if len(names) > 2 else "ROC AUC"
         legend = [(index, name, False) for index, name in enumerate(shown)]
-        written += _save(
-            chart, legend, stem.with_name(stem.name + "-roc"), f"{title}: {mean} {area.value * 100:.1f} %"
-        )
+        written += _save(chart, legend, stem.with_name(stem.name + "-roc"), f"{title}: {mean} {area.value * 100:.1f} %")
     bins = calibration_bins(samples["confidence"], samples["prediction"] == samples["label"])
     return written + reliability_diagram(bins, stem.with_name(stem.name + "-reliability"), title=title)
 
@@ -229,9 +243,7 @@ def roc_chart(
     return roc_svg(identity, title, curves, point), [name for name, _ in curves] if len(curves) > 1 else [], mean
 
 
-def recall_chart(
-    names: Sequence[str], runs: Sequence[tuple[str, Mapping[str, Any]]], identity: str, title: str
-) -> str:
+def recall_chart(names: Sequence[str], runs: Sequence[tuple[str, Mapping[str, Any]]], identity: str, title: str) -> str:
     """Recall of each class with intervals, from the per-sample columns of one or two classifiers; none beyond `MOST`
     classes."""
     from vlmbench.metrics.classification import MOST
@@ -242,7 +254,7 @@ def recall_chart(
     series = []
     for name, columns in runs:
         found = [counts.figures().get("recall") for counts in by_class(columns, len(names))]
-        series.append((name, [one and (one.value, one.low, one.high) for one in found]))
+        series.append((name, [(one.value, one.low, one.high) if one is not None else None for one in found]))
     return per_class_svg(identity, title, names, series, "recall × 100")
 
 

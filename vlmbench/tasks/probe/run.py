@@ -24,6 +24,7 @@ from vlmbench.metrics.classification import (
     metrics_from_samples,
     per_class,
 )
+from vlmbench.metrics.one_vs_rest import score_bins
 from vlmbench.metrics.reference import class_counts
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.classification import (
@@ -34,6 +35,7 @@ from vlmbench.records.classification import (
     ProbeDetail,
     ProbeProtocol,
     SeedFit,
+    ValidationScores,
 )
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
@@ -243,6 +245,11 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
     value, detail = metrics[data.metric].value, fitted.detail.given()
+    if VAL in split.x and len(split.y[VAL]) and len(data.classnames) == 2 and not (data.multilabel or request.refit):
+        scored = head_columns(fitted.head, split.x[VAL], split.y[VAL], [""] * len(split.y[VAL]))
+        starts, images = score_bins(scored["label"], scored["score"])
+        source = "the val split" if validation in ("own split", "none", "the test split") else validation
+        detail["validation_scores"] = ValidationScores(source=source, starts=starts, images=images)
     return _Result(None, columns, metrics, [value], trained, detail, validation, (fitted.head,), fitted.stored)
 
 
