@@ -1,4 +1,7 @@
+from itertools import pairwise
+
 import numpy as np
+import pytest
 
 from vlmbench.heads.fewshot import few_shot_sample, holdout
 
@@ -52,3 +55,37 @@ def test_the_hold_out_is_stratified_and_complete():
 def test_several_labels_an_image_are_held_out_at_random():
     train, val = holdout(np.zeros((50, 3), dtype=np.uint8), seed=0)
     assert (len(train), len(val)) == (40, 10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_group_is_on_two_sides(seed):
+    generator = np.random.default_rng(seed)
+    y = generator.integers(0, 3, 240)
+    groups = [f"patient {number}" if number else "" for number in generator.integers(0, 30, 240)]
+
+    def on_both(one, two):
+        return {groups[row] for row in one} & {groups[row] for row in two} - {""}
+
+    train, val = holdout(y, seed, groups=groups)
+    assert sorted([*train, *val]) == list(range(240))
+    assert not on_both(train, val)
+    assert 0.1 < len(val) / 240 < 0.3
+    assert {*y[val]} == {*y[train]} == {0, 1, 2}
+    samples = [few_shot_sample(y, k, seed, groups) for k in (1, 2, 8)]
+    for k, sample in zip((1, 2, 8), samples, strict=True):
+        assert not on_both(sample.train, sample.val)
+        assert np.bincount(y[sample.train]).tolist() == [k] * 3
+        assert np.bincount(y[sample.val]).tolist() == [min(k, 4)] * 3
+    for less, more in pairwise(samples):
+        assert {*less.train} <= {*more.train}
+        assert {*less.val} <= {*more.val}
+
+
+def test_a_class_of_one_group_trains_and_does_not_validate():
+    y, groups = np.repeat([0, 1], 12), [*"aaabbbcccddd", *"e" * 12]
+    train, val = holdout(y, 0, groups=groups)
+    assert {*y[val]} == {0}
+    assert {*y[train]} == {0, 1}
+    sample = few_shot_sample(y, 4, 0, groups)
+    assert np.bincount(y[sample.train]).tolist() == [4, 4]
+    assert {*y[sample.val]} == {0}

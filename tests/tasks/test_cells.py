@@ -13,6 +13,7 @@ from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import sha256_file
 from vlmbench.records.store import read_samples
 from vlmbench.tasks.held_out import hold_out
+from vlmbench.tasks.probe.data import near_duplicates
 
 NAMES = ("dark_blue", "dark_red", "light_blue", "light_red")
 CELLS = 12
@@ -65,6 +66,26 @@ def test_patients_stay_on_one_side_and_lines_without_label_are_counted(cells, pr
     patients = {whole[id] for id in tested}
     assert patients.isdisjoint(whole[id] for id in whole if id not in tested)
     assert {name.split("/")[0] for name in tested} == set(NAMES)
+    assert [one.run.record.protocol.validation for one in found] == [
+        "min(1, 4) images a class out of train, by group",
+        "min(2, 4) images a class out of train, by group",
+        "a stratified fifth of train, by group",
+    ]
+
+
+def test_a_patient_in_two_splits_is_refused(cells, probed, tmp_path):
+    rows = [[cells / f"{name}/{index}.png", name, index // 3, "test" if index > 8 else "train"] for name in NAMES
+            for index in (0, 3, 6, 9)]  # fmt: skip
+    for patient, refused in (("", False), (0, True)):
+        rows[-1][2] = patient
+        with open(tmp_path / "list.csv", "w", newline="") as file:
+            csv.writer(file).writerows([["file_name", "label", "patient", "split"], *rows])
+        call = ("pixels", f"file:{tmp_path}/list.csv")
+        if refused:
+            with pytest.raises(InputError, match=r"images of the group 0 \(patient\) are in both train and test"):
+                vlmbench.linear_probe(*call, group="patient", **probed[2])
+        else:
+            assert vlmbench.linear_probe(*call, group="patient", **probed[2])[0].n == 4
 
 
 def test_the_probe_with_the_most_labels_is_kept_and_predicts_the_folders_names(cells, probed):
@@ -108,6 +129,10 @@ def test_classes_are_merged_by_a_file(cells, probed, tmp_path):
     assert record.protocol.classnames == ["dark", "light"]
     assert "roc_auc" in record.metrics
     assert [row.n for row in record.detail.per_class] == [6, 6]
+    scores = record.detail.validation_scores
+    assert (scores.source, np.sum(scores.images)) == ("a stratified fifth of train", 8)
+    (line,) = [table for table in vlmbench.compare([found], threshold="youden").tables if table.name == "two_classes"]
+    assert line.rows[0][6].text.startswith("Youden's index on 8 validation images (a stratified fifth of train): ")
     for text, what in (("green,dark\n", "names green, no class of"), ("dark_red,x\n" * 2, "occurs twice")):
         (tmp_path / "bad.csv").write_text(text)
         with pytest.raises(InputError, match=what):
@@ -139,10 +164,21 @@ def test_near_duplicates_across_splits_are_counted(tmp_path):
         device="cpu",
     )
     assert [line for line in found.warnings if "same as a training image" in line] == [
-        f"folder:{tmp_path}/data: 1 of 6 test images are the same as a training image, or nearly (cosine of features "
-        "at least 0.999): figures may be too high"
+        f"folder:{tmp_path}/data: 1 of 6 test images is the same as a training image, or nearly (a/1.png): figures may "
+        "be too high"
     ]
     assert len([line for line in found.warnings if "fewer images than 4 shots" in line]) == 1  # once for both heads
+
+
+def test_images_of_one_brightness_are_no_duplicates():
+    """Features that all point one way, as pixels do."""
+    generator = np.random.default_rng(0)
+    train, test = (100 + generator.normal(size=(50, 64)).astype(np.float32) for _ in range(2))
+    plain = (test @ train.T) / np.outer(np.linalg.norm(test, axis=1), np.linalg.norm(train, axis=1))
+    assert plain.min() > 0.999
+    assert near_duplicates(train, test).tolist() == []
+    test[[3, 7]] = train[:2] + 0.001
+    assert near_duplicates(train, test).tolist() == [3, 7]
 
 
 @pytest.mark.parametrize("seed", range(5))

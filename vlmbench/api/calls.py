@@ -144,7 +144,7 @@ def linear_probe(
         test_on: further test sets, or ``"family"``: what is trained here, and zero-shot beside it, is scored there too.
         class_map: a JSON or CSV file, class to the class it becomes; several may become one. With `test_on` or
             `load_probe`: class of the test set to class of the training set; None: they are matched by name.
-        group: the column of ``file:LIST.csv`` (a patient) whose images are all held out, or none of them.
+        group: the column of ``file:LIST.csv`` (a patient) of which no value is in two of training, validation and test.
         corrupt: also on its own test images corrupted, after training on clean ones: ``"all:1-5"``, ``"fog:3"`` …
         figures: draw curve, confusion matrix and reliability diagram under ``out``/figures.
         save_probe: save the probe with the most labels as this .safetensors file, for ``vlmbench predict``.

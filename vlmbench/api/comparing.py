@@ -35,7 +35,7 @@ def compare(
     metric: str | None = None,
     relative_to: str | None = None,
     positive: str | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     columns: Iterable[str] | None = None,
 ) -> Comparison:
     """Runs side by side, with paired tests between systems on the same images, Holm-corrected.
@@ -46,13 +46,15 @@ def compare(
         metric: the metric of classification tables and tests; None: each dataset's own.
         relative_to: the model by whose errors on corrupted images those of all are divided (mCE).
         positive: the positive class of two-class sets; None: the second.
-        threshold: an image is positive if that class's probability is at least this; None: one half.
+        threshold: an image is positive if that class's probability is at least this; None: one half. Or chosen on each
+            probe's validation images: ``"sensitivity=0.95"``, ``"specificity=0.9"``, ``"youden"``.
         columns: the figures to show, by their names in the CSV's header (``cider``), in this order; None: all.
 
     Raises:
         AbsentError: there is nothing at a path.
-        InputError: a path holds no run, no run has the metric, or there is no such model or class.
-        UsageError: the threshold is no number from 0 to 1, or no table has one of the columns.
+        InputError: a path holds no run, no run has the metric, there is no such model or class, or no run has
+            validation images to choose a threshold on.
+        UsageError: the threshold is neither such a rule nor a number from 0 to 1, or no table has one of the columns.
     """
     from vlmbench.report.grouping import unique
     from vlmbench.report.tables.chosen import by_metric
@@ -68,7 +70,7 @@ def compare(
     if positive is not None or threshold is not None:
         from vlmbench.report.tables.per_class import OperatingPoint
 
-        point = OperatingPoint(positive, threshold)
+        point = OperatingPoint.parse(positive, threshold)
     tables = build_tables(found, every_pair=True, foreign=foreign, relative_to=relative_to, point=point)
     if columns is not None:
         tables = _only(tables, list(columns))

@@ -47,9 +47,12 @@ def command(
         option("--positive", metavar="CLASS", help="The positive class of two-class sets. (default: the second)"),
     ] = None,
     threshold: Annotated[
-        float | None,
+        str | None,
         option(
-            "--threshold", min=0, max=1, help="Two-class sets: positive from this probability on (0.5 unless given)."
+            "--threshold",
+            metavar="P|RULE",
+            help="Two-class sets: positive from this probability on; or sensitivity=0.95, specificity=0.9, youden: "
+            "chosen on the probe's validation images. (default: 0.5)",
         ),
     ] = None,
     strict: Annotated[

@@ -1,8 +1,14 @@
 """Records of classification: zero-shot and the linear probe."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from pydantic import Field, JsonValue
 
 from vlmbench.records.task import ColumnRule, EncodedProtocol, Fields, Number, TaskDetail, TaskSpec
+
+if TYPE_CHECKING:
+    from vlmbench.records.result import Record
 
 FAMILY = "classification"
 TRAINED_ON, WITH_CLASSES_OF = " trained on {}", " with the classes of {}"
@@ -151,8 +157,21 @@ class LabelsToMatch(Fields):
     sentence: str
 
 
+class ValidationScores(Fields):
+    """Validation images of two classes by the probability of the second, from which a threshold can be chosen."""
+
+    source: str
+    """Where the images come from."""
+    starts: list[float]
+    """The lowest probability in each bin, ascending; a bin for each probability, or 400 bins."""
+    images: list[list[int]]
+    """The images of the first and of the second class in each bin."""
+
+
 class ProbeDetail(ClassificationDetail, FitDetail):
     """What explains a probe's figure."""
+
+    validation_scores: ValidationScores | None = None
 
     per_seed: list[float] | None = None
     """The main metric for each few-shot sample, or for the only fit."""
@@ -171,6 +190,27 @@ class ProbeDetail(ClassificationDetail, FitDetail):
     """Where it reaches ``--target``, or will by a power law."""
 
 
+def wrong_probabilities(record: "Record", columns: Mapping[str, Any]) -> list[str]:
+    """Whether every class's probability, where it is stored, agrees with the other columns."""
+    import numpy as np
+
+    names = record.protocol.classnames if isinstance(record.protocol, ClassificationProtocol) else None
+    if "probabilities" not in columns or names is None:
+        return []
+    found = np.stack([*columns["probabilities"]]).astype(np.float64)
+    rows, label, prediction = np.arange(len(found)), columns["label"], columns["prediction"]
+    if found.shape[1] != len(names):
+        return [f"probabilities: there are {found.shape[1]} an image, and {len(names)} classes"]
+    off = [
+        np.abs(found[rows, label] - columns["probability"]),
+        np.abs(found[rows, prediction] - columns["confidence"]),
+        found.max(axis=1) - found[rows, prediction],
+        np.abs(found.sum(axis=1) - 1),
+    ]
+    wrong = np.flatnonzero(np.max(off, axis=0) > 1e-5)
+    return [f"probabilities: those of row {wrong[0]} do not agree with its other columns"] if len(wrong) else []
+
+
 COLUMNS = (("label", "prediction", "confidence"), ("labels", "scores"))
 _CLASS = ColumnRule(0, whole=True, classes=True)
 _SHARE = ColumnRule(0, 1)
@@ -180,6 +220,7 @@ RULES = {
     "seed": ColumnRule(0, whole=True),
     "labels": ColumnRule(0, 1, whole=True, lists=True, even=True),
     "scores": ColumnRule(lists=True, even=True),
+    "probabilities": ColumnRule(0, 1, lists=True, even=True),
 }
 TABLE = "vlmbench.report.tables.classification:classification_table"
 
@@ -192,6 +233,7 @@ ZEROSHOT = TaskSpec(
     detail=ClassificationDetail,
     columns=COLUMNS,
     rules=RULES,
+    verify=wrong_probabilities,
     gated="main",
     request="vlmbench.tasks.zeroshot:ZeroShotRequest",
     check="vlmbench.tasks.zeroshot:check_zeroshot",
@@ -208,6 +250,7 @@ PROBE = TaskSpec(
     detail=ProbeDetail,
     columns=COLUMNS,
     rules=RULES,
+    verify=wrong_probabilities,
     gated="main",
     request="vlmbench.tasks.probe.fit:ProbeRequest",
     check="vlmbench.tasks.probe.run:check_linear_probe",

@@ -11,6 +11,8 @@ _FOLDED = (30, 20, 12, 8)
 _WHOLE = 20
 """From this width on, no word up to `_WORD` characters is broken."""
 _WORD = 24
+_NAMES = ("model", "system")
+"""Columns that name what a row is of."""
 _TOGETHER = 2
 """Figures that belong side by side."""
 BETWEEN = 3
@@ -44,16 +46,26 @@ def figure_width(table: Table, place: int, measure: Measure = columns_wide) -> f
 
 
 def varying_texts(table: Table) -> tuple[str, list[int]]:
-    """The title with what is the same in all rows, and the places of the columns of texts that are not."""
-    heads, said = [], []
-    for place, column in enumerate(table.columns):
-        if not column.figures:
-            texts = {row[place].text for row in table.rows}
-            if len(table.rows) > 1 and len(texts) == 1:
-                said.append(" ".join(filter(None, (column.title, *texts))))
-            else:
-                heads.append(place)
+    """The title with what is the same in all rows, and the places of the columns of texts that are not.
+
+    Of a table of one row the model's or system's name stays.
+    """
+    texts = [place for place, column in enumerate(table.columns) if not column.figures]
+    same = [place for place in texts if len({row[place].text for row in table.rows}) == 1]
+    if len(table.rows) == 1:
+        named = [place for place in same if table.columns[place].key in _NAMES]
+        same = [place for place in same if place not in (named or same)[:1]]
+    said = [" ".join(filter(None, (table.columns[place].title, table.rows[0][place].text))) for place in same]
+    heads = [place for place in texts if place not in same]
     return (f"{table.title} ({', '.join(said)})" if said else table.title), heads
+
+
+def without_constants(table: Table) -> Table:
+    """The same with what is the same in several rows in the title."""
+    if len(table.rows) < 2:
+        return table
+    title, heads = varying_texts(table)
+    return _only(table, title, heads, [place for place, column in enumerate(table.columns) if column.figures])
 
 
 def fits(table: Table, width: int) -> bool:

@@ -74,11 +74,12 @@ def _shifted(lines: Sequence[Line]) -> list[str]:
     for line in probes:
         groups.setdefault((line["trained_on"].text, line["model"].text), []).append(line)
     many = {group: there for group, there in groups.items() if len(there) > SHIFTS}
-    for (trained_on, model), there in many.items():
+    for (trained_on, _), there in many.items():
+        model, head = _head(there[0])
         gaps = [line["extra_loss"] for line in there]
         more, less = (sum((end or 0.0) * sign > 0 for end in ends) for sign, ends in _ends(gaps))
         sentences.append(
-            f"Trained on {trained_on}, tested on {len(there)} other sets, with {model}: the probe on all labels loses "
+            f"Trained on {trained_on}, tested on {len(there)} other sets, with {model}: {head} on all labels loses "
             f"significantly more than zero-shot on {more} of them, significantly less on {less}."
         )
     for line in probes:
@@ -89,14 +90,25 @@ def _shifted(lines: Sequence[Line]) -> list[str]:
         beside = line["extra_loss"].runs[2:]
         zero = next(one for one in others if one["loss"].runs == beside)
         gap, probe, free = line["extra_loss"], line["shifted"], zero["shifted"]
+        model, head = _head(line)
         low, high = gap.interval().strip("[]").split(", ")
         sure = "" if (gap.low or 0.0) > 0 or (gap.high or 0.0) < 0 else ", not significant"
         sentences.append(
-            f"Trained on {place[1]}, tested on {place[0]}, with {line['model'].text}: under shift the probe "
+            f"Trained on {place[1]}, tested on {place[0]}, with {model}: under shift {head} "
             f"{_loses(line['loss'])} points{_of(line['metric'].text)}, zero-shot {_loses(zero['loss'], line['loss'])} "
             f"(difference {gap.figure()}, 95 % interval {low} to {high}{sure}); {_choice(line, probe, free)}."
         )
     return sentences
+
+
+def _head(line: Line) -> tuple[str, str]:
+    """The model of a row, and the head: ``the probe``, if it is the default one, or ``the head lp++``."""
+    text, name = line["model"].text, getattr(line["extra_loss"].runs[0].record.protocol, "probe", None)
+    model, plus, rest = text.partition(f"+{name}")
+    if not plus:
+        return text, "the probe"
+    settings, space, more = rest.partition(" ")
+    return model + space + more, f"the head {name}{settings}"
 
 
 def _ends(gaps: Sequence[Cell]) -> list[tuple[int, list[float | None]]]:
@@ -124,7 +136,7 @@ def _choice(line: Line, probe: Cell, free: Cell) -> str:
         return f"with up to {match.lstrip('> ')} labels per class zero-shot is the better choice on the shifted data"
     if match and not match.startswith(("<", ">")) and not behind:
         return f"below {_labels(match)} per class zero-shot is the better choice on the shifted data"
-    return f"on the shifted data the probe on all labels reaches {probe.figure()}, zero-shot {free.figure()}"
+    return f"on the shifted data {_head(line)[1]} on all labels reaches {probe.figure()}, zero-shot {free.figure()}"
 
 
 def _system(cell: Cell) -> bool:

@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmbench.data.base import DatasetInfo
+from vlmbench.data.names import IN_GROUPS, DatasetRef
 from vlmbench.foundations.errors import InputError, UsageError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.seeds import derive_seed
 from vlmbench.foundations.text import visible
-from vlmbench.heads.fewshot import holdout
+from vlmbench.heads.fewshot import ATTEMPTS, by_groups, holdout
 from vlmbench.session.features import SplitFeatures
+from vlmbench.session.images import Selection
+from vlmbench.session.session import Session
 
 SHARE = 0.25
-ATTEMPTS = 100
-"""Attempts for images with several labels, until every class has images on both sides."""
 
 Rows = NDArray[np.int64]
 
@@ -114,34 +115,38 @@ def hold_out(
 def _by_groups(
     y: NDArray[Any], classnames: Sequence[str], share: float, seed: int, where: str, groups: Sequence[str]
 ) -> tuple[Rows, Rows]:
-    """Takes groups in random order while they bring the test set's class counts closer to their share."""
-    names = [name or f"\0{row}" for row, name in enumerate(groups)]
-    of_row = np.unique(names, return_inverse=True)[1]
-    shown = y if y.ndim == 2 else np.eye(len(classnames), dtype=np.int64)[y]
-    table = np.zeros((of_row.max() + 1, shown.shape[1]))
-    np.add.at(table, of_row, shown)
-    total = table.sum(axis=0)
-    alone = np.flatnonzero((total > 0) & ((table > 0).sum(axis=0) == 1))
-    fix = "give each class images of at least two groups, or leave out --group"
-    if len(alone):
+    """Whole groups; every class has images on both sides."""
+    chosen, bare = by_groups(y, seed, share, groups)
+    if bare:
+        rows = np.flatnonzero(y[:, bare[0]] if y.ndim == 2 else y == bare[0])
+        alone = len({groups[int(row)] or row for row in rows}) == 1
         raise InputError(
-            f"all images of the class {visible(classnames[alone[0]])} are of one group: none is left to test on",
+            f"all images of the class {visible(classnames[bare[0]])} are of one group: none is left to test on"
+            if alone
+            else f"no division of whole groups leaves the class {visible(classnames[bare[0]])} images to test on",
             where=where,
-            fix=fix,
+            fix="give each class images of at least two groups, or leave out --group",
         )
-    weight = 1 / np.maximum(total, 1)
-    for attempt in range(ATTEMPTS):
-        order = np.random.default_rng(derive_seed(seed, "test groups", attempt)).permutation(len(table))
-        counts, chosen = np.zeros_like(total), []
-        for group in order:
-            closer = np.abs((counts + table[group]) * weight - share).sum() < np.abs(counts * weight - share).sum()
-            if closer:
-                counts += table[group]
-                chosen.append(group)
-        if not ((total > 0) & ((counts == 0) | (counts == total))).any():
-            test = np.isin(of_row, chosen)
-            return np.flatnonzero(~test), np.flatnonzero(test)
-    raise InputError("no division leaves every class groups to train and to test on", where=where, fix=fix)
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def require_whole_groups(session: Session, dataset: DatasetRef, splits: Sequence[str]) -> None:
+    """Checks that no group has images in two splits of a dataset.
+
+    Raises:
+        InputError: one has.
+    """
+    where_of: dict[str, str] = {}
+    for split in splits:
+        for group in {*session.images.open(Selection(dataset, split)).split.groups} - {""}:
+            if group in where_of:
+                raise InputError(
+                    f"images of the group {visible(group)} ({dataset.option(IN_GROUPS)}) are in both {where_of[group]} "
+                    f"and {split}",
+                    where=str(dataset),
+                    fix="give each group one split; or leave out the column split, and --group holds out whole groups",
+                )
+            where_of[group] = split
 
 
 def held_out(features: SplitFeatures, share: float, seed: int) -> SplitFeatures:

@@ -23,7 +23,7 @@ Group = Annotated[
     option(
         "--group",
         metavar="COLUMN",
-        help="A column of -d file:LIST.csv, such as the patient: its images are all held out for testing, or none are.",
+        help="A column of -d file:LIST.csv, such as the patient: none is in two of training, validation, test.",
     ),
 ]
 ClassMap = Annotated[

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 INTERVALS = "wilson; bootstrap for ece, brier, map, roc_auc"
 INTERVALS_OVER_SEEDS = "t over seeds"
+PROBABILITIES, MOST = "probabilities", 50
+"""The column of every class's probability, and the most classes for which single runs have it."""
 _CELLS = 2**22
 """Numbers of a block of images: probabilities, or features."""
 
@@ -53,7 +55,8 @@ def sample_columns(
     Returns:
         id; label, prediction (the first of ties), probability (of the label), confidence (of the prediction), rank
         (of the label, 0 best), brier (sum of squared errors over classes, 0 to 2); with two classes also score, the
-        probability of class 1. Multi-label: id, labels (list of int8), scores (list of float32).
+        probability of class 1; with 3 to `MOST` also probabilities, of every class (list of float32). Multi-label: id,
+        labels (list of int8), scores (list of float32).
 
     Raises:
         InputError: shapes or values are not as described.
@@ -80,6 +83,8 @@ def sample_columns(
     }
     if values.shape[1] == 2:
         columns["score"] = values[:, 1].copy()
+    elif 2 < values.shape[1] <= MOST:
+        columns[PROBABILITIES] = values.astype(np.float32)
     return columns
 
 

@@ -77,7 +77,7 @@ def delong(ours: Sequence[Block], theirs: Sequence[Block]) -> tuple[float, float
     for (truth, one), (_, two) in zip(ours, theirs, strict=True):
         for index in range(truth.shape[1]):
             has = truth[:, index]
-            gaps = _placements(has, one[:, index]) - _placements(has, two[:, index])
+            gaps = placements(has, one[:, index]) - placements(has, two[:, index])
             value += float(gaps[has].mean()) / count
             for kind in (has, ~has):
                 size = int(kind.sum())
@@ -93,7 +93,7 @@ def delong(ours: Sequence[Block], theirs: Sequence[Block]) -> tuple[float, float
     return value, max(-1.0, value - half), min(1.0, value + half), p
 
 
-def _placements(has: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Floats:
+def placements(has: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Floats:
     """For each image the share of images of the other kind that it is ranked correctly against, ties half: `[N]`."""
     found = np.empty(len(has))
     for kind, sign in ((has, 1), (~has, -1)):

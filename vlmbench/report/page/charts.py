@@ -4,17 +4,11 @@ Colour is never the only cue: every series has its own marker too. Each chart ha
 readers.
 """
 
-import base64
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from vlmbench.foundations.text import html, visible
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from vlmbench.foundations.text import html
 
 At = Callable[[float, float], tuple[float, float]]
 """Maps (x, value) to picture coordinates."""
@@ -26,10 +20,6 @@ WIDTH, HEIGHT = 340, 250
 LEFT, RIGHT, TOP, BOTTOM = 38, 14, 12, 40
 COLOURS = 8
 _LOGIT_TICKS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-MOST_NAMED = 40
-"""Above this many classes a confusion matrix has no class names."""
-MOST_COUNTED = 20
-"""Above this many classes it has no counts in its cells."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,21 @@ def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
     places = {x: math.log2(x) for x in xs}
     last = places[xs[-1]]
     end = last + max(1.0, last / 5) if has_full else max(last, 1.0)
+    ticks = [(places[x], f"{x:g}") for x in xs] + [(end, "all")] * has_full
+    return framed(identity, title, *_lines(series, places, end, ticks, "labelled images per class"))
+
+
+def severity_svg(identity: str, title: str, series: Sequence[Series]) -> str:
+    """A figure by the severity of a corruption, with bands; severity 0 is the clean images."""
+    places = {x: x for one in series for x, *_ in one.points}
+    ticks = [(x, f"{x:g}" if x else "clean") for x in sorted(places)]
+    return framed(identity, title, *_lines(series, places, max(places), ticks, "severity of the corruption"))
+
+
+def _lines(
+    series: Sequence[Series], places: Mapping[float, float], end: float, ticks: Sequence[tuple[float, str]], axis: str
+) -> tuple[str, list[str]]:
+    """Lines with bands, in words and as elements; `places`: where each x lies on an axis from 0 to `end`."""
     values = [v for one in series for point in one.points for v in point[1:] if v is not None]
     values += [v for one in series for v in (one.level, one.full) if v is not None]
     low, high, step = _axis(values)
@@ -59,12 +64,11 @@ def few_shot_svg(identity: str, title: str, series: Sequence[Series]) -> str:
     def at(x: float, value: float) -> tuple[float, float]:
         return LEFT + (WIDTH - LEFT - RIGHT) * x / end, TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
-    parts = [*_grid(low, high, step), *_ticks([(places[x], f"{x:g}") for x in xs] + [(end, "all")] * has_full, at, low)]
+    parts = [*grid(low, high, step), *ticks_of(ticks, at, low)]
     for index, one in enumerate(series):
         parts += _one_series(one, index % COLOURS, places, end, at)
-    parts.append(_axis_title("labelled images per class"))
-    description = "; ".join(_described(one) for one in series)
-    return framed(identity, title, description, parts)
+    parts.append(axis_title(axis))
+    return "; ".join(_described(one) for one in series), parts
 
 
 @dataclass(frozen=True)
@@ -91,15 +95,15 @@ def robustness_svg(identity: str, title: str, series: Sequence[Scatter], line: C
         _, y = at(across[0], tick)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{tick * 100:g}</text>')
-    parts += _ticks([(tick, f"{tick * 100:g}") for tick in across], at, up[0])
+    parts += ticks_of([(tick, f"{tick * 100:g}") for tick in across], at, up[0])
     low, high = max(across[0], up[0]), min(across[-1], up[-1])
     if low < high:
-        parts.append(f'<polyline class="diagonal" fill="none" points="{_points([at(low, low), at(high, high)])}"/>')
+        parts.append(f'<polyline class="diagonal" fill="none" points="{points_of([at(low, low), at(high, high)])}"/>')
     if line is not None:
         xs = [point[0][0] for one in series for point in one.points]
         first, last = max(min(xs), across[0]), min(max(xs), across[-1])
         steps = [first + (last - first) * step / 40 for step in range(41)]
-        parts.append(f'<polyline class="fit" points="{_points([at(x, line(x)) for x in steps])}"/>')
+        parts.append(f'<polyline class="fit" points="{points_of([at(x, line(x)) for x in steps])}"/>')
     for index, one in enumerate(series):
         for (x, left, right), (y, bottom, top) in one.points:
             for ends in (((left, y), (right, y)), ((x, bottom), (x, top))):
@@ -108,7 +112,7 @@ def robustness_svg(identity: str, title: str, series: Sequence[Scatter], line: C
                 parts.append(f'<line class="bar c{index % COLOURS}" {thin}/>')
             parts.append(marker(index % COLOURS, *at(x, y)))
     middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
-    parts.append(_axis_title("in distribution"))
+    parts.append(axis_title("in distribution"))
     turned = f'transform="rotate(-90 10 {middle:.0f})"'
     parts.append(f'<text class="axis" x="10" y="{middle:.0f}" text-anchor="middle" {turned}>shifted</text>')
     words = [
@@ -138,15 +142,15 @@ def _one_series(one: Series, colour: int, places: Mapping[float, float], end: fl
     if len(banded) > 1:
         upper = [at(places[x], high) for x, _, high in banded]
         lower = [at(places[x], low) for x, low, _ in reversed(banded)]
-        parts.append(f'<polygon class="band c{colour}" points="{_points(upper + lower)}"/>')
+        parts.append(f'<polygon class="band c{colour}" points="{points_of(upper + lower)}"/>')
     if one.level is not None:
         (left, y), (right, _) = at(0, one.level), at(end, one.level)
         parts.append(f'<line class="level c{colour}" x1="{left:.1f}" y1="{y:.1f}" x2="{right:.1f}" y2="{y:.1f}"/>')
     line = [at(places[x], value) for x, value, *_ in one.points]
-    parts.append(f'<polyline class="line c{colour}" points="{_points(line)}"/>')
+    parts.append(f'<polyline class="line c{colour}" points="{points_of(line)}"/>')
     if one.full is not None:
         far = at(end, one.full)
-        parts.append(f'<polyline class="line dotted c{colour}" points="{_points([line[-1], far])}"/>')
+        parts.append(f'<polyline class="line dotted c{colour}" points="{points_of([line[-1], far])}"/>')
         line.append(far)
     return parts + [marker(colour, x, y) for x, y in line]
 
@@ -161,7 +165,7 @@ def marker(colour: int, x: float, y: float) -> str:
         2: [(0, -3.8), (3.6, 3), (-3.6, 3)],
         3: [(0, -4), (4, 0), (0, 4), (-4, 0)],
     }
-    return f'<polygon class="mark c{colour}" points="{_points([(x + dx, y + dy) for dx, dy in shapes[shape]])}"/>'
+    return f'<polygon class="mark c{colour}" points="{points_of([(x + dx, y + dy) for dx, dy in shapes[shape]])}"/>'
 
 
 def key_svg(colour: int, *, dashed: bool = False) -> str:
@@ -180,86 +184,19 @@ def reliability_svg(identity: str, title: str, bins: Sequence[Mapping[str, float
     def at(x: float, value: float) -> tuple[float, float]:
         return LEFT + (WIDTH - LEFT - RIGHT) * x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
 
-    parts = [*_grid(0.0, 1.0, 0.2), *_ticks([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
+    parts = [*grid(0.0, 1.0, 0.2), *ticks_of([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
     (x1, y1), (x2, y2) = at(0, 0), at(1, 1)
     parts.append(f'<line class="diagonal" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
     for one in bins:
         (x, y), (_, ideal) = at(one["confidence"], one["accuracy"]), at(one["confidence"], one["confidence"])
         parts.append(f'<line class="gap" x1="{x:.1f}" y1="{y:.1f}" x2="{x:.1f}" y2="{ideal:.1f}"/>')
-    parts.append(f'<polyline class="line c0" points="{_points([at(o["confidence"], o["accuracy"]) for o in bins])}"/>')
+    parts.append(
+        f'<polyline class="line c0" points="{points_of([at(o["confidence"], o["accuracy"]) for o in bins])}"/>'
+    )
     parts += [marker(0, *at(one["confidence"], one["accuracy"])) for one in bins]
-    parts.append(_axis_title("confidence"))
+    parts.append(axis_title("confidence"))
     points = "; ".join(f"confidence {o['confidence'] * 100:.0f}, accuracy {o['accuracy'] * 100:.0f}" for o in bins)
     return framed(identity, title, f"Accuracy in {len(bins)} bins of equal size: {points}", parts)
-
-
-def roc_svg(identity: str, title: str, curve: Sequence[tuple[float, float]], point: tuple[float, float]) -> str:
-    """Sensitivity against 1 - specificity, with the operating point; dashed: chance."""
-
-    def at(x: float, value: float) -> tuple[float, float]:
-        return LEFT + (WIDTH - LEFT - RIGHT) * x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
-
-    parts = [*_grid(0.0, 1.0, 0.2), *_ticks([(tick / 4, f"{tick * 25}") for tick in range(5)], at, 0.0)]
-    parts.append(f'<polyline class="diagonal" fill="none" points="{_points([at(0, 0), at(1, 1)])}"/>')
-    parts.append(f'<polyline class="line c0" points="{_points([at(x, y) for x, y in curve])}"/>')
-    parts.append(marker(1, *at(*point)))
-    parts.append(_axis_title("1 − specificity; up: sensitivity"))
-    words = f"sensitivity {point[1] * 100:.1f} with specificity {100 - point[0] * 100:.1f} at the operating point"
-    return framed(identity, title, f"ROC curve of {len(curve)} points; {words}", parts)
-
-
-def confusion_svg(identity: str, title: str, matrix: "NDArray[Any]", classnames: Sequence[str]) -> str:
-    """A confusion matrix, each row as shares of its class; with class names up to 40 classes, with counts up to 20.
-
-    Args:
-        identity: the chart's id.
-        title: for screen readers.
-        matrix: images by class (rows) and prediction (columns), `[C, C]`.
-        classnames: `[C]`.
-    """
-    classes = len(classnames)
-    names = [name if len(name) <= 24 else name[:23] + "…" for name in map(visible, classnames)]
-    named = classes <= MOST_NAMED
-    margin = 26 + (max(6.4 * max(map(len, names), default=0), 10) if named else 6)
-    cell = max(300 / max(classes, 1), 16.0 if named else 300 / max(classes, 1))
-    side = cell * classes
-    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(1)
-    parts = [
-        f'<image x="{margin:g}" y="6" width="{side:g}" height="{side:g}" href="{_heat(shares)}"/>',
-        f'<rect class="frame" x="{margin:g}" y="6" width="{side:g}" height="{side:g}"/>',
-    ]
-    for row, name in enumerate(names if named else ()):
-        middle = (row + 0.5) * cell + 4
-        parts.append(
-            f'<text class="tick" x="{margin - 5:g}" y="{6 + middle:.1f}" text-anchor="end">{html(name)}</text>'
-        )
-        x, y = margin + middle, 6 + side + 5
-        turned = f'transform="rotate(-90 {x:.1f} {y:.1f})"'
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="end" {turned}>{html(name)}</text>')
-        for column in range(classes if classes <= MOST_COUNTED else 0):
-            if matrix[row, column]:
-                at = f'x="{margin + (column + 0.5) * cell:.1f}" y="{6 + middle - 0.5:.1f}" text-anchor="middle"'
-                dark = "pale" if shares[row, column] > 0.5 else "ink"
-                parts.append(f'<text class="count {dark}" {at}>{int(matrix[row, column])}</text>')
-    width, height = margin + side + 10, side + margin + 6
-    x = margin + side / 2
-    parts.append(f'<text class="axis" x="{x:.1f}" y="{height - 5:.1f}" text-anchor="middle">predicted</text>')
-    turned = f'transform="rotate(-90 12 {6 + side / 2:.1f})"'
-    parts.append(f'<text class="axis" x="12" y="{6 + side / 2:.1f}" text-anchor="middle" {turned}>true</text>')
-    return framed(identity, title, f"Confusion matrix of {classes} classes", parts, width, height)
-
-
-def _heat(shares: "NDArray[Any]") -> str:
-    """Shares 0 to 1 as a white-to-blue picture (``data:`` URL), enlarged so that no viewer blurs the cells."""
-    import numpy as np
-    from PIL import Image
-
-    blue = np.array((11, 70, 140))
-    pixels = np.rint(255 - shares[..., None] * (255 - blue)).astype(np.uint8)
-    times = max(1, 800 // max(len(shares), 1))
-    out = io.BytesIO()
-    Image.fromarray(pixels.repeat(times, 0).repeat(times, 1)).save(out, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 def framed(
@@ -294,7 +231,7 @@ def _axis(values: Sequence[float]) -> tuple[float, float, float]:
     return max(0, first) * step, last * step, step
 
 
-def _grid(low: float, high: float, step: float) -> list[str]:
+def grid(low: float, high: float, step: float) -> list[str]:
     """Horizontal lines with their values times 100."""
     parts = []
     for number in range(round((high - low) / step) + 1):
@@ -305,7 +242,8 @@ def _grid(low: float, high: float, step: float) -> list[str]:
     return parts
 
 
-def _ticks(ticks: Sequence[tuple[float, str]], at: At, low: float) -> list[str]:
+def ticks_of(ticks: Sequence[tuple[float, str]], at: At, low: float) -> list[str]:
+    """The labels of the horizontal axis, as far as there is room."""
     parts = []
     previous = -99.0
     for x, label in ticks:
@@ -318,10 +256,12 @@ def _ticks(ticks: Sequence[tuple[float, str]], at: At, low: float) -> list[str]:
     return parts
 
 
-def _axis_title(words: str) -> str:
+def axis_title(words: str) -> str:
+    """The title of the horizontal axis."""
     middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
     return f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 5}" text-anchor="middle">{html(words)}</text>'
 
 
-def _points(points: Sequence[tuple[float, float]]) -> str:
+def points_of(points: Sequence[tuple[float, float]]) -> str:
+    """Points as the attribute of a polyline or polygon."""
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -1,4 +1,4 @@
-"""Pictures for papers and slides, as SVG, PDF and PNG: few-shot curves, reliability diagrams, confusion matrices.
+"""Pictures for papers and slides, as SVG, PDF and PNG: few-shot curves, figures by class, ROC and reliability curves.
 
 The drawings are those of ``report.html`` (`charts`), with title and legend, in the page's light colours; PNG and
 PDF are that SVG, drawn by `raster` and `vector`. The files are identical from one call to the next.
@@ -19,6 +19,7 @@ from vlmbench.foundations.atomic import write_bytes, write_text
 from vlmbench.foundations.paths import distinct_slugs
 from vlmbench.foundations.text import csv_cell, visible
 from vlmbench.records.classification import ClassFigures, ClassificationDetail, ProbeDetail
+from vlmbench.records.result import Metric
 from vlmbench.records.store import StoredRun, read_samples
 from vlmbench.report.grouping import Place, place_labels, unique
 from vlmbench.report.page.charts import (
@@ -26,20 +27,21 @@ from vlmbench.report.page.charts import (
     Bounds,
     Scatter,
     Series,
-    confusion_svg,
     few_shot_svg,
     marker,
     reliability_svg,
     robustness_svg,
-    roc_svg,
+    severity_svg,
 )
+from vlmbench.report.page.class_charts import confusion_svg, per_class_svg, roc_svg
 from vlmbench.report.page.raster import SVG, png
 from vlmbench.report.page.significance import significance_svg, title_of
 from vlmbench.report.page.vector import pdf
 from vlmbench.report.pairs import Pairs
 from vlmbench.report.table import Table
 from vlmbench.report.tables.comparisons import matrices
-from vlmbench.report.tables.per_class import THRESHOLD
+from vlmbench.report.tables.corruptions import sweeps, without_sweeps
+from vlmbench.report.tables.per_class import THRESHOLD, class_areas, class_names
 from vlmbench.report.tables.robustness import ZERO_SHOT, Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
 
@@ -58,9 +60,10 @@ ET.register_namespace("", SVG.strip("{}"))
 def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Table] = ()) -> list[Path]:
     """Draws every figure of these runs in a folder, each as SVG, PDF and PNG.
 
-    Of `tables`, pairwise comparisons are drawn. For zero-shot and for a probe on all labels: confusion matrix (also
-    CSV), per-class figures (CSV), reliability diagram, and the ROC curve of two classes. For few-shot runs: one chart
-    per dataset with one line per model. For probes on other test sets: a chart of shifted accuracy each.
+    Of `tables`, pairwise comparisons are drawn. For zero-shot and a probe on all labels, unless on corrupted images:
+    confusion matrix (also CSV), recall by class (CSV: more figures), reliability diagram, ROC curves. For few-shot
+    runs: one chart per dataset with one line per model. For probes on other test sets: a chart of shifted accuracy
+    each. For corruptions of several severities: the mean over corruptions by severity.
 
     Returns:
         The files.
@@ -69,7 +72,7 @@ def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Tabl
         OutputError: a file cannot be written.
     """
     written: list[Path] = []
-    for run in runs:
+    for run in without_sweeps(runs):
         record = run.record
         if record.shots is None and isinstance(record.detail, ClassificationDetail) and record.detail.per_class:
             written += _one_run(run, record.detail.per_class, folder)
@@ -79,7 +82,22 @@ def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Tabl
     for (place, series), stem in zip(curves, stems, strict=True):
         metric = place.metric.replace("_", " ")
         written += few_shot_curve(series, folder / stem, title=f"{names[place]}: {metric} (%) by labels per class")
+    for title, lines in severity_series(runs, Pairs()):
+        legend = [(index % COLOURS, one.name, False) for index, one in enumerate(lines)]
+        picture = folder / slug(f"severity-{title}", longest=100)
+        written += _save(severity_svg("severity", title, lines), legend, picture, f"{title} (%) by severity")
     return written + robustness_figures(runs, folder) + significance_figures(tables, folder)
+
+
+def severity_series(runs: Sequence[StoredRun], pairs: Pairs) -> list[tuple[str, list[Series]]]:
+    """Dataset and metric of each chart by severity, with a line for each system: the means over corruptions."""
+    found: dict[str, list[Series]] = {}
+    for sweep in sweeps(runs):
+        if points := sweep.by_severity(pairs):
+            kinds = sweep.kinds[0] if len(sweep.kinds) == 1 else f"mean over {len(sweep.kinds)} corruptions"
+            title = f"{sweep.dataset}, {kinds}: {sweep.metric.replace('_', ' ')}"
+            found.setdefault(title, []).append(Series(f"{sweep.model}, {sweep.classifier}", tuple(points)))
+    return list(found.items())
 
 
 def robustness_figures(runs: Sequence[StoredRun], folder: Path) -> list[Path]:
@@ -196,22 +214,57 @@ def _one_run(run: StoredRun, classes: Sequence[ClassFigures], folder: Path) -> l
         values = [(one.value, one.low, one.high) if (one := found.get(key)) else ("",) * 3 for key in keys]
         cells.append([name, str(counts.n), *(str(value) for three in values for value in three)])
     written.append(_write_csv(stem.with_name(stem.name + "-per-class.csv"), [header, *cells]))
-    if chart := roc_chart(run, samples, "roc", title):
-        written += _save(chart, [], stem.with_name(stem.name + "-roc"), f"{title}: ROC curve")
+    if chart := recall_chart(names, [("recall", samples)], "recall", title):
+        written += _save(chart, [], stem.with_name(stem.name + "-per-class"), f"{title}: recall (%) by class")
+    if roc := roc_chart(run, samples, "roc", title):
+        chart, shown, area = roc
+        mean = f"mean ROC AUC over {len(names)} classes" if len(names) > 2 else "ROC AUC"
+        legend = [(index, name, False) for index, name in enumerate(shown)]
+        written += _save(chart, legend, stem.with_name(stem.name + "-roc"), f"{title}: {mean} {area.value * 100:.1f} %")
     bins = calibration_bins(samples["confidence"], samples["prediction"] == samples["label"])
     return written + reliability_diagram(bins, stem.with_name(stem.name + "-reliability"), title=title)
 
 
-def roc_chart(run: StoredRun, columns: Mapping[str, Any], identity: str, title: str) -> str:
-    """The ROC curve of a two-class run, with the operating point of one half; empty if it has no ROC AUC."""
-    from vlmbench.metrics.one_vs_rest import AREA, counts_of, positive_scores, roc_curve, thinned
+def roc_chart(
+    run: StoredRun, columns: Mapping[str, Any], identity: str, title: str
+) -> tuple[str, list[str], Metric] | None:
+    """The ROC curves of a run, their names, and the area (the mean over classes); None: it has none.
 
-    if AREA not in run.record.metrics or "score" not in columns or len({*columns["label"].tolist()}) < 2:
+    Of two classes the curve of the second, with the operating point of one half; of more a curve for each against the
+    rest, at most `COLOURS`: those of the smallest areas.
+    """
+    from vlmbench.metrics.one_vs_rest import class_scores, counts_of, roc_curve, thinned
+
+    names, scores = class_names(run), class_scores(columns)
+    each, mean = class_areas(run, columns)
+    if scores is None or mean is None or len(names) < 2:
+        return None
+    worst = sorted((one.value, index) for index, one in enumerate(each) if one is not None)[:COLOURS]
+    shown = [1] if len(names) == 2 else sorted(index for _, index in worst)
+    truth = [columns["label"] == index for index in shown]
+    curves = [
+        (names[index], thinned(roc_curve(has, scores[:, index]))) for index, has in zip(shown, truth, strict=True)
+    ]
+    point = None
+    if len(names) == 2:
+        at = counts_of(truth[0], scores[:, 1] >= THRESHOLD)
+        point = (at.fp / (at.fp + at.tn), at.tp / at.n)
+    return roc_svg(identity, title, curves, point), [name for name, _ in curves] if len(curves) > 1 else [], mean
+
+
+def recall_chart(names: Sequence[str], runs: Sequence[tuple[str, Mapping[str, Any]]], identity: str, title: str) -> str:
+    """Recall of each class with intervals, from the per-sample columns of one or two classifiers; none beyond `MOST`
+    classes."""
+    from vlmbench.metrics.classification import MOST
+    from vlmbench.metrics.one_vs_rest import by_class
+
+    if not 2 <= len(names) <= MOST:
         return ""
-
-    truth, scores = positive_scores(columns, 1)
-    at = counts_of(truth, scores >= THRESHOLD)
-    return roc_svg(identity, title, thinned(roc_curve(truth, scores)), (at.fp / (at.fp + at.tn), at.tp / at.n))
+    series = []
+    for name, columns in runs:
+        found = [counts.figures().get("recall") for counts in by_class(columns, len(names))]
+        series.append((name, [(one.value, one.low, one.high) if one is not None else None for one in found]))
+    return per_class_svg(identity, title, names, series, "recall × 100")
 
 
 def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> Path:

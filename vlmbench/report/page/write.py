@@ -7,7 +7,7 @@ obeyed. The page's content security policy allows its own script (by hash) and i
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,20 @@ from vlmbench.foundations.atomic import write_text
 from vlmbench.foundations.paths import slug
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.classification.ece import SPEC as CALIBRATION
-from vlmbench.metrics.one_vs_rest import AREA
 from vlmbench.records.signature import signature
 from vlmbench.records.store import StoredRun
-from vlmbench.report.blocks import varying_texts
+from vlmbench.report.blocks import without_constants
 from vlmbench.report.formats import html_table
 from vlmbench.report.grouping import of_family, unique
-from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg
-from vlmbench.report.page.figures import few_shot_series, line_of, robustness_series, roc_chart
+from vlmbench.report.page.charts import COLOURS, few_shot_svg, key_svg, reliability_svg, robustness_svg, severity_svg
+from vlmbench.report.page.figures import (
+    few_shot_series,
+    line_of,
+    recall_chart,
+    robustness_series,
+    roc_chart,
+    severity_series,
+)
 from vlmbench.report.page.findings import (
     CaptionPair,
     best_and_worst,
@@ -40,7 +46,6 @@ from vlmbench.report.reading import findings
 from vlmbench.report.table import Table
 from vlmbench.report.tables.caption_blocks import caption_blocks
 from vlmbench.report.tables.comparisons import matrices
-from vlmbench.report.tables.robustness import NAME as ROBUSTNESS
 from vlmbench.report.tables.robustness import Shift, shifts
 from vlmbench.report.tables.rows import Row, classification_rows
 
@@ -117,6 +122,7 @@ def render_report(runs: Sequence[StoredRun], tables: Sequence[Table], *, picture
         tables=[_table(table, names) for table in tables],
         curves=_curves(rows, names),
         shifts=_shifts(shifts(chosen, pairs), names),
+        severities=_severities(chosen, pairs, names),
         models=[_model(row, pairs, names, pictures) for row in _two_first(rows)],
         caption_pairs=_caption_pairs(chosen, pairs, pictures),
         captions=[_caption_run(run, pairs, names, pictures) for run in of_family(chosen, "captions")],
@@ -146,24 +152,19 @@ def _safe(html: str) -> Any:
 def _table(table: Table, names: _Names) -> dict[str, Any]:
     first, *more = table.shown()
     matrices_of = matrices(table) if table.name == "comparisons" else []
-    heading = first.title
-    if table.name == ROBUSTNESS:
-        heading, heads = varying_texts(first)
-        places = [*heads, *(place for place, column in enumerate(first.columns) if column.figures)]
-        rows = tuple(tuple(row[place] for place in places) for row in first.rows)
-        first = replace(first, columns=tuple(first.columns[place] for place in places), rows=rows)
+    trimmed, *extra = map(without_constants, (first, *more))
     return {
         "matrices": [
             (title_of(one), _safe(significance_svg(names(f"differences {one.dataset}"), one))) for one in matrices_of
         ],
         "name": table.name,
         "title": first.title,
-        "heading": heading,
-        "html": _safe(html_table(first)),
+        "heading": trimmed.title,
+        "html": _safe(html_table(trimmed)),
         "folded": f"{len(table.rows)} {FOLDABLE[table.name]}"
         if table.name in FOLDABLE and len(table.rows) > FOLDED
         else "",
-        "extra": [{"title": one.title, "html": _safe(html_table(one))} for one in more],
+        "extra": [{"title": one.title, "html": _safe(html_table(one))} for one in extra],
     }
 
 
@@ -198,9 +199,20 @@ def _shifts(found: Sequence[Shift], names: _Names) -> list[dict[str, Any]]:
     return charts
 
 
+def _severities(runs: Sequence[StoredRun], pairs: Pairs, names: _Names) -> list[dict[str, Any]]:
+    """A chart for every dataset with corruptions of several severities."""
+    charts = []
+    for title, series in severity_series(runs, pairs):
+        dataset, _, metric = title.rpartition(": ")
+        legend = [(_safe(key_svg(index % COLOURS)), "", one.name) for index, one in enumerate(series)]
+        svg = _safe(severity_svg(names(f"severity {title}"), f"{title} by severity", series))
+        charts.append({"dataset": dataset, "metric": metric, "svg": svg, "legend": legend})
+    return charts
+
+
 def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:
-    """Reliability, confusions and disagreements of one row."""
-    parts = []
+    """Figures by class, reliability, ROC, confusions and disagreements of one row."""
+    parts, classed = [], []
     for kind, run in (("zero-shot", row.zero), ("probe, all labels", row.full)):
         if run is None:
             continue
@@ -213,12 +225,17 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
             title = f"{row.place.dataset}, {row.label}, {kind}: reliability"
             part["reliability"] = _safe(reliability_svg(names(f"reliability {title}"), title, bins))
             named = class_names(run, columns)
+            classed.append((kind, columns))
             part["confusion"] = confusion(columns, named)
             part["errors"] = surest_errors(columns, named)
             part["pictures"] = _pictures(run, [one.id for one in part["errors"]], pictures)
             part["roc"] = _roc(run, columns, f"{row.place.dataset}, {row.label}, {kind}: ROC", names)
         parts.append(part)
     found: dict[str, Any] = {"row": row, "id": names(f"{row.place.dataset} {row.label}"), "parts": parts, "apart": None}
+    if classed:
+        title = f"{row.place.dataset}, {row.label}: recall by class"
+        found["recall"] = _safe(recall_chart(named, classed, names(title), title))
+        found["legend"] = [(_safe(key_svg(index)), "", kind) for index, (kind, _) in enumerate(classed)]
     if row.zero and row.full and pairs.has(row.zero, row.full):
         first, second = pairs.aligned(row.zero, row.full)
         if "prediction" in first and "prediction" in second:
@@ -230,9 +247,13 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
 
 
 def _roc(run: StoredRun, columns: Mapping[str, Any], title: str, names: _Names) -> dict[str, Any] | None:
-    """The ROC curve of a two-class run, with the area and its interval."""
-    chart = roc_chart(run, columns, names(title), title)
-    return {"area": run.record.metrics[AREA], "svg": _safe(chart)} if chart else None
+    """The ROC curves of a run, with the area and its interval."""
+    found = roc_chart(run, columns, names(title), title)
+    if found is None:
+        return None
+    chart, shown, area = found
+    legend = [(_safe(key_svg(index)), "", name) for index, name in enumerate(shown)]
+    return {"area": area, "svg": _safe(chart), "legend": legend, "classes": len(class_names(run, columns))}
 
 
 def _caption_run(run: StoredRun, pairs: Pairs, names: _Names, pictures: Pictures | None) -> dict[str, Any]:

@@ -59,6 +59,24 @@ class Sweep:
         there = [self.runs[one] for one in (Corruption(kind, severity) for severity in SEVERITIES) if one in self.runs]
         return [run.record.metrics[self.metric].value for run in there]
 
+    def by_severity(self, pairs: Pairs | None) -> list[tuple[float, float, float | None, float | None]]:
+        """Severity, the mean over kinds, low and high; first severity 0, the clean images, if they were scored; nothing
+        where kinds have different severities, or a single one."""
+        severities, wrong = self.severities or [], self.wrong(pairs)
+        if len(severities) < 2:
+            return []
+        ends = [(None, None)] * len(severities) if wrong is None else mean_intervals(wrong.transpose(0, 2, 1))
+        found: list[tuple[float, float, float | None, float | None]] = []
+        if self.clean is not None:
+            clean = self.clean.record.metrics[self.metric]
+            found.append((0.0, clean.value, clean.low, clean.high))
+        for place, severity in enumerate(severities):
+            there = [self.runs[Corruption(kind, severity)].record.metrics[self.metric].value for kind in self.kinds]
+            low, high = ends[place]
+            bounds = (None, None) if low is None or high is None else (1 - high, 1 - low)
+            found.append((float(severity), float(np.mean(there)), *bounds))
+        return found
+
     def wrong(self, pairs: Pairs | None) -> "np.ndarray | None":
         """[N, K, S] 1 where an image has the wrong answer; None where that is not what the figure is the mean of."""
         severities, runs = self.severities, list(self.runs.values())

@@ -14,7 +14,8 @@ def few_shot_table(rows: Sequence[Row], labels: dict[Place, str]) -> Table | Non
     if not shots:
         return None
     zero = Column("few_shot_zero_shot", "zero-shot", True)
-    columns = (*HEAD, zero, *(Column(f"shots_{k}", f"{k}-shot", True) for k in shots))
+    every = Column("few_shot_all_labels", "all labels", True)
+    columns = (*HEAD, zero, *(Column(f"shots_{k}", f"{k}-shot", True) for k in shots), every)
     lines = []
     for row in rows:
         if row.shots:
@@ -25,7 +26,8 @@ def few_shot_table(rows: Sequence[Row], labels: dict[Place, str]) -> Table | Non
                 Cell(text=row.place.metric),
             ]
             figures = [metric_cell(row.shots[k], row.place.metric) if k in row.shots else Cell() for k in shots]
-            lines.append((*head, _zero_shot(row), *figures))
+            full = metric_cell(row.full, row.place.metric) if row.full else Cell()
+            lines.append((*head, _zero_shot(row), *figures, full))
     notes = ("k-shot: k labelled images per class. Figures are means over seeds, and so are their intervals.",)
     return Table("few_shot", "Linear probe by labels per class", columns, tuple(lines), notes).without_empty_columns()
 

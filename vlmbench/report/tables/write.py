@@ -39,8 +39,7 @@ def build_tables(
         point: the positive class of two-class sets, and the threshold.
 
     Raises:
-        InputError: there is no such model, or no such class.
-        UsageError: the threshold is no number from 0 to 1.
+        InputError: there is no such model, no such class, or no validation images to choose a threshold on.
     """
     pairs = Pairs() if tests else None
     everything = runs

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from vlmbench.features.table import Table
 from vlmbench.foundations.hashing import sha256_file
 from vlmbench.foundations.progress import Reporter
+from vlmbench.foundations.text import visible
 from vlmbench.heads.fewshot import few_shot_sample, holdout
 from vlmbench.heads.zeroshot import ZeroShotWeights
 from vlmbench.metrics.choice import require_metric
@@ -20,8 +21,8 @@ from vlmbench.records.result import DatasetFacts, Metric, ModelFacts
 from vlmbench.tasks.probe.features_file import read_features
 
 TRAIN, VAL, TEST = "train", "val", "test"
-SAME = 0.999
-"""The cosine of features from which two images are near-duplicates."""
+SAME = 0.998
+"""The cosine of centred features from which images are near-duplicates; in `shapes`, without any, it reaches 0.9976."""
 PAIRS = 20_000_000
 """Pairs of images that are compared at most: a second or two."""
 
@@ -49,6 +50,7 @@ class ProbeData:
         group: the dataset's group in the catalogue.
         raw_classnames: `[C]` as the dataset spells them, which a saved probe predicts; empty: `classnames`.
         suffix: what follows the system's name on a test set that is not the training set's own.
+        groups: the group of each training image (a patient), `[N]`; empty: images are not grouped.
     """
 
     system: str
@@ -69,6 +71,12 @@ class ProbeData:
     group: str = ""
     raw_classnames: tuple[str, ...] = ()
     suffix: str = ""
+    groups: tuple[str, ...] = ()
+
+    @property
+    def by_group(self) -> str:
+        """What a record says of validation images that were drawn by group."""
+        return ", by group" if self.groups else ""
 
 
 def from_file(path: Path, reporter: Reporter, *, normalised: bool, metric: str | None = None) -> ProbeData:
@@ -102,10 +110,10 @@ def with_validation(data: ProbeData, seed: int) -> tuple[ProbeData, str]:
     """The data with a validation split, and its source: the dataset's own, else a part of train."""
     if VAL in data.x and len(data.x[VAL]):
         return data, "own split"
-    train, val = holdout(data.y[TRAIN], seed)
+    train, val = holdout(data.y[TRAIN], seed, groups=data.groups)
     x = {**data.x, TRAIN: data.x[TRAIN][train], VAL: data.x[TRAIN][val]}
     y = {**data.y, TRAIN: data.y[TRAIN][train], VAL: data.y[TRAIN][val]}
-    return replace(data, x=x, y=y), "a stratified fifth of train"
+    return replace(data, x=x, y=y), f"a stratified fifth of train{data.by_group}"
 
 
 def to_unit_norm(data: ProbeData) -> ProbeData:
@@ -113,25 +121,37 @@ def to_unit_norm(data: ProbeData) -> ProbeData:
     return replace(data, x={name: part.normalised() for name, part in data.x.items()})
 
 
-def near_duplicates(train: Table, test: Table) -> int:
-    """How many test images have features [N, D] with a cosine of at least `SAME` to a training image's; 0 where there
-    are too many pairs to look at (`PAIRS`).
+def near_duplicates(train: Table, test: Table) -> NDArray[np.int64]:
+    """The rows of test images `[M]` whose features are those of a training image, or nearly; none where there are too
+    many pairs to look at (`PAIRS`).
+
+    The cosine is at least `SAME` after the training mean is taken off: with it all features, pixels above all, point
+    one way.
     """
     if len(train) * len(test) > PAIRS:
-        return 0
-    known, asked = (x if isinstance(x, Table) else Table([x]) for x in (train, test))
-    unit = np.asarray(known.normalised())
-    return sum(int(((block @ unit.T).max(axis=1) >= SAME).sum()) for block in asked.normalised().blocks())
+        return np.zeros(0, np.int64)
+    known, others = (x if isinstance(x, Table) else Table([x]) for x in (train, test))
+    whole = np.asarray(known, dtype=np.float32)
+    mean = whole.mean(axis=0)
+
+    def unit(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        apart = rows - mean
+        return np.asarray(apart / np.linalg.norm(apart, axis=1, keepdims=True).clip(np.finfo(np.float32).tiny))
+
+    directions = unit(whole)
+    near = [(unit(np.asarray(block)) @ directions.T).max(axis=1) >= SAME for block in others.blocks()]
+    return np.flatnonzero(np.concatenate(near))
 
 
 def warn_of_data(data: ProbeData, shots: Sequence[int | None], reporter: Reporter) -> None:
     """Warns, once for all heads, of images in both training and test set, and of classes with too few images."""
-    if copies := near_duplicates(data.x[TRAIN], data.x[TEST]):
+    if len(copies := near_duplicates(data.x[TRAIN], data.x[TEST])):
+        alone, first = len(copies) == 1, visible(data.ids[copies[0]])
         reporter.warn(
-            f"{data.dataset.id}: {copies} of {len(data.ids)} test images are the same as a training image, or nearly "
-            f"(cosine of features at least {SAME}): figures may be too high"
+            f"{data.dataset.id}: {len(copies)} of {len(data.ids)} test images {'is' if alone else 'are'} the same as a "
+            f"training image, or nearly ({'' if alone else 'the first: '}{first}): figures may be too high"
         )
     for k in sorted({k for k in shots if k is not None and not data.multilabel}):
-        if short := few_shot_sample(data.y[TRAIN], k, 0).short:
+        if short := few_shot_sample(data.y[TRAIN], k, 0, data.groups).short:
             what = f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots"
             reporter.warn(f"{what}; all of theirs are used")

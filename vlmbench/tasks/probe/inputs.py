@@ -69,6 +69,7 @@ def from_session(session: Session, model: str, dataset: DatasetName, request: Pr
         },
         versions=tested.versions,
         facts=session.throughput(whole[TEST]),
+        groups=found[TRAIN].items.groups,
     )
     few = any(k is not None for k in request.shots)
     if (few or request.from_text) and session.model(model).files.family.kind == DUAL:

@@ -24,6 +24,7 @@ from vlmbench.metrics.classification import (
     metrics_from_samples,
     per_class,
 )
+from vlmbench.metrics.one_vs_rest import score_bins
 from vlmbench.metrics.reference import class_counts
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.classification import (
@@ -34,6 +35,7 @@ from vlmbench.records.classification import (
     ProbeDetail,
     ProbeProtocol,
     SeedFit,
+    ValidationScores,
 )
 from vlmbench.records.result import Metric, Record
 from vlmbench.records.store import StoredRun, write_run
@@ -41,7 +43,7 @@ from vlmbench.session.context import Context, Stopwatch
 from vlmbench.session.images import Selection
 from vlmbench.session.session import Session
 from vlmbench.tasks.base import Pass
-from vlmbench.tasks.held_out import SHARE, check_share, hold_out, holdout_note, one_split
+from vlmbench.tasks.held_out import SHARE, check_share, hold_out, holdout_note, one_split, require_whole_groups
 from vlmbench.tasks.probe.curve import few_shot_curve
 from vlmbench.tasks.probe.data import (
     TEST,
@@ -56,7 +58,7 @@ from vlmbench.tasks.probe.fit import Fitted, fit_split
 from vlmbench.tasks.probe.fit import ProbeRequest as Request
 from vlmbench.tasks.probe.inputs import from_session, probe_layer, probe_splits, zero_shot_prompts
 from vlmbench.tasks.probe.saved import check_saved_probe, run_saved_probe, save_fitted
-from vlmbench.tasks.probe.shift import ShiftedTest, shift_passes, shift_plans, shifted_tests, zero_shot_beside
+from vlmbench.tasks.probe.shift import ShiftedTest, of_seed, shift_passes, shift_plans, shifted_tests, zero_shot_beside
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def check_linear_probe(request: Request, session: Session) -> list[Pass]:
             only = session.images.open(Selection(dataset, splits[TEST], request.limit)).split
             share = request.holdout or SHARE
             hold_out(only.labels, info.classnames, share, session.context.seed, info.id, only.groups)
+        elif dataset.option(IN_GROUPS):
+            require_whole_groups(session, dataset, list(splits.values()))
         passes += [Pass(Selection(dataset, split, request.limit), models) for split in splits.values()]
         passes += shift_passes(shift_plans(session, dataset, request), models)
     return passes
@@ -241,6 +245,11 @@ def _all_labels(data: ProbeData, request: Request, session: Session) -> _Result:
     metrics = metrics_from_samples(columns, _metrics(data)[0], seed)
     trained = len(split.y[TRAIN]) + (len(split.y[VAL]) if request.refit and VAL in split.y else 0)
     value, detail = metrics[data.metric].value, fitted.detail.given()
+    if VAL in split.x and len(split.y[VAL]) and len(data.classnames) == 2 and not (data.multilabel or request.refit):
+        scored = head_columns(fitted.head, split.x[VAL], split.y[VAL], [""] * len(split.y[VAL]))
+        starts, images = score_bins(scored["label"], scored["score"])
+        source = "the val split" if validation in ("own split", "none", "the test split") else validation
+        detail["validation_scores"] = ValidationScores(source=source, starts=starts, images=images)
     return _Result(None, columns, metrics, [value], trained, detail, validation, (fitted.head,), fitted.stored)
 
 
@@ -249,7 +258,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     fitted: list[Fitted] = []
     short: set[int] = set()
     for number in range(request.seeds):
-        sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number))
+        sample = few_shot_sample(data.y[TRAIN], k, derive_seed(seed, "few-shot", number), data.groups)
         short |= set(sample.short)
         x, y = data.x[TRAIN], data.y[TRAIN]
         split = replace(
@@ -257,8 +266,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
         )
         fitted.append(fit_split(split, request, session, refit=False))
         block = head_columns(fitted[-1].head, data.x[TEST], data.y[TEST], data.ids)
-        block["seed"] = np.full(len(data.ids), number, dtype=np.int32)
-        blocks.append(block)
+        blocks.append(of_seed(block, number))
         details.append(SeedFit(seed=number, **fitted[-1].detail.given()))
         sizes.append(len(sample.train))
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
@@ -267,7 +275,7 @@ def _few_labels(data: ProbeData, k: int, request: Request, session: Session) -> 
     more: dict[str, Any] = {"by_seed": details}
     if short:
         more["classes_with_fewer_images"] = [data.classnames[index] for index in sorted(short)]
-    validation = f"min({k}, 4) images a class out of train" if request.validates else "none"
+    validation = f"min({k}, 4) images a class out of train{data.by_group}" if request.validates else "none"
     validation = "the test split" if request.on_test else validation
     heads, stored = tuple(one.head for one in fitted), sum(one.stored for one in fitted)
     return _Result(k, columns, metrics, per_seed, sizes[0], more, validation, heads, stored)

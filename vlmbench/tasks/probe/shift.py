@@ -25,7 +25,7 @@ from vlmbench.heads.class_map import ClassMatch, match_classes, require_known
 from vlmbench.heads.classnames import ClassNames
 from vlmbench.heads.spec import FittedHead, head_columns
 from vlmbench.metrics.choice import DEFAULT, computable
-from vlmbench.metrics.classification import metric_names, metrics_from_samples
+from vlmbench.metrics.classification import PROBABILITIES, metric_names, metrics_from_samples
 from vlmbench.records.classification import TRAINED_ON, WITH_CLASSES_OF
 from vlmbench.records.result import DatasetFacts, Metric
 from vlmbench.records.store import StoredRun
@@ -89,13 +89,18 @@ class ShiftedTest:
         data = self.data
         blocks = []
         for number, head in enumerate(heads):
-            blocks.append(head_columns(Restricted(head, self.columns), data.x[TEST], data.y[TEST], data.ids))
-            if few:
-                blocks[-1]["seed"] = np.full(len(data.ids), number, dtype=np.int32)
+            block = head_columns(Restricted(head, self.columns), data.x[TEST], data.y[TEST], data.ids)
+            blocks.append(of_seed(block, number) if few else block)
         columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         names, _ = computable(metric_names(len(self.columns)), data.y[TEST], data.metric, data.dataset.id)
         per_seed = [metrics_from_samples(one, [data.metric], seed, resamples=0)[data.metric].value for one in blocks]
         return {"columns": columns, "metrics": metrics_from_samples(columns, names, seed), "per_seed": per_seed}
+
+
+def of_seed(columns: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The per-sample columns of one few-shot sample; every class's probability would take the space of the rest."""
+    few = {name: column for name, column in columns.items() if name != PROBABILITIES}
+    return {**few, "seed": np.full(len(columns["id"]), seed, dtype=np.int32)}
 
 
 @dataclass(frozen=True)
