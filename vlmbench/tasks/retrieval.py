@@ -23,7 +23,7 @@ from vlmbench.metrics.retrieval import (
     sample_columns,
     top_k,
 )
-from vlmbench.metrics.rows import is_sparse
+from vlmbench.metrics.rows import is_sparse, normalise
 from vlmbench.metrics.stats.intervals import RESAMPLES
 from vlmbench.records.result import Record
 from vlmbench.records.retrieval import SPEC, RetrievalProtocol

@@ -133,9 +133,7 @@ def read_candidates(path: Path, name: str | None = None, want: Want | None = Non
     several = [entry for entry in parsed.entries if len(entry.captions) != 1]
     if several:
         what, images = "a candidate must be one caption", [entry.image for entry in several]
-        raise _problem(
-            what, path, several[0].place, images, "keep one caption per image; several are references (-r)"
-        )
+        raise _problem(what, path, several[0].place, images, "keep one caption per image; several are references (-r)")
     _unique(parsed.entries, path)
     if not parsed.entries:
         raise InputError(

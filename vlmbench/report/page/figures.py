@@ -82,10 +82,11 @@ def write_figures(runs: Sequence[StoredRun], folder: Path, tables: Sequence[Tabl
     for (place, series), stem in zip(curves, stems, strict=True):
         metric = place.metric.replace("_", " ")
         written += few_shot_curve(series, folder / stem, title=f"{names[place]}: {metric} (%) by labels per class")
-    for title, lines in severity_series(runs, Pairs()):
+    severities = severity_series(runs, Pairs())
+    stems = distinct_slugs([f"severity-{title}" for title, _ in severities], longest=100)
+    for (title, lines), stem in zip(severities, stems, strict=True):
         legend = [(index % COLOURS, one.name, False) for index, one in enumerate(lines)]
-        picture = folder / slug(f"severity-{title}", longest=100)
-        written += _save(severity_svg("severity", title, lines), legend, picture, f"{title} (%) by severity")
+        written += _save(severity_svg("severity", title, lines), legend, folder / stem, f"{title} (%) by severity")
     return written + robustness_figures(runs, folder) + significance_figures(tables, folder)
 
 
