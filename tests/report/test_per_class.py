@@ -6,7 +6,7 @@ import pytest
 
 import vlmbench
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.metrics.classification import classification_metrics, sample_columns, softmax
+from vlmbench.metrics.classification import metrics_from_samples, sample_columns, softmax
 from vlmbench.metrics.one_vs_rest import (
     Counts,
     areas,
@@ -73,7 +73,7 @@ def test_areas_against_the_rest_are_scikit_learns_and_of_two_classes_that_of_the
     )
     assert all(one.low < one.value < one.high for one in [*each, mean])
     labels, scores = drawn(np.random.default_rng(0), 100, 2)
-    known = classification_metrics(scores, labels, metric_names=["roc_auc"], seed=0, resamples=0)["roc_auc"]
+    known = metrics_from_samples(sample_columns(scores, labels, [""] * 100), ["roc_auc"], 0, resamples=0)["roc_auc"]
     assert areas(labels, scores)[1].value == pytest.approx(known.value)
     nobody, mean = areas(np.array([0, 1, 1]), np.eye(3)[[0, 1, 1]])
     assert nobody[2] is None
