@@ -50,4 +50,4 @@ def test_a_commands_tables_show_its_own_runs_and_say_where_all_are(kept, command
     assert "all labels" not in done.stdout
     assert "reference" not in done.stdout  # no row without figures: the probes are in the table by labels per class
     assert "1000-shot" in done.stdout
-    assert "these runs beside the 1 others there" in done.stderr
+    assert "these runs beside 1 other there" in done.stderr

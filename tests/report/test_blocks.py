@@ -1,12 +1,17 @@
 """Tables in a narrow terminal: every figure whole, and beside what it is of."""
 
+import io
 import re
 
+import factory
 import pytest
+from rich.console import Console
 
+import vlmbench
 from vlmbench.cli.output import show_table
 from vlmbench.report.blocks import blocks, fits
 from vlmbench.report.table import Cell, Column, Table
+from vlmbench.report.terminal import Drawn
 
 NAMES = ("bleu_1", "bleu_4", "meteor", "cider")
 
@@ -69,3 +74,17 @@ def test_no_name_is_broken_and_no_line_too_long_where_texts_must_wrap(capsys: py
     assert max(map(len, lines)) == 160
     for word in (*" ".join(names).split(), "probe,", "labels"):
         assert any(word in line.split() for line in lines), word
+
+
+def test_the_few_shot_table_of_one_run_shows_all_labels_at_80_and_100_columns(tmp_path):
+    for shots in (1, 4, 16, None):
+        factory.write_classification(tmp_path, "linear-probe", accuracy=0.8, shots=shots, seed=(shots or 5))
+    (table,) = vlmbench.compare(tmp_path).tables[:1]
+    for width in (80, 100):
+        out = io.StringIO()
+        Console(file=out, width=width).print(Drawn(table))
+        text = out.getvalue()
+        assert max(map(len, text.splitlines())) <= width
+        few = text[text.index("Linear probe by labels per class") :]
+        assert all(name in few for name in ("tiny-clip", "1-shot", "4-shot", "16-shot", "all labels"))
+        assert len([line for line in few.splitlines() if "tiny-clip" in line]) == {80: 2, 100: 1}[width]

@@ -9,6 +9,8 @@ import vlmbench
 from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.errors import InputError, UsageError
 from vlmbench.metrics.corruption_error import corruption_errors
+from vlmbench.report.page.figures import severity_series
+from vlmbench.report.pairs import Pairs
 from vlmbench.report.tables.corruptions import sweeps
 
 
@@ -55,6 +57,24 @@ def test_the_figures_of_every_severity_and_their_means(runs):
     assert other[3]["ce"].value == pytest.approx(np.mean(ratios))  # saturate is not counted, as in the paper
     assert all(line["ce"].low <= line["ce"].value <= line["ce"].high for line in (*other[:2], other[3]))
     assert "saturate not counted" in table.notes[1]
+
+
+def test_a_chart_has_the_mean_over_corruptions_by_severity(runs, tmp_path):
+    stored = [run.run for run in runs[0]]
+    ((title, lines),) = severity_series(stored, Pairs())
+    assert title == "digits, mean over 3 corruptions: accuracy"
+    assert [one.name.rpartition(", ")[2] for one in lines] == ["zero-shot"] * 2
+    for sweep, line in zip(sweeps(stored), lines, strict=True):
+        assert [point[0] for point in line.points] == [0, 4, 5]
+        assert line.points[0][1] == sweep.clean.record.metrics["accuracy"].value
+        at_five = [sweep.runs[Corruption(kind, 5)].record.metrics["accuracy"].value for kind in sweep.kinds]
+        assert line.points[2][1] == pytest.approx(np.mean(at_five))
+        assert all(low <= value <= high for _, value, low, high in line.points)
+    page = vlmbench.compare(runs[1]).write_report(tmp_path / "report.html").read_text()
+    assert page.count("Corrupted images by severity") == 2  # in the contents, and as a heading
+    names = {path.name for path in vlmbench.compare(runs[1]).write_figures(tmp_path / "figures")}
+    assert "severity-digits-mean-over-3-corruptions-accuracy.svg" in names
+    assert not any("corrupt" in name and "confusion" in name for name in names)
 
 
 def test_what_cannot_be_a_baseline_and_what_is_corrupted_already(runs, tmp_path):

@@ -4,9 +4,19 @@ import factory
 import pytest
 
 from vlmbench.records.store import find_runs
-from vlmbench.report.reading import read_tables
+from vlmbench.report.reading import _head, read_tables
 from vlmbench.report.table import Cell, Column, Table
 from vlmbench.report.tables.write import build_tables
+
+
+def test_a_sentence_on_shift_names_the_head(tmp_path):
+    def said(system, head):
+        protocol = {"probe": head} if head else {}
+        run = factory.write_classification(tmp_path, "linear-probe", system, accuracy=0.8, protocol=protocol)
+        return _head({"model": Cell(text=f"{system} (layer proj)"), "extra_loss": Cell(runs=(run,))})
+
+    assert said("tiny-clip", "logistic") == ("tiny-clip (layer proj)", "the probe")
+    assert said("tiny-clip+knn?k=5", "knn") == ("tiny-clip (layer proj)", "the head knn?k=5")
 
 
 def classification(zero, probe, difference, p, match):

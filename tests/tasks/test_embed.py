@@ -52,7 +52,7 @@ def test_a_shard_of_which_images_are_damaged_lacks_those_and_no_others(
     request = EmbedRequest(str(checkpoints("clip")), f"folder:{folder_with_a_damaged_image}")
     parts = [run_embed(replace(request, shard=(number, 2)), skipping)["n"] for number in (1, 2)]
     assert sum(parts) == 7
-    assert skipping.reporter.warnings[0].startswith("1 damaged images of")
+    assert skipping.reporter.warnings[0].startswith("1 damaged image of")
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ def finish(
     others = len(everything.results) - len(results)
     if not quiet:
         if others:
-            Console().note(f"vlmbench compare {out}: these runs beside the {others} others there")
+            Console().note(
+                f"vlmbench compare {out}: these runs beside {others} {'other' if others == 1 else 'others'} there"
+            )
         say_where([*written, *sorted((out / "figures").glob("*.*"))])
         if pictures_from is None:
             Console().note(f"report.html, with tests between systems and examples: vlmbench compare {out} -o {out}")

@@ -58,7 +58,7 @@ def open_dataset(name: DatasetName, cache_dir: Path, reporter: Reporter | None =
         raise UsageError(
             f"{visible(str(ref))} has no columns to group its images by",
             where="--group",
-            fix="file:LIST.csv, a line an image, with the columns file_name, label and the group's",
+            fix="file:LIST.csv, a line for each image, with the columns file_name, label and the group's",
         )
     if ref.kind == LISTED:
         return _open_listed(ref, opening)

@@ -286,7 +286,7 @@ class Features:
         skipped = tuple(opened.split.ids[item] for item in np.flatnonzero(~there))
         if not skipped:
             return ()
-        damaged, first = "damaged images", visible(skipped[0])
+        damaged, first = f"damaged image{'s' * (len(skipped) > 1)}", visible(skipped[0])
         if opened.split.regions is not None:
             damaged, first = f"{'box' if len(skipped) == 1 else 'boxes'} in damaged images", f"annotation {first}"
         if self.context.on_bad_image != "skip":
@@ -295,7 +295,9 @@ class Features:
                 where=skipped[0],
                 fix="fix or remove the images, or --on-bad-image skip",
             )
-        self.context.reporter.warn(f"{len(skipped)} {damaged} of {opened.info.id} were left out, the first is {first}")
+        alone = len(skipped) == 1
+        left_out = f"was left out: {first}" if alone else f"were left out, the first is {first}"
+        self.context.reporter.warn(f"{len(skipped)} {damaged} of {opened.info.id} {left_out}")
         return skipped
 
     def texts(self, model: ModelRef, texts: Sequence[str]) -> tuple[np.ndarray, Scale]:

@@ -133,9 +133,9 @@ def labelled_folder(id: str, root: Path) -> OpenDataset:
             )
         missing = [name for name in raw if name not in classes]
         if missing:
-            notes.append(
-                f"{len(missing)} classes have no images in the {split} split, the first is {visible(missing[0])}"
-            )
+            several = f"{len(missing)} classes have no images in the {split} split, the first is {visible(missing[0])}"
+            one = f"the class {visible(missing[0])} has no images in the {split} split"
+            notes.append(several if len(missing) > 1 else one)
 
     def split_of(name: str) -> Split:
         files = [found[name].get(own, ()) for own in raw]

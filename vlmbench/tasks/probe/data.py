@@ -153,5 +153,10 @@ def warn_of_data(data: ProbeData, shots: Sequence[int | None], reporter: Reporte
         )
     for k in sorted({k for k in shots if k is not None and not data.multilabel}):
         if short := few_shot_sample(data.y[TRAIN], k, 0, data.groups).short:
-            what = f"{data.dataset.id}: {len(short)} classes have fewer images than {k} shots"
+            classes = (
+                f"the class {visible(data.classnames[short[0]])} has"
+                if len(short) == 1
+                else f"{len(short)} classes have"
+            )
+            what = f"{data.dataset.id}: {classes} fewer images than {k} shots"
             reporter.warn(f"{what}; all of theirs are used")

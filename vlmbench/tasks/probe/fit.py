@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.text import visible
 from vlmbench.heads.fitted import fit_once
 from vlmbench.heads.spec import CHOOSE, LOGISTIC, OPTIONS, TEST_IMAGES, FittedHead, HeadData, HeadRef, LinearHead
 from vlmbench.records.classification import FitDetail, Trial
@@ -204,6 +205,8 @@ def fit_split(split: ProbeData, request: ProbeRequest, session: Session, *, refi
     missing = [] if split.multilabel else [name for index, name in enumerate(split.classnames) if index not in present]
     if missing:
         text_only = spec.text and not (isinstance(head, LinearHead) and np.isneginf(head.intercept).any())
-        what = "are known by their names alone" if text_only else "are never predicted"
-        context.reporter.warn(f"{split.dataset.id}: {len(missing)} classes have no training image and {what}")
+        one = len(missing) == 1
+        what = ("known by its name" if one else "known by their names") + " alone" if text_only else "never predicted"
+        classes = f"the class {visible(missing[0])} has" if one else f"{len(missing)} classes have"
+        context.reporter.warn(f"{split.dataset.id}: {classes} no training image and {'is' if one else 'are'} {what}")
     return Fitted(head, FitDetail(**detail, classes_without_training_images=missing or None), stored)
