@@ -77,6 +77,7 @@ def test_no_name_is_broken_and_no_line_too_long_where_texts_must_wrap(capsys: py
 
 
 def test_the_few_shot_table_of_one_run_shows_all_labels_at_80_and_100_columns(tmp_path):
+    factory.write_classification(tmp_path, "zeroshot", accuracy=0.7)
     for shots in (1, 4, 16, None):
         factory.write_classification(tmp_path, "linear-probe", accuracy=0.8, shots=shots, seed=(shots or 5))
     (table,) = vlmbench.compare(tmp_path).tables[:1]
