@@ -121,8 +121,8 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 def _open(kind: str, models: Models, setup: Setup) -> Captioner:
     name, (images, texts) = f"{kind}:{models}", (models.names[0], models.names[-1])
-    given = setup.decoding
-    if given != Decoding(seed=given.seed, max_new_tokens=given.max_new_tokens):
+    requested = setup.decoding
+    if requested != Decoding(seed=requested.seed, max_new_tokens=requested.max_new_tokens):
         raise UsageError(
             f"{kind} picks an existing caption: --prompt, --num-beams, --temperature and --shots have no effect",
             where=name,
@@ -161,9 +161,9 @@ def _open(kind: str, models: Models, setup: Setup) -> Captioner:
             return Anchors(None, embedded, captions)
         ids, x = setup.training_features(images, PROJ if PROJ in first.family.layers else PRE_PROJ)
         row_of = {id: row for row, id in enumerate(ids)}
-        there = [place for place, (row, _) in enumerate(pairs) if split.ids[row] in row_of]
-        rows = [row_of[split.ids[pairs[place][0]]] for place in there]
-        return Anchors(unit(x)[rows], embedded[there], tuple(captions[place] for place in there))
+        usable = [place for place, (row, _) in enumerate(pairs) if split.ids[row] in row_of]
+        rows = [row_of[split.ids[pairs[place][0]]] for place in usable]
+        return Anchors(unit(x)[rows], embedded[usable], tuple(captions[place] for place in usable))
 
     chosen = Retriever if kind == RETRIEVAL.name else Asif
     system = f"{kind}:{','.join(item.system for item in files)}"

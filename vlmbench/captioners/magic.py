@@ -109,20 +109,20 @@ class LanguageModel:
     @torch.inference_mode()
     def read(self, sequences: Sequence[Sequence[int]], k: int) -> list["Step"]:
         """The `k` most likely next tokens of each of some texts with equally many tokens."""
-        given = torch.tensor([list(ids) for ids in sequences], device=self.device)
-        output = self.model(input_ids=given, output_hidden_states=True, use_cache=self.caches)
+        prompt_ids = torch.tensor([list(ids) for ids in sequences], device=self.device)
+        output = self.model(input_ids=prompt_ids, output_hidden_states=True, use_cache=self.caches)
         logits = output.logits[:, -1].double().cpu()
         tokens = torch.sort(logits, descending=True, stable=True).indices[:, :k]
         p = logits.softmax(-1).gather(1, tokens).numpy()
         past = output.hidden_states[-1].double().cpu().numpy()
         following = tokens.reshape(-1, 1).to(self.device)
-        rows = torch.arange(len(given), device=self.device).repeat_interleave(tokens.shape[1])
+        rows = torch.arange(len(prompt_ids), device=self.device).repeat_interleave(tokens.shape[1])
         if self.caches:
             cache = output.past_key_values
             cache.reorder_cache(rows)
             ahead = self.model(input_ids=following, past_key_values=cache, output_hidden_states=True, use_cache=True)
         else:
-            ahead = self.model(input_ids=torch.cat([given[rows], following], dim=1), output_hidden_states=True)
+            ahead = self.model(input_ids=torch.cat([prompt_ids[rows], following], dim=1), output_hidden_states=True)
         states = ahead.hidden_states[-1][:, -1].double().cpu().numpy().reshape(*tokens.shape, -1)
         return [Step(tuple(each.tolist()), *arrays) for each, *arrays in zip(tokens, p, past, states, strict=True)]
 
@@ -163,8 +163,8 @@ class MagicName:
         models = Models.parse(text, least=2, most=2, settings=True)
         query = models.settings or ""
         try:
-            given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-            numbers = {name: {"alpha": float, "beta": float, "k": int}[name](value) for name, value in given.items()}
+            settings = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+            numbers = {name: {"alpha": float, "beta": float, "k": int}[name](value) for name, value in settings.items()}
         except (KeyError, ValueError) as error:
             raise UsageError(
                 f"settings that are unknown or not numbers: {visible(query)}",

@@ -107,9 +107,9 @@ class CaptionStore:
     def _fetch(self) -> None:
         """Takes in what other runs have put into the shared cache; what this store alone has is put there later."""
         shared, found = self._shared, dict[str, str]()
-        there = shared.names(self.directory) or () if shared is not None else ()
-        here = [path.name for path in self.directory.glob("shared-*.jsonl")]
-        for name in sorted({*here, *islice(filter(_SHARED.fullmatch, there), FILES)}):
+        elsewhere = shared.names(self.directory) or () if shared is not None else ()
+        local = [path.name for path in self.directory.glob("shared-*.jsonl")]
+        for name in sorted({*local, *islice(filter(_SHARED.fullmatch, elsewhere), FILES)}):
             path = self.directory / name
             read = partial(self._read_shared, path)
             found |= read() or (shared.take(path, read) if shared is not None else None) or {}

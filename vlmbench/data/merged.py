@@ -27,13 +27,13 @@ def merged_dataset(dataset: Dataset, path: Path, id: str) -> OpenDataset:
     """A dataset whose classes become those of a class map; a class that the map does not name stays as it is. `id` is
     what a record calls it. Raises `InputError` where the file is no class map, names a class that is not there, or
     leaves fewer than two classes."""
-    info, given = dataset.info, read_class_map(path)
+    info, class_map = dataset.info, read_class_map(path)
     if info.multilabel or not info.classnames:
         what = "images with several labels" if info.multilabel else "no classes"
         raise InputError(f"{visible(info.id)} has {what}: nothing to merge", where=str(path), fix="leave it out")
     raw = info.raw_classnames or info.classnames
     own = {tidy(name): name for name in raw}
-    target = {own.get(name, name): None if to is None else own.get(str(to), str(to)) for name, to in given.items()}
+    target = {own.get(name, name): None if to is None else own.get(str(to), str(to)) for name, to in class_map.items()}
     known = {*raw, *info.classnames}
     if unknown := [name for name in target if name not in known]:
         raise InputError(

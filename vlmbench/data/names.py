@@ -93,8 +93,8 @@ class DatasetRef:
             return cls(kind, path, (*restval, *more), directory if mark else None)
         if kind == BOXES:
             marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
-            there = [i for i in marks if user_path(rest[:i]).is_file()]  # a path may hold the mark too
-            end = (there or marks)[0]
+            files = [i for i in marks if user_path(rest[:i]).is_file()]  # a path may hold the mark too
+            end = (files or marks)[0]
             return cls(kind, rest[:end], images=cls.parse(rest[end + 1 :]) if rest[end + 1 :] else None)
         return cls(kind, *_with_last(rest, name))
 

@@ -46,12 +46,12 @@ def computable(
     left_out = {
         spec.name: why for spec in classification_specs() if spec.name in names and (why := spec.undefined(labels))
     }
-    kept = [name for name in names if name not in left_out]
+    defined = [name for name in names if name not in left_out]
     if main in left_out:
-        others = [name for name in kept if name in deciding()]
+        others = [name for name in defined if name in deciding()]
         raise InputError(
             f"{left_out[main]}: there is no {in_sentences(main)}",
             where=visible(where),
             fix="use a test split with every class" + (f", or --metric {others[0]}" if others else ""),
         )
-    return kept, left_out
+    return defined, left_out

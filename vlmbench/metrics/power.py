@@ -99,11 +99,11 @@ def mcnemar_power(images: int, delta: float, disagreement: float) -> float:
     log += special.xlogy(counts, disagreement) + special.xlog1py(images - counts, -disagreement)
     most = _critical(counts)
     share = (1 + delta / disagreement) / 2
-    kept = most >= 0
+    possible = most >= 0
     rejects = np.zeros(len(counts))
-    fewer = special.bdtr(most[kept], counts[kept], share)
-    more = special.bdtrc(counts[kept] - most[kept] - 1, counts[kept], share)
-    rejects[kept] = fewer + more
+    fewer = special.bdtr(most[possible], counts[possible], share)
+    more = special.bdtrc(counts[possible] - most[possible] - 1, counts[possible], share)
+    rejects[possible] = fewer + more
     return float(np.exp(log) @ rejects)
 
 

@@ -97,15 +97,15 @@ def top_k(
     values = np.empty((len(queries), k), np.float32)
     for first in range(0, len(queries), block):
         rows = slice(first, min(first + block, len(queries)))
-        kept = np.full((rows.stop - rows.start, 0), 0, np.int64)
+        indices = np.full((rows.stop - rows.start, 0), 0, np.int64)
         best = np.full((rows.stop - rows.start, 0), 0, np.float32)
         for start in range(0, len(items), block):
             scores = queries[rows] @ items[start : start + block].T
-            there = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
-            both, ids = np.concatenate([best, scores], axis=1), np.concatenate([kept, there], axis=1)
+            columns = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+            both, ids = np.concatenate([best, scores], axis=1), np.concatenate([indices, columns], axis=1)
             order = np.argsort(-both, axis=1, kind="stable")[:, :k]
-            best, kept = np.take_along_axis(both, order, 1), np.take_along_axis(ids, order, 1)
-        places[rows], values[rows] = kept, best
+            best, indices = np.take_along_axis(both, order, 1), np.take_along_axis(ids, order, 1)
+        places[rows], values[rows] = indices, best
     return places, values
 
 

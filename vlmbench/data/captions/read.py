@@ -172,17 +172,17 @@ def align(
     ids = tuple(wanted)
     images, candidates = [], []
     for system in systems:
-        have = system.captions
-        kept = [index for index, image in enumerate(ids) if image in have]
+        by_image = system.captions
+        kept = [index for index, image in enumerate(ids) if image in by_image]
         if not allow_missing:
             _complete(system, references)
         if not kept:
             raise InputError(
                 f"no image of {visible(system.name)} has references: the ids have nothing in common",
                 where=f"{system.where} and {references.where}",
-                fix=f"compare ids: {_named(list(have))} against {_named(list(ids))}",
+                fix=f"compare ids: {_named(list(by_image))} against {_named(list(ids))}",
             )
-        captions = [have[ids[index]] for index in kept]
+        captions = [by_image[ids[index]] for index in kept]
         if not allow_empty and not all(map(str.strip, captions)):
             blank = [ids[index] for index, caption in zip(kept, captions, strict=True) if not caption.strip()]
             raise InputError(

@@ -95,8 +95,8 @@ def _rows(file: Path, split: str, folder: str) -> list[ImageRow]:
             raise InputError(
                 f"file_name points outside the folder: {visible(name)}", where=place, fix="use files below the folder"
             )
-        given = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
-        captions = captions_of(given[0] if len(given) == 1 else given)
+        texts = [entry[field] for field in caption_columns(entry) if entry[field] not in (None, "")]
+        captions = captions_of(texts[0] if len(texts) == 1 else texts)
         if not captions:
             raise InputError(f"{visible(name)} has no caption", where=place, fix=_FIX)
         own = entry.get("split")

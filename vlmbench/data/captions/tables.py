@@ -53,9 +53,9 @@ class _Table:
         image = self.image or next(iter(named.of("image", names)), None) or id_column(names)
         where = f"{self.path}, {place}"
         if image is None or image not in names:
-            there = ", ".join(map(visible, names)) or "nothing"
+            columns = ", ".join(map(visible, names)) or "nothing"
             fix = f"{_OBJECT}--columns image=COLUMN"
-            raise InputError(f"an entry without {self.image or 'image_id'}: it has {there}", where=where, fix=fix)
+            raise InputError(f"an entry without {self.image or 'image_id'}: it has {columns}", where=where, fix=fix)
         self.image = image
         others = [name for name in names if name != image]
         captions = named.of("prediction" if want.candidates else "captions", others)
@@ -91,11 +91,11 @@ class _Table:
     def without_captions(self, whose: str, names: Iterable[str], place: str) -> InputError:
         """The error of an entry, or a table, that has no captions."""
         names = [*names]
-        there = ", ".join(map(visible, names))
+        columns = ", ".join(map(visible, names))
         others = [visible(name) for name in names if name != self.image]
         role = "prediction" if self.want.candidates else "captions"
         fix = f"{_OBJECT}--columns {role}={others[0] if len(others) == 1 else 'COLUMN'}"
-        return InputError(f"no caption for {whose}: it has {there}", where=f"{self.path}, {place}", fix=fix)
+        return InputError(f"no caption for {whose}: it has {columns}", where=f"{self.path}, {place}", fix=fix)
 
     def parsed(self) -> Parsed:
         """The entries of the split that is wanted."""

@@ -138,9 +138,9 @@ class Hub:
 
     @cached_property
     def _raw_names(self) -> tuple[str, ...]:
-        given = self.source.small_file("classnames.txt")
-        if given is not None:
-            lines = [line.strip() for line in given.rstrip().splitlines()]
+        text = self.source.small_file("classnames.txt")
+        if text is not None:
+            lines = [line.strip() for line in text.rstrip().splitlines()]
             return tuple(line or str(number) for number, line in enumerate(lines))  # a label is the number of a line
         return class_names(self._label_feature, lambda: self._table(self._first), self._columns, self.id)
 

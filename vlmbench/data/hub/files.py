@@ -165,10 +165,10 @@ def remote(id: str, name: HubName, revision: str | None, cache_dir: Path) -> Sou
     """
     repository, commit = name.name, client.dataset_commit(name.name, name.revision or revision, cache_dir)
     source = Source(id, cache_dir, repository, commit)
-    kept = cache_dir / "hub" / f"{digest([_FORMAT, repository, commit, name.config])}.json"
-    known = _known(kept, source)
-    if known is not None:
-        return known
+    note = cache_dir / "hub" / f"{digest([_FORMAT, repository, commit, name.config])}.json"
+    noted = _known(note, source)
+    if noted is not None:
+        return noted
     if client.offline():
         root = client.dataset_snapshot(repository, commit)
         return replace(local(id, root, name.config, cache_dir), repository=repository, commit=commit)
@@ -189,7 +189,7 @@ def remote(id: str, name: HubName, revision: str | None, cache_dir: Path) -> Sou
         checksums={name: checksum for name, (_, checksum) in listed.items() if name in wanted},
     )
     write_note(
-        kept,
+        note,
         {
             "repository": repository,
             "commit": commit,

@@ -66,11 +66,11 @@ class SplitIndex:
         `AbsentError` where it cannot be read, `InputError` where it is damaged or empty."""
         if self.source.declared:
             return self.source.declared
-        kept = self._directory / "features.json"
-        found: dict[str, Any] | None = read_note(kept)
+        note = self._directory / "features.json"
+        found: dict[str, Any] | None = read_note(note)
         if found is None:
             found = self._own_features().to_dict()
-            write_note(kept, found)
+            write_note(note, found)
         return found
 
     def begun(self) -> bool:
@@ -122,9 +122,9 @@ class SplitIndex:
 def address(source: Source, name: str) -> str:
     """Where a file is read: here if it was fetched before, else from the hub. Raises `AbsentError` where it is not
     here, and the hub is switched off."""
-    here = cached_file(str(source.repository), str(source.commit), name)
-    if here is not None:
-        return str(here)
+    local = cached_file(str(source.repository), str(source.commit), name)
+    if local is not None:
+        return str(local)
     if offline():
         raise AbsentError(
             f"{visible(source.id)} is streamed from the hub, which needs a network, and --offline (or "

@@ -63,12 +63,12 @@ def find_columns(
 
 
 def _choose(what: str, requested: str | None, found: list[str], usual: tuple[str, ...], features: Any, id: str) -> str:
-    there = ", ".join(map(visible, features))
+    columns = ", ".join(map(visible, features))
     if requested is not None:
         if requested in features:
             return requested
         raise InputError(
-            f"{visible(id)} has no column {visible(requested)}; it has {there}", where=id, fix="name another column"
+            f"{visible(id)} has no column {visible(requested)}; it has {columns}", where=id, fix="name another column"
         )
     if len(found) == 1:
         return found[0]
@@ -77,7 +77,7 @@ def _choose(what: str, requested: str | None, found: list[str], usual: tuple[str
             return name
     count = "no" if not found else "several"
     raise InputError(
-        f"{visible(id)} has {count} {what} columns; its columns are {there}",
+        f"{visible(id)} has {count} {what} columns; its columns are {columns}",
         where=id,
         fix=f"vlmbench reads an Image column and a ClassLabel, such as {usual[0]}",
     )

@@ -49,13 +49,13 @@ def shortage(source: Source, split: str) -> str | None:
     absent = sum(source.sizes.get(name, 0) for name in _missing(source, split))
     whole = 0 if source.has_shards(split) else sum(source.sizes.get(name, 0) for name in source.files(split))
     for place, count in ((constants.HF_HUB_CACHE, absent), (config.HF_DATASETS_CACHE, whole)):
-        there = _existing(Path(place))
-        disk = there.stat().st_dev
-        needs[disk] = (needs.get(disk, (0, there))[0] + count, there)
-    for needed, there in needs.values():
-        free = max(0, shutil.disk_usage(there).free - RESERVE)
+        directory = _existing(Path(place))
+        disk = directory.stat().st_dev
+        needs[disk] = (needs.get(disk, (0, directory))[0] + count, directory)
+    for needed, directory in needs.values():
+        free = max(0, shutil.disk_usage(directory).free - RESERVE)
         if needed > free:
-            return f"would take {size(needed)} of {there}, but only {size(free)} can be used"
+            return f"would take {size(needed)} of {directory}, but only {size(free)} can be used"
     return None
 
 

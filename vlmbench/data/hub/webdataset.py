@@ -49,21 +49,22 @@ def counted(tars: tuple[str, ...], text: str | None, id: str) -> tuple[str, ...]
         return tars
     folder = tars[0].rpartition("/")[0]
     where = beside(folder, COUNT)
-    said = text.strip()
-    if not (said.isascii() and said.isdigit() and len(said) < 7 and int(said)):
+    number = text.strip()
+    count = int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 0
+    if not count:
         raise InputError(
-            f"{visible(where)} of {visible(id)} contains no number of tars: {visible(said[:40])}",
+            f"{visible(where)} of {visible(id)} contains no number of tars: {visible(number[:40])}",
             where=id,
             fix="write the number of the split's tars into it",
         )
-    wanted = tuple(beside(folder, f"{number}.tar") for number in range(int(said)))
+    wanted = tuple(beside(folder, f"{k}.tar") for k in range(count))
     if not _NUMBERED.search(tars[0]):
-        wanted = tars[: int(said)]
+        wanted = tars[:count]
     absent = [name for name in wanted if name not in tars]
-    if absent or len(wanted) < int(said):
+    if absent or len(wanted) < count:
         first = f": {visible(absent[0])}{' …' if len(absent) > 1 else ''}" if absent else ""
         raise AbsentError(
-            f"{int(said) - len(wanted) + len(absent)} of the {said} tars that {visible(where)} of {visible(id)} "
+            f"{count - len(wanted) + len(absent)} of the {number} tars that {visible(where)} of {visible(id)} "
             f"counts are missing{first}",
             where=id,
             fix=f"download them, or correct the number in {visible(where)}",

@@ -79,14 +79,14 @@ def read_list(path: Path, *, enclosed: bool = False, group: str = "") -> list[Li
 def _read(values: Mapping[str, object], where: str, home: Path | None, group: str) -> ListRow:
     """A row; the file has to be below `home`, where that is given."""
     file = next((values[name] for name in _PATHS if values.get(name)), None)
-    there = [values[name] for name in _LABELS if values.get(name) not in (None, "")]
-    label, own = (there or [""])[0], values.get(group) if group else None
+    labels = [values[name] for name in _LABELS if values.get(name) not in (None, "")]
+    label, own = (labels or [""])[0], values.get(group) if group else None
     wrong = ["a line without a path"] * (not isinstance(file, str))
     for what, value in (("label", label), ("group", "" if own is None else own)):
         wrong += [f"a {what} that is no name"] * (isinstance(value, bool) or not isinstance(value, str | int))
     if wrong or not isinstance(file, str):
         raise InputError(wrong[0], where=where, fix=_FIX)
-    if not there and not any(name in values for name in _LABELS):
+    if not labels and not any(name in values for name in _LABELS):
         raise InputError("a line without a path and a label", where=where, fix=_FIX)
     if "\0" in file:
         raise InputError(f"an invalid path: {visible(file)}", where=where, fix=_FIX)

@@ -60,7 +60,7 @@ class Cider:
 
     def add(self, system: int, match: Match) -> None:
         """Adds one system's clipped cosines of this order."""
-        corpus, kept = self._corpus, self._corpus.images[system]
+        corpus, images = self._corpus, self._corpus.images[system]
         ours = match.count * self._idf[match.gram]
         row = np.repeat(np.arange(len(match.gram)), match.rows)
         inside = np.arange(len(row)) - np.repeat(np.cumsum(match.rows) - match.rows, match.rows)
@@ -69,20 +69,20 @@ class Cider:
         caption = self._order.references.caption[other]
         products = np.bincount(caption, np.minimum(ours[row], theirs) * theirs, minlength=corpus.references)
         norm = np.zeros(corpus.size)
-        norm[kept] = np.sqrt(np.bincount(match.image, ours**2, minlength=len(kept)))
+        norm[images] = np.sqrt(np.bincount(match.image, ours**2, minlength=len(images)))
         below = norm[corpus.image_of_reference] * self._norms
         self._similarity[system] += np.divide(products, below, out=np.zeros(corpus.references), where=below > 0)
 
     def scores(self, system: int) -> Floats:
         """CIDEr of each candidate of a system, `[n]`, after all orders."""
-        corpus, kept = self._corpus, self._corpus.images[system]
+        corpus, images = self._corpus, self._corpus.images[system]
         tokens, own = corpus.candidate_tokens(system)
         length = np.zeros(corpus.size)
-        length[kept] = np.maximum(0, tokens.lengths[own] - 1)
+        length[images] = np.maximum(0, tokens.lengths[own] - 1)
         gap = length[corpus.image_of_reference] - np.maximum(0, tokens.lengths[: corpus.references] - 1)
         alike = self._similarity[system] * np.exp(-(gap**2) / (2 * SIGMA**2))
         sums = np.add.reduceat(alike, corpus.first_reference) if corpus.size else np.zeros(0)
-        return np.asarray((sums / corpus.per_image)[kept] / ORDERS * SCALE)
+        return np.asarray((sums / corpus.per_image)[images] / ORDERS * SCALE)
 
 
 _BLIND = "synonyms and word order beyond 4 words; comparable only with the same document frequencies"

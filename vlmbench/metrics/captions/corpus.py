@@ -72,8 +72,8 @@ class Order:
             zeros = np.zeros(len(wanted), dtype=np.int64)
             return Match(own.caption, own.gram, own.count, zeros, zeros, zeros)
         place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        there = self.keys[place] == wanted
-        rows, largest = self.rows[place] * there, self.largest[place] * there
+        found = self.keys[place] == wanted
+        rows, largest = self.rows[place] * found, self.largest[place] * found
         return Match(own.caption, own.gram, own.count, self.firsts[place], rows, largest)
 
 
@@ -141,13 +141,13 @@ class Corpus:
     @cached_property
     def tokens(self) -> Tokens:
         """The captions split at every kind of white space, as BLEU and CIDEr do."""
-        given = self._as_given
-        odd = [number for number, token in enumerate(given.vocabulary) if token.split() != [token]]
+        tokens = self._as_given
+        odd = [number for number, token in enumerate(tokens.vocabulary) if token.split() != [token]]
         if not odd:
-            return given
+            return tokens
         captions = list(self._captions)
-        ends = given.starts + given.lengths
-        places = np.flatnonzero(np.isin(given.ids, odd))
+        ends = tokens.starts + tokens.lengths
+        places = np.flatnonzero(np.isin(tokens.ids, odd))
         for index in set(np.searchsorted(ends, places, side="right").tolist()):  # np.unique would import numpy.ma
             captions[index] = " ".join(captions[index]).split()
         return intern(captions)

@@ -79,10 +79,10 @@ def tokenize(captions: Sequence[str], *, timeout: float = TIMEOUT) -> list[list[
         return []
     program, archive = java(), jar("tokenizer", "stanford-corenlp-3.4.1.jar")
     command = [program, *_PINNED, "-cp", str(archive), "edu.stanford.nlp.process.PTBTokenizer"]
-    given = "".join(f"{caption}\n" for caption in captions).encode()
+    lines_in = "".join(f"{caption}\n" for caption in captions).encode()
     try:
         done = subprocess.run(
-            [*command, "-preserveLines", "-lowerCase"], input=given, capture_output=True, check=False,
+            [*command, "-preserveLines", "-lowerCase"], input=lines_in, capture_output=True, check=False,
             timeout=timeout * (1 + len(captions) / 1e5), preexec_fn=ENDS_WITH_ITS_PARENT,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
@@ -185,13 +185,13 @@ def bleu_rouge_cider(
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.rouge.rouge import Rouge
 
-    wanted = {index: list(refs) for index, refs in enumerate(references)}
-    given = {index: [line] for index, line in enumerate(candidates)}
-    scores, each = Bleu(4).compute_score(wanted, given, verbose=0)
+    reference = {index: list(refs) for index, refs in enumerate(references)}
+    candidate = {index: [line] for index, line in enumerate(candidates)}
+    scores, each = Bleu(4).compute_score(reference, candidate, verbose=0)
     per_image = {f"bleu_{n}": np.asarray(values) for n, values in enumerate(each, 1)}
     corpus = {f"bleu_{n}": float(value) for n, value in enumerate(scores, 1)}
     for name, scorer in (("rouge_l", Rouge()), ("cider", Cider())):
-        value, values = scorer.compute_score(wanted, given)
+        value, values = scorer.compute_score(reference, candidate)
         per_image[name], corpus[name] = np.asarray(values), float(value)
     return per_image, corpus
 

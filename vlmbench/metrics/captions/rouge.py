@@ -20,18 +20,18 @@ def rouge_l(corpus: Corpus, system: int) -> NDArray[np.float64]:
     ``(1 + β²) P R / (R + β² P)``; 0 if P or R is 0.
     """
     tokens, own = corpus.candidate_tokens(system, blanks=True)
-    kept = corpus.images[system]
-    if not len(kept):
+    images = corpus.images[system]
+    if not len(images):
         return np.zeros(0)
-    counts = corpus.per_image[kept]
+    counts = corpus.per_image[images]
     firsts = np.cumsum(counts) - counts
-    references = np.arange(int(counts.sum())) + np.repeat(corpus.first_reference[kept] - firsts, counts)
+    references = np.arange(int(counts.sum())) + np.repeat(corpus.first_reference[images] - firsts, counts)
     candidates = np.repeat(np.arange(own.start, own.stop), counts)
     common = lcs_lengths(tokens, candidates, references)
     precision = np.maximum.reduceat(common / tokens.lengths[candidates], firsts)
     recall = np.maximum.reduceat(common / tokens.lengths[references], firsts)
     below = recall + BETA**2 * precision
-    return np.asarray(np.divide((1 + BETA**2) * precision * recall, below, out=np.zeros(len(kept)), where=below > 0))
+    return np.asarray(np.divide((1 + BETA**2) * precision * recall, below, out=np.zeros(len(images)), where=below > 0))
 
 
 def lcs_lengths(tokens: Tokens, first: Ints, second: Ints) -> Ints:
@@ -76,8 +76,8 @@ def _batch(long: NDArray[np.int32], short: NDArray[np.int32]) -> Ints:
         equal: NDArray[np.uint64] = np.zeros(long.shape[1], dtype=np.uint64)
         for bit, other in zip(bits, short, strict=True):
             np.bitwise_or(equal, np.where(other == row, bit, np.uint64(0)), out=equal)
-        taken = np.bitwise_and(free, equal)
-        free = np.bitwise_or(free + taken, free - taken)
+        matched = np.bitwise_and(free, equal)
+        free = np.bitwise_or(free + matched, free - matched)
     used = np.bitwise_not(free) & np.uint64((1 << len(short)) - 1)
     return np.asarray(np.bitwise_count(used), dtype=np.int64)
 
@@ -91,8 +91,8 @@ def _one(long: list[int], short: list[int]) -> int:
     for token in long:
         equal = masks.get(token)
         if equal:
-            taken = free & equal
-            free = ((free + taken) | (free - taken)) & everything
+            matched = free & equal
+            free = ((free + matched) | (free - matched)) & everything
     return len(short) - free.bit_count()
 
 

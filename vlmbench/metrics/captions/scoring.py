@@ -97,8 +97,8 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
     found = score_native(text, [name for name in metrics if name != "meteor"])
     lines = [[" ".join(caption) for caption in captions] for captions in text.references]
     chosen = [[lines[image] for image in images.tolist()] for images in text.images]
-    given = [[" ".join(caption) for caption in captions] for captions in text.candidates]
-    for scored, candidates, references in zip(found, given, chosen, strict=True):
+    candidate_lines = [[" ".join(caption) for caption in captions] for captions in text.candidates]
+    for scored, candidates, references in zip(found, candidate_lines, chosen, strict=True):
         if text.documents is None and len(references) == len(lines) and any(map(any, references)):
             each, corpus = java.bleu_rouge_cider(candidates, references)
             names = {**{name: name for name in each}, "cider_d": "cider"}
@@ -107,7 +107,7 @@ def score_java(text: Tokenized, metrics: Sequence[str]) -> list[Scored]:
                     scored.columns[name], scored.corpus[name] = each[names[name]], corpus[names[name]]
     if "meteor" in metrics:
         with java.Meteor() as program:
-            for scored, candidates, references in zip(found, given, chosen, strict=True):
+            for scored, candidates, references in zip(found, candidate_lines, chosen, strict=True):
                 answers = program.statistics(java.meteor_lines(candidates), references)
                 scored.columns["meteor"], scored.corpus["meteor"] = program.scores(answers)
                 counts = np.array([line.split() for line in answers], dtype=np.float64)

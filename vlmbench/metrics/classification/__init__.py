@@ -152,13 +152,13 @@ def per_class(columns: Columns, classnames: Sequence[str]) -> list[dict[str, Any
     A share of no images is None. Counts are summed over seeds.
     """
     matrix = confusion_matrix(columns["label"], columns["prediction"], len(classnames))
-    right, shown, given = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    correct, actual, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return [
         {
             "class": name,
-            "n": int(shown[index]),
-            "recall": float(right[index] / shown[index]) if shown[index] else None,
-            "precision": float(right[index] / given[index]) if given[index] else None,
+            "n": int(actual[index]),
+            "recall": float(correct[index] / actual[index]) if actual[index] else None,
+            "precision": float(correct[index] / predicted[index]) if predicted[index] else None,
         }
         for index, name in enumerate(classnames)
     ]

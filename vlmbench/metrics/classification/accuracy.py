@@ -17,8 +17,9 @@ TOP = 5
 
 def right(columns: Columns) -> NDArray[np.bool_]:
     """Whether each image was classified correctly, `[N]`."""
-    kept = columns["right"] if "right" in columns else np.asarray(columns["prediction"]) == np.asarray(columns["label"])
-    return np.asarray(kept, dtype=bool)
+    if "right" in columns:
+        return np.asarray(columns["right"], dtype=bool)
+    return np.asarray(np.asarray(columns["prediction"]) == np.asarray(columns["label"]), dtype=bool)
 
 
 def in_top(columns: Columns) -> NDArray[np.bool_]:
