@@ -132,7 +132,7 @@ def gemm(device: str, precision: str) -> float:
 
 def rows(quick: bool) -> Iterator[Row]:
     """ViT-B/32 on small and medium JPEGs, beside its forward passes alone."""
-    sizes = ["--images", "64", "--pairs", "1"] if quick else ["--images", "128", "--loop-images", "64", "--pairs", "3"]
+    sizes = ["--images", "64", "--pairs", "1"] if quick else ["--images", "128", "--loop-images", "64", "--pairs", "2"]
     for row in measured(parser().parse_args(sizes), 1.0):
         size = "32 to 64 pixels wide" if row["size"] == "small" else "300 x 200"
         yield Row(
