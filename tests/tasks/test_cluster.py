@@ -14,6 +14,7 @@ import vlmbench
 from vlmbench.cli.app import app
 from vlmbench.features.store import FeatureEntry
 from vlmbench.foundations import launch
+from vlmbench.foundations.atomic import temporary_directory
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.shared import SharedCache
 from vlmbench.session.context import Context
@@ -99,7 +100,7 @@ def test_a_machine_with_other_versions_is_refused():
 
 def test_a_machine_that_does_not_see_the_cache_directory_is_refused(tmp_path):
     facts = machines.facts_of()
-    with machines.probe_file(tmp_path) as probe:
+    with temporary_directory(tmp_path / "launches") as probe:
         machines.compare("a", machines.own_facts(), facts(str(probe), machines.VERSIONS), tmp_path)
     assert not list(tmp_path.rglob(".tmp*"))
     with pytest.raises(AbsentError, match="machine a of the Ray cluster does not see the cache directory"):

@@ -1,32 +1,28 @@
-"""``--ray`` on a cluster of this machine (``make test-extras``): the bytes of one process, also where a worker ends."""
+"""``--ray`` on a cluster of this machine (``make test-extras``): the bytes of one process, though a worker ends."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 import vlmbench
-from vlmbench.session.context import Context
-from vlmbench.session.pool import Work
+from vlmbench.foundations.progress import Silent
+from vlmbench.session.pool import Encoding
 from vlmbench.tasks.cluster import pool as pools
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not here: make test-extras")
 
 
 @dataclass(frozen=True)
-class EndsOnce:
-    """A job whose first worker is killed over it."""
-
-    marker: Path
-    name: str = "numbers"
+class EndsOnce(Encoding):
+    """Encoding whose first worker is killed over it."""
 
     def run(self, session, pieces):
-        if not self.marker.exists():
-            self.marker.touch()
+        with suppress(FileExistsError), open(session.context.cache_dir / "ended", "x"):
             os.kill(os.getpid(), 9)
-        return [piece[0] for piece in pieces]
+        return super().run(session, pieces)
 
 
 def written(place):
@@ -39,16 +35,13 @@ def test_workers_of_a_local_cluster(tmp_path, monkeypatch):
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # a worker for each core
     monkeypatch.setattr(pools, "cores", lambda: 2)
-    cluster = pools.Cluster("local")
-    context = Context(out=tmp_path, cache_dir=tmp_path / "cache", device="cpu", batch_size=4, workers=0)
+    cluster, reporter = pools.Cluster("local"), Silent()
+    monkeypatch.setattr(pools, "Cluster", lambda address: cluster)
     cloudpickle.register_pickle_by_value(__import__(EndsOnce.__module__))
-    answers = cluster.run(context, [Work(EndsOnce(tmp_path / "marker"), [range(n, n + 1) for n in range(9)])])
-    assert sorted(number for answer in answers for number in answer) == list(range(9))
-    assert "1 workers were lost" in context.reporter.notes[-1]
-
-    wanted = {"limit": 80, "batch_size": 4, "device": "cpu", "workers": 0}
-    monkeypatch.setattr("vlmbench.tasks.cluster.pool.Cluster", lambda address: cluster)  # the one that runs
+    monkeypatch.setattr("vlmbench.session.features.Encoding", EndsOnce)
+    wanted = {"limit": 80, "batch_size": 4, "device": "cpu", "workers": 0, "reporter": reporter}
     found = vlmbench.embed("tiny-clip", "digits", out=tmp_path / "a", cache_dir=tmp_path / "ac", ray="local", **wanted)
+    assert any("1 workers were lost" in note for note in reporter.notes)
     assert cluster._ray is None, "disconnected at the end"
     assert found.encoded == 80
     vlmbench.embed("tiny-clip", "digits", out=tmp_path / "b", cache_dir=tmp_path / "bc", **wanted)

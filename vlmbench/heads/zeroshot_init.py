@@ -8,6 +8,7 @@ Public code: starting a probe at the text classifier is an option of many progra
 train by SGD with a fixed number of epochs and no penalty towards the start, so that the number of epochs decides.
 """
 
+from vlmbench.heads.probe import SPEC as LOGISTIC
 from vlmbench.heads.probe import fit
 from vlmbench.heads.spec import HeadSpec
 
@@ -16,7 +17,7 @@ SPEC = HeadSpec(
     definition="logistic regression that starts from the zero-shot classifier and is penalised by the distance to it",
     source="Wortsman et al. 2022 (start); Radford et al. 2021, appendix A.3 (search)",
     fit=fit,
-    settings={"c": None, "solver": "native", "refit": False},
+    settings=LOGISTIC.settings,
     text=True,
     validation=True,
     multilabel=True,

@@ -1,15 +1,12 @@
 """The machines of a Ray cluster: how many workers they have room for, and whether they have what this one has."""
 
 import os
-import secrets
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vlmbench import __version__
-from vlmbench.foundations.atomic import cannot_write, make_directory
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.foundations.shared import SharedCache
 from vlmbench.foundations.versions import package_versions
@@ -95,23 +92,3 @@ def compare(
             where=str(cache_dir),
             fix="--cache-dir DIR, a directory that is the same on every machine, or --shared-cache ADDRESS",
         )
-
-
-@contextmanager
-def probe_file(cache_dir: Path) -> Iterator[Path]:
-    """A file in the cache directory, which workers are to see.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    path = cache_dir / "launches" / f".tmp-{secrets.token_hex(8)}"
-    try:
-        make_directory(path.parent)
-        path.touch()
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
-        yield path
-    finally:
-        with suppress(OSError):
-            path.unlink()

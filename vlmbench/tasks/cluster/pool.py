@@ -16,12 +16,13 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vlmbench.foundations.atomic import temporary_directory
 from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.errors import AbsentError
 from vlmbench.session.pool import Work
 from vlmbench.tasks.cluster.address import LOCAL, parse_address, refused, require_answer
 from vlmbench.tasks.cluster.crew import Crew, Queue
-from vlmbench.tasks.cluster.machines import alive, probe_file
+from vlmbench.tasks.cluster.machines import alive
 
 if TYPE_CHECKING:
     from vlmbench.session.context import Context
@@ -95,7 +96,8 @@ class Cluster:
             launch=None,
             pool=None,
         )
-        with probe_file(context.cache_dir) as probe, redirect_stdout(sys.stderr):  # Ray prints what machines report
+        probe_directory = temporary_directory(context.cache_dir / "launches")  # workers are to see it
+        with probe_directory as probe, redirect_stdout(sys.stderr):  # Ray prints what machines report
             crew = Crew(ray, context, self.address, probe)
             try:
                 yield crew

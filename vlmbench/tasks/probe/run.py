@@ -77,6 +77,11 @@ class _Result:
     stored: int
     """How many of the heads were in the cache."""
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Heads that were fitted and others, by their names in ``run.json``."""
+        return {"heads_fitted": len(self.heads) - self.stored, "heads_from_store": self.stored}
+
 
 def run_linear_probe(request: Request, context: Context, session: Session | None = None) -> list[StoredRun]:
     """Trains and tests probes and writes a record for each model, dataset and number of shots.
@@ -188,11 +193,9 @@ def _probe(
     for k in shots:
         watch = Stopwatch()
         results.append(_all_labels(data, request, session) if k is None else _few_labels(data, k, request, session))
-        count, stored = len(results[-1].heads), results[-1].stored
-        watches.append(watch.facts({**data.facts, "heads_fitted": count - stored, "heads_from_store": stored}))
-    count, stored = sum(len(one.heads) for one in results), sum(one.stored for one in results)
-    name = f"{data.system}, {request.head}"
-    session.context.reporter.note(f"heads: {count - stored} fitted, {stored} from the store ({name})")
+        watches.append(watch.facts({**data.facts, **results[-1].counts}))
+    fitted, stored = (sum(one.counts[name] for one in results) for name in results[0].counts)
+    session.context.reporter.note(f"heads: {fitted} fitted, {stored} from the store ({data.system}, {request.head})")
     if request.save is not None:
         save_fitted(request.save, results[-1].heads[0], data)
         few = "" if shots[-1] is None else f", trained on {shots[-1]} labels per class (the first of the samples)"
