@@ -301,10 +301,17 @@ def test_a_fault_before_a_command_begins_is_a_fault(tmp_path: Path, monkeypatch:
     assert "the log is" in done.stderr
 
 
-@pytest.mark.parametrize("line", [["caption-eval", "-r", "{}", "-p", "{good}"], ["caption-eval", "-r", "{good}", "-p", "x={}"],
-                                  ["caption-eval", "-r", "{good}", "-p", "{good}", "--novel-to", "{}"],
-                                  ["compare", "x={}"], ["zeroshot", "-m", "tiny-clip", "-d", "boxes:{}#folder:{images}"]],
-                         ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["caption-eval", "-r", "{}", "-p", "{good}"],
+        ["caption-eval", "-r", "{good}", "-p", "x={}"],
+        ["caption-eval", "-r", "{good}", "-p", "{good}", "--novel-to", "{}"],
+        ["compare", "x={}"],
+        ["zeroshot", "-m", "tiny-clip", "-d", "boxes:{}#folder:{images}"],
+    ],
+    ids=" ".join,
+)
 def test_a_text_in_the_place_of_a_path_is_no_file(line: list[str], tmp_path: Path) -> None:
     """``-r "$(cat references.json)"`` was a fault: its name is too long for a file."""
     code, said = call(tmp_path, line, json.dumps({str(number): ["a dog"] for number in range(300)}))
