@@ -299,3 +299,21 @@ def test_a_fault_before_a_command_begins_is_a_fault(tmp_path: Path, monkeypatch:
     done = CliRunner().invoke(app, ["list", "heads"], env={"VLMBENCH_CACHE_DIR": str(tmp_path)})
     assert done.exit_code == 70, done.output
     assert "the log is" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["caption-eval", "-r", "{}", "-p", "{good}"],
+        ["caption-eval", "-r", "{good}", "-p", "x={}"],
+        ["caption-eval", "-r", "{good}", "-p", "{good}", "--novel-to", "{}"],
+        ["compare", "x={}"],
+        ["zeroshot", "-m", "tiny-clip", "-d", "boxes:{}#folder:{images}"],
+    ],
+    ids=" ".join,
+)
+def test_a_text_in_the_place_of_a_path_is_no_file(line: list[str], tmp_path: Path) -> None:
+    """``-r "$(cat references.json)"`` was a fault: its name is too long for a file."""
+    code, said = call(tmp_path, line, json.dumps({str(number): ["a dog"] for number in range(300)}))
+    assert code in (3, 4), said
+    assert "fault" not in said

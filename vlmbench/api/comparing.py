@@ -10,6 +10,7 @@ from vlmbench.api.options import AnyPath
 from vlmbench.api.results import CheckOutcome, Comparison, Result, Results, Table
 from vlmbench.api.rows import Mismatch, Verification
 from vlmbench.foundations.errors import UsageError
+from vlmbench.foundations.paths import is_there
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 from vlmbench.records.foreign import Foreign
@@ -203,7 +204,7 @@ def _named_results(paths: Iterable[Path]) -> tuple[list[StoredRun], list[Foreign
     found, foreign = list[StoredRun](), list[Foreign]()
     for path in paths:
         name, equals, rest = str(path).partition("=")
-        if not equals or path.exists():
+        if not equals or is_there(path):
             name, rest = "", str(path)
         elif not name.strip() or not rest:
             raise UsageError(

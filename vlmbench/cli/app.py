@@ -258,7 +258,7 @@ def _without(error: ModuleNotFoundError) -> int:
 
 DISK = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG), "write"),
-    **dict.fromkeys((errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE), "read or write"),
+    **dict.fromkeys((errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENAMETOOLONG), "read or write"),
 }
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_plus
 from vlmbench.data.corruptions.kinds import Corruption
 from vlmbench.foundations.errors import AbsentError, UsageError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.paths import is_file, user_path
 from vlmbench.foundations.text import visible
 
 LISTED, HUB, FOLDER, FILE, COCO, BOXES, GROUP = "", "hf", "folder", "file", "coco", "boxes", "group"
@@ -93,7 +93,7 @@ class DatasetRef:
             return cls(kind, path, (*restval, *more), directory if mark else None)
         if kind == BOXES:
             marks = [i for i, letter in enumerate(rest) if letter == "#"] or [len(rest)]
-            files = [i for i in marks if user_path(rest[:i]).is_file()]  # a path may hold the mark too
+            files = [i for i in marks if is_file(user_path(rest[:i]))]  # a path may hold the mark too
             end = (files or marks)[0]
             return cls(kind, rest[:end], images=cls.parse(rest[end + 1 :]) if rest[end + 1 :] else None)
         return cls(kind, *_with_last(rest, name))
@@ -180,7 +180,7 @@ def bare_name(id: str) -> str:
 def caption_file(name: str) -> tuple[Path, bool]:
     """A file of captions, ``file:`` before it or not, and whether Karpathy's ``restval`` counts as ``train`` there
     (``?restval=yes`` after its name)."""
-    if Path(name).is_file():
+    if is_file(name):
         return Path(name), False
     file = name.removeprefix(f"{FILE}:").removesuffix(_RESTVAL)
     return user_path(file), name.endswith(_RESTVAL)

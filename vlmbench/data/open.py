@@ -11,7 +11,7 @@ from pathlib import Path
 from vlmbench.data.base import Dataset, Opening
 from vlmbench.data.names import CLASSES, FILE, GROUP, IN_GROUPS, LISTED, DatasetName, DatasetRef
 from vlmbench.foundations.errors import AbsentError, UsageError
-from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.paths import is_file, is_there, user_path
 from vlmbench.foundations.plugins import Registry, unknown
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
@@ -86,7 +86,7 @@ def kinds() -> Registry:
 
 def captioned_ref(name: str) -> DatasetRef | None:
     """The dataset that is named where a file of captions may stand too; None: it is such a file."""
-    if Path(name).is_file():
+    if is_file(name):
         return None
     kind = name.partition(":")[0]
     if kind == FILE:
@@ -120,6 +120,6 @@ def _open_listed(ref: DatasetRef, opening: Opening) -> Dataset:
     absent = elsewhere(name)
     if absent is not None:
         raise absent
-    if Path(name).is_dir():
+    if is_there(name, directory=True):
         raise unknown("dataset", visible(name), (), fix=f"folder:{visible(name)}")
     raise unknown("dataset", visible(name), [*names(), *ELSEWHERE])

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from vlmbench.encoders.names import CheckpointRef
 from vlmbench.foundations.errors import AbsentError, InputError
-from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.paths import is_file, is_there, user_path
 from vlmbench.foundations.plugins import unknown
 from vlmbench.foundations.text import visible
 
@@ -103,12 +103,12 @@ def _directory(name: str, kind: str) -> Path | None:
     path = user_path(name)
     if not name.strip():
         raise AbsentError(f"an empty name of a {kind}", fix="vlmbench list models")
-    if path.is_file():
+    if is_file(path):
         raise InputError(
             f"{visible(name)} is a file; a {kind} is a directory",
             where=name,
             fix="name the directory that holds config.json",
         )
-    if name.startswith((".", "/", "~")) and not path.is_dir():
+    if name.startswith((".", "/", "~")) and not is_there(path, directory=True):
         raise AbsentError(f"no such model directory: {visible(name)}", where=name, fix="vlmbench list models")
-    return path if path.is_dir() else None
+    return path if is_there(path, directory=True) else None

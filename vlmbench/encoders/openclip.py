@@ -19,6 +19,7 @@ from vlmbench.encoders.names import OpenClipRef
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
 from vlmbench.foundations.notes import read_note, write_note
+from vlmbench.foundations.paths import is_file
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 
@@ -57,14 +58,14 @@ def _about(ref: OpenClipRef, cache_dir: Path) -> dict[str, Any]:
     name, arch, tag = str(ref), ref.arch, ref.pretrained
     note = cache_dir / "open-clip" / f"{digest([arch, tag, _version()])[:32]}.json"
     kept: dict[str, Any] | None = read_note(note)
-    if kept is not None and Path(kept["weights"] or tag).is_file():
+    if kept is not None and is_file(kept["weights"] or tag):
         return kept
     library = _library()
     config = library.get_model_config(arch)
     if config is None:
         raise AbsentError(f"open_clip has no architecture {visible(arch)}", where=name, fix="open_clip.list_models()")
     known = library.get_pretrained_cfg(arch, tag) or {}
-    if not known and not Path(tag).is_file():
+    if not known and not is_file(tag):
         tags = ", ".join(library.list_pretrained_tags_by_model(arch)) or "none"
         raise AbsentError(
             f"open_clip has no weights {visible(tag)} for {visible(arch)}", where=name, fix=f"one of {tags}"

@@ -23,6 +23,16 @@ def default_cache_dir() -> Path:
     return Path(named) if named else user_cache_path("vlmbench", appauthor=False)
 
 
+def is_file(path: str | PathLike[str]) -> bool:
+    """Whether there is such a file: not where the name is too long for one, as a text given in a path's place is."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises there
+
+
+def is_there(path: str | PathLike[str], *, directory: bool = False) -> bool:
+    """The same for a file or a directory."""
+    return os.path.isdir(path) if directory else os.path.exists(path)  # noqa: PTH110, PTH112
+
+
 def user_path(text: str | PathLike[str]) -> Path:
     """A path as a user writes it: ``~`` is the home directory; ``~nobody`` is what it says, where there is none."""
     try:

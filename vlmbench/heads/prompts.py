@@ -15,7 +15,7 @@ from vlmbench.data.hub.sibling import TEMPLATES, other_copies, sibling_lines, si
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
 from vlmbench.foundations.files import regular_file
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.paths import is_file, user_path
 from vlmbench.foundations.plugins import nearest
 from vlmbench.foundations.text import visible
 from vlmbench.heads.prompt_files import PLACE, checked_templates, read_prompts
@@ -132,7 +132,7 @@ def _file(text: str) -> Path | None:
     """The file of that name, if there is one."""
     try:
         path = user_path(text)
-        return path if path.is_file() else None
+        return path if is_file(path) else None
     except (OSError, ValueError):  # a text that cannot be a path: too long, a null byte
         return None
 

@@ -13,7 +13,7 @@ from vlmbench.data.local.listing import SUFFIXES as LISTS
 from vlmbench.data.local.listing import unlabelled
 from vlmbench.encoders.files import ModelFiles
 from vlmbench.foundations.errors import InputError
-from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.paths import is_there, named_file
 from vlmbench.foundations.progress import Reporter
 from vlmbench.foundations.text import visible
 from vlmbench.heads.probe_file import Probe, load_probe
@@ -109,7 +109,7 @@ def find_images(paths: Sequence[Path], reporter: Reporter | None = None) -> list
     """
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if is_there(path, directory=True):
             found += sorted(item for item in path.rglob("*") if is_image(item.name) and item.is_file())
         elif path.suffix.lower() in LISTS:
             images, listed = unlabelled(named_file(path))

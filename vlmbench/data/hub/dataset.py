@@ -43,7 +43,7 @@ from vlmbench.data.hub.stream import Stream
 from vlmbench.data.names import AUTO, COLUMNS, LISTED, STREAM, DatasetRef
 from vlmbench.foundations.errors import AbsentError, InputError
 from vlmbench.foundations.hashing import digest
-from vlmbench.foundations.paths import user_path
+from vlmbench.foundations.paths import is_there, user_path
 from vlmbench.foundations.progress import Reporter, Silent
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.choice import DEFAULT, DEFAULT_MULTILABEL, multilabel_only
@@ -229,8 +229,8 @@ def open_hub(ref: DatasetRef, opening: Opening) -> Hub:
         captions=(named["caption"],) if "caption" in named else row.captions,
     )
     root = user_path(name.name)
-    if name.name.startswith((".", "/", "~")) or root.is_dir():
-        if not root.is_dir():
+    if name.name.startswith((".", "/", "~")) or is_there(root, directory=True):
+        if not is_there(root, directory=True):
             raise AbsentError(f"no such directory: {visible(name.name)}", where=ref.id, fix="check the path")
         source = hub_files.local(ref.id, root, name.config, opening.cache_dir)
     else:

@@ -14,7 +14,7 @@ from vlmbench.data.images import is_image
 from vlmbench.data.local.folder import Files
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
-from vlmbench.foundations.paths import named_file
+from vlmbench.foundations.paths import is_there, named_file
 from vlmbench.foundations.text import visible
 from vlmbench.records.store import natural
 from vlmbench.session.context import Context
@@ -79,7 +79,7 @@ def caption_files(session: Session, ref: CaptionerRef, paths: Sequence[Path], ho
 
 
 def _images(path: Path) -> list[Path]:
-    if path.is_dir():
+    if is_there(path, directory=True):
         found = sorted((file for file in path.rglob("*") if is_image(file.name)), key=lambda f: natural(str(f)))
         if not found:
             raise InputError(f"no image below {visible(str(path))}", where=str(path), fix="name image files")

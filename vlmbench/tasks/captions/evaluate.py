@@ -15,6 +15,7 @@ from vlmbench.data.names import caption_file
 from vlmbench.data.open import captioned_ref, open_dataset
 from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.errors import InputError, UsageError
+from vlmbench.foundations.paths import is_there
 from vlmbench.foundations.plugins import nearest
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.bleu import ALL_BLEU, BLEU
@@ -228,7 +229,7 @@ def open_references(
     if isinstance(spec, References):
         return spec
     name, equals, rest = spec.partition("=")
-    if equals and name.strip() and rest and "?" not in name and not Path(spec).exists():
+    if equals and name.strip() and rest and "?" not in name and not is_there(spec):
         if captioned_ref(rest) is not None:
             raise UsageError(f"a dataset keeps its name: {visible(spec)}", where="-r", fix=f"-r {visible(rest)}")
         found = open_references(rest, context, split, columns=columns, training=training, lenient=lenient)
@@ -260,7 +261,7 @@ def _candidate_file(text: str) -> tuple[str | None, Path]:
         UsageError: the name or the file is empty.
     """
     name, equals, rest = text.partition("=")
-    if not equals or Path(text).exists():
+    if not equals or is_there(text):
         return None, caption_file(text)[0]
     if not name.strip() or not rest:
         raise UsageError(f"not NAME=FILE: {visible(text)}", where="-p")

@@ -14,6 +14,7 @@ from vlmbench.foundations.atomic import require_writable
 from vlmbench.foundations.cpu import cores
 from vlmbench.foundations.errors import InputError
 from vlmbench.foundations.hashing import digest
+from vlmbench.foundations.paths import is_there
 from vlmbench.foundations.text import encodable
 from vlmbench.foundations.versions import package_versions
 from vlmbench.metrics.agreement import Tau, agreement, metrics
@@ -126,7 +127,7 @@ def _seen(
     if session is None or context.on_bad_image != "skip":
         session = Session(replace(context, on_bad_image="skip"))
     images = request.images
-    if Path(images).is_dir() or (":" not in images and images not in names()):
+    if is_there(images, directory=True) or (":" not in images and images not in names()):
         from vlmbench.data.local.image_directory import open_images
 
         directory = open_images(Path(images), list(references))

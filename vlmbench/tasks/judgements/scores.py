@@ -14,6 +14,7 @@ from vlmbench.data.judgements.base import Judgements
 from vlmbench.data.judgements.composite import without_rated
 from vlmbench.data.judgements.flickr8k import is_tokens, read_tokens, stem
 from vlmbench.foundations.errors import AbsentError, InputError, UsageError
+from vlmbench.foundations.paths import is_file
 from vlmbench.foundations.text import visible
 from vlmbench.metrics.captions.inputs import by_image
 from vlmbench.metrics.captions.scoring import Tokenized, refusals, score_meteor, score_native
@@ -100,13 +101,13 @@ def _settled(found: Judgements, references: References, context: Context) -> tup
 def _book(spec: str, context: Context) -> tuple[bool, References]:
     """Whether it is a Flickr caption file, and its captions by image."""
     path = Path(spec)
-    if path.is_file():
+    if is_file(path):
         from vlmbench.foundations.files import read_text
 
         text = read_text(path)
         if is_tokens(text):
             return True, {image: list(captions.values()) for image, captions in read_tokens(path, text).items()}
-    return False, open_references(spec, context, ALL if path.is_file() else None).captions
+    return False, open_references(spec, context, ALL if is_file(path) else None).captions
 
 
 def _look_up(image: str, books: Sequence[tuple[bool, References]]) -> list[str] | None:
