@@ -166,6 +166,7 @@ def test_a_table_without_what_is_wanted_names_its_columns_and_the_row(tmp_path: 
     cases = [
         (as_json, [{"file": "a", "refs": ["x"]}], "it has file, refs", "entry[0]"),
         (as_parquet, [{"image_id": 1, "words": "x"}], "it has image_id, words, pixels", "its columns"),
+        (as_json, [{"image_id": 1, "words": "x"}], "columns='captions=words'", "entry[0]"),
         (as_parquet, [{"image_id": 1, "caption": 5.5}], "a caption of type number", "row 1"),
         (as_parquet, [{"image_id": 1, "caption": "x"}, {"image_id": None, "caption": "y"}], "id of type null", "row 2"),
         (as_lines, [{"image_id": 1, "caption": "x"}, {"id": 2, "caption": "y"}], "without image_id", "line 2"),

@@ -195,6 +195,12 @@ def test_missing_and_unknown_images_are_named(files):
     assert (found.images, found.missing, found.unknown) == ([[0]], [8], [1])
 
 
+def test_ids_of_another_form_are_not_called_incomplete(files):
+    references, system = files({"1": ["a"], "2": ["b"]}, {"1.jpg": "a", "2.jpg": "b"})
+    with pytest.raises(VlmbenchError, match="no image is in both: write the ids as the references have them"):
+        align(references, [system])
+
+
 def test_nothing_in_common_is_an_error_even_so(files):
     references, system = files({"1": ["a"]}, {"2": "a"})
     with pytest.raises(VlmbenchError, match="nothing in common"):

@@ -74,6 +74,8 @@ def command(
     else:
         show_table(*outcome.tables)
     _write_files(outcome, junit, gitlab, str(baseline))
+    for path in filter(None, (junit, gitlab)):
+        console.note(f"wrote {path}")
     return EXIT_REGRESSION if outcome.regressions else EXIT_OK
 
 

@@ -130,3 +130,5 @@ def command(
             show_table(table.without_intervals() if no_intervals else table)
     if not common.quiet:
         say_where(written)
+        if not (columns or no_intervals or figures):
+            console.note("for a paper: --columns and --no-intervals make tables/*.tex narrower, --figures DIR draws")

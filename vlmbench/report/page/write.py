@@ -232,6 +232,7 @@ def _model(row: Row, pairs: Pairs, names: _Names, pictures: Pictures | None) -> 
             part["roc"] = _roc(run, columns, f"{row.place.dataset}, {row.label}, {kind}: ROC", names)
         parts.append(part)
     found: dict[str, Any] = {"row": row, "id": names(f"{row.place.dataset} {row.label}"), "parts": parts, "apart": None}
+    found["recall"] = None
     if classed:
         title = f"{row.place.dataset}, {row.label}: recall by class"
         found["recall"] = _safe(recall_chart(named, classed, names(title), title))
