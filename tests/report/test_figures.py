@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from vlmbench.metrics.calibration import calibration_bins
-from vlmbench.report.page.charts import Series
+from vlmbench.report.page import raster
+from vlmbench.report.page.charts import Series, reliability_svg
 from vlmbench.report.page.figures import (
     SCALE,
     confusion_picture,
@@ -22,6 +23,7 @@ from vlmbench.report.page.figures import (
     few_shot_series,
     reliability_diagram,
     significance_figures,
+    standalone,
     write_confusion_csv,
     write_figures,
 )
@@ -187,3 +189,13 @@ def test_charts_of_datasets_whose_names_look_alike_are_files_of_their_own(tmp_pa
     ]
     written = significance_figures(build_tables(runs, every_pair=True), tmp_path / "figures")
     assert len({path.name.lower() for path in written}) == len(written) == 3 * len(names)
+
+
+def test_a_png_that_is_there_is_not_drawn_again(monkeypatch):
+    drawing = standalone(reliability_svg("x", "t", []), [], "t")
+    first = raster.png(drawing, 2.0)
+    monkeypatch.setattr(raster._Sheet, "draw", lambda *_: pytest.fail("drawn"))
+    assert raster.png(drawing, 2.0, first) is first
+    for other in (first[:-1], raster.png(ET.fromstring('<svg viewBox="0 0 9 9"/>'), 2.0)):
+        with pytest.raises(pytest.fail.Exception):
+            raster.png(drawing, 2.0, other)
