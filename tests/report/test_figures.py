@@ -196,6 +196,6 @@ def test_a_png_that_is_there_is_not_drawn_again(monkeypatch):
     first = raster.png(drawing, 2.0)
     monkeypatch.setattr(raster._Sheet, "draw", lambda *_: pytest.fail("drawn"))
     assert raster.png(drawing, 2.0, first) is first
-    for other in (first[:-1], raster.png(ET.fromstring('<svg viewBox="0 0 9 9"/>'), 2.0)):
+    for other in (first[:-1], raster.png(ET.Element("svg", viewBox="0 0 9 9"), 2.0)):
         with pytest.raises(pytest.fail.Exception):
             raster.png(drawing, 2.0, other)
