@@ -238,7 +238,7 @@ def _figures(path: Path, place: Path) -> None:
 
     from vlmbench.foundations.files import read_json
     from vlmbench.report.page import figures
-    from vlmbench.report.page.charts import confusion_svg
+    from vlmbench.report.page.class_charts import confusion_svg
     from vlmbench.report.page.vector import pdf
 
     given = read_json(path)

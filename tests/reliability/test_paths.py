@@ -158,8 +158,9 @@ def test_archives_with_names_of_windows(kind: str, tmp_path: Path) -> None:
         if kind == "zip":
             with zipfile.ZipFile(path, "w") as archive:
                 for name in names:
-                    archive.writestr("x", b"image")
-                    archive.filelist[-1].filename = name
+                    info = zipfile.ZipInfo("x")
+                    info.filename = info.orig_filename = name  # the constructor takes Windows' separator for its own
+                    archive.writestr(info, b"image")
         else:
             with tarfile.open(path, "w") as tar:
                 for name in names:
