@@ -164,6 +164,7 @@ class Trial:
         self.workshop, self.line, self.start = workshop, scene.line, start
         self.calls: list[tuple[str, str, str]] = []
         workshop.begin(start)
+        self.before = outcome(start)
         if workshop.faults:
             workshop.faults.set(TRACE)
         done = workshop.run(self.line)
@@ -185,9 +186,9 @@ class Trial:
         return [name for name, data in self.written.items() if found.get(name) != data]
 
     def half(self) -> str:
-        """Which file is not what an undisturbed run writes there; empty where all are."""
+        """Which file is neither as it was before nor what an undisturbed run writes; empty where all are."""
         for name, data in outcome(self.workshop.work).items():
-            if ".tmp" not in name and data != self.written.get(name):
+            if ".tmp" not in name and data not in (self.written.get(name), self.before.get(name)):
                 return f"{name} is there and is not what it has to be"
         return ""
 
