@@ -3,7 +3,8 @@
     python -m benchmarks.reliability.rotten --changes 100
 
 Each change is of one file that the command stored, every directory of the cache as often as every other. Where there is
-a shared cache, it is of that one, and the machine's own is empty.
+a shared cache, it is of that one, and the machine's own is empty. Changes of files that nobody
+reads while the rest of the cache is whole are counted apart.
 """
 
 import random
@@ -20,8 +21,8 @@ SILENT = (".lock", "key.json")
 """Files that decide nothing: nobody reads them."""
 
 
-def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, str]:
-    """A change of one file of a cache, and what is wrong with the command after it; else nothing."""
+def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, bool, str]:
+    """A change of one file of a cache, whether that file is read, and what is wrong after it; else nothing."""
     workshop = trial.workshop
     workshop.begin(trial.start)
     shutil.copytree(cache, workshop.work / cache.name)
@@ -29,7 +30,7 @@ def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, str]:
     files = [path for path in kind.rglob("*") if path.is_file() and path.name not in SILENT]
     path = workshop.work / cache.name / chance.choice(sorted(files)).relative_to(cache)
     data = bytearray(path.read_bytes())
-    at = chance.randrange(len(data))
+    at = chance.randrange(size := len(data))
     cut = chance.random() < 0.2
     if cut:
         data = data[:at]
@@ -39,19 +40,18 @@ def spoilt(trial: Trial, cache: Path, chance: random.Random) -> tuple[str, str]:
     told = f"{path.relative_to(workshop.work)} {'cut' if cut else 'changed'} at {at}"
     done = workshop.run(trial.line)
     if done.code:
-        return told, f"ended with {done.code}: {done.said[-300:]}"
+        return told, True, f"ended with {done.code}: {done.said[-300:]}"
     if outcome(workshop.work) != trial.written:
-        return told, f"something else is written: {', '.join(trial.lacking())}"
-    as_killed = path.name == "captions.jsonl" and (cut or at == len(data) - 1)  # fewer captions, and no damage
-    if as_killed or "damaged in the cache" in done.said:
-        return told, ""
+        return told, True, f"something else is written: {', '.join(trial.lacking())}"
+    as_killed = path.name == "captions.jsonl" and (cut or at == size - 1)  # fewer captions, and no damage
+    same = cut and at == size - 1 and path.suffix == ".json"  # its last line break is no part of what it says
+    if as_killed or same or "damaged in the cache" in done.said:
+        return told, True, ""
     path.unlink()
     if cache.name == SHARED:
         shutil.rmtree(workshop.work / "cache")
-    workshop.run(
-        trial.line
-    )  # a file that is not made again is one that this command, its cache being full, never reads
-    return told, "nothing was said" if path.exists() else ""
+    workshop.run(trial.line)  # makes again what it reads
+    return told, path.exists(), "nothing was said" if path.exists() else ""
 
 
 def campaign(names: tuple[str, ...], folder: Path, changes: int, seed: int) -> Iterator[tuple[str, str]]:
@@ -65,8 +65,8 @@ def campaign(names: tuple[str, ...], folder: Path, changes: int, seed: int) -> I
             shutil.copytree(workshop.work / held, cache)
             chance = random.Random(f"{seed} {name}")
             for _ in range(changes // len(names) + (place < changes % len(names))):
-                told, wrong = spoilt(trial, cache, chance)
-                yield name, wrong and f"{told}: {wrong}"
+                told, read, wrong = spoilt(trial, cache, chance)
+                yield name if read else f"{name}, unread", wrong and f"{told}: {wrong}"
 
 
 def main() -> None:

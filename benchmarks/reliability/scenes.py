@@ -56,7 +56,7 @@ _SCORE = ("caption-eval", "-r", "references.json", "-p", "one.json", "-p", "two.
 _PROBE = ("linear-probe", "-m", "pixels", "-d", "digits", "--limit", "100", "--c", "1", *COMMON)
 _RESULTS = ((*_PROBE, "--shots", "1,all", "--seeds", "2"), (*_SCORE, "--metrics", "bleu,cider"))
 _BASELINE = ("check", "--update", "--baseline", "baseline.json", "out")
-_SAVED = ((*_PROBE, "--save-probe", "probe", "--no-figures"),)
+_SAVED = ((*_PROBE, "--save-probe", "probe.safetensors", "--no-figures"),)
 _SHOTS = ("linear-probe", "-m", "tiny-clip", "-d", "digits", "--limit", "60", "--seeds", "2", "--no-figures", *COMMON)
 _TWO = (
     ("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "100", *COMMON[2:], "-o", "a"),
@@ -70,7 +70,7 @@ SCENES: dict[str, Scene] = {
     "corrupt": Scene(
         ("zeroshot", "-m", "tiny-clip", "-d", "digits", "--limit", "20", "--corrupt", "contrast,fog:2", *COMMON)
     ),
-    "linear-probe": Scene((*_PROBE, "--save-probe", "probe")),
+    "linear-probe": Scene((*_PROBE, "--save-probe", "probe.safetensors")),
     "few-shot": Scene(
         ("linear-probe", "-m", "pixels", "-d", "shapes", "--shots", "1,2", "--seeds", "2", "--c", "1", *COMMON)
     ),
@@ -81,7 +81,7 @@ SCENES: dict[str, Scene] = {
         before=_SAVED,
     ),
     "predict": Scene(
-        ("predict", "-p", "probe.safetensors", "images", "--output", "said.csv", *COMMON), before=_SAVED
+        ("predict", "-p", "probe.safetensors", "images", "--output", "said.csv", *COMMON[2:]), before=_SAVED
     ),
     "retrieval": Scene(("retrieval", "-m", "tiny-clip", "-d", "scenes", "--limit", "20", *COMMON)),
     "caption": Scene(
@@ -164,6 +164,7 @@ class Trial:
         self.workshop, self.line, self.start = workshop, scene.line, start
         self.calls: list[tuple[str, str, str]] = []
         workshop.begin(start)
+        self.before = outcome(start)
         if workshop.faults:
             workshop.faults.set(TRACE)
         done = workshop.run(self.line)
@@ -185,9 +186,9 @@ class Trial:
         return [name for name, data in self.written.items() if found.get(name) != data]
 
     def half(self) -> str:
-        """Which file is not what an undisturbed run writes there; empty where all are."""
+        """Which file is neither as it was before nor what an undisturbed run writes; empty where all are."""
         for name, data in outcome(self.workshop.work).items():
-            if ".tmp" not in name and data != self.written.get(name):
+            if ".tmp" not in name and data not in (self.written.get(name), self.before.get(name)):
                 return f"{name} is there and is not what it has to be"
         return ""
 

@@ -5,6 +5,7 @@ The long form is ``python -m benchmarks.reliability.kills``.
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from benchmarks.reliability.faults import places
 from benchmarks.reliability.kills import EARLY, killed, killed_at
 from benchmarks.reliability.scenes import SCENES, Trial, prepare
-from benchmarks.reliability.workshop import LIBRARIES, Workshop, litter
+from benchmarks.reliability.workshop import LIBRARIES, TORCH, VLMBENCH, Workshop, litter
 from vlmbench.foundations.atomic import atomic_directory, atomic_path, require_writable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
@@ -30,6 +31,15 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     starts = prepare(folder, ("caption-eval",))
     with Workshop(folder / "killed", LIBRARIES, faults=True) as workshop:
         yield Trial(workshop, SCENES["caption-eval"], starts["caption-eval"])
+
+
+@pytest.mark.long
+def test_every_command_of_the_campaigns_runs_where_nothing_disturbs_it(tmp_path: Path) -> None:
+    names = tuple(name for name in SCENES if name != "java" or shutil.which("java"))
+    starts = prepare(tmp_path, names)
+    with Workshop(tmp_path / "sound", f"{TORCH},{VLMBENCH}") as workshop:
+        for name in names:
+            assert Trial(workshop, SCENES[name], starts[name]).written, name
 
 
 @pytest.mark.parametrize("number", range(3))

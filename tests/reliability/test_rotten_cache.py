@@ -132,6 +132,19 @@ def test_captions_that_changed_are_made_again(tmp_path: Path, caplog: pytest.Log
     assert "damaged in the cache" in caplog.text
 
 
+def test_a_caption_is_not_believed_without_its_checksum(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with CaptionStore(tmp_path, MODEL, {}) as store:
+        store.add({"ab" * 32: "a duck"})
+        path = store.path
+    for key in (b"checksun", b"Checksum"):
+        caplog.clear()
+        path.write_bytes(path.read_bytes().replace(b"checksum", key))
+        with CaptionStore(tmp_path, MODEL, {}) as store:
+            assert store.get("ab" * 32) is None
+            assert "damaged in the cache" in caplog.text
+            path.write_bytes(path.read_bytes().replace(key, b"checksum"))
+
+
 def test_a_note_of_something_else_is_not_believed(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_note(tmp_path / f"{name}.json", name)

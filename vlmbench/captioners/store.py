@@ -3,8 +3,8 @@
 ``captions/<model>-<decoding>/captions.jsonl`` holds ``{"image": sha256, "caption": text, "checksum": …}`` per line,
 added as soon as a batch is done and flushed to the disk, so that a killed run loses at most its current batch. A line
 truncated by a kill is not JSON and is ignored; the next one starts on a new line. A line whose checksum
-(which includes the directory's name) does not match is ignored with a warning; one without, from an earlier version, is
-accepted. ``key.json`` next to it has the data that the key is a digest of.
+(which includes the directory's name) does not match is ignored with a warning; one of image and caption alone, from an
+earlier version, is accepted. ``key.json`` next to it has the data that the key is a digest of.
 
 With a shared cache (`foundations.shared`) captions also lie in ``shared-<digest>.jsonl`` files of the same lines, which
 never change: a run fetches those that are lacking here, and puts one there for every `SHARED` captions it made, and for
@@ -154,7 +154,7 @@ class CaptionStore:
             try:
                 entry = json.loads(line)
                 image, caption = str(entry["image"]), str(entry["caption"])
-                if entry.get("checksum", entry) not in (self._checksum(image, caption), entry):
+                if set(entry) != {"image", "caption"} and entry["checksum"] != self._checksum(image, caption):
                     raise ValueError("changed")
                 found[image] = caption
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
